@@ -1,0 +1,83 @@
+/**
+ * What a host offers to devices. A backend never calls into a device directly: it hands its callbacks to
+ * `deliver`, and the machine runs them between slices, in order, through the one gate by which anything from
+ * outside enters.
+ */
+export interface Backend<Port> {
+  readonly kind: string
+  /** Called once, when the machine is built. */
+  connect(deliver: Deliver): Port
+  /** Releases host resources; called when the machine is disposed of. */
+  close?(): void
+}
+
+/** Queues `callback` to run in the machine's thread between slices, in the order of the calls. */
+export type Deliver = (callback: () => void) => void
+
+/** What became of a block request. */
+export type BlockStatus = 'ok' | 'io-error' | 'read-only' | 'out-of-range' | 'no-space' | 'unsupported'
+
+/** A disk. Requests complete later, in any order, by `done`, which runs through the gate. */
+export interface BlockPort {
+  /** Capacity in bytes, a multiple of 512. */
+  readonly size: number
+  readonly readOnly: boolean
+  /** Preferred transfer unit in bytes, a power of two from 512. */
+  readonly blockSize: number
+  /** Fills `into`, one after another, from byte `offset`. The buffers belong to the backend until `done`. */
+  read(offset: number, into: readonly Uint8Array[], done: (status: BlockStatus) => void): void
+  write(offset: number, from: readonly Uint8Array[], done: (status: BlockStatus) => void): void
+  /** Completes when everything that had completed before is on stable storage. */
+  flush(done: (status: BlockStatus) => void): void
+  /** Deallocates a range; its content becomes undefined. Absent when the backend cannot. */
+  discard?(offset: number, length: number, done: (status: BlockStatus) => void): void
+  writeZeroes?(offset: number, length: number, done: (status: BlockStatus) => void): void
+}
+
+/** A byte stream, both ways, with back-pressure: the device pulls input when it has room. */
+export interface CharPort {
+  /** Sends bytes to the host; returns how many were taken. After a short count, wait for `writable`. */
+  write(bytes: Uint8Array): number
+  /** Takes at most `into.length` bytes of input; returns how many. */
+  read(into: Uint8Array): number
+  /** Registers the device's interest. Both are called through the gate. */
+  listen(listener: { readable(): void; writable(): void }): void
+  /** Size of the terminal, when the stream is one. */
+  readonly size?: { readonly columns: number; readonly rows: number } | undefined
+  onResize?(listener: () => void): void
+}
+
+/** Random bytes from the host, at once. */
+export interface EntropyPort {
+  fill(into: Uint8Array): void
+}
+
+/** Wall-clock time. */
+export interface WallClockPort {
+  /** Nanoseconds since 1970-01-01T00:00:00Z, as an unsigned BigInt. */
+  now(): bigint
+}
+
+/** Ends or restarts the machine, at the end of the guest's current instruction. */
+export interface PowerPort {
+  /** @param status - exit status that the guest asked for; 0 is success */
+  off(status: number): void
+  reset(): void
+}
+
+/** The kinds that the machine and hosts know, each with its port. Others may be added by any package. */
+export interface BackendPorts {
+  block: BlockPort
+  char: CharPort
+  entropy: EntropyPort
+  wallClock: WallClockPort
+  power: PowerPort
+}
+
+export type BackendKind = keyof BackendPorts
+
+/** The ports for a device that declared `{ disk: 'block', … }`. */
+export type PortsOf<Wants extends BackendWants> = { readonly [Name in keyof Wants]: BackendPorts[Wants[Name]] }
+
+/** Names a device gives to the capabilities it needs, each with its kind. */
+export type BackendWants = Readonly<Record<string, BackendKind>>

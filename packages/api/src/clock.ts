@@ -1,0 +1,32 @@
+/**
+ * The machine's virtual time. It stands still within one guest access, so that two reads of one register
+ * agree, and it never goes back.
+ */
+export interface Clock {
+  /** Virtual nanoseconds since the machine was made. Integer, below 2^53. */
+  now(): number
+  /**
+   * The timer behind a port. When it expires the device gets `event(port, undefined)`; a timer armed in the
+   * past expires at the next opportunity.
+   */
+  timer(port: string): Timer
+}
+
+/** A one-shot timer of a device. */
+export interface Timer {
+  /** Arms, or arms again, for virtual time `at` (nanoseconds). `Infinity` disarms. */
+  arm(at: number): void
+  cancel(): void
+}
+
+/** The counter that RISC-V calls `mtime`: one for the machine, behind the `time` CSR and the ACLINT MTIMER. */
+export interface TimeCounter {
+  /** Ticks per second of virtual time. */
+  readonly frequency: number
+  /** The current 64-bit count, as an unsigned BigInt. Not for hot paths. */
+  read(): bigint
+  /** Sets the count; it goes on from there. */
+  write(ticks: bigint): void
+  /** Virtual time (nanoseconds) at which the count reaches `ticks`; in the past if it already has, `Infinity` if it never will. */
+  timeOf(ticks: bigint): number
+}

@@ -1,0 +1,76 @@
+import type { BackendWants, PortsOf } from './backend.ts'
+import type { Clock, TimeCounter } from './clock.ts'
+import type { FdtNode } from './fdt.ts'
+import type { IrqLine } from './interrupt.ts'
+import type { Trace } from './trace.ts'
+
+/** Why {@link Vcpu.run} returned. */
+export type Exit =
+  /** The budget is used up; more to do. */
+  | 'budget'
+  /** Waiting for an interrupt, or stopped: do not run again before something changes (see {@link Vcpu.runnable}). */
+  | 'halt'
+  /** Gave way of its own accord (a spin-wait hint, or a change to the machine that others must see now). */
+  | 'yield'
+  /** A breakpoint or a finished single step. */
+  | 'debug'
+
+/** One hart or processor, of any kind: software, KVM or bare metal. */
+export interface Vcpu {
+  readonly index: number
+  /** False while it waits for an interrupt with none pending, or is stopped. */
+  readonly runnable: boolean
+  /** Runs at most `budget` instructions (1 … 2^30), exactly that many unless another exit comes first. */
+  run(budget: number): Exit
+  /** Instructions retired since it was made, including those of the current `run` so far. */
+  readonly retired: number
+  /** Virtual time at which it wants to be looked at again even if idle: its own timer (Sstc). `Infinity` for none. */
+  deadline(): number
+  /** Plain data, structured-cloneable. */
+  save(): unknown
+  restore(state: unknown): void
+}
+
+/** What a CPU part can reach. Memory and bus are the machine's; both are typed by the packages that own them. */
+export interface CpuContext<Memory, Bus, Wants extends BackendWants = BackendWants> {
+  readonly name: string
+  readonly memory: Memory
+  readonly bus: Bus
+  readonly clock: Clock
+  readonly counter: TimeCounter
+  readonly backends: PortsOf<Wants>
+  readonly trace: Trace
+  /** Makes {@link Vcpu.run} return soon: a device raised an interrupt, or the machine is to pause. */
+  readonly harts: number
+}
+
+/** What a machine is told to start: all harts at `pc` with the given integer arguments (a0, a1, … on RISC-V). */
+export interface BootEntry {
+  readonly pc: number
+  /** `'hartid'` stands for the number of the hart. */
+  readonly args: readonly (number | 'hartid')[]
+}
+
+/** All processors of a machine, made together. */
+export interface Cpu {
+  readonly vcpus: readonly Vcpu[]
+  /** Named interrupt inputs: `hart0.meip`, `hart0.seip`, `hart0.mtip`, `hart0.msip`, `hart0.ssip`. */
+  input(line: string): IrqLine | null
+  /** Power-on state, about to begin at `entry`. */
+  reset(kind: 'cold' | 'warm', entry: BootEntry): void
+  /** Drops cached translations and decoded code for guest-physical bytes that somebody else wrote or moved. */
+  memoryChanged(address: number, length: number): void
+  dispose?(): void
+}
+
+/** The kind of CPU a machine has. */
+export interface CpuSpec<Config = unknown, Memory = unknown, Bus = unknown, Wants extends BackendWants = BackendWants> {
+  readonly kind: string
+  readonly backends: Wants
+  configure(input: unknown, name: string): Config
+  /** How many harts a configuration has. */
+  harts(config: Config): number
+  create(config: Config, context: CpuContext<Memory, Bus, Wants>): Cpu
+  /** Adds `/cpus`, each hart's interrupt controller (labelled `hart0`, …) and whatever its firmware contributes. */
+  describe(config: Config, at: { readonly name: string; readonly timeFrequency: number }, out: { readonly fdt?: FdtNode }): void
+}

@@ -1,0 +1,92 @@
+import type { BackendWants, PortsOf } from './backend.ts'
+import type { Clock, TimeCounter } from './clock.ts'
+import type { DmaSpace } from './dma.ts'
+import type { FdtNode } from './fdt.ts'
+import type { IrqLine, IrqRoute, MsiPort } from './interrupt.ts'
+import type { Trace } from './trace.ts'
+
+/** Bytes of one register access. A 64-bit guest access arrives as two of 4 bytes, low address first, at one instant. */
+export type Width = 1 | 2 | 4
+
+/**
+ * A device model. Everything is synchronous; nothing here may throw because of what the guest did.
+ *
+ * @typeParam S - saved state: plain data that the structured clone algorithm can copy
+ */
+export interface Device<S = unknown> {
+  /** Guest read of `width` bytes at `offset` of region number `region`. Returns an unsigned number below 2^(8·width). */
+  read(region: number, offset: number, width: Width): number
+  /** Guest write; `value` is unsigned and below 2^(8·width). */
+  write(region: number, offset: number, width: Width, value: number): void
+  /** A timer of this device expired (`payload` is undefined), in order with everything else from outside. */
+  event?(port: string, payload: unknown): void
+  /** An input line changed; only for interrupt controllers. `line` is below `spec.inputs(config)`. */
+  input?(line: number, level: boolean): void
+  /** `cold`: power on. `warm`: the machine was reset while running. Drops what is in flight. */
+  reset(kind: 'cold' | 'warm'): void
+  save(): S
+  /** Takes back what `save` gave; throws a typed error when `state` is not valid, leaving the device as it was. */
+  restore(state: S): void
+  /** Hot-unplug, or the end of the machine. */
+  dispose?(): void
+}
+
+/** A range of a device's registers. */
+export interface RegionSpec {
+  readonly name: string
+  /** Bytes, a positive multiple of 4. */
+  readonly size: number
+  readonly space: 'mmio' | 'pio'
+}
+
+/** A device's only capabilities. */
+export interface DeviceContext<Irq extends string = string, Wants extends BackendWants = BackendWants> {
+  /** The name of this instance in the machine. */
+  readonly name: string
+  readonly irq: Readonly<Record<Irq, IrqLine>>
+  readonly msi: MsiPort | null
+  readonly dma: DmaSpace
+  readonly clock: Clock
+  /** The machine's time counter (RISC-V `mtime`). */
+  readonly counter: TimeCounter
+  readonly backends: PortsOf<Wants>
+  readonly trace: Trace
+}
+
+/**
+ * What a device is: how it is made, and what it tells firmware and operating system about itself.
+ * `regions`, `irqs` and `inputs` are functions of the configuration because some devices (a PLIC) grow with it.
+ */
+export interface DeviceSpec<Config = unknown, S = unknown, Irq extends string = string, Wants extends BackendWants = BackendWants> {
+  /** Stable name in machine definitions, kebab case: `'uart-16550a'`. */
+  readonly kind: string
+  /** Version of the saved state `S`. */
+  readonly stateVersion: number
+  /** Which backends it needs; `{}` for none. */
+  readonly backends: Wants
+  /** Checks a configuration from a file: throws a typed error that names the field, the value and the remedy. */
+  configure(input: unknown, name: string): Config
+  regions(config: Config): readonly RegionSpec[]
+  irqs(config: Config): readonly Irq[]
+  /** Number of input lines, numbered from 0; only for interrupt controllers. */
+  inputs?(config: Config): number
+  /** Where outputs go that the definition does not route: for controllers, whose outputs are harts' inputs. */
+  defaultRoute?(irq: Irq, config: Config): IrqRoute | null
+  create(config: Config, context: DeviceContext<Irq, Wants>): Device<S>
+  /** Brings a state saved by an older version up to date. */
+  migrate?(old: unknown, from: number): S
+  /** Adds this device's nodes to firmware tables. */
+  describe?(config: Config, at: Resolved, out: { readonly fdt?: FdtNode }): void
+}
+
+/** Where the machine put a device. */
+export interface Resolved {
+  readonly name: string
+  /** One entry for each region, in order: guest-physical (or port) base address and size. */
+  readonly regions: readonly { readonly base: number; readonly size: number }[]
+  /** For each interrupt output that goes to a controller: the controller's part name (its phandle label) and input. */
+  readonly irqs: readonly { readonly irq: string; readonly to: string; readonly line: number | string }[]
+  /** Number of harts and the machine's time frequency, for tables that list them. */
+  readonly harts: number
+  readonly timeFrequency: number
+}

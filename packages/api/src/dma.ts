@@ -1,0 +1,17 @@
+/**
+ * A device's view of guest-physical memory. Every access is bounds-checked; a write marks pages dirty and drops
+ * stale translations. Addresses are numbers; a 64-bit guest address beyond 2^53 is simply not memory.
+ * DMA reaches RAM only, never device registers.
+ */
+export interface DmaSpace {
+  /** Copies guest memory into `into`. Returns false, having copied nothing, when any byte is not RAM. */
+  read(address: number, into: Uint8Array): boolean
+  /** Copies `from` into guest memory. Returns false, having written nothing, when any byte is not RAM. */
+  write(address: number, from: Uint8Array): boolean
+  /**
+   * Direct views of a range, in order, one for each contiguous piece; null when any byte is not RAM. `'write'`
+   * marks the range dirty at once. A view is valid until the device returns to its caller, and the guest may
+   * change it at any time: never validate what can be read twice.
+   */
+  map(address: number, length: number, access: 'read' | 'write'): readonly Uint8Array[] | null
+}
