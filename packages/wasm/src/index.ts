@@ -1,1 +1,6 @@
-export {}
+export { Bytes } from './bytes.ts'
+export { Expr, Global, Local, type Operand, type Type, type ValueType } from './expr.ts'
+export { call, Func, type FuncRef, type Label, type Locals, type Operands } from './function.ts'
+export { type MemoryImport, ModuleBuilder } from './module.ts'
+export * from './ops.ts'
+export * from './engine.ts'

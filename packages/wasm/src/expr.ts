@@ -1,0 +1,168 @@
+import type { Bytes } from './bytes.ts'
+
+/** The value types of WebAssembly that Machinist uses; `'void'` is the type of an instruction that leaves nothing. */
+export type ValueType = 'i32' | 'i64' | 'f32' | 'f64'
+export type Type = ValueType | 'void'
+
+/** Binary encoding of each value type (WebAssembly core specification, 5.3.1). */
+export const typeCode: Readonly<Record<ValueType, number>> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c }
+
+/**
+ * An expression: a tree that knows its type and writes itself in stack order. A tree that is used twice is
+ * computed twice; bind it with `Func.let` to compute it once.
+ */
+export abstract class Expr<T extends Type = Type> {
+  readonly type: T
+  constructor(type: T) {
+    this.type = type
+  }
+
+  abstract emit(out: Bytes): void
+  /** The value, if it is a known constant integer. */
+  get constant(): number | bigint | undefined {
+    return undefined
+  }
+}
+
+export class Const<T extends ValueType> extends Expr<T> {
+  readonly value: number | bigint
+  constructor(type: T, value: number | bigint) {
+    super(type)
+    this.value = value
+  }
+
+  emit(out: Bytes): void {
+    switch (this.type) {
+      case 'i32':
+        out.byte(0x41)
+        out.s32(Number(this.value))
+        break
+      case 'i64':
+        out.byte(0x42)
+        out.s64(this.value)
+        break
+      case 'f32':
+        out.byte(0x43)
+        out.f32(Number(this.value))
+        break
+      case 'f64':
+        out.byte(0x44)
+        out.f64(Number(this.value))
+        break
+    }
+  }
+
+  override get constant(): number | bigint | undefined {
+    return this.type === 'i32' || this.type === 'i64' ? this.value : undefined
+  }
+}
+
+/** A local variable; as an expression, its value. */
+export class Local<T extends ValueType = ValueType> extends Expr<T> {
+  readonly index: number
+  constructor(type: T, index: number) {
+    super(type)
+    this.index = index
+  }
+
+  emit(out: Bytes): void {
+    out.byte(0x20)
+    out.u32(this.index)
+  }
+}
+
+/** A mutable or imported global; as an expression, its value. */
+export class Global<T extends ValueType = ValueType> extends Expr<T> {
+  readonly index: number
+  constructor(type: T, index: number) {
+    super(type)
+    this.index = index
+  }
+
+  emit(out: Bytes): void {
+    out.byte(0x23)
+    out.u32(this.index)
+  }
+}
+
+export class Unary<T extends Type> extends Expr<T> {
+  readonly opcode: number
+  readonly operand: Expr
+  constructor(type: T, opcode: number, operand: Expr) {
+    super(type)
+    this.opcode = opcode
+    this.operand = operand
+  }
+
+  emit(out: Bytes): void {
+    this.operand.emit(out)
+    // 0xfc-prefixed opcodes (saturating truncations) are written here as 0xfc00 + sub-opcode.
+    if (this.opcode > 0xff) out.byte(0xfc)
+    out.byte(this.opcode & 0xff)
+  }
+}
+
+export class Binary<T extends Type> extends Expr<T> {
+  readonly opcode: number
+  readonly left: Expr
+  readonly right: Expr
+  constructor(type: T, opcode: number, left: Expr, right: Expr) {
+    super(type)
+    this.opcode = opcode
+    this.left = left
+    this.right = right
+  }
+
+  emit(out: Bytes): void {
+    this.left.emit(out)
+    this.right.emit(out)
+    out.byte(this.opcode)
+  }
+}
+
+/** A load or store. Alignment is always declared as 1, which costs nothing on the machines we run on. */
+export class Memory<T extends Type> extends Expr<T> {
+  readonly opcode: number
+  readonly address: Expr<'i32'>
+  readonly value: Expr | null
+  readonly offset: number
+  constructor(type: T, opcode: number, address: Expr<'i32'>, value: Expr | null, offset: number) {
+    super(type)
+    this.opcode = opcode
+    this.address = address
+    this.value = value
+    this.offset = offset
+  }
+
+  emit(out: Bytes): void {
+    this.address.emit(out)
+    this.value?.emit(out)
+    out.byte(this.opcode)
+    out.byte(0)
+    out.u32(this.offset)
+  }
+}
+
+/** An instruction with operands and a literal suffix: calls, select, memory.fill, atomics. */
+export class Generic<T extends Type> extends Expr<T> {
+  readonly operands: readonly Expr[]
+  readonly suffix: (out: Bytes) => void
+  constructor(type: T, operands: readonly Expr[], suffix: (out: Bytes) => void) {
+    super(type)
+    this.operands = operands
+    this.suffix = suffix
+  }
+
+  emit(out: Bytes): void {
+    for (const operand of this.operands) operand.emit(out)
+    this.suffix(out)
+  }
+}
+
+/** What an operation accepts: an expression of the type, or a literal. */
+export type Operand<T extends ValueType> = Expr<T> | number | (T extends 'i64' ? bigint : never)
+
+/** An operand as an expression. */
+export function expr<T extends ValueType>(type: T, operand: Expr<T> | number | bigint): Expr<T> {
+  return operand instanceof Expr ? operand : new Const(type, operand)
+}
