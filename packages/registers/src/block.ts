@@ -1,0 +1,314 @@
+import { machinistError, type Trace, type Width } from '@machinist/api'
+import { Decoder } from './decoder.ts'
+import { layOut, type Register } from './layout.ts'
+import { extract, insert, type BankName, type FieldName, type RegisterName, type RegisterTable } from './table.ts'
+
+/**
+ * Called for a guest's read; what it returns (cut to the register's width) is what the guest gets. Without one the
+ * guest gets the stored value.
+ *
+ * @param stored - the stored value (of this half)
+ * @param index - element of an array, otherwise 0
+ * @param half - 1 for the upper half of a register of 8 bytes, otherwise 0
+ */
+export type ReadHook = (stored: number, index: number, half: 0 | 1) => number
+
+/**
+ * Called after a guest's write has been stored.
+ *
+ * @param value - the value now stored; for a write-only register, what was written
+ * @param old - the value stored before
+ * @param index - element of an array, otherwise 0
+ * @param half - 1 for the upper half of a register of 8 bytes, otherwise 0
+ */
+export type WriteHook = (value: number, old: number, index: number, half: 0 | 1) => void
+
+/** What a device adds to its table. */
+export interface RegisterBlockOptions<Table extends RegisterTable> {
+  /** The device's name, for warnings and errors: `context.name`. */
+  readonly name: string
+  readonly trace: Trace
+  /** What happens on a guest's read, by register. */
+  readonly read?: { readonly [Name in RegisterName<Table>]?: ReadHook }
+  /** What happens on a guest's write, by register. */
+  readonly write?: { readonly [Name in RegisterName<Table>]?: WriteHook }
+  /** Reset values that depend on the configuration. */
+  readonly reset?: { readonly [Name in RegisterName<Table>]?: number | bigint }
+  /** Lengths of arrays that depend on the configuration; 0 leaves a register out. */
+  readonly count?: { readonly [Name in RegisterName<Table>]?: number }
+  /** Multiplies every offset and stride by 2^`shift`: the device-tree's `reg-shift`. */
+  readonly shift?: number
+}
+
+/** Saved registers by name: a number, or an array for arrays and 8-byte registers (low half before high half). */
+export type RegisterState = Readonly<Record<string, number | readonly number[]>>
+
+/**
+ * The registers of one region of a device. `read` and `write` are what the guest does, with hooks; `get`, `set` and
+ * the like are what the device does, without. Nothing a guest does makes `read` or `write` throw, as long as the
+ * hooks do not.
+ */
+export class RegisterBlock<Table extends RegisterTable> {
+  /** The selected bank, or null. Changing it takes effect with the guest's next access. */
+  bank: BankName<Table> | null = null
+  readonly #table: Table
+  readonly #part: string
+  readonly #trace: Trace
+  readonly #registers: ReadonlyMap<string, Register>
+  readonly #words: Uint32Array
+  readonly #reads = new Map<string | null, Decoder>()
+  readonly #writes = new Map<string | null, Decoder>()
+  readonly #readHooks: readonly (ReadHook | undefined)[]
+  readonly #writeHooks: readonly (WriteHook | undefined)[]
+
+  /** Throws a typed error (`register-table`) when the table contradicts itself. */
+  constructor(table: Table, options: RegisterBlockOptions<Table>) {
+    const registers = layOut(table, options)
+    const last = registers.at(-1)
+    const words = last === undefined ? 0 : last.slot + last.count * last.halves
+    const readHooks: (ReadHook | undefined)[] = new Array(words)
+    const writeHooks: (WriteHook | undefined)[] = new Array(words)
+    for (const register of registers) {
+      readHooks[register.slot] = options.read?.[register.name as RegisterName<Table>]
+      writeHooks[register.slot] = options.write?.[register.name as RegisterName<Table>]
+    }
+    for (const bank of new Set([null, ...registers.map((register) => register.bank)])) {
+      this.#reads.set(bank, decoder(registers, bank, 'wo', options.name))
+      this.#writes.set(bank, decoder(registers, bank, 'ro', options.name))
+    }
+    this.#table = table
+    this.#part = options.name
+    this.#trace = options.trace
+    this.#registers = new Map(registers.map((register) => [register.name, register]))
+    this.#words = new Uint32Array(words)
+    this.#readHooks = readHooks
+    this.#writeHooks = writeHooks
+    this.reset()
+  }
+
+  /** A guest's read of `width` bytes at `offset`. Unsigned. What is not there reads as zero, with a warning. */
+  read(offset: number, width: Width): number {
+    const register = this.#reads.get(this.bank)?.find(offset) ?? null
+    if (register !== null && register.unit === width) {
+      const delta = offset - register.offset
+      const index = Math.floor(delta / register.stride)
+      const lane = delta - index * register.stride
+      if (lane % width === 0) return this.#readWord(register, index, lane === 0 ? 0 : 1)
+    }
+    return this.#readBytes(offset, width)
+  }
+
+  /** A guest's write of `width` bytes at `offset`. What is not there is ignored, with a warning. */
+  write(offset: number, width: Width, value: number): void {
+    const register = this.#writes.get(this.bank)?.find(offset) ?? null
+    if (register !== null && register.unit === width) {
+      const delta = offset - register.offset
+      const index = Math.floor(delta / register.stride)
+      const lane = delta - index * register.stride
+      if (lane % width === 0) {
+        this.#writeWord(register, index, lane === 0 ? 0 : 1, value, register.mask)
+        return
+      }
+    }
+    this.#writeBytes(offset, width, value)
+  }
+
+  /** The stored value of a register (of element `index`); of a register of 8 bytes, its low half. */
+  get(name: RegisterName<Table>, index: number = 0): number {
+    return this.#words[this.#slot(this.#register(name), index)] ?? 0
+  }
+
+  /** Stores `value`, cut to the register's width. No hook is called, and `writable` does not matter. */
+  set(name: RegisterName<Table>, value: number, index: number = 0): void {
+    const register = this.#register(name)
+    this.#words[this.#slot(register, index)] = value & register.mask
+  }
+
+  /** The stored value of a register of 8 bytes. */
+  get64(name: RegisterName<Table>, index: number = 0): bigint {
+    const register = this.#register(name)
+    const slot = this.#slot(register, index)
+    const high = register.halves === 2 ? this.#words[slot + 1] ?? 0 : 0
+    return (BigInt(high) << 32n) | BigInt(this.#words[slot] ?? 0)
+  }
+
+  /** Stores the low 64 bits of `value` in a register of 8 bytes. */
+  set64(name: RegisterName<Table>, value: bigint, index: number = 0): void {
+    const register = this.#register(name)
+    const slot = this.#slot(register, index)
+    this.#words[slot] = Number(value & BigInt(register.mask))
+    if (register.halves === 2) this.#words[slot + 1] = Number((value >> 32n) & 0xffff_ffffn)
+  }
+
+  /** The number that a field of a register holds. */
+  field<Name extends RegisterName<Table>>(name: Name, field: FieldName<Table, Name>, index: number = 0): number {
+    const bits = this.#table[name]?.fields?.[field]
+    return bits === undefined ? 0 : extract(this.get(name, index), bits)
+  }
+
+  /** Stores `bits` in a field of a register; the other fields stay. */
+  setField<Name extends RegisterName<Table>>(name: Name, field: FieldName<Table, Name>, bits: number, index: number = 0): void {
+    const spec = this.#table[name]?.fields?.[field]
+    if (spec !== undefined) this.set(name, insert(this.get(name, index), spec, bits), index)
+  }
+
+  /** Gives every register its reset value and selects no bank. */
+  reset(): void {
+    this.bank = null
+    for (const { slot, count, halves, reset } of this.#registers.values()) {
+      for (let word = 0; word < count * halves; word++) this.#words[slot + word] = reset[halves === 2 && word % 2 === 1 ? 1 : 0]
+    }
+  }
+
+  /** The stored values, as plain data. Write-only registers keep nothing and are left out, and so is `bank`. */
+  save(): Record<string, number | number[]> {
+    const state: Record<string, number | number[]> = {}
+    for (const { name, access, slot, count, halves } of this.#registers.values()) {
+      if (access === 'wo') continue
+      const words = Array.from(this.#words.subarray(slot, slot + count * halves))
+      state[name] = count === 1 && halves === 1 ? words[0] ?? 0 : words
+    }
+    return state
+  }
+
+  /**
+   * Takes back what {@link save} gave. Throws a typed error (`state`), with nothing changed, when a register is
+   * missing, unknown, of another length, or holds a number that does not fit it.
+   */
+  restore(state: unknown): void {
+    const refuse = (register: string, problem: string): never => {
+      throw machinistError({
+        code: 'state', part: `${this.#part}.${register}`, remedy: 'Restore a state saved by this version of this device.',
+      }, problem)
+    }
+    if (typeof state !== 'object' || state === null) return refuse('registers', 'the saved registers are not an object')
+    const words = Uint32Array.from(this.#words)
+    const given = new Map<string, unknown>(Object.entries(state))
+    for (const { name, access, slot, count, halves, mask } of this.#registers.values()) {
+      if (access === 'wo') continue
+      const value = given.get(name)
+      given.delete(name)
+      const length = count * halves
+      const list: readonly unknown[] = Array.isArray(value) ? value : [value]
+      if (list.length !== length) return refuse(name, `not ${length} saved values`)
+      for (let word = 0; word < length; word++) {
+        const number = list[word]
+        if (typeof number !== 'number' || !Number.isInteger(number) || number < 0 || number > mask) {
+          return refuse(name, 'the saved value does not fit the register')
+        }
+        words[slot + word] = number
+      }
+    }
+    for (const name of given.keys()) return refuse(name, 'no such register')
+    this.#words.set(words)
+  }
+
+  #register(name: string): Register {
+    const register = this.#registers.get(name)
+    if (register === undefined) {
+      throw machinistError({ code: 'register-table', part: this.#part, value: name, remedy: 'Add it to the table.' }, 'no such register')
+    }
+    return register
+  }
+
+  #slot(register: Register, index: number): number {
+    return index >= 0 && index < register.count ? register.slot + index * register.halves : -1
+  }
+
+  #readWord(register: Register, index: number, half: 0 | 1): number {
+    const slot = register.slot + index * register.halves + half
+    const stored = this.#words[slot] ?? 0
+    if (register.access === 'wo') return 0
+    const hook = this.#readHooks[register.slot]
+    const value = hook === undefined ? stored : hook(stored, index, half)
+    if (register.access === 'rc') this.#words[slot] = 0
+    return (value & register.mask) >>> 0
+  }
+
+  /** Writes those bits of one unit that are in `lanes`. */
+  #writeWord(register: Register, index: number, half: 0 | 1, value: number, lanes: number): void {
+    const slot = register.slot + index * register.halves + half
+    const old = this.#words[slot] ?? 0
+    const bits = lanes & register.writable[half]
+    let stored: number
+    switch (register.access) {
+      case 'rw': stored = ((old & ~bits) | (value & bits)) >>> 0; break
+      case 'w1c': stored = (old & ~(value & bits)) >>> 0; break
+      case 'w1s': stored = (old | (value & bits)) >>> 0; break
+      case 'wo': stored = (value & bits) >>> 0; break
+      case 'ro':
+      case 'rc': this.#warn(`ignored a write to the read-only register ${register.name}`); return
+    }
+    if (register.access !== 'wo') this.#words[slot] = stored
+    this.#writeHooks[register.slot]?.(stored, old, index, half)
+  }
+
+  /** A read that is not of exactly one register's width. */
+  #readBytes(offset: number, width: Width): number {
+    const decoder = this.#reads.get(this.bank)
+    if (!this.#permits(decoder, offset, width, 'read')) return 0
+    let value = 0
+    for (let byte = 0; byte < width;) {
+      const register = decoder?.find(offset + byte) ?? null
+      if (register === null) { byte++; continue }
+      const delta = offset + byte - register.offset
+      const index = Math.floor(delta / register.stride)
+      const lane = delta - index * register.stride
+      const skip = lane % register.unit
+      const word = this.#readWord(register, index, lane >= 4 ? 1 : 0) >>> (skip * 8)
+      value |= word << (byte * 8)
+      byte += register.unit - skip
+    }
+    return width === 4 ? value >>> 0 : value & (2 ** (width * 8) - 1)
+  }
+
+  /** A write that is not of exactly one register's width. */
+  #writeBytes(offset: number, width: Width, value: number): void {
+    const decoder = this.#writes.get(this.bank)
+    if (!this.#permits(decoder, offset, width, 'write')) return
+    for (let byte = 0; byte < width;) {
+      const register = decoder?.find(offset + byte) ?? null
+      if (register === null) { byte++; continue }
+      const delta = offset + byte - register.offset
+      const index = Math.floor(delta / register.stride)
+      const lane = delta - index * register.stride
+      const skip = lane % register.unit
+      const bytes = Math.min(register.unit - skip, width - byte)
+      const lanes = bytes === 4 ? 0xffff_ffff : ((2 ** (bytes * 8) - 1) << (skip * 8)) >>> 0
+      this.#writeWord(register, index, lane >= 4 ? 1 : 0, (value >>> (byte * 8)) << (skip * 8), lanes)
+      byte += bytes
+    }
+  }
+
+  /** Whether an access has registers to act on, all of which take accesses of this width. */
+  #permits(decoder: Decoder | undefined, offset: number, width: Width, verb: 'read' | 'write'): boolean {
+    let found = false
+    for (let byte = 0; byte < width; byte++) {
+      const register = decoder?.find(offset + byte) ?? null
+      if (register === null) continue
+      found = true
+      if (register.exact) {
+        this.#warn(`ignored a ${verb} of ${width} bytes at offset 0x${offset.toString(16)}: ${register.name} takes ${register.unit}`)
+        return false
+      }
+    }
+    if (!found) this.#warn(`ignored a ${verb} of ${width} bytes at offset 0x${offset.toString(16)}: no register is there`)
+    return found
+  }
+
+  #warn(message: string): void {
+    this.#trace.warn(`${this.#part}: ${message}`)
+  }
+}
+
+/**
+ * The decoder for one direction with one bank selected. A register of the other direction alone (`hidden`) is in it
+ * only where nothing else is, so that a guest's mistake is told apart from a hole.
+ */
+function decoder(registers: readonly Register[], bank: string | null, hidden: 'ro' | 'wo', part: string): Decoder {
+  const visible = registers.filter((register) => register.bank === null || register.bank === bank)
+  const overlap = (a: Register, b: Register): boolean => a !== b && a.offset === b.offset
+  return new Decoder(visible.filter((register) => !visible.some((other) => overlap(register, other)
+    && ((other.bank === bank && register.bank !== bank)
+      || (other.bank === register.bank && register.access === hidden && other.access !== hidden)))), part)
+}

@@ -1,0 +1,71 @@
+import { machinistError } from '@machinist/api'
+import type { Register } from './layout.ts'
+
+/** A register on its own, or arrays that interleave with one stride. */
+interface Group {
+  readonly start: number
+  end: number
+  readonly stride: number
+  readonly members: Register[]
+  /** For each byte of the stride, one more than the member that is there; 0 for none. */
+  readonly bytes: Uint8Array
+}
+
+/**
+ * Finds the register at an offset: a binary search over a few groups, then one table look-up. An array of any
+ * length is one entry, so a PLIC's thousands of registers cost no more than one.
+ */
+export class Decoder {
+  readonly #groups: readonly Group[]
+
+  /** @param part - the device's name, for the error when two registers overlap */
+  constructor(registers: readonly Register[], part: string) {
+    const groups: Group[] = []
+    const inOrder = registers.filter((register) => register.count > 0).sort((a, b) => a.offset - b.offset)
+    for (const register of inOrder) {
+      const last = groups.at(-1)
+      const group = last !== undefined && register.offset < last.end ? last : open(register, groups)
+      const phase = register.offset - group.start
+      const fits = register.stride === group.stride && phase + register.width <= group.stride && group.members.length < 255
+      if (!fits || group.bytes.subarray(phase, phase + register.width).some((member) => member !== 0)) {
+        const other = group.members[0]?.name ?? 'another'
+        throw machinistError({
+          code: 'register-table', part: `${part}.${register.name}`, value: `0x${register.offset.toString(16)}`,
+          remedy: `Correct one of the offsets, or give the two different banks.`,
+        }, `overlaps ${other}`)
+      }
+      group.members.push(register)
+      group.bytes.fill(group.members.length, phase, phase + register.width)
+      group.end = Math.max(group.end, end(register))
+    }
+    this.#groups = groups
+  }
+
+  /** The register that has a byte at `offset`, or null. */
+  find(offset: number): Register | null {
+    const groups = this.#groups
+    let low = 0
+    let high = groups.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      const group = groups[middle]
+      if (group !== undefined && group.start <= offset) low = middle + 1
+      else high = middle
+    }
+    const group = groups[low - 1]
+    if (group === undefined || offset >= group.end) return null
+    const register = group.members[(group.bytes[(offset - group.start) % group.stride] ?? 0) - 1]
+    return register !== undefined && offset < end(register) ? register : null
+  }
+}
+
+function open(register: Register, groups: Group[]): Group {
+  const stride = register.count === 1 ? register.width : register.stride
+  const group: Group = { start: register.offset, end: 0, stride: register.stride, members: [], bytes: new Uint8Array(stride) }
+  groups.push(group)
+  return group
+}
+
+function end(register: Register): number {
+  return register.offset + (register.count - 1) * register.stride + register.width
+}

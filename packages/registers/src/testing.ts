@@ -1,0 +1,318 @@
+/**
+ * A machine for one device, for its tests: virtual time that moves when told to, interrupt lines that remember, a
+ * little RAM, and backends that a script drives. Nothing here needs a host.
+ */
+import type {
+  BlockPort, BlockStatus, CharPort, Clock, Device, DeviceContext, DeviceSpec, DmaSpace, EntropyPort, IrqLine, PowerPort, PortsOf,
+  TimeCounter, Timer, BackendWants, Trace, WallClockPort, Width,
+} from '@machinist/api'
+
+/** An interrupt output, as the other end of the wire sees it. */
+export interface FakeLine extends IrqLine {
+  readonly level: boolean
+  /** Changes from low to high so far, pulses included. */
+  readonly edges: number
+}
+
+/** Virtual time that stands still until {@link FakeContext.advance}. */
+export interface FakeClock extends Clock {
+  /** When the timer of `port` expires; `Infinity` when it is not armed. */
+  deadline(port: string): number
+}
+
+/** What {@link fakeContext} needs to know. */
+export interface FakeContextOptions<Irq extends string, Wants extends BackendWants> {
+  /** Name of the device; `'dut'` when absent. */
+  readonly name?: string
+  readonly irqs?: readonly Irq[]
+  readonly backends: PortsOf<Wants>
+  /** Size of RAM in bytes; 64 KiB when absent. */
+  readonly memorySize?: number
+  /** Where RAM begins; 0x8000_0000 when absent. */
+  readonly memoryBase?: number
+  /** `dma.map` gives pieces that end at multiples of this; 4096 when absent. */
+  readonly frameSize?: number
+  /** Ticks of the counter per second; 10 MHz when absent. */
+  readonly frequency?: number
+}
+
+/** A device's context, and what a test may see and do behind it. */
+export interface FakeContext<Irq extends string = string, Wants extends BackendWants = BackendWants> extends DeviceContext<Irq, Wants> {
+  readonly irq: Readonly<Record<Irq, FakeLine>>
+  readonly clock: FakeClock
+  /** All of RAM. Its first byte is at `memoryBase`. */
+  readonly memory: Uint8Array
+  readonly memoryBase: number
+  /** Warnings so far, oldest first. */
+  readonly warnings: string[]
+  /** Names the device that timers call; {@link testDevice} does. */
+  attach(device: Device): void
+  /** Moves virtual time on, firing each timer that expires on the way, in order, at its own time. */
+  advance(nanoseconds: number): void
+}
+
+/** Makes a context for one device. */
+export function fakeContext<Irq extends string, Wants extends BackendWants>(
+  options: FakeContextOptions<Irq, Wants>,
+): FakeContext<Irq, Wants> {
+  const memoryBase = options.memoryBase ?? 0x8000_0000
+  const memory = new Uint8Array(options.memorySize ?? 0x1_0000)
+  const warnings: string[] = []
+  const deadlines = new Map<string, number>()
+  let now = 0
+  let device: Device | null = null
+  const clock: FakeClock = {
+    now: () => now,
+    timer: (port): Timer => ({
+      arm(at) { deadlines.set(port, at) },
+      cancel() { deadlines.delete(port) },
+    }),
+    deadline: (port) => deadlines.get(port) ?? Infinity,
+  }
+  const due = (until: number): [string, number] | undefined =>
+    [...deadlines].filter(([, at]) => at <= until).sort((a, b) => a[1] - b[1])[0]
+  return {
+    name: options.name ?? 'dut',
+    irq: fakeLines(options.irqs ?? []),
+    msi: null,
+    dma: fakeDma(memory, memoryBase, options.frameSize ?? 4096),
+    clock,
+    counter: fakeCounter(() => now, options.frequency ?? 10_000_000),
+    backends: options.backends,
+    trace: { enabled: false, warn(message) { warnings.push(message) }, event() {} } satisfies Trace,
+    memory, memoryBase, warnings,
+    attach(attached) { device = attached },
+    advance(nanoseconds) {
+      const until = now + nanoseconds
+      for (let next = due(until); next !== undefined; next = due(until)) {
+        const [port, at] = next
+        now = Math.max(now, at)
+        deadlines.delete(port)
+        device?.event?.(port, undefined)
+      }
+      now = until
+    },
+  }
+}
+
+function fakeLines<Irq extends string>(names: readonly Irq[]): Readonly<Record<Irq, FakeLine>> {
+  const lines: Partial<Record<Irq, FakeLine>> = {}
+  for (const name of names) {
+    let level = false
+    let edges = 0
+    lines[name] = {
+      get level() { return level },
+      get edges() { return edges },
+      set(to) {
+        if (to && !level) edges++
+        level = to
+      },
+      pulse() {
+        if (!level) edges++
+        level = false
+      },
+    }
+  }
+  return lines as Readonly<Record<Irq, FakeLine>>
+}
+
+function fakeDma(memory: Uint8Array, base: number, frame: number): DmaSpace {
+  const inside = (address: number, length: number): boolean =>
+    Number.isSafeInteger(address) && Number.isSafeInteger(length) && length >= 0 && address >= base && address - base + length <= memory.length
+  return {
+    read(address, into) {
+      if (!inside(address, into.length)) return false
+      into.set(memory.subarray(address - base, address - base + into.length))
+      return true
+    },
+    write(address, from) {
+      if (!inside(address, from.length)) return false
+      memory.set(from, address - base)
+      return true
+    },
+    map(address, length) {
+      if (!inside(address, length)) return null
+      const pieces: Uint8Array[] = []
+      for (let at = address - base, end = at + length; at < end;) {
+        const stop = Math.min(end, (Math.floor(at / frame) + 1) * frame)
+        pieces.push(memory.subarray(at, stop))
+        at = stop
+      }
+      return pieces
+    },
+  }
+}
+
+function fakeCounter(now: () => number, frequency: number): TimeCounter {
+  let offset = 0n
+  const elapsed = (): bigint => BigInt(now()) * BigInt(frequency) / 1_000_000_000n
+  return {
+    frequency,
+    read: () => BigInt.asUintN(64, elapsed() + offset),
+    write(ticks) { offset = ticks - elapsed() },
+    timeOf(ticks) {
+      const at = ((ticks - offset) * 1_000_000_000n + BigInt(frequency) - 1n) / BigInt(frequency)
+      return at > BigInt(Number.MAX_SAFE_INTEGER) ? Infinity : Number(at)
+    },
+  }
+}
+
+/** A device with its context, and the guest's view of its registers. */
+export interface TestDevice<Config, S, Irq extends string, Wants extends BackendWants> {
+  readonly device: Device<S>
+  readonly config: Config
+  readonly context: FakeContext<Irq, Wants>
+  /** A guest's read of the first region (or `region`); 4 bytes wide unless told otherwise. */
+  read(offset: number, width?: Width, region?: number): number
+  write(offset: number, value: number, width?: Width, region?: number): void
+  /** Moves virtual time on. */
+  advance(nanoseconds: number): void
+}
+
+/** Options of {@link testDevice}: those of {@link fakeContext} except what the spec knows. */
+export type TestDeviceOptions<Irq extends string, Wants extends BackendWants> = Omit<FakeContextOptions<Irq, Wants>, 'irqs'>
+
+/** Configures `spec` with `input`, makes the device in a fake context and resets it, as a machine does at power on. */
+export function testDevice<Config, S, Irq extends string, Wants extends BackendWants>(
+  spec: DeviceSpec<Config, S, Irq, Wants>, input: unknown, options: TestDeviceOptions<Irq, Wants>,
+): TestDevice<Config, S, Irq, Wants> {
+  const config = spec.configure(input, options.name ?? 'dut')
+  const context = fakeContext<Irq, Wants>({ ...options, irqs: spec.irqs(config) })
+  const device = spec.create(config, context)
+  context.attach(device)
+  device.reset('cold')
+  return {
+    device, config, context,
+    read: (offset, width = 4, region = 0) => device.read(region, offset, width),
+    write: (offset, value, width = 4, region = 0) => device.write(region, offset, width, value),
+    advance: (nanoseconds) => context.advance(nanoseconds),
+  }
+}
+
+/** A terminal that a test types on and reads from. */
+export interface FakeChar extends CharPort {
+  /** Everything the device has sent. */
+  readonly sent: number[]
+  /** {@link sent} as Latin-1 text. */
+  text(): string
+  /** Bytes that the host will still take; `Infinity` at first. Raising it does not call `writable`: use {@link drain}. */
+  room: number
+  /** Makes input available and tells the device. Text is Latin-1. */
+  type(input: string | readonly number[]): void
+  /** Input that the device has not taken yet. */
+  readonly waiting: number
+  /** Gives room for `bytes` more and tells the device. */
+  drain(bytes: number): void
+}
+
+/** A scripted {@link CharPort}. Its callbacks run at once. */
+export function fakeChar(): FakeChar {
+  const sent: number[] = []
+  let input: number[] = []
+  let listener: { readable(): void; writable(): void } | null = null
+  return {
+    sent,
+    room: Infinity,
+    text: () => sent.map((byte) => String.fromCharCode(byte)).join(''),
+    get waiting() { return input.length },
+    write(bytes) {
+      const taken = Math.min(bytes.length, this.room)
+      this.room -= taken
+      for (const byte of bytes.subarray(0, taken)) sent.push(byte)
+      return taken
+    },
+    read(into) {
+      const taken = input.slice(0, into.length)
+      input = input.slice(taken.length)
+      into.set(taken)
+      return taken.length
+    },
+    listen(to) { listener = to },
+    type(more) {
+      input.push(...(typeof more === 'string' ? [...more].map((character) => character.charCodeAt(0) & 0xff) : more))
+      listener?.readable()
+    },
+    drain(bytes) {
+      this.room += bytes
+      listener?.writable()
+    },
+  }
+}
+
+/** A disk in memory whose requests complete when a test says so. */
+export interface FakeBlock extends BlockPort {
+  readonly data: Uint8Array
+  /** Requests that have not completed. */
+  readonly pending: number
+  /** What the next requests complete with, instead of doing anything; empty means success. */
+  readonly failures: BlockStatus[]
+  /** Completes the oldest `count` requests (all when absent), in order. */
+  complete(count?: number): void
+}
+
+/** A scripted {@link BlockPort}. Data moves when the request completes. */
+export function fakeBlock(options: { readonly size: number; readonly readOnly?: boolean; readonly blockSize?: number }): FakeBlock {
+  const data = new Uint8Array(options.size)
+  const queue: (() => void)[] = []
+  const failures: BlockStatus[] = []
+  const readOnly = options.readOnly ?? false
+  const submit = (offset: number, length: number, writes: boolean, done: (status: BlockStatus) => void, act: () => void): void => {
+    queue.push(() => {
+      const failure = failures.shift()
+        ?? (writes && readOnly ? 'read-only' : offset < 0 || offset + length > data.length ? 'out-of-range' : undefined)
+      if (failure === undefined) act()
+      done(failure ?? 'ok')
+    })
+  }
+  const total = (buffers: readonly Uint8Array[]): number => buffers.reduce((sum, buffer) => sum + buffer.length, 0)
+  return {
+    size: options.size, readOnly, blockSize: options.blockSize ?? 512, data, failures,
+    get pending() { return queue.length },
+    read(offset, into, done) {
+      submit(offset, total(into), false, done, () => {
+        for (let at = offset, i = 0; i < into.length; i++) {
+          const buffer = into[i]
+          if (buffer === undefined) continue
+          buffer.set(data.subarray(at, at + buffer.length))
+          at += buffer.length
+        }
+      })
+    },
+    write(offset, from, done) {
+      submit(offset, total(from), true, done, () => {
+        let at = offset
+        for (const buffer of from) {
+          data.set(buffer, at)
+          at += buffer.length
+        }
+      })
+    },
+    flush(done) { submit(0, 0, false, done, () => {}) },
+    discard(offset, length, done) { submit(offset, length, true, done, () => {}) },
+    writeZeroes(offset, length, done) { submit(offset, length, true, done, () => { data.fill(0, offset, offset + length) }) },
+    complete(count = Infinity) {
+      for (let left = count; left > 0; left--) {
+        const request = queue.shift()
+        if (request === undefined) return
+        request()
+      }
+    },
+  }
+}
+
+/** An {@link EntropyPort} that counts: 1, 2, 3, …, modulo 256. */
+export function fakeEntropy(): EntropyPort {
+  let last = 0
+  return { fill(into) { for (let i = 0; i < into.length; i++) into[i] = last = (last + 1) & 0xff } }
+}
+
+/** A {@link WallClockPort} that shows what a test sets. */
+export function fakeWallClock(start: bigint = 0n): WallClockPort & { time: bigint } {
+  return { time: start, now() { return this.time } }
+}
+
+/** A {@link PowerPort} that remembers: `'reset'`, or the exit status. */
+export function fakePower(): PowerPort & { readonly requests: (number | 'reset')[] } {
+  const requests: (number | 'reset')[] = []
+  return { requests, off(status) { requests.push(status) }, reset() { requests.push('reset') } }
+}
