@@ -1,0 +1,113 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { Arena, GuestMemory, layout, type LinearMemory, PAGE_CODE } from './index.ts'
+
+/** A linear memory without WebAssembly: as on bare metal, any buffer will do. */
+function plainMemory(pages: number): LinearMemory {
+  let buffer = new ArrayBuffer(pages * 65536)
+  return {
+    get buffer() {
+      return buffer
+    },
+    grow(more) {
+      const before = buffer.byteLength
+      const next = new ArrayBuffer(before + more * 65536)
+      new Uint8Array(next).set(new Uint8Array(buffer))
+      buffer = next
+      return before / 65536
+    },
+  }
+}
+
+function guest(sizeMiB: number): GuestMemory {
+  const memory = new GuestMemory(new Arena(plainMemory(1), 512 * 2 ** 20))
+  memory.addRam('ram', 0x8000_0000, sizeMiB * 2 ** 20)
+  return memory
+}
+
+test('a range of RAM behaves like an array of bytes, and costs only what is touched', () => {
+  const base = 0x8000_0000
+  const size = 64 * 2 ** 20
+  fc.assert(
+    fc.property(
+      fc.array(
+        fc.record({ at: fc.oneof(fc.nat(size), fc.nat(20_000)), length: fc.nat(9000), fill: fc.nat(255), kind: fc.constantFrom('read', 'write', 'map') }),
+        { maxLength: 12 },
+      ),
+      (operations) => {
+        const memory = guest(64)
+        const model = new Map<number, number>()
+        for (const { at, length, fill, kind } of operations) {
+          const fits = at + length <= size
+          if (kind === 'write') {
+            expect(memory.write(base + at, new Uint8Array(length).fill(fill))).toBe(fits)
+            if (fits) for (let i = 0; i < length; i++) model.set(at + i, fill)
+          } else if (kind === 'read') {
+            const into = new Uint8Array(length)
+            expect(memory.read(base + at, into)).toBe(fits)
+            if (fits) expect(into.every((byte, i) => byte === (model.get(at + i) ?? 0))).toBe(true)
+          } else {
+            const pieces = memory.map(base + at, length, 'write')
+            expect(pieces !== null).toBe(fits)
+            let i = at
+            for (const piece of pieces ?? []) {
+              expect(piece.every((byte, k) => byte === (model.get(i + k) ?? 0))).toBe(true)
+              piece.fill(fill)
+              for (let k = 0; k < piece.length; k++) model.set(i++, fill)
+            }
+            if (fits) expect(i - at).toBe(length)
+          }
+        }
+        expect(memory.touchedPages).toBeLessThanOrEqual(operations.length * 4)
+      },
+    ),
+    { numRuns: 60 },
+  )
+})
+
+test('addresses that are not RAM are refused, whatever they are', () => {
+  const memory = guest(1)
+  for (const address of [0, -1, 0.5, NaN, Infinity, 2 ** 60, 0x8000_0000 + 2 ** 20, 0x7fff_ffff]) {
+    expect(memory.read(address, new Uint8Array(2))).toBe(false)
+    expect(memory.map(address, 2, 'write')).toBe(null)
+  }
+  expect(memory.map(0x8000_0000, Infinity, 'read')).toBe(null)
+  expect(memory.map(0x8000_0000, -1, 'read')).toBe(null)
+})
+
+test('writes mark pages dirty and report code', () => {
+  const memory = guest(1)
+  const told: [number, number][] = []
+  memory.onCodeWrite = (_frame, gpa, length) => told.push([gpa, length])
+  memory.write(0x8000_0ffe, Uint8Array.of(1, 2, 3, 4))
+  expect(memory.takeDirty()).toEqual([0x8000_0000, 0x8000_1000])
+  expect(memory.takeDirty()).toEqual([])
+  const entry = memory.entryAddress(0x8000_1000)
+  memory.arena.u32[entry >>> 2] = (memory.arena.u32[entry >>> 2] ?? 0) | PAGE_CODE
+  memory.write(0x8000_0ffe, Uint8Array.of(1, 2, 3, 4))
+  expect(told).toEqual([[0x8000_1000, 2]])
+})
+
+test('frames are reused, zeroed; admission is checked', () => {
+  const memory = new GuestMemory(new Arena(plainMemory(1), 8 * 2 ** 20))
+  expect(() => memory.addRam('ram', 0x8000_0000, 64 * 2 ** 20)).toThrow(/ram: more memory/)
+  memory.addRam('ram', 0x8000_0000, 4 * 2 ** 20)
+  expect(() => memory.addRam('more', 0x8000_0000, 4096)).toThrow(/overlaps ram/)
+  expect(() => memory.addRam('odd', 5, 4096)).toThrow(/odd: its base/)
+  for (let round = 0; round < 5; round++) {
+    for (let at = 0; at < 4 * 2 ** 20; at += 4096) memory.write(0x8000_0000 + at, Uint8Array.of(7))
+    expect(memory.arena.frames).toBe(1024)
+    memory.clear()
+    const byte = Uint8Array.of(9)
+    memory.map(0x8000_0000, 1, 'read')
+    memory.read(0x8000_0000, byte)
+    expect(byte[0]).toBe(0)
+  }
+})
+
+test('a layout places fields and changes its version with them', () => {
+  const a = layout('a', { flag: 'u8', x: ['i64', 4], y: 'u32' })
+  expect(a.offset).toEqual({ flag: 0, x: 8, y: 40 })
+  expect(a.size).toBe(64)
+  expect(layout('a', { flag: 'u8', x: ['i64', 4], z: 'u32' }).version).not.toBe(a.version)
+})

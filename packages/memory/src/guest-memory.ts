@@ -1,0 +1,226 @@
+import { type DmaSpace, machinistError } from '@machinist/api'
+import { type Arena, PAGE_SIZE } from './arena.ts'
+import { layout, type Layout } from './layout.ts'
+
+/** Flags in the low bits of a page-map entry; the rest is the address of the frame. */
+export const PAGE_DIRTY = 1
+/** Some CPU holds decoded or translated code of this page: writers must tell it. */
+export const PAGE_CODE = 2
+
+/** Most RAM regions a machine may have. */
+export const MAX_RAM_REGIONS = 8
+
+/**
+ * The table by which generated code finds RAM: for region `i`, RAM of `size[i]` bytes at `base[i]`, with its page
+ * map (one 32-bit entry for each page: frame address and flags, 0 while untouched) at `map[i]`.
+ */
+export const ramTable: Layout<{
+  readonly count: 'u32'
+  readonly map: readonly ['u32', 8]
+  readonly base: readonly ['i64', 8]
+  readonly size: readonly ['i64', 8]
+}> = layout('ram-table', { count: 'u32', map: ['u32', MAX_RAM_REGIONS], base: ['i64', MAX_RAM_REGIONS], size: ['i64', MAX_RAM_REGIONS] })
+
+/** A range of guest-physical RAM. */
+export interface RamRegion {
+  readonly name: string
+  /** Guest-physical address of the first byte; a multiple of {@link PAGE_SIZE}. */
+  readonly base: number
+  /** Bytes; a multiple of {@link PAGE_SIZE}. */
+  readonly size: number
+  /** Address of the page map in the arena. */
+  readonly map: number
+}
+
+/** Told when code may have changed under a CPU: `length` bytes at `gpa` inside one page, whose frame is at `frame`. */
+export type CodeWriteListener = (frame: number, gpa: number, length: number) => void
+
+/**
+ * A machine's RAM. A page costs nothing until it is first touched; then it gets a frame of the arena. Every write
+ * that does not come from a CPU comes through here, so that pages are marked dirty and stale code is dropped.
+ */
+export class GuestMemory implements DmaSpace {
+  readonly arena: Arena
+  /** Address of the {@link ramTable} of this machine. */
+  readonly table: number
+  readonly #regions: RamRegion[] = []
+  /** Set by the CPU. */
+  onCodeWrite: CodeWriteListener | null = null
+  /** Set by the CPU: write-side translations must be dropped, because dirty logging began again. */
+  onDirtyReset: (() => void) | null = null
+  #touched = 0
+
+  constructor(arena: Arena) {
+    this.arena = arena
+    this.table = arena.allocate(ramTable.size)
+  }
+
+  get regions(): readonly RamRegion[] {
+    return this.#regions
+  }
+
+  /** Pages that have a frame. */
+  get touchedPages(): number {
+    return this.#touched
+  }
+
+  /**
+   * Adds RAM.
+   *
+   * @throws a typed error when the range is misaligned, overlaps another, or is more than the arena can back
+   */
+  addRam(name: string, base: number, size: number): RamRegion {
+    const fail = (problem: string, value: string, remedy: string): never => {
+      throw machinistError({ code: 'bad-ram', part: name, value, remedy }, problem)
+    }
+    if (!Number.isSafeInteger(base) || base < 0 || base % PAGE_SIZE !== 0) fail('its base is not a page address', String(base), 'Use a multiple of 4096.')
+    if (!Number.isSafeInteger(size) || size <= 0 || size % PAGE_SIZE !== 0) fail('its size is not a number of pages', String(size), 'Use a positive multiple of 4096.')
+    if (this.#regions.length === MAX_RAM_REGIONS) fail('too many RAM regions', String(MAX_RAM_REGIONS + 1), `Use at most ${MAX_RAM_REGIONS}.`)
+    const clash = this.#regions.find((other) => base < other.base + other.size && other.base < base + size)
+    if (clash) fail(`it overlaps ${clash.name}`, `0x${base.toString(16)}`, `Move ${name} or ${clash.name}.`)
+    const mapBytes = (size / PAGE_SIZE) * 4
+    // Frames are taken at page alignment, between structures: allow for the map and a little waste.
+    this.arena.reserve(size + mapBytes + PAGE_SIZE, name)
+    const map = this.arena.allocate(mapBytes)
+    this.arena.release(mapBytes + PAGE_SIZE)
+    const region: RamRegion = { name, base, size, map }
+    const index = this.#regions.length
+    this.#regions.push(region)
+    const { data } = this.arena
+    data.setUint32(this.table + ramTable.offset.map + 4 * index, map, true)
+    data.setBigUint64(this.table + ramTable.offset.base + 8 * index, BigInt(base), true)
+    data.setBigUint64(this.table + ramTable.offset.size + 8 * index, BigInt(size), true)
+    data.setUint32(this.table + ramTable.offset.count, index + 1, true)
+    return region
+  }
+
+  /** Address of the page-map entry for guest-physical `address`; 0 when that is not RAM. */
+  entryAddress(address: number): number {
+    for (const region of this.#regions) {
+      const offset = address - region.base
+      if (offset >= 0 && offset < region.size) return region.map + Math.floor(offset / PAGE_SIZE) * 4
+    }
+    return 0
+  }
+
+  /** Gives the page behind a page-map entry its frame, if it has none; returns the entry. */
+  touchEntry(entryAddress: number): number {
+    const known = this.arena.u32[entryAddress >>> 2] ?? 0
+    if (known !== 0) return known
+    const frame = this.arena.takeFrame()
+    this.arena.release(PAGE_SIZE)
+    this.#touched++
+    this.arena.u32[entryAddress >>> 2] = frame
+    return frame
+  }
+
+  /** Arena address of the byte at guest-physical `address`, giving its page a frame; 0 when that is not RAM. */
+  resolve(address: number): number {
+    const entry = this.entryAddress(address)
+    return entry === 0 ? 0 : (this.touchEntry(entry) & -PAGE_SIZE) >>> 0 | address % PAGE_SIZE
+  }
+
+  /** Whether all of a range is RAM of one region. */
+  contains(address: number, length: number): boolean {
+    if (!Number.isSafeInteger(address) || !Number.isSafeInteger(length) || length < 0) return false
+    return this.#regions.some((r) => address >= r.base && address + length <= r.base + r.size)
+  }
+
+  read(address: number, into: Uint8Array): boolean {
+    if (!this.contains(address, into.length)) return false
+    for (let done = 0; done < into.length; ) {
+      const at = address + done
+      const length = Math.min(into.length - done, PAGE_SIZE - (at % PAGE_SIZE))
+      const entry = this.arena.u32[this.entryAddress(at) >>> 2] ?? 0
+      // A page that nobody has touched reads as zeros, and stays untouched.
+      if (entry === 0) into.fill(0, done, done + length)
+      else {
+        const host = (entry & -PAGE_SIZE) >>> 0
+        into.set(this.arena.u8.subarray(host + (at % PAGE_SIZE), host + (at % PAGE_SIZE) + length), done)
+      }
+      done += length
+    }
+    return true
+  }
+
+  write(address: number, from: Uint8Array): boolean {
+    if (!this.contains(address, from.length)) return false
+    for (let done = 0; done < from.length; ) {
+      const at = address + done
+      const length = Math.min(from.length - done, PAGE_SIZE - (at % PAGE_SIZE))
+      const host = this.#prepareWrite(at, length)
+      this.arena.u8.set(from.subarray(done, done + length), host)
+      done += length
+    }
+    return true
+  }
+
+  map(address: number, length: number, access: 'read' | 'write'): readonly Uint8Array[] | null {
+    if (!this.contains(address, length)) return null
+    const pieces: { start: number; end: number }[] = []
+    for (let done = 0; done < length; ) {
+      const at = address + done
+      const part = Math.min(length - done, PAGE_SIZE - (at % PAGE_SIZE))
+      const host = access === 'write' ? this.#prepareWrite(at, part) : this.resolve(at)
+      const last = pieces.at(-1)
+      if (last?.end === host) last.end += part
+      else pieces.push({ start: host, end: host + part })
+      done += part
+    }
+    // Views are made last: giving pages their frames may have replaced the arena's views.
+    return pieces.map((piece) => this.arena.u8.subarray(piece.start, piece.end))
+  }
+
+  /** Marks dirty and tells the CPU about code, for bytes inside one page; returns the arena address. */
+  #prepareWrite(address: number, length: number): number {
+    const entryAddress = this.entryAddress(address)
+    const entry = this.touchEntry(entryAddress)
+    const frame = (entry & -PAGE_SIZE) >>> 0
+    if ((entry & PAGE_CODE) !== 0) this.onCodeWrite?.(frame, address, length)
+    const now = this.arena.u32[entryAddress >>> 2] ?? entry
+    this.arena.u32[entryAddress >>> 2] = now | PAGE_DIRTY
+    return frame | address % PAGE_SIZE
+  }
+
+  /**
+   * The guest-physical addresses of pages written since the last call, in order, and starts anew. The first call
+   * gives every page ever written.
+   */
+  takeDirty(): number[] {
+    const dirty: number[] = []
+    const { u32 } = this.arena
+    for (const region of this.#regions) {
+      for (let page = 0; page < region.size / PAGE_SIZE; page++) {
+        const entry = u32[(region.map >>> 2) + page] ?? 0
+        if ((entry & PAGE_DIRTY) === 0) continue
+        dirty.push(region.base + page * PAGE_SIZE)
+        u32[(region.map >>> 2) + page] = entry & ~PAGE_DIRTY
+      }
+    }
+    this.onDirtyReset?.()
+    return dirty
+  }
+
+  /** Forgets all content: every page reads as zero again. CPUs must have dropped their translations. */
+  clear(): void {
+    for (const region of this.#regions) {
+      for (let page = 0; page < region.size / PAGE_SIZE; page++) {
+        const index = (region.map >>> 2) + page
+        const entry = this.arena.u32[index] ?? 0
+        if (entry === 0) continue
+        this.arena.u32[index] = 0
+        this.arena.freeFrame((entry & -PAGE_SIZE) >>> 0)
+        this.arena.reserve(PAGE_SIZE, region.name)
+        this.#touched--
+      }
+    }
+  }
+
+  /** Gives all frames and promises back to the arena. */
+  dispose(): void {
+    this.clear()
+    for (const region of this.#regions) this.arena.release(region.size)
+    this.#regions.length = 0
+    this.arena.data.setUint32(this.table + ramTable.offset.count, 0, true)
+  }
+}
