@@ -1,6 +1,6 @@
 /**
- * The machine's virtual time. It stands still within one guest access, so that two reads of one register
- * agree, and it never goes back.
+ * The machine's virtual time. It stands still within one guest access to a device, so that two reads of one
+ * register agree, and it never goes back.
  */
 export interface Clock {
   /** Virtual nanoseconds since the machine was made. Integer, below 2^53. */
@@ -23,8 +23,14 @@ export interface Timer {
 export interface TimeCounter {
   /** Ticks per second of virtual time. */
   readonly frequency: number
-  /** The current 64-bit count, as an unsigned BigInt. Not for hot paths. */
+  /** The current 64-bit count, as an unsigned BigInt: `base + elapsed()`, modulo 2^64. Not for hot paths. */
   read(): bigint
+  /** What the count was when {@link TimeCounter.elapsed} was zero. Changes only by `write`. */
+  readonly base: bigint
+  /** Ticks since the machine was made, an integer. Cheap. */
+  elapsed(): number
+  /** Tells when `base` has changed. */
+  onWrite(listener: () => void): void
   /** Sets the count; it goes on from there. */
   write(ticks: bigint): void
   /** Virtual time (nanoseconds) at which the count reaches `ticks`; in the past if it already has, `Infinity` if it never will. */

@@ -24,6 +24,11 @@ export interface Vcpu {
   run(budget: number): Exit
   /** Instructions retired since it was made, including those of the current `run` so far. */
   readonly retired: number
+  /**
+   * Makes a `run` in progress return after the current instruction, with `'yield'`. Called from within a bus
+   * access: the guest switched the machine off, say. Without a run in progress it does nothing.
+   */
+  kick(): void
   /** Virtual time at which it wants to be looked at again even if idle: its own timer (Sstc). `Infinity` for none. */
   deadline(): number
   /** Plain data, structured-cloneable. */
@@ -32,16 +37,15 @@ export interface Vcpu {
 }
 
 /** What a CPU part can reach. Memory and bus are the machine's; both are typed by the packages that own them. */
-export interface CpuContext<Memory, Bus, Wants extends BackendWants = BackendWants> {
+export interface CpuContext<Memory = unknown, Bus = unknown, Wants extends BackendWants = BackendWants> {
   readonly name: string
   readonly memory: Memory
   readonly bus: Bus
+  /** Its `now` is cheap and, during a `run`, true to the instruction: what the guest sees as time. */
   readonly clock: Clock
   readonly counter: TimeCounter
   readonly backends: PortsOf<Wants>
   readonly trace: Trace
-  /** Makes {@link Vcpu.run} return soon: a device raised an interrupt, or the machine is to pause. */
-  readonly harts: number
 }
 
 /** What a machine is told to start: all harts at `pc` with the given integer arguments (a0, a1, … on RISC-V). */

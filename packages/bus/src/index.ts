@@ -1,1 +1,1 @@
-export {}
+export { AddressSpace, type BusTarget } from './address-space.ts'

@@ -1,0 +1,97 @@
+import { machinistError, type Width } from '@machinist/api'
+
+/** Whoever answers accesses to a range of an address space. `offset` counts from the start of its region. */
+export interface BusTarget {
+  read(region: number, offset: number, width: Width): number
+  write(region: number, offset: number, width: Width, value: number): void
+}
+
+interface Entry {
+  readonly owner: string
+  readonly base: number
+  readonly end: number
+  readonly region: number
+  readonly target: BusTarget
+}
+
+/**
+ * One space of device registers: guest-physical (memory-mapped) or port I/O. Accesses are synchronous, at most
+ * four bytes wide, and never straddle two targets.
+ */
+export class AddressSpace {
+  readonly name: string
+  /** Sorted by base; never overlapping. */
+  readonly #entries: Entry[] = []
+  #last: Entry | null = null
+  /** Called before each access, so that time can be brought up to date. */
+  onAccess: (() => void) | null = null
+
+  constructor(name: string) {
+    this.name = name
+  }
+
+  /**
+   * Routes `size` bytes at `base` to region number `region` of `target`.
+   *
+   * @throws a typed error `'overlap'` that names both owners
+   */
+  attach(owner: string, base: number, size: number, region: number, target: BusTarget): void {
+    const clash = this.#entries.find((e) => base < e.end && e.base < base + size)
+    if (clash) {
+      throw machinistError(
+        { code: 'overlap', part: owner, value: `0x${base.toString(16)}`, remedy: `Move ${owner} or ${clash.owner}.` },
+        `its registers overlap those of ${clash.owner}`,
+      )
+    }
+    this.#entries.push({ owner, base, end: base + size, region, target })
+    this.#entries.sort((a, b) => a.base - b.base)
+  }
+
+  /** Ends all routes to `owner`. */
+  detach(owner: string): void {
+    for (let i = this.#entries.length - 1; i >= 0; i--) if (this.#entries[i]?.owner === owner) this.#entries.splice(i, 1)
+    this.#last = null
+  }
+
+  #find(address: number, width: number): Entry | null {
+    const last = this.#last
+    if (last && address >= last.base && address + width <= last.end) return last
+    let low = 0
+    let high = this.#entries.length - 1
+    while (low <= high) {
+      const middle = (low + high) >> 1
+      const entry = this.#entries[middle]
+      if (!entry) return null
+      if (address < entry.base) high = middle - 1
+      else if (address >= entry.end) low = middle + 1
+      else {
+        if (address + width > entry.end) return null
+        this.#last = entry
+        return entry
+      }
+    }
+    return null
+  }
+
+  /** Unsigned value, or −1 when nobody answers: the bus error of real hardware. */
+  read(address: number, width: Width): number {
+    const entry = this.#find(address, width)
+    if (!entry) return -1
+    this.onAccess?.()
+    return entry.target.read(entry.region, address - entry.base, width)
+  }
+
+  /** Returns false when nobody answers. */
+  write(address: number, width: Width, value: number): boolean {
+    const entry = this.#find(address, width)
+    if (!entry) return false
+    this.onAccess?.()
+    entry.target.write(entry.region, address - entry.base, width, value)
+    return true
+  }
+
+  /** Who answers at `address`, for diagnostics. */
+  ownerAt(address: number): string | null {
+    return this.#find(address, 1)?.owner ?? null
+  }
+}
