@@ -1,0 +1,57 @@
+import type { BlockStatus } from '@machinist/api'
+
+/**
+ * A file, block device or blob of the host that can be read and written at any place: all that the disk formats of
+ * this package ask of a host. `@machinist/host-node` implements it over `node:fs`; a browser can over its private
+ * file system; a test over an array.
+ *
+ * The rules an implementation keeps:
+ *
+ * - Calls may overlap and may complete in any order. Callers never let two calls to overlapping bytes overlap in
+ *   time when one of them writes, so an implementation needs no ordering of its own.
+ * - A buffer handed over belongs to the file until the promise settles.
+ * - Failures reject, with an `Error` whose `code`, when it has one, is a POSIX name (`'ENOSPC'`, `'EIO'`, …);
+ *   {@link statusOfError} turns it into what the guest sees. A call that throws at once counts as a rejection.
+ */
+export interface RandomAccessFile {
+  /** Length in bytes when it was opened. Writing past it makes the file longer. */
+  readonly size: number
+  /** False when it was opened for reading only; then nobody calls `write`, `discard` or `truncate`. */
+  readonly writable: boolean
+  /**
+   * Fills `into` from byte `offset`; resolves to the number of bytes read, which is less than `into.length` only
+   * when the file ends there (0 at or past its end).
+   */
+  read(offset: number, into: Uint8Array): Promise<number>
+  /** Writes all of `from` at byte `offset`; past the end, the gap reads as zeroes. */
+  write(offset: number, from: Uint8Array): Promise<void>
+  /** Resolves when every write that had resolved before the call is on stable storage (POSIX `fdatasync`). */
+  flush(): Promise<void>
+  /** Sets the length. Absent when the host cannot. */
+  truncate?(size: number): Promise<void>
+  /**
+   * Gives back the storage of a range, which then reads as zeroes; the length of the file stays. Absent when the
+   * host cannot punch holes.
+   */
+  discard?(offset: number, length: number): Promise<void>
+  /** Releases the file. Nothing is called afterwards. Does not imply `flush`. */
+  close(): Promise<void>
+}
+
+/** What a rejected call of a {@link RandomAccessFile} means to a disk: full, read-only, or any other failure. */
+export function statusOfError(error: unknown): Exclude<BlockStatus, 'ok'> {
+  const code: unknown = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
+  switch (code) {
+    case 'ENOSPC': // the disk is full
+    case 'EDQUOT': // the quota is
+    case 'EFBIG': // longer than the file system allows
+      return 'no-space'
+    case 'EROFS':
+    case 'EACCES':
+    case 'EPERM':
+    case 'EBADF': // opened for reading only
+      return 'read-only'
+    default:
+      return 'io-error'
+  }
+}

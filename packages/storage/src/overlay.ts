@@ -1,0 +1,132 @@
+import type { Backend, BlockPort, BlockStatus } from '@machinist/api'
+import { clusterState } from './cluster-map.ts'
+import { checkSize, diskOf } from './disk.ts'
+import type { Disk, DiskEngine } from './disk.ts'
+import { memoryStore } from './overlay-store.ts'
+import type { OverlayStore } from './overlay-store.ts'
+
+/**
+ * A copy-on-write disk: reads what was written to it, and its base elsewhere. The base is never written.
+ *
+ * @param base - any disk; the overlay connects and closes it
+ * @param store - where writes go: memory (the default) or a file, see `openOverlayFile`
+ * @throws (when connected) a typed error when the store belongs to a base of another size
+ */
+export function overlay(base: Backend<BlockPort>, store: OverlayStore = memoryStore()): Disk {
+  const release = async (): Promise<void> => {
+    base.close?.()
+    await store.close()
+  }
+  return diskOf(() => {
+    // The base's completions are steps inside ours, so they need not pass the machine's gate: ours will.
+    const port = base.connect((callback) => { callback() })
+    checkSize('overlay base', port.size)
+    store.attach(port.size)
+    return overlayEngine(port, store, release)
+  }, release)
+}
+
+function overlayEngine(base: BlockPort, store: OverlayStore, close: () => Promise<void>): DiskEngine {
+  const { clusterSize } = store
+  const { size } = base
+
+  const readBase = (offset: number, into: Uint8Array): Promise<BlockStatus> =>
+    new Promise((resolve) => { base.read(offset, [into], resolve) })
+
+  /** Reads a range whose clusters are all in one state. */
+  const readRun = (offset: number, into: Uint8Array): BlockStatus | Promise<BlockStatus> => {
+    switch (store.map.get(Math.floor(offset / clusterSize))) {
+      case clusterState.base:
+        return readBase(offset, into)
+      case clusterState.stored:
+        return store.read(offset, into)
+      case clusterState.zero:
+        into.fill(0)
+        return 'ok'
+    }
+  }
+
+  const read = async (offset: number, into: Uint8Array): Promise<BlockStatus> => {
+    const limit = Math.ceil((offset + into.length) / clusterSize)
+    for (let done = 0; done < into.length;) {
+      const at = offset + done
+      const runEnd = store.map.runEnd(Math.floor(at / clusterSize), limit) * clusterSize
+      const count = Math.min(runEnd - at, into.length - done)
+      const status = await readRun(at, into.subarray(done, done + count))
+      if (status !== 'ok') return status
+      done += count
+    }
+    return 'ok'
+  }
+
+  /** Brings the bytes from `offset` to `end`, in one cluster that the store does not have, into the store. */
+  const copyUp = async (offset: number, end: number): Promise<BlockStatus> => {
+    if (end <= offset) return 'ok'
+    const bytes = new Uint8Array(end - offset)
+    const status = await readRun(offset, bytes)
+    return status === 'ok' ? store.write(offset, bytes) : status
+  }
+
+  /**
+   * Writes a range: first the rest of its first and last clusters when the store lacks them, then the data, and only
+   * then marks the clusters. A failure on the way leaves every cluster with the content that it had, or torn where
+   * the store had it already. Requests to one cluster never overlap in time: `unit` sees to that.
+   */
+  const write = async (offset: number, from: readonly Uint8Array[], length: number): Promise<BlockStatus> => {
+    const end = offset + length
+    const first = Math.floor(offset / clusterSize)
+    const past = Math.ceil(end / clusterSize)
+    if (store.map.get(first) !== clusterState.stored) {
+      const status = await copyUp(first * clusterSize, offset)
+      if (status !== 'ok') return status
+    }
+    if (store.map.get(past - 1) !== clusterState.stored) {
+      const status = await copyUp(end, Math.min(past * clusterSize, size))
+      if (status !== 'ok') return status
+    }
+    for (let index = 0, at = offset; index < from.length; index++) {
+      const buffer = from[index]
+      if (buffer === undefined || buffer.length === 0) continue
+      const status = await store.write(at, buffer)
+      if (status !== 'ok') return status
+      at += buffer.length
+    }
+    store.mark(first, past, clusterState.stored)
+    return 'ok'
+  }
+
+  /** Marks the clusters that lie whole in a range as zero, and hands what is left at its ends to `edge`. */
+  const clear = async (offset: number, length: number, edge: (offset: number, length: number) => Promise<BlockStatus>): Promise<BlockStatus> => {
+    const end = offset + length
+    const first = Math.ceil(offset / clusterSize)
+    const past = end === size ? Math.ceil(end / clusterSize) : Math.floor(end / clusterSize)
+    if (first >= past) return edge(offset, length)
+    store.mark(first, past, clusterState.zero)
+    await store.release(first * clusterSize, Math.min(past * clusterSize, size) - first * clusterSize)
+    const head = first * clusterSize - offset
+    const status = head > 0 ? await edge(offset, head) : 'ok'
+    if (status !== 'ok') return status
+    const tail = end - past * clusterSize
+    return tail > 0 ? edge(past * clusterSize, tail) : 'ok'
+  }
+
+  return {
+    size,
+    readOnly: false,
+    blockSize: Math.max(base.blockSize, 4096),
+    unit: clusterSize,
+    async read(offset, into) {
+      for (const buffer of into) {
+        const status = await read(offset, buffer)
+        if (status !== 'ok') return status
+        offset += buffer.length
+      }
+      return 'ok'
+    },
+    write: (offset, from) => write(offset, from, from.reduce((sum, buffer) => sum + buffer.length, 0)),
+    flush: () => store.flush(),
+    discard: (offset, length) => clear(offset, length, () => Promise.resolve<BlockStatus>('ok')),
+    writeZeroes: (offset, length) => clear(offset, length, (at, count) => write(at, [new Uint8Array(count)], count)),
+    close,
+  }
+}

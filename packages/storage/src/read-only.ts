@@ -1,0 +1,21 @@
+import type { Backend, BlockPort, BlockStatus } from '@machinist/api'
+
+/** Any disk, with its writes refused. */
+export function readOnly(disk: Backend<BlockPort>): Backend<BlockPort> {
+  return {
+    kind: disk.kind,
+    connect(deliver): BlockPort {
+      const port = disk.connect(deliver)
+      const refuse = (done: (status: BlockStatus) => void): void => { deliver(() => { done('read-only') }) }
+      return {
+        size: port.size,
+        readOnly: true,
+        blockSize: port.blockSize,
+        read: (offset, into, done) => { port.read(offset, into, done) },
+        write: (_offset, _from, done) => { refuse(done) },
+        flush: (done) => { port.flush(done) },
+      }
+    },
+    close: () => disk.close?.(),
+  }
+}

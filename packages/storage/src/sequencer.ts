@@ -1,0 +1,89 @@
+/** One operation on a range of a disk, running or waiting. */
+interface Entry {
+  readonly start: number
+  readonly end: number
+  readonly exclusive: boolean
+  /** Earlier operations that must finish first. */
+  blockers: number
+  /** Later operations that wait for this one. */
+  readonly dependents: Entry[]
+  readonly operation: (release: () => void) => void
+  /** The list of all, oldest first. */
+  previous: Entry | null
+  next: Entry | null
+}
+
+/**
+ * Lets operations on disjoint ranges overlap and orders the others: an operation begins when every earlier one that
+ * touches a byte of its range has finished, unless both only read. So a read that follows a write sees what was
+ * written, though the host may complete in any order.
+ */
+export class Sequencer {
+  #newest: Entry | null = null
+  #pending = 0
+  readonly #idle: (() => void)[] = []
+
+  /** Operations that have not finished. */
+  get pending(): number {
+    return this.#pending
+  }
+
+  /**
+   * Runs `operation`, now or later. It must call `release` once when it has finished.
+   *
+   * @param start - first byte
+   * @param end - one past the last byte
+   * @param exclusive - true for anything that changes the range
+   */
+  run(start: number, end: number, exclusive: boolean, operation: (release: () => void) => void): void {
+    const entry: Entry = { start, end, exclusive, blockers: 0, dependents: [], operation, previous: this.#newest, next: null }
+    for (let earlier = this.#newest; earlier !== null; earlier = earlier.previous) {
+      if ((exclusive || earlier.exclusive) && earlier.start < end && start < earlier.end) {
+        earlier.dependents.push(entry)
+        entry.blockers += 1
+        // It waits itself for everything older that we would wait for.
+        if (earlier.exclusive && earlier.start <= start && end <= earlier.end) break
+      }
+    }
+    if (this.#newest !== null) this.#newest.next = entry
+    this.#newest = entry
+    this.#pending += 1
+    if (entry.blockers === 0) this.#begin(entry)
+  }
+
+  /** Calls `callback` when nothing is pending: at once if so already. */
+  whenIdle(callback: () => void): void {
+    if (this.#pending === 0) callback()
+    else this.#idle.push(callback)
+  }
+
+  #begin(first: Entry): void {
+    // A list and not recursion: operations that finish at once would otherwise nest as deep as the queue is long.
+    const ready = [first]
+    let looping = true
+    const begin = (entry: Entry): void => {
+      let released = false
+      entry.operation(() => {
+        if (released) return
+        released = true
+        this.#remove(entry)
+        for (const dependent of entry.dependents) {
+          dependent.blockers -= 1
+          if (dependent.blockers > 0) continue
+          if (looping) ready.push(dependent)
+          else this.#begin(dependent)
+        }
+        if (this.#pending === 0) for (const callback of this.#idle.splice(0)) callback()
+      })
+    }
+    for (let entry = ready.shift(); entry !== undefined; entry = ready.shift()) begin(entry)
+    looping = false
+  }
+
+  #remove(entry: Entry): void {
+    this.#pending -= 1
+    if (entry.previous !== null) entry.previous.next = entry.next
+    if (entry.next !== null) entry.next.previous = entry.previous
+    else this.#newest = entry.previous
+  }
+}
