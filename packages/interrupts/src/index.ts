@@ -1,1 +1,5 @@
-export {}
+export { aclintMswi, aclintMtimer, aclintSswi, clint, type AclintSpec } from './aclint/spec.ts'
+export { type AclintIrq, type AclintState } from './aclint/device.ts'
+export { type HartsConfig } from './harts.ts'
+export { type PlicState } from './plic/device.ts'
+export { plic, type PlicConfig, type PlicIrq } from './plic/spec.ts'

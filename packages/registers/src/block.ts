@@ -140,6 +140,15 @@ export class RegisterBlock<Table extends RegisterTable> {
     if (register.halves === 2) this.#words[slot + 1] = Number((value >> 32n) & 0xffff_ffffn)
   }
 
+  /**
+   * The storage of a register itself: a word for each element (two, low half first, for a register of 8 bytes). It
+   * is the same array for as long as the block lives; for loops over many elements.
+   */
+  words(name: RegisterName<Table>): Uint32Array {
+    const register = this.#register(name)
+    return this.#words.subarray(register.slot, register.slot + register.count * register.halves)
+  }
+
   /** The number that a field of a register holds. */
   field<Name extends RegisterName<Table>>(name: Name, field: FieldName<Table, Name>, index: number = 0): number {
     const bits = this.#table[name]?.fields?.[field]

@@ -144,14 +144,22 @@ function fakeDma(memory: Uint8Array, base: number, frame: number): DmaSpace {
 }
 
 function fakeCounter(now: () => number, frequency: number): TimeCounter {
-  let offset = 0n
-  const elapsed = (): bigint => BigInt(now()) * BigInt(frequency) / 1_000_000_000n
+  const listeners: (() => void)[] = []
+  let base = 0n
+  const elapsed = (): number => Number(BigInt(now()) * BigInt(frequency) / 1_000_000_000n)
   return {
     frequency,
-    read: () => BigInt.asUintN(64, elapsed() + offset),
-    write(ticks) { offset = ticks - elapsed() },
+    get base() { return base },
+    elapsed,
+    read: () => BigInt.asUintN(64, base + BigInt(elapsed())),
+    onWrite(listener) { listeners.push(listener) },
+    write(ticks) {
+      base = BigInt.asUintN(64, ticks - BigInt(elapsed()))
+      for (const listener of listeners) listener()
+    },
     timeOf(ticks) {
-      const at = ((ticks - offset) * 1_000_000_000n + BigInt(frequency) - 1n) / BigInt(frequency)
+      const due = BigInt(elapsed()) + ticks - BigInt.asUintN(64, base + BigInt(elapsed()))
+      const at = (due * 1_000_000_000n + BigInt(frequency) - 1n) / BigInt(frequency)
       return at > BigInt(Number.MAX_SAFE_INTEGER) ? Infinity : Number(at)
     },
   }

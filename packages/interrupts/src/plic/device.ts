@@ -1,0 +1,188 @@
+import type { Device, DeviceContext, IrqLine, Width } from '@machinist/api'
+import { plainData, RegisterBlock } from '@machinist/registers'
+import { hartLines, type NoBackends } from '../harts.ts'
+import type { PlicConfig, PlicIrq } from './spec.ts'
+import { plicRegisters, wordsPerContext } from './registers.ts'
+
+/** A PLIC's saved state. The levels of its inputs are part of it, for the gateways sample them. */
+export interface PlicState {
+  readonly registers: Readonly<Record<string, number | readonly number[]>>
+  /** Bit n of the words: source n is claimed and not completed. */
+  readonly claimed: readonly number[]
+  readonly levels: readonly number[]
+}
+
+/** A PLIC: gateways in front of a core that knows priorities, with a claim register for each context. */
+export class Plic implements Device<PlicState> {
+  readonly #name: string
+  readonly #registers: RegisterBlock<typeof plicRegisters>
+  readonly #sources: number
+  /** Outputs, by context. */
+  readonly #outputs: readonly IrqLine[]
+  readonly #pending: Uint32Array
+  readonly #enable: Uint32Array
+  readonly #priority: Uint32Array
+  readonly #claimed = new Uint32Array(wordsPerContext)
+  readonly #levels = new Uint32Array(wordsPerContext)
+  /** Words that have bits of sources. */
+  readonly #used: number
+  /** Bits of the sources that exist. */
+  readonly #implemented: Uint32Array
+
+  constructor(config: PlicConfig, context: DeviceContext<PlicIrq, NoBackends>) {
+    const byMode = [...config.modes].map((mode) => hartLines(context.name, context.irq, config.harts, mode === 'M' ? 'meip' : 'seip'))
+    const outputs = Array.from({ length: config.harts }, (_, hart) => byMode.flatMap((lines) => lines[hart] ?? [])).flat()
+    const contexts = outputs.length
+    const priorityMask = 2 ** config.priorityBits - 1
+    this.#name = context.name
+    this.#sources = config.sources
+    this.#used = (config.sources >>> 5) + 1
+    this.#outputs = outputs
+    this.#registers = new RegisterBlock(plicRegisters, {
+      name: context.name,
+      trace: context.trace,
+      count: {
+        PRIORITY: config.sources + 1, ENABLE: contexts * wordsPerContext, THRESHOLD: contexts, CLAIM: contexts, COMPLETE: contexts,
+      },
+      read: { CLAIM: (_, target) => this.#claim(target) },
+      write: {
+        PRIORITY: (value, _, source) => {
+          this.#registers.set('PRIORITY', source === 0 ? 0 : value & priorityMask, source)
+          this.#update()
+        },
+        ENABLE: (value, _, word) => {
+          this.#registers.set('ENABLE', value & (this.#implemented[word % wordsPerContext] ?? 0), word)
+          this.#updateTarget(Math.floor(word / wordsPerContext))
+        },
+        THRESHOLD: (value, _, target) => {
+          this.#registers.set('THRESHOLD', value & priorityMask, target)
+          this.#updateTarget(target)
+        },
+        COMPLETE: (source, _, target) => this.#complete(source, target),
+      },
+    })
+    this.#pending = this.#registers.words('PENDING')
+    this.#enable = this.#registers.words('ENABLE')
+    this.#priority = this.#registers.words('PRIORITY')
+    this.#implemented = Uint32Array.from({ length: wordsPerContext }, (_, word) => {
+      let bits = 0
+      for (let bit = 0; bit < 32; bit++) if (within(word * 32 + bit, config.sources)) bits |= 1 << bit
+      return bits >>> 0
+    })
+  }
+
+  read(_region: number, offset: number, width: Width): number {
+    return this.#registers.read(offset, width)
+  }
+
+  write(_region: number, offset: number, width: Width, value: number): void {
+    this.#registers.write(offset, width, value)
+  }
+
+  /** The level of a source's wire; its gateway turns it into at most one request at a time ("Interrupt Gateways"). */
+  input(source: number, level: boolean): void {
+    if (!within(source, this.#sources)) return
+    setBit(this.#levels, source, level)
+    if (level && this.#forward(source)) this.#update()
+  }
+
+  reset(kind: 'cold' | 'warm'): void {
+    this.#registers.reset()
+    this.#claimed.fill(0)
+    if (kind === 'cold') this.#levels.fill(0)
+    this.#sample()
+    this.#update()
+  }
+
+  save(): PlicState {
+    return { registers: this.#registers.save(), claimed: [...this.#claimed], levels: [...this.#levels] }
+  }
+
+  restore(state: PlicState): void {
+    const data = plainData(this.#name, state, 'state')
+    const claimed = data.integers('claimed', wordsPerContext, 0, 0xffff_ffff)
+    const levels = data.integers('levels', wordsPerContext, 0, 0xffff_ffff)
+    this.#registers.restore(data.unknown('registers'))
+    this.#claimed.set(claimed.map((bits, word) => bits & (this.#implemented[word] ?? 0)))
+    this.#levels.set(levels.map((bits, word) => bits & (this.#implemented[word] ?? 0)))
+    this.#pending.forEach((bits, word) => { this.#pending[word] = bits & (this.#implemented[word] ?? 0) })
+    this.#enable.forEach((bits, word) => { this.#enable[word] = bits & (this.#implemented[word % wordsPerContext] ?? 0) })
+    this.#update()
+  }
+
+  /** The gateway of a source passes a request to the core, unless one is still pending or being served. */
+  #forward(source: number): boolean {
+    if (bit(this.#pending, source) || bit(this.#claimed, source)) return false
+    setBit(this.#pending, source, true)
+    return true
+  }
+
+  #sample(): void {
+    for (let source = 1; source <= this.#sources; source++) if (bit(this.#levels, source)) this.#forward(source)
+  }
+
+  /** A read of the claim register: takes the best pending source, whatever the threshold ("Interrupt Claim Process"). */
+  #claim(target: number): number {
+    const source = this.#best(target)
+    if (source === 0) return 0
+    setBit(this.#pending, source, false)
+    setBit(this.#claimed, source, true)
+    this.#update()
+    return source
+  }
+
+  /** A write of the completion register; one for a source not enabled for the target is ignored ("Interrupt Completion"). */
+  #complete(source: number, target: number): void {
+    if (!within(source, this.#sources)) return
+    const enabled = (this.#enable[target * wordsPerContext + (source >>> 5)] ?? 0) >>> (source & 31) & 1
+    if (enabled === 0 || !bit(this.#claimed, source)) return
+    setBit(this.#claimed, source, false)
+    if (bit(this.#levels, source) && this.#forward(source)) this.#update()
+  }
+
+  /** The pending and enabled source of highest priority, the lowest number among equals; 0 for none. */
+  #best(target: number): number {
+    let best = 0
+    let most = 0
+    for (let word = 0; word < this.#used; word++) {
+      let bits = (this.#pending[word] ?? 0) & (this.#enable[target * wordsPerContext + word] ?? 0)
+      while (bits !== 0) {
+        const lowest = 31 - Math.clz32(bits & -bits)
+        const source = word * 32 + lowest
+        const priority = this.#priority[source] ?? 0
+        if (priority > most) {
+          best = source
+          most = priority
+        }
+        bits &= bits - 1
+      }
+    }
+    return best
+  }
+
+  #update(): void {
+    for (let target = 0; target < this.#outputs.length; target++) this.#updateTarget(target)
+  }
+
+  /** Drives a context's output: some pending source is above its threshold ("Priority Thresholds"). */
+  #updateTarget(target: number): void {
+    const best = this.#best(target)
+    const above = best !== 0 && (this.#priority[best] ?? 0) > this.#registers.get('THRESHOLD', target)
+    this.#outputs[target]?.set(above)
+  }
+}
+
+/** Source 0 means "no interrupt" and does not exist. */
+function within(source: number, sources: number): boolean {
+  return source >= 1 && source <= sources
+}
+
+function bit(words: Uint32Array, index: number): boolean {
+  return ((words[index >>> 5] ?? 0) >>> (index & 31) & 1) === 1
+}
+
+function setBit(words: Uint32Array, index: number, value: boolean): void {
+  const mask = 1 << (index & 31)
+  const word = words[index >>> 5] ?? 0
+  words[index >>> 5] = value ? word | mask : word & ~mask
+}
