@@ -1,0 +1,102 @@
+import { machinistError } from '@machinist/api'
+import { viewOf } from './bytes.ts'
+
+/**
+ * The header of a flat kernel Image: Linux, Documentation/arch/riscv/boot-image-header.rst and
+ * Documentation/arch/arm64/booting.rst, which share one layout. All fields are little-endian.
+ */
+const HEADER = {
+  textOffset: 8,
+  imageSize: 16,
+  flags: 24,
+  version: 32,
+  magic: 48,
+  magic2: 56,
+  size: 64,
+} as const
+
+/** `magic2` of a RISC-V Image: "RSC\x05". */
+const MAGIC_RISCV = 0x0543_5352
+/** The same field of an arm64 Image: "ARM\x64". */
+const MAGIC_ARM64 = 0x644d_5241
+/** The only major version of the RISC-V header so far; the minor one is in the low 16 bits. */
+const VERSION_MAJOR = 0
+
+/** What a flat kernel Image says about itself. */
+export interface LinuxImage {
+  readonly architecture: 'riscv' | 'arm64'
+  /** Where the image wants to be, in bytes from a 2 MiB boundary at the start of RAM. */
+  readonly textOffset: number
+  /** Bytes of RAM it needs from its load address on, which includes BSS: never less than `bytes.length`. */
+  readonly imageSize: number
+  readonly bigEndian: boolean
+  /** RISC-V header version, zero for arm64. */
+  readonly version: { readonly major: number; readonly minor: number }
+  /** What to load. */
+  readonly bytes: Uint8Array
+}
+
+/** Whether `bytes` begin like a flat kernel Image of either architecture. */
+export function isLinuxImage(bytes: Uint8Array): boolean {
+  if (bytes.length < HEADER.size) return false
+  const magic2 = viewOf(bytes).getUint32(HEADER.magic2, true)
+  return magic2 === MAGIC_RISCV || magic2 === MAGIC_ARM64
+}
+
+/** What a file that is not a kernel is, with the command that makes it one. */
+function wrapping(bytes: Uint8Array): { readonly what: string; readonly remedy: string } | null {
+  const starts = (...magic: readonly number[]): boolean => magic.every((byte, index) => bytes[index] === byte)
+  if (starts(0x1f, 0x8b)) return { what: 'compressed with gzip', remedy: 'Decompress it first, with `gzip -dc Image.gz > Image`' }
+  if (starts(0xfd, 0x37, 0x7a, 0x58, 0x5a)) return { what: 'compressed with xz', remedy: 'Decompress it first, with `xz -dc Image.xz > Image`' }
+  if (starts(0x28, 0xb5, 0x2f, 0xfd)) return { what: 'compressed with zstd', remedy: 'Decompress it first, with `zstd -dc Image.zst > Image`' }
+  if (starts(0x42, 0x5a, 0x68)) return { what: 'compressed with bzip2', remedy: 'Decompress it first, with `bzip2 -dc Image.bz2 > Image`' }
+  if (starts(0x4d, 0x5a, 0, 0, 0x7a, 0x69, 0x6d, 0x67)) {
+    return { what: 'a self-decompressing EFI program (vmlinuz.efi)', remedy: 'Give the plain Image from the same kernel build' }
+  }
+  if (starts(0x27, 0x05, 0x19, 0x56)) return { what: 'wrapped for U-Boot (uImage)', remedy: 'Give the plain Image from the same kernel build' }
+  return null
+}
+
+/**
+ * Reads a flat Linux kernel Image.
+ *
+ * @param bytes - the file
+ * @param part - what to call it in errors
+ * @throws typed `image-truncated`, `image-compressed`, `image-magic`, `image-version` or `image-malformed`
+ */
+export function parseLinuxImage(bytes: Uint8Array, part: string = 'kernel'): LinuxImage {
+  const remedy = 'Give a RISC-V Linux kernel: arch/riscv/boot/Image of a build, or /boot/vmlinux-* of Debian'
+  const wrapped = wrapping(bytes)
+  if (wrapped !== null) throw machinistError({ code: 'image-compressed', part, remedy: wrapped.remedy }, `the kernel is ${wrapped.what}`)
+  if (bytes.length < HEADER.size) {
+    throw machinistError({ code: 'image-truncated', part, value: `${bytes.length} bytes`, remedy }, 'too short for a kernel')
+  }
+  const view = viewOf(bytes)
+  const magic2 = view.getUint32(HEADER.magic2, true)
+  if (magic2 !== MAGIC_RISCV && magic2 !== MAGIC_ARM64) {
+    throw machinistError({ code: 'image-magic', part, remedy }, 'not a Linux kernel Image')
+  }
+  const architecture = magic2 === MAGIC_RISCV ? 'riscv' : 'arm64'
+  const textOffset = view.getBigUint64(HEADER.textOffset, true)
+  const imageSize = view.getBigUint64(HEADER.imageSize, true)
+  const flags = view.getUint32(HEADER.flags, true)
+  const word = view.getUint32(HEADER.version, true)
+  const version = architecture === 'riscv' ? { major: word >>> 16, minor: word & 0xffff } : { major: 0, minor: 0 }
+  if (version.major !== VERSION_MAJOR) {
+    throw machinistError({ code: 'image-version', part, value: `${version.major}.${version.minor}`, remedy }, 'unknown version of the Image header')
+  }
+  const limit = 1n << 46n
+  if (textOffset >= limit || imageSize >= limit) {
+    throw machinistError({ code: 'image-malformed', part, value: `text_offset ${textOffset}, image_size ${imageSize}`, remedy }, 'impossible sizes in the Image header')
+  }
+  // `image_size` ends behind BSS, which the file does not hold: a file that is longer has been padded or extended. One that
+  // is much shorter has been cut, but only the kernel knows how long its BSS is, so that cannot be told from here.
+  return {
+    architecture,
+    textOffset: Number(textOffset),
+    imageSize: Math.max(Number(imageSize), bytes.length),
+    bigEndian: (flags & 1) !== 0,
+    version,
+    bytes,
+  }
+}
