@@ -1,0 +1,130 @@
+import { writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { Unmet, say } from '../scripts/lib/say.mjs'
+import { emulate } from './emulator.mjs'
+import { buildBareWorkload, buildLinuxWorkload } from './guest.mjs'
+import { suites } from './suites.mjs'
+
+/**
+ * @typedef {{ cpu: number, wall: number, instret: number }} Sample
+ * @typedef {{ name: string, oursCpuSeconds: number | null, qemuCpuSeconds: number | null, ratio: number | null, oursMips: number | null }} Row
+ */
+
+/** No boot takes longer than this, however slow the side. */
+const timeoutMs = 15 * 60 * 1000
+
+/**
+ * Runs the benchmark, prints its table, and resolves with the exit status.
+ * @param {import('./options.mjs').Options} options
+ */
+export async function bench(options) {
+  /** @type {Map<string, Sample[]>} samples by `side row` */
+  const samples = new Map()
+  const chosen = suites.filter((suite) => suite.rows.some((row) => options.only.includes(row.name)))
+  const guests = new Map()
+  for (const suite of chosen) guests.set(suite.name, await prepare(suite, options))
+
+  for (let run = 0; run < options.runs; run++) {
+    for (const suite of chosen) {
+      // In turn, and each first as often as the other: neither side has the warmer machine.
+      const sides = run % 2 === 0 ? options.sides : [...options.sides].reverse()
+      for (const side of sides) {
+        say(`run ${run + 1} of ${options.runs}: ${suite.name} on ${side} …`)
+        const marks = await emulate(side, guests.get(suite.name), { verbose: options.verbose, timeoutMs })
+        for (const row of suite.rows) {
+          if (!options.only.includes(row.name)) continue
+          const key = `${side} ${row.name}`
+          samples.set(key, [...(samples.get(key) ?? []), sampleOf(row, marks, side)])
+        }
+      }
+    }
+  }
+
+  const rows = options.only.map((name) => rowOf(name, samples))
+  process.stdout.write(table(rows, samples))
+  if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify({ rows }, null, 2)}\n`)
+  return 0
+}
+
+/**
+ * @param {import('./suites.mjs').Suite} suite
+ * @param {import('./options.mjs').Options} options
+ * @returns {Promise<import('./emulator.mjs').Guest>}
+ */
+async function prepare(suite, options) {
+  if (!suite.needsKernel) return { kernel: buildBareWorkload(), initrd: undefined, append: undefined }
+  const rows = suite.rows.filter((row) => row.from === 'marks' && options.only.includes(row.name)).map((row) => row.name)
+  const initrd = buildLinuxWorkload()
+  const kernel = options.kernel ?? await debianKernel()
+  // What follows `--` the kernel hands to /init as its arguments.
+  return { kernel, initrd, append: ['console=ttyS0', 'panic=-1', '--', ...rows].join(' ') }
+}
+
+/** Debian's kernel, fetched and cached as for `machinist` itself. */
+async function debianKernel() {
+  const product = new URL('../packages/machinist/dist/index.js', import.meta.url)
+  const { prepareGuest } = await import(product.href)
+  if (typeof prepareGuest !== 'function') throw new Unmet(`bench: ${fileURLToPath(product)} offers no prepareGuest(); give a kernel with --kernel FILE.`)
+  const { kernel } = await prepareGuest()
+  return String(kernel)
+}
+
+/**
+ * @param {import('./suites.mjs').Suite['rows'][number]} row
+ * @param {readonly import('./emulator.mjs').Mark[]} marks
+ * @param {string} side
+ * @returns {Sample}
+ */
+function sampleOf(row, marks, side) {
+  const find = (/** @type {string} */ name, /** @type {string} */ kind) => {
+    const mark = marks.find((candidate) => candidate.row === name && candidate.mark === kind)
+    if (mark === undefined) throw new Unmet(`bench: the guest on ${side} printed no ${kind} mark of row ${row.name}.`)
+    return mark
+  }
+  if (row.from === 'boot') {
+    const { cpu, wall, instret } = find('init', 'init')
+    return { cpu, wall, instret }
+  }
+  const start = find(row.name, 'start'), end = find(row.name, 'end')
+  return { cpu: end.cpu - start.cpu, wall: end.wall - start.wall, instret: end.instret }
+}
+
+/** @param {string} name @param {Map<string, Sample[]>} samples @returns {Row} */
+function rowOf(name, samples) {
+  const ours = median(samples.get(`ours ${name}`), (sample) => sample.cpu)
+  const qemu = median(samples.get(`qemu ${name}`), (sample) => sample.cpu)
+  const instret = median(samples.get(`ours ${name}`), (sample) => sample.instret)
+  return {
+    name,
+    oursCpuSeconds: ours,
+    qemuCpuSeconds: qemu,
+    ratio: ours === null || qemu === null || ours === 0 ? null : round(qemu / ours),
+    oursMips: ours === null || ours === 0 || instret === null || instret === 0 ? null : round(instret / ours / 1e6),
+  }
+}
+
+/** @param {readonly Sample[] | undefined} samples @param {(sample: Sample) => number} field */
+function median(samples, field) {
+  if (samples === undefined || samples.length === 0) return null
+  const sorted = samples.map(field).sort((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return round(sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2)
+}
+
+/** @param {number} value */
+function round(value) {
+  return Math.round(value * 1000) / 1000
+}
+
+/** @param {readonly Row[]} rows @param {Map<string, Sample[]>} samples */
+function table(rows, samples) {
+  const show = (/** @type {number | null} */ value, /** @type {number} */ digits) => (value === null ? '–' : value.toFixed(digits))
+  const wall = (/** @type {string} */ side, /** @type {string} */ name) => show(median(samples.get(`${side} ${name}`), (sample) => sample.wall), 2)
+  const cells = [
+    ['row', 'ours CPU s', 'QEMU CPU s', 'ratio', 'ours MIPS', 'ours wall s', 'QEMU wall s'],
+    ...rows.map((row) => [row.name, show(row.oursCpuSeconds, 2), show(row.qemuCpuSeconds, 2), show(row.ratio, 2), show(row.oursMips, 0), wall('ours', row.name), wall('qemu', row.name)]),
+  ]
+  const widths = cells[0].map((_, column) => Math.max(...cells.map((line) => line[column].length)))
+  const lines = cells.map((line) => line.map((cell, column) => (column === 0 ? cell.padEnd(widths[column]) : cell.padStart(widths[column]))).join('  '))
+  return `${lines.join('\n')}\n`
+}

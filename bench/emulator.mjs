@@ -1,0 +1,85 @@
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { Unmet } from '../scripts/lib/say.mjs'
+import { cpuSeconds } from './cpu-time.mjs'
+
+/**
+ * @typedef {{ kernel: string, initrd: string | undefined, append: string | undefined }} Guest
+ * @typedef {{ row: string, mark: 'init' | 'start' | 'end', cpu: number, wall: number, instret: number }} Mark
+ */
+
+const cli = fileURLToPath(new URL('../packages/machinist/dist/cli.js', import.meta.url))
+
+/**
+ * The command that boots a guest on one side: one hart, 256 MiB, the console on stdin and stdout.
+ * @param {import('./options.mjs').Side} side
+ * @param {Guest} guest
+ * @returns {[string, string[]]}
+ */
+function commandLine(side, guest) {
+  const optional = (/** @type {string} */ flag, /** @type {string | undefined} */ value) => (value === undefined ? [] : [flag, value])
+  if (side === 'qemu') {
+    return ['qemu-system-riscv64', [
+      '-M', 'virt', '-accel', 'tcg', '-smp', '1', '-m', '256M', '-nodefaults', '-display', 'none', '-serial', 'stdio', '-no-reboot',
+      '-kernel', guest.kernel, ...optional('-initrd', guest.initrd), ...optional('-append', guest.append),
+    ]]
+  }
+  return [process.execPath, [
+    cli, 'run', '--harts', '1', '--memory', '256M', '--quiet',
+    '--kernel', guest.kernel, ...optional('--initrd', guest.initrd), ...optional('--append', guest.append),
+  ]]
+}
+
+/**
+ * Boots a guest, samples the emulator's CPU time at every mark the guest prints, and resolves when the machine is off.
+ * @param {import('./options.mjs').Side} side
+ * @param {Guest} guest
+ * @param {{ verbose: boolean, timeoutMs: number }} options
+ * @returns {Promise<Mark[]>}
+ * @throws {Unmet} if the guest never came to its last mark, or a row's checksum was wrong
+ */
+export function emulate(side, guest, options) {
+  const [command, args] = commandLine(side, guest)
+  return new Promise((resolve, reject) => {
+    const began = process.hrtime.bigint()
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] })
+    /** @type {Mark[]} */
+    const marks = []
+    let line = '', tail = '', finished = false
+    /** @type {string | undefined} */
+    let failure
+    const timer = setTimeout(() => {
+      failure = `took more than ${options.timeoutMs / 1000} s`
+      child.kill('SIGKILL')
+    }, options.timeoutMs)
+    const show = (/** @type {string} */ text) => {
+      tail = (tail + text).slice(-3000)
+      if (options.verbose) process.stderr.write(text)
+    }
+    child.stdin.on('error', () => {}) // the emulator ended first
+    child.stderr.setEncoding('utf8').on('data', show)
+    child.stdout.setEncoding('latin1').on('data', (text) => {
+      const cpu = child.pid === undefined ? 0 : cpuSeconds(child.pid)
+      const wall = Number(process.hrtime.bigint() - began) / 1e9
+      show(text)
+      const lines = (line + text).split('\n')
+      line = lines.pop() ?? ''
+      for (const full of lines) {
+        const found = /@@bench (\S+)(?: (start|end))?(?: instret=(\d+))?(?: checksum=\w+ (ok|bad))?/.exec(full)
+        if (found === null) continue
+        const [, row, edge, instret, verdict] = found
+        if (row === 'done') finished = true
+        else marks.push({ row, mark: edge === 'start' || edge === 'end' ? edge : 'init', cpu, wall, instret: Number(instret ?? 0) })
+        if (verdict === 'bad') failure = `computed a wrong checksum in row ${row}`
+      }
+    })
+    const end = (/** @type {string} */ how) => {
+      clearTimeout(timer)
+      if (!finished) failure ??= `ended before its last mark (${how})`
+      if (failure === undefined) resolve(marks)
+      else reject(new Unmet(`bench: the guest on ${side} ${failure}; the end of its console:\n${tail}\ncommand: ${[command, ...args].join(' ')}`))
+    }
+    child.on('error', (error) => end(error.message))
+    child.on('close', (code, signal) => end(signal ?? `status ${code}`))
+  })
+}

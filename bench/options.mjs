@@ -1,0 +1,68 @@
+import { Unmet } from '../scripts/lib/say.mjs'
+import { rowNames } from './suites.mjs'
+
+/**
+ * @typedef {'ours' | 'qemu'} Side
+ * @typedef {{ json: string | undefined, only: readonly string[], runs: number, sides: readonly Side[], kernel: string | undefined, verbose: boolean }} Options
+ */
+
+export const usage = `Usage: npm run bench -- [options]
+
+Builds one guest workload, runs it with the same kernel on Machinist and on QEMU (TCG), one hart and 256 MiB each, in
+turn, and prints the CPU seconds that each row cost the host: of the emulator's whole process tree, medians over the runs.
+
+  --only NAME,…    only these rows: ${rowNames.join(', ')}
+  --runs N         repeat N times (1)
+  --json FILE      write { "rows": [{ "name", "oursCpuSeconds", "qemuCpuSeconds", "ratio" }] }; ratio = QEMU's time / ours
+  --ours-only      run Machinist alone
+  --peer-only      run QEMU alone
+  --kernel FILE    this riscv64 kernel Image in place of Debian's
+  --verbose        show the guest's console on stderr
+  --help           this text`
+
+/**
+ * Reads the command line; undefined when only help was asked for (and printed).
+ * @param {readonly string[]} args
+ * @returns {Options | undefined}
+ */
+export function parseOptions(args) {
+  /** @type {Options} */
+  let options = { json: undefined, only: rowNames, runs: 1, sides: ['ours', 'qemu'], kernel: undefined, verbose: false }
+  for (let at = 0; at < args.length; at++) {
+    const flag = args[at]
+    const value = () => {
+      const given = args[++at]
+      if (given === undefined) throw new Unmet(`bench: ${flag} needs a value; see --help.`)
+      return given
+    }
+    switch (flag) {
+      case '--help': case '-h':
+        process.stdout.write(`${usage}\n`)
+        return undefined
+      case '--json': options = { ...options, json: value() }; break
+      case '--kernel': options = { ...options, kernel: value() }; break
+      case '--only': options = { ...options, only: checkedNames(value()) }; break
+      case '--runs': options = { ...options, runs: checkedCount(value()) }; break
+      case '--ours-only': options = { ...options, sides: ['ours'] }; break
+      case '--peer-only': options = { ...options, sides: ['qemu'] }; break
+      case '--verbose': options = { ...options, verbose: true }; break
+      default: throw new Unmet(`bench: unknown option ${flag}; see --help.`)
+    }
+  }
+  return options
+}
+
+/** @param {string} list */
+function checkedNames(list) {
+  const names = list.split(',').filter((name) => name !== '')
+  const unknown = names.filter((name) => !rowNames.includes(name))
+  if (unknown.length > 0 || names.length === 0) throw new Unmet(`bench: no row is named ${unknown.join(', ') || '(nothing)'}; the rows are ${rowNames.join(', ')}.`)
+  return rowNames.filter((name) => names.includes(name))
+}
+
+/** @param {string} text */
+function checkedCount(text) {
+  const count = Number(text)
+  if (!Number.isInteger(count) || count < 1 || count > 100) throw new Unmet(`bench: --runs takes a number from 1 to 100, not ${text}.`)
+  return count
+}

@@ -1,0 +1,140 @@
+/**
+ * The steps of `.ci/run`. Every step runs even if an earlier one failed; each prints its time, and the last line sums
+ * the tests and checks of all. Names given as arguments pick steps.
+ */
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { ensureDebianPackages } from './debian.mjs'
+import { run } from './lib/run.mjs'
+import { Unmet } from './lib/say.mjs'
+import { checkNode, ensureDependencies, pnpm, root, workspacePackages } from './lib/workspace.mjs'
+
+/** @typedef {{ passed: number, failed: number }} Tally */
+
+const minutes = 60 * 1000
+const packages = workspacePackages(['packages'])
+const work = mkdtempSync(join(tmpdir(), 'machinist-ci-'))
+
+/** @type {readonly { name: string, body: () => Promise<Tally> }[]} */
+const steps = [
+  { name: 'install', body: () => one(install) },
+  { name: 'test', body: () => vitest('vitest.config.ts', 15 * minutes) },
+  { name: 'lint', body: () => one(() => tool('eslint', 'eslint', ['.', '--max-warnings=0'], 10 * minutes)) },
+  { name: 'typecheck', body: () => one(() => tool('typescript', 'tsc', ['--noEmit'], 10 * minutes)) },
+  { name: 'build', body: () => one(() => pnpm(['exec', 'turbo', 'run', 'build', '--output-logs=errors-only', '--no-daemon', '--continue'], { stdout: 'inherit', timeoutMs: 15 * minutes })) },
+  { name: 'packages', body: checkPackages },
+  { name: 'examples', body: runExamples },
+  { name: 'long', body: () => vitest('vitest.long.config.ts', 30 * minutes) },
+  { name: 'docs', body: () => one(() => tool('typedoc', 'typedoc', ['--logLevel', 'Warn'], 10 * minutes)) },
+  { name: 'changesets', body: () => one(() => tool('@changesets/cli', 'changeset', ['status'], 2 * minutes)) },
+]
+
+const wanted = process.argv.slice(2)
+const unknown = wanted.filter((name) => !steps.some((step) => step.name === name))
+if (unknown.length > 0) {
+  console.error(`No step is named ${unknown.join(', ')}; the steps are ${steps.map((step) => step.name).join(', ')}.`)
+  process.exit(1)
+}
+
+/** @type {Tally} */
+const total = { passed: 0, failed: 0 }
+const summary = []
+for (const { name, body } of steps) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue
+  console.log(`\n=== ${name}`)
+  const began = performance.now()
+  const tally = await body().catch((error) => {
+    console.error(error instanceof Unmet ? error.message : error)
+    return { passed: 0, failed: 1 }
+  })
+  total.passed += tally.passed
+  total.failed += tally.failed
+  const line = `${name}: ${tally.passed} passed, ${tally.failed} failed in ${((performance.now() - began) / 1000).toFixed(1)} s`
+  summary.push(line)
+  console.log(`=== ${line}`)
+}
+rmSync(work, { recursive: true, force: true })
+console.log(`\n${summary.map((line) => `  ${line}`).join('\n')}\n`)
+console.log(`${total.passed} passed, ${total.failed} failed`)
+process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1)
+
+/** @param {() => number | Promise<number>} body resolves with an exit status @returns {Promise<Tally>} */
+async function one(body) {
+  return tallyOf(await body())
+}
+
+/** @param {number} status @returns {Tally} */
+function tallyOf(status) {
+  return status === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }
+}
+
+async function install() {
+  checkNode()
+  ensureDebianPackages('test')
+  await ensureDependencies()
+  return 0
+}
+
+/** Runs a tool of the root's devDependencies with the Node that runs us. @param {string} name @param {string} bin @param {readonly string[]} args @param {number} timeoutMs */
+function tool(name, bin, args, timeoutMs) {
+  const folder = join(root, 'node_modules', name)
+  const entry = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')).bin
+  const file = join(folder, typeof entry === 'string' ? entry : entry[bin])
+  const env = { ...process.env, NODE_OPTIONS: '--max-old-space-size=4096' }
+  return run(process.execPath, [file, ...args], { cwd: root, env, stdout: 'inherit', timeoutMs })
+}
+
+/** @param {string} config @param {number} timeoutMs @returns {Promise<Tally>} */
+async function vitest(config, timeoutMs) {
+  const report = join(work, `${config}.json`)
+  const args = ['run', '--config', config, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
+  const quick = config === 'vitest.config.ts'
+  const status = quick
+    ? await run(process.execPath, [join(root, 'scripts/test.mjs'), ...args.slice(1)], { cwd: root, stdout: 'inherit', timeoutMs })
+    : await tool('vitest', 'vitest', args, timeoutMs)
+  if (!existsSync(report)) return { passed: 0, failed: 1 }
+  const { numPassedTests, numFailedTests, numFailedTestSuites } = JSON.parse(readFileSync(report, 'utf8'))
+  // A file that could not be loaded, or an error outside of any test, fails the run without failing a test.
+  const failed = numFailedTests > 0 ? numFailedTests : status === 0 ? 0 : Math.max(1, numFailedTestSuites)
+  return { passed: numPassedTests, failed }
+}
+
+/** Packs every package as it would be published, and has publint and attw judge the archive. @returns {Promise<Tally>} */
+async function checkPackages() {
+  /** @type {Tally} */
+  const tally = { passed: 0, failed: 0 }
+  for (const { dir, manifest } of packages) {
+    const folder = join(work, dir)
+    mkdirSync(folder, { recursive: true })
+    /** @type {Record<string, number>} */
+    const status = { pack: await pnpm(['pack', '--pack-destination', folder], { cwd: join(root, dir), timeoutMs: 2 * minutes }) }
+    const archive = readdirSync(folder).find((name) => name.endsWith('.tgz'))
+    if (status.pack === 0 && archive !== undefined) {
+      status.publint = await tool('publint', 'publint', [join(folder, archive), '--strict'], 2 * minutes)
+      status.attw = await tool('@arethetypeswrong/cli', 'attw', [join(folder, archive), '--profile', 'esm-only', '--format', 'ascii', '--quiet'], 2 * minutes)
+    }
+    for (const [check, value] of Object.entries(status)) {
+      if (value === 0) tally.passed++
+      else {
+        tally.failed++
+        console.log(`${manifest.name}: ${check} failed`)
+      }
+    }
+  }
+  return tally
+}
+
+/** Runs every example's `test` script, or its `start` where it has no test. @returns {Promise<Tally>} */
+async function runExamples() {
+  /** @type {Tally} */
+  const tally = { passed: 0, failed: 0 }
+  for (const { dir, manifest } of workspacePackages(['examples'])) {
+    const script = ['test', 'start'].find((name) => manifest.scripts?.[name] !== undefined)
+    const status = script === undefined ? 1 : await pnpm(['run', script], { cwd: join(root, dir), stdout: 'inherit', timeoutMs: 10 * minutes })
+    console.log(`${dir}: ${script === undefined ? 'has neither a test nor a start script' : status === 0 ? 'ok' : `failed with status ${status}`}`)
+    if (status === 0) tally.passed++
+    else tally.failed++
+  }
+  return tally
+}

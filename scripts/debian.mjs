@@ -1,0 +1,51 @@
+import { spawnSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { Unmet, say } from './lib/say.mjs'
+import { onPath } from './lib/workspace.mjs'
+
+/**
+ * The Debian packages that tests and benchmarks use, in one place: each with a file or command that shows it is there
+ * (so that a system other than Debian can bring its own), and what it is for.
+ * @type {readonly { name: string, shows: string, use: 'test' | 'bench', why: string }[]}
+ */
+export const debianPackages = [
+  { name: 'qemu-system-misc', shows: 'qemu-system-riscv64', use: 'bench', why: 'QEMU: the oracle of differential tests and the peer of benchmarks' },
+  { name: 'opensbi', shows: '/usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin', use: 'bench', why: 'the firmware that QEMU starts, and that ours starts as well' },
+  { name: 'gcc-riscv64-linux-gnu', shows: 'riscv64-linux-gnu-gcc', use: 'bench', why: 'compiles guest programs' },
+  { name: 'libc6-dev-riscv64-cross', shows: '/usr/riscv64-linux-gnu/include/stdio.h', use: 'bench', why: 'the C library of guest programs' },
+  { name: 'u-boot-qemu', shows: '/usr/lib/u-boot/qemu-riscv64_smode/uboot.elf', use: 'test', why: 'U-Boot, started on our machine by OpenSBI' },
+  { name: 'device-tree-compiler', shows: 'dtc', use: 'test', why: 'checks the device trees that we write' },
+  { name: 'e2fsprogs', shows: 'mke2fs', use: 'test', why: 'makes and checks ext4 disks' },
+  { name: 'cpio', shows: 'cpio', use: 'bench', why: 'writes the initramfs of benchmarks, and reads the archives that we write' },
+  { name: 'xz-utils', shows: 'xz', use: 'test', why: 'unpacks kernel modules' },
+]
+
+/**
+ * Makes sure that the Debian packages of a use are there: installs them as root on Debian, and elsewhere says in one
+ * sentence which are missing.
+ * @param {'test' | 'bench'} use `test` needs all of them, `bench` its own
+ */
+export function ensureDebianPackages(use) {
+  const missing = debianPackages
+    .filter((item) => use === 'test' || item.use === 'bench')
+    .filter(({ shows }) => (shows.startsWith('/') ? !existsSync(shows) : !onPath(shows)))
+    .map(({ name }) => name)
+  if (missing.length === 0) return
+  const list = missing.join(' ')
+  if (!onPath('apt-get') || !existsSync('/etc/debian_version')) {
+    throw new Unmet(`this system lacks what these Debian packages bring: ${list}; install their equivalents and run the command again.`)
+  }
+  if (process.getuid?.() !== 0) throw new Unmet(`Debian packages are missing; install them with: sudo apt-get install --no-install-recommends ${list}`)
+  say(`Installing the Debian packages ${list} …`)
+  // Without a fresh index apt may know none of the packages, or versions that the archive no longer has.
+  apt('update', '-q')
+  apt('install', '-q', '-y', '--no-install-recommends', ...missing)
+}
+
+/** @param {...string} args */
+function apt(...args) {
+  const result = spawnSync('apt-get', args, { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }, encoding: 'utf8', maxBuffer: 1 << 26 })
+  if (result.status === 0) return
+  say(`${result.stdout}${result.stderr}`)
+  throw new Unmet(`apt-get ${args[0]} failed (its own message stands above).`)
+}

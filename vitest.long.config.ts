@@ -1,0 +1,15 @@
+import { defineConfig } from 'vitest/config'
+
+/** The long suites: those that take minutes, or need every package built. `npx vitest run --config vitest.long.config.ts` */
+export default defineConfig({
+  resolve: { conditions: ['@machinist/source'] },
+  ssr: { resolve: { conditions: ['@machinist/source', 'node', 'import', 'default'] } },
+  test: {
+    include: ['packages/*/src/**/*.long.test.ts', 'packages/*/test/**/*.long.test.ts', 'examples/*/**/*.long.test.ts', 'scripts/**/*.long.test.ts'],
+    exclude: ['**/node_modules/**', '**/dist/**'],
+    testTimeout: 15 * 60_000,
+    hookTimeout: 15 * 60_000,
+    pool: 'forks',
+    maxWorkers: 2,
+  },
+})
