@@ -20,8 +20,11 @@ export interface Vcpu {
   readonly index: number
   /** False while it waits for an interrupt with none pending, or is stopped. */
   readonly runnable: boolean
-  /** Runs at most `budget` instructions (1 … 2^30), exactly that many unless another exit comes first. */
-  run(budget: number): Exit
+  /**
+   * Runs until `budget` instructions (1 … 2^30) are done or another exit comes first. With `exact` it stops after
+   * precisely that many, as counted time needs; without, it may run up to a page of code further, which is faster.
+   */
+  run(budget: number, exact: boolean): Exit
   /** Instructions retired since it was made, including those of the current `run` so far. */
   readonly retired: number
   /**

@@ -1,0 +1,145 @@
+import { a } from './a.ts'
+import { compressed, type Compressed } from './compressed.ts'
+import { floats } from './fd.ts'
+import type { Instruction } from './instruction.ts'
+import { m } from './m.ts'
+import { rv64i } from './rv64i.ts'
+import { bits } from './zb.ts'
+import { illegal, systemInstructions } from './zicsr.ts'
+
+/** Every instruction, in a fixed order; an instruction's place here is its number. Number 0 is the illegal one. */
+export const instructions: readonly Instruction[] = [illegal, ...rv64i, ...m, ...a, ...floats.flat(), ...bits.flat(), ...systemInstructions.flat()]
+
+const numbers: ReadonlyMap<string, number> = new Map(instructions.map((instruction, i) => [instruction.name, i]))
+
+/** The number of the instruction called `name`. Throws a RangeError for a name that is not in the table. */
+export function numberOf(name: string): number {
+  const number = numbers.get(name)
+  if (number === undefined) throw new RangeError(`no instruction is called ${name}`)
+  return number
+}
+
+/** An instruction with its operands. Absent operands are 0. */
+export interface Decoded {
+  /** Index into {@link instructions}. */
+  number: number
+  /** Bytes: 2 or 4. */
+  length: number
+  rd: number
+  rs1: number
+  rs2: number
+  rs3: number
+  /** Rounding mode field; 7 is DYN. */
+  rm: number
+  /** Sign-extended 32-bit immediate; the shifted one of LUI and AUIPC; the CSR number; for illegal ones, the bits. */
+  imm: number
+}
+
+/** Candidates by major opcode (bits 6…2), the most particular first. */
+const byOpcode: readonly (readonly number[])[] = Array.from({ length: 32 }, (_, opcode) =>
+  instructions
+    .map((instruction, number) => ({ instruction, number }))
+    .filter(({ instruction, number }) => number !== 0 && ((instruction.match >> 2) & 31) === opcode)
+    .sort((x, y) => ones(y.instruction.mask) - ones(x.instruction.mask))
+    .map(({ number }) => number),
+)
+
+function ones(mask: number): number {
+  let count = 0
+  for (let rest = mask; rest !== 0; rest &= rest - 1) count++
+  return count
+}
+
+/** Candidates by quadrant and funct3. */
+const compressedByKey: readonly (readonly Compressed[])[] = Array.from({ length: 32 }, (_, key) =>
+  compressed.filter((entry) => ((entry.match >> 13) << 2 | (entry.match & 3)) === key),
+)
+
+/** Whether the 16 bits at an address are a whole instruction. */
+export function isCompressed(half: number): boolean {
+  return (half & 3) !== 3
+}
+
+/**
+ * Decodes the instruction in the low bits of `word` (16 or 32 of them, as its first bits say) into `out`, which is
+ * returned. Anything unknown or reserved decodes as the illegal instruction, number 0.
+ */
+export function decode(word: number, out: Decoded): Decoded {
+  out.rd = out.rs1 = out.rs2 = out.rs3 = out.imm = 0
+  out.rm = 7
+  if (isCompressed(word)) {
+    const half = word & 0xffff
+    out.length = 2
+    for (const entry of compressedByKey[(half >> 13) << 2 | (half & 3)] ?? []) {
+      if ((half & entry.mask) !== entry.match) continue
+      const expansion = half === 0 ? null : entry.expand(half)
+      if (!expansion) break
+      out.number = numberOf(expansion.name)
+      out.rd = expansion.rd ?? 0
+      out.rs1 = expansion.rs1 ?? 0
+      out.rs2 = expansion.rs2 ?? 0
+      out.imm = expansion.imm ?? 0
+      return out
+    }
+    out.number = 0
+    out.imm = half
+    return out
+  }
+  out.length = 4
+  for (const number of byOpcode[(word >> 2) & 31] ?? []) {
+    const instruction = instructions[number]
+    if (!instruction || ((word & instruction.mask) >>> 0) !== instruction.match) continue
+    out.number = number
+    operands(instruction, word, out)
+    return out
+  }
+  out.number = 0
+  out.imm = word | 0
+  return out
+}
+
+function operands(instruction: Instruction, word: number, out: Decoded): void {
+  const { fields } = instruction
+  out.rd = fields.has('rd') ? (word >> 7) & 31 : 0
+  out.rs1 = fields.has('rs1') || fields.has('zimm') ? (word >> 15) & 31 : 0
+  out.rs2 = fields.has('rs2') ? (word >> 20) & 31 : 0
+  out.rs3 = fields.has('rs3') ? word >>> 27 : 0
+  if (fields.has('rm')) {
+    out.rm = (word >> 12) & 7
+    // Rounding modes 5 and 6 are reserved.
+    if (out.rm === 5 || out.rm === 6) {
+      out.number = 0
+      out.rd = out.rs1 = out.rs2 = out.rs3 = 0
+      out.imm = word | 0
+    }
+  }
+  switch (instruction.format) {
+    case 'I':
+      if (fields.has('iimm')) out.imm = word >> 20
+      else if (fields.has('shamt6')) out.imm = (word >> 20) & 63
+      else if (fields.has('shamt5')) out.imm = (word >> 20) & 31
+      break
+    case 'S':
+      out.imm = ((word >> 25) << 5) | ((word >> 7) & 31)
+      break
+    case 'B':
+      out.imm = ((word >> 31) << 12) | (((word >> 7) & 1) << 11) | (((word >> 25) & 63) << 5) | (((word >> 8) & 15) << 1)
+      break
+    case 'U':
+      out.imm = word & 0xffff_f000
+      break
+    case 'J':
+      out.imm = ((word >> 31) << 20) | (word & 0xf_f000) | (((word >> 20) & 1) << 11) | (((word >> 21) & 1023) << 1)
+      break
+    case 'CSR':
+      out.imm = word >>> 20
+      break
+    case 'R':
+      break
+  }
+}
+
+/** A record to decode into. */
+export function emptyDecoded(): Decoded {
+  return { number: 0, length: 4, rd: 0, rs1: 0, rs2: 0, rs3: 0, rm: 7, imm: 0 }
+}

@@ -1,0 +1,7 @@
+export { compressed, type Compressed, type Expansion } from './compressed.ts'
+export { decode, type Decoded, emptyDecoded, instructions, isCompressed, numberOf } from './decoder.ts'
+export { disassemble } from './disassembler.ts'
+export { encode, type Operands } from './encoder.ts'
+export type { Instruction } from './instruction.ts'
+export type { Format, Pattern } from './pattern.ts'
+export { registerNames, floatRegisterNames } from './names.ts'

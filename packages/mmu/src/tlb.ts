@@ -1,0 +1,70 @@
+import { type Expr, type Func, type FuncRef, i32, i64, type Local, memoryFill, type ModuleBuilder } from '@machinist/wasm'
+
+/**
+ * The software TLB: direct-mapped arrays in linear memory, one bank for each way of looking at memory (privilege,
+ * address space). An entry is 16 bytes:
+ *
+ * | offset | |
+ * |---|---|
+ * | 0 | tag: the guest-virtual page address, or −1 |
+ * | 8 | data: what to add to the low 32 bits of the address to get the arena address. Fetch: the decoded page |
+ * | 12 | fetch: the page-map entry's address |
+ *
+ * One comparison of the tag with the page of the *last* byte of an access covers presence and page crossing;
+ * misaligned accesses within a page take the fast path.
+ */
+export const tlbLayout: {
+  readonly entries: number
+  readonly fetchEntries: number
+  readonly read: number
+  readonly write: number
+  readonly fetch: number
+  readonly size: number
+  readonly dataOffset: number
+} = {
+  entries: 1024,
+  fetchEntries: 256,
+  read: 0,
+  write: 1024 * 16,
+  fetch: 2 * 1024 * 16,
+  size: 2 * 1024 * 16 + 256 * 16,
+  dataOffset: 8,
+}
+
+/** Address of the data entry for `va` in the array at `bank`; add `tlbLayout.read` or `.write` as an offset. */
+export function dataEntry(bank: Expr<'i32'>, va: Expr<'i64'>): Expr<'i32'> {
+  return i32.add(i32.and(i32.wrap(i64.shrU(va, 8)), (tlbLayout.entries - 1) << 4), bank)
+}
+
+/** Address of the fetch entry for `va`; add `tlbLayout.fetch` as an offset. */
+export function fetchEntry(bank: Expr<'i32'>, va: Expr<'i64'>): Expr<'i32'> {
+  return i32.add(i32.and(i32.wrap(i64.shrU(va, 8)), (tlbLayout.fetchEntries - 1) << 4), bank)
+}
+
+/** The page of the last byte of an access of `bytes` bytes at `va`: equal to the tag exactly on a hit. */
+export function lastPage(va: Expr<'i64'>, bytes: number): Expr<'i64'> {
+  return i64.and(i64.add(va, bytes - 1), -4096)
+}
+
+export interface TlbFunctions {
+  /** `(bank)`: forgets everything. */
+  readonly flushBank: FuncRef<readonly ['i32'], 'void'>
+  /** `(bank, va)`: forgets one 4 KiB page. */
+  readonly flushPage: FuncRef<readonly ['i32', 'i64'], 'void'>
+}
+
+export function emitTlb(m: ModuleBuilder): TlbFunctions {
+  const forget = (f: Func, at: Local<'i32'>, array: number, page: Local<'i64'>): void =>
+    f.if(i64.eq(i64.load(at, array), page), () => f.do(i64.store(at, -1, array)))
+  return {
+    flushBank: m.func('tlbFlushBank', ['i32'], 'void', (f, bank) => f.do(memoryFill(bank, 0xff, tlbLayout.size))),
+    flushPage: m.func('tlbFlushPage', ['i32', 'i64'], 'void', (f, bank, va) => {
+      const page = f.let(i64.and(va, -4096))
+      const data = f.let(dataEntry(bank, va))
+      forget(f, data, tlbLayout.read, page)
+      forget(f, data, tlbLayout.write, page)
+      const fetch = f.let(fetchEntry(bank, va))
+      forget(f, fetch, tlbLayout.fetch, page)
+    }),
+  }
+}
