@@ -1,0 +1,7 @@
+export { cacheFolder } from './cache.ts'
+export { prepareGuest } from './debian.ts'
+export type { PrepareGuestOptions, PreparedGuest } from './debian.ts'
+export { execInitrd, execOutput, execRequest } from './exec.ts'
+export type { ExecOptions, ExecOutput, ExecRequest, ExecSinks } from './exec.ts'
+export { terminalProgress } from './progress.ts'
+export type { Progress, ProgressStream } from './progress.ts'

@@ -1,0 +1,128 @@
+/**
+ * What runs in the guest before the shell. `/init` is busybox's `init`: it reaps orphans, and `poweroff`, `reboot` and `halt` work from any
+ * shell as they do everywhere. It runs `start` and then `session`, of which the second ends in a shell or in a given command.
+ */
+
+/** `/etc/inittab` of busybox. */
+export const INITTAB: string = `::sysinit:/etc/machinist/start
+::once:/etc/machinist/session
+::ctrlaltdel:/sbin/reboot
+::shutdown:/bin/umount -a -r
+`
+
+/** File systems, names, modules. Anything may be missing in another machine, so nothing here ends the boot. */
+export const START: string = `#!/bin/sh
+export PATH=/sbin:/usr/sbin:/bin:/usr/bin
+/bin/busybox mount -t proc -o nosuid,nodev,noexec proc /proc
+/bin/busybox mount -t sysfs -o nosuid,nodev,noexec sys /sys
+/bin/busybox mount -t devtmpfs -o mode=0755,nosuid dev /dev
+/bin/busybox --install -s
+mkdir -p /dev/pts /dev/shm
+mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
+mount -t tmpfs -o mode=1777,nosuid,nodev shm /dev/shm
+mount -t tmpfs -o mode=1777,nosuid,nodev tmp /tmp
+mount -t tmpfs -o mode=0755,nosuid,nodev run /run
+ln -s /proc/self/fd /dev/fd
+ln -s fd/0 /dev/stdin
+ln -s fd/1 /dev/stdout
+ln -s fd/2 /dev/stderr
+hostname -F /etc/hostname
+ifconfig lo 127.0.0.1 up
+modprobe -q virtio_mmio
+for device in /sys/bus/virtio/devices/*/modalias; do
+  [ -f "$device" ] && modprobe -q "$(cat "$device")"
+done 2>/dev/null
+exit 0
+`
+
+/** Ends the machine at once: nothing is left that would want a signal. */
+const STOP = `sync
+umount -a -r 2>/dev/null
+poweroff -f
+`
+
+/**
+ * The shell on the console, a login shell with job control. The size of the terminal comes from the kernel's command line:
+ * `machinist.rows=50 machinist.columns=132`; its kind from `TERM=xterm-256color`, which the kernel hands on by itself.
+ */
+export const SESSION: string = `#!/bin/sh
+export PATH=/sbin:/usr/sbin:/bin:/usr/bin HOME=/root LANG=C.UTF-8 USER=root
+cd /root
+[ -f /machinist/exec ] && exec /etc/machinist/exec
+for word in $(cat /proc/cmdline); do
+  case $word in
+    machinist.rows=*) stty rows "\${word#*=}" ;;
+    machinist.columns=*) stty cols "\${word#*=}" ;;
+  esac
+done 2>/dev/null
+stty sane iutf8 2>/dev/null || stty sane
+cat /etc/motd
+setsid cttyhack /bin/sh -l
+${STOP}`
+
+/** `/etc/profile`. */
+export const PROFILE: string = `export PATH=/sbin:/usr/sbin:/bin:/usr/bin
+PS1='\\u@\\h:\\w\\$ '
+umask 022
+alias ll='ls -l'
+`
+
+/**
+ * Runs `/machinist/exec` and sends what it writes to the host in frames; exec.ts describes them. Each of the two streams has a pump: it
+ * reads what there is, up to 16 KiB, and writes it with its header in one write, which a terminal never mixes with another.
+ *
+ * When the command has ended but something it left behind holds its output open, a pump that has had nothing to read for a while is
+ * told to stop: the exit status must not wait for a forgotten background process.
+ */
+export const EXEC: string = `#!/bin/sh
+work=/run/machinist
+mkdir -p $work
+token=$(cat /machinist/token)
+channel=/dev/console
+for name in /sys/class/virtio-ports/*/name; do
+  [ -f "$name" ] && [ "$(cat "$name")" = machinist.exec ] && channel=/dev/$(basename "$(dirname "$name")")
+done
+[ -f /machinist/channel ] && channel=$(cat /machinist/channel)
+[ -c "$channel" ] || channel=/dev/console
+dmesg -n 1
+exec 3<>"$channel"
+stty raw -echo <&3 2>/dev/null
+
+pump() {
+  count=0
+  while :; do
+    count=$((count + 1))
+    echo "reading $count" >$work/$1.state
+    dd bs=16384 count=1 of=$work/$1.data 2>/dev/null
+    [ -s $work/$1.data ] || return
+    echo "writing $count" >$work/$1.state
+    { printf '\\036%s %s %d\\n' "$token" "$1" "$(stat -c %s $work/$1.data)"; cat $work/$1.data; } >$work/$1.frame
+    dd bs=65536 count=1 if=$work/$1.frame >&3 2>/dev/null
+  done
+}
+
+release() {
+  last=
+  while usleep 500000; do
+    now=$(cat $work/$2.state)
+    case $now in reading*) [ "$now" = "$last" ] && kill "$1" && return ;; esac
+    last=$now
+  done
+}
+
+mkfifo $work/1 $work/2
+pump 1 <$work/1 & out=$!
+pump 2 <$work/2 & err=$!
+/bin/sh /machinist/exec </dev/null >$work/1 2>$work/2 3>&-
+status=$?
+release $out 1 & one=$!
+release $err 2 & two=$!
+wait $out
+wait $err
+kill $one $two 2>/dev/null
+sync
+umount -a -r 2>/dev/null
+printf '\\036%s x %d\\n' "$token" "$status" >&3
+stty raw <&3 2>/dev/null
+poweroff -f
+`
