@@ -1,1 +1,6 @@
-export {}
+export { type GoldfishRtcState } from './goldfish-rtc/device.ts'
+export { goldfishRtc, type RtcBackends } from './goldfish-rtc/spec.ts'
+export { type SysconState } from './syscon/device.ts'
+export { syscon, type SysconBackends } from './syscon/spec.ts'
+export { type Uart16550aState } from './uart-16550a/device.ts'
+export { uart16550a, type Uart16550aConfig, type UartBackends } from './uart-16550a/spec.ts'

@@ -1,0 +1,14 @@
+import type { FdtNode, Resolved } from '@machinist/api'
+
+/** The node `/soc/<name>@<base>` with its `reg`, and its interrupt where that goes to a numbered input of a controller. */
+export function socNode(fdt: FdtNode, name: string, at: Resolved): FdtNode {
+  const base = at.regions[0]?.base ?? 0
+  const node = fdt.child('soc').child(`${name}@${base.toString(16)}`)
+    .label(at.name)
+    .set('reg', at.regions.flatMap((region) => [{ u64: region.base }, { u64: region.size }]))
+  const irq = at.irqs[0]
+  if (irq !== undefined && typeof irq.line === 'number') {
+    node.set('interrupt-parent', [{ ref: irq.to }]).set('interrupts', irq.line)
+  }
+  return node
+}

@@ -1,0 +1,98 @@
+import type { CharPort, Timer } from '@machinist/api'
+import { Fifo } from './fifo.ts'
+import { fifoSize } from './registers.ts'
+
+/**
+ * The receiving half: a FIFO that is filled from the host only while it has room, so that what the guest does not read
+ * stays with the host, and the character timeout.
+ */
+export class Receiver {
+  /** FIFO mode; otherwise there is room for one byte. */
+  fifos = false
+  /** The interrupt that says that bytes below the trigger level have been left lying. */
+  timedOut = false
+  readonly #fifo = new Fifo(fifoSize)
+  readonly #port: CharPort
+  readonly #timer: Timer
+  /** Views of one buffer, by length, so that reading from the host allocates nothing. */
+  readonly #room: readonly Uint8Array[]
+  /** The host may have more input. */
+  #more = true
+  #timeoutAt = Infinity
+
+  constructor(port: CharPort, timer: Timer) {
+    const buffer = new Uint8Array(fifoSize)
+    this.#port = port
+    this.#timer = timer
+    this.#room = Array.from({ length: fifoSize + 1 }, (_, length) => buffer.subarray(0, length))
+  }
+
+  get length(): number {
+    return this.#fifo.length
+  }
+
+  /** The host has input again. */
+  readable(): void {
+    this.#more = true
+  }
+
+  /** Takes what the host has and there is room for, until there are `most` bytes. Returns whether anything came. */
+  pull(most: number): boolean {
+    const room = this.#room[Math.min(most, this.fifos ? fifoSize : 1) - this.#fifo.length]
+    if (!this.#more || room === undefined || room.length === 0) return false
+    const taken = Math.min(this.#port.read(room), room.length)
+    for (let i = 0; i < taken; i++) this.#fifo.push(room[i] ?? 0)
+    this.#more = taken > 0
+    return taken > 0
+  }
+
+  /** A byte from the transmitter, in loopback. Returns false on an overrun: a full FIFO keeps what it has, a full RBR does not. */
+  loop(byte: number): boolean {
+    const full = this.#fifo.length >= (this.fifos ? fifoSize : 1)
+    if (full && this.fifos) return false
+    if (full) this.#fifo.truncate(0)
+    this.#fifo.push(byte)
+    return !full
+  }
+
+  /** The guest reads RBR. */
+  take(): number {
+    this.timedOut = false
+    return this.#fifo.shift()
+  }
+
+  clear(): void {
+    this.#fifo.truncate(0)
+    this.timedOut = false
+    this.#arm(Infinity)
+  }
+
+  /** Starts the character timeout again, for `at`; only FIFOs with something in them have one. */
+  watch(at: number): void {
+    this.#arm(this.fifos && this.#fifo.length > 0 ? at : Infinity)
+  }
+
+  /** The timeout is over. */
+  expire(): void {
+    this.#timeoutAt = Infinity
+    this.timedOut = this.fifos && this.#fifo.length > 0
+  }
+
+  save(): { bytes: number[]; timedOut: boolean; timeoutAt: number } {
+    return { bytes: this.#fifo.toArray(), timedOut: this.timedOut, timeoutAt: this.#timeoutAt === Infinity ? -1 : this.#timeoutAt }
+  }
+
+  restore(bytes: readonly number[], timedOut: boolean, timeoutAt: number): void {
+    this.#fifo.fill(bytes)
+    this.timedOut = timedOut
+    this.#more = true
+    this.#arm(timeoutAt < 0 ? Infinity : timeoutAt)
+  }
+
+  #arm(at: number): void {
+    if (at === Infinity && this.#timeoutAt === Infinity) return
+    this.#timeoutAt = at
+    if (at === Infinity) this.#timer.cancel()
+    else this.#timer.arm(at)
+  }
+}

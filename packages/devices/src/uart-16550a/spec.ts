@@ -1,0 +1,54 @@
+import { machinistError, type DeviceSpec } from '@machinist/api'
+import { plainData } from '@machinist/registers'
+import { socNode } from '../describe.ts'
+import { Uart16550a, type Uart16550aState } from './device.ts'
+
+/** Configuration of a 16550A. */
+export interface Uart16550aConfig {
+  /** Input clock in hertz, 16 times the baud rate with divisor 1; 3 686 400 when absent. */
+  readonly clockFrequency: number
+  /** Registers are 2^regShift bytes apart, 0 … 4; 0 when absent. */
+  readonly regShift: number
+  /** Bytes of an access that drivers are told to use: 1, 2 or 4, at most 2^regShift; 1 when absent. */
+  readonly regIoWidth: 1 | 2 | 4
+}
+
+/** The other end of the line. */
+export type UartBackends = { readonly console: 'char' }
+
+/**
+ * The UART 16550A, as in the PC16550D's data sheet. Output goes to the host as fast as it takes it, and input waits there
+ * until the guest has room: the baud rate paces only the character timeout.
+ */
+export const uart16550a: DeviceSpec<Uart16550aConfig, Uart16550aState, 'interrupt', UartBackends> = {
+  kind: 'uart-16550a',
+  stateVersion: 1,
+  backends: { console: 'char' },
+  configure(input, name) {
+    const data = plainData(name, input, 'configuration')
+    const config: Uart16550aConfig = {
+      clockFrequency: data.integer('clockFrequency', 1, 0xffff_ffff, 3_686_400),
+      regShift: data.integer('regShift', 0, 4, 0),
+      regIoWidth: data.oneOf('regIoWidth', [1, 2, 4], 1),
+    }
+    data.done()
+    if (config.regIoWidth > 2 ** config.regShift) {
+      throw machinistError({
+        code: 'config', part: `${name}.regIoWidth`, value: config.regIoWidth,
+        remedy: `Use at most ${2 ** config.regShift}, or a greater regShift.`,
+      }, 'an access would cover several registers')
+    }
+    return config
+  },
+  regions: () => [{ name: 'registers', size: 0x100, space: 'mmio' }],
+  irqs: () => ['interrupt'],
+  create: (config, context) => new Uart16550a(config, context),
+  describe(config, at, out) {
+    if (out.fdt === undefined) return
+    const node = socNode(out.fdt, 'serial', at)
+      .set('compatible', 'ns16550a')
+      .set('clock-frequency', config.clockFrequency)
+    if (config.regShift !== 0) node.set('reg-shift', config.regShift)
+    if (config.regIoWidth !== 1) node.set('reg-io-width', config.regIoWidth)
+  },
+}
