@@ -107,8 +107,9 @@ function rowOf(name, samples) {
 function median(samples, field) {
   if (samples === undefined || samples.length === 0) return null
   const sorted = samples.map(field).sort((a, b) => a - b)
-  const middle = sorted.length >> 1
-  return round(sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2)
+  // One value in the middle, or the mean of two.
+  const middle = sorted.slice((sorted.length - 1) >> 1, (sorted.length >> 1) + 1)
+  return round(middle.reduce((sum, value) => sum + value, 0) / middle.length)
 }
 
 /** @param {number} value */
@@ -120,11 +121,12 @@ function round(value) {
 function table(rows, samples) {
   const show = (/** @type {number | null} */ value, /** @type {number} */ digits) => (value === null ? '–' : value.toFixed(digits))
   const wall = (/** @type {string} */ side, /** @type {string} */ name) => show(median(samples.get(`${side} ${name}`), (sample) => sample.wall), 2)
+  const head = ['row', 'ours CPU s', 'QEMU CPU s', 'ratio', 'ours MIPS', 'ours wall s', 'QEMU wall s']
   const cells = [
-    ['row', 'ours CPU s', 'QEMU CPU s', 'ratio', 'ours MIPS', 'ours wall s', 'QEMU wall s'],
+    head,
     ...rows.map((row) => [row.name, show(row.oursCpuSeconds, 2), show(row.qemuCpuSeconds, 2), show(row.ratio, 2), show(row.oursMips, 0), wall('ours', row.name), wall('qemu', row.name)]),
   ]
-  const widths = cells[0].map((_, column) => Math.max(...cells.map((line) => line[column].length)))
-  const lines = cells.map((line) => line.map((cell, column) => (column === 0 ? cell.padEnd(widths[column]) : cell.padStart(widths[column]))).join('  '))
+  const width = (/** @type {number} */ column) => Math.max(...cells.map((line) => line[column]?.length ?? 0))
+  const lines = cells.map((line) => line.map((cell, column) => (column === 0 ? cell.padEnd(width(column)) : cell.padStart(width(column)))).join('  '))
   return `${lines.join('\n')}\n`
 }

@@ -67,7 +67,7 @@ export function emulate(side, guest, options) {
       for (const full of lines) {
         const found = /@@bench (\S+)(?: (start|end))?(?: instret=(\d+))?(?: checksum=\w+ (ok|bad))?/.exec(full)
         if (found === null) continue
-        const [, row, edge, instret, verdict] = found
+        const [, row = '', edge, instret, verdict] = found
         if (row === 'done') finished = true
         else marks.push({ row, mark: edge === 'start' || edge === 'end' ? edge : 'init', cpu, wall, instret: Number(instret ?? 0) })
         if (verdict === 'bad') failure = `computed a wrong checksum in row ${row}`

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { BODIES = 5, STEPS = 60000 };
+enum { BODIES = 5, STEPS = 200000 };
 
 struct body { double position[3], velocity[3], mass; };
 

@@ -2,7 +2,7 @@
 #include "rows.h"
 #include <string.h>
 
-enum { LIMIT = 2000000, ROUNDS = 22 };
+enum { LIMIT = 2000000, ROUNDS = 28 };
 
 static uint8_t composite[LIMIT];
 

@@ -14,10 +14,11 @@ const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 
 /** Refuses a Node older than `engines` allows, before anything else can fail in a stranger way. */
 export function checkNode() {
-  const wanted = String(manifest.engines.node).replace('>=', '').split('.').map(Number)
-  const have = process.versions.node.split('.').map(Number)
-  const older = have[0] < wanted[0] || (have[0] === wanted[0] && have[1] < wanted[1])
-  if (older) throw new Unmet(`Node ${wanted.join('.')} or newer is needed, and this is Node ${process.versions.node}: install a newer Node and run the command again.`)
+  const wanted = String(manifest.engines.node).replace('>=', '')
+  const [major = 0, minor = 0] = wanted.split('.').map(Number)
+  const [haveMajor = 0, haveMinor = 0] = process.versions.node.split('.').map(Number)
+  const older = haveMajor < major || (haveMajor === major && haveMinor < minor)
+  if (older) throw new Unmet(`Node ${wanted} or newer is needed, and this is Node ${process.versions.node}: install a newer Node and run the command again.`)
 }
 
 /**
@@ -44,6 +45,7 @@ export function workspacePackages(parents = ['packages', 'examples']) {
 export function pnpm(args, options = {}) {
   const version = String(manifest.packageManager).replace('pnpm@', '')
   // npm passes its settings down in the environment; the silence that the project's .npmrc asks of `npm start` must not reach pnpm.
+  /** @type {NodeJS.ProcessEnv} */
   const env = { ...process.env, TURBO_TELEMETRY_DISABLED: '1', DO_NOT_TRACK: '1' }
   for (const name of Object.keys(env)) if (name.toLowerCase() === 'npm_config_loglevel') delete env[name]
   if (onPath('pnpm')) {
