@@ -1,3 +1,3 @@
 import { library } from '../../tsup.base.ts'
 
-export default library({ 'index': 'src/index.ts', 'block': 'src/block.ts', 'console': 'src/console.ts', 'entropy': 'src/entropy.ts', 'mmio': 'src/mmio.ts', 'queue': 'src/queue.ts' })
+export default library({ 'index': 'src/index.ts', 'block': 'src/block.ts', 'console': 'src/console.ts', 'entropy': 'src/entropy.ts', 'mmio': 'src/mmio.ts', 'queue': 'src/queue.ts', 'testing': 'src/testing.ts' })

@@ -1,0 +1,86 @@
+import type { DmaSpace } from '@machinist/api'
+
+/** One buffer of a descriptor chain, in guest-physical memory. Nothing says that it is RAM. */
+export interface Segment {
+  readonly address: number
+  /** Bytes, below 2^32; never 0. */
+  readonly length: number
+}
+
+/** What a {@link Chain} asks of its queue. */
+export interface ChainOwner {
+  readonly dma: DmaSpace
+  /** Changes when the queue is reset: what was popped before is not to be touched any more. */
+  readonly life: number
+}
+
+/**
+ * A request of the driver: the buffers of one descriptor chain, copied out of the descriptor table once, so that what
+ * the guest does to the table afterwards does not matter. First come the buffers that the device reads, then those
+ * that it writes (virtio 1.2, 2.7.4.2). How a request is cut into buffers means nothing (2.7.4): devices address it by
+ * byte offset.
+ */
+export class Chain {
+  /** Index of the first descriptor: the request's name in both rings. */
+  readonly head: number
+  readonly readable: readonly Segment[]
+  readonly writable: readonly Segment[]
+  /** Bytes that the device may read, at most 2^32. */
+  readonly readableLength: number
+  /** Bytes that the device may write, at most 2^32. */
+  readonly writableLength: number
+  readonly #owner: ChainOwner
+  readonly #life: number
+
+  /** Made by {@link Virtqueue.pop} only. */
+  constructor(owner: ChainOwner, head: number, readable: readonly Segment[], writable: readonly Segment[]) {
+    this.head = head
+    this.readable = readable
+    this.writable = writable
+    this.readableLength = total(readable)
+    this.writableLength = total(writable)
+    this.#owner = owner
+    this.#life = owner.life
+  }
+
+  /** False once the queue was reset: memory then belongs to the guest again, and reads and writes here fail. */
+  get live(): boolean {
+    return this.#owner.life === this.#life
+  }
+
+  /** Copies device-readable bytes from byte `offset` on. False when they are not all there and in RAM. */
+  read(offset: number, into: Uint8Array): boolean {
+    return this.#copy(this.readable, offset, into, (address, piece) => this.#owner.dma.read(address, piece))
+  }
+
+  /**
+   * Copies `from` to the device-writable bytes from byte `offset` on. False when they are not all there and in RAM;
+   * then some may have been written.
+   */
+  write(offset: number, from: Uint8Array): boolean {
+    return this.#copy(this.writable, offset, from, (address, piece) => this.#owner.dma.write(address, piece))
+  }
+
+  #copy(segments: readonly Segment[], offset: number, bytes: Uint8Array, move: (address: number, piece: Uint8Array) => boolean): boolean {
+    if (!this.live) return false
+    let done = 0
+    for (const { address, length } of segments) {
+      if (done === bytes.length) break
+      if (offset >= length) {
+        offset -= length
+        continue
+      }
+      const count = Math.min(length - offset, bytes.length - done)
+      if (!move(address + offset, bytes.subarray(done, done + count))) return false
+      done += count
+      offset = 0
+    }
+    return done === bytes.length
+  }
+}
+
+function total(segments: readonly Segment[]): number {
+  let sum = 0
+  for (const { length } of segments) sum += length
+  return sum
+}

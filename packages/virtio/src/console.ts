@@ -1,0 +1,140 @@
+import type { CharPort, DeviceSpec } from '@machinist/api'
+import { plainData } from '@machinist/registers'
+import { ConfigSpace } from './config-space.ts'
+import { consoleConfig, consoleFeature, controlQueue, receiveQueueOf } from './console-layout.ts'
+import { ConsoleControl } from './console-control.ts'
+import { ConsolePort } from './console-port.ts'
+import type { VirtioContext, VirtioDevice, VirtioSpec } from './device.ts'
+import { virtioMmio } from './mmio.ts'
+import type { MmioState, VirtioIrq } from './mmio.ts'
+import type { Virtqueue } from './queue.ts'
+
+/** Saved state of its own. */
+export interface ConsoleState {
+  /** For each port: bytes of the output in flight that the host has taken. */
+  readonly sent: readonly number[]
+  /** Control messages that wait for a buffer of the driver. */
+  readonly messages: readonly (readonly number[])[]
+}
+
+/** Backends of a console: a byte stream for each port. */
+export type ConsoleBackends<Name extends string = 'char'> = Readonly<Record<Name, 'char'>>
+
+const again = 'again'
+const queueSize = 64
+
+/**
+ * A console device (virtio 1.2, 5.3) with the given ports, each a backend of that name. The first is the console; the
+ * others are plain byte channels that the guest finds under their names (VIRTIO_CONSOLE_F_MULTIPORT).
+ *
+ * @param kind - name in machine definitions
+ * @param ports - 1 to 31 names
+ */
+export function consoleWith<const Name extends string>(kind: string, ports: readonly Name[]): VirtioSpec<object, ConsoleState, ConsoleBackends<Name>> {
+  const backends: Partial<Record<Name, 'char'>> = {}
+  for (const name of ports) backends[name] = 'char'
+  return {
+    kind,
+    deviceId: 3,
+    stateVersion: 1,
+    backends: backends as ConsoleBackends<Name>,
+    configure(input, name) {
+      plainData(name, input, 'configuration').done()
+      return {}
+    },
+    create: (_config, context) => new Console(context, ports.map((name) => ({ name, char: context.backends[name] }))),
+  }
+}
+
+/** A console of one port, `char`. It has no configuration: `{}`. */
+export const consoleDevice: VirtioSpec<object, ConsoleState, ConsoleBackends> = consoleWith('virtio-console', ['char'])
+
+/** {@link consoleDevice} behind the MMIO transport. */
+export const virtioConsole: DeviceSpec<object, MmioState<ConsoleState>, VirtioIrq, ConsoleBackends> = virtioMmio(consoleDevice)
+
+class Console implements VirtioDevice<ConsoleState> {
+  readonly features: readonly number[]
+  readonly queueSizes: readonly number[]
+  readonly configSize: number = consoleConfig.size
+  readonly #context: Pick<VirtioContext, 'name' | 'clock' | 'trace' | 'running' | 'queue' | 'has' | 'configChanged'>
+  readonly #config = new ConfigSpace(consoleConfig.size)
+  readonly #ports: readonly ConsolePort[]
+  readonly #control: ConsoleControl
+
+  constructor(context: VirtioContext<ConsoleBackends<string>>, ports: readonly { readonly name: string, readonly char: CharPort | undefined }[]) {
+    this.#context = context
+    const turnAgain = (): void => { context.clock.timer(again).arm(context.clock.now()) }
+    const list: ConsolePort[] = []
+    for (const { char } of ports) if (char !== undefined) list.push(new ConsolePort(char, receiveQueueOf(list.length), context, turnAgain))
+    this.#ports = list
+    this.#control = new ConsoleControl(context, ports.map(({ name }) => name), () => list[0]?.char.size)
+    const several = list.length > 1
+    this.queueSizes = new Array<number>(several ? 2 * list.length + 2 : 2).fill(queueSize)
+    const first = list[0]?.char
+    const sized = first?.size !== undefined || first?.onResize !== undefined
+    this.features = [
+      consoleFeature.emergencyWrite,
+      ...sized ? [consoleFeature.size] : [],
+      ...several ? [consoleFeature.multiport] : [],
+    ]
+    this.#config.view.setUint32(consoleConfig.maxPorts, list.length, true)
+    this.#takeSize(first)
+    for (const port of list) port.char.listen({ readable: () => { port.receive() }, writable: () => { port.transmit() } })
+    first?.onResize?.(() => {
+      this.#takeSize(first)
+      if (this.#multiport) this.#control.resized()
+      else if (context.has(consoleFeature.size)) context.configChanged()
+    })
+  }
+
+  readConfig(offset: number, width: 1 | 2 | 4): number {
+    return this.#config.read(offset, width)
+  }
+
+  writeConfig(offset: number, _width: 1 | 2 | 4, value: number): void {
+    // At any time, even before the driver is there; a host that is not ready loses it (5.3.5).
+    if (offset === consoleConfig.emergencyWrite) this.#ports[0]?.char.write(Uint8Array.of(value & 0xff))
+    else this.#context.trace.warn(`${this.#context.name}: ignored a write to its configuration, at ${String(offset)}`)
+  }
+
+  notify(queue: Virtqueue): void {
+    if (this.#multiport && (queue.index === controlQueue.receive || queue.index === controlQueue.transmit)) return this.#control.pump()
+    for (const port of this.#ports) {
+      if (port.receiveQueue === queue.index) port.receive()
+      else if (port.transmitQueue === queue.index) port.transmit()
+    }
+  }
+
+  event(): void {
+    if (this.#multiport) this.#control.pump()
+    for (const port of this.#ports) port.pump()
+  }
+
+  reset(): void {
+    this.#context.clock.timer(again).cancel()
+    this.#control.reset()
+    for (const port of this.#ports) port.reset()
+  }
+
+  save(): ConsoleState {
+    return { sent: this.#ports.map((port) => port.save()), messages: this.#control.save() }
+  }
+
+  restore(state: ConsoleState): void {
+    const data = plainData(this.#context.name, state, 'state')
+    const sent = data.integers('sent', this.#ports.length, 0, 2 ** 32)
+    const messages = data.unknown('messages')
+    data.done()
+    this.#control.restore(messages)
+    for (const [index, port] of this.#ports.entries()) port.restore(sent[index] ?? 0)
+  }
+
+  get #multiport(): boolean {
+    return this.#context.has(consoleFeature.multiport)
+  }
+
+  #takeSize(char: CharPort | undefined): void {
+    this.#config.view.setUint16(consoleConfig.columns, char?.size?.columns ?? 0, true)
+    this.#config.view.setUint16(consoleConfig.rows, char?.size?.rows ?? 0, true)
+  }
+}

@@ -1,0 +1,260 @@
+import { machinistError } from '@machinist/api'
+import type { BackendWants, DeviceContext } from '@machinist/api'
+import { plainData } from '@machinist/registers'
+import { deviceStatus, virtioFeature } from './device.ts'
+import type { VirtioContext, VirtioDevice, VirtioSpec } from './device.ts'
+import { checkQueueState, maximumQueueSize, Virtqueue } from './queue.ts'
+import type { QueueHost, QueueState } from './queue.ts'
+
+/** What every transport saves. */
+export interface CoreState<S = unknown> {
+  readonly status: number
+  /** Features that the driver accepted: bits 0 to 31, then 32 to 63. */
+  readonly features: readonly number[]
+  readonly generation: number
+  /** Pending notifications: bit 0 used buffers, bit 1 configuration. */
+  readonly interrupts: number
+  readonly queues: readonly QueueState[]
+  readonly device: S
+}
+
+/** Bits of the interrupt status (4.2.2, InterruptStatus). */
+export const interruptBit: { readonly used: 1, readonly config: 2 } = { used: 1, config: 2 }
+
+const knownStatus = 0b1000_1111
+const resumePort = 'virtio-resume'
+
+/**
+ * What a virtio device is behind any transport: status, feature negotiation, queues, the configuration's generation and
+ * pending notifications (virtio 1.2, chapters 2 and 3). A transport translates registers into these calls.
+ */
+export class VirtioCore<Config, S, Wants extends BackendWants> {
+  readonly device: VirtioDevice<S>
+  readonly queues: readonly Virtqueue[]
+  readonly #context: DeviceContext<string, Wants>
+  readonly #interruptLine: (asserted: boolean) => void
+  readonly #offered: Uint32Array = new Uint32Array(2)
+  readonly #accepted: Uint32Array = new Uint32Array(2)
+  #status = 0
+  #generation = 0
+  #interrupts = 0
+
+  /** @param interruptLine - called with whether a notification is pending, at each change */
+  constructor(spec: VirtioSpec<Config, S, Wants>, config: Config, context: DeviceContext<string, Wants>, interruptLine: (asserted: boolean) => void) {
+    this.#context = context
+    this.#interruptLine = interruptLine
+    this.device = spec.create(config, this.#virtioContext())
+    const core = this
+    const host: QueueHost = {
+      get running() { return core.running },
+      interrupt: () => { this.#raise(interruptBit.used) },
+      fail: (reason) => { this.fail(reason) },
+    }
+    this.queues = this.device.queueSizes.map((size, index) => {
+      if (!Number.isInteger(size) || size < 1 || size > maximumQueueSize || (size & (size - 1)) !== 0) {
+        throw machinistError(
+          { code: 'queue-size', part: context.name, value: size, remedy: `Use a power of two up to ${String(maximumQueueSize)}` },
+          `queue ${String(index)} cannot have such a size`)
+      }
+      return new Virtqueue(context.dma, index, size, host)
+    })
+    const transport = [virtioFeature.indirectDescriptors, virtioFeature.eventIdx, virtioFeature.version1, virtioFeature.ringReset]
+    for (const bit of [...this.device.features, ...transport]) {
+      this.#offered[bit >>> 5] = (this.#offered[bit >>> 5] ?? 0) | (1 << (bit & 31))
+    }
+  }
+
+  get status(): number {
+    return this.#status
+  }
+
+  get generation(): number {
+    return this.#generation
+  }
+
+  get interrupts(): number {
+    return this.#interrupts
+  }
+
+  /** DRIVER_OK is set and nothing has failed. */
+  get running(): boolean {
+    return (this.#status & (deviceStatus.driverOk | deviceStatus.needsReset | deviceStatus.failed)) === deviceStatus.driverOk
+  }
+
+  /** 32 of the offered features: bits 32·`word` and up. */
+  offered(word: number): number {
+    return this.#offered[word] ?? 0
+  }
+
+  /** The driver's choice of 32 features. Fixed once FEATURES_OK is set (3.1.1). */
+  accept(word: number, bits: number): void {
+    if ((this.#status & deviceStatus.featuresOk) !== 0) return this.#warn('features chosen after FEATURES_OK')
+    if (word < this.#accepted.length) this.#accepted[word] = bits
+    else if (bits !== 0) this.#warn(`features that do not exist, from bit ${String(word * 32)}`)
+  }
+
+  has(feature: number): boolean {
+    return (((this.#accepted[feature >>> 5] ?? 0) >>> (feature & 31)) & 1) !== 0
+  }
+
+  /** The driver writes the status (2.1.1). Zero resets; bits are only ever added. */
+  setStatus(value: number): void {
+    if (value === 0) return this.reset()
+    const before = this.#status
+    let added = value & knownStatus & ~before
+    if ((added & deviceStatus.featuresOk) !== 0 && !this.#featuresAcceptable()) added &= ~deviceStatus.featuresOk
+    if ((added & deviceStatus.driverOk) !== 0 && ((before | added) & deviceStatus.featuresOk) === 0) {
+      this.#warn('DRIVER_OK without FEATURES_OK')
+      added &= ~deviceStatus.driverOk
+    }
+    this.#status = before | added
+    if ((added & deviceStatus.featuresOk) !== 0) this.#negotiateQueues()
+    if ((added & deviceStatus.driverOk) !== 0) this.notifyAll()
+  }
+
+  /** The driver says that it added buffers to queue `index`. */
+  notify(index: number): void {
+    const queue = this.queues[index]
+    if (queue === undefined || !queue.ready) return this.#warn(`a notification for queue ${String(index)}, which is not there`)
+    // Before DRIVER_OK nothing may be consumed (3.1.2); it is looked at then.
+    if (this.running) this.device.notify(queue)
+  }
+
+  /** Looks at every queue. */
+  notifyAll(): void {
+    for (const queue of this.queues) if (queue.ready && this.running) this.device.notify(queue)
+  }
+
+  acknowledge(bits: number): void {
+    this.#interrupts &= ~bits
+    this.#interruptLine(this.#interrupts !== 0)
+  }
+
+  /** Sets DEVICE_NEEDS_RESET (2.1.2) and stops. */
+  fail(reason: string): void {
+    if ((this.#status & deviceStatus.needsReset) !== 0) return
+    this.#warn(`needs a reset: ${reason}`)
+    const running = this.running
+    this.#status |= deviceStatus.needsReset
+    for (const queue of this.queues) queue.stop()
+    if (running) this.#raise(interruptBit.config)
+  }
+
+  reset(): void {
+    this.#status = 0
+    this.#interrupts = 0
+    this.#accepted.fill(0)
+    for (const queue of this.queues) {
+      queue.reset()
+      queue.negotiate(false, false)
+    }
+    this.#context.clock.timer(resumePort).cancel()
+    this.device.reset()
+    this.#interruptLine(false)
+  }
+
+  /** Resets one queue (2.6.1), or stops it for good until it is made ready again. */
+  resetQueue(queue: Virtqueue): void {
+    queue.reset()
+    this.device.resetQueue?.(queue)
+  }
+
+  event(port: string): void {
+    if (port === resumePort) this.notifyAll()
+    else this.device.event?.(port)
+  }
+
+  save(): CoreState<S> {
+    return {
+      status: this.#status,
+      features: [...this.#accepted],
+      generation: this.#generation,
+      interrupts: this.#interrupts,
+      queues: this.queues.map((queue) => queue.save()),
+      device: this.device.save(),
+    }
+  }
+
+  restore(state: CoreState<S>): void {
+    const part = this.#context.name
+    const data = plainData(part, state, 'state')
+    const status = data.integer('status', 0, 255)
+    const features = data.integers('features', 2, 0, 0xffff_ffff)
+    const generation = data.integer('generation', 0, 0xffff_ffff)
+    const interrupts = data.integer('interrupts', 0, 3)
+    const given = data.unknown('queues')
+    const list: readonly unknown[] = Array.isArray(given) ? given : []
+    data.unknown('device')
+    data.done()
+    if (list.length !== this.queues.length || features.some((bits, word) => (bits & ~this.offered(word)) !== 0)) {
+      throw machinistError(
+        { code: 'state', part, remedy: 'Restore it with the configuration that it was saved with' },
+        'the saved state is for a device with other queues or features')
+    }
+    const queues = this.queues.map((queue, index) => checkQueueState(`${part}.queue${String(index)}`, list[index], queue.maximumSize))
+    // The device last of what may throw. It sees the features it had: they decide what its state means.
+    const before = [...this.#accepted]
+    this.#accepted.set(features)
+    try {
+      this.device.restore(state.device)
+    } catch (error) {
+      this.#accepted.set(before)
+      throw error
+    }
+    this.#status = status
+    this.#generation = generation
+    this.#interrupts = interrupts
+    this.#negotiateQueues()
+    for (const [index, queue] of this.queues.entries()) {
+      const saved = queues[index]
+      if (saved !== undefined) queue.restore(saved)
+      if ((status & deviceStatus.needsReset) !== 0) queue.stop()
+    }
+    this.#interruptLine(interrupts !== 0)
+    // Not now: guest memory may be restored after us.
+    if (this.running) this.#context.clock.timer(resumePort).arm(this.#context.clock.now())
+  }
+
+  #featuresAcceptable(): boolean {
+    for (const [word, bits] of this.#accepted.entries()) {
+      if ((bits & ~this.offered(word)) !== 0) {
+        this.#warn('the driver accepted features that were not offered')
+        return false
+      }
+    }
+    if (!this.has(virtioFeature.version1)) {
+      this.#warn('the driver is a legacy one, without VIRTIO_F_VERSION_1')
+      return false
+    }
+    return this.device.negotiate?.() ?? true
+  }
+
+  #negotiateQueues(): void {
+    for (const queue of this.queues) queue.negotiate(this.has(virtioFeature.eventIdx), this.has(virtioFeature.indirectDescriptors))
+  }
+
+  #raise(bit: number): void {
+    this.#interrupts |= bit
+    this.#interruptLine(true)
+  }
+
+  #warn(message: string): void {
+    this.#context.trace.warn(`${this.#context.name}: ${message}`)
+  }
+
+  #virtioContext(): VirtioContext<Wants> {
+    const core = this
+    const { name, dma, clock, backends, trace } = this.#context
+    return {
+      name, dma, clock, backends, trace,
+      get running() { return core.running },
+      has: (feature) => core.has(feature),
+      queue: (index) => core.queues[index] ?? null,
+      configChanged() {
+        core.#generation = (core.#generation + 1) >>> 0
+        if (core.running) core.#raise(interruptBit.config)
+      },
+      fail: (reason) => { core.fail(reason) },
+    }
+  }
+}

@@ -1,0 +1,95 @@
+import type { BackendWants, Clock, DmaSpace, PortsOf, Trace } from '@machinist/api'
+import type { Virtqueue } from './queue.ts'
+
+/**
+ * A virtio device without its transport: what its chapter of the specification says, and nothing about registers.
+ * Wrap its spec in a transport (`virtioMmio`) to get a `DeviceSpec`. Nothing here may throw because of what the guest
+ * did; for a guest that breaks the rules there is {@link VirtioContext.fail}.
+ *
+ * @typeParam S - saved state of its own: plain data that the structured clone algorithm can copy. Queues, features,
+ * status and requests in flight are saved by the transport.
+ */
+export interface VirtioDevice<S = unknown> {
+  /** Numbers of the feature bits that it offers, its own only: the transport adds those of queues and transport. */
+  readonly features: readonly number[]
+  /** Entries that each queue may have, powers of two up to 32768. */
+  readonly queueSizes: readonly number[]
+  /** Bytes of its configuration space; accesses beyond it do not reach the device. */
+  readonly configSize: number
+  /** Guest read of `width` bytes at `offset` of the configuration space. Little-endian, unsigned. */
+  readConfig(offset: number, width: 1 | 2 | 4): number
+  writeConfig(offset: number, width: 1 | 2 | 4, value: number): void
+  /** The driver chose features (FEATURES_OK); false refuses the choice. */
+  negotiate?(): boolean
+  /**
+   * The driver made buffers available in `queue`, or may have (after DRIVER_OK and after a restore, for every queue).
+   * Bounds its work; goes on later by a timer of its own.
+   */
+  notify(queue: Virtqueue): void
+  /** A timer of its own expired. */
+  event?(port: string): void
+  /** Back to the state after power on. Its queues are reset already: chains in flight are not `live` any more. */
+  reset(): void
+  /** One queue was reset alone (VIRTIO_F_RING_RESET). Drops what it holds of that queue. */
+  resetQueue?(queue: Virtqueue): void
+  save(): S
+  /**
+   * Takes back what `save` gave; throws a typed error when `state` is not valid, leaving the device as it was. It drops
+   * whatever chains it holds: the queues give requests in flight out again, in order, and `notify` follows.
+   */
+  restore(state: S): void
+  dispose?(): void
+}
+
+/** A virtio device's only capabilities. */
+export interface VirtioContext<Wants extends BackendWants = BackendWants> {
+  /** The name of this instance in the machine. */
+  readonly name: string
+  readonly dma: DmaSpace
+  readonly clock: Clock
+  readonly backends: PortsOf<Wants>
+  readonly trace: Trace
+  /** Whether the driver has set DRIVER_OK and the device has not failed since: only then may queues be used. */
+  readonly running: boolean
+  /** Whether the driver accepted a feature bit. */
+  has(feature: number): boolean
+  /** Queue number `index`, or null. Not yet there while `create` runs. */
+  queue(index: number): Virtqueue | null
+  /** The configuration space changed by itself: changes the generation and notifies the driver (2.5). */
+  configChanged(): void
+  /** The driver broke the rules: sets DEVICE_NEEDS_RESET (2.1.2) and stops every queue until the driver resets. */
+  fail(reason: string): void
+}
+
+/** What a virtio device is, for a transport to wrap. */
+export interface VirtioSpec<Config = unknown, S = unknown, Wants extends BackendWants = BackendWants> {
+  /** Stable name in machine definitions: `'virtio-blk'`. */
+  readonly kind: string
+  /** Device type (virtio 1.2, chapter 5): 2 for a block device. */
+  readonly deviceId: number
+  /** Version of the saved state `S`. */
+  readonly stateVersion: number
+  /** Which backends it needs. */
+  readonly backends: Wants
+  /** Checks a configuration from a file: throws a typed error that names the field, the value and the remedy. */
+  configure(input: unknown, name: string): Config
+  create(config: Config, context: VirtioContext<Wants>): VirtioDevice<S>
+}
+
+/** Feature bits that do not belong to a device type (virtio 1.2, chapter 6). */
+export const virtioFeature: {
+  readonly indirectDescriptors: 28
+  readonly eventIdx: 29
+  readonly version1: 32
+  readonly ringReset: 40
+} = { indirectDescriptors: 28, eventIdx: 29, version1: 32, ringReset: 40 }
+
+/** Bits of the device status (2.1). */
+export const deviceStatus: {
+  readonly acknowledge: 1
+  readonly driver: 2
+  readonly driverOk: 4
+  readonly featuresOk: 8
+  readonly needsReset: 64
+  readonly failed: 128
+} = { acknowledge: 1, driver: 2, driverOk: 4, featuresOk: 8, needsReset: 64, failed: 128 }

@@ -1,0 +1,80 @@
+import { plainData } from '@machinist/registers'
+import type { DeviceSpec, EntropyPort } from '@machinist/api'
+import type { VirtioContext, VirtioDevice, VirtioSpec } from './device.ts'
+import { virtioMmio } from './mmio.ts'
+import type { MmioState, VirtioIrq } from './mmio.ts'
+import type { Virtqueue } from './queue.ts'
+
+/** Bytes given for one request: a driver that wants more asks again. */
+const requestLimit = 4096
+/** Requests answered at once; the rest wait for the next opportunity. */
+const requestsPerTurn = 16
+const again = 'again'
+
+/** Entropy device (virtio 1.2, 5.4): random bytes from the host. It has no configuration: `{}`. */
+export const entropyDevice: VirtioSpec<object, object, { readonly entropy: 'entropy' }> = {
+  kind: 'virtio-rng',
+  deviceId: 4,
+  stateVersion: 1,
+  backends: { entropy: 'entropy' },
+  configure(input, name) {
+    plainData(name, input, 'configuration').done()
+    return {}
+  },
+  create: (_config, context) => new Entropy(context),
+}
+
+/** {@link entropyDevice} behind the MMIO transport. */
+export const virtioEntropy: DeviceSpec<object, MmioState<object>, VirtioIrq, { readonly entropy: 'entropy' }> = virtioMmio(entropyDevice)
+
+class Entropy implements VirtioDevice<object> {
+  readonly features: readonly number[] = []
+  readonly queueSizes: readonly number[] = [64]
+  readonly configSize = 0
+  readonly #context: VirtioContext<{ readonly entropy: 'entropy' }>
+  readonly #source: EntropyPort
+  readonly #scratch = new Uint8Array(requestLimit)
+
+  constructor(context: VirtioContext<{ readonly entropy: 'entropy' }>) {
+    this.#context = context
+    this.#source = context.backends.entropy
+  }
+
+  readConfig(): number {
+    return 0
+  }
+
+  writeConfig(): void {
+    // There is no configuration space (5.4.4).
+  }
+
+  notify(queue: Virtqueue): void {
+    for (let done = 0; done < requestsPerTurn; done++) {
+      const chain = queue.pop()
+      if (chain === null) return queue.signal()
+      const bytes = this.#scratch.subarray(0, Math.min(chain.writableLength, requestLimit))
+      this.#source.fill(bytes)
+      // Memory that is not there gets nothing: the driver made that bed.
+      queue.push(chain, chain.write(0, bytes) ? bytes.length : 0)
+    }
+    queue.signal()
+    this.#context.clock.timer(again).arm(this.#context.clock.now())
+  }
+
+  event(): void {
+    const queue = this.#context.queue(0)
+    if (queue !== null) this.notify(queue)
+  }
+
+  reset(): void {
+    this.#context.clock.timer(again).cancel()
+  }
+
+  save(): object {
+    return {}
+  }
+
+  restore(state: object): void {
+    plainData(this.#context.name, state, 'state').done()
+  }
+}
