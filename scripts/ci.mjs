@@ -27,7 +27,6 @@ const steps = [
   { name: 'examples', body: runExamples },
   { name: 'long', body: () => vitest('vitest.long.config.ts', 30 * minutes) },
   { name: 'docs', body: () => one(() => tool('typedoc', 'typedoc', ['--logLevel', 'Warn'], 10 * minutes)) },
-  { name: 'changesets', body: () => one(() => tool('@changesets/cli', 'changeset', ['status'], 2 * minutes)) },
 ]
 
 const wanted = process.argv.slice(2)

@@ -35,6 +35,19 @@ describe('tracked files', () => {
   })
 })
 
+describe('changesets', () => {
+  it('name packages that there are', () => {
+    const names = new Set(packages().map(({ manifest }) => manifest.name))
+    for (const file of trackedFiles().filter((path) => /^\.changeset\/(?!README).*\.md$/.test(path))) {
+      const [, header = ''] = readFileSync(join(root, file), 'utf8').split('---\n')
+      for (const line of header.split('\n').filter((text) => text !== '')) {
+        const [, name = line] = /^'(.+)': (?:major|minor|patch)$/.exec(line) ?? []
+        expect(names).toContain(name)
+      }
+    }
+  })
+})
+
 describe('every package', () => {
   for (const { dir, manifest } of packages()) {
     it(`${manifest.name} can be published: licence, files, ESM, engines, access`, () => {
@@ -45,6 +58,15 @@ describe('every package', () => {
       // What is published under a name is what the sources export under it.
       const published = raw['publishConfig'] as { exports: Record<string, unknown> }
       expect(Object.keys(published.exports)).toEqual(Object.keys(manifest.exports ?? {}))
+    })
+
+    it(`${manifest.name} documents every entry point`, () => {
+      const entries = Object.values(manifest.exports ?? {}).flatMap((target) => {
+        const source = typeof target === 'object' && target !== null ? (target as Record<string, string>)['@machinist/source'] : undefined
+        return source === undefined ? [] : [source.replace('./', '')]
+      })
+      const typedoc = JSON.parse(readFileSync(join(root, dir, 'typedoc.json'), 'utf8')) as { entryPoints: string[] }
+      expect(typedoc.entryPoints).toEqual(entries)
     })
   }
 })
