@@ -7,19 +7,21 @@ import { virtioMmio } from './index.ts'
 import type { Chain, MmioState, VirtioContext, VirtioDevice, VirtioIrq, VirtioSpec, Virtqueue } from './index.ts'
 import { VirtioDriver } from './testing.ts'
 
+type None = Readonly<Record<never, never>>
+
 /** A device that answers each request with its own bytes, at once or when told to. */
 interface Echo extends VirtioDevice<object> {
   readonly held: { readonly queue: Virtqueue, readonly chain: Chain }[]
   hold: boolean
   refuse: boolean
   notified: number[]
-  context: VirtioContext<object>
+  context: VirtioContext<None>
   finish(): void
 }
 
 let echo: Echo
 
-const spec: VirtioSpec<object, object, object> = {
+const spec: VirtioSpec<object, object, None> = {
   kind: 'virtio-echo', deviceId: 42, stateVersion: 1, backends: {},
   configure: () => ({}),
   create(_config, context): VirtioDevice<object> {
@@ -56,7 +58,7 @@ const spec: VirtioSpec<object, object, object> = {
 
 const virtioEcho = virtioMmio(spec)
 
-function make(): TestDevice<object, MmioState<object>, VirtioIrq, object> {
+function make(): TestDevice<object, MmioState<object>, VirtioIrq, None> {
   return testDevice(virtioEcho, {}, { backends: {}, memorySize: 1 << 20 })
 }
 
