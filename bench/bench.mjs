@@ -63,9 +63,9 @@ async function prepare(suite, options) {
 /** Debian's kernel, fetched and cached as for `machinist` itself. */
 async function debianKernel() {
   const product = new URL('../packages/machinist/dist/index.js', import.meta.url)
-  const { prepareGuest } = await import(product.href)
+  const { prepareGuest, terminalProgress } = await import(product.href)
   if (typeof prepareGuest !== 'function') throw new Unmet(`bench: ${fileURLToPath(product)} offers no prepareGuest(); give a kernel with --kernel FILE.`)
-  const { kernel } = await prepareGuest()
+  const { kernel } = await prepareGuest({ progress: terminalProgress?.(process.stderr) })
   return String(kernel)
 }
 
