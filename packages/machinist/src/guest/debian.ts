@@ -110,14 +110,17 @@ export async function prepareGuest(options: PrepareGuestOptions = {}): Promise<P
     const folder = await cachedFolder(cache, `debian-${SUITE}-${ARCHITECTURE}-${LAYOUT}`, waiting, (temporary) => fetchGuest(temporary, options.progress))
     const about = JSON.parse(await readFile(join(folder, 'guest.json'), 'utf8')) as GuestFile
     const recipe = createHash('sha256').update(initramfsRecipe()).digest('hex').slice(0, 12)
-    const initrd = await cachedFile(join(folder, `initrd-${recipe}.cpio`), () =>
-      buildInitramfs({ kernelRelease: about.release, busybox: join(folder, 'busybox'), moduleFolder: join(folder, 'modules'), modules: about.modules }),
-    )
+    const current = `initrd-${recipe}.cpio`
+    const initrd = await cachedFile(join(folder, current), async () => {
+      // Those of earlier versions of this program.
+      for (const name of await readdir(folder)) if (/^initrd-[0-9a-f]+\.cpio$/.test(name)) await rm(join(folder, name), { force: true })
+      return buildInitramfs({ kernelRelease: about.release, busybox: join(folder, 'busybox'), moduleFolder: join(folder, 'modules'), modules: about.modules })
+    })
     return { kernel: join(folder, 'Image'), initrd, release: about.release, packages: about.packages }
   } catch (error) {
     // Everything else that can go wrong here is the disk's doing.
-    const system = error instanceof Error && 'code' in error && 'path' in error ? error : null
+    const system = error instanceof Error && 'code' in error && 'syscall' in error ? error : null
     if (system === null) throw error
-    throw guestError('guest-cache', 'the cache cannot be used', 'Make room there, or name another folder with MACHINIST_CACHE', system.message)
+    throw guestError('guest-cache', 'the cache cannot be used', 'Make room there or name another folder with MACHINIST_CACHE', system.message)
   }
 }

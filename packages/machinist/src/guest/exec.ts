@@ -27,7 +27,7 @@ const LINE_FEED = 0x0a
 const TOKEN_BYTES = 16
 /** The longest header: a stream, a space and a length after the token. */
 const MAX_FIELDS = 16
-/** The guest sends 16 KiB at a time; more than this was not sent by it. */
+/** The guest sends 32 000 bytes at a time; more than this was not sent by it. */
 const MAX_FRAME = 65536
 
 /** Where an {@link ExecOutput} delivers. */

@@ -1,4 +1,6 @@
 export { cacheFolder } from './cache.ts'
+export { guestCommandLine } from './command-line.ts'
+export type { GuestCommandLine } from './command-line.ts'
 export { prepareGuest } from './debian.ts'
 export type { PrepareGuestOptions, PreparedGuest } from './debian.ts'
 export { execInitrd, execOutput, execRequest } from './exec.ts'

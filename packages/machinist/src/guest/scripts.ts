@@ -7,7 +7,7 @@
 export const INITTAB: string = `::sysinit:/etc/machinist/start
 ::once:/etc/machinist/session
 ::ctrlaltdel:/sbin/reboot
-::shutdown:/bin/umount -a -r
+::shutdown:/bin/umount -a -r 2>/dev/null
 `
 
 /** File systems, names, modules. Anything may be missing in another machine, so nothing here ends the boot. */
@@ -69,7 +69,8 @@ alias ll='ls -l'
 
 /**
  * Runs `/machinist/exec` and sends what it writes to the host in frames; exec.ts describes them. Each of the two streams has a pump: it
- * reads what there is, up to 16 KiB, and writes it with its header in one write, which a terminal never mixes with another.
+ * reads what there is and writes it with its header in one write, which neither a terminal nor a virtio port mixes with another
+ * (of a port that holds for 32 KiB).
  *
  * When the command has ended but something it left behind holds its output open, a pump that has had nothing to read for a while is
  * told to stop: the exit status must not wait for a forgotten background process.
@@ -93,7 +94,7 @@ pump() {
   while :; do
     count=$((count + 1))
     echo "reading $count" >$work/$1.state
-    dd bs=16384 count=1 of=$work/$1.data 2>/dev/null
+    dd bs=32000 count=1 of=$work/$1.data 2>/dev/null
     [ -s $work/$1.data ] || return
     echo "writing $count" >$work/$1.state
     { printf '\\036%s %s %d\\n' "$token" "$1" "$(stat -c %s $work/$1.data)"; cat $work/$1.data; } >$work/$1.frame

@@ -1,0 +1,28 @@
+/** What the guest should know before it starts. */
+export interface GuestCommandLine {
+  /** The kernel's console: `'ttyS0'`, `'hvc0'`. */
+  readonly console: string
+  /** Keeps the kernel's messages off the console. */
+  readonly quiet?: boolean | undefined
+  /** Size of the user's terminal, in characters. */
+  readonly rows?: number | undefined
+  readonly columns?: number | undefined
+  /** The kind of terminal: the host's `TERM`. */
+  readonly term?: string | undefined
+  /** The user's own words, last: they win. */
+  readonly append?: string | undefined
+}
+
+/** The kernel command line for a guest of `prepareGuest`. What is not a plain number or name is left out. */
+export function guestCommandLine(options: GuestCommandLine): string {
+  const size = (name: string, value: number | undefined): string[] =>
+    value !== undefined && Number.isInteger(value) && value > 0 && value < 10_000 ? [`machinist.${name}=${value}`] : []
+  return [
+    `console=${options.console}`,
+    ...(options.quiet === true ? ['quiet'] : []),
+    ...size('rows', options.rows),
+    ...size('columns', options.columns),
+    ...(options.term !== undefined && /^[\w.+-]{1,40}$/.test(options.term) ? [`TERM=${options.term}`] : []),
+    ...(options.append ? [options.append] : []),
+  ].join(' ')
+}
