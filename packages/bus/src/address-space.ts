@@ -33,9 +33,12 @@ export class AddressSpace {
   /**
    * Routes `size` bytes at `base` to region number `region` of `target`.
    *
-   * @throws a typed error `'overlap'` that names both owners
+   * @throws a typed error `'overlap'` that names both owners, or `'bad-range'`
    */
   attach(owner: string, base: number, size: number, region: number, target: BusTarget): void {
+    if (!Number.isSafeInteger(base) || base < 0 || !Number.isSafeInteger(size) || size <= 0 || !Number.isSafeInteger(base + size)) {
+      throw machinistError({ code: 'bad-range', part: owner, value: `${size} bytes at ${base}`, remedy: 'Use whole numbers below 2^53.' }, 'not a range of addresses')
+    }
     const clash = this.#entries.find((e) => base < e.end && e.base < base + size)
     if (clash) {
       throw machinistError(
@@ -88,6 +91,11 @@ export class AddressSpace {
     this.onAccess?.()
     entry.target.write(entry.region, address - entry.base, width, value)
     return true
+  }
+
+  /** What is attached, in order of addresses. */
+  get ranges(): readonly { readonly owner: string; readonly base: number; readonly size: number; readonly region: number }[] {
+    return this.#entries.map(({ owner, base, end, region }) => ({ owner, base, size: end - base, region }))
   }
 
   /** Who answers at `address`, for diagnostics. */

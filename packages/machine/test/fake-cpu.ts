@@ -1,0 +1,183 @@
+import { type Cpu, type CpuContext, type CpuSpec, type Exit, type IrqLine, machinistError, type Vcpu } from '@machinist/api'
+import type { AddressSpace } from '@machinist/bus'
+import type { GuestMemory } from '@machinist/memory'
+
+/** A CPU for tests: eight registers, and one 32-bit word for each instruction (operation, register, two operands). */
+export const op = {
+  nop: (): number => 0,
+  /** r = imm16 */
+  li: (r: number, value: number): number => 1 | r << 8 | value << 16,
+  /** r |= imm16 << 16 */
+  high: (r: number, value: number): number => (2 | r << 8 | value << 16) >>> 0,
+  /** r = word at address in s */
+  load: (r: number, s: number): number => 3 | r << 8 | s << 16,
+  /** word at address in s = r */
+  store: (r: number, s: number): number => 4 | r << 8 | s << 16,
+  add: (r: number, s: number): number => 5 | r << 8 | s << 16,
+  sub: (r: number, s: number): number => 6 | r << 8 | s << 16,
+  /** If r is not zero, goes on `by` instructions from here. */
+  branch: (r: number, by: number): number => (7 | r << 8 | (by & 0xffff) << 16) >>> 0,
+  /** Waits for meip, or the timer. */
+  wait: (): number => 8,
+  /** r = low word of the counter */
+  time: (r: number): number => 9 | r << 8,
+  hart: (r: number): number => 10 | r << 8,
+  /** Sets the hart's own timer r nanoseconds ahead. */
+  timer: (r: number): number => 11 | r << 8,
+  yield: (): number => 12,
+  /** A bug in the CPU. */
+  crash: (): number => 13,
+  stop: (): number => 14,
+  break: (): number => 15,
+} as const
+
+export interface FakeConfig {
+  readonly harts: number
+}
+
+/** Instructions executed by all harts of all machines: what a host's time depends on in tests. */
+export const work: { instructions: number } = { instructions: 0 }
+
+class Hart implements Vcpu {
+  readonly index: number
+  retired = 0
+  pc = 0
+  registers: number[] = new Array<number>(8).fill(0)
+  meip = false
+  #state: 'running' | 'waiting' | 'stopped' = 'stopped'
+  #timer = Infinity
+  #kicked = false
+  readonly #context: CpuContext<GuestMemory, AddressSpace>
+  readonly #word = new Uint8Array(4)
+
+  constructor(index: number, context: CpuContext<GuestMemory, AddressSpace>) {
+    this.index = index
+    this.#context = context
+  }
+
+  get runnable(): boolean {
+    return this.#state === 'running' || (this.#state === 'waiting' && (this.meip || this.#context.clock.now() >= this.#timer))
+  }
+
+  begin(pc: number): void {
+    this.pc = pc
+    this.registers.fill(0)
+    this.#state = 'running'
+    this.#timer = Infinity
+  }
+
+  kick(): void {
+    this.#kicked = true
+  }
+
+  deadline(): number {
+    return this.#timer
+  }
+
+  run(budget: number): Exit {
+    this.#kicked = false
+    this.#state = 'running'
+    for (let done = 0; done < budget; done++) {
+      if (!this.#context.memory.read(this.pc, this.#word)) throw new Error(`no code at ${this.pc}`)
+      const word = new DataView(this.#word.buffer).getUint32(0, true)
+      this.pc += 4
+      const exit = this.#step(word & 0xff, word >>> 8 & 0xff, word >>> 16)
+      this.retired++
+      work.instructions++
+      if (exit !== null) return exit
+      if (this.#kicked) return 'yield'
+    }
+    return 'budget'
+  }
+
+  #step(operation: number, r: number, operand: number): Exit | null {
+    const x = this.registers
+    const s = x[operand] ?? 0
+    switch (operation) {
+      case 0: break
+      case 1: x[r] = operand; break
+      case 2: x[r] = ((x[r] ?? 0) | operand << 16) >>> 0; break
+      case 3: x[r] = this.#load(s); break
+      case 4: this.#store(s, x[r] ?? 0); break
+      case 5: x[r] = ((x[r] ?? 0) + s) >>> 0; break
+      case 6: x[r] = ((x[r] ?? 0) - s) >>> 0; break
+      case 7: if (x[r] !== 0) this.pc += ((operand << 16 >> 16) - 1) * 4; break
+      case 8: {
+        this.#state = 'waiting'
+        if (this.runnable) this.#state = 'running'
+        else return 'halt'
+        break
+      }
+      case 9: x[r] = this.#context.counter.elapsed() >>> 0; break
+      case 10: x[r] = this.index; break
+      case 11: this.#timer = this.#context.clock.now() + (x[r] ?? 0); break
+      case 12: return 'yield'
+      case 13: throw new Error('a bug in the CPU')
+      case 15: return 'debug'
+      default:
+        this.#state = 'stopped'
+        return 'halt'
+    }
+    return null
+  }
+
+  #load(address: number): number {
+    const bytes = new Uint8Array(4)
+    if (this.#context.memory.read(address, bytes)) return new DataView(bytes.buffer).getUint32(0, true)
+    return Math.max(0, this.#context.bus.read(address, 4))
+  }
+
+  #store(address: number, value: number): void {
+    const bytes = new Uint8Array(4)
+    new DataView(bytes.buffer).setUint32(0, value, true)
+    if (!this.#context.memory.write(address, bytes)) this.#context.bus.write(address, 4, value)
+  }
+
+  save(): unknown {
+    return { pc: this.pc, registers: [...this.registers] }
+  }
+
+  restore(): void {}
+}
+
+export const fakeCpu: CpuSpec<FakeConfig, GuestMemory, AddressSpace, { readonly power: 'power' }> = {
+  kind: 'fake',
+  backends: { power: 'power' },
+  configure(input, name) {
+    const harts = typeof input === 'object' && input !== null && 'harts' in input ? input.harts : 1
+    if (typeof harts !== 'number') throw machinistError({ code: 'config', part: `${name}.harts`, remedy: 'Give a number.' }, 'not a number')
+    return { harts }
+  },
+  harts: (config) => config.harts,
+  create(config, context): Cpu {
+    const harts = Array.from({ length: config.harts }, (_, index) => new Hart(index, context))
+    return {
+      vcpus: harts,
+      input(line): IrqLine | null {
+        const hart = harts[Number(/^hart(\d+)\.meip$/.exec(line)?.[1] ?? -1)]
+        if (hart === undefined) return null
+        return { set(level) { hart.meip = level }, pulse() {} }
+      },
+      reset(_kind, entry) {
+        for (const hart of harts) hart.begin(entry.pc)
+      },
+      memoryChanged() {},
+    }
+  },
+  describe(config, at, out) {
+    const cpus = out.fdt?.child('cpus').set('timebase-frequency', at.timeFrequency)
+    for (let hart = 0; hart < config.harts; hart++) cpus?.child(`cpu@${hart}`).set('reg', hart).child('interrupt-controller').label(`hart${hart}`)
+  },
+}
+
+/** Code as bytes. */
+export function assemble(words: readonly number[]): Uint8Array {
+  const bytes = new Uint8Array(words.length * 4)
+  words.forEach((word, index) => { new DataView(bytes.buffer).setUint32(index * 4, word, true) })
+  return bytes
+}
+
+/** r = a 32-bit constant. */
+export function constant(r: number, value: number): number[] {
+  return [op.li(r, value & 0xffff), op.high(r, value >>> 16)]
+}
