@@ -32,10 +32,10 @@ export const sectorSize = 512
 /** Limits that the configuration space tells the driver. */
 export const blockLimits = {
   /** Bytes that one segment should have at most, and that we move at once. */
-  transfer: 1 << 20,
-  discardSectors: 1 << 22,
+  transfer: 0x10_0000,
+  discardSectors: 0x40_0000,
   discardSegments: 32,
   /** Small, since a host that cannot punch holes has to write them. */
-  writeZeroesSectors: 1 << 16,
+  writeZeroesSectors: 0x1_0000,
   writeZeroesSegments: 1,
 } as const

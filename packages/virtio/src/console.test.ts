@@ -7,7 +7,7 @@ const text = (value: string): Uint8Array => Uint8Array.from(value, (letter) => l
 const string = (bytes: Uint8Array | undefined): string => String.fromCharCode(...bytes ?? [])
 
 function make(char = fakeChar()) {
-  const dut = testDevice(virtioConsole, {}, { backends: { char }, memorySize: 1 << 21 })
+  const dut = testDevice(virtioConsole, {}, { backends: { console: char }, memorySize: 1 << 21 })
   const driver = new VirtioDriver(dut)
   driver.start()
   return { dut, driver, char }
@@ -79,7 +79,7 @@ describe('console', () => {
     driver.notify(1)
     const state = structuredClone(dut.device.save())
     const second = fakeChar()
-    const other = testDevice(virtioConsole, {}, { backends: { char: second }, memorySize: 1 << 21 })
+    const other = testDevice(virtioConsole, {}, { backends: { console: second }, memorySize: 1 << 21 })
     other.context.memory.set(dut.context.memory)
     other.device.restore(state)
     other.advance(0)
@@ -100,7 +100,7 @@ describe('console', () => {
 
   it('writes in an emergency, with no driver at all', () => {
     const char = fakeChar()
-    const dut = testDevice(virtioConsole, {}, { backends: { char } })
+    const dut = testDevice(virtioConsole, {}, { backends: { console: char } })
     for (const letter of text('oops')) dut.write(0x108, letter)
     expect(char.text()).toBe('oops')
   })

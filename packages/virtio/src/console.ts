@@ -18,7 +18,7 @@ export interface ConsoleState {
 }
 
 /** Backends of a console: a byte stream for each port. */
-export type ConsoleBackends<Name extends string = 'char'> = Readonly<Record<Name, 'char'>>
+export type ConsoleBackends<Name extends string = 'console'> = Readonly<Record<Name, 'char'>>
 
 const again = 'again'
 const queueSize = 64
@@ -46,8 +46,8 @@ export function consoleWith<const Name extends string>(kind: string, ports: read
   }
 }
 
-/** A console of one port, `char`. It has no configuration: `{}`. */
-export const consoleDevice: VirtioSpec<object, ConsoleState, ConsoleBackends> = consoleWith('virtio-console', ['char'])
+/** A console of one port, `console`. It has no configuration: `{}`. */
+export const consoleDevice: VirtioSpec<object, ConsoleState, ConsoleBackends> = consoleWith('virtio-console', ['console'])
 
 /** {@link consoleDevice} behind the MMIO transport. */
 export const virtioConsole: DeviceSpec<object, MmioState<ConsoleState>, VirtioIrq, ConsoleBackends> = virtioMmio(consoleDevice)

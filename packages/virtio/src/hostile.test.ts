@@ -245,7 +245,7 @@ describe('a guest that does anything at all', () => {
       const char = fakeChar()
       char.room = 10
       return {
-        make: () => make(virtioConsole, { char }) as unknown as ReturnType<typeof make>,
+        make: () => make(virtioConsole, { console: char }) as unknown as ReturnType<typeof make>,
         host: () => {
           char.sent.length = 0
           if (char.waiting < 1000) char.type('some input')
