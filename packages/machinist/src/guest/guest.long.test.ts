@@ -8,6 +8,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { concatInitrds, createFdt, describeChosen, parseFdt, planRiscvBoot } from '@machinist/boot'
+import type { BootPlan, Chosen } from '@machinist/boot'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { prepareGuest } from './debian.ts'
 import type { PreparedGuest } from './debian.ts'
@@ -25,18 +26,24 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true }))
 
 /** Runs QEMU to its end; types the next line each time a prompt appears. */
-function qemu(args: readonly string[], lines: readonly string[] = []): Promise<Buffer> {
+function qemu(args: readonly string[], lines: readonly string[] = [], prompt: string = PROMPT): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const child = spawn(QEMU, ['-M', 'virt', '-m', '256', '-nographic', ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
     const typed = [...lines]
     let all = Buffer.alloc(0)
     let from = 0
+    let interrupted = false
     const timer = setTimeout(() => child.kill(), 120_000)
     child.stdout.on('data', (chunk: Buffer) => {
       all = Buffer.concat([all, chunk])
-      const prompt = typed.length > 0 ? all.indexOf(PROMPT, from) : -1
-      if (prompt < 0) return
-      from = prompt + PROMPT.length
+      // U-Boot counts down before it has a prompt.
+      if (all.includes('Hit any key') && !interrupted) {
+        interrupted = true
+        child.stdin.write(' ')
+      }
+      const found = typed.length > 0 ? all.indexOf(prompt, from) : -1
+      if (found < 0) return
+      from = found + prompt.length
       child.stdin.write(`${typed.shift() ?? ''}\n`)
     })
     child.on('error', reject)
@@ -134,37 +141,56 @@ function powerOn(pc: number, dtb: number, info: number): Uint8Array {
   return bytes
 }
 
+/** QEMU's own description of its machine, with what we add to it; QEMU started as a machine of ours would be. */
+function described(chosen: Chosen): Uint8Array {
+  const file = join(folder, 'virt.dtb')
+  execFileSync(QEMU, ['-M', `virt,dumpdtb=${file}`, '-m', '256', '-nographic'], { stdio: 'pipe' })
+  const fdt = createFdt(parseFdt(readFileSync(file)))
+  describeChosen(fdt.root, { rngSeed: randomBytes(64), ...chosen })
+  return fdt.toBytes()
+}
+
+function started(plan: BootPlan): string[] {
+  const [, dtb, info] = plan.entry.args
+  const flash = join(folder, 'flash')
+  writeFileSync(flash, powerOn(plan.entry.pc, Number(dtb), Number(info)))
+  truncateSync(flash, FLASH_SIZE)
+  const loaders = plan.segments.flatMap(({ address, bytes }, index) => {
+    const file = join(folder, `segment${index}`)
+    writeFileSync(file, bytes)
+    return bytes.length === 0 ? [] : ['-device', `loader,file=${file},addr=0x${address.toString(16)},force-raw=on`]
+  })
+  return ['-bios', 'none', '-drive', `if=pflash,unit=0,format=raw,file=${flash}`, ...loaders]
+}
+
+const memory = { base: 0x8000_0000, size: 256 << 20 }
+
 describe.each(FIRMWARE.filter((file) => existsSync(file)))('planRiscvBoot with %s', (firmware) => {
-  it('puts firmware, kernel, initrd and device tree where they start', async () => {
-    const description = join(folder, 'virt.dtb')
-    execFileSync(QEMU, ['-M', `virt,dumpdtb=${description}`, '-m', '256', '-nographic'], { stdio: 'pipe' })
-    const request = execRequest('cat /proc/cmdline; zcat -f /sys/firmware/devicetree/base/chosen/stdout-path | tr -d "\\0"')
+  it('starts Linux', async () => {
+    const request = execRequest('cat /proc/cmdline')
     const plan = planRiscvBoot({
-      memory: { base: 0x8000_0000, size: 256 << 20 },
+      memory,
       kernel: readFileSync(guest.kernel),
       initrd: concatInitrds([readFileSync(guest.initrd), request.initrd]),
       firmware: readFileSync(firmware),
-      dtb({ initrd }) {
-        const fdt = createFdt(parseFdt(readFileSync(description)))
-        describeChosen(fdt.root, { bootargs: 'console=ttyS0 planned', initrd, rngSeed: randomBytes(64) })
-        return fdt.toBytes()
-      },
+      dtb: ({ initrd }) => described({ bootargs: 'console=ttyS0 planned', initrd }),
     })
-    const [, dtb, info] = plan.entry.args
     expect(plan.mode).toBe('machine')
-    const flash = join(folder, 'flash')
-    writeFileSync(flash, powerOn(plan.entry.pc, Number(dtb), Number(info)))
-    truncateSync(flash, FLASH_SIZE)
-    const loaders = plan.segments.flatMap(({ address, bytes }, index) => {
-      const file = join(folder, `segment${index}`)
-      writeFileSync(file, bytes)
-      return bytes.length === 0 ? [] : ['-device', `loader,file=${file},addr=0x${address.toString(16)},force-raw=on`]
-    })
-    const all = await qemu(['-bios', 'none', '-drive', `if=pflash,unit=0,format=raw,file=${flash}`, ...loaders])
+    const all = await qemu(started(plan))
     const out: Uint8Array[] = []
     const output = request.output({ stdout: (bytes) => out.push(bytes), stderr: () => undefined, exit: () => undefined })
     output.push(all)
     expect(Buffer.concat(out).toString()).toContain('console=ttyS0 planned')
     expect(output.status).toBe(0)
+  })
+
+  const uBoot = '/usr/lib/u-boot/qemu-riscv64_smode/uboot.elf'
+  it.skipIf(!existsSync(uBoot))('starts U-Boot, which leaves the initrd where it is', async () => {
+    const initrd = Buffer.from('an initrd that U-Boot finds')
+    const plan = planRiscvBoot({ memory, kernel: readFileSync(uBoot), initrd, firmware: readFileSync(firmware), dtb: (placed) => described({ initrd: placed.initrd }) })
+    const at = plan.segments.find(({ part }) => part === 'initrd')?.address ?? 0
+    const all = (await qemu(started(plan), [`md.b ${at.toString(16)} 10`, 'poweroff'], '=> ')).toString()
+    expect(all).toMatch(/U-Boot 20\d\d/)
+    expect(all).toContain('an initrd that U')
   })
 })
