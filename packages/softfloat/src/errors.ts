@@ -50,10 +50,9 @@ export function moderate(bits: Expr<'i64'>): Expr<'i32'> {
 /**
  * `a + b` rounded to odd: when inexact, whichever neighbour has an odd significand. Rounding that once more, to a
  * format of at least two digits fewer or after adding something much larger, gives what a single rounding would
- * (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008). The error is that of the sum to nearest:
- * not zero when the sum is inexact.
+ * (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
  */
-export function addToOdd(f: Func, a: Local<'f64'>, b: Local<'f64'>): { sum: Local<'f64'>; error: Local<'f64'> } {
+export function addToOdd(f: Func, a: Local<'f64'>, b: Local<'f64'>): Local<'f64'> {
   const sum = f.let(f64.add(a, b))
   const error = f.let(sumError(f, f64, a, b, sum))
   const bits = f.let(i64.reinterpret(sum))
@@ -62,6 +61,6 @@ export function addToOdd(f: Func, a: Local<'f64'>, b: Local<'f64'>): { sum: Loca
   const wanted = i32.and(f64.ne(error, 0), i32.xor(i32.wrap(bits), 1))
   f.set(bits, i64.add(bits, i64.and(step, i64.sub(0, i64.extendU(wanted)))))
   f.set(sum, f64.reinterpret(bits))
-  f.free(bits)
-  return { sum, error }
+  for (const local of [error, bits]) f.free(local)
+  return sum
 }

@@ -11,11 +11,12 @@ import type { InlineTernary, Ternary } from './types.ts'
 export function emitFused64(kit: Kit<'f64', 'i64'>): Operation<Ternary<'i64'>, InlineTernary<'i64'>> {
   const slow = emitFusedSlow(kit, (f, a, b, c) => {
     f.if(inRange(a, b, c), () => {
-      const { larger, smaller, inexact } = fuse(f, a, b, c)
-      const result = f.let(f64.add(larger, smaller))
-      // `larger` dominates or is zero, so that the short form of the error is exact.
-      const error = f64.sub(smaller, f64.sub(result, larger))
-      raise(f, kit, i32.or(f64.ne(inexact, 0), f64.ne(error, 0)))
+      const { larger, rest, restError } = fuse(f, a, b, c)
+      const tail = addToOdd(f, rest, restError)
+      const result = f.let(f64.add(larger, tail))
+      // `larger` dominates or is zero, so that the short form of the error is exact. An inexact tail is odd in a
+      // digit that the result cannot hold, so it makes the error other than zero too.
+      raise(f, kit, f64.ne(f64.sub(tail, f64.sub(result, larger)), 0))
       f.return(i64.reinterpret(result))
     })
     // A zero factor makes any finite sum exact.
@@ -32,14 +33,16 @@ export function emitFused64(kit: Kit<'f64', 'i64'>): Operation<Ternary<'i64'>, I
     const y = bind(f, b)
     const z = bind(f, c)
     const mode = bindRounding(f, rm)
-    const result = f.local('i64')
-    f.if(
-      mayUseHost(kit, mode.local, inRange(x.local, y.local, z.local)),
-      () => {
-        const { larger, smaller } = fuse(f, x.local, y.local, z.local)
-        f.set(result, i64.reinterpret(f64.add(larger, smaller)))
-      },
-      () => f.set(result, call(slow, x.local, y.local, z.local, mode.local)),
+    const { larger, rest, restError } = fuse(f, x.local, y.local, z.local)
+    // The rest is rounded once already. Where a little more and a little less than it give the same result, that
+    // rounding had no influence; elsewhere the result is next to a tie.
+    const tail = f.let(f64.add(rest, restError))
+    const above = f.let(f64.add(larger, f64.mul(tail, 1 + 2 ** -52)))
+    const below = f64.add(larger, f64.mul(tail, 1 - 2 ** -52))
+    const accepted = i32.and(f64.eq(above, below), inRange(x.local, y.local, z.local))
+    const result = f.let(i64.reinterpret(above))
+    f.if(i32.eqz(mayUseHost(kit, mode.local, accepted)), () =>
+      f.set(result, call(slow, x.local, y.local, z.local, mode.local)),
     )
     release(f, [x, y, z, mode])
     return result
@@ -55,30 +58,33 @@ function inRange(a: Expr<'i64'>, b: Expr<'i64'>, c: Expr<'i64'>): Expr<'i32'> {
   return i32.and(i32.and(moderate(a), moderate(b)), i32.or(moderate(c), i64.eqz(i64.shl(c, 1))))
 }
 
-/** Two doubles whose rounded sum is `a × b + c`, and a third that is not zero only when that is inexact. */
+/** Three doubles whose exact sum is `a × b + c`: one that is zero or dominates, and two that do not overlap it. */
 function fuse(
   f: Func,
   a: Expr<'i64'>,
   b: Expr<'i64'>,
   c: Expr<'i64'>,
-): { larger: Local<'f64'>; smaller: Local<'f64'>; inexact: Local<'f64'> } {
+): { larger: Local<'f64'>; rest: Local<'f64'>; restError: Local<'f64'> } {
   const x = f.let(f64.reinterpret(a))
   const y = f.let(f64.reinterpret(b))
   const z = f.let(f64.reinterpret(c))
   const product = f.let(f64.mul(x, y))
   const productLow = f.let(productError(f, x, y, product))
-  const lowSum = f.let(f64.add(z, productLow))
-  const lowError = f.let(sumError(f, f64, z, productLow, lowSum))
-  const larger = f.let(f64.add(product, lowSum))
-  const error = f.let(sumError(f, f64, product, lowSum, larger))
-  const rest = addToOdd(f, lowError, error)
-  return { larger, smaller: rest.sum, inexact: rest.error }
+  const sumLow = f.let(f64.add(z, productLow))
+  const rest = f.let(sumError(f, f64, z, productLow, sumLow))
+  const larger = f.let(f64.add(product, sumLow))
+  return { larger, rest, restError: f.let(sumError(f, f64, product, sumLow, larger)) }
 }
 
-/** Emits the fused multiply-add of singles: exact product and sum to odd in doubles, then one rounding. */
+/** The bits of a double below a single's precision, and their pattern halfway between two singles. */
+const belowSingle = (1n << 29n) - 1n
+const halfway = 1n << 28n
+
+/** Emits the fused multiply-add of singles, whose product is exact in doubles. */
 export function emitFused32(kit: Kit<'f32', 'i32'>): Operation<Ternary<'i32'>, InlineTernary<'i32'>> {
+  const wide = (bits: Expr<'i32'>): Expr<'f64'> => f64.promote(f32.reinterpret(bits))
   const slow = emitFusedSlow(kit, (f, a, b, c) => {
-    const sum = wideSum(f, a, b, c)
+    const sum = addToOdd(f, f.let(f64.mul(wide(a), wide(b))), f.let(wide(c)))
     const rounded = f.let(f32.demote(sum))
     f.if(i32.or(ordinary(binary32, i32.reinterpret(rounded)), f64.eq(sum, 0)), () => {
       raise(f, kit, f64.ne(f64.promote(rounded), sum))
@@ -91,18 +97,16 @@ export function emitFused32(kit: Kit<'f32', 'i32'>): Operation<Ternary<'i32'>, I
     const y = bind(f, b)
     const z = bind(f, c)
     const mode = bindRounding(f, rm)
-    const result = f.let(i32.reinterpret(f32.demote(wideSum(f, x.local, y.local, z.local))))
-    f.if(i32.eqz(mayUseHost(kit, mode.local, ordinary(binary32, result))), () =>
+    const sum = f.let(f64.add(f64.mul(wide(x.local), wide(y.local)), wide(z.local)))
+    const result = f.let(i32.reinterpret(f32.demote(sum)))
+    // Rounding twice differs from rounding once only where the first rounding ended halfway between two singles.
+    const once = i64.ne(i64.and(i64.reinterpret(sum), i64.const(belowSingle)), i64.const(halfway))
+    f.if(i32.eqz(mayUseHost(kit, mode.local, i32.and(once, ordinary(binary32, result)))), () =>
       f.set(result, call(slow, x.local, y.local, z.local, mode.local)),
     )
+    f.free(sum)
     release(f, [x, y, z, mode])
     return result
   }
   return { call: kit.m.func('f32.fma', slow.params, 'i32', (f, a, b, c, rm) => f.return(inline(f, a, b, c, rm))), inline }
-}
-
-/** `a × b + c`, rounded to odd in binary64. */
-function wideSum(f: Func, a: Expr<'i32'>, b: Expr<'i32'>, c: Expr<'i32'>): Local<'f64'> {
-  const wide = (bits: Expr<'i32'>): Expr<'f64'> => f64.promote(f32.reinterpret(bits))
-  return addToOdd(f, f.let(f64.mul(wide(a), wide(b))), f.let(wide(c))).sum
 }

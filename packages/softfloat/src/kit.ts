@@ -46,7 +46,7 @@ export interface Bound<T extends ValueType> {
 
 /** Makes an operand usable more than once. */
 export function bind<T extends ValueType>(f: Func, value: Expr<T>): Bound<T> {
-  return value instanceof Local ? { local: value, fresh: false } : { local: f.let(value), fresh: true }
+  return value instanceof Local ? { local: value as Local<T>, fresh: false } : { local: f.let(value), fresh: true }
 }
 
 /** A finite number taken apart: `(−1)^sign × significand × 2^(exponent − bias − 63)`. */

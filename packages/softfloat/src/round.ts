@@ -62,7 +62,6 @@ export function emitRoundPack<F extends FloatType, I extends BitsType>(
     f.if(i32.or(i32.geS(exponent, maxExponent), i64.geU(bits, i64.const(format.infinity))), () => {
       raise(f, environment, flag.OF | flag.NX)
       f.set(bits, i64.sub(i64.const(format.infinity), i64.extendU(i64.eqz(increment))))
-      f.set(low, 0)
     })
     f.if(i64.ne(low, 0), () => raise(f, environment, i32.or(i32.shl(tiny, 1), flag.NX)))
     f.return(format.narrow(i64.or(bits, i64.shl(i64.extendU(sign), format.width - 1))))

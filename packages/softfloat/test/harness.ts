@@ -1,12 +1,12 @@
 import { emitSoftfloat, type SoftFloat } from '@machinist/softfloat'
-import { call, compileNow, createMemory, type Expr, type Func, type FuncRef, i32, i64, instantiate, Local, ModuleBuilder, type ValueType } from '@machinist/wasm'
+import { call, compileNow, createMemory, type Expr, type Func, type FuncRef, i32, i64, instantiate, type Local, ModuleBuilder, type ValueType } from '@machinist/wasm'
 import type { Kind, Width } from './operands.ts'
 
 /** The operations, in the order of the oracle's numbers. */
 export const operations = [
   'add', 'sub', 'mul', 'div', 'sqrt', 'fma', 'eq', 'lt', 'le', 'min', 'max', 'classify', 'toI32', 'toU32', 'toI64', 'toU64',
   'fromI32', 'fromU32', 'fromI64', 'fromU64', 'convert',
-] as const // prettier-ignore
+] as const
 export type OperationName = (typeof operations)[number]
 export const widths: readonly Width[] = [64, 32]
 export const arithmetic = ['add', 'sub', 'mul', 'div', 'sqrt', 'fma'] as const
@@ -76,7 +76,7 @@ export function bench(capacity: number): Bench {
           if (isMode) return rm
           return type === 'i64' ? i64.load(at, 8 * i) : i32.load(at, 8 * i)
         })
-        const result = call(ref, ...(operands as never)) as Expr<'i32'> | Expr<'i64'>
+        const result = call(ref, ...operands) as Expr<'i32'> | Expr<'i64'>
         return result.type === 'i64' ? (result as Expr<'i64'>) : i64.extendU(result as Expr<'i32'>)
       })
     }

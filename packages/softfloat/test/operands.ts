@@ -36,7 +36,9 @@ export class Operands {
       }
       this.#number(target, at, width)
       this.#related(target, at, at + 8, width)
-      if (this.#random() % 3 === 0) this.#nearProduct(target, at, width)
+      const third = this.#random() % 4
+      if (third === 0) this.#nearProduct(target, at, width)
+      else if (third === 1) this.#nearTie(target, at, width)
       else this.#related(target, at, at + 16, width)
     }
   }
@@ -154,6 +156,40 @@ export class Operands {
       target.setUint32(at + 16, (this.#scratch.getUint32(0, true) + delta) >>> 0, true)
       target.setUint32(at + 20, 0, true)
     }
+  }
+
+  /** A sum `a × b + c` that is nearly or exactly halfway between two numbers. */
+  #nearTie(target: DataView, at: number, width: Width): void {
+    const [bias, digits] = width === 64 ? [1023, 53] : [127, 24]
+    const r = this.#random()
+    const sign = (r >>> 31) & 1
+    const put = (index: number, significand: bigint, exponent: number): void => {
+      // The significand, an integer of at most `digits` bits, with its leading one made implicit.
+      const length = significand.toString(2).length
+      const fraction = (significand << BigInt(53 - length)) & ((1n << 52n) - 1n)
+      this.#put(target, at + 8 * index, width, index === 2 ? sign : 0, bias + exponent, Number(fraction >> 32n), Number(fraction & 0xffffffffn))
+    }
+    const odd = (bits: number): bigint => {
+      const any = (BigInt(this.#random()) << 32n) | BigInt(this.#random())
+      return (any & ((1n << BigInt(bits)) - 1n)) | (1n << BigInt(bits - 1)) | 1n
+    }
+    const scale = ((r >>> 8) & 31) - 16
+    if (r & 1) {
+      // A product of one digit too many, and an addend far below it.
+      const first = 1 + ((r >>> 16) % (digits - 1))
+      const second = Math.min(digits, digits + 1 - first + (r & 2 ? 1 : 0))
+      put(0, odd(first), scale)
+      put(1, odd(second), -scale)
+      put(2, r & 4 ? 1n : odd(digits), -digits - 3 - ((r >>> 20) & (width === 64 ? 127 : 31)))
+      return
+    }
+    // An addend, and a product that is half its last digit, give or take what only the exact product knows: with
+    // factors 1 + x and 1 − x, x too small for 1 − x² to be told from 1.
+    const one = 1n << BigInt((digits >> 1) + ((r >>> 16) % (digits >> 1)))
+    const nudge = r & 2 ? 1n : 0n
+    put(0, one + nudge, scale)
+    put(1, one - (r & 4 ? nudge : 0n), -scale - digits + ((r >>> 24) & 1))
+    put(2, odd(digits), 0)
   }
 
   #integer(target: DataView, at: number): void {
