@@ -22,7 +22,7 @@ const steps = [
   { name: 'test', body: () => vitest('vitest.config.ts', 15 * minutes) },
   { name: 'lint', body: () => one(() => tool('eslint', 'eslint', ['.', '--max-warnings=0'], 10 * minutes)) },
   { name: 'typecheck', body: () => one(async () => Math.max(await tool('typescript', 'tsc', [], 10 * minutes), await tool('typescript', 'tsc', ['-p', 'scripts'], 10 * minutes))) },
-  { name: 'build', body: () => one(() => pnpm(['exec', 'turbo', 'run', 'build', '--output-logs=errors-only', '--no-daemon', '--continue'], { stdout: 'inherit', timeoutMs: 15 * minutes })) },
+  { name: 'build', body: () => one(() => pnpm(['exec', 'turbo', 'run', 'build', '--output-logs=errors-only', '--continue'], { stdout: 'inherit', timeoutMs: 15 * minutes })) },
   { name: 'packages', body: checkPackages },
   { name: 'examples', body: runExamples },
   { name: 'long', body: () => vitest('vitest.long.config.ts', 30 * minutes) },
@@ -107,7 +107,7 @@ async function checkPackages() {
     const folder = join(work, dir)
     mkdirSync(folder, { recursive: true })
     /** @type {Record<string, number>} */
-    const status = { pack: await pnpm(['pack', '--pack-destination', folder], { cwd: join(root, dir), timeoutMs: 2 * minutes }) }
+    const status = { pack: await pnpm(['pack', '--pack-destination', folder], { cwd: join(root, dir), quiet: true, timeoutMs: 2 * minutes }) }
     const archive = readdirSync(folder).find((name) => name.endsWith('.tgz'))
     if (status.pack === 0 && archive !== undefined) {
       status.publint = await tool('publint', 'publint', [join(folder, archive), '--strict'], 2 * minutes)

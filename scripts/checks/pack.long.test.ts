@@ -24,11 +24,11 @@ function closure(start: Package): string[] {
 }
 
 beforeAll(async () => {
-  expect(await pnpm(['exec', 'turbo', 'run', 'build', '--output-logs=errors-only', '--no-daemon', '--continue'])).toBe(0)
+  expect(await pnpm(['exec', 'turbo', 'run', 'build', '--output-logs=errors-only', '--continue'])).toBe(0)
   for (const { dir, manifest } of all) {
     const folder = join(work, 'archives', dir)
     mkdirSync(folder, { recursive: true })
-    expect(await pnpm(['pack', '--pack-destination', folder], { cwd: join(root, dir) })).toBe(0)
+    expect(await pnpm(['pack', '--pack-destination', folder], { cwd: join(root, dir), quiet: true })).toBe(0)
     const file = readdirSync(folder).find((name) => name.endsWith('.tgz'))
     if (file !== undefined) archives.set(manifest.name, join(folder, file))
   }

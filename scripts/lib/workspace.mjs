@@ -40,7 +40,7 @@ export function workspacePackages(parents = ['packages', 'examples']) {
  * Runs pnpm of exactly the version in `packageManager`. When that pnpm is not on the PATH, npm fetches it into its own
  * cache; nothing is installed globally. The same pnpm is on the PATH of whatever pnpm starts (turbo needs it there).
  * @param {readonly string[]} args
- * @param {{ cwd?: string, stdout?: 'inherit' | 'stderr', timeoutMs?: number }} [options]
+ * @param {{ cwd?: string, stdout?: 'inherit' | 'stderr', quiet?: boolean, timeoutMs?: number }} [options]
  */
 export function pnpm(args, options = {}) {
   const version = String(manifest.packageManager).replace('pnpm@', '')
@@ -83,7 +83,7 @@ export async function ensureBuild(name, product) {
   const stamp = `build-${name.replace(/\W+/g, '-')}`
   if (existsSync(join(root, product)) && readStamp(stamp) === wanted) return
   say('Building …')
-  const status = await pnpm(['exec', 'turbo', 'run', 'build', `--filter=${name}...`, '--output-logs=errors-only', '--log-order=grouped', '--no-daemon'])
+  const status = await pnpm(['exec', 'turbo', 'run', 'build', `--filter=${name}...`, '--output-logs=errors-only', '--log-order=grouped'], { quiet: true })
   if (status !== 0) throw new Unmet(`the build of ${name} failed (the compiler's message stands above).`)
   writeStamp(stamp, wanted)
 }
