@@ -47,9 +47,15 @@ export interface FakeContext<Irq extends string = string, Wants extends BackendW
   readonly warnings: string[]
   /** Names the device that timers call; {@link testDevice} does. */
   attach(device: Device): void
-  /** Moves virtual time on, firing each timer that expires on the way, in order, at its own time. */
+  /**
+   * Moves virtual time on, firing each timer that expires on the way, in order, at its own time. Throws when a
+   * device arms a timer for the present without end.
+   */
   advance(nanoseconds: number): void
 }
+
+/** Timers that may expire at one instant before a test fails: a device that always arms anew hangs a machine. */
+const mostAtOnce = 10_000
 
 /** Makes a context for one device. */
 export function fakeContext<Irq extends string, Wants extends BackendWants>(
@@ -84,8 +90,11 @@ export function fakeContext<Irq extends string, Wants extends BackendWants>(
     attach(attached) { device = attached },
     advance(nanoseconds) {
       const until = now + nanoseconds
+      let atOnce = 0
       for (let next = due(until); next !== undefined; next = due(until)) {
         const [port, at] = next
+        atOnce = at > now ? 0 : atOnce + 1
+        if (atOnce > mostAtOnce) throw new Error(`${options.name ?? 'dut'}: the timer '${port}' is armed for the present again and again`)
         now = Math.max(now, at)
         deadlines.delete(port)
         device?.event?.(port, undefined)

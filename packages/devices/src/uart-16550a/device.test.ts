@@ -196,6 +196,17 @@ describe('receiving', () => {
     expect(uart.irq).toBe(false)
   })
 
+  test('a character timeout that was running goes on in a copy', () => {
+    const { uart, host } = make()
+    uart.put(FCR, FIFO14)
+    uart.put(IER, ERBFI)
+    host.type('a')
+    const copy = make().uart
+    copy.device.restore(structuredClone(uart.device.save()))
+    copy.advance(1e9)
+    expect(copy.get(IIR)).toBe(0xcc)
+  })
+
   test('setting the UART up does not throw typed input away, resetting a filled FIFO does', () => {
     const { uart, host } = make()
     host.type('hello')
