@@ -8,7 +8,7 @@ export interface ProgressStream {
   write(text: string): unknown
 }
 
-const BAR = 24
+const BAR = 16
 const ERASE_LINE = '\r\u001b[K'
 
 /**
@@ -27,7 +27,7 @@ export function terminalProgress(stream: ProgressStream): { readonly progress: P
       }
       const filled = Math.round((fraction ?? 0) * BAR)
       const bar = fraction === undefined ? '' : ` [${'#'.repeat(filled)}${'.'.repeat(BAR - filled)}] ${Math.floor(fraction * 100)} %`
-      const line = `${step}${bar}`.slice(0, (stream.columns ?? 80) - 1)
+      const line = `${step}${bar}`.slice(0, (stream.columns || 80) - 1)
       if (line !== shown) stream.write(ERASE_LINE + line)
       shown = line
     },
