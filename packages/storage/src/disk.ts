@@ -6,8 +6,8 @@ import { Sequencer } from './sequencer.ts'
 export interface Disk extends Backend<BlockPort> {
   readonly kind: 'block'
   /**
-   * Refuses further requests, lets those in flight finish, then releases what is below. Resolves when that is done;
-   * does not flush.
+   * Refuses further requests, lets those in flight finish, then releases what is below. Resolves when that is done.
+   * Does not flush for the guest.
    */
   close(): Promise<void>
 }

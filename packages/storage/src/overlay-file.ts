@@ -67,7 +67,9 @@ export async function openOverlayFile(file: RandomAccessFile, options: OverlayFi
 function fileStore(file: RandomAccessFile, part: string, clusterSize: number, known: { size: number, map: ClusterMap } | null): OverlayStore {
   let map = known?.map ?? new ClusterMap(0)
   let data = 0
+  /** Of a new overlay, until it is in the file. */
   let header: Uint8Array | null = null
+  let writingHeader: Promise<void> | null = null
   let dirty = new Set<number>()
   let flushing: Promise<unknown> = Promise.resolve()
 
@@ -79,22 +81,32 @@ function fileStore(file: RandomAccessFile, part: string, clusterSize: number, kn
     }
   }
 
+  /** Before anything else is written, so that a file with something in it can be opened again. */
+  const identify = async (): Promise<void> => {
+    const bytes = header
+    if (bytes === null) return
+    writingHeader ??= file.write(0, bytes)
+    try {
+      await writingHeader
+      header = null
+    } finally {
+      writingHeader = null
+    }
+  }
+
   const flushNow = async (): Promise<BlockStatus> => {
     // Copies, because clusters go on being marked while we wait; each stands for data that is already written.
     const blocks = [...dirty].map((index) => ({ index, bytes: map.bytes.slice(index * mapBlock, (index + 1) * mapBlock) }))
-    const first = header
     dirty = new Set()
-    header = null
     try {
+      await identify()
       await file.flush()
-      if (blocks.length === 0 && first === null) return 'ok'
-      if (first !== null) await file.write(0, first)
+      if (blocks.length === 0) return 'ok'
       for (const block of blocks) await file.write(mapOffset + block.index * mapBlock, block.bytes)
       await file.flush()
       return 'ok'
     } catch (error) {
       for (const block of blocks) dirty.add(block.index)
-      header = first
       throw error
     }
   }
@@ -127,6 +139,7 @@ function fileStore(file: RandomAccessFile, part: string, clusterSize: number, kn
       return count === into.length ? 'ok' : 'io-error'
     }),
     write: (offset, from) => guarded(async () => {
+      await identify()
       await file.write(data + offset, from)
       return 'ok'
     }),
@@ -143,6 +156,8 @@ function fileStore(file: RandomAccessFile, part: string, clusterSize: number, kn
       return done
     },
     async close() {
+      // So that what the guest never flushed survives a closing in good order.
+      if (dirty.size > 0) await this.flush()
       await flushing
       await file.close()
     },

@@ -193,6 +193,28 @@ describe('overlay files', () => {
     expect(await codeOf(() => openOverlayFile(file(0, { writable: false })))).toBe('file-read-only')
   })
 
+  it('can be opened again, with everything, when the guest never flushed', async () => {
+    let bytes = new Uint8Array(0)
+    const kept = (): RandomAccessFile => ({
+      ...held(bytes),
+      write: (offset, from) => {
+        const longer = new Uint8Array(Math.max(bytes.length, offset + from.length))
+        longer.set(bytes)
+        longer.set(from, offset)
+        bytes = longer
+        return Promise.resolve()
+      },
+    })
+    const disk = overlay(memoryDisk(1 << 20), await openOverlayFile(kept()))
+    const port = disk.connect(direct)
+    expect(await write(port, 70000, 512)).toBe('ok')
+    // As a process that is killed would leave it: empty, and not refused.
+    overlay(memoryDisk(1 << 20), await openOverlayFile(kept())).connect(direct)
+    await disk.close()
+    const again = overlay(memoryDisk(1 << 20), await openOverlayFile(kept())).connect(direct)
+    expect((await read(again, 70000, 513)).filter((byte) => byte === 0xaa).length).toBe(512)
+  })
+
   it('do not go over a base of another size', async () => {
     const store = await openOverlayFile(held(header()))
     expect(await codeOf(() => overlay(memoryDisk(4096), store).connect(direct))).toBe('overlay-base')

@@ -3,8 +3,10 @@ import type { BackendWants, DeviceContext } from '@machinist/api'
 import { plainData } from '@machinist/registers'
 import { deviceStatus, virtioFeature } from './device.ts'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from './device.ts'
-import { checkQueueState, maximumQueueSize, Virtqueue } from './queue.ts'
-import type { QueueHost, QueueState } from './queue.ts'
+import { checkQueueState } from './queue-state.ts'
+import type { QueueState } from './queue-state.ts'
+import { maximumQueueSize, Virtqueue } from './queue.ts'
+import type { QueueHost } from './queue.ts'
 
 /** What every transport saves. */
 export interface CoreState<S = unknown> {
