@@ -1,0 +1,215 @@
+import { type GuestMemory, PAGE_CODE, PAGE_SIZE } from '@machinist/memory'
+import { tlbLayout } from '@machinist/mmu'
+import { csrIndex } from './emit/csr.ts'
+import { handlerOf, OP_FIELD, OP_SIZE, Pseudo, variantOf } from './handlers.ts'
+import { decode, type Decoded, emptyDecoded, instructions, isCompressed } from './isa/decoder.ts'
+
+/** Flag in a page-map entry, beside those of `@machinist/memory`: some write TLB may hold the page. */
+export const PAGE_IN_WRITE_TLB = 4
+
+const OPS_PER_PAGE = PAGE_SIZE / 2
+/** One op for each halfword, and the one behind the last, which leads to the next page. */
+const PAGE_OPS_BYTES: number = OPS_PER_PAGE * OP_SIZE + 64
+
+/** A page of pre-decoded ops. */
+interface CodePage {
+  readonly ops: number
+  frame: number
+  /** Address of the page-map entry. */
+  entry: number
+  /** Stores into the page since it was decoded. */
+  writes: number
+}
+
+/** After so many stores a page is taken for data that was once code. */
+const WRITES_UNTIL_DATA = 64
+
+/**
+ * Pre-decoded pages, by frame. Memory that code was decoded from is watched: its page-map entry says `PAGE_CODE`,
+ * no write TLB holds it, and a store to it empties the ops of the bytes it changes.
+ */
+export class CodeCache {
+  readonly #memory: GuestMemory
+  readonly #pages = new Map<number, CodePage>()
+  readonly #byOps = new Map<number, CodePage>()
+  readonly #free: number[] = []
+  readonly #limit: number
+  readonly #pool: number
+  /** Ops pages of the pool that were ever taken. */
+  #used = 0
+  readonly #decoded: Decoded = emptyDecoded()
+  /** Banks of all harts: write and fetch entries are dropped from them. */
+  readonly #banks: readonly number[]
+  readonly #crossOps: Map<number, { readonly low: number; readonly high: number }> = new Map()
+
+  /** @param limit - most pages to keep */
+  constructor(memory: GuestMemory, banks: readonly number[], limit: number) {
+    this.#memory = memory
+    this.#banks = banks
+    this.#limit = limit
+    // Host pages of the pool that nothing was written to cost nothing.
+    this.#pool = memory.arena.allocate(limit * PAGE_OPS_BYTES)
+  }
+
+  /** Pages held. */
+  get size(): number {
+    return this.#pages.size
+  }
+
+  /** The ops of the page in `frame`, whose page-map entry is at `entry`; made if need be. */
+  page(frame: number, entry: number): number {
+    const known = this.#pages.get(frame)
+    if (known) return known.ops
+    if (this.#pages.size >= this.#limit) this.dropAll()
+    const { arena } = this.#memory
+    const free = this.#free.pop()
+    const ops = free ?? this.#pool + this.#used++ * PAGE_OPS_BYTES
+    if (free !== undefined) arena.u8.fill(0, ops, ops + PAGE_OPS_BYTES)
+    arena.data.setUint16(ops + OPS_PER_PAGE * OP_SIZE, handlerOf(Pseudo.pageEnd, 4), true)
+    const page: CodePage = { ops, frame, entry, writes: 0 }
+    this.#pages.set(frame, page)
+    this.#byOps.set(ops, page)
+    const { u32 } = arena
+    const flags = u32[entry >>> 2] ?? 0
+    if ((flags & PAGE_IN_WRITE_TLB) !== 0) this.#dropWriteEntries(frame)
+    u32[entry >>> 2] = (flags & ~PAGE_IN_WRITE_TLB) | PAGE_CODE
+    return ops
+  }
+
+  /** Decodes from the instruction at `op` to the next one that always jumps, or to the end of the page. */
+  decodeAt(op: number): void {
+    const page = this.#pageOf(op)
+    if (!page) return
+    const { data } = this.#memory.arena
+    const d = this.#decoded
+    for (let offset = ((op - page.ops) / OP_SIZE) * 2; offset < PAGE_SIZE; offset += d.length) {
+      const at = page.ops + (offset / 2) * OP_SIZE
+      if (data.getUint16(at, true) !== 0) return
+      const half = data.getUint16(page.frame + offset, true)
+      if (!isCompressed(half) && offset === PAGE_SIZE - 2) {
+        data.setUint16(at, handlerOf(Pseudo.cross, 4), true)
+        return
+      }
+      decode(isCompressed(half) ? half : data.getUint32(page.frame + offset, true), d)
+      const to = offset + d.imm
+      this.#write(data, at, to >= 0 && to < PAGE_SIZE)
+      if (endsBlock(d.number)) return
+    }
+  }
+
+  /** Decodes an instruction that stands alone at `at`. */
+  decodeAlone(bits: number, at: number): void {
+    const { data } = this.#memory.arena
+    const known = this.#crossOps.get(bits)
+    if (known) {
+      data.setInt32(at, known.low, true)
+      data.setInt32(at + 4, known.high, true)
+      return
+    }
+    decode(bits, this.#decoded)
+    this.#write(data, at, false)
+    if (this.#crossOps.size > 4096) this.#crossOps.clear()
+    this.#crossOps.set(bits, { low: data.getInt32(at, true), high: data.getInt32(at + 4, true) })
+  }
+
+  #write(data: DataView, at: number, inPage: boolean): void {
+    const d = this.#decoded
+    const instruction = instructions[d.number]
+    if (!instruction) return
+    const variant = variantOf(d, inPage)
+    const store = instruction.format === 'S' || instruction.format === 'B'
+    data.setUint8(at + OP_FIELD.a, (store ? d.rs2 : d.rd) * 8)
+    data.setUint8(at + OP_FIELD.b, d.rs1 * 8)
+    if (instruction.format === 'R') {
+      data.setUint8(at + OP_FIELD.rs2, d.rs2 * 8)
+      data.setUint8(at + OP_FIELD.rs3, d.rs3 * 8)
+      data.setUint8(at + OP_FIELD.rm, d.rm)
+      data.setUint8(at + OP_FIELD.rm + 1, 0)
+    } else {
+      const linked = inPage && (instruction.format === 'B' || instruction.format === 'J')
+      const imm = instruction.format === 'CSR' ? csrIndex(d.imm) : linked ? (d.imm / 2) * OP_SIZE : d.imm
+      data.setInt32(at + OP_FIELD.imm, imm, true)
+      if (instruction.fields.has('rm')) data.setUint8(at + OP_FIELD.rm, d.rm)
+    }
+    // Last, so that an op is either whole or not there.
+    data.setUint16(at, handlerOf(variant, d.length), true)
+  }
+
+  #pageOf(op: number): CodePage | undefined {
+    return this.#byOps.get(this.#pool + Math.floor((op - this.#pool) / PAGE_OPS_BYTES) * PAGE_OPS_BYTES)
+  }
+
+  /**
+   * Bytes of a code page are about to change: `length` of them at arena address `host`, in the page whose map entry
+   * is at `entry`.
+   */
+  written(host: number, entry: number, length: number): void {
+    const frame = (host & -PAGE_SIZE) >>> 0
+    const page = this.#pages.get(frame)
+    if (!page) {
+      this.#clearFlag(entry)
+      return
+    }
+    if (++page.writes > WRITES_UNTIL_DATA) {
+      this.#drop(page)
+      return
+    }
+    const { data } = this.#memory.arena
+    const offset = host - frame
+    // An instruction may begin two bytes before the first byte written.
+    const first = Math.max(0, (offset - 2) & ~1)
+    for (let at = first; at < Math.min(PAGE_SIZE, offset + length); at += 2) {
+      data.setBigUint64(page.ops + (at / 2) * OP_SIZE, 0n, true)
+    }
+  }
+
+  #clearFlag(entry: number): void {
+    const { u32 } = this.#memory.arena
+    u32[entry >>> 2] = (u32[entry >>> 2] ?? 0) & ~PAGE_CODE
+  }
+
+  #drop(page: CodePage): void {
+    this.#clearFlag(page.entry)
+    this.#pages.delete(page.frame)
+    this.#byOps.delete(page.ops)
+    this.#free.push(page.ops)
+    const { u32 } = this.#memory.arena
+    for (const bank of this.#banks) {
+      for (let i = 0; i < tlbLayout.fetchEntries; i++) {
+        const at = (bank + tlbLayout.fetch + 16 * i) >>> 2
+        if (u32[at + 2] === page.ops >>> 0) u32[at] = u32[at + 1] = 0xffff_ffff
+      }
+    }
+  }
+
+  /** Forgets everything. */
+  dropAll(): void {
+    for (const page of this.#pages.values()) {
+      this.#clearFlag(page.entry)
+      this.#free.push(page.ops)
+    }
+    this.#pages.clear()
+    this.#byOps.clear()
+    const { u8 } = this.#memory.arena
+    for (const bank of this.#banks) u8.fill(0xff, bank + tlbLayout.fetch, bank + tlbLayout.fetch + 16 * tlbLayout.fetchEntries)
+  }
+
+  /** Takes the page in `frame` out of every write TLB. */
+  #dropWriteEntries(frame: number): void {
+    const { u32 } = this.#memory.arena
+    for (const bank of this.#banks) {
+      for (let i = 0; i < tlbLayout.entries; i++) {
+        const at = (bank + tlbLayout.write + 16 * i) >>> 2
+        if (u32[at] === 0xffff_ffff) continue
+        // Tag plus addend is the frame, in 32-bit arithmetic.
+        if ((((u32[at] ?? 0) + (u32[at + 2] ?? 0)) | 0) >>> 0 === frame) u32[at] = u32[at + 1] = 0xffff_ffff
+      }
+    }
+  }
+}
+
+const blockEnds: ReadonlySet<string> = new Set(['jal', 'jalr', 'mret', 'sret', 'illegal', 'ecall', 'ebreak'])
+
+function endsBlock(number: number): boolean {
+  return blockEnds.has(instructions[number]?.name ?? '')
+}

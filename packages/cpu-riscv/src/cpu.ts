@@ -1,0 +1,122 @@
+import { type BootEntry, type Cpu, type CpuContext, type CpuSpec, type IrqLine, machinistError } from '@machinist/api'
+import type { AddressSpace } from '@machinist/bus'
+import type { GuestMemory } from '@machinist/memory'
+import { Interrupt } from './cause.ts'
+import { describeHarts } from './describe.ts'
+import { Engine } from './engine.ts'
+import { Hart } from './hart.ts'
+import { HsmState } from './sbi/numbers.ts'
+import { Sbi } from './sbi/sbi.ts'
+
+/** Most harts of one machine. */
+export const MAX_HARTS = 64
+
+export interface RiscvConfig {
+  /** 1 to {@link MAX_HARTS}. */
+  readonly harts: number
+  /** `'sbi'`: the built-in SBI serves S-mode, and hart 0 starts there. `'none'`: harts start in M-mode. */
+  readonly firmware: 'sbi' | 'none'
+}
+
+type Wants = { readonly power: 'power'; readonly console: 'char' }
+
+const inputs: Readonly<Record<string, number>> = {
+  meip: Interrupt.meip,
+  seip: Interrupt.seip,
+  mtip: Interrupt.mtip,
+  msip: Interrupt.msip,
+}
+
+/** All harts of a machine. */
+export class RiscvCpu implements Cpu {
+  readonly vcpus: readonly Hart[]
+  readonly #engine: Engine
+  readonly #config: RiscvConfig
+  readonly #sbi: Sbi
+
+  constructor(config: RiscvConfig, context: CpuContext<GuestMemory, AddressSpace, Wants>) {
+    this.#config = config
+    this.#engine = new Engine(context.memory, context.bus, context.counter, config.harts)
+    this.vcpus = Array.from(
+      { length: config.harts },
+      (_, index) => new Hart(this.#engine, index, context.counter, () => context.clock.now(), (hart) => this.#sbi.call(hart)),
+    )
+    this.#sbi = new Sbi({
+      harts: this.vcpus,
+      memory: context.memory,
+      console: context.backends.console,
+      powerOff: (status) => context.backends.power.off(status),
+      reset: () => context.backends.power.reset(),
+    })
+    context.counter.onWrite(() => {
+      for (const hart of this.vcpus) hart.updateTimeBase()
+    })
+  }
+
+  input(line: string): IrqLine | null {
+    const match = /^hart(\d+)\.(\w+)$/.exec(line)
+    const hart = match ? this.vcpus[Number(match[1])] : undefined
+    if (!match || !hart) return null
+    if (match[2] === 'ssip') {
+      // An edge sets the bit; software clears it (ACLINT specification, chapter 4).
+      const raise = (): void => hart.raiseSoftwareInterrupt()
+      return { set: (level) => (level ? raise() : undefined), pulse: raise }
+    }
+    const code = inputs[match[2] ?? '']
+    if (code === undefined) return null
+    return {
+      set: (level) => hart.setLine(code, level),
+      pulse: () => {
+        hart.setLine(code, true)
+        hart.setLine(code, false)
+      },
+    }
+  }
+
+  reset(_kind: 'cold' | 'warm', entry: BootEntry): void {
+    this.#engine.leave()
+    this.#engine.cache.dropAll()
+    for (const hart of this.vcpus) {
+      hart.reset(entry.pc)
+      entry.args.forEach((arg, i) => hart.setX(10 + i, BigInt(arg === 'hartid' ? hart.index : arg)))
+      if (this.#config.firmware === 'none') continue
+      if (hart.index === 0) hart.start(BigInt(entry.pc), hart.getX(11))
+      else hart.hsm = HsmState.stopped
+    }
+  }
+
+  memoryChanged(address: number, length: number): void {
+    const { memory } = this.#engine
+    // The page map may have changed: translations hold frames.
+    this.#engine.flushBanks(this.#engine.banks)
+    for (let at = address - (address % 4096); at < address + length; at += 4096) {
+      const entry = memory.entryAddress(at)
+      if (entry !== 0) this.#engine.cache.written((memory.arena.u32[entry >>> 2] ?? 0) & -4096, entry, 4096)
+    }
+  }
+}
+
+/** RV64GC harts with a built-in SBI; see {@link RiscvConfig}. */
+export const riscv: CpuSpec<RiscvConfig, GuestMemory, AddressSpace, Wants> = {
+  kind: 'riscv',
+  backends: { power: 'power', console: 'char' },
+  configure(input, name) {
+    const fail = (field: string, value: unknown, remedy: string): never => {
+      throw machinistError({ code: 'bad-config', part: name, value: `${field} = ${String(value)}`, remedy }, 'a setting is not valid')
+    }
+    if (typeof input !== 'object' || input === null) return fail('configuration', input, 'Give an object.')
+    const { harts = 1, firmware = 'sbi', ...rest } = input as Record<string, unknown>
+    const unknown = Object.keys(rest)[0]
+    if (unknown !== undefined) fail(unknown, rest[unknown], 'Settings are harts and firmware.')
+    if (typeof harts !== 'number' || !Number.isInteger(harts) || harts < 1 || harts > MAX_HARTS) {
+      return fail('harts', harts, `Use a whole number from 1 to ${MAX_HARTS}.`)
+    }
+    if (firmware !== 'sbi' && firmware !== 'none') return fail('firmware', firmware, "Use 'sbi' or 'none'.")
+    return { harts, firmware }
+  },
+  harts: (config) => config.harts,
+  create: (config, context) => new RiscvCpu(config, context),
+  describe(config, at, out) {
+    if (out.fdt) describeHarts(out.fdt, config.harts, at.timeFrequency)
+  },
+}

@@ -1,0 +1,103 @@
+import { emitRam, emitSvWalker, emitTlb, type RamFunctions, type SvWalker, type TlbFunctions } from '@machinist/mmu'
+import { emitSoftfloat } from '@machinist/softfloat'
+import { type Expr, type Func, type FuncRef, type Global, i32, i64, type Label, ModuleBuilder } from '@machinist/wasm'
+import { HartState } from './state.ts'
+import { emitHelpers } from './helpers.ts'
+import type { Helpers } from './stage.ts'
+
+/** What generated code asks of TypeScript: rare, so a call is cheap enough. Numbers only, never BigInt. */
+export interface HostCalls {
+  /** `(entry address)`: gives a RAM page its frame; returns the page-map entry. */
+  readonly touch: FuncRef<readonly ['i32'], 'i32'>
+  /** `(guest-physical address, bytes)`: 0 and the value in `mailbox`, or 1 when nobody answers. */
+  readonly mmioRead: FuncRef<readonly ['f64', 'i32'], 'i32'>
+  /** `(guest-physical address, bytes)`: writes `mailbox`. 1 when nobody answers. */
+  readonly mmioWrite: FuncRef<readonly ['f64', 'i32'], 'i32'>
+  /** `(frame, entry address)`: the page becomes a code page; returns the address of its pre-decoded ops. */
+  readonly codePage: FuncRef<readonly ['i32', 'i32'], 'i32'>
+  /** `(op)`: decodes the instruction whose op this is, and those that follow it. */
+  readonly decode: FuncRef<readonly ['i32'], 'void'>
+  /** `(instruction bits)`: decodes into `crossOp`. */
+  readonly decodeCross: FuncRef<readonly ['i32'], 'void'>
+  /** `(arena address, entry address, bytes)`: a store is about to change a code page. */
+  readonly codeWrite: FuncRef<readonly ['i32', 'i32', 'i32'], 'void'>
+  /** Ticks of the time counter since the machine was made. */
+  readonly ticks: FuncRef<readonly [], 'f64'>
+  /** `stimecmp`, or whether it counts, has changed. */
+  readonly timerChanged: FuncRef<readonly [], 'void'>
+  /** Some PMP register has changed. */
+  readonly pmpChanged: FuncRef<readonly [], 'void'>
+  /** ECALL from S-mode with the built-in SBI. */
+  readonly sbi: FuncRef<readonly [], 'void'>
+}
+
+/** Names of the imports, in module `host`. */
+export type HostCallName = keyof HostCalls
+
+/** Everything that the emitters of one engine share. */
+export interface Emit {
+  readonly m: ModuleBuilder
+  readonly s: HartState
+  readonly host: HostCalls
+  readonly ram: RamFunctions
+  readonly tlb: TlbFunctions
+  readonly helpers: Helpers
+  /** Cause + 1 of the exception that the current instruction raised, or 0; and its value for `xtval`. */
+  readonly pendingCause: Global<'i32'>
+  readonly pendingValue: Global<'i64'>
+}
+
+export function createEmit(options: { readonly window: number; readonly ramTable: number; readonly memory: { initial: number; maximum: number; shared: boolean } }): Emit {
+  const m = new ModuleBuilder()
+  const host: HostCalls = {
+    touch: m.importFunction('host', 'touch', ['i32'], 'i32'),
+    mmioRead: m.importFunction('host', 'mmioRead', ['f64', 'i32'], 'i32'),
+    mmioWrite: m.importFunction('host', 'mmioWrite', ['f64', 'i32'], 'i32'),
+    codePage: m.importFunction('host', 'codePage', ['i32', 'i32'], 'i32'),
+    decode: m.importFunction('host', 'decode', ['i32'], 'void'),
+    decodeCross: m.importFunction('host', 'decodeCross', ['i32'], 'void'),
+    codeWrite: m.importFunction('host', 'codeWrite', ['i32', 'i32', 'i32'], 'void'),
+    ticks: m.importFunction('host', 'ticks', [], 'f64'),
+    timerChanged: m.importFunction('host', 'timerChanged', [], 'void'),
+    pmpChanged: m.importFunction('host', 'pmpChanged', [], 'void'),
+    sbi: m.importFunction('host', 'sbi', [], 'void'),
+  }
+  m.importMemory({ module: 'host', name: 'memory', ...options.memory })
+  const s = new HartState(options.window)
+  const ram = emitRam(m, options.ramTable, host.touch)
+  const tlb = emitTlb(m)
+  const float = emitSoftfloat(m, { flags: s.at('fflags'), nan: 'canonical' })
+  const helpers = emitHelpers(m, float)
+  return { m, s, host, ram, tlb, helpers, pendingCause: m.global('i32', 0), pendingValue: m.global('i64', 0) }
+}
+
+/** `bit` of a 64-bit value, as 0 or 1. */
+export function bit(value: Expr<'i64'>, mask: bigint): Expr<'i32'> {
+  return i64.ne(i64.and(value, mask), 0)
+}
+
+/** Runs `cases[index]`; each may fall through to the end. */
+export function emitSwitch(f: Func, index: Expr<'i32'>, cases: readonly (() => void)[], otherwise: () => void): void {
+  f.block((end) => {
+    const outer = f.open('block')
+    const labels: Label[] = []
+    for (let i = cases.length - 1; i >= 0; i--) labels[i] = f.open('block')
+    f.brTable(index, labels, outer)
+    cases.forEach((body, i) => {
+      const label = labels[i]
+      if (!label) return
+      f.close(label)
+      body()
+      f.br(end)
+    })
+    f.close(outer)
+    otherwise()
+  })
+}
+
+/** Adds `by` to a 64-bit field. */
+export function increment(e: Emit, f: Func, field: 'unretired' | 'tlbMisses' | 'slowSteps', by: number = 1): void {
+  f.do(e.s.set(field, i64.add(e.s.get(field), by)))
+}
+
+export { emitSvWalker, i32, type SvWalker }

@@ -1,0 +1,224 @@
+import { fetchEntry, tlbLayout } from '@machinist/mmu'
+import { call, type Func, type FuncRef, i32, i64, type Label } from '@machinist/wasm'
+import { Pseudo, variants } from '../handlers.ts'
+import { Leave } from '../hart-layout.ts'
+import { instructions } from '../isa/decoder.ts'
+import type { Instruction } from '../isa/instruction.ts'
+import { emitSwitch, increment } from './context.ts'
+import { FastStage, type FastPlace } from './fast-stage.ts'
+import { type PreciseParts, PreciseStage } from './precise-stage.ts'
+
+export interface InterpreterFunctions {
+  /** Runs until the budget is used up (and up to a page further), or `leave` is set. */
+  readonly run: FuncRef<readonly [], 'void'>
+  /** The same, one step at a time, and never further. */
+  readonly crawl: FuncRef<readonly [], 'void'>
+}
+
+/** Whether the fast interpreter has code for an instruction. */
+function isFast(instruction: Instruction | undefined): instruction is Instruction {
+  return instruction !== undefined && instruction.kind !== 'system'
+}
+
+/** Executes the one instruction whose op is at `op` and whose address is `pc`; counts it; takes its trap. */
+function emitStep(parts: PreciseParts): { step: FuncRef<readonly ['i32'], 'void'>; fetchSlow: FuncRef<readonly [], 'void'>; takeTrap: FuncRef<readonly [], 'void'> } {
+  const { e, memory, traps } = parts
+  const { m, s, host } = e
+  const step = m.declare('step', ['i32'], 'void')
+  const fetchSlow = m.declare('fetchSlow', [], 'void')
+
+  const takeTrap = m.func('takeTrap', [], 'void', (f) => {
+    const cause = f.let(i32.sub(e.pendingCause, 1))
+    f.setGlobal(e.pendingCause, 0)
+    increment(e, f, 'unretired')
+    f.do(s.set('budget', i32.sub(s.get('budget'), 1)))
+    f.do(call(traps.trap, cause, 0, e.pendingValue))
+  })
+
+  m.define(step, (f, op) => {
+    const pc = f.let(s.get('pc'))
+    const handler = f.let(i32.load16U(op))
+    const length = f.let(i32.sub(4, i32.shl(i32.and(handler, 1), 1)))
+    increment(e, f, 'slowSteps')
+    f.block((trapped) => {
+      f.block((done) => {
+        emitSwitch(
+          f,
+          i32.shrU(handler, 1),
+          variants.map(({ instruction: number, form }, variant) => () => {
+            const instruction = instructions[number]
+            if (instruction) new PreciseStage(f, parts, { op, pc, length, trapped, done }, instruction, form).emit()
+            else if (variant === Pseudo.nop) f.do(s.set('pc', i64.add(pc, i64.extendU(length))))
+            else {
+              // A crossing instruction is fetched in halves; an op that was dropped meanwhile, again.
+              f.do(call(fetchSlow))
+              f.return()
+            }
+          }),
+          () => f.unreachable(),
+        )
+      })
+      f.do(s.set('budget', i32.sub(s.get('budget'), 1)))
+      f.return()
+    })
+    f.do(call(takeTrap))
+  })
+
+  m.define(fetchSlow, (f) => {
+    const pc = f.let(s.get('pc'))
+    f.block((trapped) => {
+      const bits = f.let(call(memory.fetchHalf, pc))
+      f.brIf(trapped, e.pendingCause)
+      f.if(i32.eq(i32.and(bits, 3), 3), () => {
+        const high = f.let(call(memory.fetchHalf, i64.add(pc, 2)))
+        f.brIf(trapped, e.pendingCause)
+        f.set(bits, i32.or(bits, i32.shl(high, 16)))
+      })
+      f.do(call(host.decodeCross, bits))
+      f.do(call(step, i32.const(s.at('crossOp'))))
+      f.return()
+    })
+    f.do(call(takeTrap))
+  })
+  return { step, fetchSlow, takeTrap }
+}
+
+export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
+  const { e, memory, traps } = parts
+  const { m, s, host } = e
+  const { step, fetchSlow, takeTrap } = emitStep(parts)
+  /** With `pc` in the state: fetches what the TLB lacks. Any trap is taken, any odd instruction executed. */
+  const fetch = m.func('fetch', [], 'void', (f) => {
+    const result = f.let(call(memory.fetchMiss, s.get('pc')))
+    f.if(i32.eq(result, 2), () => f.do(call(takeTrap)))
+    f.if(i32.eq(result, 1), () => f.do(call(fetchSlow)))
+  })
+
+  const run = m.func('run', [], 'void', (f) => {
+    const place = {
+      op: f.local('i32'),
+      bias: f.local('i64'),
+      budget: f.local('i32'),
+      tlb: f.local('i32'),
+      target: f.local('i64'),
+      va: f.local('i64'),
+      missKind: f.local('i32'),
+      entry: f.local('i32'),
+    }
+    const { op, bias, budget, tlb, target } = place
+    f.loop((resume) => {
+      f.if(s.get('attention'), () => f.do(call(traps.poll)))
+      f.set(target, s.get('pc'))
+      f.set(budget, s.get('budget'))
+      f.set(tlb, s.get('dataBank'))
+      f.if(s.get('leave'), () => f.return())
+      f.loop((jump) => {
+        f.if(i32.leS(budget, 0), () => {
+          f.do(s.set('pc', target))
+          f.do(s.set('budget', budget))
+          f.do(s.set('leave', Leave.budget))
+          f.return()
+        })
+        const slot = f.let(fetchEntry(s.get('fetchBank'), target))
+        f.if(i64.ne(i64.load(slot, tlbLayout.fetch), i64.and(target, -4096)), () => {
+          f.do(s.set('pc', target))
+          f.do(s.set('budget', budget))
+          f.do(call(fetch))
+          f.br(resume)
+        })
+        const ops = f.let(i32.load(slot, tlbLayout.fetch + tlbLayout.dataOffset))
+        f.set(op, i32.add(ops, i32.shl(i32.and(i32.wrap(target), 0xffe), 2)))
+        f.set(bias, i64.sub(i64.and(target, -4096), i64.extendU(i32.shrU(ops, 2))))
+        f.loop((next) => {
+          f.block((escape) => {
+            f.block((miss) => {
+              emitHandlers(f, parts, { ...place, next, jump, miss, escape })
+            })
+            f.if(i32.eqz(call(memory.dataMiss, place.va, i32.and(place.missKind, 1), i32.shrU(place.missKind, 1))), () => {
+              // The instruction was counted when it was dispatched, and will be again.
+              f.set(budget, i32.add(budget, 1))
+              f.br(next)
+            })
+          })
+          f.do(s.set('pc', i64.add(bias, i64.extendU(i32.shrU(op, 2)))))
+          f.do(s.set('budget', i32.add(budget, 1)))
+          f.do(call(step, op))
+          f.br(resume)
+        })
+      })
+    })
+  })
+
+  const crawl = m.func('crawl', [], 'void', (f) => {
+    const slot = f.local('i32')
+    const op = f.local('i32')
+    f.loop((again) => {
+      f.if(s.get('attention'), () => f.do(call(traps.poll)))
+      f.if(s.get('leave'), () => f.return())
+      f.if(i32.leS(s.get('budget'), 0), () => {
+        f.do(s.set('leave', Leave.budget))
+        f.return()
+      })
+      f.set(slot, fetchEntry(s.get('fetchBank'), s.get('pc')))
+      f.if(i64.ne(i64.load(slot, tlbLayout.fetch), i64.and(s.get('pc'), -4096)), () => {
+        f.do(call(fetch))
+        f.br(again)
+      })
+      f.set(op, i32.add(i32.load(slot, tlbLayout.fetch + tlbLayout.dataOffset), i32.shl(i32.and(i32.wrap(s.get('pc')), 0xffe), 2)))
+      f.if(i32.eqz(i32.shrU(i32.load16U(op), 1)), () => f.do(call(host.decode, op)))
+      f.do(call(step, op))
+      f.br(again)
+    })
+  })
+  return { run, crawl }
+}
+
+/** The dispatch, and the code of every handler; never falls through. */
+function emitHandlers(f: Func, { e }: PreciseParts, place: FastPlace): void {
+  const { op, bias, budget, target, next, jump, escape } = place
+  const undecoded = f.open('block')
+  const pageEnd = f.open('block')
+  const nop4 = f.open('block')
+  const nop2 = f.open('block')
+  const labels: Label[] = []
+  const bodies: { label: Label; variant: number; length: 2 | 4 }[] = []
+  variants.forEach(({ instruction }, variant) => {
+    for (const length of [4, 2] as const) {
+      const handler = variant * 2 + (length === 2 ? 1 : 0)
+      if (variant === Pseudo.undecoded) labels[handler] = undecoded
+      else if (variant === Pseudo.pageEnd) labels[handler] = pageEnd
+      else if (variant === Pseudo.nop) labels[handler] = length === 4 ? nop4 : nop2
+      else if (isFast(instructions[instruction])) {
+        const label = f.open('block')
+        labels[handler] = label
+        bodies.push({ label, variant, length })
+      } else labels[handler] = escape
+    }
+  })
+  f.set(budget, i32.sub(budget, 1))
+  f.brTable(i32.load16U(op), labels, escape)
+  for (const { label, variant, length } of bodies.reverse()) {
+    f.close(label)
+    const { instruction: number, form } = variants[variant] ?? { instruction: -1, form: 'plain' as const }
+    const instruction = instructions[number]
+    if (!instruction) continue
+    const stage = new FastStage(f, e, place, instruction, form, length)
+    stage.emit()
+    stage.release()
+  }
+  f.close(nop2)
+  f.set(op, i32.add(op, 8))
+  f.br(next)
+  f.close(nop4)
+  f.set(op, i32.add(op, 16))
+  f.br(next)
+  f.close(pageEnd)
+  // Not an instruction: give back what dispatching it counted.
+  f.set(budget, i32.add(budget, 1))
+  f.set(target, i64.add(bias, i64.extendU(i32.shrU(op, 2))))
+  f.br(jump)
+  f.close(undecoded)
+  f.set(budget, i32.add(budget, 1))
+  f.do(call(e.host.decode, op))
+  f.br(next)
+}

@@ -1,0 +1,56 @@
+import { Access } from '@machinist/mmu'
+import { call, type FuncRef } from '@machinist/wasm'
+import { createEmit, type Emit } from './context.ts'
+import { emitCsrs } from './csr.ts'
+import { emitInterpreter } from './interpreter.ts'
+import { emitMemory } from './memory.ts'
+import { emitPmp } from './protection.ts'
+import { emitTranslation } from './translation.ts'
+import { emitTraps } from './trap.ts'
+
+/** What the engine's module exports. */
+export interface HartExports {
+  readonly run: () => void
+  readonly crawl: () => void
+  readonly updateView: () => void
+  readonly updateFloat: () => void
+  readonly flushAll: () => void
+  readonly fence: (address: bigint, byAddress: number, asid: bigint, byAsid: number) => void
+  /** Guest-physical address of `va` for a read as the hart stands, or −1; sets no state. */
+  readonly probe: (va: bigint) => bigint
+}
+
+/** Emits the module that executes harts whose record is at `window`. */
+export function emitHartModule(options: {
+  readonly window: number
+  readonly ramTable: number
+  readonly memory: { readonly initial: number; readonly maximum: number; readonly shared: boolean }
+}): Uint8Array<ArrayBuffer> {
+  const e: Emit = createEmit(options)
+  const pmp = emitPmp(e)
+  const memory = emitMemory(e, pmp)
+  const translation = emitTranslation(e)
+  const traps = emitTraps(e, translation)
+  const csrs = emitCsrs(e, translation, traps)
+  const { run, crawl } = emitInterpreter({ e, memory, csrs, traps, translation })
+  const probe = emitProbe(e, memory.translate)
+  e.m.export('run', run)
+  e.m.export('crawl', crawl)
+  e.m.export('updateView', translation.updateView)
+  e.m.export('updateFloat', csrs.updateFloat)
+  e.m.export('flushAll', translation.flushAll)
+  e.m.export('fence', translation.fence)
+  e.m.export('probe', probe)
+  return e.m.toBytes()
+}
+
+function emitProbe(e: Emit, translate: FuncRef<readonly ['i64', 'i32'], 'i64'>): FuncRef<readonly ['i64'], 'i64'> {
+  return e.m.func('probe', ['i64'], 'i64', (f, va) => {
+    const pa = f.let(call(translate, va, Access.read))
+    f.if(e.pendingCause, () => {
+      f.setGlobal(e.pendingCause, 0)
+      f.return(-1)
+    })
+    f.return(pa)
+  })
+}

@@ -1,0 +1,134 @@
+import type { TimeCounter, Width } from '@machinist/api'
+import type { AddressSpace } from '@machinist/bus'
+import type { GuestMemory } from '@machinist/memory'
+import { tlbLayout } from '@machinist/mmu'
+import { compileNow, instantiate } from '@machinist/wasm'
+import { CodeCache } from './code-cache.ts'
+import type { HostCallName } from './emit/context.ts'
+import { emitHartModule, type HartExports } from './emit/module.ts'
+import { ASID_SLOTS, hartLayout } from './hart-layout.ts'
+import { HartRecord } from './record.ts'
+
+/** Banks of one hart: M-mode, S-mode, and two for each address space. */
+export const BANKS_PER_HART: number = 2 + 2 * ASID_SLOTS
+
+/** Pages of pre-decoded code an engine keeps: 16 MiB of guest code. */
+const CODE_PAGES = 4096
+
+/** Whoever is running; told of what generated code cannot do itself. */
+export interface EngineClient {
+  readonly record: HartRecord
+  timerChanged(): void
+  pmpChanged(): void
+  sbiCall(): void
+}
+
+/**
+ * The generated code of one cluster of harts and what it shares. Code addresses the running hart's record at a
+ * fixed place, the window; harts move in and out of it, a copy of about two kilobytes.
+ */
+export class Engine {
+  readonly memory: GuestMemory
+  readonly bus: AddressSpace
+  readonly window: number
+  readonly exports: HartExports
+  readonly cache: CodeCache
+  /** All TLB banks, hart by hart. */
+  readonly banks: readonly number[]
+  #current: EngineClient | null = null
+
+  constructor(memory: GuestMemory, bus: AddressSpace, counter: TimeCounter, harts: number) {
+    this.memory = memory
+    this.bus = bus
+    const { arena } = memory
+    this.window = arena.allocate(hartLayout.size)
+    this.banks = Array.from({ length: harts * BANKS_PER_HART }, () => {
+      const bank = arena.allocate(tlbLayout.size)
+      arena.u8.fill(0xff, bank, bank + tlbLayout.size)
+      return bank
+    })
+    this.cache = new CodeCache(memory, this.banks, CODE_PAGES)
+    const linear = arena.memory
+    const module = compileNow(
+      emitHartModule({
+        window: this.window,
+        ramTable: memory.table,
+        memory: { initial: 1, maximum: 65536, shared: !(linear.buffer instanceof ArrayBuffer) },
+      }),
+    )
+    const host: Record<HostCallName, (...args: never[]) => number | void> = {
+      touch: (entry: number) => memory.touchEntry(entry >>> 0),
+      mmioRead: (address: number, bytes: number) => this.#mmioRead(address, bytes),
+      mmioWrite: (address: number, bytes: number) => this.#mmioWrite(address, bytes),
+      codePage: (frame: number, entry: number) => this.cache.page(frame >>> 0, entry >>> 0),
+      decode: (op: number) => this.cache.decodeAt(op >>> 0),
+      decodeCross: (bits: number) => this.cache.decodeAlone(bits, this.window + hartLayout.offset.crossOp),
+      codeWrite: (at: number, entry: number, bytes: number) => this.cache.written(at >>> 0, entry >>> 0, bytes),
+      ticks: () => counter.elapsed(),
+      timerChanged: () => this.#current?.timerChanged(),
+      pmpChanged: () => this.#current?.pmpChanged(),
+      sbi: () => this.#current?.sbiCall(),
+    }
+    this.exports = instantiate<HartExports>(module, { host: { ...host, memory: linear } })
+    memory.onCodeWrite = (frame, gpa, length) => this.cache.written(frame + (gpa % 4096), memory.entryAddress(gpa), length)
+    memory.onDirtyReset = () => this.flushBanks(this.banks)
+  }
+
+  /** Makes `client` the hart in the window. */
+  enter(client: EngineClient, home: number): void {
+    if (this.#current === client) return
+    this.leave()
+    this.#current = client
+    this.#home = home
+    client.record.moveTo(this.window)
+    // Another hart may have stored to the reserved bytes meanwhile.
+    client.record.set('reservation', 0)
+  }
+  #home = 0
+
+  /** Moves the hart in the window back to its own place. */
+  leave(): void {
+    this.#current?.record.moveTo(this.#home)
+    this.#current = null
+  }
+
+  get current(): EngineClient | null {
+    return this.#current
+  }
+
+  /** Empties banks of the TLB. */
+  flushBanks(banks: readonly number[]): void {
+    for (const bank of banks) this.memory.arena.u8.fill(0xff, bank, bank + tlbLayout.size)
+  }
+
+  #mailbox(): number {
+    return this.window + hartLayout.offset.mailbox
+  }
+
+  #mmioRead(address: number, bytes: number): number {
+    const at = this.#mailbox()
+    const low = this.bus.read(address, Math.min(bytes, 4) as Width)
+    if (low < 0) return 1
+    let high = 0
+    if (bytes === 8) {
+      high = this.bus.read(address + 4, 4)
+      if (high < 0) return 1
+    }
+    const { data } = this.memory.arena
+    data.setUint32(at, low, true)
+    data.setUint32(at + 4, high, true)
+    return 0
+  }
+
+  #mmioWrite(address: number, bytes: number): number {
+    const { data } = this.memory.arena
+    const at = this.#mailbox()
+    const low = data.getUint32(at, true)
+    const high = data.getUint32(at + 4, true)
+    const width = Math.min(bytes, 4) as Width
+    const value = width === 4 ? low : low & (2 ** (8 * width) - 1)
+    if (!this.bus.write(address, width, value)) return 1
+    if (bytes === 8 && !this.bus.write(address + 4, 4, high)) return 1
+    return 0
+  }
+}

@@ -1,0 +1,89 @@
+import { type Decoded, instructions, numberOf } from './isa/decoder.ts'
+
+/**
+ * A pre-decoded op is eight bytes:
+ *
+ * | byte | R | I, CSR | S, B | U, J |
+ * |---|---|---|---|---|
+ * | 0–1 | handler | handler | handler | handler |
+ * | 2 | rd·8 | rd·8 | rs2·8 | rd·8 |
+ * | 3 | rs1·8 | rs1·8 | rs1·8 | |
+ * | 4–7 | rs2·8, rs3·8, rm | immediate (rm in byte 6) | immediate | immediate |
+ *
+ * Register numbers are scaled so that they are offsets into the register file. There is one op for each halfword of
+ * a page, so the op of an address is found by arithmetic, and so is the address of an op.
+ */
+export const OP_SIZE = 8
+export const OP_FIELD = { handler: 0, a: 2, b: 3, imm: 4, rs2: 4, rs3: 5, rm: 6 } as const
+
+/**
+ * An instruction in one of the forms that are worth code of their own.
+ *
+ * - `plain`
+ * - `rd0`: rd is x0, and the value is thrown away
+ * - `near`, `forward`, `backward`: the target is in the same page, and the immediate is the distance between ops;
+ *   branches know which way they go, since only backward ones need to look at the budget
+ */
+export type Form = 'plain' | 'rd0' | 'near' | 'nearRd0' | 'forward' | 'backward'
+
+export interface Variant {
+  /** Number of the instruction; −1 for the pseudo-instructions below. */
+  readonly instruction: number
+  readonly form: Form
+}
+
+/** Pseudo-instructions. Zeroed memory is a page of undecoded ops. */
+export const Pseudo = {
+  /** Not decoded yet. */
+  undecoded: 0,
+  /** Stands after the last op of a page. */
+  pageEnd: 1,
+  /** Four bytes of which two are in the next page. */
+  cross: 2,
+  /** An instruction without effect. */
+  nop: 3,
+} as const
+
+const pseudoCount = 4
+
+export const variants: readonly Variant[] = (() => {
+  const list: Variant[] = Array.from({ length: pseudoCount }, () => ({ instruction: -1, form: 'plain' as const }))
+  instructions.forEach((instruction, number) => {
+    const forms: Form[] = ['plain']
+    if (instruction.format === 'B') forms.push('forward', 'backward')
+    else if (instruction.format === 'J') forms.push('rd0', 'near', 'nearRd0')
+    else if (instruction.kind === 'effect' && writesInteger(number)) forms.push('rd0')
+    for (const form of forms) list.push({ instruction: number, form })
+  })
+  return list
+})()
+
+function writesInteger(number: number): boolean {
+  return instructions[number]?.operands.startsWith('rd') ?? false
+}
+
+const numbers: ReadonlyMap<string, number> = new Map(variants.map(({ instruction, form }, i) => [`${instruction}/${form}`, i]))
+const JAL = numberOf('jal')
+
+/** Handler numbers are twice the variant, plus one for a two-byte instruction. */
+export function handlerOf(variant: number, length: number): number {
+  return variant * 2 + (length === 2 ? 1 : 0)
+}
+
+/**
+ * The variant for a decoded instruction.
+ *
+ * @param inPage - whether pc + immediate is in the same page, and the ops may be linked
+ */
+export function variantOf(d: Decoded, inPage: boolean): number {
+  const instruction = instructions[d.number]
+  if (!instruction) return Pseudo.undecoded
+  let form: Form = 'plain'
+  if (instruction.format === 'B') form = !inPage ? 'plain' : d.imm <= 0 ? 'backward' : 'forward'
+  else if (d.number === JAL) form = inPage ? (d.rd === 0 ? 'nearRd0' : 'near') : d.rd === 0 ? 'rd0' : 'plain'
+  else if (d.rd === 0 && writesInteger(d.number)) {
+    if (instruction.kind === 'pure') return Pseudo.nop
+    if (instruction.kind === 'effect') form = 'rd0'
+  }
+  return numbers.get(`${d.number}/${form}`) ?? Pseudo.undecoded
+}

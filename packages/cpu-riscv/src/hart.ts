@@ -1,0 +1,308 @@
+import type { Exit, TimeCounter, Vcpu } from '@machinist/api'
+import { Interrupt, Mode } from './cause.ts'
+import { BANKS_PER_HART, type Engine, type EngineClient } from './engine.ts'
+import { hartLayout, Leave, PMP_ENTRIES } from './hart-layout.ts'
+import { HartRecord } from './record.ts'
+import { HsmState } from './sbi/numbers.ts'
+import type { SbiHart } from './sbi/sbi.ts'
+import { Envcfg, XL_64 } from './status.ts'
+import { restoreHart, saveHart } from './hart-state.ts'
+
+/** The fast interpreter may overrun its budget by what fits into a page. */
+const OVERRUN = 2048
+const STIP = 1 << Interrupt.stip
+const SSIP = 2n
+
+/** One RV64GC hart. */
+export class Hart implements Vcpu, EngineClient, SbiHart {
+  readonly index: number
+  readonly record: HartRecord
+  readonly #engine: Engine
+  readonly #counter: TimeCounter
+  readonly #home: number
+  readonly #banks: readonly number[]
+  readonly #now: () => number
+  readonly #onSbi: (hart: Hart) => void
+  #running = false
+  /** Virtual time at which STIP rises; Infinity when it has risen, or never will. */
+  #timerAt = Infinity
+  /** As HSM numbers them. */
+  hsm: number = HsmState.started
+  /** Another hart asked for its translations to be dropped. */
+  #flushRequested = false
+
+  constructor(engine: Engine, index: number, counter: TimeCounter, now: () => number, onSbi: (hart: Hart) => void) {
+    this.#engine = engine
+    this.index = index
+    this.#counter = counter
+    this.#now = now
+    this.#onSbi = onSbi
+    this.#home = engine.memory.arena.allocate(hartLayout.size)
+    this.record = new HartRecord(engine.memory.arena, this.#home)
+    this.#banks = engine.banks.slice(index * BANKS_PER_HART, (index + 1) * BANKS_PER_HART)
+  }
+
+  /** Power-on: M-mode, everything off (privileged specification, 3.4), about to fetch from `pc`. */
+  reset(pc: number): void {
+    const { record } = this
+    record.clear()
+    record.set64('mhartid', BigInt(this.index))
+    record.set64('pc', BigInt(pc))
+    record.set('mode', Mode.machine)
+    record.set64('mstatus', XL_64)
+    record.set64('menvcfg', Envcfg.ADUE)
+    record.set64('stimecmp', -1n)
+    const [machine = 0, supervisor = 0, slots = 0] = this.#banks
+    record.set('machineBank', machine)
+    record.set('supervisorBank', supervisor)
+    record.set('slotBanks', slots)
+    for (let slot = 1; slot < 8; slot++) record.set('slotAsid', 0xffff_ffff, slot)
+    this.updateTimeBase()
+    this.#engine.flushBanks(this.#banks)
+    this.hsm = HsmState.started
+    this.#timerAt = Infinity
+    this.refresh()
+  }
+
+  /** Works out what follows from the CSRs, after they were set from outside. */
+  refresh(): void {
+    this.#inWindow(() => {
+      this.#engine.exports.updateView()
+      this.#engine.exports.updateFloat()
+      this.pmpChanged()
+      this.timerChanged()
+    })
+    this.record.set('attention', 1)
+  }
+
+  #inWindow(action: () => void): void {
+    this.#engine.enter(this, this.#home)
+    action()
+  }
+
+  updateTimeBase(): void {
+    this.record.set64('timeBase', this.#counter.base)
+    this.timerChanged()
+  }
+
+  /** Bits of `mip` that lines from outside drive. */
+  setLine(code: number, level: boolean): void {
+    const bit = 1 << code
+    const lines = this.record.get('lines')
+    this.record.set('lines', level ? lines | bit : lines & ~bit)
+    this.record.set('attention', 1)
+  }
+
+  /** Raises SSIP, as a software interrupt from another hart does. */
+  raiseSoftwareInterrupt(): void {
+    this.record.set64('mip', this.record.get64('mip') | SSIP)
+    this.record.set('attention', 1)
+  }
+
+  get #pending(): boolean {
+    const active = (this.record.getNumber('mip') | this.record.get('lines')) & this.record.getNumber('mie')
+    return active !== 0
+  }
+
+  get runnable(): boolean {
+    if (this.hsm === HsmState.stopped) return false
+    if (this.record.get('waiting') === 0) return true
+    this.#expireTimer()
+    return this.#pending
+  }
+
+  deadline(): number {
+    return this.#timerAt
+  }
+
+  #expireTimer(): void {
+    if (this.#timerAt !== Infinity && this.#now() >= this.#timerAt) this.timerChanged()
+  }
+
+  timerChanged(): void {
+    const { record } = this
+    const lines = record.get('lines')
+    this.#timerAt = Infinity
+    let next = lines & ~STIP
+    if ((record.get64('menvcfg') & BigInt.asUintN(64, Envcfg.STCE)) !== 0n) {
+      const compare = record.get64('stimecmp')
+      if (this.#counter.read() >= compare) next = lines | STIP
+      else this.#timerAt = this.#counter.timeOf(compare)
+    }
+    if (next !== lines) {
+      record.set('lines', next)
+      record.set('attention', 1)
+    }
+  }
+
+  /** Works out the ranges of PMP entries, and forgets every translation made under the old ones. */
+  pmpChanged(): void {
+    const { record } = this
+    let active = 0
+    for (let i = 0; i < PMP_ENTRIES; i++) {
+      const address = record.get64('pmpaddr', i)
+      let low = 0n
+      let high = 0n
+      const kind = (record.get('pmpcfg', i) >> 3) & 3
+      if (kind !== 0) active = 1
+      if (kind === 1) {
+        low = i === 0 ? 0n : record.get64('pmpaddr', i - 1) << 2n
+        high = address << 2n
+        if (low >= high) low = high = 0n
+      } else if (kind === 2) {
+        low = address << 2n
+        high = low + 4n
+      } else if (kind === 3) {
+        // The lowest zero bit says the size: 8 bytes for a zero in bit 0, doubled for each one below it.
+        const ones = address ^ (address + 1n)
+        low = (address & ~ones) << 2n
+        high = low + ((ones + 1n) << 2n)
+      }
+      record.set64('pmpLow', low, i)
+      record.set64('pmpHigh', high, i)
+    }
+    record.set('pmpActive', active)
+    this.#engine.flushBanks(this.#banks)
+  }
+
+  /** Drops translations: at once if this hart is in the window, else before it runs again. */
+  requestFlush(): void {
+    if (this.#engine.current === this) this.#engine.exports.flushAll()
+    else this.#flushRequested = true
+  }
+
+  sbiCall(): void {
+    this.#onSbi(this)
+  }
+
+  /** Ends the current run after this instruction. */
+  kick(): void {
+    if (this.#running && this.record.get('leave') === Leave.none) this.record.set('leave', Leave.yield)
+  }
+
+  getX(index: number): bigint {
+    return this.record.get64('x', index)
+  }
+
+  setX(index: number, value: bigint): void {
+    if (index !== 0) this.record.set64('x', value, index)
+  }
+
+  setTimer(time: bigint): void {
+    this.record.set64('stimecmp', time)
+    this.timerChanged()
+  }
+
+  /** As M-mode firmware leaves a hart to the operating system: S-mode, everything delegated, timers and caches on. */
+  start(pc: bigint, opaque: bigint): void {
+    const { record } = this
+    record.set64('pc', pc)
+    record.set64('x', BigInt(this.index), 10)
+    record.set64('x', opaque, 11)
+    record.set('mode', Mode.supervisor)
+    record.set('builtinSbi', 1)
+    record.set('waiting', 0)
+    record.set64('satp', 0n)
+    record.set64('mstatus', XL_64)
+    record.set64('medeleg', 0xb3ffn)
+    record.set64('mideleg', 0x222n)
+    record.set64('mcounteren', 0xffff_ffffn)
+    record.set64('menvcfg', Envcfg.STCE | Envcfg.ADUE | Envcfg.CBIE | Envcfg.CBCFE | Envcfg.CBZE)
+    record.set64('pmpaddr', (1n << 54n) - 1n)
+    record.set('pmpcfg', 0x1f)
+    this.#resume = null
+    this.hsm = HsmState.started
+    this.requestFlush()
+    // In the middle of another hart's SBI call the window is taken: what follows from the CSRs waits for the next run.
+    if (this.#engine.current === null || this.#engine.current === this) this.refresh()
+    else this.#stale = true
+  }
+  /** CSRs were set from outside, and what follows from them is not worked out yet. */
+  #stale = false
+  /** Where a suspended hart starts over. */
+  #resume: { readonly pc: bigint; readonly opaque: bigint } | null = null
+
+  stop(): void {
+    this.hsm = HsmState.stopped
+    if (this.#running) this.record.set('leave', Leave.halt)
+  }
+
+  suspend(resume: { readonly pc: bigint; readonly opaque: bigint } | null): void {
+    this.#resume = resume
+    this.hsm = resume ? HsmState.suspended : HsmState.started
+    this.record.set('waiting', 1)
+    if (this.#running) this.record.set('leave', Leave.halt)
+  }
+
+  get retired(): number {
+    const { record } = this
+    const now = record.getNumber('steps') - record.getNumber('unretired')
+    return this.#running ? now + ((record.get('budgetStart') - record.get('budget')) | 0) : now
+  }
+
+  run(budget: number, exact: boolean): Exit {
+    const { record } = this
+    const { exports } = this.#engine
+    this.#engine.enter(this, this.#home)
+    if (this.#stale) {
+      this.#stale = false
+      this.refresh()
+    }
+    if (this.#flushRequested) {
+      this.#flushRequested = false
+      exports.flushAll()
+    }
+    this.#expireTimer()
+    if (record.get('waiting') !== 0) {
+      if (!this.#pending) return 'halt'
+      record.set('waiting', 0)
+      if (this.#resume) this.start(this.#resume.pc, this.#resume.opaque)
+    }
+    if (this.hsm === HsmState.stopped) return 'halt'
+    record.set('attention', 1)
+    this.#running = true
+    try {
+      let left = budget
+      if (!exact) left -= this.#pass(left, exports.run)
+      else {
+        if (left > OVERRUN) left -= this.#pass(left - OVERRUN, exports.run)
+        if (left > 0 && (left === budget || record.get('leave') === Leave.budget)) this.#pass(left, exports.crawl)
+      }
+    } finally {
+      this.#running = false
+    }
+    switch (record.get('leave')) {
+      case Leave.halt:
+        return 'halt'
+      case Leave.yield:
+        return 'yield'
+      case Leave.debug:
+        return 'debug'
+      default:
+        return 'budget'
+    }
+  }
+
+  /** Runs generated code and books the steps it took, which are returned. */
+  #pass(budget: number, code: () => void): number {
+    const { record } = this
+    record.set('leave', Leave.none)
+    record.set('budgetStart', budget)
+    record.set('budget', budget)
+    code()
+    const steps = (budget - record.get('budget')) | 0
+    record.set64('steps', record.get64('steps') + BigInt(steps))
+    record.set('budgetStart', 0)
+    record.set('budget', 0)
+    return steps
+  }
+
+  save(): unknown {
+    return { ...saveHart(this.record), hsm: this.hsm }
+  }
+
+  restore(state: unknown): void {
+    this.hsm = restoreHart(this.record, state)
+    this.refresh()
+  }
+}
