@@ -35,6 +35,7 @@ test('every access reaches the one range that holds all of it, or nobody; like a
       if (clash === undefined) {
         attach()
         model.push({ owner, base, size, region })
+        model.sort((a, b) => a.base - b.base)
         return
       }
       expect(attach).toThrow(expect.objectContaining({ code: 'overlap', part: owner }))

@@ -1,1 +1,7 @@
-export {}
+export { type CharBackend, type Collector, collector, type OutputSink, stream, type StreamOptions } from './char-stream.ts'
+export { fileError, systemCode } from './errors.ts'
+export { ESCAPE_KEY, escapeParser, type EscapeParser } from './escape.ts'
+export { type DiskMode, fileDisk, type FileOptions, openFile, readWhole } from './file.ts'
+export { readImages } from './images.ts'
+export { nodeHost, type NodeHostOptions, nodeLoop } from './node-host.ts'
+export { terminal, TERMINAL_HELP, type TerminalOptions } from './terminal.ts'

@@ -1,0 +1,90 @@
+import { randomFillSync } from 'node:crypto'
+import { gunzipSync } from 'node:zlib'
+import { type Backend, type BackendKind, machinistError } from '@machinist/api'
+import type { BackendDescriptor, HostLoop, MachineHost } from '@machinist/machine'
+import { createMemory } from '@machinist/wasm'
+import { stream } from './char-stream.ts'
+import { fileDisk, type DiskMode } from './file.ts'
+import { terminal } from './terminal.ts'
+
+const WASM_PAGE = 65536
+/** What an arena needs before anything is allocated in it. */
+const INITIAL_PAGES = 16
+const NS_PER_MS = 1e6
+/** Node's timers are no finer than a millisecond: for less than this, turns of the event loop are closer to the mark. */
+const TURN_INSTEAD = 250_000
+
+/** Node's event loop. Time is the monotonic clock's, in nanoseconds since the process began. */
+export const nodeLoop: HostLoop = {
+  now: () => Math.floor(performance.now() * NS_PER_MS),
+  soon(callback) { setImmediate(callback) },
+  after(ns, callback) {
+    if (ns < TURN_INSTEAD) {
+      const handle = setImmediate(callback)
+      return () => { clearImmediate(handle) }
+    }
+    // A timer's delay is a 32-bit number of milliseconds; waking early does no harm.
+    const handle = setTimeout(callback, Math.min(2 ** 31 - 1, Math.max(1, Math.floor(ns / NS_PER_MS))))
+    return () => { clearTimeout(handle) }
+  },
+}
+
+/** Options of {@link nodeHost}. */
+export interface NodeHostOptions {
+  /** Backends by the names that definitions may use. */
+  readonly backends?: Readonly<Record<string, Backend<unknown>>>
+  /** Most bytes for one machine, 4 GiB unless given. */
+  readonly maximumMemory?: number
+}
+
+/**
+ * This process as a host: Node's event loop, shared WebAssembly memory, the kernel's random numbers and clock. For
+ * definitions from files it knows the backends `'terminal'`, `'stdout'` and `{ type: 'disk', path, mode }`.
+ */
+export function nodeHost(options: NodeHostOptions = {}): MachineHost {
+  return {
+    loop: nodeLoop,
+    ...(options.maximumMemory === undefined ? {} : { maximumMemory: options.maximumMemory }),
+    linearMemory(maximum) {
+      try {
+        return createMemory({ initial: INITIAL_PAGES, maximum: Math.max(INITIAL_PAGES, Math.floor(maximum / WASM_PAGE)), shared: true })
+      } catch {
+        throw machinistError(
+          { code: 'host-memory', part: 'memory', value: `${maximum} bytes`, remedy: 'Raise the limit on virtual memory (ulimit -v), or run fewer machines.' },
+          'the host has no address space for a machine')
+      }
+    },
+    entropy: { fill(into) { randomFillSync(into) } },
+    wallClock: { now: wallClock },
+    inflate: (bytes, limit) => {
+      try {
+        return new Uint8Array(gunzipSync(bytes, { maxOutputLength: limit }))
+      } catch {
+        throw machinistError({ code: 'image-compressed', part: 'kernel', remedy: 'Check the file with gzip -t.' }, 'its gzip data is damaged or too large')
+      }
+    },
+    backend: (descriptor, kind, part) => byName(descriptor, kind, part, options.backends ?? {}),
+  }
+}
+
+/** Follows the system's clock, with the fine resolution of the monotonic one. */
+function wallClock(): bigint {
+  return BigInt(Date.now()) * 1_000_000n + BigInt(Math.floor((performance.now() % 1) * NS_PER_MS))
+}
+
+function byName(descriptor: BackendDescriptor, kind: BackendKind, part: string, known: Readonly<Record<string, Backend<unknown>>>): Backend<unknown> | null {
+  const name = typeof descriptor === 'string' ? descriptor : descriptor.type
+  const given = Object.hasOwn(known, name) ? known[name] : undefined
+  if (given !== undefined) return given
+  if (kind === 'char' && name === 'terminal') return terminal()
+  if (kind === 'char' && name === 'stdout') return stream({ output: process.stdout })
+  if (kind === 'block' && name === 'disk' && typeof descriptor === 'object') {
+    const { path, mode = 'rw' } = descriptor
+    if (typeof path !== 'string') throw machinistError({ code: 'backend-option', part, value: String(path), remedy: 'Give the path of an image.' }, 'a disk without a path')
+    if (mode !== 'rw' && mode !== 'ro' && mode !== 'overlay') {
+      throw machinistError({ code: 'backend-option', part, value: String(mode), remedy: "Use 'rw', 'ro' or 'overlay'." }, 'no such mode of a disk')
+    }
+    return fileDisk(path, { name: part, mode: mode satisfies DiskMode })
+  }
+  return null
+}
