@@ -1,27 +1,8 @@
 import { machinistError, type Trace, type Width } from '@machinist/api'
 import { Decoder } from './decoder.ts'
+import type { ReadHook, WriteHook } from './hooks.ts'
 import { layOut, type Register } from './layout.ts'
 import { extract, insert, type BankName, type FieldName, type RegisterName, type RegisterTable } from './table.ts'
-
-/**
- * Called for a guest's read; what it returns (cut to the register's width) is what the guest gets. Without one the
- * guest gets the stored value.
- *
- * @param stored - the stored value (of this half)
- * @param index - element of an array, otherwise 0
- * @param half - 1 for the upper half of a register of 8 bytes, otherwise 0
- */
-export type ReadHook = (stored: number, index: number, half: 0 | 1) => number
-
-/**
- * Called after a guest's write has been stored.
- *
- * @param value - the value now stored; for a write-only register, what was written
- * @param old - the value stored before
- * @param index - element of an array, otherwise 0
- * @param half - 1 for the upper half of a register of 8 bytes, otherwise 0
- */
-export type WriteHook = (value: number, old: number, index: number, half: 0 | 1) => void
 
 /** What a device adds to its table. */
 export interface RegisterBlockOptions<Table extends RegisterTable> {
@@ -49,8 +30,6 @@ export type RegisterState = Readonly<Record<string, number | readonly number[]>>
  * hooks do not.
  */
 export class RegisterBlock<Table extends RegisterTable> {
-  /** The selected bank, or null. Changing it takes effect with the guest's next access. */
-  bank: BankName<Table> | null = null
   readonly #table: Table
   readonly #part: string
   readonly #trace: Trace
@@ -58,20 +37,16 @@ export class RegisterBlock<Table extends RegisterTable> {
   readonly #words: Uint32Array
   readonly #reads = new Map<string | null, Decoder>()
   readonly #writes = new Map<string | null, Decoder>()
-  readonly #readHooks: readonly (ReadHook | undefined)[]
-  readonly #writeHooks: readonly (WriteHook | undefined)[]
+  #bank: BankName<Table> | null = null
+  /** The decoders of the selected bank. */
+  #reading: Decoder | undefined
+  #writing: Decoder | undefined
 
   /** Throws a typed error (`register-table`) when the table contradicts itself. */
   constructor(table: Table, options: RegisterBlockOptions<Table>) {
     const registers = layOut(table, options)
     const last = registers.at(-1)
     const words = last === undefined ? 0 : last.slot + last.count * last.halves
-    const readHooks: (ReadHook | undefined)[] = new Array(words)
-    const writeHooks: (WriteHook | undefined)[] = new Array(words)
-    for (const register of registers) {
-      readHooks[register.slot] = options.read?.[register.name as RegisterName<Table>]
-      writeHooks[register.slot] = options.write?.[register.name as RegisterName<Table>]
-    }
     for (const bank of new Set([null, ...registers.map((register) => register.bank)])) {
       this.#reads.set(bank, decoder(registers, bank, 'wo', options.name))
       this.#writes.set(bank, decoder(registers, bank, 'ro', options.name))
@@ -81,17 +56,26 @@ export class RegisterBlock<Table extends RegisterTable> {
     this.#trace = options.trace
     this.#registers = new Map(registers.map((register) => [register.name, register]))
     this.#words = new Uint32Array(words)
-    this.#readHooks = readHooks
-    this.#writeHooks = writeHooks
     this.reset()
+  }
+
+  /** The selected bank, or null. Selecting one takes effect with the guest's next access. */
+  get bank(): BankName<Table> | null {
+    return this.#bank
+  }
+
+  set bank(bank: BankName<Table> | null) {
+    this.#bank = bank
+    this.#reading = this.#reads.get(bank)
+    this.#writing = this.#writes.get(bank)
   }
 
   /** A guest's read of `width` bytes at `offset`. Unsigned. What is not there reads as zero, with a warning. */
   read(offset: number, width: Width): number {
-    const register = this.#reads.get(this.bank)?.find(offset) ?? null
+    const register = this.#reading?.find(offset) ?? null
     if (register !== null && register.unit === width) {
       const delta = offset - register.offset
-      const index = Math.floor(delta / register.stride)
+      const index = register.count === 1 ? 0 : Math.floor(delta / register.stride)
       const lane = delta - index * register.stride
       if (lane % width === 0) return this.#readWord(register, index, lane === 0 ? 0 : 1)
     }
@@ -100,10 +84,10 @@ export class RegisterBlock<Table extends RegisterTable> {
 
   /** A guest's write of `width` bytes at `offset`. What is not there is ignored, with a warning. */
   write(offset: number, width: Width, value: number): void {
-    const register = this.#writes.get(this.bank)?.find(offset) ?? null
+    const register = this.#writing?.find(offset) ?? null
     if (register !== null && register.unit === width) {
       const delta = offset - register.offset
-      const index = Math.floor(delta / register.stride)
+      const index = register.count === 1 ? 0 : Math.floor(delta / register.stride)
       const lane = delta - index * register.stride
       if (lane % width === 0) {
         this.#writeWord(register, index, lane === 0 ? 0 : 1, value, register.mask)
@@ -228,8 +212,8 @@ export class RegisterBlock<Table extends RegisterTable> {
     const slot = register.slot + index * register.halves + half
     const stored = this.#words[slot] ?? 0
     if (register.access === 'wo') return 0
-    const hook = this.#readHooks[register.slot]
-    const value = hook === undefined ? stored : hook(stored, index, half)
+    const { onRead } = register
+    const value = onRead === undefined ? stored : onRead(stored, index, half)
     if (register.access === 'rc') this.#words[slot] = 0
     return (value & register.mask) >>> 0
   }
@@ -249,19 +233,19 @@ export class RegisterBlock<Table extends RegisterTable> {
       case 'rc': this.#warn(`ignored a write to the read-only register ${register.name}`); return
     }
     if (register.access !== 'wo') this.#words[slot] = stored
-    this.#writeHooks[register.slot]?.(stored, old, index, half)
+    register.onWrite?.(stored, old, index, half)
   }
 
   /** A read that is not of exactly one register's width. */
   #readBytes(offset: number, width: Width): number {
-    const decoder = this.#reads.get(this.bank)
+    const decoder = this.#reading
     if (!this.#permits(decoder, offset, width, 'read')) return 0
     let value = 0
     for (let byte = 0; byte < width;) {
       const register = decoder?.find(offset + byte) ?? null
       if (register === null) { byte++; continue }
       const delta = offset + byte - register.offset
-      const index = Math.floor(delta / register.stride)
+      const index = register.count === 1 ? 0 : Math.floor(delta / register.stride)
       const lane = delta - index * register.stride
       const skip = lane % register.unit
       const word = this.#readWord(register, index, lane >= 4 ? 1 : 0) >>> (skip * 8)
@@ -273,13 +257,13 @@ export class RegisterBlock<Table extends RegisterTable> {
 
   /** A write that is not of exactly one register's width. */
   #writeBytes(offset: number, width: Width, value: number): void {
-    const decoder = this.#writes.get(this.bank)
+    const decoder = this.#writing
     if (!this.#permits(decoder, offset, width, 'write')) return
     for (let byte = 0; byte < width;) {
       const register = decoder?.find(offset + byte) ?? null
       if (register === null) { byte++; continue }
       const delta = offset + byte - register.offset
-      const index = Math.floor(delta / register.stride)
+      const index = register.count === 1 ? 0 : Math.floor(delta / register.stride)
       const lane = delta - index * register.stride
       const skip = lane % register.unit
       const bytes = Math.min(register.unit - skip, width - byte)

@@ -1,4 +1,5 @@
-export { RegisterBlock, type ReadHook, type RegisterBlockOptions, type RegisterState, type WriteHook } from './block.ts'
+export { RegisterBlock, type RegisterBlockOptions, type RegisterState } from './block.ts'
+export { type ReadHook, type WriteHook } from './hooks.ts'
 export { plainData, type PlainData } from './plain-data.ts'
 export {
   extract, fieldMask, insert,

@@ -1,4 +1,5 @@
 import { machinistError } from '@machinist/api'
+import type { ReadHook, WriteHook } from './hooks.ts'
 import type { Access, RegisterSpec, RegisterTable } from './table.ts'
 
 /** A register of a table, checked and with every default filled in. */
@@ -22,6 +23,8 @@ export interface Register {
   /** By half. */
   readonly reset: readonly [number, number]
   readonly writable: readonly [number, number]
+  readonly onRead: ReadHook | undefined
+  readonly onWrite: WriteHook | undefined
 }
 
 /** What a device may change in its table when it makes a block. */
@@ -30,6 +33,8 @@ export interface LayoutOptions {
   readonly shift?: number
   readonly reset?: Readonly<Record<string, number | bigint | undefined>>
   readonly count?: Readonly<Record<string, number | undefined>>
+  readonly read?: Readonly<Record<string, ReadHook | undefined>>
+  readonly write?: Readonly<Record<string, WriteHook | undefined>>
 }
 
 /** Checks a table and gives each register its storage. Throws a typed error (`register-table`) for a wrong one. */
@@ -78,6 +83,8 @@ function checked(name: string, spec: RegisterSpec, options: LayoutOptions, slot:
     bank: spec.bank ?? null,
     reset: halves(reset),
     writable: halves(writable),
+    onRead: options.read?.[name],
+    onWrite: options.write?.[name],
   }
 }
 

@@ -26,6 +26,11 @@ export class Uart16550a implements Device<Uart16550aState> {
   readonly #config: Uart16550aConfig
   readonly #context: DeviceContext<'interrupt', UartBackends>
   readonly #registers: RegisterBlock<typeof uartRegisters>
+  /** The storage of those registers that every access looks at. */
+  readonly #ier: Uint32Array
+  readonly #mcr: Uint32Array
+  readonly #lsr: Uint32Array
+  readonly #msr: Uint32Array
   readonly #receiver: Receiver
   readonly #transmitter: Transmitter
   #fcr = 0
@@ -56,6 +61,10 @@ export class Uart16550a implements Device<Uart16550aState> {
         MCR: (value) => { this.#controlModem(value) },
       },
     })
+    this.#ier = this.#registers.words('IER')
+    this.#mcr = this.#registers.words('MCR')
+    this.#lsr = this.#registers.words('LSR')
+    this.#msr = this.#registers.words('MSR')
     port.listen({
       readable: () => {
         this.#receiver.readable()
@@ -123,7 +132,7 @@ export class Uart16550a implements Device<Uart16550aState> {
   }
 
   get #loopback(): boolean {
-    return this.#registers.field('MCR', 'LOOP') === 1
+    return ((this.#mcr[0] ?? 0) & 0x10) !== 0
   }
 
   #readData(): number {
@@ -152,9 +161,12 @@ export class Uart16550a implements Device<Uart16550aState> {
    * looks for one: what a driver throws away when it sets the UART up is then not sixteen bytes of somebody's typing.
    */
   #receive(polled: boolean): void {
-    const interrupts = this.#registers.field('IER', 'ERBFI') === 1
+    const interrupts = ((this.#ier[0] ?? 0) & 0x01) !== 0
     if (this.#loopback || !(interrupts || polled)) return
-    if (this.#receiver.pull(interrupts ? fifoSize : 1)) this.#receiver.watch(this.#timeout())
+    if (this.#receiver.pull(interrupts ? fifoSize : 1)) {
+      this.#receiver.watch(this.#timeout())
+      this.#update()
+    }
   }
 
   #send(): void {
@@ -204,16 +216,17 @@ export class Uart16550a implements Device<Uart16550aState> {
 
   #readLineStatus(): number {
     this.#receive(true)
-    const status = this.#lineStatus()
-    this.#registers.set('LSR', 0)
-    this.#update()
-    return status
+    const errors = this.#errors
+    if (errors !== 0) {
+      this.#lsr[0] = 0
+      this.#update()
+    }
+    return errors | (this.#receiver.length > 0 ? 0x01 : 0) | (this.#transmitter.holdingEmpty ? 0x20 : 0) | (this.#transmitter.empty ? 0x40 : 0)
   }
 
-  /** The stored part is what a read clears. */
-  #lineStatus(): number {
-    return (this.#registers.get('LSR') & 0x1e) | (this.#receiver.length > 0 ? 0x01 : 0)
-      | (this.#transmitter.holdingEmpty ? 0x20 : 0) | (this.#transmitter.empty ? 0x40 : 0)
+  /** OE, PE, FE and BI: the part of LSR that is stored, and that a read clears. */
+  get #errors(): number {
+    return (this.#lsr[0] ?? 0) & 0x1e
   }
 
   #readModemStatus(status: number): number {
@@ -234,13 +247,14 @@ export class Uart16550a implements Device<Uart16550aState> {
 
   /** The pending interrupt of highest priority (section 8.6, table IV). */
   #source(): number {
-    const enabled = this.#registers.get('IER')
+    const enabled = this.#ier[0] ?? 0
+    if (enabled === 0) return iir.none
     const trigger = (this.#fcr & fcr.enable) !== 0 ? triggerLevels[extract(this.#fcr, fcr.trigger)] ?? 1 : 1
-    if ((enabled & 0x04) !== 0 && (this.#registers.get('LSR') & 0x1e) !== 0) return iir.lineStatus
+    if ((enabled & 0x04) !== 0 && this.#errors !== 0) return iir.lineStatus
     if ((enabled & 0x01) !== 0 && this.#receiver.length >= trigger) return iir.dataAvailable
     if ((enabled & 0x01) !== 0 && this.#receiver.timedOut) return iir.timeout
     if ((enabled & 0x02) !== 0 && this.#holdingEmpty) return iir.holdingEmpty
-    if ((enabled & 0x08) !== 0 && (this.#registers.get('MSR') & 0x0f) !== 0) return iir.modemStatus
+    if ((enabled & 0x08) !== 0 && ((this.#msr[0] ?? 0) & 0x0f) !== 0) return iir.modemStatus
     return iir.none
   }
 
