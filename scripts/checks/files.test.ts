@@ -12,7 +12,8 @@ const hosts = [
 const forbidden = new RegExp([
   ...hosts.map((parts) => parts.join('\\.')),
   // Any URL that an archive or tarball would be fetched from: those addresses come from the machine's own configuration.
-  'https?://[^\\s\'"`]+/(?:debian|debian-security|pool/main)\\b',
+  // Hosts that cannot exist (RFC 2606) may stand in tests.
+  'https?://(?![\\w.-]+\\.invalid/)[^\\s\'"`]+/(?:debian|debian-security|pool/main)\\b',
   'https?://[^\\s\'"`]+/-/[^\\s\'"`]+\\.tgz',
 ].join('|'), 'i')
 
@@ -31,6 +32,7 @@ describe('tracked files', () => {
   it('would be caught if they did', () => {
     expect(forbidden.test(`https://${['registry', 'npmjs', 'org'].join('.')}/x`)).toBe(true)
     expect(forbidden.test(`http://example.test/${'debian'} trixie main`)).toBe(true)
+    expect(forbidden.test(`http://mirror.invalid/${'debian'} trixie main`)).toBe(false)
     expect(forbidden.test('see https://example.test/specification')).toBe(false)
   })
 })
