@@ -1,1 +1,2 @@
-export {}
+export { type Given, virt, virtCatalogue, type VirtOptions } from './virt/virt.ts'
+export { VIRTIO_SLOTS, virtIrq, virtMap } from './virt/memory-map.ts'

@@ -84,7 +84,7 @@ class Output {
     if (this.#stream === null) this.#sink(bytes)
     else if (!this.#stream.writable) this.#broken = true
     else this.#full = !this.#stream.write(bytes)
-    if (!this.#full) this.#wake()
+    this.#wake()
   }
 
   #wake(): void {

@@ -52,6 +52,8 @@ export function instantiate(input: MachineDefinition, catalogue: Catalogue, host
   let idleSince: number | null = null
   let idleTime = 0
   let slicing = false
+  /** Whether it has run before, so that there is something to clear. */
+  let used = false
   /** Made at once, so that what is wrong with images is found at once. */
   let firstPlan: BootPlacement | null = null
   let waiters: (() => void)[] = []
@@ -126,8 +128,11 @@ export function instantiate(input: MachineDefinition, catalogue: Catalogue, host
     contained('cpu', () => { parts.cpu.reset(kind, plan.entry) })
     parts.wiring.clear()
     for (const { resolved: { name }, device } of parts.devices) contained(name, () => { device.reset(kind) })
-    parts.memory.clear()
-    for (const { base, size } of resolved.memory) contained('cpu', () => { parts.cpu.memoryChanged(base, size) })
+    if (used) {
+      parts.memory.clear()
+      for (const { base, size } of resolved.memory) contained('cpu', () => { parts.cpu.memoryChanged(base, size) })
+    }
+    used = true
     for (const { part, address, bytes } of plan.segments) {
       if (parts.memory.write(address, bytes)) continue
       throw machinistError({ code: 'boot-outside', part, value: `0x${address.toString(16)}`, remedy: 'Give the machine more memory.' }, 'it does not lie in RAM')

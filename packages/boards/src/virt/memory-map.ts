@@ -1,0 +1,23 @@
+/** Guest-physical addresses, those of QEMU's `virt` machine for RISC-V (docs/system/riscv/virt.rst), so that firmware built for it runs. */
+export const virtMap = {
+  test: 0x10_0000,
+  rtc: 0x10_1000,
+  clint: 0x200_0000,
+  plic: 0xc00_0000,
+  uart0: 0x1000_0000,
+  /** The first of the virtio slots. */
+  virtio: 0x1000_1000,
+  virtioStride: 0x1000,
+  ram: 0x8000_0000,
+} as const
+
+/** Inputs of the PLIC. */
+export const virtIrq = {
+  /** Of the first virtio slot; the others follow. */
+  virtio: 1,
+  uart0: 10,
+  rtc: 11,
+} as const
+
+/** Places for virtio devices. */
+export const VIRTIO_SLOTS = 8

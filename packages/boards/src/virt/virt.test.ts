@@ -1,0 +1,63 @@
+import { isMachinistError } from '@machinist/api'
+import { fdtCells, fdtStrings, parseFdt, type ParsedFdtNode } from '@machinist/boot'
+import { buildTree, parseDefinition, printMachine, resolve } from '@machinist/machine'
+import { describe, expect, test } from 'vitest'
+import { virt, virtCatalogue } from '../index.ts'
+
+const codeOf = (work: () => unknown): string => {
+  try {
+    work()
+  } catch (error) {
+    if (isMachinistError(error)) return error.code
+    throw error
+  }
+  return 'nothing'
+}
+
+test('has the memory map and interrupts of the machine that firmware is built for', () => {
+  const blueprint = virt({ disks: ['a', 'b'], virtioConsole: 'null' })
+  const text = printMachine(resolve(blueprint.definition, blueprint.catalogue))
+  for (const line of [
+    '0x00100000 - 0x00100fff  test', '0x00101000 - 0x00101fff  rtc', '0x02000000 - ', '0x0c000000 - ', '0x10000000 - 0x100000ff  uart0',
+    '0x10001000 - 0x10001fff  disk0', '0x10002000 - 0x10002fff  disk1', '0x10003000 - 0x10003fff  rng', '0x10004000 - 0x10004fff  hvc',
+    '0x80000000 - 0x8fffffff  ram', 'disk0.irq -> plic 1', 'disk1.irq -> plic 2', 'rng.irq -> plic 3', 'uart0.interrupt -> plic 10', 'rtc.alarm -> plic 11',
+    'plic.hart0.seip -> cpu hart0.seip', 'clint.hart0.mtip -> cpu hart0.mtip',
+  ]) expect(text).toContain(line)
+})
+
+test('its definition is plain data that the catalogue alone turns into the same machine', () => {
+  const { definition } = virt({ harts: 4, disks: [{ type: 'disk', path: 'disk.img', mode: 'overlay' }], kernel: { file: 'Image' }, append: 'quiet' })
+  const copy = parseDefinition(JSON.parse(JSON.stringify(definition)))
+  expect(copy).toEqual(definition)
+  expect(printMachine(resolve(copy, virtCatalogue))).toContain('virt: 4 harts')
+})
+
+describe('its device tree', () => {
+  const blueprint = virt({ harts: 2, disks: ['a'] })
+  const tree = parseFdt(buildTree(resolve(blueprint.definition, blueprint.catalogue), { bootargs: 'x', rngSeed: new Uint8Array(64), console: 'uart0' }))
+  const find = (path: string): ParsedFdtNode | undefined =>
+    path.split('/').filter((name) => name !== '').reduce<ParsedFdtNode | undefined>((node, name) => node?.children.find((child) => child.name === name), tree.root)
+  test('points to the console', () => {
+    const path = fdtStrings(find('/chosen')?.properties.get('stdout-path'))[0] ?? ''
+    expect(fdtStrings(find(path)?.properties.get('compatible'))).toContain('ns16550a')
+  })
+  test('has a node for each part, and every interrupt goes to the PLIC', () => {
+    const plic = fdtCells([...find('/soc')?.children ?? []].find(({ name }) => name.startsWith('plic@'))?.properties.get('phandle'))[0]
+    expect(plic).toBeGreaterThan(0)
+    for (const [name, line] of [['serial@10000000', 10], ['rtc@101000', 11], ['virtio_mmio@10001000', 1], ['virtio_mmio@10002000', 2]] as const) {
+      const node = find(`/soc/${name}`)
+      expect(fdtCells(node?.properties.get('interrupts') ?? node?.properties.get('interrupts-extended')).at(-1), name).toBe(line)
+    }
+    expect(find('/cpus')?.children.filter(({ name }) => name.startsWith('cpu@'))).toHaveLength(2)
+    expect(find('/poweroff')).toBeDefined()
+    expect(fdtCells(find('/memory@80000000')?.properties.get('reg'))).toEqual([0, 0x8000_0000, 0, 0x1000_0000])
+  })
+})
+
+test('refuses what it cannot be', () => {
+  for (const options of [{ harts: 0 }, { harts: 9 }, { harts: 1.5 }, { memory: 1 }, { memory: 2 ** 33 }, { disks: Array<string>(8).fill('x') }]) {
+    expect(codeOf(() => virt(options)), JSON.stringify(options)).toBe('virt-option')
+  }
+  expect(codeOf(() => virt({ memory: 16 * 2 ** 20 + 1 }))).toBe('definition')
+  expect(virt({ disks: Array<string>(8).fill('x'), rng: false }).definition.devices['disk7']?.at).toBe(0x1000_8000)
+})

@@ -1,0 +1,123 @@
+import { type Backend, type BlockPort, type CharPort, machinistError } from '@machinist/api'
+import { riscv } from '@machinist/cpu-riscv'
+import { goldfishRtc, syscon, uart16550a } from '@machinist/devices'
+import { clint, plic } from '@machinist/interrupts'
+import {
+  type BackendDescriptor, type Catalogue, defineMachine, type DevicePart, type ImageSource, type MachineBlueprint, type MachineDefinition, part,
+} from '@machinist/machine'
+import { virtioBlock, virtioConsole, virtioEntropy } from '@machinist/virtio'
+import { VIRTIO_SLOTS, virtIrq, virtMap } from './memory-map.ts'
+
+const MIB = 2 ** 20
+/** Most harts. */
+const MAX_HARTS = 8
+const DEFAULT_MEMORY = 256 * MIB
+/** Less than this holds no kernel. */
+const MIN_MEMORY = 16 * MIB
+/** A wasm memory holds 4 GiB, and a machine's own structures need some of it. */
+const MAX_MEMORY = 3584 * MIB
+/** The clock of a UART in QEMU's machine, in hertz. */
+const UART_CLOCK = 3_686_400
+
+/** A stream or disk, live, or as a host finds it. */
+export type Given<Port> = Backend<Port> | BackendDescriptor
+
+/** What {@link virt} may be told. */
+export interface VirtOptions {
+  /** Bytes of RAM, a multiple of 4096, 16 MiB to 3.5 GiB; 256 MiB unless given. */
+  readonly memory?: number
+  /** 1 to 8; 1 unless given. */
+  readonly harts?: number
+  /** The other end of the serial line; nothing unless given. */
+  readonly console?: Given<CharPort>
+  /** Disks, `/dev/vda` first. */
+  readonly disks?: readonly Given<BlockPort>[]
+  /** A virtio entropy device; true unless given. */
+  readonly rng?: boolean
+  /** The other end of a virtio console (`hvc0`), which is there only when given. */
+  readonly virtioConsole?: Given<CharPort>
+  /** Further devices, by name. Virtio devices among them take the next free slots when they have no address. */
+  readonly devices?: Readonly<Record<string, DevicePart>>
+  readonly kernel?: ImageSource
+  readonly initrd?: ImageSource
+  /** An M-mode firmware image, such as OpenSBI. Without it the machine's own SBI serves the kernel. */
+  readonly firmware?: ImageSource
+  /** The kernel's command line. */
+  readonly append?: string
+  readonly time?: MachineDefinition['time']
+  readonly randomness?: MachineDefinition['randomness']
+  readonly wallClock?: MachineDefinition['wallClock']
+}
+
+/** Every spec that the `virt` machine may use, for definitions from files and workers. */
+export const virtCatalogue: Catalogue = [riscv, plic, clint, syscon, goldfishRtc, uart16550a, virtioBlock, virtioConsole, virtioEntropy]
+
+function within(value: number, from: number, to: number, what: string, remedy: string): void {
+  if (Number.isInteger(value) && value >= from && value <= to) return
+  throw machinistError({ code: 'virt-option', part: what, value, remedy }, 'out of range')
+}
+
+/**
+ * The RISC-V `virt` machine: harts with a PLIC and a CLINT, a UART 16550A, a Goldfish RTC, a power switch, and virtio
+ * devices, at the addresses of QEMU's machine of that name. Made of public parts alone: what it returns is what
+ * `defineMachine` returns.
+ *
+ * @throws a typed error `'virt-option'`
+ */
+export function virt(options: VirtOptions = {}): MachineBlueprint {
+  const { memory = DEFAULT_MEMORY, harts = 1, console = 'null', disks = [], rng = true } = options
+  within(harts, 1, MAX_HARTS, 'harts', `Use 1 to ${MAX_HARTS}.`)
+  within(memory, MIN_MEMORY, MAX_MEMORY, 'memory', `Use ${MIN_MEMORY / MIB} MiB to ${MAX_MEMORY / MIB} MiB.`)
+
+  let slots = 0
+  const slot = (): { at: number; irq: number } => {
+    if (slots === VIRTIO_SLOTS) {
+      throw machinistError({ code: 'virt-option', part: 'virtio', value: slots + 1, remedy: `Use at most ${VIRTIO_SLOTS} disks and other virtio devices.` }, 'too many virtio devices')
+    }
+    const index = slots++
+    return { at: virtMap.virtio + index * virtMap.virtioStride, irq: virtIrq.virtio + index }
+  }
+  const devices: Record<string, DevicePart> = {
+    plic: part(plic, { at: virtMap.plic, config: { harts } }),
+    clint: part(clint, { at: clintBases(harts), config: { harts } }),
+    test: part(syscon, { at: virtMap.test }),
+    rtc: part(goldfishRtc, { at: virtMap.rtc, irq: virtIrq.rtc }),
+    uart0: part(uart16550a, { at: virtMap.uart0, irq: virtIrq.uart0, config: { clockFrequency: UART_CLOCK }, backends: { console } }),
+  }
+  disks.forEach((disk, index) => { devices[`disk${index}`] = part(virtioBlock, { ...slot(), backends: { disk } }) })
+  if (rng) devices['rng'] = part(virtioEntropy, slot())
+  if (options.virtioConsole !== undefined) devices['hvc'] = part(virtioConsole, { ...slot(), backends: { console: options.virtioConsole } })
+  for (const [name, each] of Object.entries(options.devices ?? {})) {
+    const virtio = each.spec.irqs(each.spec.configure(each.options.config ?? {}, name)).includes('irq') && each.options.at === undefined
+    devices[name] = virtio ? { ...each, options: { ...slot(), ...each.options } } : each
+  }
+  const { kernel, initrd, firmware, append, time, randomness, wallClock } = options
+  return defineMachine({
+    name: 'virt',
+    memory: { name: 'ram', base: virtMap.ram, size: memory },
+    cpu: part(riscv, {
+      config: { harts, firmware: firmware === undefined ? 'sbi' : 'none' },
+      // The SBI's console writes to the same line; input belongs to the UART.
+      backends: { console: { type: 'share', with: 'uart0.console' } },
+    }),
+    devices,
+    interruptController: 'plic',
+    boot: {
+      protocol: 'riscv', console: 'uart0',
+      ...(kernel && { kernel }), ...(initrd && { initrd }), ...(firmware && { firmware }), ...(append !== undefined && { append }),
+    },
+    ...(time !== undefined && { time }),
+    ...(randomness !== undefined && { randomness }),
+    ...(wallClock !== undefined && { wallClock }),
+  })
+}
+
+/** The CLINT is one block whose regions, if it has several, follow one another. */
+function clintBases(harts: number): readonly number[] {
+  let at: number = virtMap.clint
+  return clint.regions(clint.configure({ harts }, 'clint')).map(({ size }) => {
+    const base = at
+    at += size
+    return base
+  })
+}
