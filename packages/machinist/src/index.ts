@@ -1,1 +1,6 @@
-export {}
+export { type Command, parseCommand, parseDisk, type RunOptions, USAGE_ERROR } from './arguments.ts'
+export { HELP } from './help.ts'
+export { loadMachineFile, type MachineModule } from './machine-file.ts'
+export { main, version } from './main.ts'
+export { run } from './run.ts'
+export { statsText } from './stats.ts'

@@ -1,0 +1,88 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { isMachinistError, type MachinistError } from '@machinist/api'
+import { virt } from '@machinist/boards'
+import { resolve } from '@machinist/machine'
+import { afterAll, describe, expect, test } from 'vitest'
+import { HELP, loadMachineFile, parseCommand, parseDisk, statsText } from './index.ts'
+
+function errorOf(work: () => unknown): MachinistError {
+  try {
+    work()
+  } catch (error) {
+    if (isMachinistError(error)) return error
+    throw error
+  }
+  throw new Error('nothing was thrown')
+}
+
+describe('the command line', () => {
+  test('has defaults, and run may be left out', () => {
+    expect(parseCommand([])).toEqual({ kind: 'run', options: { disks: [], quiet: false, stats: false } })
+    expect(parseCommand(['run', '--quiet'])).toEqual(parseCommand(['--quiet']))
+  })
+  test('is understood', () => {
+    const args = ['run', '--kernel', 'Image', '--initrd=rd', '--append', 'a b', '--firmware', 'fw', '--disk', 'a.img', '--disk', 'b,c.img,ro', '--disk=d,overlay',
+      '--memory', '1G', '--harts', '4', '--stats', '--quiet']
+    expect(parseCommand(args)).toEqual({ kind: 'run', options: {
+      kernel: 'Image', initrd: 'rd', append: 'a b', firmware: 'fw', memory: 2 ** 30, harts: 4, quiet: true, stats: true,
+      disks: [{ path: 'a.img', mode: 'rw' }, { path: 'b,c.img', mode: 'ro' }, { path: 'd', mode: 'overlay' }],
+    } })
+    expect(parseCommand(['machine.json', '--append', 'x'])).toMatchObject({ options: { machineFile: 'machine.json', append: 'x' } })
+    expect(parseCommand(['--help', '--nothing'.slice(0, 0) || '--quiet'])).toEqual({ kind: 'help' })
+    expect(parseCommand(['-h'])).toEqual({ kind: 'help' })
+    expect(parseCommand(['--version'])).toEqual({ kind: 'version' })
+    expect(parseDisk('x,rw')).toEqual({ path: 'x', mode: 'rw' })
+  })
+  test.each([
+    [['--frobnicate'], '--frobnicate'], [['-z'], '-z'], [['--harts', '0'], '--harts'], [['--harts', '9'], '--harts'], [['--harts', 'two'], '--harts'],
+    [['--harts', '1.5'], '--harts'], [['--memory', '12Q'], '--memory'], [['--memory', '512'], '--memory'], [['--memory', '-1'], '--memory'], [['--kernel'], '--kernel'],
+    [['--kernel', '--quiet'], '--kernel'], [['--kernel='], '--kernel'], [['--quiet=yes'], '--quiet'], [['--disk', ',ro'], '--disk'], [['--exec', ' '], '--exec'],
+    [['--exec', 'ls', '--kernel', 'x'], '--exec'], [['a.json', 'b.json'], 'arguments'], [['a.json', '--harts', '2'], '--harts'], [['a.json', '--exec', 'ls'], '--exec'],
+  ])('%j is refused in one line that names %s', (args, name) => {
+    const error = errorOf(() => parseCommand(args))
+    expect(error).toMatchObject({ code: 'usage', part: name })
+    expect(error.message).not.toContain('\n')
+    expect(error.message.length).toBeLessThan(160)
+  })
+  test('has a help that names every option', () => {
+    for (const flag of ['kernel', 'initrd', 'append', 'firmware', 'disk', 'memory', 'harts', 'exec', 'quiet', 'stats', 'help', 'version']) expect(HELP).toContain(`--${flag}`)
+    for (const line of HELP.split('\n')) expect(line.length).toBeLessThan(100)
+  })
+})
+
+describe('machine files', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'machinist-files-'))
+  afterAll(() => { rmSync(folder, { recursive: true }) })
+  const file = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text)
+    return join(folder, name)
+  }
+  const { definition } = virt({ harts: 2, kernel: { file: 'Image' }, console: 'terminal' })
+  writeFileSync(join(folder, 'Image'), 'kernel')
+
+  test.each([
+    ['m.json', JSON.stringify(definition)],
+    ['m.mjs', `export default ${JSON.stringify(definition)}`],
+    ['f.mjs', `export default async () => (${JSON.stringify(definition)})`],
+  ])('%s is read, and the files that it names', async (name, text) => {
+    const blueprint = await loadMachineFile(file(name, text))
+    const { boot } = blueprint.definition
+    expect(boot?.protocol === 'riscv' && boot.kernel).toEqual(new Uint8Array(Buffer.from('kernel')))
+    expect(resolve(blueprint.definition, blueprint.catalogue).cpu.harts).toBe(2)
+  })
+  test.each([
+    ['none.json', null, 'file-enoent'], ['none.mjs', null, 'file-enoent'], ['bad.json', '{', 'machine-file'], ['empty.mjs', '', 'machine-file'], ['m.txt', '', 'machine-file'],
+    ['odd.json', '{"memory": 3}', 'definition'], ['m.ts', 'export default 1 as number', 'machine-file'],
+  ])('%s is a typed error', async (name, text, code) => {
+    const path = text === null ? join(folder, name) : file(name, text)
+    await expect(loadMachineFile(path)).rejects.toMatchObject({ code })
+  })
+})
+
+test('statistics are readable', () => {
+  const text = statsText({ retired: 1_234_567_890, runTime: 10e9, idleTime: 1e9, virtualTime: 11e9, exits: { budget: 1, halt: 2, yield: 3, debug: 0 }, events: 7, touchedMemory: 2 ** 20 }, 12_000)
+  expect(text).toContain('1,234,567,890')
+  expect(text).toContain('123.5 MIPS')
+})

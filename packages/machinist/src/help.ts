@@ -1,0 +1,42 @@
+/** What `machinist --help` says. */
+export const HELP: string = `machinist - runs virtual machines in this process
+
+Usage:
+  machinist [run] [options]                boot Debian's Linux to a shell on a RISC-V machine
+  machinist [run] [options] MACHINE-FILE   run the machine that a .json, .mjs or .ts file defines
+  machinist --help | --version
+
+What to boot:
+  --kernel PATH        a Linux Image, or an ELF file for S-mode such as U-Boot. Without it,
+                       Debian 13's kernel and a small user land are fetched once and cached.
+                       'none' starts the firmware alone.
+  --initrd PATH        the kernel's initial file system
+  --append TEXT        the kernel's command line (added to ours for the Debian guest)
+  --firmware PATH      M-mode firmware such as OpenSBI, instead of the built-in SBI
+
+The machine:
+  --memory SIZE        RAM, such as 512M or 2G; 256M by default
+  --harts N            1 to 8 harts; 1 by default
+  --disk PATH          a raw disk image, /dev/vda in the guest. Repeat for more.
+  --disk PATH,ro       the same, read-only
+  --disk PATH,overlay  the same, with writes kept in memory and forgotten at the end
+
+How to run:
+  --exec CMD           run CMD in the Debian guest, write only its output, and end with its status
+  --quiet              no progress, and no kernel messages
+  --stats              instructions, speed and times at the end, on standard error
+
+At the terminal every key goes to the guest, Ctrl-C included, but for these:
+  Ctrl-A X  leave, as pulling the plug     Ctrl-A H  help     Ctrl-A A  send Ctrl-A
+
+Exit status: what the guest gives when it powers off (0 for poweroff); that of CMD with --exec;
+1 for an error, 2 for a mistake in the command line.
+
+Examples:
+  machinist
+  machinist --exec 'uname -a; cat /proc/cpuinfo'
+  machinist --harts 4 --memory 1G --disk disk.img,overlay
+  machinist --firmware fw_dynamic.bin --kernel u-boot.bin
+
+Environment: MACHINIST_CACHE names the folder of the cache.
+`

@@ -1,0 +1,89 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, extname, join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { machinistError } from '@machinist/api'
+import { virtCatalogue } from '@machinist/boards'
+import { fileError, readImages } from '@machinist/host-node'
+import { type MachineBlueprint, type MachineDefinition, parseDefinition } from '@machinist/machine'
+
+/** What a machine file that is a program may export by default. */
+export type MachineModule = MachineBlueprint | MachineDefinition | (() => MachineModule | Promise<MachineModule>)
+
+/** The definition of a JSON file, whose parts are those of the `virt` machine's catalogue. */
+function fromJson(path: string): MachineBlueprint {
+  let text: string
+  try {
+    text = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw fileError(error, 'machine file', path)
+  }
+  let data: unknown
+  try {
+    data = JSON.parse(text)
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    throw machinistError({ code: 'machine-file', part: path, value: why, remedy: 'Correct the file.' }, 'is not JSON')
+  }
+  return { definition: parseDefinition(data), catalogue: virtCatalogue, backends: new Map() }
+}
+
+/** The types taken out of a TypeScript file, as a file beside it, so that its imports are found. */
+async function withoutTypes(path: string): Promise<string> {
+  const remedy = 'Install esbuild beside it, or compile it to .mjs.'
+  let transform: (code: string, options: object) => Promise<{ readonly code: string }>
+  try {
+    const esbuild = await import(pathToFileURL(createRequire(path).resolve('esbuild')).href) as { transform?: typeof transform; default: { transform: typeof transform } }
+    transform = esbuild.transform ?? esbuild.default.transform
+  } catch {
+    throw machinistError({ code: 'machine-file', part: path, remedy }, 'this version of Node.js does not run TypeScript')
+  }
+  let code: string
+  try {
+    code = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw fileError(error, 'machine file', path)
+  }
+  const result = await transform(code, { loader: 'ts', format: 'esm', target: 'node20', sourcefile: path, logLevel: 'silent' })
+  const plain = join(dirname(path), `.machinist-${process.pid}.mjs`)
+  writeFileSync(plain, result.code)
+  return plain
+}
+
+async function fromModule(path: string): Promise<MachineBlueprint> {
+  try {
+    readFileSync(path)
+  } catch (error) {
+    throw fileError(error, 'machine file', path)
+  }
+  const typed = extname(path) === '.ts' && !('typescript' in process.features && process.features.typescript)
+  const file = typed ? await withoutTypes(path) : path
+  let exported: unknown
+  try {
+    exported = (await import(pathToFileURL(file).href) as { readonly default?: unknown }).default
+  } finally {
+    if (typed) rmSync(file, { force: true })
+  }
+  for (let depth = 0; typeof exported === 'function' && depth < 2; depth++) exported = await (exported as () => unknown)()
+  if (typeof exported !== 'object' || exported === null) {
+    throw machinistError({ code: 'machine-file', part: path, remedy: 'Export by default what defineMachine returns.' }, 'it exports no machine')
+  }
+  if ('definition' in exported && 'catalogue' in exported) return exported as MachineBlueprint
+  return { definition: parseDefinition(exported), catalogue: virtCatalogue, backends: new Map() }
+}
+
+/**
+ * Reads a machine file: JSON, or a module whose default export is a machine or makes one. Files that the definition
+ * names are read too, relative to the machine file.
+ *
+ * @throws typed errors that name the file
+ */
+export async function loadMachineFile(given: string): Promise<MachineBlueprint> {
+  const path = resolve(given)
+  const extension = extname(path)
+  if (!['.json', '.js', '.mjs', '.ts'].includes(extension)) {
+    throw machinistError({ code: 'machine-file', part: given, value: extension || 'no extension', remedy: 'Use .json, .mjs or .ts.' }, 'not a machine file')
+  }
+  const blueprint = extension === '.json' ? fromJson(path) : await fromModule(path)
+  return { ...blueprint, definition: readImages(blueprint.definition, dirname(path)) }
+}

@@ -1,0 +1,43 @@
+import { readFileSync } from 'node:fs'
+import { isMachinistError } from '@machinist/api'
+import { parseCommand, USAGE_ERROR } from './arguments.ts'
+import { HELP } from './help.ts'
+import { run } from './run.ts'
+
+/** Errors that the command line caused, although another part found them. */
+const USAGE_CODES: readonly string[] = [USAGE_ERROR, 'virt-option']
+
+/** The version of this package. */
+export function version(): string {
+  const about = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { readonly version: string }
+  return about.version
+}
+
+/**
+ * The `machinist` command.
+ *
+ * @param args - without the program's own name
+ * @returns the exit status
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  try {
+    const command = parseCommand(args)
+    switch (command.kind) {
+      case 'help':
+        process.stdout.write(HELP)
+        return 0
+      case 'version':
+        process.stdout.write(`machinist ${version()}\n`)
+        return 0
+      case 'run':
+        return await run(command.options)
+    }
+  } catch (error) {
+    if (!isMachinistError(error)) {
+      process.stderr.write(`machinist: ${error instanceof Error ? error.stack ?? error.message : String(error)}\n`)
+      return 1
+    }
+    process.stderr.write(`machinist: ${error.message}\n`)
+    return USAGE_CODES.includes(error.code) ? 2 : 1
+  }
+}

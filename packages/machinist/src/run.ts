@@ -1,0 +1,147 @@
+import { concatInitrds } from '@machinist/boot'
+import { type Given, virt } from '@machinist/boards'
+import type { CharPort } from '@machinist/api'
+import { type CharBackend, collector, fileDisk, nodeHost, readWhole, stream, terminal } from '@machinist/host-node'
+import { createMachine, type Machine, type MachineBlueprint, part } from '@machinist/machine'
+import { consoleWith, virtioMmio } from '@machinist/virtio'
+import type { RunOptions } from './arguments.ts'
+import { type ExecRequest, execRequest, guestCommandLine, prepareGuest, terminalProgress } from './guest/index.ts'
+import { loadMachineFile } from './machine-file.ts'
+import { statsText } from './stats.ts'
+
+/** The port on which the guest answers to `--exec`. */
+const EXEC_PORT = 'machinist.exec'
+/** What of the console is shown when a command never answered, in bytes. */
+const CONSOLE_TAIL = 4096
+/** Keeps the process alive while a machine waits for input that only the terminal can bring. */
+const KEEP_ALIVE = 2 ** 30
+
+/** A console for the guest, and `ExecOutput` where a command was asked for. */
+interface Plan {
+  readonly blueprint: MachineBlueprint
+  readonly request: ExecRequest | null
+}
+
+/** A kernel, its initrd and its command line, from the user or from Debian. */
+async function images(options: RunOptions, request: ExecRequest | null): Promise<{ kernel?: Uint8Array; initrd?: Uint8Array; append?: string }> {
+  if (options.kernel !== undefined) {
+    return {
+      ...(options.kernel === 'none' ? {} : { kernel: readWhole(options.kernel, '--kernel') }),
+      ...(options.initrd !== undefined && { initrd: readWhole(options.initrd, '--initrd') }),
+      append: options.append ?? 'console=ttyS0',
+    }
+  }
+  const { progress, done } = terminalProgress(process.stderr)
+  const guest = await prepareGuest(options.quiet || request !== null ? {} : { progress }).finally(done)
+  const initrd = readWhole(options.initrd ?? guest.initrd, options.initrd === undefined ? 'initrd' : '--initrd')
+  const { rows, columns } = process.stdout
+  return {
+    kernel: readWhole(guest.kernel, 'kernel'),
+    initrd: request === null ? initrd : concatInitrds([initrd, request.initrd]),
+    append: guestCommandLine({
+      console: 'ttyS0',
+      quiet: options.quiet || request !== null,
+      ...(process.stdout.isTTY ? { rows, columns, term: process.env['TERM'] } : {}),
+      append: options.append,
+    }),
+  }
+}
+
+async function plan(options: RunOptions, console: Given<CharPort>, answer: CharBackend): Promise<Plan> {
+  if (options.machineFile !== undefined) return { blueprint: override(await loadMachineFile(options.machineFile), options), request: null }
+  const request = options.exec === undefined ? null : execRequest(options.exec)
+  return {
+    request,
+    blueprint: virt({
+      ...await images(options, request),
+      ...(options.firmware !== undefined && { firmware: readWhole(options.firmware, '--firmware') }),
+      ...(options.memory !== undefined && { memory: options.memory }),
+      ...(options.harts !== undefined && { harts: options.harts }),
+      disks: options.disks.map(({ path, mode }) => fileDisk(path, { mode, name: '--disk' })),
+      console,
+      ...(request !== null && {
+        devices: { exec: part(virtioMmio(consoleWith('virtio-exec', ['console', EXEC_PORT])), { backends: { console: 'null', [EXEC_PORT]: answer } }) },
+      }),
+    }),
+  }
+}
+
+/** A machine file's definition with what the command line says of booting. */
+function override(blueprint: MachineBlueprint, options: RunOptions): MachineBlueprint {
+  const { kernel, initrd, firmware, append } = options
+  if (kernel === undefined && initrd === undefined && firmware === undefined && append === undefined) return blueprint
+  const { boot } = blueprint.definition
+  return {
+    ...blueprint,
+    definition: {
+      ...blueprint.definition,
+      boot: {
+        ...(boot?.protocol === 'riscv' ? boot : {}),
+        protocol: 'riscv',
+        ...(kernel !== undefined && { kernel: readWhole(kernel, '--kernel') }),
+        ...(initrd !== undefined && { initrd: readWhole(initrd, '--initrd') }),
+        ...(firmware !== undefined && { firmware: readWhole(firmware, '--firmware') }),
+        ...(append !== undefined && { append }),
+      },
+    },
+  }
+}
+
+/**
+ * Runs a machine to its end.
+ *
+ * @returns the exit status
+ * @throws typed errors, before the machine starts
+ */
+export async function run(options: RunOptions): Promise<number> {
+  const holder: { machine: Machine | null; status: number | undefined } = { machine: null, status: undefined }
+  const tail = collector(CONSOLE_TAIL)
+  const shell = options.exec === undefined ? terminal({ onLeave: () => holder.machine?.powerOff(0) }) : tail
+  let takeAnswer: (bytes: Uint8Array) => void = () => {}
+  const answer = stream({ output: (bytes) => { takeAnswer(bytes) } })
+  const { blueprint, request } = await plan(options, shell, answer)
+
+  if (request !== null) {
+    // Whoever read the output has gone: so may the machine.
+    process.stdout.on('error', () => holder.machine?.powerOff(1))
+    const output = request.output({
+      stdout: (bytes) => process.stdout.write(bytes),
+      stderr: (bytes) => process.stderr.write(bytes),
+      exit: (status) => { holder.status = status },
+    })
+    takeAnswer = (bytes) => {
+      output.push(bytes)
+      // The command has ended: there is no need to wait for the guest to put itself to bed.
+      if (holder.status !== undefined) holder.machine?.powerOff(0)
+    }
+  }
+  const machine = createMachine(blueprint, nodeHost({ backends: { terminal: shell } }))
+  holder.machine = machine
+  const warnings: string[] = []
+  machine.on('warn', ({ part: name, message }) => {
+    if (warnings.length < 20) warnings.push(`${name}: ${message}`)
+  })
+  if (options.exec === undefined && !options.quiet && process.stdin.isTTY && process.stderr.isTTY) {
+    process.stderr.write('Ctrl-A X leaves the machine, Ctrl-A H shows help.\n')
+  }
+  const keepAlive = setInterval(() => {}, KEEP_ALIVE)
+  const began = performance.now()
+  try {
+    machine.start()
+    const { status, error } = await machine.finished()
+    answer.flush()
+    shell.flush()
+    const elapsed = performance.now() - began
+    const { stats } = machine
+    machine.dispose()
+    if (error !== null) process.stderr.write(`machinist: the machine stopped: ${error.message}\n`)
+    if (options.stats) process.stderr.write(`${warnings.map((line) => `warning: ${line}\n`).join('')}${statsText(stats, elapsed)}`)
+    if (request === null || error !== null) return status
+    if (holder.status !== undefined) return holder.status
+    process.stderr.write(`machinist: --exec: the guest ended without an answer; the end of its console:\n${tail.text()}\n`)
+    return 1
+  } finally {
+    clearInterval(keepAlive)
+    machine.dispose()
+  }
+}
