@@ -1,5 +1,5 @@
 /** Fields of `mstatus` (privileged specification 20240411, 3.1.6). */
-export const Status = {
+export const Status: { readonly SIE: bigint; readonly MIE: bigint; readonly SPIE: bigint; readonly MPIE: bigint; readonly SPP: bigint; readonly MPP: bigint; readonly FS: bigint; readonly MPRV: bigint; readonly SUM: bigint; readonly MXR: bigint; readonly TVM: bigint; readonly TW: bigint; readonly TSR: bigint; readonly UXL: bigint; readonly SXL: bigint; readonly SD: bigint } = {
   SIE: 1n << 1n,
   MIE: 1n << 3n,
   SPIE: 1n << 5n,
@@ -16,20 +16,20 @@ export const Status = {
   UXL: 3n << 32n,
   SXL: 3n << 34n,
   SD: -(1n << 63n),
-} as const
+}
 
 /** Both XL fields say 64 bits, and cannot be changed. */
 export const XL_64: bigint = (2n << 32n) | (2n << 34n)
 
 /** Fields of `menvcfg` and `senvcfg` (3.1.18 and 10.1.10). */
-export const Envcfg = {
+export const Envcfg: { readonly FIOM: bigint; readonly CBIE: bigint; readonly CBCFE: bigint; readonly CBZE: bigint; readonly ADUE: bigint; readonly STCE: bigint } = {
   FIOM: 1n,
   CBIE: 3n << 4n,
   CBCFE: 1n << 6n,
   CBZE: 1n << 7n,
   ADUE: 1n << 61n,
   STCE: -(1n << 63n),
-} as const
+}
 
 /** `misa`: RV64 with A, C, D, F, I, M, S, U. */
 export const MISA: bigint = (() => {
