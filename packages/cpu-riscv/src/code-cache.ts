@@ -1,24 +1,30 @@
 import { type GuestMemory, PAGE_CODE, PAGE_SIZE } from '@machinist/memory'
 import { tlbLayout } from '@machinist/mmu'
 import { csrIndex } from './emit/csr.ts'
-import { handlerOf, OP_FIELD, OP_SIZE, Pseudo, variantOf } from './handlers.ts'
+import { ENTER_RECORD, handlerOf, HOT, MAX_ENTERS, OP_FIELD, OP_SIZE, OPS_BYTES, PAGE_TAIL, Pseudo, variantOf } from './handlers.ts'
 import { decode, type Decoded, emptyDecoded, instructions, isCompressed } from './isa/decoder.ts'
 
 /** Flag in a page-map entry, beside those of `@machinist/memory`: some write TLB may hold the page. */
 export const PAGE_IN_WRITE_TLB = 4
 
-const OPS_PER_PAGE = PAGE_SIZE / 2
 /** One op for each halfword, and the one behind the last, which leads to the next page. */
-const PAGE_OPS_BYTES: number = OPS_PER_PAGE * OP_SIZE + 64
+const PAGE_OPS_BYTES: number = OPS_BYTES + PAGE_TAIL.marks + PAGE_SIZE / 2
 
 /** A page of pre-decoded ops. */
-interface CodePage {
+export interface CodePage {
   readonly ops: number
-  frame: number
+  readonly frame: number
   /** Address of the page-map entry. */
-  entry: number
+  readonly entry: number
   /** Stores into the page since it was decoded. */
   writes: number
+  /** Counts up when the page changes; what was translated from an older version is of no use. */
+  version: number
+  /** Translated code: its place in the table, and the numbers of its `enter` records with the ops they are at. */
+  region: { readonly slot: number; readonly enters: readonly { readonly record: number; readonly op: number }[]; readonly entries: readonly number[] } | null
+  /** Translations asked for so far, and one asked for now. */
+  requests: number
+  pending: boolean
 }
 
 /** After so many stores a page is taken for data that was once code. */
@@ -49,6 +55,7 @@ export class CodeCache {
     this.#limit = limit
     // Host pages of the pool that nothing was written to cost nothing.
     this.#pool = memory.arena.allocate(limit * PAGE_OPS_BYTES)
+    this.enters = memory.arena.allocate(MAX_ENTERS * ENTER_RECORD.size)
   }
 
   /** Pages held. */
@@ -65,8 +72,8 @@ export class CodeCache {
     const free = this.#free.pop()
     const ops = free ?? this.#pool + this.#used++ * PAGE_OPS_BYTES
     if (free !== undefined) arena.u8.fill(0, ops, ops + PAGE_OPS_BYTES)
-    arena.data.setUint16(ops + OPS_PER_PAGE * OP_SIZE, handlerOf(Pseudo.pageEnd, 4), true)
-    const page: CodePage = { ops, frame, entry, writes: 0 }
+    arena.data.setUint16(ops + OPS_BYTES, handlerOf(Pseudo.pageEnd, 4), true)
+    const page: CodePage = { ops, frame, entry, writes: 0, version: 0, region: null, requests: 0, pending: false }
     this.#pages.set(frame, page)
     this.#byOps.set(ops, page)
     const { u32 } = arena
@@ -154,6 +161,7 @@ export class CodeCache {
       this.#drop(page)
       return
     }
+    this.#dropRegion(page)
     const { data } = this.#memory.arena
     const offset = host - frame
     // An instruction may begin two bytes before the first byte written.
@@ -168,7 +176,73 @@ export class CodeCache {
     u32[entry >>> 2] = (u32[entry >>> 2] ?? 0) & ~PAGE_CODE
   }
 
+  /** The page with these ops, for the translator. */
+  byOps(ops: number): CodePage | undefined {
+    return this.#byOps.get(ops)
+  }
+
+  /** Offsets at which control has arrived in `page`. */
+  arrivals(page: CodePage): number[] {
+    const { u8 } = this.#memory.arena
+    const marks = page.ops + OPS_BYTES + PAGE_TAIL.marks
+    const offsets: number[] = []
+    for (let i = 0; i < PAGE_SIZE / 2; i++) if (u8[marks + i] !== 0) offsets.push(2 * i)
+    return offsets
+  }
+
+  /** Lets the page become hot again after `more` further arrivals. */
+  heat(page: CodePage, more: number): void {
+    this.#memory.arena.data.setInt32(page.ops + OPS_BYTES + PAGE_TAIL.count, HOT - more, true)
+  }
+
+  /** The bytes of a page of code. */
+  code(page: CodePage): DataView {
+    return new DataView(this.#memory.arena.data.buffer, page.frame, PAGE_SIZE)
+  }
+
+  /** Lets the interpreter enter translated code, the function in `slot`, at `entries`. */
+  install(page: CodePage, slot: number, entries: readonly number[]): void {
+    this.#dropRegion(page)
+    const { data } = this.#memory.arena
+    const enters: { record: number; op: number }[] = []
+    entries.forEach((offset, number) => {
+      const op = page.ops + (offset / 2) * OP_SIZE
+      if (data.getUint16(op, true) === 0) this.decodeAt(op)
+      const record = this.#freeRecords.pop() ?? (this.#usedRecords < MAX_ENTERS ? this.#usedRecords++ : -1)
+      if (record < 0) return
+      const at = this.enters + record * ENTER_RECORD.size
+      data.setBigUint64(at + ENTER_RECORD.op, data.getBigUint64(op, true), true)
+      data.setUint32(at + ENTER_RECORD.slot, slot, true)
+      data.setUint32(at + ENTER_RECORD.entry, number, true)
+      data.setUint16(op, handlerOf(Pseudo.enter, 4), true)
+      data.setInt32(op + OP_FIELD.imm, record, true)
+      enters.push({ record, op })
+    })
+    page.region = { slot, enters, entries }
+  }
+
+  /** Called with the slot of a function that nothing leads to any more. */
+  onRelease: ((slot: number) => void) | null = null
+  /** Address of the table of `enter` records. */
+  readonly enters: number
+  readonly #freeRecords: number[] = []
+  #usedRecords = 0
+
+  #dropRegion(page: CodePage): void {
+    page.version++
+    const { region } = page
+    if (!region) return
+    page.region = null
+    const { data } = this.#memory.arena
+    for (const { record, op } of region.enters) {
+      data.setBigUint64(op, data.getBigUint64(this.enters + record * ENTER_RECORD.size, true), true)
+      this.#freeRecords.push(record)
+    }
+    this.onRelease?.(region.slot)
+  }
+
   #drop(page: CodePage): void {
+    this.#dropRegion(page)
     this.#clearFlag(page.entry)
     this.#pages.delete(page.frame)
     this.#byOps.delete(page.ops)
@@ -185,6 +259,7 @@ export class CodeCache {
   /** Forgets everything. */
   dropAll(): void {
     for (const page of this.#pages.values()) {
+      this.#dropRegion(page)
       this.#clearFlag(page.entry)
       this.#free.push(page.ops)
     }

@@ -16,6 +16,8 @@ export interface RiscvConfig {
   readonly harts: number
   /** `'sbi'`: the built-in SBI serves S-mode, and hart 0 starts there. `'none'`: harts start in M-mode. */
   readonly firmware: 'sbi' | 'none'
+  /** Translation of hot code to WebAssembly: in the background (the default), at once, or not at all. */
+  readonly translate?: 'later' | 'now' | 'off'
 }
 
 type Wants = { readonly power: 'power'; readonly console: 'char' }
@@ -36,7 +38,7 @@ export class RiscvCpu implements Cpu {
 
   constructor(config: RiscvConfig, context: CpuContext<GuestMemory, AddressSpace, Wants>) {
     this.#config = config
-    this.#engine = new Engine(context.memory, context.bus, context.counter, config.harts)
+    this.#engine = new Engine(context.memory, context.bus, context.counter, config.harts, config.translate ?? 'later')
     this.vcpus = Array.from(
       { length: config.harts },
       (_, index) => new Hart(this.#engine, index, context.counter, () => context.clock.now(), (hart) => this.#sbi.call(hart)),
@@ -105,14 +107,15 @@ export const riscv: CpuSpec<RiscvConfig, GuestMemory, AddressSpace, Wants> = {
       throw machinistError({ code: 'bad-config', part: name, value: `${field} = ${String(value)}`, remedy }, 'a setting is not valid')
     }
     if (typeof input !== 'object' || input === null) return fail('configuration', input, 'Give an object.')
-    const { harts = 1, firmware = 'sbi', ...rest } = input as Record<string, unknown>
+    const { harts = 1, firmware = 'sbi', translate = 'later', ...rest } = input as Record<string, unknown>
     const unknown = Object.keys(rest)[0]
-    if (unknown !== undefined) fail(unknown, rest[unknown], 'Settings are harts and firmware.')
+    if (unknown !== undefined) fail(unknown, rest[unknown], 'Settings are harts, firmware and translate.')
     if (typeof harts !== 'number' || !Number.isInteger(harts) || harts < 1 || harts > MAX_HARTS) {
       return fail('harts', harts, `Use a whole number from 1 to ${MAX_HARTS}.`)
     }
     if (firmware !== 'sbi' && firmware !== 'none') return fail('firmware', firmware, "Use 'sbi' or 'none'.")
-    return { harts, firmware }
+    if (translate !== 'later' && translate !== 'now' && translate !== 'off') return fail('translate', translate, "Use 'later', 'now' or 'off'.")
+    return { harts, firmware, translate }
   },
   harts: (config) => config.harts,
   create: (config, context) => new RiscvCpu(config, context),

@@ -2,12 +2,13 @@ import type { TimeCounter, Width } from '@machinist/api'
 import type { AddressSpace } from '@machinist/bus'
 import type { GuestMemory } from '@machinist/memory'
 import { tlbLayout } from '@machinist/mmu'
-import { compileNow, instantiate } from '@machinist/wasm'
+import { compileNow, createTable, instantiate } from '@machinist/wasm'
 import { CodeCache } from './code-cache.ts'
 import type { HostCallName } from './emit/context.ts'
 import { emitHartModule, type HartExports } from './emit/module.ts'
 import { ASID_SLOTS, hartLayout } from './hart-layout.ts'
 import { HartRecord } from './record.ts'
+import { Translation, type TranslationMode } from './translate/translation.ts'
 
 /** Banks of one hart: M-mode, S-mode, and two for each address space. */
 export const BANKS_PER_HART: number = 2 + 2 * ASID_SLOTS
@@ -33,11 +34,12 @@ export class Engine {
   readonly window: number
   readonly exports: HartExports
   readonly cache: CodeCache
+  readonly translation: Translation
   /** All TLB banks, hart by hart. */
   readonly banks: readonly number[]
   #current: EngineClient | null = null
 
-  constructor(memory: GuestMemory, bus: AddressSpace, counter: TimeCounter, harts: number) {
+  constructor(memory: GuestMemory, bus: AddressSpace, counter: TimeCounter, harts: number, mode: TranslationMode) {
     this.memory = memory
     this.bus = bus
     const { arena } = memory
@@ -53,6 +55,7 @@ export class Engine {
       emitHartModule({
         window: this.window,
         ramTable: memory.table,
+        enters: this.cache.enters,
         memory: { initial: 1, maximum: 65536, shared: !(linear.buffer instanceof ArrayBuffer) },
       }),
     )
@@ -64,12 +67,16 @@ export class Engine {
       decode: (op: number) => this.cache.decodeAt(op >>> 0),
       decodeCross: (bits: number) => this.cache.decodeAlone(bits, this.window + hartLayout.offset.crossOp),
       codeWrite: (at: number, entry: number, bytes: number) => this.cache.written(at >>> 0, entry >>> 0, bytes),
+      hot: (ops: number) => this.translation.hot(ops >>> 0),
       ticks: () => counter.elapsed(),
       timerChanged: () => this.#current?.timerChanged(),
       pmpChanged: () => this.#current?.pmpChanged(),
       sbi: () => this.#current?.sbiCall(),
     }
-    this.exports = instantiate<HartExports>(module, { host: { ...host, memory: linear } })
+    const table = createTable(256)
+    const exports = instantiate<HartExports & Readonly<Record<string, unknown>>>(module, { host: { ...host, memory: linear, table } })
+    this.exports = exports
+    this.translation = new Translation({ cache: this.cache, arena, window: this.window, table, core: exports, mode })
     memory.onCodeWrite = (frame, gpa, length) => this.cache.written(frame + (gpa % 4096), memory.entryAddress(gpa), length)
     memory.onDirtyReset = () => this.flushBanks(this.banks)
   }

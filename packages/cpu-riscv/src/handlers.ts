@@ -14,6 +14,8 @@ import { type Decoded, instructions, numberOf } from './isa/decoder.ts'
  * a page, so the op of an address is found by arithmetic, and so is the address of an op.
  */
 export const OP_SIZE = 8
+/** Bytes of the ops of one page: one for each halfword. */
+export const OPS_BYTES: number = 2048 * 8
 export const OP_FIELD = { handler: 0, a: 2, b: 3, imm: 4, rs2: 4, rs3: 5, rm: 6 } as const
 
 /**
@@ -42,9 +44,11 @@ export const Pseudo = {
   cross: 2,
   /** An instruction without effect. */
   nop: 3,
+  /** Stands in for an instruction at which translated code may be entered; the immediate says which. */
+  enter: 4,
 } as const
 
-const pseudoCount = 4
+const pseudoCount = 5
 
 export const variants: readonly Variant[] = (() => {
   const list: Variant[] = Array.from({ length: pseudoCount }, () => ({ instruction: -1, form: 'plain' as const }))
@@ -87,3 +91,15 @@ export function variantOf(d: Decoded, inPage: boolean): number {
   }
   return numbers.get(`${d.number}/${form}`) ?? Pseudo.undecoded
 }
+
+/** What lies behind the ops of a page: the op that ends it, the count of arrivals, and a byte for each halfword, set where control arrived. */
+export const PAGE_TAIL = { count: 16, marks: 64 } as const
+
+/** Record of an `enter` op: the op it replaced, the function's place in the table, and the number of the entry. */
+export const ENTER_RECORD = { op: 0, slot: 8, entry: 12, size: 16 } as const
+
+/** Most places at which translated code can be entered at a time. */
+export const MAX_ENTERS = 65536
+
+/** Arrivals in a page (by jumps from elsewhere and backward branches) after which it is translated. */
+export const HOT = 3000

@@ -38,7 +38,7 @@ export type HartFields = {
   readonly dataBank: 'u32'
   readonly fetchBank: 'u32'
   readonly dataView: 'u32'
-  /** 1 when floating-point instructions may run without looking: FS is dirty and frm is valid. */
+  /** Not zero when floating-point instructions may run without looking, because FS is dirty and frm valid: frm + 1. */
   readonly floatReady: 'u32'
   readonly fflags: 'u8'
   readonly frm: 'u8'
@@ -97,6 +97,10 @@ export type HartFields = {
   readonly slotUsed: readonly ['u32', number]
   readonly slotClock: 'u32'
 
+  /** How a translated region was left; see `Exit` of the translator. */
+  readonly exitKind: 'u32'
+  readonly exitVa: 'i64'
+  readonly exitAccess: 'u32'
   /** A pre-decoded op for an instruction that crosses a page. */
   readonly crossOp: 'i64'
   /** Statistics. */
@@ -167,6 +171,9 @@ const fields: HartFields = {
   slotAsid: ['u32', ASID_SLOTS],
   slotUsed: ['u32', ASID_SLOTS],
   slotClock: 'u32',
+  exitKind: 'u32',
+  exitVa: 'i64',
+  exitAccess: 'u32',
   crossOp: 'i64',
   tlbMisses: 'i64',
   slowSteps: 'i64',

@@ -271,6 +271,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     } finally {
       this.#running = false
     }
+    this.#engine.translation.afterRun()
     switch (record.get('leave')) {
       case Leave.halt:
         return 'halt'

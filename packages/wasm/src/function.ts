@@ -50,6 +50,9 @@ export class Func {
   /** Locals that were given back with {@link Func.free}, by type. */
   readonly #free: Record<ValueType, Local[]> = { i32: [], i64: [], f32: [], f64: [] }
 
+  /** Locals taken since the innermost scope began. */
+  #scope: Set<Local> | null = null
+
   constructor(out: Bytes, params: readonly ValueType[], result: Type) {
     this.#out = out
     this.#types = [...params]
@@ -65,14 +68,24 @@ export class Func {
 
   /** A new local, zero at entry (or a freed one, with any value). */
   local<T extends ValueType>(type: T): Local<T> {
-    const free = this.#free[type].pop()
-    if (free) return free as Local<T>
-    this.#types.push(type)
-    return new Local(type, this.#types.length - 1)
+    const local = (this.#free[type].pop() as Local<T> | undefined) ?? new Local(type, this.#types.push(type) - 1)
+    this.#scope?.add(local)
+    return local
+  }
+
+  /** Gives back every local that is taken in `body` and not given back there. */
+  scope(body: () => void): void {
+    const outer = this.#scope
+    const inner = new Set<Local>()
+    this.#scope = inner
+    body()
+    this.#scope = outer
+    for (const local of inner) this.#free[local.type].push(local)
   }
 
   /** Lets later locals reuse this one. */
   free(local: Local): void {
+    this.#scope?.delete(local)
     this.#free[local.type].push(local)
   }
 

@@ -116,6 +116,18 @@ export class ModuleBuilder {
     this.#exports.push({ name, kind: 0, index: target.index })
   }
 
+  /** Functions declared so far. */
+  get functionCount(): number {
+    return this.#functions.length
+  }
+
+  /** Exports every function declared since there were `since` of them, under its own name. */
+  exportSince(since: number): void {
+    this.#functions.slice(since).forEach(({ name }, i) => {
+      this.#exports.push({ name, kind: 0, index: this.#imports.length + since + i })
+    })
+  }
+
   exportGlobal(name: string, target: Global): void {
     this.#exports.push({ name, kind: 3, index: target.index })
   }

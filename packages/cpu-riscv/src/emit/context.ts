@@ -21,6 +21,8 @@ export interface HostCalls {
   readonly decodeCross: FuncRef<readonly ['i32'], 'void'>
   /** `(arena address, entry address, bytes)`: a store is about to change a code page. */
   readonly codeWrite: FuncRef<readonly ['i32', 'i32', 'i32'], 'void'>
+  /** `(ops)`: the page with these ops has become hot. */
+  readonly hot: FuncRef<readonly ['i32'], 'void'>
   /** Ticks of the time counter since the machine was made. */
   readonly ticks: FuncRef<readonly [], 'f64'>
   /** `stimecmp`, or whether it counts, has changed. */
@@ -42,12 +44,14 @@ export interface Emit {
   readonly ram: RamFunctions
   readonly tlb: TlbFunctions
   readonly helpers: Helpers
+  /** Address of the table of `enter` records. */
+  readonly enters: number
   /** Cause + 1 of the exception that the current instruction raised, or 0; and its value for `xtval`. */
   readonly pendingCause: Global<'i32'>
   readonly pendingValue: Global<'i64'>
 }
 
-export function createEmit(options: { readonly window: number; readonly ramTable: number; readonly memory: { initial: number; maximum: number; shared: boolean } }): Emit {
+export function createEmit(options: { readonly window: number; readonly ramTable: number; readonly enters: number; readonly memory: { initial: number; maximum: number; shared: boolean } }): Emit {
   const m = new ModuleBuilder()
   const host: HostCalls = {
     touch: m.importFunction('host', 'touch', ['i32'], 'i32'),
@@ -57,18 +61,22 @@ export function createEmit(options: { readonly window: number; readonly ramTable
     decode: m.importFunction('host', 'decode', ['i32'], 'void'),
     decodeCross: m.importFunction('host', 'decodeCross', ['i32'], 'void'),
     codeWrite: m.importFunction('host', 'codeWrite', ['i32', 'i32', 'i32'], 'void'),
+    hot: m.importFunction('host', 'hot', ['i32'], 'void'),
     ticks: m.importFunction('host', 'ticks', [], 'f64'),
     timerChanged: m.importFunction('host', 'timerChanged', [], 'void'),
     pmpChanged: m.importFunction('host', 'pmpChanged', [], 'void'),
     sbi: m.importFunction('host', 'sbi', [], 'void'),
   }
   m.importMemory({ module: 'host', name: 'memory', ...options.memory })
+  m.importTable('host', 'table', 1)
   const s = new HartState(options.window)
   const ram = emitRam(m, options.ramTable, host.touch)
   const tlb = emitTlb(m)
-  const float = emitSoftfloat(m, { flags: s.at('fflags'), nan: 'canonical' })
-  const helpers = emitHelpers(m, float)
-  return { m, s, host, ram, tlb, helpers, pendingCause: m.global('i32', 0), pendingValue: m.global('i64', 0) }
+  // Translated code imports these, by name.
+  const before = m.functionCount
+  const helpers = emitHelpers(m, emitSoftfloat(m, { flags: s.at('fflags'), nan: 'canonical' }))
+  m.exportSince(before)
+  return { m, s, host, ram, tlb, helpers, enters: options.enters, pendingCause: m.global('i32', 0), pendingValue: m.global('i64', 0) }
 }
 
 /** `bit` of a 64-bit value, as 0 or 1. */

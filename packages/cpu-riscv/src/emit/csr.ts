@@ -66,7 +66,7 @@ export function emitCsrs(e: Emit, translation: TranslationFunctions, traps: Trap
   const { m, s, host } = e
   const updateFloat = m.func('updateFloat', [], 'void', (f) => {
     const dirty = i64.eq(i64.and(s.get('mstatus'), Status.FS), Status.FS)
-    f.do(s.set('floatReady', i32.and(dirty, i32.leU(s.get('frm'), 4))))
+    f.do(s.set('floatReady', select('i32', i32.and(dirty, i32.leU(s.get('frm'), 4)), i32.add(s.get('frm'), 1), 0)))
   })
   const retired = m.func('retiredNow', [], 'i64', (f) => {
     f.return(i64.sub(i64.add(s.get('steps'), i64.extendS(i32.sub(s.get('budgetStart'), s.get('budget')))), s.get('unretired')))

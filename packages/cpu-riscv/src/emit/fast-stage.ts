@@ -1,6 +1,6 @@
 import { dataEntry, lastPage, tlbLayout } from '@machinist/mmu'
-import { type Expr, type Func, i32, i64, type Label, type Local, select } from '@machinist/wasm'
-import { OP_FIELD, OP_SIZE, type Form } from '../handlers.ts'
+import { call, type Expr, type Func, type FuncRef, i32, i64, type Label, type Local, select } from '@machinist/wasm'
+import { HOT, OP_FIELD, OP_SIZE, OPS_BYTES, PAGE_TAIL, type Form } from '../handlers.ts'
 import type { Instruction } from '../isa/instruction.ts'
 import type { Emit } from './context.ts'
 import { OpOperands } from './operands.ts'
@@ -12,6 +12,8 @@ export interface FastPlace {
   readonly op: Local<'i32'>
   readonly bias: Local<'i64'>
   readonly budget: Local<'i32'>
+  /** Ops of the current page. */
+  readonly ops: Local<'i32'>
   readonly tlb: Local<'i32'>
   /** Where to go, for `jump`. */
   readonly target: Local<'i64'>
@@ -36,11 +38,13 @@ export interface FastPlace {
 export class FastStage extends OpOperands implements Stage {
   readonly #place: FastPlace
   readonly #length: 2 | 4
+  readonly #hot: FuncRef<readonly ['i32'], 'void'>
 
   constructor(f: Func, e: Emit, place: FastPlace, instruction: Instruction, form: Form, length: 2 | 4) {
     super(f, e.helpers, e.s, place.op, instruction, form)
     this.#place = place
     this.#length = length
+    this.#hot = e.host.hot
   }
 
   /** Bytes from this op to the next. */
@@ -172,6 +176,7 @@ export class FastStage extends OpOperands implements Stage {
       case 'backward':
         f.if(condition, () => {
           f.set(op, i32.add(op, i32.load(op, OP_FIELD.imm)))
+          countArrival(f, this.#hot, this.#place.ops, op)
           f.brIf(next, i32.gtS(budget, 0))
           f.set(target, this.pc)
           f.br(jump)
@@ -241,4 +246,12 @@ export class FastStage extends OpOperands implements Stage {
   yieldHart(): void {
     this.raise()
   }
+}
+
+/** Books that control has arrived at `op` by a jump, and tells when the page has become hot. */
+export function countArrival(f: Func, hot: FuncRef<readonly ['i32'], 'void'>, ops: Local<'i32'>, op: Local<'i32'>): void {
+  const at = OPS_BYTES + PAGE_TAIL.count
+  f.do(i32.store(ops, i32.add(i32.load(ops, at), 1), at))
+  f.do(i32.store8(i32.add(ops, i32.shrU(i32.sub(op, ops), 3)), 1, OPS_BYTES + PAGE_TAIL.marks))
+  f.if(i32.eq(i32.load(ops, at), HOT), () => f.do(call(hot, ops)))
 }

@@ -1,11 +1,12 @@
 import { fetchEntry, tlbLayout } from '@machinist/mmu'
-import { call, type Func, type FuncRef, i32, i64, type Label } from '@machinist/wasm'
-import { Pseudo, variants } from '../handlers.ts'
+import { Exit, REGION_PARAMS } from '@machinist/translator'
+import { call, type Func, type FuncRef, i32, i64, type Label, type Local } from '@machinist/wasm'
+import { ENTER_RECORD, OP_FIELD, Pseudo, variants } from '../handlers.ts'
 import { Leave } from '../hart-layout.ts'
 import { instructions } from '../isa/decoder.ts'
 import type { Instruction } from '../isa/instruction.ts'
 import { emitSwitch, increment } from './context.ts'
-import { FastStage, type FastPlace } from './fast-stage.ts'
+import { countArrival, FastStage, type FastPlace } from './fast-stage.ts'
 import { type PreciseParts, PreciseStage } from './precise-stage.ts'
 
 export interface InterpreterFunctions {
@@ -38,6 +39,11 @@ function emitStep(parts: PreciseParts): { step: FuncRef<readonly ['i32'], 'void'
   m.define(step, (f, op) => {
     const pc = f.let(s.get('pc'))
     const handler = f.let(i32.load16U(op))
+    f.if(i32.eq(i32.shrU(handler, 1), Pseudo.enter), () => {
+      // The instruction that the op stands in for.
+      f.set(op, i32.add(e.enters, i32.mul(i32.load(op, OP_FIELD.imm), ENTER_RECORD.size)))
+      f.set(handler, i32.load16U(op))
+    })
     const length = f.let(i32.sub(4, i32.shl(i32.and(handler, 1), 1)))
     increment(e, f, 'slowSteps')
     f.block((trapped) => {
@@ -94,24 +100,64 @@ export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
     f.if(i32.eq(result, 1), () => f.do(call(fetchSlow)))
   })
 
+  /** One instruction, at the `pc` of the state; or what it takes to fetch it. */
+  const single = m.func('single', [], 'void', (f) => {
+    const slot = f.let(fetchEntry(s.get('fetchBank'), s.get('pc')))
+    f.if(i64.ne(i64.load(slot, tlbLayout.fetch), i64.and(s.get('pc'), -4096)), () => {
+      f.do(call(fetch))
+      f.return()
+    })
+    const op = f.let(i32.add(i32.load(slot, tlbLayout.fetch + tlbLayout.dataOffset), i32.shl(i32.and(i32.wrap(s.get('pc')), 0xffe), 2)))
+    f.if(i32.eqz(i32.shrU(i32.load16U(op), 1)), () => f.do(call(host.decode, op)))
+    f.do(call(step, op))
+  })
+
+  /** Runs the translated code that an `enter` op leads to, and goes on where it leaves. */
+  function enterRegion(
+    f: Func,
+    { op, bias, budget, target, jump, resume, arriving }: Pick<FastPlace, 'op' | 'bias' | 'budget' | 'target' | 'jump'> & { resume: Label; arriving: Local<'i32'> },
+  ): void {
+    const record = f.let(i32.mul(i32.load(op, OP_FIELD.imm), ENTER_RECORD.size))
+    const unit = i64.and(i64.add(bias, i64.extendU(i32.shrU(op, 2))), -4096)
+    const entry = i32.load(record, e.enters + ENTER_RECORD.entry)
+    // Dispatching the op has counted one instruction too many.
+    f.set(budget, m.callIndirect(REGION_PARAMS, 'i32', i32.load(record, e.enters + ENTER_RECORD.slot), entry, unit, i32.add(budget, 1)))
+    f.set(target, s.get('pc'))
+    f.brIf(jump, i32.eq(s.get('exitKind'), Exit.jump))
+    f.do(s.set('budget', budget))
+    f.if(i32.eq(s.get('exitKind'), Exit.miss), () => {
+      const access = f.let(s.get('exitAccess'))
+      f.if(i32.eqz(call(memory.dataMiss, s.get('exitVa'), i32.and(access, 1), i32.shrU(access, 1))), () => {
+        f.set(arriving, 0)
+        f.br(jump)
+      })
+    })
+    f.do(call(single))
+    f.br(resume)
+  }
+
   const run = m.func('run', [], 'void', (f) => {
     const place = {
       op: f.local('i32'),
       bias: f.local('i64'),
       budget: f.local('i32'),
+      ops: f.local('i32'),
       tlb: f.local('i32'),
       target: f.local('i64'),
       va: f.local('i64'),
       missKind: f.local('i32'),
       entry: f.local('i32'),
     }
-    const { op, bias, budget, tlb, target } = place
+    const { op, ops, bias, budget, tlb, target } = place
+    // Whether control came to `target` by a jump; not after a trap or an instruction that was stepped over.
+    const arriving = f.local('i32')
     f.loop((resume) => {
       f.if(s.get('attention'), () => f.do(call(traps.poll)))
       f.set(target, s.get('pc'))
       f.set(budget, s.get('budget'))
       f.set(tlb, s.get('dataBank'))
       f.if(s.get('leave'), () => f.return())
+      f.set(arriving, 0)
       f.loop((jump) => {
         f.if(i32.leS(budget, 0), () => {
           f.do(s.set('pc', target))
@@ -126,13 +172,18 @@ export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
           f.do(call(fetch))
           f.br(resume)
         })
-        const ops = f.let(i32.load(slot, tlbLayout.fetch + tlbLayout.dataOffset))
+        f.set(ops, i32.load(slot, tlbLayout.fetch + tlbLayout.dataOffset))
         f.set(op, i32.add(ops, i32.shl(i32.and(i32.wrap(target), 0xffe), 2)))
         f.set(bias, i64.sub(i64.and(target, -4096), i64.extendU(i32.shrU(ops, 2))))
+        f.if(arriving, () => countArrival(f, host.hot, ops, op))
+        f.set(arriving, 1)
         f.loop((next) => {
           f.block((escape) => {
             f.block((miss) => {
-              emitHandlers(f, parts, { ...place, next, jump, miss, escape })
+              f.block((enter) => {
+                emitHandlers(f, parts, { ...place, next, jump, miss, escape }, enter)
+              })
+              enterRegion(f, { ...place, jump, resume, arriving })
             })
             f.if(i32.eqz(call(memory.dataMiss, place.va, i32.and(place.missKind, 1), i32.shrU(place.missKind, 1))), () => {
               // The instruction was counted when it was dispatched, and will be again.
@@ -150,8 +201,6 @@ export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
   })
 
   const crawl = m.func('crawl', [], 'void', (f) => {
-    const slot = f.local('i32')
-    const op = f.local('i32')
     f.loop((again) => {
       f.if(s.get('attention'), () => f.do(call(traps.poll)))
       f.if(s.get('leave'), () => f.return())
@@ -159,14 +208,7 @@ export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
         f.do(s.set('leave', Leave.budget))
         f.return()
       })
-      f.set(slot, fetchEntry(s.get('fetchBank'), s.get('pc')))
-      f.if(i64.ne(i64.load(slot, tlbLayout.fetch), i64.and(s.get('pc'), -4096)), () => {
-        f.do(call(fetch))
-        f.br(again)
-      })
-      f.set(op, i32.add(i32.load(slot, tlbLayout.fetch + tlbLayout.dataOffset), i32.shl(i32.and(i32.wrap(s.get('pc')), 0xffe), 2)))
-      f.if(i32.eqz(i32.shrU(i32.load16U(op), 1)), () => f.do(call(host.decode, op)))
-      f.do(call(step, op))
+      f.do(call(single))
       f.br(again)
     })
   })
@@ -174,7 +216,7 @@ export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
 }
 
 /** The dispatch, and the code of every handler; never falls through. */
-function emitHandlers(f: Func, { e }: PreciseParts, place: FastPlace): void {
+function emitHandlers(f: Func, { e }: PreciseParts, place: FastPlace, enter: Label): void {
   const { op, bias, budget, target, next, jump, escape } = place
   const undecoded = f.open('block')
   const pageEnd = f.open('block')
@@ -187,6 +229,7 @@ function emitHandlers(f: Func, { e }: PreciseParts, place: FastPlace): void {
       const handler = variant * 2 + (length === 2 ? 1 : 0)
       if (variant === Pseudo.undecoded) labels[handler] = undecoded
       else if (variant === Pseudo.pageEnd) labels[handler] = pageEnd
+      else if (variant === Pseudo.enter) labels[handler] = enter
       else if (variant === Pseudo.nop) labels[handler] = length === 4 ? nop4 : nop2
       else if (isFast(instructions[instruction])) {
         const label = f.open('block')

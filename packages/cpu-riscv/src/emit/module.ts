@@ -24,6 +24,7 @@ export interface HartExports {
 export function emitHartModule(options: {
   readonly window: number
   readonly ramTable: number
+  readonly enters: number
   readonly memory: { readonly initial: number; readonly maximum: number; readonly shared: boolean }
 }): Uint8Array<ArrayBuffer> {
   const e: Emit = createEmit(options)

@@ -8,6 +8,7 @@ import type { Helpers } from './stage.ts'
 export abstract class OpOperands {
   readonly f: Func
   readonly helpers: Helpers
+  readonly inlineFloat: boolean = false
   protected readonly s: HartState
   protected readonly op: Local<'i32'>
   protected readonly instruction: Instruction

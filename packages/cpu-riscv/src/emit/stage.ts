@@ -26,6 +26,8 @@ export interface Helpers {
 export interface Stage {
   readonly f: Func
   readonly helpers: Helpers
+  /** Whether floating-point arithmetic is written in place rather than called. */
+  readonly inlineFloat: boolean
 
   /** Address of this instruction. */
   readonly pc: Expr<'i64'>

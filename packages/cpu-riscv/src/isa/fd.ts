@@ -62,25 +62,30 @@ const f64View: FormatView<'i64'> = {
 
 function arithmetic<T extends 'i32' | 'i64'>(view: FormatView<T>): void {
   const { suffix, fmt, add, ops, a, b, c, set, int, sign, magnitude } = view
-  type Op = ReturnType<typeof ops>
+  /** An arithmetic operation, called or written in place as the engine likes. */
+  const apply = (s: Stage, name: 'add' | 'sub' | 'mul' | 'div' | 'sqrt' | 'fma', ...operands: readonly Expr<T>[]): void => {
+    if (s.inlineFloat) {
+      const write = ops(s).inline[name] as unknown as (f: Stage['f'], ...operands: readonly Expr[]) => Expr<T>
+      set(s, write(s.f, ...operands, s.rm))
+    } else {
+      const invoke = call as unknown as (target: unknown, ...operands: readonly Expr[]) => Expr<T>
+      set(s, invoke(ops(s)[name], ...operands, s.rm))
+    }
+  }
   const two = (name: 'add' | 'sub' | 'mul' | 'div', funct5: string): void =>
-    add(`f${name}.${suffix}`, `${funct5}${fmt} rs2 rs1 rm rd 1010011`, 'fd, fs1, fs2, rm', (s) =>
-      set(s, call((ops(s) as Op)[name] as never, a(s) as never, b(s) as never, s.rm as never) as Expr<T>),
-    )
+    add(`f${name}.${suffix}`, `${funct5}${fmt} rs2 rs1 rm rd 1010011`, 'fd, fs1, fs2, rm', (s) => apply(s, name, a(s), b(s)))
   two('add', '00000')
   two('sub', '00001')
   two('mul', '00010')
   two('div', '00011')
-  add(`fsqrt.${suffix}`, `01011${fmt} 00000 rs1 rm rd 1010011`, 'fd, fs1, rm', (s) =>
-    set(s, call(ops(s).sqrt as never, a(s) as never, s.rm as never) as Expr<T>),
-  )
+  add(`fsqrt.${suffix}`, `01011${fmt} 00000 rs1 rm rd 1010011`, 'fd, fs1, rm', (s) => apply(s, 'sqrt', a(s)))
 
   // Products and addends change sign by their sign bits: exact, and NaN results are canonical anyway.
   const fused = (name: string, opcode: string, negateProduct: boolean, negateAddend: boolean): void =>
     add(`${name}.${suffix}`, `rs3 ${fmt} rs2 rs1 rm rd ${opcode}`, 'fd, fs1, fs2, fs3, rm', (s) => {
       const product = negateProduct ? int.xor(a(s), sign) : a(s)
       const addend = negateAddend ? int.xor(c(s), sign) : c(s)
-      set(s, call(ops(s).fma as never, product as never, b(s) as never, addend as never, s.rm as never) as Expr<T>)
+      apply(s, 'fma', product, b(s), addend)
     })
   fused('fmadd', '1000011', false, false)
   fused('fmsub', '1000111', false, true)

@@ -1,0 +1,79 @@
+import { PAGE_SIZE } from '@machinist/memory'
+import type { Flow, Frontend, Instruction, RegisterSpec } from '@machinist/translator'
+import type { HartState } from '../emit/state.ts'
+import type { Helpers } from '../emit/stage.ts'
+import { decode, type Decoded, emptyDecoded, instructions, isCompressed } from '../isa/decoder.ts'
+import { floatRegister, integerRegister, RegionInstruction } from './region-stage.ts'
+
+/** Registers of a hart as the translator numbers them: x1 to x31, then f0 to f31. */
+export function registerSpecs(s: HartState): readonly RegisterSpec[] {
+  const spec = (address: number): RegisterSpec => ({ type: 'i64', address })
+  return [
+    ...Array.from({ length: 31 }, (_, i) => spec(s.at('x') + 8 * (i + 1))),
+    ...Array.from({ length: 32 }, (_, i) => spec(s.at('f') + 8 * i)),
+  ]
+}
+
+/** RISC-V code of one page, as the translator wants it. */
+export class RiscvFrontend implements Frontend {
+  readonly registers: readonly RegisterSpec[]
+  readonly unitSize: number = PAGE_SIZE
+  readonly #code: DataView
+  readonly #state: HartState
+  readonly #helpers: Helpers
+  /** Blocks in which floating point has been found to be ready. */
+  readonly #floatChecked = new Set<number>()
+
+  /** @param code - the page's bytes */
+  constructor(code: DataView, registers: readonly RegisterSpec[], state: HartState, helpers: Helpers) {
+    this.#code = code
+    this.registers = registers
+    this.#state = state
+    this.#helpers = helpers
+  }
+
+  decode(offset: number): Instruction | null {
+    const half = this.#code.getUint16(offset, true)
+    if (!isCompressed(half) && offset + 4 > PAGE_SIZE) return null
+    const d = decode(isCompressed(half) ? half : this.#code.getUint32(offset, true), emptyDecoded())
+    const instruction = instructions[d.number]
+    if (!instruction) return null
+    const { reads, writes } = operandsOf(instruction.operands, d)
+    return {
+      offset,
+      length: d.length,
+      flow: flowOf(d, offset),
+      reads,
+      writes,
+      emit: (stage) => new RegionInstruction(stage, d, instruction, this.#state, this.#helpers, this.#floatChecked).emit(),
+    }
+  }
+}
+
+function flowOf(d: Decoded, offset: number): Flow {
+  const instruction = instructions[d.number]
+  if (!instruction || instruction.kind === 'system') return { kind: 'leave' }
+  if (instruction.format === 'B') return { kind: 'branch', target: offset + d.imm }
+  if (instruction.name === 'jal') return { kind: 'jump', target: offset + d.imm, returns: d.rd !== 0 }
+  if (instruction.name === 'jalr') return { kind: 'indirect', returns: d.rd !== 0 }
+  return { kind: 'next' }
+}
+
+/** Which registers an instruction reads and writes follows from its operands. */
+function operandsOf(operands: string, d: Decoded): { reads: readonly number[]; writes: readonly number[] } {
+  const reads: number[] = []
+  const writes: number[] = []
+  const add = (list: number[], register: number | null): void => {
+    if (register !== null && !list.includes(register)) list.push(register)
+  }
+  for (const token of operands.match(/[a-z]+[0-9]?/g) ?? []) {
+    if (token === 'rd') add(writes, integerRegister(d.rd))
+    else if (token === 'rs1') add(reads, integerRegister(d.rs1))
+    else if (token === 'rs2') add(reads, integerRegister(d.rs2))
+    else if (token === 'fd') add(writes, floatRegister(d.rd))
+    else if (token === 'fs1') add(reads, floatRegister(d.rs1))
+    else if (token === 'fs2') add(reads, floatRegister(d.rs2))
+    else if (token === 'fs3') add(reads, floatRegister(d.rs3))
+  }
+  return { reads, writes }
+}

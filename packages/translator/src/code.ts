@@ -1,0 +1,77 @@
+import type { Expr, Func } from '@machinist/wasm'
+
+/** Where control goes after an instruction. Offsets count bytes from the start of the unit (a page of code). */
+export type Flow =
+  /** To the next instruction. */
+  | { readonly kind: 'next' }
+  /** To `target` or to the next instruction. */
+  | { readonly kind: 'branch'; readonly target: number }
+  /** To `target`; with `returns`, as a call, whose return comes back to the next instruction. */
+  | { readonly kind: 'jump'; readonly target: number; readonly returns: boolean }
+  /** To an address computed at run time. */
+  | { readonly kind: 'indirect'; readonly returns: boolean }
+  /** The translator has no code for it: the region is left before it, and it is executed elsewhere. */
+  | { readonly kind: 'leave' }
+
+/** A decoded instruction of the guest, with its semantics. */
+export interface Instruction {
+  readonly offset: number
+  readonly length: number
+  readonly flow: Flow
+  /** Numbers of the guest registers that it may read and write, of {@link Frontend.registers}. */
+  readonly reads: readonly number[]
+  readonly writes: readonly number[]
+  /** Writes its code; ends control flow only through `stage`. */
+  emit(stage: RegionStage): void
+}
+
+/** A guest register: kept in a local inside a region, and in linear memory outside. */
+export interface RegisterSpec {
+  readonly type: 'i64'
+  readonly address: number
+}
+
+/** An instruction set, as the translator sees it. */
+export interface Frontend {
+  readonly registers: readonly RegisterSpec[]
+  /** Bytes of a unit; a power of two. */
+  readonly unitSize: number
+  /** The instruction at `offset`, or null when it does not lie wholly in the unit. */
+  decode(offset: number): Instruction | null
+}
+
+/** How a region was left; the `kind` of its exit. */
+export const Exit = {
+  /** To the address in `pc`. */
+  jump: 0,
+  /** The access in `va` and `access` missed; the instruction at `pc` has not begun. */
+  miss: 1,
+  /** The instruction at `pc` must be executed elsewhere; it has not begun. */
+  escape: 2,
+} as const
+
+/** What instructions are written with. */
+export interface RegionStage {
+  readonly f: Func
+  /** The value of a guest register. */
+  get(register: number): Expr<'i64'>
+  set(register: number, value: Expr<'i64'>): void
+  /** Guest-virtual address of the unit. */
+  readonly unit: Expr<'i64'>
+  /** Number of the block that is being written. */
+  readonly block: number
+  /** Offset of the current instruction. */
+  readonly offset: number
+  /** Takes the branch when the condition holds. */
+  branch(condition: Expr<'i32'>): void
+  /** Takes the jump. */
+  jump(): void
+  /** Goes to a guest-virtual address. */
+  indirect(address: Expr<'i64'>): void
+  /** Leaves when the condition holds: the instruction has had no effect yet, and is executed elsewhere. */
+  escapeIf(condition: Expr<'i32'>): void
+  /** Leaves when the condition holds, for an access that missed: `access` is the front end's own code for its kind. */
+  missIf(condition: Expr<'i32'>, va: Expr<'i64'>, access: number): void
+  /** A value kept for the life of the region, computed at entry. */
+  readonly constants: Readonly<Record<string, Expr<'i32'>>>
+}

@@ -1,0 +1,100 @@
+import { compileLater, compileNow, type Expr, instantiate, ModuleBuilder, type WasmImports, type WasmModule, type WasmTable } from '@machinist/wasm'
+import type { Frontend } from './code.ts'
+import { REGION_PARAMS, RegionEmitter, type RegionPlace } from './emit.ts'
+import { buildGraph, type Graph } from './graph.ts'
+import { structure } from './structure.ts'
+
+/** A request to translate one unit. */
+export interface RegionRequest {
+  /** Offsets at which control is known to arrive. */
+  readonly entries: readonly number[]
+  readonly place: RegionPlace
+  readonly frontend: Frontend
+  /** Values for `RegionStage.constants`. */
+  readonly constants: Readonly<Record<string, Expr<'i32'>>>
+  /** The function is in the table at `slot`, and may be entered at these offsets, in the order of their numbers. */
+  readonly ready: (slot: number, entries: readonly number[]) => void
+}
+
+/** Most instructions of one region: V8's time rises steeply with the size of a function. */
+const MAX_INSTRUCTIONS = 1200
+
+/** Regions in one module: a module has a fixed cost of about half a millisecond. */
+const BATCH = 16
+
+export interface CompilerOptions {
+  readonly table: WasmTable
+  readonly imports: WasmImports
+  /** Declares the module's imports: memory, and the functions that instructions call. */
+  readonly prepare: (m: ModuleBuilder) => void
+  /** `'later'`: compile in the background. `'now'`: at once, for tests and for hosts that never yield. */
+  readonly mode: 'later' | 'now'
+}
+
+/** Turns units into functions of a table, in batches. */
+export class RegionCompiler {
+  readonly #options: CompilerOptions
+  readonly #queue: RegionRequest[] = []
+  readonly #freeSlots: number[] = []
+  #used = 0
+  /** Functions made, and bytes of wasm written. */
+  readonly stats: { regions: number; modules: number; bytes: number } = { regions: 0, modules: 0, bytes: 0 }
+
+  constructor(options: CompilerOptions) {
+    this.#options = options
+  }
+
+  get pending(): number {
+    return this.#queue.length
+  }
+
+  request(request: RegionRequest): void {
+    this.#queue.push(request)
+    if (this.#queue.length >= BATCH || this.#options.mode === 'now') this.flush()
+  }
+
+  /** Compiles what is waiting. */
+  flush(): void {
+    if (this.#queue.length === 0) return
+    const batch = this.#queue.splice(0)
+    const m = new ModuleBuilder()
+    this.#options.prepare(m)
+    const graphs: Graph[] = []
+    batch.forEach((request, i) => {
+      const graph = buildGraph(request.frontend, request.entries, MAX_INSTRUCTIONS)
+      graphs.push(graph)
+      const name = `r${i}`
+      m.export(
+        name,
+        m.func(name, REGION_PARAMS, 'i32', (f) => new RegionEmitter(f, request.frontend, graph, request.place).emit(structure(graph), request.constants)),
+      )
+    })
+    const bytes = m.toBytes()
+    this.stats.modules++
+    this.stats.bytes += bytes.length
+    const install = (module: WasmModule): void => {
+      const functions = instantiate<Record<string, unknown>>(module, this.#options.imports)
+      batch.forEach((request, i) => {
+        const slot = this.#takeSlot()
+        this.#options.table.set(slot, functions[`r${i}`])
+        this.stats.regions++
+        request.ready(slot, graphs[i]?.entries ?? [])
+      })
+    }
+    if (this.#options.mode === 'now') install(compileNow(bytes))
+    else void compileLater(bytes).then(install)
+  }
+
+  #takeSlot(): number {
+    const free = this.#freeSlots.pop()
+    if (free !== undefined) return free
+    if (this.#used === this.#options.table.length) this.#options.table.grow(256)
+    return this.#used++
+  }
+
+  /** Gives a slot back; its function must not be running. */
+  release(slot: number): void {
+    this.#options.table.set(slot, null)
+    this.#freeSlots.push(slot)
+  }
+}
