@@ -36,7 +36,7 @@ Examples:
   machinist
   machinist --exec 'uname -a; cat /proc/cpuinfo'
   machinist --harts 4 --memory 1G --disk disk.img,overlay
-  machinist --firmware fw_dynamic.bin --kernel u-boot.bin
+  machinist --firmware fw_dynamic.bin --kernel uboot.elf
 
 Environment: MACHINIST_CACHE names the folder of the cache.
 `

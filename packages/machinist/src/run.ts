@@ -13,6 +13,8 @@ import { statsText } from './stats.ts'
 const EXEC_PORT = 'machinist.exec'
 /** What of the console is shown when a command never answered, in bytes. */
 const CONSOLE_TAIL = 4096
+/** What shells report of a program whose reader went away: 128 and the number of SIGPIPE. */
+const BROKEN_PIPE = 141
 /** Keeps the process alive while a machine waits for input that only the terminal can bring. */
 const KEEP_ALIVE = 2 ** 30
 
@@ -96,14 +98,21 @@ function override(blueprint: MachineBlueprint, options: RunOptions): MachineBlue
 export async function run(options: RunOptions): Promise<number> {
   const holder: { machine: Machine | null; status: number | undefined } = { machine: null, status: undefined }
   const tail = collector(CONSOLE_TAIL)
-  const shell = options.exec === undefined ? terminal({ onLeave: () => holder.machine?.powerOff(0) }) : tail
+  const leave = (): void => {
+    process.stderr.write('\r\n')
+    holder.machine?.powerOff(0)
+  }
+  const shell = options.exec === undefined ? terminal({ onLeave: leave }) : tail
   let takeAnswer: (bytes: Uint8Array) => void = () => {}
   const answer = stream({ output: (bytes) => { takeAnswer(bytes) } })
   const { blueprint, request } = await plan(options, shell, answer)
 
   if (request !== null) {
     // Whoever read the output has gone: so may the machine.
-    process.stdout.on('error', () => holder.machine?.powerOff(1))
+    process.stdout.on('error', () => {
+      holder.status ??= BROKEN_PIPE
+      holder.machine?.powerOff(0)
+    })
     const output = request.output({
       stdout: (bytes) => process.stdout.write(bytes),
       stderr: (bytes) => process.stderr.write(bytes),
