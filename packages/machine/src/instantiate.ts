@@ -56,7 +56,7 @@ export function instantiate(input: MachineDefinition, catalogue: Catalogue, host
   let used = false
   /** Made at once, so that what is wrong with images is found at once. */
   let firstPlan: BootPlacement | null = null
-  let waiters: (() => void)[] = []
+  const waiters: (() => void)[] = []
 
   const fault = (part: string, thrown: unknown): void => {
     failed ??= { part, error: thrown instanceof Error ? thrown : new Error(String(thrown)) }
