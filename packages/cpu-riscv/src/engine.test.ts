@@ -233,3 +233,14 @@ test('Sstc: the supervisor timer is pending when time reaches stimecmp', () => {
   t.hart.run(2, true)
   expect(t.hart.getX(6)).toBe(0x20n)
 })
+
+test('below our SBI, programs read cycle, time and instret: the vDSO of Linux does so without being told', () => {
+  const t = testMachine({ firmware: 'sbi' })
+  t.time = 4200
+  t.program([encode('csrrs', { rd: 6, imm: Csr.time }), encode('csrrs', { rd: 7, imm: Csr.instret }), encode('csrrs', { rd: 8, imm: Csr.cycle }), loop])
+  t.hart.record.set('mode', Mode.user)
+  t.hart.restore(t.hart.save())
+  t.hart.run(3, true)
+  expect([t.hart.getX(6), t.hart.getX(7)]).toEqual([42n, 1n])
+  expect(t.hart.record.get64('scause')).toBe(0n)
+})

@@ -12,6 +12,8 @@ import { restoreHart, saveHart } from './hart-state.ts'
 const OVERRUN = 2048
 const STIP = 1 << Interrupt.stip
 const SSIP = 2n
+/** What programs may read below our SBI: `cycle`, `time` and `instret`, as below OpenSBI. */
+const SHOWN_COUNTERS = 7n
 
 /** One RV64GC hart. */
 export class Hart implements Vcpu, EngineClient, SbiHart {
@@ -207,6 +209,8 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     record.set64('medeleg', 0xb3ffn)
     record.set64('mideleg', 0x222n)
     record.set64('mcounteren', 0xffff_ffffn)
+    // Linux sets it only with a PMU's driver, and its vDSO reads `time` in U-mode all the same.
+    record.set64('scounteren', SHOWN_COUNTERS)
     record.set64('menvcfg', Envcfg.STCE | Envcfg.ADUE | Envcfg.CBIE | Envcfg.CBCFE | Envcfg.CBZE)
     record.set64('pmpaddr', (1n << 54n) - 1n)
     record.set('pmpcfg', 0x1f)
