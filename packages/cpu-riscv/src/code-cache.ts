@@ -1,7 +1,7 @@
 import { type GuestMemory, PAGE_CODE, PAGE_SIZE } from '@machinist/memory'
 import { tlbLayout } from '@machinist/mmu'
 import { csrIndex } from './emit/csr.ts'
-import { ENTER_RECORD, handlerOf, HOT, MAX_ENTERS, OP_FIELD, OP_SIZE, OPS_BYTES, PAGE_TAIL, Pseudo, variantOf } from './handlers.ts'
+import { ENTER_RECORD, handlerOf, MAX_ENTERS, OP_FIELD, OP_SIZE, OPS_BYTES, PAGE_TAIL, Pseudo, variantOf } from './handlers.ts'
 import { decode, type Decoded, emptyDecoded, instructions, isCompressed } from './isa/decoder.ts'
 
 /** Flag in a page-map entry, beside those of `@machinist/memory`: some write TLB may hold the page. */
@@ -83,7 +83,10 @@ export class CodeCache {
     return ops
   }
 
-  /** Decodes from the instruction at `op` to the next one that always jumps, or to the end of the page. */
+  /**
+   * Decodes from the instruction at `op` to the next one that may jump, or to the end of the page. So an op is there
+   * exactly when its block was reached, which tells the translator what to leave out.
+   */
   decodeAt(op: number): void {
     const page = this.#pageOf(op)
     if (!page) return
@@ -190,9 +193,14 @@ export class CodeCache {
     return offsets
   }
 
-  /** Lets the page become hot again after `more` further arrivals. */
-  heat(page: CodePage, more: number): void {
-    this.#memory.arena.data.setInt32(page.ops + OPS_BYTES + PAGE_TAIL.count, HOT - more, true)
+  /** Sets the count of arrivals. */
+  setCount(page: CodePage, count: number): void {
+    this.#memory.arena.data.setInt32(page.ops + OPS_BYTES + PAGE_TAIL.count, count, true)
+  }
+
+  /** Whether the instruction at `offset` was ever reached. */
+  reached(page: CodePage, offset: number): boolean {
+    return this.#memory.arena.data.getUint16(page.ops + (offset / 2) * OP_SIZE, true) !== 0
   }
 
   /** The bytes of a page of code. */
@@ -286,5 +294,6 @@ export class CodeCache {
 const blockEnds: ReadonlySet<string> = new Set(['jal', 'jalr', 'mret', 'sret', 'illegal', 'ecall', 'ebreak'])
 
 function endsBlock(number: number): boolean {
-  return blockEnds.has(instructions[number]?.name ?? '')
+  const instruction = instructions[number]
+  return instruction === undefined || instruction.format === 'B' || blockEnds.has(instruction.name)
 }

@@ -8,6 +8,9 @@ import { Hart } from './hart.ts'
 import { HsmState } from './sbi/numbers.ts'
 import { Sbi } from './sbi/sbi.ts'
 
+/** Arrivals after which a page is translated unless the configuration says otherwise. */
+const HOT = 12_000
+
 /** Most harts of one machine. */
 export const MAX_HARTS = 64
 
@@ -18,6 +21,8 @@ export interface RiscvConfig {
   readonly firmware: 'sbi' | 'none'
   /** Translation of hot code to WebAssembly: in the background (the default), at once, or not at all. */
   readonly translate?: 'later' | 'now' | 'off'
+  /** Arrivals in a page of code after which it is translated; 1 to 2^24. */
+  readonly hot?: number
 }
 
 type Wants = { readonly power: 'power'; readonly console: 'char' }
@@ -38,7 +43,7 @@ export class RiscvCpu implements Cpu {
 
   constructor(config: RiscvConfig, context: CpuContext<GuestMemory, AddressSpace, Wants>) {
     this.#config = config
-    this.#engine = new Engine(context.memory, context.bus, context.counter, config.harts, config.translate ?? 'later')
+    this.#engine = new Engine(context.memory, context.bus, context.counter, config.harts, config.translate ?? 'later', config.hot ?? HOT)
     this.vcpus = Array.from(
       { length: config.harts },
       (_, index) => new Hart(this.#engine, index, context.counter, () => context.clock.now(), (hart) => this.#sbi.call(hart)),
@@ -53,6 +58,11 @@ export class RiscvCpu implements Cpu {
     context.counter.onWrite(() => {
       for (const hart of this.vcpus) hart.updateTimeBase()
     })
+  }
+
+  /** Figures for people: regions translated, modules compiled, bytes of WebAssembly written. */
+  get stats(): Readonly<Record<string, number>> {
+    return { ...this.#engine.translation.stats, codePages: this.#engine.cache.size }
   }
 
   input(line: string): IrqLine | null {
@@ -107,15 +117,16 @@ export const riscv: CpuSpec<RiscvConfig, GuestMemory, AddressSpace, Wants> = {
       throw machinistError({ code: 'bad-config', part: name, value: `${field} = ${String(value)}`, remedy }, 'a setting is not valid')
     }
     if (typeof input !== 'object' || input === null) return fail('configuration', input, 'Give an object.')
-    const { harts = 1, firmware = 'sbi', translate = 'later', ...rest } = input as Record<string, unknown>
+    const { harts = 1, firmware = 'sbi', translate = 'later', hot = HOT, ...rest } = input as Record<string, unknown>
     const unknown = Object.keys(rest)[0]
-    if (unknown !== undefined) fail(unknown, rest[unknown], 'Settings are harts, firmware and translate.')
+    if (unknown !== undefined) fail(unknown, rest[unknown], 'Settings are harts, firmware, translate and hot.')
     if (typeof harts !== 'number' || !Number.isInteger(harts) || harts < 1 || harts > MAX_HARTS) {
       return fail('harts', harts, `Use a whole number from 1 to ${MAX_HARTS}.`)
     }
     if (firmware !== 'sbi' && firmware !== 'none') return fail('firmware', firmware, "Use 'sbi' or 'none'.")
     if (translate !== 'later' && translate !== 'now' && translate !== 'off') return fail('translate', translate, "Use 'later', 'now' or 'off'.")
-    return { harts, firmware, translate }
+    if (typeof hot !== 'number' || !Number.isInteger(hot) || hot < 1 || hot > 2 ** 24) return fail('hot', hot, 'Use a whole number from 1 to 16777216.')
+    return { harts, firmware, translate, hot }
   },
   harts: (config) => config.harts,
   create: (config, context) => new RiscvCpu(config, context),

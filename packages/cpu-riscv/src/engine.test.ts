@@ -140,11 +140,12 @@ function stateOf(hart: Hart): unknown {
   return { ...saveHart(hart.record), reserved: 0 }
 }
 
-test('the fast interpreter and the precise stepper are the same machine', () => {
+test('translated code, the interpreter and the precise stepper are the same machine', () => {
+  let translated = 0
   for (let seed = 1; seed <= 60; seed++) {
-    const runs = ([] as unknown[])
-    for (const fast of [true, false]) {
-      const t = testMachine({}, 1)
+    const runs: unknown[] = []
+    for (const engine of ['translated', 'interpreted', 'stepped'] as const) {
+      const t = testMachine(engine === 'translated' ? { translate: 'now', hot: 5 } : { translate: 'off' }, 1)
       const random = numbers(seed)
       t.memory.write(RAM, randomProgram(random))
       // Traps go to a handler that skips the instruction and goes on.
@@ -168,16 +169,19 @@ test('the fast interpreter and the precise stepper are the same machine', () => 
       t.hart.refresh()
       // The slow way: never enough budget for the fast interpreter.
       const total = 20_000
-      if (fast) t.hart.run(total, true)
+      if (engine !== 'stepped') t.hart.run(total, true)
       else for (let done = 0; done < total; done += 1000) t.hart.run(1000, true)
       const bytes = new Uint8Array(0xc000)
       t.memory.read(RAM, bytes)
       let hash = 0
       for (const byte of bytes) hash = (Math.imul(hash, 31) + byte) | 0
+      if (engine === 'translated') translated += t.cpu.stats['regions'] ?? 0
       runs.push({ seed, state: stateOf(t.hart), hash, retired: t.hart.retired })
     }
-    expect(runs[0]).toEqual(runs[1])
+    expect(runs[1]).toEqual(runs[2])
+    expect(runs[0]).toEqual(runs[2])
   }
+  expect(translated).toBeGreaterThan(50)
 })
 
 test('a hart is saved and restored', () => {

@@ -39,7 +39,7 @@ export class Engine {
   readonly banks: readonly number[]
   #current: EngineClient | null = null
 
-  constructor(memory: GuestMemory, bus: AddressSpace, counter: TimeCounter, harts: number, mode: TranslationMode) {
+  constructor(memory: GuestMemory, bus: AddressSpace, counter: TimeCounter, harts: number, mode: TranslationMode, hot: number) {
     this.memory = memory
     this.bus = bus
     const { arena } = memory
@@ -56,6 +56,7 @@ export class Engine {
         window: this.window,
         ramTable: memory.table,
         enters: this.cache.enters,
+        hot,
         memory: { initial: 1, maximum: 65536, shared: !(linear.buffer instanceof ArrayBuffer) },
       }),
     )
@@ -76,7 +77,7 @@ export class Engine {
     const table = createTable(256)
     const exports = instantiate<HartExports & Readonly<Record<string, unknown>>>(module, { host: { ...host, memory: linear, table } })
     this.exports = exports
-    this.translation = new Translation({ cache: this.cache, arena, window: this.window, table, core: exports, mode })
+    this.translation = new Translation({ cache: this.cache, arena, window: this.window, table, core: exports, mode, hot })
     memory.onCodeWrite = (frame, gpa, length) => this.cache.written(frame + (gpa % 4096), memory.entryAddress(gpa), length)
     memory.onDirtyReset = () => this.flushBanks(this.banks)
   }

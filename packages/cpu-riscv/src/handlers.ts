@@ -101,5 +101,3 @@ export const ENTER_RECORD = { op: 0, slot: 8, entry: 12, size: 16 } as const
 /** Most places at which translated code can be entered at a time. */
 export const MAX_ENTERS = 65536
 
-/** Arrivals in a page (by jumps from elsewhere and backward branches) after which it is translated. */
-export const HOT = 3000

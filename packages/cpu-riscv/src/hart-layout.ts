@@ -106,6 +106,11 @@ export type HartFields = {
   /** Statistics. */
   readonly tlbMisses: 'i64'
   readonly slowSteps: 'i64'
+  /** Times that translated code was entered, left because of a TLB miss or for an instruction it has no code for, and its steps. */
+  readonly regionEnters: 'i64'
+  readonly regionMisses: 'i64'
+  readonly regionEscapes: 'i64'
+  readonly regionSteps: 'i64'
 }
 
 const fields: HartFields = {
@@ -177,6 +182,10 @@ const fields: HartFields = {
   crossOp: 'i64',
   tlbMisses: 'i64',
   slowSteps: 'i64',
+  regionEnters: 'i64',
+  regionMisses: 'i64',
+  regionEscapes: 'i64',
+  regionSteps: 'i64',
 }
 
 /** A hart in linear memory. The running hart's record is at the engine's window; see `engine.ts`. */

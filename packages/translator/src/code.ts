@@ -36,7 +36,7 @@ export interface Frontend {
   readonly registers: readonly RegisterSpec[]
   /** Bytes of a unit; a power of two. */
   readonly unitSize: number
-  /** The instruction at `offset`, or null when it does not lie wholly in the unit. */
+  /** The instruction at `offset`; null when it does not lie wholly in the unit, or is not worth translating. */
   decode(offset: number): Instruction | null
 }
 

@@ -10,9 +10,12 @@ export const typeCode: Readonly<Record<ValueType, number>> = { i32: 0x7f, i64: 0
 /**
  * An expression: a tree that knows its type and writes itself in stack order. A tree that is used twice is
  * computed twice; bind it with `Func.let` to compute it once.
+ *
+ * Fields are only declared: a translator makes these by the hundred thousand, and defining them first costs more
+ * than the rest.
  */
 export abstract class Expr<T extends Type = Type> {
-  readonly type: T
+  declare readonly type: T
   constructor(type: T) {
     this.type = type
   }
@@ -25,7 +28,7 @@ export abstract class Expr<T extends Type = Type> {
 }
 
 export class Const<T extends ValueType> extends Expr<T> {
-  readonly value: number | bigint
+  declare readonly value: number | bigint
   constructor(type: T, value: number | bigint) {
     super(type)
     this.value = value
@@ -59,7 +62,7 @@ export class Const<T extends ValueType> extends Expr<T> {
 
 /** A local variable; as an expression, its value. */
 export class Local<T extends ValueType = ValueType> extends Expr<T> {
-  readonly index: number
+  declare readonly index: number
   constructor(type: T, index: number) {
     super(type)
     this.index = index
@@ -73,7 +76,7 @@ export class Local<T extends ValueType = ValueType> extends Expr<T> {
 
 /** A mutable or imported global; as an expression, its value. */
 export class Global<T extends ValueType = ValueType> extends Expr<T> {
-  readonly index: number
+  declare readonly index: number
   constructor(type: T, index: number) {
     super(type)
     this.index = index
@@ -86,8 +89,8 @@ export class Global<T extends ValueType = ValueType> extends Expr<T> {
 }
 
 export class Unary<T extends Type> extends Expr<T> {
-  readonly opcode: number
-  readonly operand: Expr
+  declare readonly opcode: number
+  declare readonly operand: Expr
   constructor(type: T, opcode: number, operand: Expr) {
     super(type)
     this.opcode = opcode
@@ -103,9 +106,9 @@ export class Unary<T extends Type> extends Expr<T> {
 }
 
 export class Binary<T extends Type> extends Expr<T> {
-  readonly opcode: number
-  readonly left: Expr
-  readonly right: Expr
+  declare readonly opcode: number
+  declare readonly left: Expr
+  declare readonly right: Expr
   constructor(type: T, opcode: number, left: Expr, right: Expr) {
     super(type)
     this.opcode = opcode
@@ -122,10 +125,10 @@ export class Binary<T extends Type> extends Expr<T> {
 
 /** A load or store. Alignment is always declared as 1, which costs nothing on the machines we run on. */
 export class Memory<T extends Type> extends Expr<T> {
-  readonly opcode: number
-  readonly address: Expr<'i32'>
-  readonly value: Expr | null
-  readonly offset: number
+  declare readonly opcode: number
+  declare readonly address: Expr<'i32'>
+  declare readonly value: Expr | null
+  declare readonly offset: number
   constructor(type: T, opcode: number, address: Expr<'i32'>, value: Expr | null, offset: number) {
     super(type)
     this.opcode = opcode
@@ -145,8 +148,8 @@ export class Memory<T extends Type> extends Expr<T> {
 
 /** An instruction with operands and a literal suffix: calls, select, memory.fill, atomics. */
 export class Generic<T extends Type> extends Expr<T> {
-  readonly operands: readonly Expr[]
-  readonly suffix: (out: Bytes) => void
+  declare readonly operands: readonly Expr[]
+  declare readonly suffix: (out: Bytes) => void
   constructor(type: T, operands: readonly Expr[], suffix: (out: Bytes) => void) {
     super(type)
     this.operands = operands

@@ -46,12 +46,14 @@ export interface Emit {
   readonly helpers: Helpers
   /** Address of the table of `enter` records. */
   readonly enters: number
+  /** Arrivals in a page (by jumps from elsewhere and backward branches) that make it hot. */
+  readonly hot: number
   /** Cause + 1 of the exception that the current instruction raised, or 0; and its value for `xtval`. */
   readonly pendingCause: Global<'i32'>
   readonly pendingValue: Global<'i64'>
 }
 
-export function createEmit(options: { readonly window: number; readonly ramTable: number; readonly enters: number; readonly memory: { initial: number; maximum: number; shared: boolean } }): Emit {
+export function createEmit(options: { readonly window: number; readonly ramTable: number; readonly enters: number; readonly hot: number; readonly memory: { initial: number; maximum: number; shared: boolean } }): Emit {
   const m = new ModuleBuilder()
   const host: HostCalls = {
     touch: m.importFunction('host', 'touch', ['i32'], 'i32'),
@@ -76,7 +78,7 @@ export function createEmit(options: { readonly window: number; readonly ramTable
   const before = m.functionCount
   const helpers = emitHelpers(m, emitSoftfloat(m, { flags: s.at('fflags'), nan: 'canonical' }))
   m.exportSince(before)
-  return { m, s, host, ram, tlb, helpers, enters: options.enters, pendingCause: m.global('i32', 0), pendingValue: m.global('i64', 0) }
+  return { m, s, host, ram, tlb, helpers, enters: options.enters, hot: options.hot, pendingCause: m.global('i32', 0), pendingValue: m.global('i64', 0) }
 }
 
 /** `bit` of a 64-bit value, as 0 or 1. */
@@ -103,8 +105,10 @@ export function emitSwitch(f: Func, index: Expr<'i32'>, cases: readonly (() => v
   })
 }
 
+type Counter = 'unretired' | 'tlbMisses' | 'slowSteps' | 'regionEnters' | 'regionMisses' | 'regionEscapes' | 'regionSteps'
+
 /** Adds `by` to a 64-bit field. */
-export function increment(e: Emit, f: Func, field: 'unretired' | 'tlbMisses' | 'slowSteps', by: number = 1): void {
+export function increment(e: Emit, f: Func, field: Counter, by: Expr<'i64'> | number = 1): void {
   f.do(e.s.set(field, i64.add(e.s.get(field), by)))
 }
 

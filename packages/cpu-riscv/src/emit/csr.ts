@@ -258,6 +258,8 @@ export function emitCsrs(e: Emit, translation: TranslationFunctions, traps: Trap
         const old = f.let(s.get('menvcfg'))
         f.do(s.set('menvcfg', i64.or(i64.and(value, ENVCFG | Envcfg.ADUE | Envcfg.STCE), legalCbie(old, value))))
         f.do(call(translation.updateView))
+        // From now on STIP shows the comparison alone, whatever software set before (Sstc, chapter 2).
+        f.if(bit(value, Envcfg.STCE), () => f.do(s.set('mip', i64.and(s.get('mip'), ~STIP))))
         f.if(bit(i64.xor(old, value), Envcfg.STCE), () => f.do(call(host.timerChanged)))
       },
     },

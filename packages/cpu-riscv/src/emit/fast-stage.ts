@@ -1,6 +1,6 @@
 import { dataEntry, lastPage, tlbLayout } from '@machinist/mmu'
-import { call, type Expr, type Func, type FuncRef, i32, i64, type Label, type Local, select } from '@machinist/wasm'
-import { HOT, OP_FIELD, OP_SIZE, OPS_BYTES, PAGE_TAIL, type Form } from '../handlers.ts'
+import { call, type Expr, type Func, i32, i64, type Label, type Local, select } from '@machinist/wasm'
+import { OP_FIELD, OP_SIZE, OPS_BYTES, PAGE_TAIL, type Form } from '../handlers.ts'
 import type { Instruction } from '../isa/instruction.ts'
 import type { Emit } from './context.ts'
 import { OpOperands } from './operands.ts'
@@ -38,13 +38,13 @@ export interface FastPlace {
 export class FastStage extends OpOperands implements Stage {
   readonly #place: FastPlace
   readonly #length: 2 | 4
-  readonly #hot: FuncRef<readonly ['i32'], 'void'>
+  readonly #e: Emit
 
   constructor(f: Func, e: Emit, place: FastPlace, instruction: Instruction, form: Form, length: 2 | 4) {
     super(f, e.helpers, e.s, place.op, instruction, form)
     this.#place = place
     this.#length = length
-    this.#hot = e.host.hot
+    this.#e = e
   }
 
   /** Bytes from this op to the next. */
@@ -67,7 +67,9 @@ export class FastStage extends OpOperands implements Stage {
 
   setRd(value: Expr<'i64'>): void {
     if (this.form === 'rd0' || this.form === 'nearRd0') {
-      // The value has no effect, and what it was loaded from has been checked already.
+      // What the value was loaded from has been checked already; but computing it may raise floating-point flags.
+      const { extension } = this.instruction
+      if (extension === 'f' || extension === 'd') this.f.drop(value)
       return
     }
     this.f.do(i64.store(this.byte(OP_FIELD.a), value, this.s.at('x')))
@@ -176,7 +178,7 @@ export class FastStage extends OpOperands implements Stage {
       case 'backward':
         f.if(condition, () => {
           f.set(op, i32.add(op, i32.load(op, OP_FIELD.imm)))
-          countArrival(f, this.#hot, this.#place.ops, op)
+          countArrival(f, this.#e, this.#place.ops, op)
           f.brIf(next, i32.gtS(budget, 0))
           f.set(target, this.pc)
           f.br(jump)
@@ -249,9 +251,9 @@ export class FastStage extends OpOperands implements Stage {
 }
 
 /** Books that control has arrived at `op` by a jump, and tells when the page has become hot. */
-export function countArrival(f: Func, hot: FuncRef<readonly ['i32'], 'void'>, ops: Local<'i32'>, op: Local<'i32'>): void {
+export function countArrival(f: Func, e: Emit, ops: Local<'i32'>, op: Local<'i32'>): void {
   const at = OPS_BYTES + PAGE_TAIL.count
   f.do(i32.store(ops, i32.add(i32.load(ops, at), 1), at))
   f.do(i32.store8(i32.add(ops, i32.shrU(i32.sub(op, ops), 3)), 1, OPS_BYTES + PAGE_TAIL.marks))
-  f.if(i32.eq(i32.load(ops, at), HOT), () => f.do(call(hot, ops)))
+  f.if(i32.eq(i32.load(ops, at), e.hot), () => f.do(call(e.host.hot, ops)))
 }

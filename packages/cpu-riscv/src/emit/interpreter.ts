@@ -121,17 +121,22 @@ export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
     const unit = i64.and(i64.add(bias, i64.extendU(i32.shrU(op, 2))), -4096)
     const entry = i32.load(record, e.enters + ENTER_RECORD.entry)
     // Dispatching the op has counted one instruction too many.
-    f.set(budget, m.callIndirect(REGION_PARAMS, 'i32', i32.load(record, e.enters + ENTER_RECORD.slot), entry, unit, i32.add(budget, 1)))
+    f.set(budget, i32.add(budget, 1))
+    const left = m.callIndirect(REGION_PARAMS, 'i32', i32.load(record, e.enters + ENTER_RECORD.slot), entry, unit, budget)
+    increment(e, f, 'regionEnters')
+    increment(e, f, 'regionSteps', i64.extendS(i32.sub(budget, f.tee(budget, left))))
     f.set(target, s.get('pc'))
     f.brIf(jump, i32.eq(s.get('exitKind'), Exit.jump))
     f.do(s.set('budget', budget))
     f.if(i32.eq(s.get('exitKind'), Exit.miss), () => {
+      increment(e, f, 'regionMisses')
       const access = f.let(s.get('exitAccess'))
       f.if(i32.eqz(call(memory.dataMiss, s.get('exitVa'), i32.and(access, 1), i32.shrU(access, 1))), () => {
         f.set(arriving, 0)
         f.br(jump)
       })
     })
+    increment(e, f, 'regionEscapes')
     f.do(call(single))
     f.br(resume)
   }
@@ -175,7 +180,7 @@ export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
         f.set(ops, i32.load(slot, tlbLayout.fetch + tlbLayout.dataOffset))
         f.set(op, i32.add(ops, i32.shl(i32.and(i32.wrap(target), 0xffe), 2)))
         f.set(bias, i64.sub(i64.and(target, -4096), i64.extendU(i32.shrU(ops, 2))))
-        f.if(arriving, () => countArrival(f, host.hot, ops, op))
+        f.if(arriving, () => countArrival(f, e, ops, op))
         f.set(arriving, 1)
         f.loop((next) => {
           f.block((escape) => {

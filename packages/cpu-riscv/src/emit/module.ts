@@ -25,6 +25,7 @@ export function emitHartModule(options: {
   readonly window: number
   readonly ramTable: number
   readonly enters: number
+  readonly hot: number
   readonly memory: { readonly initial: number; readonly maximum: number; readonly shared: boolean }
 }): Uint8Array<ArrayBuffer> {
   const e: Emit = createEmit(options)

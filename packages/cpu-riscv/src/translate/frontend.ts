@@ -19,20 +19,26 @@ export class RiscvFrontend implements Frontend {
   readonly registers: readonly RegisterSpec[]
   readonly unitSize: number = PAGE_SIZE
   readonly #code: DataView
+  readonly #reached: (offset: number) => boolean
   readonly #state: HartState
   readonly #helpers: Helpers
   /** Blocks in which floating point has been found to be ready. */
   readonly #floatChecked = new Set<number>()
 
-  /** @param code - the page's bytes */
-  constructor(code: DataView, registers: readonly RegisterSpec[], state: HartState, helpers: Helpers) {
+  /**
+   * @param code - the page's bytes
+   * @param reached - whether the instruction at an offset was ever executed: others are left out
+   */
+  constructor(code: DataView, reached: (offset: number) => boolean, registers: readonly RegisterSpec[], state: HartState, helpers: Helpers) {
     this.#code = code
+    this.#reached = reached
     this.registers = registers
     this.#state = state
     this.#helpers = helpers
   }
 
   decode(offset: number): Instruction | null {
+    if (!this.#reached(offset)) return null
     const half = this.#code.getUint16(offset, true)
     if (!isCompressed(half) && offset + 4 > PAGE_SIZE) return null
     const d = decode(isCompressed(half) ? half : this.#code.getUint32(offset, true), emptyDecoded())

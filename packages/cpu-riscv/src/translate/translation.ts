@@ -4,7 +4,6 @@ import { i32, ModuleBuilder, type WasmMemory, type WasmTable } from '@machinist/
 import type { CodeCache, CodePage } from '../code-cache.ts'
 import { HartState } from '../emit/state.ts'
 import type { Helpers } from '../emit/stage.ts'
-import { HOT } from '../handlers.ts'
 import { registerSpecs, RiscvFrontend } from './frontend.ts'
 import { CORE, importHelpers } from './imports.ts'
 
@@ -27,6 +26,7 @@ export class Translation {
   readonly #state: HartState
   readonly #helpers: Helpers
   readonly #mode: TranslationMode
+  readonly #hot: number
   readonly #freeMaps: number[] = []
   readonly #mapOfSlot = new Map<number, number>()
   #runs = 0
@@ -38,10 +38,12 @@ export class Translation {
     readonly table: WasmTable
     readonly core: Readonly<Record<string, unknown>>
     readonly mode: TranslationMode
+    readonly hot: number
   }) {
     this.#cache = options.cache
     this.#arena = options.arena
     this.#mode = options.mode
+    this.#hot = options.hot
     this.#state = new HartState(options.window)
     const flags = this.#state.at('fflags')
     this.#helpers = importHelpers(new ModuleBuilder(), flags)
@@ -74,8 +76,8 @@ export class Translation {
     if (!page || page.pending || this.#mode === 'off') return
     const arrivals = this.#cache.arrivals(page)
     const known = new Set(page.region?.entries)
-    const later = HOT * 4 ** Math.min(page.requests + 1, MAX_REQUESTS)
-    this.#cache.heat(page, later)
+    // Hot again after more further arrivals each time.
+    this.#cache.setCount(page, this.#hot - this.#hot * 4 ** Math.min(page.requests + 1, MAX_REQUESTS))
     if (page.requests >= MAX_REQUESTS || arrivals.every((offset) => known.has(offset))) return
     this.#request(page, arrivals)
   }
@@ -88,7 +90,7 @@ export class Translation {
     const s = this.#state
     this.#compiler.request({
       entries,
-      frontend: new RiscvFrontend(this.#cache.code(page), registerSpecs(s), s, this.#helpers),
+      frontend: new RiscvFrontend(this.#cache.code(page), (offset) => this.#cache.reached(page, offset), registerSpecs(s), s, this.#helpers),
       place: { pc: s.at('pc'), va: s.at('exitVa'), exit: s.at('exitKind'), access: s.at('exitAccess'), entryMap },
       constants: { tlb: i32.add(s.get('dataBank'), 0) },
       ready: (slot, offsets) => {
