@@ -73,7 +73,12 @@ export class Translation {
   /** The page whose ops these are has become hot. */
   hot(ops: number): void {
     const page = this.#cache.byOps(ops)
-    if (!page || page.pending || this.#mode === 'off') return
+    if (!page || this.#mode === 'off') return
+    if (page.pending) {
+      // Ask again when what is on its way has arrived.
+      this.#cache.setCount(page, 0)
+      return
+    }
     const arrivals = this.#cache.arrivals(page)
     const known = new Set(page.region?.entries)
     // Hot again after more further arrivals each time.
