@@ -1,0 +1,23 @@
+import { expect, it } from 'vitest'
+import { differential } from './differential.ts'
+import { qemuVersion } from './qemu.ts'
+
+/** Sequences to run, and where to begin: other seeds are other sequences. */
+const sequences = Number(process.env['MACHINIST_SEQUENCES'] ?? 400_000)
+const seed = Number(process.env['MACHINIST_SEED'] ?? 1_000)
+const time = process.env['MACHINIST_SEQUENCES'] === undefined ? 9 * 60_000 : Infinity
+
+it.skipIf(qemuVersion() === null)('agrees with QEMU on random sequences (skipped without qemu-system-riscv64)', async () => {
+  const began = performance.now()
+  const result = await differential({
+    seed,
+    sequences,
+    time,
+    mismatches: 5,
+    progress: (done, mismatches) => {
+      if (done % (2048 * 16) === 0) console.log(`${done} sequences, ${mismatches} mismatches, ${Math.round(done / (performance.now() - began) * 1000)} a second`)
+    },
+  })
+  console.log(`${result.sequences} sequences, ${result.endless.length} of them endless`)
+  expect(result.mismatches.map(({ report }) => report).join('\n\n')).toBe('')
+}, 4 * 60 * 60_000)
