@@ -22,12 +22,12 @@ export const tlbLayout: {
   readonly size: number
   readonly dataOffset: number
 } = {
-  entries: 1024,
+  entries: 4096,
   fetchEntries: 256,
   read: 0,
-  write: 1024 * 16,
-  fetch: 2 * 1024 * 16,
-  size: 2 * 1024 * 16 + 256 * 16,
+  write: 4096 * 16,
+  fetch: 2 * 4096 * 16,
+  size: 2 * 4096 * 16 + 256 * 16,
   dataOffset: 8,
 }
 

@@ -1,6 +1,6 @@
 import { compileLater, compileNow, type Expr, instantiate, ModuleBuilder, type WasmImports, type WasmModule, type WasmTable } from '@machinist/wasm'
 import type { Frontend } from './code.ts'
-import { REGION_PARAMS, RegionEmitter, type RegionPlace } from './emit.ts'
+import { emitExits, type ExitPlace, REGION_PARAMS, RegionEmitter, type RegionPlace } from './emit.ts'
 import { buildGraph, type Graph } from './graph.ts'
 import { structure } from './structure.ts'
 
@@ -25,6 +25,7 @@ const BATCH = 16
 export interface CompilerOptions {
   readonly table: WasmTable
   readonly imports: WasmImports
+  readonly exits: ExitPlace
   /** Declares the module's imports: memory, and the functions that instructions call. */
   readonly prepare: (m: ModuleBuilder) => void
   /** `'later'`: compile in the background. `'now'`: at once, for tests and for hosts that never yield. */
@@ -59,6 +60,7 @@ export class RegionCompiler {
     const batch = this.#queue.splice(0)
     const m = new ModuleBuilder()
     this.#options.prepare(m)
+    const exits = emitExits(m, this.#options.exits)
     const graphs: Graph[] = []
     batch.forEach((request, i) => {
       const graph = buildGraph(request.frontend, request.entries, MAX_INSTRUCTIONS)
@@ -66,7 +68,7 @@ export class RegionCompiler {
       const name = `r${i}`
       m.export(
         name,
-        m.func(name, REGION_PARAMS, 'i32', (f) => new RegionEmitter(f, request.frontend, graph, request.place).emit(structure(graph), request.constants)),
+        m.func(name, REGION_PARAMS, 'i32', (f) => new RegionEmitter(f, request.frontend, graph, request.place, exits).emit(structure(graph), request.constants)),
       )
     })
     const bytes = m.toBytes()

@@ -1,21 +1,58 @@
-import { type Expr, type Func, i32, i64, type Label, type Local } from '@machinist/wasm'
+import { call, type Expr, type Func, type FuncRef, i32, i64, type Label, type Local, type ModuleBuilder } from '@machinist/wasm'
 import { Exit, type Frontend, type Instruction, type RegionStage } from './code.ts'
 import type { Graph } from './graph.ts'
 import type { Item, Loop } from './structure.ts'
 
 /** Where a region's code finds things in linear memory. */
-export interface RegionPlace {
+export interface ExitPlace {
   /** Addresses of the 64-bit `pc` and `va`, and of the 32-bit exit kind and access. */
   readonly pc: number
   readonly va: number
   readonly exit: number
   readonly access: number
+}
+
+export interface RegionPlace {
   /** Address of the region's entry map: for each halfword of the unit, 16 bits: entry number + 1, or 0. */
   readonly entryMap: number
 }
 
 /** Parameters of a region's function: entry number, address of the unit, budget. It returns what is left of the budget. */
 export const REGION_PARAMS: readonly ['i32', 'i64', 'i32'] = ['i32', 'i64', 'i32']
+
+/**
+ * The ways out of a region, functions of its module: each stores where to go on and returns the budget. A call and a
+ * return in a branch that is rarely taken cost the optimising compiler far less than a common epilogue, at which
+ * every local would have to be merged from every exit.
+ */
+export interface RegionExits {
+  /** `(pc, budget)` */
+  readonly jump: FuncRef<readonly ['i64', 'i32'], 'i32'>
+  /** `(where, va, access, unit, budget)`; `where` is an offset and, above bit 16, the instructions to give back. */
+  readonly miss: FuncRef<readonly ['i32', 'i64', 'i32', 'i64', 'i32'], 'i32'>
+  /** `(where, unit, budget)` */
+  readonly escape: FuncRef<readonly ['i32', 'i64', 'i32'], 'i32'>
+}
+
+export function emitExits(m: ModuleBuilder, place: ExitPlace): RegionExits {
+  const leave = (f: Func, kind: number, pc: Expr<'i64'>, budget: Expr<'i32'>): void => {
+    f.do(i64.store(0, pc, place.pc))
+    f.do(i32.store(0, kind, place.exit))
+    f.return(budget)
+  }
+  const address = (where: Expr<'i32'>, unit: Expr<'i64'>): Expr<'i64'> => i64.add(unit, i64.extendU(i32.and(where, 0xffff)))
+  return {
+    jump: m.func('exit.jump', ['i64', 'i32'], 'i32', (f, pc, budget) => leave(f, Exit.jump, pc, budget)),
+    miss: m.func('exit.miss', ['i32', 'i64', 'i32', 'i64', 'i32'], 'i32', (f, where, va, access, unit, budget) => {
+      f.do(i64.store(0, va, place.va))
+      f.do(i32.store(0, access, place.access))
+      leave(f, Exit.miss, address(where, unit), i32.add(budget, i32.shrU(where, 16)))
+    }),
+    escape: m.func('exit.escape', ['i32', 'i64', 'i32'], 'i32', (f, where, unit, budget) =>
+      leave(f, Exit.escape, address(where, unit), i32.add(budget, i32.shrU(where, 16))),
+    ),
+  }
+}
 
 /** A list of items that is being written: where each block of it can be reached from inside. */
 interface Frame {
@@ -34,37 +71,29 @@ export class RegionEmitter {
   readonly #graph: Graph
   readonly #place: RegionPlace
   readonly #registers = new Map<number, Local<'i64'>>()
-  readonly #written = new Set<number>()
+  /** Registers written in the current block and not yet stored. */
+  readonly #dirty = new Set<number>()
+  readonly #exits: RegionExits
   readonly #entry: Local<'i32'>
   readonly #unit: Local<'i64'>
   readonly #budget: Local<'i32'>
-  readonly #pc: Local<'i64'>
-  readonly #kind: Local<'i32'>
-  readonly #va: Local<'i64'>
-  readonly #access: Local<'i32'>
-  readonly #at: Local<'i32'>
+  readonly #target: Local<'i64'>
   /** For each loop with several entries, the local that says which one is meant. */
   readonly #selectors = new Map<Loop, Local<'i32'>>()
   readonly #frames: Frame[] = []
   #constants: Readonly<Record<string, Expr<'i32'>>> = {}
-  #epilogue: Label | null = null
-  #miss: Label | null = null
-  #escape: Label | null = null
   #root: Label | null = null
 
-  constructor(f: Func, frontend: Frontend, graph: Graph, place: RegionPlace) {
+  constructor(f: Func, frontend: Frontend, graph: Graph, place: RegionPlace, exits: RegionExits) {
     this.#f = f
+    this.#exits = exits
     this.#frontend = frontend
     this.#graph = graph
     this.#place = place
     this.#entry = f.param('i32', 0)
     this.#unit = f.param('i64', 1)
     this.#budget = f.param('i32', 2)
-    this.#pc = f.local('i64')
-    this.#kind = f.local('i32')
-    this.#va = f.local('i64')
-    this.#access = f.local('i32')
-    this.#at = f.local('i32')
+    this.#target = f.local('i64')
   }
 
   /**
@@ -75,35 +104,21 @@ export class RegionEmitter {
     const f = this.#f
     this.#loadRegisters()
     this.#constants = Object.fromEntries(Object.entries(constants).map(([name, value]) => [name, f.let(value)]))
-    f.block((epilogue) => {
-      this.#epilogue = epilogue
-      f.block((escape) => {
-        this.#escape = escape
-        f.block((miss) => {
-          this.#miss = miss
-          f.loop((root) => {
-            this.#root = root
-            this.#list(items, null)
-          })
-          f.unreachable()
-        })
-        f.set(this.#kind, Exit.miss)
-        this.#resolveAt()
-        f.br(epilogue)
-      })
-      f.set(this.#kind, Exit.escape)
-      this.#resolveAt()
+    f.loop((root) => {
+      this.#root = root
+      this.#list(items, null)
     })
-    for (const register of [...this.#written].sort((a, b) => a - b)) {
+    f.unreachable()
+  }
+
+  /** Stores what the block has written, and forgets it if control goes on here. */
+  #store(forget: boolean): void {
+    for (const register of this.#dirty) {
       const local = this.#registers.get(register)
       const spec = this.#frontend.registers[register]
-      if (local && spec) f.do(i64.store(0, local, spec.address))
+      if (local && spec) this.#f.do(i64.store(0, local, spec.address))
     }
-    f.do(i64.store(0, this.#pc, this.#place.pc))
-    f.do(i64.store(0, this.#va, this.#place.va))
-    f.do(i32.store(0, this.#access, this.#place.access))
-    f.do(i32.store(0, this.#kind, this.#place.exit))
-    f.return(this.#budget)
+    if (forget) this.#dirty.clear()
   }
 
   #loadRegisters(): void {
@@ -112,10 +127,7 @@ export class RegionEmitter {
     for (const block of this.#graph.blocks) {
       for (const { reads, writes } of block.instructions) {
         for (const register of reads) used.add(register)
-        for (const register of writes) {
-          used.add(register)
-          this.#written.add(register)
-        }
+        for (const register of writes) used.add(register)
       }
     }
     for (const register of [...used].sort((a, b) => a - b)) {
@@ -123,13 +135,6 @@ export class RegionEmitter {
       if (!spec) continue
       this.#registers.set(register, f.let(i64.load(0, spec.address)))
     }
-  }
-
-  /** `at` holds an offset and, in its upper half, how many instructions were counted and not executed. */
-  #resolveAt(): void {
-    const f = this.#f
-    f.set(this.#pc, i64.add(this.#unit, i64.extendU(i32.and(this.#at, 0xffff))))
-    f.set(this.#budget, i32.add(this.#budget, i32.shrU(this.#at, 16)))
   }
 
   #list(items: readonly Item[], loop: { readonly loop: Loop; readonly label: Label } | null): void {
@@ -207,10 +212,7 @@ export class RegionEmitter {
   }
 
   #exitTo(address: Expr<'i64'>): void {
-    const f = this.#f
-    f.set(this.#pc, address)
-    f.set(this.#kind, Exit.jump)
-    f.br(known(this.#epilogue))
+    this.#f.return(call(this.#exits.jump, address, this.#budget))
   }
 
   /** Continues at `offset`, inside the region if it can. */
@@ -261,13 +263,13 @@ export class RegionEmitter {
     if (executed > 0) f.set(this.#budget, i32.sub(this.#budget, executed))
     block.instructions.forEach((instruction, i) => {
       const left = executed - i
-      if (instruction.flow.kind === 'leave') {
-        f.set(this.#at, instruction.offset)
-        f.br(known(this.#escape))
-      } else f.scope(() => instruction.emit(this.#stage(index, instruction, left)))
+      if (instruction.flow.kind !== 'next') this.#store(true)
+      if (instruction.flow.kind === 'leave') f.return(call(this.#exits.escape, instruction.offset, this.#unit, this.#budget))
+      else f.scope(() => instruction.emit(this.#stage(index, instruction, left)))
     })
     const last = block.instructions.at(-1)
     // Whatever did not go elsewhere goes on behind the block.
+    this.#store(true)
     if (!last || last.flow.kind === 'next' || last.flow.kind === 'branch') this.#gotoOffset(block.end)
   }
 
@@ -281,7 +283,12 @@ export class RegionEmitter {
       offset: instruction.offset,
       constants: this.#constants,
       get: (register) => known(this.#registers.get(register) ?? null),
-      set: (register, value) => f.set(known(this.#registers.get(register) ?? null), value),
+      set: (register, value) => {
+        f.set(known(this.#registers.get(register) ?? null), value)
+        this.#dirty.add(register)
+        // A jump stores what it writes itself before it leaves the block.
+        if (instruction.flow.kind !== 'next') this.#store(true)
+      },
       branch: (condition) => {
         const { flow } = instruction
         if (flow.kind === 'branch') f.if(condition, () => this.#gotoOffset(flow.target))
@@ -292,16 +299,14 @@ export class RegionEmitter {
       indirect: (address) => this.#indirect(address),
       escapeIf: (condition) => {
         f.if(condition, () => {
-          f.set(this.#at, at)
-          f.br(known(this.#escape))
+          this.#store(false)
+          f.return(call(this.#exits.escape, at, this.#unit, this.#budget))
         })
       },
       missIf: (condition, va, access) => {
         f.if(condition, () => {
-          f.set(this.#at, at)
-          f.set(this.#va, va)
-          f.set(this.#access, access)
-          f.br(known(this.#miss))
+          this.#store(false)
+          f.return(call(this.#exits.miss, at, va, access, this.#unit, this.#budget))
         })
       },
     }
@@ -311,16 +316,15 @@ export class RegionEmitter {
   #indirect(address: Expr<'i64'>): void {
     const f = this.#f
     const size = this.#frontend.unitSize
-    f.set(this.#pc, address)
-    f.if(i64.eq(i64.and(this.#pc, -size), this.#unit), () => {
-      f.set(this.#entry, i32.load16U(i32.and(i32.wrap(this.#pc), size - 2), this.#place.entryMap))
+    f.set(this.#target, address)
+    f.if(i64.eq(i64.and(this.#target, -size), this.#unit), () => {
+      f.set(this.#entry, i32.load16U(i32.and(i32.wrap(this.#target), size - 2), this.#place.entryMap))
       f.if(i32.and(i32.ne(this.#entry, 0), i32.gtS(this.#budget, 0)), () => {
         f.set(this.#entry, i32.sub(this.#entry, 1))
         f.br(known(this.#root))
       })
     })
-    f.set(this.#kind, Exit.jump)
-    f.br(known(this.#epilogue))
+    this.#exitTo(this.#target)
   }
 }
 

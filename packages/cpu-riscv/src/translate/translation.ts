@@ -45,7 +45,8 @@ export class Translation {
     this.#mode = options.mode
     this.#hot = options.hot
     this.#state = new HartState(options.window)
-    const flags = this.#state.at('fflags')
+    const s = this.#state
+    const flags = s.at('fflags')
     this.#helpers = importHelpers(new ModuleBuilder(), flags)
     const linear = options.arena.memory
     const shared = !(linear.buffer instanceof ArrayBuffer)
@@ -56,6 +57,7 @@ export class Translation {
         importHelpers(m, flags)
         m.importMemory({ module: 'host', name: 'memory', initial: 1, maximum: 65536, shared })
       },
+      exits: { pc: s.at('pc'), va: s.at('exitVa'), exit: s.at('exitKind'), access: s.at('exitAccess') },
       mode: options.mode === 'now' ? 'now' : 'later',
     })
     this.#cache.onRelease = (slot) => {
@@ -96,7 +98,7 @@ export class Translation {
     this.#compiler.request({
       entries,
       frontend: new RiscvFrontend(this.#cache.code(page), (offset) => this.#cache.reached(page, offset), registerSpecs(s), s, this.#helpers),
-      place: { pc: s.at('pc'), va: s.at('exitVa'), exit: s.at('exitKind'), access: s.at('exitAccess'), entryMap },
+      place: { entryMap },
       constants: { tlb: i32.add(s.get('dataBank'), 0) },
       ready: (slot, offsets) => {
         page.pending = false
