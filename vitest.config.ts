@@ -1,7 +1,7 @@
-import { defineConfig } from 'vitest/config'
+import { defineConfig, type ViteUserConfig } from 'vitest/config'
 
 /** The quick tests: beside the code of every package, of the examples, and of the repository itself. */
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   resolve: { conditions: ['@machinist/source'] },
   ssr: { resolve: { conditions: ['@machinist/source', 'node', 'import', 'default'] } },
   test: {
@@ -12,3 +12,5 @@ export default defineConfig({
     maxWorkers: 2,
   },
 })
+
+export default config

@@ -1,7 +1,7 @@
-import { defineConfig } from 'vitest/config'
+import { defineConfig, type ViteUserConfig } from 'vitest/config'
 
 /** The long suites: those that take minutes, or need every package built. `npx vitest run --config vitest.long.config.ts` */
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   resolve: { conditions: ['@machinist/source'] },
   ssr: { resolve: { conditions: ['@machinist/source', 'node', 'import', 'default'] } },
   test: {
@@ -13,3 +13,5 @@ export default defineConfig({
     maxWorkers: 2,
   },
 })
+
+export default config

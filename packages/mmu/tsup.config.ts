@@ -1,3 +1,4 @@
-import { library } from '../../tsup.base.ts'
+import { type Build, library } from '../../tsup.base.ts'
 
-export default library({ 'index': 'src/index.ts' })
+const build: Build = library({ 'index': 'src/index.ts' })
+export default build
