@@ -188,7 +188,9 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
     const list: readonly unknown[] = Array.isArray(given) ? given : []
     data.unknown('device')
     data.done()
-    if (list.length !== this.queues.length || features.some((bits, word) => (bits & ~this.offered(word)) !== 0)) {
+    // Until it sets FEATURES_OK a driver may have written bits that were not offered: they are part of the state.
+    const negotiated = (status & deviceStatus.featuresOk) !== 0
+    if (list.length !== this.queues.length || (negotiated && features.some((bits, word) => (bits & ~this.offered(word)) !== 0))) {
       throw machinistError(
         { code: 'state', part, remedy: 'Restore it with the configuration that it was saved with' },
         'the saved state is for a device with other queues or features')

@@ -1,6 +1,6 @@
 import { encode, type Operands } from '@machinist/cpu-riscv/isa'
 import { loadImmediate } from './assembler.ts'
-import type { Random } from './random.ts'
+import type { Random } from '../random.ts'
 
 /** Most bytes of one sequence. */
 export const MAX_CODE = 1400

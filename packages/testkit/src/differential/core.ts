@@ -57,6 +57,18 @@ export class Core {
     }
   }
 
+  /** Runs `words` from the start of RAM in M-mode until they write to the finisher; returns the first scratch page. */
+  program(words: readonly number[]): DataView {
+    this.#memory.write(SCRATCH, new Uint8Array(4096))
+    this.#memory.write(RAM_BASE, new Uint8Array(Uint32Array.from(words).buffer))
+    this.#cpu.reset('cold', { pc: RAM_BASE, args: [] })
+    this.#cpu.memoryChanged(RAM_BASE, words.length * 4)
+    this.#finished = false
+    for (let slice = 0; !this.#finished && slice < 100; slice++) this.#hart.run(10_000, false)
+    if (!this.#finished) throw new Error('the program does not end')
+    return new DataView(this.#read(SCRATCH, 4096).buffer)
+  }
+
   #completed(): number {
     return new DataView(this.#read(SAVE_AREA + inSave.index, 8).buffer).getUint32(0, true)
   }

@@ -1,5 +1,5 @@
 import { Csr, Status } from './csr.ts'
-import type { Random } from './random.ts'
+import type { Random } from '../random.ts'
 import { integerValue } from './values.ts'
 
 /**
@@ -140,5 +140,5 @@ export function pmpConfigs(random: Random, on: number): void {
   const four = (): number => one() | one() << 8 | one() << 16 | one() << 24
   // The first must not reach down to address 0 (TOR): QEMU 7.2 sets A and D without asking whether page tables are writable.
   const low = four()
-  random.set((low & 0x18) === 0x08 ? low ^ 0x18 : low, four())
+  random.set((low & 0x18) === 0x08 ? low | 0x10 : low, four())
 }

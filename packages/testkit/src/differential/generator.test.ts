@@ -6,7 +6,7 @@ import { Core } from './core.ts'
 import { Image } from './image.ts'
 import { covered } from './instructions.ts'
 import { inRecord, RECORD_SIZE } from './memory-map.ts'
-import { Random } from './random.ts'
+import { Random } from '../random.ts'
 
 describe('the generator of sequences', () => {
   it('covers every instruction of the table that QEMU 7.2 has', () => {

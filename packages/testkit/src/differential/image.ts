@@ -7,7 +7,7 @@ import {
   CASE_SIZE, CASES, CODE, CODE_SIZE, EDGE_BYTES, HARNESS, inCase, initialCsrs, inSave, MAX_CASES, PTE_SLOTS, RAM_BASE, RECORDS, SAVE_AREA, SCRATCH, SCRATCH_PAGES,
   SUPERVISOR_HANDLER,
 } from './memory-map.ts'
-import { Random } from './random.ts'
+import { Random } from '../random.ts'
 import { floatValue } from './values.ts'
 
 /** One sequence: it can be made again from these, on any machine. */

@@ -4,7 +4,7 @@ import {
   CODE, CODE_SIZE, CODE_VA, EDGE, FIRST_GIGAPAGE, GIGAPAGES, HANDLER_VA, type InitialCsr, MEGAPAGES, PAGE_TABLES, PETAPAGES, POOL, POOL_PAGES, PTE_SLOTS,
   SCRATCH, SCRATCH_PAGES, SUPERVISOR_HANDLER, TERAPAGES,
 } from './memory-map.ts'
-import { Random } from './random.ts'
+import { Random } from '../random.ts'
 import { integerValue } from './values.ts'
 
 /** Tables that Sv39, Sv48 and Sv57 start from. */
@@ -142,8 +142,9 @@ export function pageTableEntry(random: Random, world: World, slot: number): void
   const codePage = Math.floor(world.codePa / 4096) * 4096
   const codeFlags = Pte.v | Pte.r | Pte.x | Pte.a | (random.chance(0.5) ? Pte.w | Pte.d : 0) | (world.mode === 0 ? Pte.u : 0)
   if (level === 0) {
-    if (index === POOL_PAGES + 2) return random.set(SUPERVISOR_HANDLER / 4 | Pte.v | Pte.r | Pte.x | Pte.a, 0)
-    if (index >= POOL_PAGES) return entry(random, codePage + (index - POOL_PAGES) * 4096, random.chance(0.98) ? codeFlags & ~(random.chance(0.1) ? Pte.a : 0) : random.below(256))
+    if (index === POOL_PAGES) return random.set(0, 0)
+    if (index === POOL_PAGES + 3) return random.set(SUPERVISOR_HANDLER / 4 | Pte.v | Pte.r | Pte.x | Pte.a, 0)
+    if (index > POOL_PAGES) return entry(random, codePage + (index - POOL_PAGES - 1) * 4096, random.chance(0.98) ? codeFlags & ~(random.chance(0.1) ? Pte.a : 0) : random.below(256))
     const target = !world.nowhere || random.chance(0.85) ? SCRATCH + random.below(SCRATCH_PAGES) * 4096 : random.pick(nowhere)
     return entry(random, target, dataFlags(random, world))
   }

@@ -3,7 +3,7 @@ import type { CodeBuffer } from './code-buffer.ts'
 import { pickRegister } from './code-buffer.ts'
 import { Csr, Status } from './csr.ts'
 import type { CsrRule } from './csr-rules.ts'
-import type { Random } from './random.ts'
+import type { Random } from '../random.ts'
 import { integerValue } from './values.ts'
 
 /** What the instructions of a sequence depend on. */

@@ -38,7 +38,8 @@ export const MAX_CASES = 2048
 /** The virtual addresses of the pool: pages of table 0. As physical addresses they are nothing on either side. */
 export const POOL = 0x1800_0000
 export const POOL_PAGES = 16
-export const CODE_VA: number = POOL + POOL_PAGES * 4096
+/** After a page that is never mapped: what runs over the end of the pool must not change code, which without FENCE.I has no defined effect. */
+export const CODE_VA: number = POOL + (POOL_PAGES + 1) * 4096
 export const HANDLER_VA: number = CODE_VA + 2 * 4096
 /** Table 1 entries after the pool's are 2 MiB pages; likewise in the tables above, from entry 1. */
 export const MEGAPAGES = 4
@@ -50,7 +51,7 @@ export const PETAPAGES = 1
 
 /** Entries that every case gives anew: `[level, index]`. The same tree serves Sv39, Sv48 and Sv57. */
 export const PTE_SLOTS: readonly (readonly [number, number])[] = [
-  ...range(POOL_PAGES + 3).map((i) => [0, i] as const),
+  ...range(POOL_PAGES + 4).map((i) => [0, i] as const),
   ...range(MEGAPAGES + 1).map((i) => [1, ((POOL >> 21) & 511) + i] as const),
   [2, 0],
   ...range(GIGAPAGES).map((i) => [2, FIRST_GIGAPAGE + i] as const),

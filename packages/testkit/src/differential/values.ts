@@ -1,4 +1,4 @@
-import type { Random } from './random.ts'
+import type { Random } from '../random.ts'
 
 /** Leaves an integer that is likely to meet a corner of some instruction in `random.lo` and `random.hi`. */
 export function integerValue(random: Random): void {

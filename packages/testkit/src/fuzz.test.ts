@@ -1,0 +1,82 @@
+import type { BackendWants, DeviceSpec } from '@machinist/api'
+import { goldfishRtc, syscon, uart16550a } from '@machinist/devices'
+import { aclintMswi, aclintMtimer, aclintSswi, clint, plic } from '@machinist/interrupts'
+import { fakeBlock, fakeChar, fakeEntropy, fakePower, fakeWallClock } from '@machinist/registers/testing'
+import { virtioBlock, virtioConsole, virtioEntropy } from '@machinist/virtio'
+import { describe, expect, it } from 'vitest'
+import { fuzzDevice, type FuzzOptions } from './fuzz.ts'
+import type { Random } from './random.ts'
+import { hostileVirtioDriver } from './virtio-driver.ts'
+
+type Run = (seed: number) => ReturnType<typeof fuzzDevice>
+const operations = 4000
+
+function runs<Config, S, Irq extends string, Wants extends BackendWants>(
+  spec: DeviceSpec<Config, S, Irq, Wants>,
+  input: unknown,
+  options: () => Omit<FuzzOptions<Config, S, Irq, Wants>, 'seed' | 'operations'>,
+): Run {
+  return (seed) => fuzzDevice(spec, input, { ...options(), seed, operations })
+}
+
+/** A terminal that types and drains, and the option that makes it do so. */
+function terminal() {
+  const char = fakeChar()
+  char.room = 100
+  return {
+    char,
+    host: (random: Random): void => {
+      if (random.chance(0.5)) char.drain(random.below(200))
+      else if (char.waiting < 10_000) char.type(Array.from({ length: random.below(300) }, () => random.below(256)))
+      char.sent.length = 0
+    },
+  }
+}
+
+/** A disk whose requests complete late, and fail now and then. */
+function disk(readOnly: boolean) {
+  const block = fakeBlock({ size: 32768, readOnly })
+  return {
+    block,
+    host: (random: Random): void => {
+      if (random.chance(0.1)) block.failures.push(random.pick(['io-error', 'no-space', 'unsupported'] as const))
+      block.complete(random.between(1, 4))
+    },
+  }
+}
+
+/** Every device there is. */
+const devices: Readonly<Record<string, Run>> = {
+  'uart-16550a': runs(uart16550a, {}, () => {
+    const { char, host } = terminal()
+    return { backends: { console: char }, host }
+  }),
+  'goldfish-rtc': runs(goldfishRtc, {}, () => ({ backends: { clock: fakeWallClock(1_700_000_000_000_000_000n) } })),
+  'syscon': runs(syscon, {}, () => ({ backends: { power: fakePower() } })),
+  'plic': runs(plic, { harts: 4 }, () => ({ backends: {} })),
+  'aclint-mtimer': runs(aclintMtimer, { harts: 3 }, () => ({ backends: {} })),
+  'aclint-mswi': runs(aclintMswi, { harts: 3 }, () => ({ backends: {} })),
+  'aclint-sswi': runs(aclintSswi, { harts: 3 }, () => ({ backends: {} })),
+  'clint': runs(clint, { harts: 3 }, () => ({ backends: {} })),
+  'virtio-block': runs(virtioBlock, {}, () => {
+    const { block, host } = disk(false)
+    return { backends: { disk: block }, host, driver: hostileVirtioDriver(1) }
+  }),
+  'virtio-block, read-only': runs(virtioBlock, {}, () => {
+    const { block, host } = disk(true)
+    return { backends: { disk: block }, host, driver: hostileVirtioDriver(1) }
+  }),
+  'virtio-console': runs(virtioConsole, {}, () => {
+    const { char, host } = terminal()
+    return { backends: { console: char }, host, driver: hostileVirtioDriver(4) }
+  }),
+  'virtio-entropy': runs(virtioEntropy, {}, () => ({ backends: { entropy: fakeEntropy() }, driver: hostileVirtioDriver(1) })),
+}
+
+describe('random operations and a hostile driver', () => {
+  for (const [name, run] of Object.entries(devices)) {
+    it(`do not upset ${name}`, () => {
+      for (let seed = 1; seed <= 6; seed++) expect(run(seed), `seed ${seed}`).toBeNull()
+    })
+  }
+})
