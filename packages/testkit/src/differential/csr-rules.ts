@@ -138,7 +138,8 @@ export function pmpConfigs(random: Random, on: number): void {
     return random.pick([0, 1, 3, 4, 5, 7, 7, 3]) | random.pick([0, 1, 3, 3]) << 3
   }
   const four = (): number => one() | one() << 8 | one() << 16 | one() << 24
-  // The first must not reach down to address 0 (TOR): QEMU 7.2 sets A and D without asking whether page tables are writable.
+  // QEMU 7.2 sets A and D without asking whether page tables are writable: so the first must not reach down to them
+  // (TOR, from address 0), and the last, which is of all memory, must not make them read-only.
   const low = four()
-  random.set((low & 0x18) === 0x08 ? low | 0x10 : low, four())
+  random.set((low & 0x18) === 0x08 ? low | 0x10 : low, four() & 0xff_ffff | random.pick([0x1f, 0x1f, 0x1b, 0]) << 24)
 }

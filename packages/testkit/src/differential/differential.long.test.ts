@@ -9,13 +9,16 @@ const time = process.env['MACHINIST_SEQUENCES'] === undefined ? 9 * 60_000 : Inf
 
 it.skipIf(qemuVersion() === null)('agrees with QEMU on random sequences (skipped without qemu-system-riscv64)', async () => {
   const began = performance.now()
+  let told = 0
   const result = await differential({
     seed,
     sequences,
     time,
     mismatches: 5,
     progress: (done, mismatches) => {
-      if (done % (2048 * 16) === 0) console.log(`${done} sequences, ${mismatches} mismatches, ${Math.round(done / (performance.now() - began) * 1000)} a second`)
+      for (const { report } of mismatches.slice(told)) console.log(report)
+      told = mismatches.length
+      if (done % (2048 * 16) === 0) console.log(`${done} sequences, ${told} mismatches, ${Math.round(done / (performance.now() - began) * 1000)} a second`)
     },
   })
   console.log(`${result.sequences} sequences, ${result.endless.length} of them endless`)

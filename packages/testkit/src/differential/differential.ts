@@ -29,8 +29,8 @@ export interface DifferentialOptions {
   readonly time?: number
   /** Stop after so many mismatches. */
   readonly mismatches?: number
-  /** Told after each batch. */
-  readonly progress?: (done: number, mismatches: number) => void
+  /** Told after each batch, with the mismatches so far. */
+  readonly progress?: (done: number, mismatches: readonly Mismatch[]) => void
 }
 
 export interface DifferentialResult {
@@ -104,7 +104,7 @@ export async function differential(options: DifferentialOptions): Promise<Differ
         keys = keys.slice(completed + 1)
       }
       done += count
-      options.progress?.(done, mismatches.length)
+      options.progress?.(done, mismatches)
     }
   } finally {
     pair.qemu.dispose()
