@@ -279,8 +279,10 @@ export class CodeCache {
 
   /** Takes the page in `frame` out of every write TLB. */
   #dropWriteEntries(frame: number): void {
-    const { u32 } = this.#memory.arena
+    const { u32, u8 } = this.#memory.arena
     for (const bank of this.#banks) {
+      // Most banks have nothing to write to at all.
+      if (u8[bank + tlbLayout.writable] === 0) continue
       for (let i = 0; i < tlbLayout.entries; i++) {
         const at = (bank + tlbLayout.write + 16 * i) >>> 2
         if (u32[at] === 0xffff_ffff) continue

@@ -46,7 +46,7 @@ export class Engine {
     this.window = arena.allocate(hartLayout.size)
     this.banks = Array.from({ length: harts * BANKS_PER_HART }, () => {
       const bank = arena.allocate(tlbLayout.size)
-      arena.u8.fill(0xff, bank, bank + tlbLayout.size)
+      arena.u8.fill(0xff, bank, bank + tlbLayout.arrays)
       return bank
     })
     this.cache = new CodeCache(memory, this.banks, CODE_PAGES)
@@ -106,7 +106,11 @@ export class Engine {
 
   /** Empties banks of the TLB. */
   flushBanks(banks: readonly number[]): void {
-    for (const bank of banks) this.memory.arena.u8.fill(0xff, bank, bank + tlbLayout.size)
+    const { u8 } = this.memory.arena
+    for (const bank of banks) {
+      u8.fill(0xff, bank, bank + tlbLayout.arrays)
+      u8.fill(0, bank + tlbLayout.used, bank + tlbLayout.size)
+    }
   }
 
   #mailbox(): number {

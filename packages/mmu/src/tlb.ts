@@ -1,5 +1,10 @@
 import { type Expr, type Func, type FuncRef, i32, i64, type Local, memoryFill, type ModuleBuilder } from '@machinist/wasm'
 
+/** 16 MiB of 4 KiB pages. */
+const ENTRIES = 4096
+const FETCH_ENTRIES = 256
+const ARRAYS: number = (2 * ENTRIES + FETCH_ENTRIES) * 16
+
 /**
  * The software TLB: direct-mapped arrays in linear memory, one bank for each way of looking at memory (privilege,
  * address space). An entry is 16 bytes:
@@ -14,20 +19,30 @@ import { type Expr, type Func, type FuncRef, i32, i64, type Local, memoryFill, t
  * misaligned accesses within a page take the fast path.
  */
 export const tlbLayout: {
+  /** Data entries and fetch entries of a bank. */
   readonly entries: number
   readonly fetchEntries: number
+  /** Offsets of the three arrays in a bank, and their length together. */
   readonly read: number
   readonly write: number
   readonly fetch: number
+  readonly arrays: number
+  /** Offsets of two bytes: 1 when the bank has any entry since it was flushed; 1 when it has a write entry. */
+  readonly used: number
+  readonly writable: number
+  /** Bytes of a bank. */
   readonly size: number
   readonly dataOffset: number
 } = {
-  entries: 4096,
-  fetchEntries: 256,
+  entries: ENTRIES,
+  fetchEntries: FETCH_ENTRIES,
   read: 0,
-  write: 4096 * 16,
-  fetch: 2 * 4096 * 16,
-  size: 2 * 4096 * 16 + 256 * 16,
+  write: ENTRIES * 16,
+  fetch: 2 * ENTRIES * 16,
+  arrays: ARRAYS,
+  used: ARRAYS,
+  writable: ARRAYS + 1,
+  size: ARRAYS + 64,
   dataOffset: 8,
 }
 
@@ -57,7 +72,12 @@ export function emitTlb(m: ModuleBuilder): TlbFunctions {
   const forget = (f: Func, at: Local<'i32'>, array: number, page: Local<'i64'>): void =>
     f.if(i64.eq(i64.load(at, array), page), () => f.do(i64.store(at, -1, array)))
   return {
-    flushBank: m.func('tlbFlushBank', ['i32'], 'void', (f, bank) => f.do(memoryFill(bank, 0xff, tlbLayout.size))),
+    flushBank: m.func('tlbFlushBank', ['i32'], 'void', (f, bank) => {
+      // Emptying a bank is a fill of more than a hundred kilobytes: not for one that is empty.
+      f.if(i32.eqz(i32.load8U(bank, tlbLayout.used)), () => f.return())
+      f.do(memoryFill(bank, 0xff, tlbLayout.arrays))
+      f.do(i32.store16(bank, 0, tlbLayout.used))
+    }),
     flushPage: m.func('tlbFlushPage', ['i32', 'i64'], 'void', (f, bank, va) => {
       const page = f.let(i64.and(va, -4096))
       const data = f.let(dataEntry(bank, va))

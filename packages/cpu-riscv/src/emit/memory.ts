@@ -223,7 +223,8 @@ export function emitMemory(e: Emit, pmp: PmpCheck): MemoryFunctions {
     f.return(i32.load16U(at))
   })
 
-  const remember = (f: Func, bank: Expr<'i32'>): void => {
+  const remember = (f: Func, bank: Local<'i32'>): void => {
+    f.do(i32.store8(bank, 1, tlbLayout.used))
     f.if(walker.level, () => f.do(s.set('superpages', 1)))
     f.if(i32.and(i32.eqz(walker.global), i32.eq(bank, s.get('supervisorBank'))), () => f.do(s.set('supervisorPrivatePages', 1)))
   }
@@ -247,6 +248,7 @@ export function emitMemory(e: Emit, pmp: PmpCheck): MemoryFunctions {
       f.if(i32.and(value, PAGE_CODE), () => f.return(1))
       f.do(i32.store(entry, i32.or(value, PAGE_IN_WRITE_TLB)))
       f.do(call(ram.markDirty, entry))
+      f.do(i32.store8(bank, 1, tlbLayout.writable))
       f.set(slot, i32.add(slot, tlbLayout.write))
     })
     remember(f, bank)
