@@ -108,6 +108,7 @@ export class Engine {
   flushBanks(banks: readonly number[]): void {
     const { u8 } = this.memory.arena
     for (const bank of banks) {
+      if (u8[bank + tlbLayout.used] === 0) continue
       u8.fill(0xff, bank, bank + tlbLayout.arrays)
       u8.fill(0, bank + tlbLayout.used, bank + tlbLayout.size)
     }

@@ -72,6 +72,11 @@ export interface RegionStage {
   escapeIf(condition: Expr<'i32'>): void
   /** Leaves when the condition holds, for an access that missed: `access` is the front end's own code for its kind. */
   missIf(condition: Expr<'i32'>, va: Expr<'i64'>, access: number): void
+  /**
+   * Has the instruction executed by a function outside, which gets its address and the budget and returns 0 when
+   * control did not go on behind it. Registers that the instruction writes, and the constants, are read again.
+   */
+  outside(invoke: (pc: Expr<'i64'>, budget: Expr<'i32'>) => Expr<'i32'>): void
   /** A value kept for the life of the region, computed at entry. */
   readonly constants: Readonly<Record<string, Expr<'i32'>>>
 }

@@ -10,6 +10,8 @@ export interface ExitPlace {
   readonly va: number
   readonly exit: number
   readonly access: number
+  /** Address of the 32-bit budget, where a function outside leaves it when control does not come back. */
+  readonly budget: number
 }
 
 export interface RegionPlace {
@@ -32,6 +34,8 @@ export interface RegionExits {
   readonly miss: FuncRef<readonly ['i32', 'i64', 'i32', 'i64', 'i32'], 'i32'>
   /** `(where, unit, budget)` */
   readonly escape: FuncRef<readonly ['i32', 'i64', 'i32'], 'i32'>
+  /** `()`: a function outside has set pc and budget. */
+  readonly moved: FuncRef<readonly [], 'i32'>
 }
 
 export function emitExits(m: ModuleBuilder, place: ExitPlace): RegionExits {
@@ -51,6 +55,10 @@ export function emitExits(m: ModuleBuilder, place: ExitPlace): RegionExits {
     escape: m.func('exit.escape', ['i32', 'i64', 'i32'], 'i32', (f, where, unit, budget) =>
       leave(f, Exit.escape, address(where, unit), i32.add(budget, i32.shrU(where, 16))),
     ),
+    moved: m.func('exit.moved', [], 'i32', (f) => {
+      f.do(i32.store(0, Exit.jump, place.exit))
+      f.return(i32.load(0, place.budget))
+    }),
   }
 }
 
@@ -81,7 +89,8 @@ export class RegionEmitter {
   /** For each loop with several entries, the local that says which one is meant. */
   readonly #selectors = new Map<Loop, Local<'i32'>>()
   readonly #frames: Frame[] = []
-  #constants: Readonly<Record<string, Expr<'i32'>>> = {}
+  #constants: Readonly<Record<string, Local<'i32'>>> = {}
+  #sources: Readonly<Record<string, Expr<'i32'>>> = {}
   #root: Label | null = null
 
   constructor(f: Func, frontend: Frontend, graph: Graph, place: RegionPlace, exits: RegionExits) {
@@ -103,6 +112,7 @@ export class RegionEmitter {
   emit(items: readonly Item[], constants: Readonly<Record<string, Expr<'i32'>>>): void {
     const f = this.#f
     this.#loadRegisters()
+    this.#sources = constants
     this.#constants = Object.fromEntries(Object.entries(constants).map(([name, value]) => [name, f.let(value)]))
     f.loop((root) => {
       this.#root = root
@@ -297,6 +307,17 @@ export class RegionEmitter {
         if (instruction.flow.kind === 'jump') this.#gotoOffset(instruction.flow.target)
       },
       indirect: (address) => this.#indirect(address),
+      outside: (invoke) => {
+        this.#store(true)
+        const back = invoke(i64.add(this.#unit, instruction.offset), i32.add(this.#budget, left))
+        f.if(i32.eqz(back), () => f.return(call(this.#exits.moved)))
+        for (const register of instruction.writes) {
+          const local = this.#registers.get(register)
+          const spec = this.#frontend.registers[register]
+          if (local && spec) f.set(local, i64.load(0, spec.address))
+        }
+        for (const [name, local] of Object.entries(this.#constants)) f.set(local, this.#sources[name] ?? 0)
+      },
       escapeIf: (condition) => {
         f.if(condition, () => {
           this.#store(false)

@@ -14,6 +14,8 @@ export interface InterpreterFunctions {
   readonly run: FuncRef<readonly [], 'void'>
   /** The same, one step at a time, and never further. */
   readonly crawl: FuncRef<readonly [], 'void'>
+  /** For translated code: executes the instruction at `pc`; see `Imports.outside`. */
+  readonly outside: FuncRef<readonly ['i64', 'i32'], 'i32'>
 }
 
 /** Whether the fast interpreter has code for an instruction. */
@@ -205,6 +207,19 @@ export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
     })
   })
 
+  const outside = m.func('outside', ['i64', 'i32'], 'i32', (f, pc, budget) => {
+    const bank = f.let(s.get('fetchBank'))
+    const start = f.let(s.get('unretired'))
+    f.do(s.set('pc', pc))
+    f.do(s.set('budget', budget))
+    f.do(call(single))
+    f.if(s.get('attention'), () => f.do(call(traps.poll)))
+    // Still here: no trap, no interrupt, no other address space, and nobody wants the run to end.
+    const next = i64.leU(i64.sub(i64.sub(s.get('pc'), pc), 2), 2)
+    const calm = i32.and(i32.eqz(s.get('leave')), i32.eq(bank, s.get('fetchBank')))
+    f.return(i32.and(i32.and(next, i64.eq(start, s.get('unretired'))), calm))
+  })
+
   const crawl = m.func('crawl', [], 'void', (f) => {
     f.loop((again) => {
       f.if(s.get('attention'), () => f.do(call(traps.poll)))
@@ -217,7 +232,7 @@ export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
       f.br(again)
     })
   })
-  return { run, crawl }
+  return { run, crawl, outside }
 }
 
 /** The dispatch, and the code of every handler; never falls through. */

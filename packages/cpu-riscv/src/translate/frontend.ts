@@ -1,8 +1,9 @@
 import { PAGE_SIZE } from '@machinist/memory'
 import type { Flow, Frontend, Instruction, RegisterSpec } from '@machinist/translator'
 import type { HartState } from '../emit/state.ts'
-import type { Helpers } from '../emit/stage.ts'
 import { decode, type Decoded, emptyDecoded, instructions, isCompressed } from '../isa/decoder.ts'
+import { Csr } from '../csr-numbers.ts'
+import type { Imports } from './imports.ts'
 import { floatRegister, integerRegister, RegionInstruction } from './region-stage.ts'
 
 /** Registers of a hart as the translator numbers them: x1 to x31, then f0 to f31. */
@@ -21,7 +22,7 @@ export class RiscvFrontend implements Frontend {
   readonly #code: DataView
   readonly #reached: (offset: number) => boolean
   readonly #state: HartState
-  readonly #helpers: Helpers
+  readonly #imports: Imports
   /** Blocks in which floating point has been found to be ready. */
   readonly #floatChecked = new Set<number>()
 
@@ -29,12 +30,12 @@ export class RiscvFrontend implements Frontend {
    * @param code - the page's bytes
    * @param reached - whether the instruction at an offset was ever executed: others are left out
    */
-  constructor(code: DataView, reached: (offset: number) => boolean, registers: readonly RegisterSpec[], state: HartState, helpers: Helpers) {
+  constructor(code: DataView, reached: (offset: number) => boolean, registers: readonly RegisterSpec[], state: HartState, imports: Imports) {
     this.#code = code
     this.#reached = reached
     this.registers = registers
     this.#state = state
-    this.#helpers = helpers
+    this.#imports = imports
   }
 
   decode(offset: number): Instruction | null {
@@ -51,18 +52,25 @@ export class RiscvFrontend implements Frontend {
       flow: flowOf(d, offset),
       reads,
       writes,
-      emit: (stage) => new RegionInstruction(stage, d, instruction, this.#state, this.#helpers, this.#floatChecked).emit(),
+      emit: (stage) => new RegionInstruction(stage, d, instruction, this.#state, this.#imports, this.#floatChecked).emit(),
     }
   }
 }
 
 function flowOf(d: Decoded, offset: number): Flow {
   const instruction = instructions[d.number]
-  if (!instruction || instruction.kind === 'system') return { kind: 'leave' }
+  if (!instruction) return { kind: 'leave' }
+  if (instruction.format === 'CSR' && !changesTranslation(d.imm)) return { kind: 'next' }
+  if (instruction.kind === 'system') return { kind: 'leave' }
   if (instruction.format === 'B') return { kind: 'branch', target: offset + d.imm }
   if (instruction.name === 'jal') return { kind: 'jump', target: offset + d.imm, returns: d.rd !== 0 }
   if (instruction.name === 'jalr') return { kind: 'indirect', returns: d.rd !== 0 }
   return { kind: 'next' }
+}
+
+/** Whether writing this CSR may change what the next instruction is fetched as. */
+function changesTranslation(csr: number): boolean {
+  return csr === Csr.satp || (csr >= Csr.pmpcfg0 && csr < Csr.pmpaddr0 + 64)
 }
 
 /** Which registers an instruction reads and writes follows from its operands. */

@@ -35,8 +35,16 @@ class LinkingBuilder extends ModuleBuilder {
   }
 }
 
+/** What translated code calls. */
+export interface Imports {
+  readonly helpers: Helpers
+  /** `(pc, budget)`: executes the instruction there; 1 when control goes on behind it, in the same code. */
+  readonly outside: FuncRef<readonly ['i64', 'i32'], 'i32'>
+}
+
 /** Imports into `m` what instructions call. The references are the same for every module that begins so. */
-export function importHelpers(m: ModuleBuilder, flags: number): Helpers {
+export function importCore(m: ModuleBuilder, flags: number): Imports {
   const linking = new LinkingBuilder(m)
-  return emitHelpers(linking, emitSoftfloat(linking, { flags, nan: 'canonical' }))
+  const outside = m.importFunction(CORE, 'outside', ['i64', 'i32'], 'i32')
+  return { outside, helpers: emitHelpers(linking, emitSoftfloat(linking, { flags, nan: 'canonical' })) }
 }

@@ -1,10 +1,11 @@
 import { dataEntry, lastPage, tlbLayout } from '@machinist/mmu'
 import type { RegionStage } from '@machinist/translator'
-import { type Expr, type Func, i32, i64, type Local, select } from '@machinist/wasm'
+import { call, type Expr, type Func, i32, i64, type Local, select } from '@machinist/wasm'
 import type { HartState } from '../emit/state.ts'
 import { type Helpers, type LoadKind, loadBytes, type Stage } from '../emit/stage.ts'
 import type { Decoded } from '../isa/decoder.ts'
 import type { Instruction } from '../isa/instruction.ts'
+import type { Imports } from './imports.ts'
 
 /** The translator's number of an integer register; null for x0. */
 export function integerRegister(x: number): number | null {
@@ -29,10 +30,12 @@ export class RegionInstruction implements Stage {
   readonly #instruction: Instruction
   readonly #s: HartState
   readonly #floatChecked: Set<number>
+  readonly #outside: Imports['outside']
 
-  constructor(region: RegionStage, d: Decoded, instruction: Instruction, s: HartState, helpers: Helpers, floatChecked: Set<number>) {
+  constructor(region: RegionStage, d: Decoded, instruction: Instruction, s: HartState, imports: Imports, floatChecked: Set<number>) {
     this.f = region.f
-    this.helpers = helpers
+    this.helpers = imports.helpers
+    this.#outside = imports.outside
     this.#region = region
     this.#d = d
     this.#instruction = instruction
@@ -41,7 +44,13 @@ export class RegionInstruction implements Stage {
   }
 
   emit(): void {
-    const { extension } = this.#instruction
+    const { extension, format } = this.#instruction
+    if (format === 'CSR') {
+      this.#region.outside((pc, budget) => call(this.#outside, pc, budget))
+      // FS and frm may have changed.
+      this.#floatChecked.delete(this.#region.block)
+      return
+    }
     if (extension === 'f' || extension === 'd') this.#needFloat()
     // A value in x0 is thrown away, and what only computes one does nothing.
     if (this.#instruction.kind === 'pure' && this.#d.rd === 0) return
@@ -88,6 +97,8 @@ export class RegionInstruction implements Stage {
   setRd(value: Expr<'i64'>): void {
     const register = integerRegister(this.#d.rd)
     if (register !== null) this.#region.set(register, value)
+    // What computes the value may raise floating-point flags.
+    else this.f.drop(value)
   }
   setRd32(value: Expr<'i32'>): void {
     this.setRd(i64.extendS(value))

@@ -3,9 +3,8 @@ import type { Arena } from '@machinist/memory'
 import { i32, ModuleBuilder, type WasmMemory, type WasmTable } from '@machinist/wasm'
 import type { CodeCache, CodePage } from '../code-cache.ts'
 import { HartState } from '../emit/state.ts'
-import type { Helpers } from '../emit/stage.ts'
 import { registerSpecs, RiscvFrontend } from './frontend.ts'
-import { CORE, importHelpers } from './imports.ts'
+import { CORE, importCore, type Imports } from './imports.ts'
 
 /** Bytes of an entry map: 16 bits for each halfword of a page. */
 const ENTRY_MAP_BYTES = 4096
@@ -24,7 +23,7 @@ export class Translation {
   readonly #arena: Arena
   readonly #compiler: RegionCompiler
   readonly #state: HartState
-  readonly #helpers: Helpers
+  readonly #imports: Imports
   readonly #mode: TranslationMode
   readonly #hot: number
   readonly #freeMaps: number[] = []
@@ -47,17 +46,17 @@ export class Translation {
     this.#state = new HartState(options.window)
     const s = this.#state
     const flags = s.at('fflags')
-    this.#helpers = importHelpers(new ModuleBuilder(), flags)
+    this.#imports = importCore(new ModuleBuilder(), flags)
     const linear = options.arena.memory
     const shared = !(linear.buffer instanceof ArrayBuffer)
     this.#compiler = new RegionCompiler({
       table: options.table,
       imports: { host: { memory: linear as WasmMemory }, [CORE]: options.core },
       prepare: (m) => {
-        importHelpers(m, flags)
+        importCore(m, flags)
         m.importMemory({ module: 'host', name: 'memory', initial: 1, maximum: 65536, shared })
       },
-      exits: { pc: s.at('pc'), va: s.at('exitVa'), exit: s.at('exitKind'), access: s.at('exitAccess') },
+      exits: { pc: s.at('pc'), va: s.at('exitVa'), exit: s.at('exitKind'), access: s.at('exitAccess'), budget: s.at('budget') },
       mode: options.mode === 'now' ? 'now' : 'later',
     })
     this.#cache.onRelease = (slot) => {
@@ -97,7 +96,7 @@ export class Translation {
     const s = this.#state
     this.#compiler.request({
       entries,
-      frontend: new RiscvFrontend(this.#cache.code(page), (offset) => this.#cache.reached(page, offset), registerSpecs(s), s, this.#helpers),
+      frontend: new RiscvFrontend(this.#cache.code(page), (offset) => this.#cache.reached(page, offset), registerSpecs(s), s, this.#imports),
       place: { entryMap },
       constants: { tlb: i32.add(s.get('dataBank'), 0) },
       ready: (slot, offsets) => {

@@ -18,7 +18,8 @@ export class Core {
   readonly #hart: Vcpu
   #finished = false
 
-  constructor() {
+  /** @param engine - `'translated'`: every page of code is translated as soon as control arrives in it twice */
+  constructor(engine: 'default' | 'translated' = 'default') {
     this.#memory = new GuestMemory(new Arena(createMemory({ initial: 1, maximum: 65536, shared: true }), 2 ** 32 - 65536))
     this.#memory.addRam('ram', RAM_BASE, RAM_SIZE)
     const bus = new AddressSpace('mmio')
@@ -31,7 +32,7 @@ export class Core {
     })
     // The timer is told never to be due: nothing need be there.
     bus.attach('mtimer', MTIMECMP, 8, 0, { read: () => 0, write: () => undefined })
-    this.#cpu = riscv.create(riscv.configure({ harts: 1, firmware: 'none' }, 'cpu'), context(this.#memory, bus))
+    this.#cpu = riscv.create(riscv.configure({ harts: 1, firmware: 'none', ...(engine === 'translated' ? { translate: 'now', hot: 2 } : {}) }, 'cpu'), context(this.#memory, bus))
     const [hart] = this.#cpu.vcpus
     if (!hart) throw new RangeError('a CPU without a hart')
     this.#hart = hart

@@ -3,14 +3,17 @@ import { differential } from './differential.ts'
 import { qemuVersion } from './qemu.ts'
 
 /** Sequences to run, and where to begin: other seeds are other sequences. */
-const sequences = Number(process.env['MACHINIST_SEQUENCES'] ?? 400_000)
+const sequences = Number(process.env['MACHINIST_SEQUENCES'] ?? 200_000)
 const seed = Number(process.env['MACHINIST_SEED'] ?? 1_000)
-const time = process.env['MACHINIST_SEQUENCES'] === undefined ? 9 * 60_000 : Infinity
+const time = process.env['MACHINIST_SEQUENCES'] === undefined ? 4 * 60_000 : Infinity
 
-it.skipIf(qemuVersion() === null)('agrees with QEMU on random sequences (skipped without qemu-system-riscv64)', async () => {
+const engines = process.env['MACHINIST_ENGINE'] === undefined ? (['default', 'translated'] as const) : ([process.env['MACHINIST_ENGINE'] === 'translated' ? 'translated' : 'default'] as const)
+
+it.skipIf(qemuVersion() === null).each(engines)('agrees with QEMU on random sequences (%s engine; skipped without qemu-system-riscv64)', async (engine) => {
   const began = performance.now()
   let told = 0
   const result = await differential({
+    engine,
     seed,
     sequences,
     time,

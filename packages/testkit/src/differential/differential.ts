@@ -23,6 +23,8 @@ export interface DifferentialOptions {
   readonly seed: number
   /** How many sequences. */
   readonly sequences: number
+  /** How the core executes; see `Core`. */
+  readonly engine?: 'default' | 'translated'
   /** Sequences to a run of QEMU. */
   readonly batch?: number
   /** Milliseconds after which no new batch is begun. */
@@ -52,8 +54,12 @@ const PATIENCE = 4000
 /** Both sides, and an image that passes between them. */
 class Pair {
   readonly image: Image = new Image()
-  readonly core: Core = new Core()
+  readonly core: Core
   readonly qemu: Qemu = new Qemu()
+
+  constructor(engine: DifferentialOptions['engine'] = 'default') {
+    this.core = new Core(engine)
+  }
 
   async run(keys: readonly CaseKey[], variant: number): Promise<Run> {
     const infos = this.image.build(keys, variant)
@@ -70,7 +76,7 @@ class Pair {
  */
 export async function differential(options: DifferentialOptions): Promise<DifferentialResult> {
   const { seed, sequences, batch = MAX_CASES, time = Infinity, mismatches: most = 5 } = options
-  const pair = new Pair()
+  const pair = new Pair(options.engine)
   const mismatches: Mismatch[] = []
   const began = performance.now()
   let done = 0
