@@ -1,3 +1,4 @@
+import { Transform, type Writable } from 'node:stream'
 import { concatInitrds } from '@machinist/boot'
 import { type Given, virt } from '@machinist/boards'
 import type { CharPort } from '@machinist/api'
@@ -9,19 +10,30 @@ import { type ExecRequest, execRequest, guestCommandLine, prepareGuest, terminal
 import { loadMachineFile } from './machine-file.ts'
 import { statsText } from './stats.ts'
 
-/** The port on which the guest answers to `--exec`. */
-const EXEC_PORT = 'machinist.exec'
+/** The ports on which the guest answers to `--exec`: how it went, standard output, standard error. */
+const EXEC_PORTS = ['machinist.exec', 'machinist.exec.1', 'machinist.exec.2'] as const
 /** What of the console is shown when a command never answered, in bytes. */
 const CONSOLE_TAIL = 4096
 /** What shells report of a program whose reader went away: 128 and the number of SIGPIPE. */
 const BROKEN_PIPE = 141
+/** A kernel that says this is at its end, and then stands still. How often its console is searched for it, in milliseconds. */
+const PANIC = 'Kernel panic - not syncing'
+const PANIC_INTERVAL = 1000
 /** Keeps the process alive while a machine waits for input that only the terminal can bring. */
 const KEEP_ALIVE = 2 ** 30
 
-/** A console for the guest, and `ExecOutput` where a command was asked for. */
-interface Plan {
-  readonly blueprint: MachineBlueprint
-  readonly request: ExecRequest | null
+/** Takes a stream of the guest's command to where ours goes, no faster than that takes it; tells of its end. */
+function carry(request: ExecRequest, to: Writable, ended: (status: number) => void): Writable {
+  const through = new Transform({
+    transform(bytes: Uint8Array, _encoding, done) {
+      parser.push(bytes)
+      done()
+    },
+  })
+  // The stream is not in frames: it is what stands before the last one.
+  const parser = request.output({ stdout() {}, stderr() {}, other: (bytes) => { through.push(bytes) }, exit: ended })
+  through.pipe(to, { end: false })
+  return through
 }
 
 /** A kernel, its initrd and its command line, from the user or from Debian. */
@@ -49,23 +61,20 @@ async function images(options: RunOptions, request: ExecRequest | null): Promise
   }
 }
 
-async function plan(options: RunOptions, console: Given<CharPort>, answer: CharBackend): Promise<Plan> {
-  if (options.machineFile !== undefined) return { blueprint: override(await loadMachineFile(options.machineFile), options), request: null }
-  const request = options.exec === undefined ? null : execRequest(options.exec)
-  return {
-    request,
-    blueprint: virt({
-      ...await images(options, request),
-      ...(options.firmware !== undefined && { firmware: readWhole(options.firmware, '--firmware') }),
-      ...(options.memory !== undefined && { memory: options.memory }),
-      ...(options.harts !== undefined && { harts: options.harts }),
-      disks: options.disks.map(({ path, mode }) => fileDisk(path, { mode, name: '--disk' })),
-      console,
-      ...(request !== null && {
-        devices: { exec: part(virtioMmio(consoleWith('virtio-exec', ['console', EXEC_PORT])), { backends: { console: 'null', [EXEC_PORT]: answer } }) },
-      }),
+async function plan(options: RunOptions, request: ExecRequest | null, console: Given<CharPort>, answers: readonly CharBackend[]): Promise<MachineBlueprint> {
+  if (options.machineFile !== undefined) return override(await loadMachineFile(options.machineFile), options)
+  const backends = Object.fromEntries(EXEC_PORTS.map((name, index) => [name, answers[index] ?? 'null']))
+  return virt({
+    ...await images(options, request),
+    ...(options.firmware !== undefined && { firmware: readWhole(options.firmware, '--firmware') }),
+    ...(options.memory !== undefined && { memory: options.memory }),
+    ...(options.harts !== undefined && { harts: options.harts }),
+    disks: options.disks.map(({ path, mode }) => fileDisk(path, { mode, name: '--disk' })),
+    console,
+    ...(request !== null && {
+      devices: { exec: part(virtioMmio(consoleWith('virtio-exec', ['console', ...EXEC_PORTS])), { backends: { console: 'null', ...backends } }) },
     }),
-  }
+  })
 }
 
 /** A machine file's definition with what the command line says of booting. */
@@ -103,42 +112,56 @@ export async function run(options: RunOptions): Promise<number> {
     holder.machine?.powerOff(0)
   }
   const shell = options.exec === undefined ? terminal({ onLeave: leave }) : tail
-  let takeAnswer: (bytes: Uint8Array) => void = () => {}
-  const answer = stream({ output: (bytes) => { takeAnswer(bytes) } })
-  const { blueprint, request } = await plan(options, shell, answer)
-
+  const request = options.exec === undefined ? null : execRequest(options.exec)
+  const answers: CharBackend[] = []
   if (request !== null) {
     // Whoever read the output has gone: so may the machine.
     process.stdout.on('error', () => {
       holder.status ??= BROKEN_PIPE
       holder.machine?.powerOff(0)
     })
-    const output = request.output({
+    let missing = EXEC_PORTS.length
+    let answer = 0
+    const ended = (): void => {
+      // The command has ended: there is no need to wait for the guest to put itself to bed.
+      if (--missing > 0) return
+      holder.status ??= answer
+      holder.machine?.powerOff(0)
+    }
+    const report = request.output({
       stdout: (bytes) => process.stdout.write(bytes),
       stderr: (bytes) => process.stderr.write(bytes),
-      exit: (status) => { holder.status = status },
+      exit: (status) => {
+        answer = status
+        ended()
+      },
     })
-    takeAnswer = (bytes) => {
-      output.push(bytes)
-      // The command has ended: there is no need to wait for the guest to put itself to bed.
-      if (holder.status !== undefined) holder.machine?.powerOff(0)
-    }
+    answers.push(
+      stream({ output: (bytes) => { report.push(bytes) } }),
+      stream({ output: carry(request, process.stdout, ended) }),
+      stream({ output: carry(request, process.stderr, ended) }),
+    )
   }
+  const blueprint = await plan(options, request, shell, answers)
   const machine = createMachine(blueprint, nodeHost({ backends: { terminal: shell } }))
   holder.machine = machine
   const warnings: string[] = []
   machine.on('warn', ({ part: name, message }) => {
     if (warnings.length < 20) warnings.push(`${name}: ${message}`)
   })
+  // A guest that starts over has lost the command.
+  if (request !== null) machine.on('reset', () => { machine.powerOff(1) })
   if (options.exec === undefined && !options.quiet && process.stdin.isTTY && process.stderr.isTTY) {
     process.stderr.write('Ctrl-A X leaves the machine, Ctrl-A H shows help.\n')
   }
-  const keepAlive = setInterval(() => {}, KEEP_ALIVE)
+  const keepAlive = request === null
+    ? setInterval(() => {}, KEEP_ALIVE)
+    : setInterval(() => { if (tail.text().includes(PANIC)) machine.powerOff(1) }, PANIC_INTERVAL)
   const began = performance.now()
   try {
     machine.start()
     const { status, error } = await machine.finished()
-    answer.flush()
+    for (const answer of answers) answer.flush()
     shell.flush()
     const elapsed = performance.now() - began
     const { stats } = machine

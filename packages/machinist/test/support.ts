@@ -94,7 +94,8 @@ export function start(command: string, args: readonly string[], options: StartOp
       resolve({ status: late ? 'timeout' : code ?? signal, stdout: Buffer.concat(out), stderr: Buffer.concat(err).toString() })
     })
   })
-  const text = (): string => Buffer.concat(out).toString()
+  // A terminal in Node's raw mode still turns the LF of CR LF into CR LF.
+  const text = (): string => Buffer.concat(out).toString().replaceAll('\r\r\n', '\r\n')
   return {
     pid: child.pid ?? 0,
     text,

@@ -20,6 +20,8 @@ export function guestCommandLine(options: GuestCommandLine): string {
   return [
     `console=${options.console}`,
     ...(options.quiet === true ? ['quiet'] : []),
+    // A kernel that comes to its end before it knows its console should say why. Behind `quiet`, which it heeds only from there on.
+    'earlycon=sbi',
     ...size('rows', options.rows),
     ...size('columns', options.columns),
     ...(options.term !== undefined && /^[\w.+-]{1,40}$/.test(options.term) ? [`TERM=${options.term}`] : []),

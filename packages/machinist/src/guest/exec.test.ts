@@ -100,9 +100,9 @@ it('the scripts of the guest are syntactically right', () => {
 })
 
 it('the command line holds what was asked for, and no more words than that', () => {
-  expect(guestCommandLine({ console: 'hvc0' })).toBe('console=hvc0')
+  expect(guestCommandLine({ console: 'hvc0' })).toBe('console=hvc0 earlycon=sbi')
   expect(guestCommandLine({ console: 'ttyS0', quiet: true, rows: 40, columns: 132, term: 'xterm-256color', append: 'loglevel=7' })).toBe(
-    'console=ttyS0 quiet machinist.rows=40 machinist.columns=132 TERM=xterm-256color loglevel=7',
+    'console=ttyS0 quiet earlycon=sbi machinist.rows=40 machinist.columns=132 TERM=xterm-256color loglevel=7',
   )
-  expect(guestCommandLine({ console: 'ttyS0', rows: 0, columns: NaN, term: 'x init=/bin/sh' })).toBe('console=ttyS0')
+  expect(guestCommandLine({ console: 'ttyS0', rows: 0, columns: NaN, term: 'x init=/bin/sh' })).toBe('console=ttyS0 earlycon=sbi')
 })

@@ -68,20 +68,27 @@ alias ll='ls -l'
 `
 
 /**
- * Runs `/machinist/exec` and sends what it writes to the host in frames; exec.ts describes them. Each of the two streams has a pump: it
- * reads what there is and writes it with its header in one write, which neither a terminal nor a virtio port mixes with another
- * (of a port that holds for 32 KiB).
+ * Runs `/machinist/exec` and sends what it writes to the host; exec.ts describes how. With a port for each stream, one program carries the
+ * bytes there. Otherwise each has a pump: it reads what there is and writes it with its header in one write, which neither a terminal nor a
+ * virtio port mixes with another (of a port that holds for 32 KiB).
  *
- * When the command has ended but something it left behind holds its output open, a pump that has had nothing to read for a while is
- * told to stop: the exit status must not wait for a forgotten background process.
+ * When the command has ended but something it left behind holds its output open, whoever carries it and has had nothing to read for a while
+ * is told to stop: the exit status must not wait for a forgotten background process.
  */
 export const EXEC: string = `#!/bin/sh
 work=/run/machinist
 mkdir -p $work
 token=$(cat /machinist/token)
 channel=/dev/console
+stream1= stream2=
 for name in /sys/class/virtio-ports/*/name; do
-  [ -f "$name" ] && [ "$(cat "$name")" = machinist.exec ] && channel=/dev/$(basename "$(dirname "$name")")
+  [ -f "$name" ] || continue
+  device=/dev/$(basename "$(dirname "$name")")
+  case $(cat "$name") in
+    machinist.exec) channel=$device ;;
+    machinist.exec.1) stream1=$device ;;
+    machinist.exec.2) stream2=$device ;;
+  esac
 done
 [ -f /machinist/channel ] && channel=$(cat /machinist/channel)
 [ -c "$channel" ] || channel=/dev/console
@@ -102,19 +109,36 @@ pump() {
   done
 }
 
+# What process $1, which carries stream $2, is at. The kernel shows the number of the system call: 63 is read.
+progress() {
+  if [ -f $work/$2.state ]; then
+    cat $work/$2.state
+  else
+    sed 's/^63 /reading &/' /proc/$1/syscall
+    cat /proc/$1/io
+  fi
+}
+
 release() {
   last=
   while usleep 500000; do
-    now=$(cat $work/$2.state)
+    now=$(progress $1 $2 2>/dev/null)
     case $now in reading*) [ "$now" = "$last" ] && kill "$1" && return ;; esac
     last=$now
   done
 }
 
 mkfifo $work/1 $work/2
-pump 1 <$work/1 & out=$!
-pump 2 <$work/2 & err=$!
-/bin/sh /machinist/exec </dev/null >$work/1 2>$work/2 3>&-
+if [ -c "$stream1" ] && [ -c "$stream2" ]; then
+  exec 4<>"$stream1" 5<>"$stream2"
+  dd bs=65536 <$work/1 >&4 2>/dev/null & out=$!
+  dd bs=65536 <$work/2 >&5 2>/dev/null & err=$!
+else
+  exec 4>/dev/null 5>/dev/null
+  pump 1 <$work/1 & out=$!
+  pump 2 <$work/2 & err=$!
+fi
+/bin/sh /machinist/exec </dev/null >$work/1 2>$work/2 3>&- 4>&- 5>&-
 status=$?
 release $out 1 & one=$!
 release $err 2 & two=$!
@@ -123,6 +147,7 @@ wait $err
 kill $one $two 2>/dev/null
 sync
 umount -a -r 2>/dev/null
+for fd in 4 5; do printf '\\036%s x 0\\n' "$token" >&$fd; done
 printf '\\036%s x %d\\n' "$token" "$status" >&3
 stty raw <&3 2>/dev/null
 poweroff -f
