@@ -15,6 +15,18 @@ const HEADER = {
   size: 64,
 } as const
 
+/** Offsets in PE/COFF headers: of the file, of the COFF header behind the signature, and of an entry of the section table. */
+const PE = {
+  offset: 0x3c,
+  signature: 0x4550,
+  sectionCount: 6,
+  optionalSize: 20,
+  headerSize: 24,
+  rawSize: 16,
+  rawOffset: 20,
+  sectionSize: 40,
+} as const
+
 /** `magic2` of a RISC-V Image: "RSC\x05". */
 const MAGIC_RISCV = 0x0543_5352
 /** The same field of an arm64 Image: "ARM\x64". */
@@ -34,6 +46,23 @@ export interface LinuxImage {
   readonly version: { readonly major: number; readonly minor: number }
   /** What to load. */
   readonly bytes: Uint8Array
+}
+
+/**
+ * A kernel that UEFI can start is a PE/COFF file as well, whose sections say how long the file is (Microsoft PE/COFF
+ * specification, sections 3.1 to 4). Returns 0 for one that is not.
+ */
+function lengthByPe(bytes: Uint8Array): number {
+  const view = viewOf(bytes)
+  const pe = bytes[0] === 0x4d && bytes[1] === 0x5a ? view.getUint32(PE.offset, true) : 0
+  if (pe === 0 || pe + PE.headerSize > bytes.length || view.getUint32(pe, true) !== PE.signature) return 0
+  const sections = view.getUint16(pe + PE.sectionCount, true)
+  const table = pe + PE.headerSize + view.getUint16(pe + PE.optionalSize, true)
+  let end = 0
+  for (let at = table; at < table + sections * PE.sectionSize && at + PE.sectionSize <= bytes.length; at += PE.sectionSize) {
+    end = Math.max(end, view.getUint32(at + PE.rawOffset, true) + view.getUint32(at + PE.rawSize, true))
+  }
+  return end
 }
 
 /** Whether `bytes` begin like a flat kernel Image of either architecture. */
@@ -89,8 +118,12 @@ export function parseLinuxImage(bytes: Uint8Array, part: string = 'kernel'): Lin
   if (textOffset >= limit || imageSize >= limit) {
     throw machinistError({ code: 'image-malformed', part, value: `text_offset ${textOffset}, image_size ${imageSize}`, remedy }, 'impossible sizes in the Image header')
   }
-  // `image_size` ends behind BSS, which the file does not hold: a file that is longer has been padded or extended. One that
-  // is much shorter has been cut, but only the kernel knows how long its BSS is, so that cannot be told from here.
+  const whole = lengthByPe(bytes)
+  if (whole > bytes.length) {
+    throw machinistError({ code: 'image-truncated', part, value: `${bytes.length} of ${whole} bytes`, remedy: 'Copy or download it again' }, 'the kernel has been cut short')
+  }
+  // `image_size` ends behind BSS, which the file does not hold: a file that is longer has been padded or extended. Without
+  // PE/COFF headers nobody but the kernel knows how long its BSS is, and so whether the file has been cut.
   return {
     architecture,
     textOffset: Number(textOffset),

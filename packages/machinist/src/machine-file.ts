@@ -2,7 +2,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, extname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { machinistError } from '@machinist/api'
+import { isMachinistError, machinistError } from '@machinist/api'
 import { virtCatalogue } from '@machinist/boards'
 import { fileError, readImages } from '@machinist/host-node'
 import { type MachineBlueprint, type MachineDefinition, parseDefinition } from '@machinist/machine'
@@ -61,10 +61,14 @@ async function fromModule(path: string): Promise<MachineBlueprint> {
   let exported: unknown
   try {
     exported = (await import(pathToFileURL(file).href) as { readonly default?: unknown }).default
+    for (let depth = 0; typeof exported === 'function' && depth < 2; depth++) exported = await (exported as () => unknown)()
+  } catch (error) {
+    if (isMachinistError(error)) throw error
+    const why = error instanceof Error ? `${error.name}: ${error.message.split('\n')[0] ?? ''}` : String(error)
+    throw machinistError({ code: 'machine-file', part: path, value: why, remedy: 'Correct the file; node shows the place when it runs the file.' }, 'it does not run')
   } finally {
     if (typed) rmSync(file, { force: true })
   }
-  for (let depth = 0; typeof exported === 'function' && depth < 2; depth++) exported = await (exported as () => unknown)()
   if (typeof exported !== 'object' || exported === null) {
     throw machinistError({ code: 'machine-file', part: path, remedy: 'Export by default what defineMachine returns.' }, 'it exports no machine')
   }

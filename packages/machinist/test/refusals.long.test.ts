@@ -23,7 +23,7 @@ const machine = (change: (definition: Record<string, unknown>) => void): string 
 }
 const devices = (definition: Record<string, unknown>): Record<string, Record<string, unknown>> => definition['devices'] as Record<string, Record<string, unknown>>
 file('not.json', '{ "version": 1,')
-file('wrong.json', '{ "version": 1, "name": 7 }')
+file('wrong.json', machine((definition) => { definition['name'] = 7 }))
 file('garbage.json', machine(() => undefined))
 file('overlap.json', machine((definition) => { devices(definition)['rtc'] = { kind: 'goldfish-rtc', at: 0x1000_0080 } }))
 file('ram.json', machine((definition) => { devices(definition)['rtc'] = { kind: 'goldfish-rtc', at: 0x8000_0000 } }))
