@@ -10,6 +10,12 @@ const li = (rd: number, value: number): number[] => [
   encode('lui', { rd, imm: ((value + 0x800) & 0xffff_f000) | 0 }),
   encode('addiw', { rd, rs1: rd, imm: (value << 20) >> 20 }),
 ]
+/** Without translated code, and with every page of code translated when control arrives in it again. */
+const engines = [
+  ['interpreted', { translate: 'off' }],
+  ['translated', { translate: 'now', hot: 2 }],
+] as const
+
 const loop = encode('jal', { rd: 0, imm: 0 })
 
 test('straight arithmetic, and the count of instructions', () => {
@@ -23,17 +29,17 @@ test('straight arithmetic, and the count of instructions', () => {
   expect(t.hart.retired).toBe(1_000_003)
 })
 
-test('a guest that jumps to itself, traps without end or runs off memory stays within its budget', () => {
+test.each(engines)('a guest that jumps to itself, traps without end or runs off memory stays within its budget (%s)', (_name, engine) => {
   for (const program of [[loop], [0], [encode('jalr', { rd: 0, rs1: 0 })], [encode('ecall')], [encode('ebreak')]]) {
-    const t = testMachine()
+    const t = testMachine(engine)
     t.program(program)
     expect(t.hart.run(100_000, true)).toBe('budget')
     expect(t.hart.run(100_000, false)).toBe('budget')
   }
 })
 
-test('code that changes itself is executed as changed', () => {
-  const t = testMachine()
+test.each(engines)('code that changes itself is executed as changed (%s)', (_name, engine) => {
+  const t = testMachine(engine)
   // Writes `addi x7, x0, 2` over `addi x7, x0, 1` just ahead, a thousand times with different immediates.
   const body = [
     encode('addi', { rd: 7, rs1: 0, imm: 0 }),
@@ -49,8 +55,8 @@ test('code that changes itself is executed as changed', () => {
   expect(t.hart.getX(11)).toBe(4950n)
 })
 
-test('DMA into code is seen', () => {
-  const t = testMachine()
+test.each(engines)('DMA into code is seen (%s)', (_name, engine) => {
+  const t = testMachine(engine)
   t.program([encode('addi', { rd: 5, rs1: 0, imm: 1 }), encode('jal', { rd: 0, imm: -4 })])
   t.hart.run(100, true)
   t.program([encode('addi', { rd: 5, rs1: 0, imm: 2 })])
@@ -58,8 +64,8 @@ test('DMA into code is seen', () => {
   expect(t.hart.getX(5)).toBe(2n)
 })
 
-test('an instruction across two pages follows both of them', () => {
-  const t = testMachine()
+test.each(engines)('an instruction across two pages follows both of them (%s)', (_name, engine) => {
+  const t = testMachine(engine)
   const at = RAM + 4096 - 2
   t.memory.write(at, new Uint8Array(Uint32Array.of(encode('addi', { rd: 5, rs1: 5, imm: 3 })).buffer))
   t.memory.write(at + 4, new Uint8Array(Uint32Array.of(encode('jal', { rd: 0, imm: -4 })).buffer))

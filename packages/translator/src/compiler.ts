@@ -14,13 +14,15 @@ export interface RegionRequest {
   readonly constants: Readonly<Record<string, Expr<'i32'>>>
   /** The function is in the table at `slot`, and may be entered at these offsets, in the order of their numbers. */
   readonly ready: (slot: number, entries: readonly number[]) => void
+  /** It cannot be translated: the host's compiler refused, or has no memory. It goes on being interpreted. */
+  readonly failed: (error: unknown) => void
 }
 
 /** Most instructions of one region: V8's time rises steeply with the size of a function. */
 const MAX_INSTRUCTIONS = 1200
 
-/** Regions in one module: a module has a fixed cost of about half a millisecond. */
-const BATCH = 16
+/** Regions in one module: a module has a fixed cost of about half a millisecond; a region takes a few to write. */
+const BATCH = 4
 
 export interface CompilerOptions {
   readonly table: WasmTable
@@ -58,33 +60,44 @@ export class RegionCompiler {
   flush(): void {
     if (this.#queue.length === 0) return
     const batch = this.#queue.splice(0)
+    const refuse = (error: unknown): void => batch.forEach((request) => request.failed(error))
+    try {
+      const { bytes, graphs } = this.#write(batch)
+      this.stats.modules++
+      this.stats.bytes += bytes.length
+      if (this.#options.mode === 'now') this.#install(compileNow(bytes), batch, graphs)
+      else compileLater(bytes).then((module) => this.#install(module, batch, graphs)).catch(refuse)
+    } catch (error) {
+      refuse(error)
+    }
+  }
+
+  #write(batch: readonly RegionRequest[]): { readonly bytes: Uint8Array<ArrayBuffer>; readonly graphs: readonly Graph[] } {
     const m = new ModuleBuilder()
     this.#options.prepare(m)
     const exits = emitExits(m, this.#options.exits)
-    const graphs: Graph[] = []
-    batch.forEach((request, i) => {
+    const graphs = batch.map((request, i) => {
       const graph = buildGraph(request.frontend, request.entries, MAX_INSTRUCTIONS)
-      graphs.push(graph)
       const name = `r${i}`
       m.export(
         name,
-        m.func(name, REGION_PARAMS, 'i32', (f) => new RegionEmitter(f, request.frontend, graph, request.place, exits).emit(structure(graph), request.constants)),
+        m.func(name, REGION_PARAMS, 'i32', (f) =>
+          new RegionEmitter(f, request.frontend, graph, request.place, exits).emit(structure(graph), request.constants),
+        ),
       )
+      return graph
     })
-    const bytes = m.toBytes()
-    this.stats.modules++
-    this.stats.bytes += bytes.length
-    const install = (module: WasmModule): void => {
-      const functions = instantiate<Record<string, unknown>>(module, this.#options.imports)
-      batch.forEach((request, i) => {
-        const slot = this.#takeSlot()
-        this.#options.table.set(slot, functions[`r${i}`])
-        this.stats.regions++
-        request.ready(slot, graphs[i]?.entries ?? [])
-      })
-    }
-    if (this.#options.mode === 'now') install(compileNow(bytes))
-    else void compileLater(bytes).then(install)
+    return { bytes: m.toBytes(), graphs }
+  }
+
+  #install(module: WasmModule, batch: readonly RegionRequest[], graphs: readonly Graph[]): void {
+    const functions = instantiate<Record<string, unknown>>(module, this.#options.imports)
+    batch.forEach((request, i) => {
+      const slot = this.#takeSlot()
+      this.#options.table.set(slot, functions[`r${i}`])
+      this.stats.regions++
+      request.ready(slot, graphs[i]?.entries ?? [])
+    })
   }
 
   #takeSlot(): number {

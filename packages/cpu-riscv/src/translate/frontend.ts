@@ -19,7 +19,8 @@ export function registerSpecs(s: HartState): readonly RegisterSpec[] {
 export class RiscvFrontend implements Frontend {
   readonly registers: readonly RegisterSpec[]
   readonly unitSize: number = PAGE_SIZE
-  readonly #code: DataView
+  readonly #source: () => DataView
+  #code: DataView | null = null
   readonly #reached: (offset: number) => boolean
   readonly #state: HartState
   readonly #imports: Imports
@@ -27,11 +28,11 @@ export class RiscvFrontend implements Frontend {
   readonly #floatChecked = new Set<number>()
 
   /**
-   * @param code - the page's bytes
+   * @param code - the page's bytes, asked for at the first use
    * @param reached - whether the instruction at an offset was ever executed: others are left out
    */
-  constructor(code: DataView, reached: (offset: number) => boolean, registers: readonly RegisterSpec[], state: HartState, imports: Imports) {
-    this.#code = code
+  constructor(code: () => DataView, reached: (offset: number) => boolean, registers: readonly RegisterSpec[], state: HartState, imports: Imports) {
+    this.#source = code
     this.#reached = reached
     this.registers = registers
     this.#state = state
@@ -40,9 +41,10 @@ export class RiscvFrontend implements Frontend {
 
   decode(offset: number): Instruction | null {
     if (!this.#reached(offset)) return null
-    const half = this.#code.getUint16(offset, true)
+    const code = (this.#code ??= this.#source())
+    const half = code.getUint16(offset, true)
     if (!isCompressed(half) && offset + 4 > PAGE_SIZE) return null
-    const d = decode(isCompressed(half) ? half : this.#code.getUint32(offset, true), emptyDecoded())
+    const d = decode(isCompressed(half) ? half : code.getUint32(offset, true), emptyDecoded())
     const instruction = instructions[d.number]
     if (!instruction) return null
     const { reads, writes } = operandsOf(instruction.operands, d)

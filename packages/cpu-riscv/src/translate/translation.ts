@@ -96,7 +96,7 @@ export class Translation {
     const s = this.#state
     this.#compiler.request({
       entries,
-      frontend: new RiscvFrontend(this.#cache.code(page), (offset) => this.#cache.reached(page, offset), registerSpecs(s), s, this.#imports),
+      frontend: new RiscvFrontend(() => this.#cache.code(page), (offset) => this.#cache.reached(page, offset), registerSpecs(s), s, this.#imports),
       place: { entryMap },
       constants: { tlb: i32.add(s.get('dataBank'), 0) },
       ready: (slot, offsets) => {
@@ -109,6 +109,11 @@ export class Translation {
         this.#arena.u8.fill(0, entryMap, entryMap + ENTRY_MAP_BYTES)
         offsets.forEach((offset, number) => this.#arena.data.setUint16(entryMap + offset, number + 1, true))
         this.#cache.install(page, slot, offsets)
+      },
+      failed: () => {
+        page.pending = false
+        page.requests = MAX_REQUESTS
+        this.#freeMaps.push(entryMap)
       },
     })
   }
