@@ -6,7 +6,9 @@
  *   name: string,
  *   rows: readonly { name: string, from: 'boot' | 'marks', what: string }[],
  *   needsKernel: boolean,
+ *   byName?: boolean,
  * }} Suite
+ * The rows of a suite `byName` run only when `--only` names them.
  * A row `from: 'boot'` costs what the emulator used from the start of its process to the guest's `init` mark;
  * a row `from: 'marks'`, what it used between the row's own two marks.
  */
@@ -33,7 +35,22 @@ export const suites = [
       { name: 'forkexec', from: 'marks', what: '300 × fork, exec and wait' },
     ],
   },
+  {
+    name: 'programs',
+    needsKernel: true,
+    byName: true,
+    rows: [
+      { name: 'qsort', from: 'marks', what: 'quick sort of 64-bit numbers' },
+      { name: 'calls', from: 'marks', what: 'Fibonacci numbers by recursion' },
+      { name: 'vm', from: 'marks', what: 'an interpreter of byte code' },
+      { name: 'matrix', from: 'marks', what: 'products of matrices of doubles' },
+      { name: 'dhry', from: 'marks', what: 'records, strings and small procedures' },
+    ],
+  },
 ]
+
+/** The rows that run unless `--only` says otherwise. */
+export const defaultRows = suites.filter((suite) => suite.byName !== true).flatMap((suite) => suite.rows.map((row) => row.name))
 
 /** Every row's name, in the order of the table. */
 export const rowNames = suites.flatMap((suite) => suite.rows.map((row) => row.name))

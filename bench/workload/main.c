@@ -40,6 +40,11 @@ static const struct row {
   { "nbody", row_nbody, UINT64_C(0x9c6e2b49fc636e1d) },
   { "getpid", row_getpid, UINT64_C(0x30d40) },
   { "forkexec", row_forkexec, UINT64_C(0x12c) },
+  { "qsort", row_qsort, UINT64_C(0x3abdb76b0ae3375e) },
+  { "calls", row_calls, UINT64_C(0xe3d1b0) },
+  { "vm", row_vm, UINT64_C(0xc82fad) },
+  { "matrix", row_matrix, UINT64_C(0x68c82df4937d6c04) },
+  { "dhry", row_dhry, UINT64_C(0x44c054bf9e10c762) },
 };
 
 #ifdef __riscv

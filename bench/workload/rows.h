@@ -13,6 +13,12 @@ uint64_t row_nbody(void);
 uint64_t row_getpid(void);
 uint64_t row_forkexec(void);
 
+uint64_t row_qsort(void);
+uint64_t row_calls(void);
+uint64_t row_vm(void);
+uint64_t row_matrix(void);
+uint64_t row_dhry(void);
+
 /* Pseudo-random numbers for filling buffers: xorshift64*, the same on every machine. */
 static inline uint64_t next_random(uint64_t *state) {
   uint64_t x = *state;
