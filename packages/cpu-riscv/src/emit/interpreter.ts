@@ -3,6 +3,7 @@ import { Exit, REGION_PARAMS } from '@machinist/translator'
 import { call, type Func, type FuncRef, i32, i64, type Label, type Local } from '@machinist/wasm'
 import { ENTER_RECORD, OP_FIELD, Pseudo, variants } from '../handlers.ts'
 import { Leave } from '../hart-layout.ts'
+import { compressible } from '../isa/compressed.ts'
 import { instructions } from '../isa/decoder.ts'
 import type { Instruction } from '../isa/instruction.ts'
 import { emitSwitch, increment } from './context.ts'
@@ -18,9 +19,9 @@ export interface InterpreterFunctions {
   readonly outside: FuncRef<readonly ['i64', 'i32'], 'i32'>
 }
 
-/** Whether the fast interpreter has code for an instruction. */
-function isFast(instruction: Instruction | undefined): instruction is Instruction {
-  return instruction !== undefined && instruction.kind !== 'system'
+/** Whether the fast interpreter has code for an instruction of this length. */
+function isFast(instruction: Instruction | undefined, length: 2 | 4): boolean {
+  return instruction !== undefined && instruction.kind !== 'system' && (length === 4 || compressible.has(instruction.name))
 }
 
 /** Executes the one instruction whose op is at `op` and whose address is `pc`; counts it; takes its trap. */
@@ -251,7 +252,7 @@ function emitHandlers(f: Func, { e }: PreciseParts, place: FastPlace, enter: Lab
       else if (variant === Pseudo.pageEnd) labels[handler] = pageEnd
       else if (variant === Pseudo.enter) labels[handler] = enter
       else if (variant === Pseudo.nop) labels[handler] = length === 4 ? nop4 : nop2
-      else if (isFast(instructions[instruction])) {
+      else if (isFast(instructions[instruction], length)) {
         const label = f.open('block')
         labels[handler] = label
         bodies.push({ label, variant, length })

@@ -107,3 +107,9 @@ export const compressed: readonly Compressed[] = [
   c('c.swsp', '110 xxxxxxxxxxx 10', (w) => ({ name: 'sw', rs2: rs2Full(w), rs1: SP, imm: wordToSp(w) })),
   c('c.sdsp', '111 xxxxxxxxxxx 10', (w) => ({ name: 'sd', rs2: rs2Full(w), rs1: SP, imm: doubleToSp(w) })),
 ]
+
+/** Names of the instructions that have a 16-bit form. */
+export const compressible: ReadonlySet<string> = new Set([
+  ...['addi', 'addiw', 'lui', 'slli', 'srli', 'srai', 'andi', 'add', 'sub', 'xor', 'or', 'and', 'addw', 'subw'],
+  ...['lw', 'ld', 'sw', 'sd', 'fld', 'fsd', 'jal', 'jalr', 'beq', 'bne', 'ebreak'],
+])
