@@ -48,6 +48,8 @@ export const Exit = {
   miss: 1,
   /** The instruction at `pc` must be executed elsewhere; it has not begun. */
   escape: 2,
+  /** A function outside has moved control to `pc`, and may have changed more than that. */
+  moved: 3,
 } as const
 
 /** What instructions are written with. */

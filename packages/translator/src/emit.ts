@@ -56,7 +56,7 @@ export function emitExits(m: ModuleBuilder, place: ExitPlace): RegionExits {
       leave(f, Exit.escape, address(where, unit), i32.add(budget, i32.shrU(where, 16))),
     ),
     moved: m.func('exit.moved', [], 'i32', (f) => {
-      f.do(i32.store(0, Exit.jump, place.exit))
+      f.do(i32.store(0, Exit.moved, place.exit))
       f.return(i32.load(0, place.budget))
     }),
   }

@@ -118,7 +118,7 @@ export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
   /** Runs the translated code that an `enter` op leads to, and goes on where it leaves. */
   function enterRegion(
     f: Func,
-    { op, bias, budget, target, jump, resume, arriving }: Pick<FastPlace, 'op' | 'bias' | 'budget' | 'target' | 'jump'> & { resume: Label; arriving: Local<'i32'> },
+    { op, bias, budget, tlb, target, jump, resume, arriving }: Pick<FastPlace, 'op' | 'bias' | 'budget' | 'tlb' | 'target' | 'jump'> & { resume: Label; arriving: Local<'i32'> },
   ): void {
     const record = f.let(i32.mul(i32.load(op, OP_FIELD.imm), ENTER_RECORD.size))
     const unit = i64.and(i64.add(bias, i64.extendU(i32.shrU(op, 2))), -4096)
@@ -129,8 +129,11 @@ export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
     increment(e, f, 'regionEnters')
     increment(e, f, 'regionSteps', i64.extendS(i32.sub(budget, f.tee(budget, left))))
     f.set(target, s.get('pc'))
+    // CSR instructions in the region may have changed what memory looks like.
+    f.set(tlb, s.get('dataBank'))
     f.brIf(jump, i32.eq(s.get('exitKind'), Exit.jump))
     f.do(s.set('budget', budget))
+    f.brIf(resume, i32.eq(s.get('exitKind'), Exit.moved))
     f.if(i32.eq(s.get('exitKind'), Exit.miss), () => {
       increment(e, f, 'regionMisses')
       const access = f.let(s.get('exitAccess'))

@@ -122,7 +122,6 @@ export function emitMemory(e: Emit, pmp: PmpCheck): MemoryFunctions {
   const load = m.declare('load', ['i64', 'i32'], 'i64')
   m.define(load, (f, va, bytes) => {
     f.if(crosses(va, bytes), () => {
-      const first = f.let(i32.sub(4096, i32.and(i32.wrap(va), 4095)))
       const value = f.local('i64')
       const done = f.local('i32')
       f.loop((next) => {
@@ -131,7 +130,6 @@ export function emitMemory(e: Emit, pmp: PmpCheck): MemoryFunctions {
         f.set(done, i32.add(done, 1))
         f.brIf(next, i32.ltU(done, bytes))
       })
-      f.free(first)
       f.return(value)
     })
     const access = f.let(i32.const(Access.read))
