@@ -46,9 +46,11 @@ export class Core {
     this.#finished = false
     let completed = 0
     for (let idle = 0; !this.#finished && idle < PATIENCE; ) {
-      this.#hart.run(budget, budget < 1000)
+      const { retired } = this.#hart
+      const exit = this.#hart.run(budget, budget < 1000)
       const now = this.#completed()
-      idle = now === completed ? idle + budget : 0
+      // PAUSE gives way long before the budget is used up.
+      idle = now !== completed ? 0 : idle + (exit === 'yield' ? Math.max(1, this.#hart.retired - retired) : budget)
       completed = now
     }
     return {

@@ -214,6 +214,27 @@ describe('what QEMU 7.2 gets wrong', () => {
     expect(view.getBigUint64(0, true)).toBe(5n)
   })
 
+  it('M-mode with MPRV may not write where it fetches from, if MPP may not (3.1.6.3, 3.7.1)', () => {
+    for (const [mpp, cause] of [[3, 0n], [1, 7n], [0, 7n]] as const) {
+      const view = run((a) => {
+        set(a, Csr.pmpcfg0, 0n)
+        a.li(t, BigInt(Status.mpp))
+        a.op('csrrc', { imm: Csr.mstatus, rs1: t })
+        a.li(t, BigInt(Status.mprv | mpp << 11))
+        a.op('csrrs', { imm: Csr.mstatus, rs1: t })
+        a.op('sfence.vma')
+        a.op('auipc', { rd: 5 })
+        // The place of the NOP, with what is there.
+        a.li(6, 0x13n)
+        a.op('sw', { rs1: 5, rs2: 6, imm: 12 })
+        a.op('addi')
+        a.li(t, BigInt(Status.mprv))
+        a.op('csrrc', { imm: Csr.mstatus, rs1: t })
+      })
+      expect(view.getBigUint64(0, true), `MPP ${mpp}`).toBe(cause)
+    }
+  })
+
   it('an AMO to where nothing is raises a store access fault', () => {
     const view = run((a) => {
       a.li(5, BigInt(POOL))

@@ -1,11 +1,12 @@
 import { decode, emptyDecoded, instructions } from '@machinist/cpu-riscv/isa'
 import { describe, expect, it } from 'vitest'
-import { loadImmediate } from './assembler.ts'
+import { Assembler, loadImmediate } from './assembler.ts'
 import { compareRecords } from './compare.ts'
 import { Core } from './core.ts'
+import { FINISHER, FINISHER_PASS } from './harness.ts'
 import { Image } from './image.ts'
 import { covered } from './instructions.ts'
-import { inRecord, RECORD_SIZE } from './memory-map.ts'
+import { inRecord, inSave, RAM_BASE, RECORD_SIZE, SAVE_AREA } from './memory-map.ts'
 import { Random } from '../random.ts'
 
 describe('the generator of sequences', () => {
@@ -61,6 +62,29 @@ describe('the comparison', () => {
 })
 
 describe('the core by itself', () => {
+  it('is not taken to hang because it gives way at every PAUSE', () => {
+    const image = new Image()
+    const core = new Core()
+    image.build([{ seed: 3, index: 0 }], 3)
+    const program = new Assembler(RAM_BASE)
+    program.li(5, 100n)
+    program.label('round')
+    program.op('pause')
+    program.op('addi', { rd: 5, rs1: 5, imm: -1 })
+    program.to('round', 'bne', { rs1: 5, rs2: 0 })
+    // As the harness says that a case is done, and all are.
+    program.li(6, BigInt(SAVE_AREA + inSave.index))
+    program.li(7, 1n)
+    program.op('sd', { rs1: 6, rs2: 7 })
+    program.li(6, BigInt(FINISHER))
+    program.li(7, BigInt(FINISHER_PASS))
+    program.op('sw', { rs1: 6, rs2: 7 })
+    program.label('end')
+    program.to('end')
+    image.bytes.set(new Uint8Array(Uint32Array.from(program.finish()).buffer))
+    expect(core.run(image, 1).completed).toBe(1)
+  })
+
   it('does the same whether it runs in long slices or step by step', () => {
     const image = new Image()
     const core = new Core()

@@ -89,8 +89,11 @@ export class Image {
       registerValue(random)
       put(inCase.edges, i)
     }
+    // M-mode with MPRV may see its own code's page otherwise than it fetches from it: through page tables, or with what PMP
+    // leaves to S- or U-mode. QEMU 7.2 keeps one translation for both, so that a store passes where the fetch did.
+    const modifiable = world.mode !== 3 || !(world.translated || world.pmp)
     generateUnits(
-      { random, code, mode: world.mode, csrs: world.csrs, spare, near: world.pmp, nowhere: world.nowhere, modifiable: world.mode !== 3 || !world.translated, address: () => address(random, world), waitTraps: world.wait },
+      { random, code, mode: world.mode, csrs: world.csrs, spare, near: world.pmp, nowhere: world.nowhere, modifiable, address: () => address(random, world), waitTraps: world.wait },
       random.pick(profiles),
       random.between(6, random.pick([12, 30, 64])),
     )
