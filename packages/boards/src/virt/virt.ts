@@ -1,5 +1,5 @@
 import { type Backend, type BlockPort, type CharPort, machinistError } from '@machinist/api'
-import { riscv } from '@machinist/cpu-riscv'
+import { riscv, type RiscvConfig } from '@machinist/cpu-riscv'
 import { goldfishRtc, syscon, uart16550a } from '@machinist/devices'
 import { clint, plic } from '@machinist/interrupts'
 import {
@@ -44,6 +44,9 @@ export interface VirtOptions {
   readonly firmware?: ImageSource
   /** The kernel's command line. */
   readonly append?: string
+  /** How hot code is translated, and when it counts as hot; see `RiscvConfig`. */
+  readonly translate?: RiscvConfig['translate']
+  readonly hot?: RiscvConfig['hot']
   readonly time?: MachineDefinition['time']
   readonly randomness?: MachineDefinition['randomness']
   readonly wallClock?: MachineDefinition['wallClock']
@@ -91,12 +94,17 @@ export function virt(options: VirtOptions = {}): MachineBlueprint {
     const virtio = each.spec.irqs(each.spec.configure(each.options.config ?? {}, name)).includes('irq') && each.options.at === undefined
     devices[name] = virtio ? { ...each, options: { ...slot(), ...each.options } } : each
   }
-  const { kernel, initrd, firmware, append, time, randomness, wallClock } = options
+  const { kernel, initrd, firmware, append, translate, hot, time, randomness, wallClock } = options
   return defineMachine({
     name: 'virt',
     memory: { name: 'ram', base: virtMap.ram, size: memory },
     cpu: part(riscv, {
-      config: { harts, firmware: firmware === undefined ? 'sbi' : 'none' },
+      config: {
+        harts,
+        firmware: firmware === undefined ? 'sbi' : 'none',
+        ...(translate === undefined ? {} : { translate }),
+        ...(hot === undefined ? {} : { hot }),
+      },
       // The SBI's console writes to the same line; input belongs to the UART.
       backends: { console: { type: 'share', with: 'uart0.console' } },
     }),
