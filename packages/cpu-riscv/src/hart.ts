@@ -1,7 +1,7 @@
 import type { Exit, TimeCounter, Vcpu } from '@machinist/api'
 import { Interrupt, Mode } from './cause.ts'
 import { BANKS_PER_HART, type Engine, type EngineClient } from './engine.ts'
-import { hartLayout, Leave, PMP_ENTRIES } from './hart-layout.ts'
+import { ASID_SLOTS, hartLayout, Leave, PMP_ENTRIES } from './hart-layout.ts'
 import { HartRecord } from './record.ts'
 import { HsmState } from './sbi/numbers.ts'
 import type { SbiHart } from './sbi/sbi.ts'
@@ -32,6 +32,10 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   hsm: number = HsmState.started
   /** Another hart asked for its translations to be dropped. */
   #flushRequested = false
+  /** CSRs were set from outside, and what follows from them is not worked out yet. */
+  #stale = false
+  /** Where a suspended hart starts over. */
+  #resume: { readonly pc: bigint; readonly opaque: bigint } | null = null
 
   constructor(engine: Engine, index: number, counter: TimeCounter, now: () => number, onSbi: (hart: Hart) => void) {
     this.#engine = engine
@@ -47,7 +51,12 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   /** Power-on: M-mode, everything off (privileged specification, 3.4), about to fetch from `pc`. */
   reset(pc: number): void {
     const { record } = this
+    const steps = record.get64('steps')
+    const unretired = record.get64('unretired')
     record.clear()
+    // What was retired stays retired.
+    record.set64('steps', steps)
+    record.set64('unretired', unretired)
     record.set64('mhartid', BigInt(this.index))
     record.set64('pc', BigInt(pc))
     record.set('mode', Mode.machine)
@@ -58,10 +67,11 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     record.set('machineBank', machine)
     record.set('supervisorBank', supervisor)
     record.set('slotBanks', slots)
-    for (let slot = 1; slot < 8; slot++) record.set('slotAsid', 0xffff_ffff, slot)
+    for (let slot = 1; slot < ASID_SLOTS; slot++) record.set('slotAsid', 0xffff_ffff, slot)
     this.updateTimeBase()
     this.#engine.flushBanks(this.#banks)
     this.hsm = HsmState.started
+    this.#resume = null
     this.#timerAt = Infinity
     this.refresh()
   }
@@ -221,10 +231,6 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     if (this.#engine.current === null || this.#engine.current === this) this.refresh()
     else this.#stale = true
   }
-  /** CSRs were set from outside, and what follows from them is not worked out yet. */
-  #stale = false
-  /** Where a suspended hart starts over. */
-  #resume: { readonly pc: bigint; readonly opaque: bigint } | null = null
 
   stop(): void {
     this.hsm = HsmState.stopped
