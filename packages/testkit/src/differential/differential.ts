@@ -118,9 +118,13 @@ export async function differential(options: DifferentialOptions): Promise<Differ
   return { sequences: done, endless, mismatches }
 }
 
-/** Runs one sequence again; see {@link Mismatch.report} for its numbers. */
-export async function repeat(key: CaseKey, variant: number): Promise<Mismatch> {
-  const pair = new Pair()
+/**
+ * Runs one sequence again; see {@link Mismatch.report} for its numbers.
+ *
+ * @param engine - how the core executes, as when the report was made
+ */
+export async function repeat(key: CaseKey, variant: number, engine?: DifferentialOptions['engine']): Promise<Mismatch> {
+  const pair = new Pair(engine)
   try {
     const run = await pair.run([key], variant)
     return describe(pair, key, variant, run.infos[0], differencesOf(run, 0))
