@@ -1,6 +1,7 @@
 import { call, type Expr, type Func, type FuncRef, i32, i64, type Label, type Local, type ModuleBuilder } from '@machinist/wasm'
 import { Exit, type Frontend, type Instruction, type RegionStage } from './code.ts'
 import type { Graph } from './graph.ts'
+import { liveIn } from './liveness.ts'
 import type { Item, Loop } from './structure.ts'
 
 /** Where a region's code finds things in linear memory. */
@@ -111,7 +112,7 @@ export class RegionEmitter {
    */
   emit(items: readonly Item[], constants: Readonly<Record<string, Expr<'i32'>>>): void {
     const f = this.#f
-    this.#loadRegisters()
+    this.#declareRegisters()
     this.#sources = constants
     this.#constants = Object.fromEntries(Object.entries(constants).map(([name, value]) => [name, f.let(value)]))
     f.loop((root) => {
@@ -131,7 +132,8 @@ export class RegionEmitter {
     if (forget) this.#dirty.clear()
   }
 
-  #loadRegisters(): void {
+  /** A local for each register that the region uses; they are loaded on the way in. */
+  #declareRegisters(): void {
     const f = this.#f
     const used = new Set<number>()
     for (const block of this.#graph.blocks) {
@@ -140,11 +142,7 @@ export class RegionEmitter {
         for (const register of writes) used.add(register)
       }
     }
-    for (const register of [...used].sort((a, b) => a - b)) {
-      const spec = this.#frontend.registers[register]
-      if (!spec) continue
-      this.#registers.set(register, f.let(i64.load(0, spec.address)))
-    }
+    for (const register of [...used].sort((a, b) => a - b)) this.#registers.set(register, f.local('i64'))
   }
 
   #list(items: readonly Item[], loop: { readonly loop: Loop; readonly label: Label } | null): void {
@@ -177,10 +175,11 @@ export class RegionEmitter {
     this.#frames.pop()
   }
 
-  /** Enters at the entry that the caller names. */
+  /** Enters at the entry that the caller names, with the registers that are needed from there on. */
   #dispatchRoot(): void {
     const f = this.#f
     const { entries, byOffset } = this.#graph
+    const live = liveIn(this.#graph, this.#frontend.registers.length)
     const stubs: Label[] = []
     for (let i = entries.length - 1; i >= 0; i--) stubs[i] = f.open('block')
     const last = stubs.at(-1)
@@ -188,7 +187,13 @@ export class RegionEmitter {
     entries.forEach((offset, i) => {
       const stub = stubs[i]
       if (stub) f.close(stub)
-      this.#goto(byOffset.get(offset) ?? 0)
+      const block = byOffset.get(offset) ?? 0
+      for (const register of live[block] ?? []) {
+        const local = this.#registers.get(register)
+        const spec = this.#frontend.registers[register]
+        if (local && spec) f.set(local, i64.load(0, spec.address))
+      }
+      this.#goto(block)
     })
   }
 
