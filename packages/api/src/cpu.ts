@@ -32,7 +32,8 @@ export interface Vcpu {
    * access: the guest switched the machine off, say. Without a run in progress it does nothing.
    */
   kick(): void
-  /** Virtual time at which it wants to be looked at again even if idle: its own timer (Sstc). `Infinity` for none. */
+  /** Virtual time at which it wants to be looked at again even if idle: its own timer (Sstc). `Infinity` for none, and
+   * once that timer has risen: a time in the past means that the hart is to be asked again at once. */
   deadline(): number
   /** Plain data, structured-cloneable. */
   save(): unknown

@@ -124,7 +124,8 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   }
 
   deadline(): number {
-    return this.#timerAt
+    // The timer of a stopped hart wakes nobody.
+    return this.hsm === HsmState.stopped ? Infinity : this.#timerAt
   }
 
   #expireTimer(): void {

@@ -57,6 +57,10 @@ export function counterView(state: CounterState, now: () => number): TimeCounter
       state.base = (ticks - BigInt(elapsed())) & MASK
       for (const listener of state.listeners) listener()
     },
-    timeOf: (ticks) => timeOfElapsed(BigInt(elapsed()) + (ticks & MASK) - read()),
+    timeOf(ticks) {
+      // One look at the time: between two of them a tick may pass, and the answer would be early by it.
+      const passed = BigInt(elapsed())
+      return timeOfElapsed(passed + (ticks & MASK) - ((state.base + passed) & MASK))
+    },
   }
 }

@@ -111,13 +111,9 @@ export class RunLoop {
 
   /** The first time at which a timer expires or an idle hart wants to be looked at. */
   #nextDeadline(): number {
-    const { now } = this.#parts.time
     let first = this.#parts.timers.next
-    for (const vcpu of this.#vcpus) {
-      // A hart that is idle although its time has passed waits for something else.
-      const at = vcpu.deadline()
-      if (at > now && at < first) first = at
-    }
+    // A deadline that has just passed counts too: the hart was asked a moment earlier, and must be asked again.
+    for (const vcpu of this.#vcpus) first = Math.min(first, vcpu.deadline())
     return first
   }
 
