@@ -9,7 +9,7 @@ import { CORE, importCore, type Imports } from './imports.ts'
 /** Bytes of an entry map: 16 bits for each halfword of a page. */
 const ENTRY_MAP_BYTES = 4096
 
-/** Times that a page is translated before it is left as it is, each time after four times as many arrivals. */
+/** Times that a page is translated before it is left as it is, each time after as many arrivals more. */
 const MAX_REQUESTS = 6
 
 /** Runs of the interpreter after which waiting regions are compiled, even if they are few. */
@@ -83,7 +83,7 @@ export class Translation {
     const arrivals = this.#cache.arrivals(page)
     const known = new Set(page.region?.entries)
     // Hot again after more further arrivals each time.
-    this.#cache.setCount(page, this.#hot - this.#hot * 4 ** Math.min(page.requests + 1, MAX_REQUESTS))
+    this.#cache.setCount(page, -this.#hot * Math.min(page.requests, MAX_REQUESTS))
     if (page.requests >= MAX_REQUESTS || arrivals.every((offset) => known.has(offset))) return
     this.#request(page, arrivals)
   }
