@@ -10,6 +10,12 @@ export const PAGE_IN_WRITE_TLB = 4
 /** One op for each halfword, and the one behind the last, which leads to the next page. */
 const PAGE_OPS_BYTES: number = OPS_BYTES + PAGE_TAIL.marks + PAGE_SIZE / 2
 
+/** Translated code: its place in the table, and the numbers of its `enter` records with the ops they are at. */
+interface Region {
+  readonly slot: number
+  readonly enters: readonly { readonly record: number; readonly op: number }[]
+}
+
 /** A page of pre-decoded ops. */
 export interface CodePage {
   readonly ops: number
@@ -20,11 +26,16 @@ export interface CodePage {
   writes: number
   /** Counts up when the page changes; what was translated from an older version is of no use. */
   version: number
-  /** Translated code: its place in the table, and the numbers of its `enter` records with the ops they are at. */
-  region: { readonly slot: number; readonly enters: readonly { readonly record: number; readonly op: number }[]; readonly entries: readonly number[] } | null
+  /** Translated code of the page. */
+  readonly regions: Region[]
   /** Translations asked for so far, and one asked for now. */
   requests: number
   pending: boolean
+  /** Interpreted instructions that samples have found in the page, since it began to be watched; and the same by offset. */
+  heat: number
+  readonly heatAt: Map<number, number>
+  /** Whether the page's ops are those that were executed since it was found warm. */
+  warm: boolean
 }
 
 /** After so many stores a page is taken for data that was once code. */
@@ -73,7 +84,7 @@ export class CodeCache {
     const ops = free ?? this.#pool + this.#used++ * PAGE_OPS_BYTES
     if (free !== undefined) arena.u8.fill(0, ops, ops + PAGE_OPS_BYTES)
     arena.data.setUint16(ops + OPS_BYTES, handlerOf(Pseudo.pageEnd, 4), true)
-    const page: CodePage = { ops, frame, entry, writes: 0, version: 0, region: null, requests: 0, pending: false }
+    const page: CodePage = { ops, frame, entry, writes: 0, version: 0, regions: [], requests: 0, pending: false, heat: 0, heatAt: new Map(), warm: false }
     this.#pages.set(frame, page)
     this.#byOps.set(ops, page)
     const { u32 } = arena
@@ -164,7 +175,7 @@ export class CodeCache {
       this.#drop(page)
       return
     }
-    this.#dropRegion(page)
+    this.#dropRegions(page)
     const { data } = this.#memory.arena
     const offset = host - frame
     // An instruction may begin two bytes before the first byte written.
@@ -193,9 +204,25 @@ export class CodeCache {
     return offsets
   }
 
-  /** Sets the count of arrivals. */
-  setCount(page: CodePage, count: number): void {
-    this.#memory.arena.data.setInt32(page.ops + OPS_BYTES + PAGE_TAIL.count, count, true)
+  /** The page that `pc` is fetched from, by the TLB bank at `bank`, unless `pc` is a place where translated code is entered. */
+  interpretedAt(pc: bigint, bank: number): CodePage | undefined {
+    const { data, u32 } = this.#memory.arena
+    const low = Number(pc & 0xffff_ffffn)
+    const entry = bank + tlbLayout.fetch + ((low >>> 8) & ((tlbLayout.fetchEntries - 1) << 4))
+    if (data.getBigUint64(entry, true) !== (pc & ~0xfffn)) return undefined
+    const ops = u32[(entry + tlbLayout.dataOffset) >>> 2] ?? 0
+    if (data.getUint16(ops + ((low & 0xffe) / 2) * OP_SIZE, true) === handlerOf(Pseudo.enter, 4)) return undefined
+    return this.#byOps.get(ops)
+  }
+
+  /**
+   * Forgets what was ever executed in `page`, and where control arrived: from now on its ops and marks tell of the
+   * present. Not while it has translated code.
+   */
+  startOver(page: CodePage): void {
+    this.#memory.arena.u8.fill(0, page.ops, page.ops + OPS_BYTES)
+    const marks = page.ops + OPS_BYTES + PAGE_TAIL.marks
+    this.#memory.arena.u8.fill(0, marks, marks + PAGE_SIZE / 2)
   }
 
   /** Whether the instruction at `offset` was ever reached. */
@@ -208,25 +235,26 @@ export class CodeCache {
     return new DataView(this.#memory.arena.data.buffer, page.frame, PAGE_SIZE)
   }
 
-  /** Lets the interpreter enter translated code, the function in `slot`, at `entries`. */
+  /** Lets the interpreter enter translated code, the function in `slot`, at `entries`, unless other code is entered there. */
   install(page: CodePage, slot: number, entries: readonly number[]): void {
-    this.#dropRegion(page)
     const { data } = this.#memory.arena
     const enters: { record: number; op: number }[] = []
+    const enter = handlerOf(Pseudo.enter, 4)
     entries.forEach((offset, number) => {
       const op = page.ops + (offset / 2) * OP_SIZE
       if (data.getUint16(op, true) === 0) this.decodeAt(op)
+      if (data.getUint16(op, true) === enter) return
       const record = this.#freeRecords.pop() ?? (this.#usedRecords < MAX_ENTERS ? this.#usedRecords++ : -1)
       if (record < 0) return
       const at = this.enters + record * ENTER_RECORD.size
       data.setBigUint64(at + ENTER_RECORD.op, data.getBigUint64(op, true), true)
       data.setUint32(at + ENTER_RECORD.slot, slot, true)
       data.setUint32(at + ENTER_RECORD.entry, number, true)
-      data.setUint16(op, handlerOf(Pseudo.enter, 4), true)
+      data.setUint16(op, enter, true)
       data.setInt32(op + OP_FIELD.imm, record, true)
       enters.push({ record, op })
     })
-    page.region = { slot, enters, entries }
+    page.regions.push({ slot, enters })
   }
 
   /** Called with the slot of a function that nothing leads to any more. */
@@ -236,21 +264,20 @@ export class CodeCache {
   readonly #freeRecords: number[] = []
   #usedRecords = 0
 
-  #dropRegion(page: CodePage): void {
+  #dropRegions(page: CodePage): void {
     page.version++
-    const { region } = page
-    if (!region) return
-    page.region = null
     const { data } = this.#memory.arena
-    for (const { record, op } of region.enters) {
-      data.setBigUint64(op, data.getBigUint64(this.enters + record * ENTER_RECORD.size, true), true)
-      this.#freeRecords.push(record)
+    for (const { slot, enters } of page.regions.splice(0)) {
+      for (const { record, op } of enters) {
+        data.setBigUint64(op, data.getBigUint64(this.enters + record * ENTER_RECORD.size, true), true)
+        this.#freeRecords.push(record)
+      }
+      this.onRelease?.(slot)
     }
-    this.onRelease?.(region.slot)
   }
 
   #drop(page: CodePage): void {
-    this.#dropRegion(page)
+    this.#dropRegions(page)
     this.#clearFlag(page.entry)
     this.#pages.delete(page.frame)
     this.#byOps.delete(page.ops)
@@ -267,7 +294,7 @@ export class CodeCache {
   /** Forgets everything. */
   dropAll(): void {
     for (const page of this.#pages.values()) {
-      this.#dropRegion(page)
+      this.#dropRegions(page)
       this.#clearFlag(page.entry)
       this.#free.push(page.ops)
     }
@@ -279,15 +306,18 @@ export class CodeCache {
 
   /** Takes the page in `frame` out of every write TLB. */
   #dropWriteEntries(frame: number): void {
-    const { u32, u8 } = this.#memory.arena
+    const { u32 } = this.#memory.arena
     for (const bank of this.#banks) {
-      // Most banks have nothing to write to at all.
-      if (u8[bank + tlbLayout.writable] === 0) continue
-      for (let i = 0; i < tlbLayout.entries; i++) {
-        const at = (bank + tlbLayout.write + 16 * i) >>> 2
-        if (u32[at] === 0xffff_ffff) continue
-        // Tag plus addend is the frame, in 32-bit arithmetic.
-        if ((((u32[at] ?? 0) + (u32[at + 2] ?? 0)) | 0) >>> 0 === frame) u32[at] = u32[at + 1] = 0xffff_ffff
+      // Most banks have little to write to, or nothing.
+      for (let group = 0; group < 64; group++) {
+        const mask = u32[(bank + tlbLayout.writeGroups + 4 * (group >>> 5)) >>> 2] ?? 0
+        if (((mask >>> (group & 31)) & 1) === 0) continue
+        const first = (bank + tlbLayout.write + group * tlbLayout.groupBytes) >>> 2
+        for (let at = first; at < first + tlbLayout.groupBytes / 4; at += 4) {
+          if (u32[at] === 0xffff_ffff) continue
+          // Tag plus addend is the frame, in 32-bit arithmetic.
+          if ((((u32[at] ?? 0) + (u32[at + 2] ?? 0)) | 0) >>> 0 === frame) u32[at] = u32[at + 1] = 0xffff_ffff
+        }
       }
     }
   }

@@ -8,8 +8,8 @@ import { Hart } from './hart.ts'
 import { HsmState } from './sbi/numbers.ts'
 import { Sbi } from './sbi/sbi.ts'
 
-/** Arrivals after which a page is translated unless the configuration says otherwise. */
-const HOT = 500_000
+/** Interpreted instructions after which a page is translated unless the configuration says otherwise. */
+const HOT = 400_000
 
 /** Most harts of one machine. */
 export const MAX_HARTS = 64
@@ -21,7 +21,7 @@ export interface RiscvConfig {
   readonly firmware: 'sbi' | 'none'
   /** Translation of hot code to WebAssembly: in the background (the default), at once, or not at all. */
   readonly translate?: 'later' | 'now' | 'off'
-  /** Arrivals in a page of code after which it is translated; 1 to 2^24. */
+  /** Instructions executed in a page of code, about, after which it is translated; 1 to 2^24. */
   readonly hot?: number
 }
 

@@ -56,7 +56,6 @@ export class Engine {
         window: this.window,
         ramTable: memory.table,
         enters: this.cache.enters,
-        hot,
         memory: { initial: 1, maximum: 65536, shared: !(linear.buffer instanceof ArrayBuffer) },
       }),
     )
@@ -68,7 +67,6 @@ export class Engine {
       decode: (op: number) => this.cache.decodeAt(op >>> 0),
       decodeCross: (bits: number) => this.cache.decodeAlone(bits, this.window + hartLayout.offset.crossOp),
       codeWrite: (at: number, entry: number, bytes: number) => this.cache.written(at >>> 0, entry >>> 0, bytes),
-      hot: (ops: number) => this.translation.hot(ops >>> 0),
       ticks: () => counter.elapsed(),
       timerChanged: () => this.#current?.timerChanged(),
       pmpChanged: () => this.#current?.pmpChanged(),
@@ -106,12 +104,7 @@ export class Engine {
 
   /** Empties banks of the TLB. */
   flushBanks(banks: readonly number[]): void {
-    const { u8 } = this.memory.arena
-    for (const bank of banks) {
-      if (u8[bank + tlbLayout.used] === 0) continue
-      u8.fill(0xff, bank, bank + tlbLayout.arrays)
-      u8.fill(0, bank + tlbLayout.used, bank + tlbLayout.size)
-    }
+    for (const bank of banks) this.exports.flushBank(bank)
   }
 
   #mailbox(): number {

@@ -92,8 +92,8 @@ export function variantOf(d: Decoded, inPage: boolean): number {
   return numbers.get(`${d.number}/${form}`) ?? Pseudo.undecoded
 }
 
-/** What lies behind the ops of a page: the op that ends it, the count of arrivals, and a byte for each halfword, set where control arrived. */
-export const PAGE_TAIL = { count: 16, marks: 64 } as const
+/** What lies behind the ops of a page: the op that ends it, and a byte for each halfword, set where control arrived. */
+export const PAGE_TAIL = { marks: 64 } as const
 
 /** Record of an `enter` op: the op it replaced, the function's place in the table, and the number of the entry. */
 export const ENTER_RECORD = { op: 0, slot: 8, entry: 12, size: 16 } as const

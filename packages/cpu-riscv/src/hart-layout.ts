@@ -46,6 +46,8 @@ export type HartFields = {
   readonly builtinSbi: 'u8'
   /** 1: some PMP entry is on. */
   readonly pmpActive: 'u8'
+  /** 1: the first entry that is on lets everything be read, written and executed. */
+  readonly pmpOpen: 'u8'
   /** Set when a translation from a non-global page entered the supervisor bank; when a superpage did, in any. */
   readonly supervisorPrivatePages: 'u8'
   readonly superpages: 'u8'
@@ -137,6 +139,7 @@ const fields: HartFields = {
   frm: 'u8',
   builtinSbi: 'u8',
   pmpActive: 'u8',
+  pmpOpen: 'u8',
   supervisorPrivatePages: 'u8',
   superpages: 'u8',
   reservation: 'u32',

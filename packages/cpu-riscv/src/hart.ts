@@ -10,6 +10,8 @@ import { restoreHart, saveHart } from './hart-state.ts'
 
 /** The fast interpreter may overrun its budget by what fits into a page. */
 const OVERRUN = 2048
+/** Physical addresses have 56 bits. */
+const PHYSICAL_END = 1n << 56n
 const STIP = 1 << Interrupt.stip
 const SSIP = 2n
 /** What programs may read below our SBI: `cycle`, `time` and `instret`, as below OpenSBI. */
@@ -152,12 +154,12 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   pmpChanged(): void {
     const { record } = this
     let active = 0
+    let open = 0
     for (let i = 0; i < PMP_ENTRIES; i++) {
       const address = record.get64('pmpaddr', i)
       let low = 0n
       let high = 0n
       const kind = (record.get('pmpcfg', i) >> 3) & 3
-      if (kind !== 0) active = 1
       if (kind === 1) {
         low = i === 0 ? 0n : record.get64('pmpaddr', i - 1) << 2n
         high = address << 2n
@@ -171,10 +173,15 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
         low = (address & ~ones) << 2n
         high = low + ((ones + 1n) << 2n)
       }
+      if (kind !== 0 && active === 0) {
+        active = 1
+        if (low === 0n && high >= PHYSICAL_END && (record.get('pmpcfg', i) & 7) === 7) open = 1
+      }
       record.set64('pmpLow', low, i)
       record.set64('pmpHigh', high, i)
     }
     record.set('pmpActive', active)
+    record.set('pmpOpen', open)
     this.#engine.flushBanks(this.#banks)
   }
 
@@ -274,9 +281,9 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     this.#running = true
     try {
       let left = budget
-      if (!exact) left -= this.#pass(left, exports.run)
+      if (!exact) left -= this.#fast(left)
       else {
-        if (left > OVERRUN) left -= this.#pass(left - OVERRUN, exports.run)
+        if (left > OVERRUN) left -= this.#fast(left - OVERRUN)
         if (left > 0 && (left === budget || record.get('leave') === Leave.budget)) this.#pass(left, exports.crawl)
       }
     } finally {
@@ -293,6 +300,20 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
       default:
         return 'budget'
     }
+  }
+
+  /** Runs the fast interpreter in short passes, after each of which the translator learns where control is. */
+  #fast(budget: number): number {
+    const { record } = this
+    const { translation, exports } = this.#engine
+    let left = budget
+    do {
+      const steps = this.#pass(Math.min(left, translation.stride()), exports.run)
+      left -= steps
+      if (record.get('leave') !== Leave.budget) break
+      translation.sample(record.get64('pc'), record.get('fetchBank'), steps)
+    } while (left > 0)
+    return budget - left
   }
 
   /** Runs generated code and books the steps it took, which are returned. */

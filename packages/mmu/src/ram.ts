@@ -1,5 +1,5 @@
 import { PAGE_DIRTY, ramTable } from '@machinist/memory'
-import { call, type FuncRef, i32, i64, type ModuleBuilder } from '@machinist/wasm'
+import { call, type Func, type FuncRef, i32, i64, type Local, type ModuleBuilder } from '@machinist/wasm'
 
 /** Generated functions that turn guest-physical addresses into addresses of the arena. */
 export interface RamFunctions {
@@ -7,6 +7,8 @@ export interface RamFunctions {
   readonly entry: FuncRef<readonly ['i64'], 'i32'>
   /** `(pa)` → arena address of that byte, its page given a frame; 0 when `pa` is not RAM. */
   readonly host: FuncRef<readonly ['i64'], 'i32'>
+  /** The same, written in place for a page of the first RAM that has its frame: the usual case, without a call. */
+  readonly hostInline: (f: Func, pa: Local<'i64'>) => Local<'i32'>
   /** `(entry address)` → the entry, its page given a frame. */
   readonly touched: FuncRef<readonly ['i32'], 'i32'>
   /** `(entry address)`: marks the page dirty. */
@@ -44,5 +46,20 @@ export function emitRam(m: ModuleBuilder, table: number, touch: FuncRef<readonly
     f.return(i32.or(i32.and(call(touched, at), -4096), i32.and(i32.wrap(pa), 4095)))
   })
   const markDirty = m.func('ramMarkDirty', ['i32'], 'void', (f, at) => f.do(i32.store(at, i32.or(i32.load(at), PAGE_DIRTY))))
-  return { entry, host, touched, markDirty }
+  const hostInline = (f: Func, pa: Local<'i64'>): Local<'i32'> => {
+    const inside = f.let(i64.sub(pa, i64.load(0, table + offset.base)))
+    const found = f.local('i32')
+    f.set(found, 0)
+    f.if(i64.ltU(inside, i64.load(0, table + offset.size)), () => {
+      f.set(found, i32.load(i32.add(i32.load(0, table + offset.map), i32.shl(i32.wrap(i64.shrU(inside, 12)), 2))))
+    })
+    f.if(
+      found,
+      () => f.set(found, i32.or(i32.and(found, -4096), i32.and(i32.wrap(pa), 4095))),
+      () => f.set(found, call(host, pa)),
+    )
+    f.free(inside)
+    return found
+  }
+  return { entry, host, hostInline, touched, markDirty }
 }

@@ -43,6 +43,8 @@ export interface SvWalker {
 /** What the walker needs of its surroundings. */
 export interface WalkerEnvironment {
   readonly ram: RamFunctions
+  /** Not zero when physical memory protection lets S-mode do anything anywhere: then `allowed` is not asked. */
+  readonly open: Expr<'i32'>
   /** `(pa, access)` → 1 when physical memory protection lets S-mode read or write 8 bytes of page table there. */
   readonly allowed: FuncRef<readonly ['i64', 'i32'], 'i32'>
   /** `(pa, entry)`: the walker writes a PTE at `pa`, whose page-map entry is at `entry`: mark dirty, drop stale code. */
@@ -70,8 +72,10 @@ export function emitSvWalker(m: ModuleBuilder, env: WalkerEnvironment): SvWalker
     f.loop((next) => {
       f.set(shift, i64.extendU(i32.add(12, i32.mul(i, 9))))
       f.set(at, i64.add(table, i64.shl(i64.and(i64.shrU(va, shift), 511), 3)))
-      f.if(i32.eqz(call(env.allowed, at, Access.read)), () => f.return(WalkFault.access))
-      f.set(host, call(env.ram.host, at))
+      f.if(i32.eqz(env.open), () => f.if(i32.eqz(call(env.allowed, at, Access.read)), () => f.return(WalkFault.access)))
+      const found = env.ram.hostInline(f, at)
+      f.set(host, found)
+      f.free(found)
       f.if(i32.eqz(host), () => f.return(WalkFault.access))
       f.set(pte, i64.load(host))
       const has = (bits: number): Expr<'i32'> => i64.ne(i64.and(pte, bits), 0)

@@ -4,6 +4,8 @@ import { type Expr, type Func, type FuncRef, i32, i64, type Local, memoryFill, t
 const ENTRIES = 4096
 const FETCH_ENTRIES = 256
 const ARRAYS: number = (2 * ENTRIES + FETCH_ENTRIES) * 16
+/** Entries that are flushed together: 64 groups cover an array, a bit for each. */
+const GROUP = ENTRIES / 64
 
 /**
  * The software TLB: direct-mapped arrays in linear memory, one bank for each way of looking at memory (privilege,
@@ -27,9 +29,15 @@ export const tlbLayout: {
   readonly write: number
   readonly fetch: number
   readonly arrays: number
-  /** Offsets of two bytes: 1 when the bank has any entry since it was flushed; 1 when it has a write entry. */
-  readonly used: number
-  readonly writable: number
+  /**
+   * Offsets of two 64-bit masks, for reads and writes: bit n is set when any of the entries from n·64 on was filled
+   * since the bank was flushed. And of a byte, 1 when a fetch entry was.
+   */
+  readonly readGroups: number
+  readonly writeGroups: number
+  readonly fetched: number
+  /** Bytes of the entries that one bit stands for. */
+  readonly groupBytes: number
   /** Bytes of a bank. */
   readonly size: number
   readonly dataOffset: number
@@ -40,8 +48,10 @@ export const tlbLayout: {
   write: ENTRIES * 16,
   fetch: 2 * ENTRIES * 16,
   arrays: ARRAYS,
-  used: ARRAYS,
-  writable: ARRAYS + 1,
+  readGroups: ARRAYS,
+  writeGroups: ARRAYS + 8,
+  fetched: ARRAYS + 16,
+  groupBytes: GROUP * 16,
   size: ARRAYS + 64,
   dataOffset: 8,
 }
@@ -61,6 +71,12 @@ export function lastPage(va: Expr<'i64'>, bytes: number): Expr<'i64'> {
   return i64.and(i64.add(va, bytes - 1), -4096)
 }
 
+/** Notes that the data entry for `va` was filled: `groups` is `tlbLayout.readGroups` or `.writeGroups`. */
+export function noteFilled(bank: Expr<'i32'>, va: Expr<'i64'>, groups: Expr<'i32'>): Expr<'void'> {
+  const mask = i32.add(bank, groups)
+  return i64.store(mask, i64.or(i64.load(mask), i64.shl(1, i64.shrU(va, 18))))
+}
+
 export interface TlbFunctions {
   /** `(bank)`: forgets everything. */
   readonly flushBank: FuncRef<readonly ['i32'], 'void'>
@@ -73,10 +89,24 @@ export function emitTlb(m: ModuleBuilder): TlbFunctions {
     f.if(i64.eq(i64.load(at, array), page), () => f.do(i64.store(at, -1, array)))
   return {
     flushBank: m.func('tlbFlushBank', ['i32'], 'void', (f, bank) => {
-      // Emptying a bank is a fill of more than a hundred kilobytes: not for one that is empty.
-      f.if(i32.eqz(i32.load8U(bank, tlbLayout.used)), () => f.return())
-      f.do(memoryFill(bank, 0xff, tlbLayout.arrays))
-      f.do(i32.store16(bank, 0, tlbLayout.used))
+      // A bank has more than a hundred kilobytes, of which few are used, as a rule.
+      const groups = f.local('i64')
+      for (const [array, mask] of [[tlbLayout.read, tlbLayout.readGroups], [tlbLayout.write, tlbLayout.writeGroups]] as const) {
+        f.set(groups, i64.load(bank, mask))
+        f.block((done) => {
+          f.loop((next) => {
+            f.brIf(done, i64.eqz(groups))
+            f.do(memoryFill(i32.add(i32.add(bank, array), i32.mul(i32.wrap(i64.ctz(groups)), GROUP * 16)), 0xff, GROUP * 16))
+            f.set(groups, i64.and(groups, i64.sub(groups, 1)))
+            f.br(next)
+          })
+        })
+        f.do(i64.store(bank, 0, mask))
+      }
+      f.if(i32.load8U(bank, tlbLayout.fetched), () => {
+        f.do(memoryFill(i32.add(bank, tlbLayout.fetch), 0xff, FETCH_ENTRIES * 16))
+        f.do(i32.store8(bank, 0, tlbLayout.fetched))
+      })
     }),
     flushPage: m.func('tlbFlushPage', ['i32', 'i64'], 'void', (f, bank, va) => {
       const page = f.let(i64.and(va, -4096))

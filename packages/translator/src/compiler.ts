@@ -6,8 +6,10 @@ import { structure } from './structure.ts'
 
 /** A request to translate one unit. */
 export interface RegionRequest {
-  /** Offsets at which control is known to arrive. */
-  readonly entries: readonly number[]
+  /** Offsets from which the unit's code is looked for, the most important first. */
+  readonly roots: readonly number[]
+  /** Offsets at which control is known to arrive from outside: entries, if the region comes to hold them. */
+  readonly arrivals: readonly number[]
   readonly place: RegionPlace
   readonly frontend: Frontend
   /** Values for `RegionStage.constants`. */
@@ -19,7 +21,7 @@ export interface RegionRequest {
 }
 
 /** Most instructions of one region: V8's time rises steeply with the size of a function. */
-const MAX_INSTRUCTIONS = 1200
+const MAX_INSTRUCTIONS = 300
 
 /** Regions in one module: a module has a fixed cost of about half a millisecond; a region takes a few to write. */
 const BATCH = 4
@@ -77,7 +79,7 @@ export class RegionCompiler {
     this.#options.prepare(m)
     const exits = emitExits(m, this.#options.exits)
     const graphs = batch.map((request, i) => {
-      const graph = buildGraph(request.frontend, request.entries, MAX_INSTRUCTIONS)
+      const graph = buildGraph(request.frontend, request.roots, request.arrivals, MAX_INSTRUCTIONS)
       const name = `r${i}`
       m.export(
         name,

@@ -13,6 +13,11 @@ export interface ExitPlace {
   readonly access: number
   /** Address of the 32-bit budget, where a function outside leaves it when control does not come back. */
   readonly budget: number
+  /**
+   * Writes a tail call of the region that may be entered at `pc`, if there is one: otherwise control falls through,
+   * and leaves. There is budget left.
+   */
+  readonly chain?: (m: ModuleBuilder, f: Func, pc: Local<'i64'>, budget: Local<'i32'>) => void
 }
 
 export interface RegionPlace {
@@ -47,7 +52,10 @@ export function emitExits(m: ModuleBuilder, place: ExitPlace): RegionExits {
   }
   const address = (where: Expr<'i32'>, unit: Expr<'i64'>): Expr<'i64'> => i64.add(unit, i64.extendU(i32.and(where, 0xffff)))
   return {
-    jump: m.func('exit.jump', ['i64', 'i32'], 'i32', (f, pc, budget) => leave(f, Exit.jump, pc, budget)),
+    jump: m.func('exit.jump', ['i64', 'i32'], 'i32', (f, pc, budget) => {
+      f.if(i32.gtS(budget, 0), () => place.chain?.(m, f, pc, budget))
+      leave(f, Exit.jump, pc, budget)
+    }),
     miss: m.func('exit.miss', ['i32', 'i64', 'i32', 'i64', 'i32'], 'i32', (f, where, va, access, unit, budget) => {
       f.do(i64.store(0, va, place.va))
       f.do(i32.store(0, access, place.access))

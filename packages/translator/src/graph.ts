@@ -19,11 +19,11 @@ export interface Graph {
 }
 
 /**
- * Finds the code that can be reached from `entries` without leaving the unit, up to `limit` instructions, and cuts it
- * into blocks. Whatever follows a call or an instruction that is executed elsewhere is an entry too, since control
- * comes back there from outside.
+ * Finds the code that can be reached from `roots` without leaving the unit, up to `limit` instructions, root by root,
+ * and cuts it into blocks. Roots are entries; so is whatever follows a call or an instruction that is executed
+ * elsewhere, since control comes back there from outside, and those of `arrivals` that were found.
  */
-export function buildGraph(frontend: Frontend, entries: readonly number[], limit: number): Graph {
+export function buildGraph(frontend: Frontend, roots: readonly number[], arrivals: readonly number[], limit: number): Graph {
   const instructions = new Map<number, Instruction>()
   const leaders = new Set<number>()
   const outside = new Set<number>()
@@ -34,11 +34,10 @@ export function buildGraph(frontend: Frontend, entries: readonly number[], limit
     leaders.add(offset)
     work.push(offset)
   }
-  for (const entry of entries) {
-    outside.add(entry)
-    lead(entry)
+  const explore = (): void => {
+    for (let start = work.shift(); start !== undefined; start = work.shift()) follow(start)
   }
-  for (let start = work.shift(); start !== undefined; start = work.shift()) {
+  const follow = (start: number): void => {
     for (let offset = start; inUnit(offset) && !instructions.has(offset) && instructions.size < limit; ) {
       const instruction = frontend.decode(offset)
       if (!instruction) break
@@ -66,6 +65,17 @@ export function buildGraph(frontend: Frontend, entries: readonly number[], limit
       if (flow.kind !== 'next') break
       offset = next
     }
+  }
+  for (const root of roots) {
+    if (instructions.size >= limit) break
+    outside.add(root)
+    lead(root)
+    explore()
+  }
+  for (const arrival of arrivals) {
+    if (!instructions.has(arrival)) continue
+    outside.add(arrival)
+    leaders.add(arrival)
   }
   return cut(instructions, leaders, outside)
 }

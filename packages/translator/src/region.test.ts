@@ -116,8 +116,8 @@ test('a region of any control flow does what its instructions do, and counts the
       fc.array(fc.bigInt({ min: 0n, max: 40n }), { minLength: REGISTERS, maxLength: REGISTERS }),
       fc.integer({ min: 1, max: 300 }),
       (program, starts, initial, budget) => {
-        const entries = starts.filter((start) => start < program.length).map((start) => start * 2)
-        fc.pre(entries.length > 0)
+        const roots = starts.filter((start) => start < program.length).map((start) => start * 2)
+        fc.pre(roots.length > 0)
         const compiler = new RegionCompiler({
           table,
           imports: { host: { memory } },
@@ -129,7 +129,8 @@ test('a region of any control flow does what its instructions do, and counts the
         let at = -1
         const failures: unknown[] = []
         compiler.request({
-          entries,
+          roots,
+          arrivals: [],
           frontend: frontend(program),
           place: { entryMap: AT.map },
           constants: {},

@@ -159,6 +159,27 @@ export class ModuleBuilder {
     })
   }
 
+  /**
+   * Ends `f` with a tail call of the table's function at `index`, which must have this signature and return what `f`
+   * does, or the module traps. The caller's frame is gone when the function begins.
+   */
+  returnCallIndirect<const Params extends readonly ValueType[]>(
+    f: Func,
+    params: Params,
+    result: Type,
+    index: Operand<'i32'>,
+    ...operands: Operands<Params>
+  ): void {
+    const type = this.#type(params, result)
+    const given: readonly (Expr | number | bigint)[] = operands
+    const args = params.map((t, i) => expr(t, given[i] as Expr<ValueType>))
+    f.do(new Generic('void', [...args, expr('i32', index)], (out) => {
+      out.byte(0x13)
+      out.u32(type)
+      out.byte(0)
+    }))
+  }
+
   /** The binary. */
   toBytes(): Uint8Array<ArrayBuffer> {
     const out = new Bytes(65536)

@@ -21,8 +21,6 @@ export interface HostCalls {
   readonly decodeCross: FuncRef<readonly ['i32'], 'void'>
   /** `(arena address, entry address, bytes)`: a store is about to change a code page. */
   readonly codeWrite: FuncRef<readonly ['i32', 'i32', 'i32'], 'void'>
-  /** `(ops)`: the page with these ops has become hot. */
-  readonly hot: FuncRef<readonly ['i32'], 'void'>
   /** Ticks of the time counter since the machine was made. */
   readonly ticks: FuncRef<readonly [], 'f64'>
   /** `stimecmp`, or whether it counts, has changed. */
@@ -46,14 +44,12 @@ export interface Emit {
   readonly helpers: Helpers
   /** Address of the table of `enter` records. */
   readonly enters: number
-  /** Arrivals in a page (by jumps from elsewhere and backward branches) that make it hot. */
-  readonly hot: number
   /** Cause + 1 of the exception that the current instruction raised, or 0; and its value for `xtval`. */
   readonly pendingCause: Global<'i32'>
   readonly pendingValue: Global<'i64'>
 }
 
-export function createEmit(options: { readonly window: number; readonly ramTable: number; readonly enters: number; readonly hot: number; readonly memory: { initial: number; maximum: number; shared: boolean } }): Emit {
+export function createEmit(options: { readonly window: number; readonly ramTable: number; readonly enters: number; readonly memory: { initial: number; maximum: number; shared: boolean } }): Emit {
   const m = new ModuleBuilder()
   const host: HostCalls = {
     touch: m.importFunction('host', 'touch', ['i32'], 'i32'),
@@ -63,7 +59,6 @@ export function createEmit(options: { readonly window: number; readonly ramTable
     decode: m.importFunction('host', 'decode', ['i32'], 'void'),
     decodeCross: m.importFunction('host', 'decodeCross', ['i32'], 'void'),
     codeWrite: m.importFunction('host', 'codeWrite', ['i32', 'i32', 'i32'], 'void'),
-    hot: m.importFunction('host', 'hot', ['i32'], 'void'),
     ticks: m.importFunction('host', 'ticks', [], 'f64'),
     timerChanged: m.importFunction('host', 'timerChanged', [], 'void'),
     pmpChanged: m.importFunction('host', 'pmpChanged', [], 'void'),
@@ -78,7 +73,7 @@ export function createEmit(options: { readonly window: number; readonly ramTable
   const before = m.functionCount
   const helpers = emitHelpers(m, emitSoftfloat(m, { flags: s.at('fflags'), nan: 'canonical' }))
   m.exportSince(before)
-  return { m, s, host, ram, tlb, helpers, enters: options.enters, hot: options.hot, pendingCause: m.global('i32', 0), pendingValue: m.global('i64', 0) }
+  return { m, s, host, ram, tlb, helpers, enters: options.enters, pendingCause: m.global('i32', 0), pendingValue: m.global('i64', 0) }
 }
 
 /** `bit` of a 64-bit value, as 0 or 1. */

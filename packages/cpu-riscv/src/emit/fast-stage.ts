@@ -1,5 +1,5 @@
 import { dataEntry, lastPage, tlbLayout } from '@machinist/mmu'
-import { call, type Expr, type Func, i32, i64, type Label, type Local, select } from '@machinist/wasm'
+import { type Expr, type Func, i32, i64, type Label, type Local, select } from '@machinist/wasm'
 import { OP_FIELD, OP_SIZE, OPS_BYTES, PAGE_TAIL, type Form } from '../handlers.ts'
 import type { Instruction } from '../isa/instruction.ts'
 import type { Emit } from './context.ts'
@@ -38,13 +38,11 @@ export interface FastPlace {
 export class FastStage extends OpOperands implements Stage {
   readonly #place: FastPlace
   readonly #length: 2 | 4
-  readonly #e: Emit
 
   constructor(f: Func, e: Emit, place: FastPlace, instruction: Instruction, form: Form, length: 2 | 4) {
     super(f, e.helpers, e.s, place.op, instruction, form)
     this.#place = place
     this.#length = length
-    this.#e = e
   }
 
   /** Bytes from this op to the next. */
@@ -178,7 +176,7 @@ export class FastStage extends OpOperands implements Stage {
       case 'backward':
         f.if(condition, () => {
           f.set(op, i32.add(op, i32.load(op, OP_FIELD.imm)))
-          countArrival(f, this.#e, this.#place.ops, op)
+          markArrival(f, this.#place.ops, op)
           f.brIf(next, i32.gtS(budget, 0))
           f.set(target, this.pc)
           f.br(jump)
@@ -250,10 +248,7 @@ export class FastStage extends OpOperands implements Stage {
   }
 }
 
-/** Books that control has arrived at `op` by a jump, and tells when the page has become hot. */
-export function countArrival(f: Func, e: Emit, ops: Local<'i32'>, op: Local<'i32'>): void {
-  const at = OPS_BYTES + PAGE_TAIL.count
-  f.do(i32.store(ops, i32.add(i32.load(ops, at), 1), at))
+/** Marks that control has arrived at `op` by a jump: a place where translated code will want to be entered. */
+export function markArrival(f: Func, ops: Local<'i32'>, op: Local<'i32'>): void {
   f.do(i32.store8(i32.add(ops, i32.shrU(i32.sub(op, ops), 3)), 1, OPS_BYTES + PAGE_TAIL.marks))
-  f.if(i32.eq(i32.load(ops, at), e.hot), () => f.do(call(e.host.hot, ops)))
 }

@@ -7,7 +7,7 @@ import { compressible } from '../isa/compressed.ts'
 import { instructions } from '../isa/decoder.ts'
 import type { Instruction } from '../isa/instruction.ts'
 import { emitSwitch, increment } from './context.ts'
-import { countArrival, FastStage, type FastPlace } from './fast-stage.ts'
+import { FastStage, type FastPlace, markArrival } from './fast-stage.ts'
 import { type PreciseParts, PreciseStage } from './precise-stage.ts'
 
 export interface InterpreterFunctions {
@@ -186,7 +186,7 @@ export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
         f.set(ops, i32.load(slot, tlbLayout.fetch + tlbLayout.dataOffset))
         f.set(op, i32.add(ops, i32.shl(i32.and(i32.wrap(target), 0xffe), 2)))
         f.set(bias, i64.sub(i64.and(target, -4096), i64.extendU(i32.shrU(ops, 2))))
-        f.if(arriving, () => countArrival(f, e, ops, op))
+        f.if(arriving, () => markArrival(f, ops, op))
         f.set(arriving, 1)
         f.loop((next) => {
           f.block((escape) => {

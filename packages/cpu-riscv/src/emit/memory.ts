@@ -1,5 +1,5 @@
 import { PAGE_CODE } from '@machinist/memory'
-import { Access, dataEntry, emitSvWalker, fetchEntry, type SvWalker, tlbLayout, View } from '@machinist/mmu'
+import { Access, dataEntry, emitSvWalker, fetchEntry, noteFilled, type SvWalker, tlbLayout, View } from '@machinist/mmu'
 import { call, type Expr, f64, type Func, type FuncRef, i32, i64, type Local, select } from '@machinist/wasm'
 import { Cause, Mode } from '../cause.ts'
 import { PAGE_IN_WRITE_TLB } from '../code-cache.ts'
@@ -43,7 +43,7 @@ export function emitMemory(e: Emit, pmp: PmpCheck): MemoryFunctions {
     f.do(call(ram.markDirty, entry))
   })
   const allowed = m.func('pteAllowed', ['i64', 'i32'], 'i32', (f, pa, access) => f.return(call(pmp, pa, 8, access, 0)))
-  const walker = emitSvWalker(m, { ram, allowed, beforeWrite })
+  const walker = emitSvWalker(m, { ram, open: s.get('pmpOpen'), allowed, beforeWrite })
 
   /** View of an access: fetches ignore MPRV and SUM. */
   const viewOf = (f: Func, access: Local<'i32'>): Local<'i32'> =>
@@ -222,7 +222,6 @@ export function emitMemory(e: Emit, pmp: PmpCheck): MemoryFunctions {
   })
 
   const remember = (f: Func, bank: Local<'i32'>): void => {
-    f.do(i32.store8(bank, 1, tlbLayout.used))
     f.if(walker.level, () => f.do(s.set('superpages', 1)))
     f.if(i32.and(i32.eqz(walker.global), i32.eq(bank, s.get('supervisorBank'))), () => f.do(s.set('supervisorPrivatePages', 1)))
   }
@@ -246,9 +245,9 @@ export function emitMemory(e: Emit, pmp: PmpCheck): MemoryFunctions {
       f.if(i32.and(value, PAGE_CODE), () => f.return(1))
       f.do(i32.store(entry, i32.or(value, PAGE_IN_WRITE_TLB)))
       f.do(call(ram.markDirty, entry))
-      f.do(i32.store8(bank, 1, tlbLayout.writable))
       f.set(slot, i32.add(slot, tlbLayout.write))
     })
+    f.do(noteFilled(bank, va, select('i32', i32.eq(access, Access.write), tlbLayout.writeGroups, tlbLayout.readGroups)))
     remember(f, bank)
     f.do(i64.store(slot, i64.and(va, -4096)))
     f.do(i32.store(slot, i32.sub(i32.and(value, -4096), i32.and(i32.wrap(va), -4096)), tlbLayout.dataOffset))
@@ -267,6 +266,7 @@ export function emitMemory(e: Emit, pmp: PmpCheck): MemoryFunctions {
     const bank = f.let(s.get('fetchBank'))
     const slot = f.let(fetchEntry(bank, va))
     remember(f, bank)
+    f.do(i32.store8(bank, 1, tlbLayout.fetched))
     f.do(i64.store(slot, i64.and(va, -4096), tlbLayout.fetch))
     f.do(i32.store(slot, ops, tlbLayout.fetch + tlbLayout.dataOffset))
     f.return(0)

@@ -15,6 +15,8 @@ export interface HartExports {
   readonly updateView: () => void
   readonly updateFloat: () => void
   readonly flushAll: () => void
+  /** Empties the TLB bank at this address. */
+  readonly flushBank: (bank: number) => void
   readonly fence: (address: bigint, byAddress: number, asid: bigint, byAsid: number) => void
   /** Guest-physical address of `va` for a read as the hart stands, or −1; sets no state. */
   readonly probe: (va: bigint) => bigint
@@ -25,7 +27,6 @@ export function emitHartModule(options: {
   readonly window: number
   readonly ramTable: number
   readonly enters: number
-  readonly hot: number
   readonly memory: { readonly initial: number; readonly maximum: number; readonly shared: boolean }
 }): Uint8Array<ArrayBuffer> {
   const e: Emit = createEmit(options)
@@ -42,6 +43,7 @@ export function emitHartModule(options: {
   e.m.export('updateView', translation.updateView)
   e.m.export('updateFloat', csrs.updateFloat)
   e.m.export('flushAll', translation.flushAll)
+  e.m.export('flushBank', e.tlb.flushBank)
   e.m.export('fence', translation.fence)
   e.m.export('probe', probe)
   return e.m.toBytes()

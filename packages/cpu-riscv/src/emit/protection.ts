@@ -11,7 +11,7 @@ export type PmpCheck = FuncRef<readonly ['i64', 'i32', 'i32', 'i32'], 'i32'>
 
 export function emitPmp({ m, s }: Emit): PmpCheck {
   return m.func('pmp', ['i64', 'i32', 'i32', 'i32'], 'i32', (f, address, bytes, access, machine) => {
-    f.if(i32.and(machine, i32.eqz(s.get('pmpActive'))), () => f.return(1))
+    f.if(i32.or(s.get('pmpOpen'), i32.and(machine, i32.eqz(s.get('pmpActive')))), () => f.return(1))
     const index = f.local('i32')
     const end = f.let(i64.add(address, i64.extendU(bytes)))
     const low = f.local('i64')

@@ -1,16 +1,21 @@
-import { RegionCompiler } from '@machinist/translator'
-import type { Arena } from '@machinist/memory'
-import { i32, ModuleBuilder, type WasmMemory, type WasmTable } from '@machinist/wasm'
+import { type Arena, PAGE_SIZE } from '@machinist/memory'
+import { fetchEntry, tlbLayout } from '@machinist/mmu'
+import { REGION_PARAMS, RegionCompiler } from '@machinist/translator'
+import { type Func, i32, i64, type Local, ModuleBuilder, type WasmMemory, type WasmTable } from '@machinist/wasm'
 import type { CodeCache, CodePage } from '../code-cache.ts'
 import { HartState } from '../emit/state.ts'
+import { ENTER_RECORD, handlerOf, OP_FIELD, Pseudo } from '../handlers.ts'
 import { registerSpecs, RiscvFrontend } from './frontend.ts'
 import { CORE, importCore, type Imports } from './imports.ts'
 
 /** Bytes of an entry map: 16 bits for each halfword of a page. */
 const ENTRY_MAP_BYTES = 4096
 
-/** Times that a page is translated before it is left as it is, each time after as many arrivals more. */
-const MAX_REQUESTS = 6
+/** Times that a page is translated before it is left as it is, each time after as many instructions more. */
+const MAX_REQUESTS = 24
+
+/** Instructions between two samples, about. */
+const STRIDE = 32_768
 
 /** Runs of the interpreter after which waiting regions are compiled, even if they are few. */
 const RUNS_UNTIL_FLUSH = 4
@@ -29,6 +34,7 @@ export class Translation {
   readonly #freeMaps: number[] = []
   readonly #mapOfSlot = new Map<number, number>()
   #runs = 0
+  #random = 0x2545_f491
 
   constructor(options: {
     readonly cache: CodeCache
@@ -51,12 +57,20 @@ export class Translation {
     const shared = !(linear.buffer instanceof ArrayBuffer)
     this.#compiler = new RegionCompiler({
       table: options.table,
-      imports: { host: { memory: linear as WasmMemory }, [CORE]: options.core },
+      imports: { host: { memory: linear as WasmMemory, table: options.table }, [CORE]: options.core },
       prepare: (m) => {
         importCore(m, flags)
         m.importMemory({ module: 'host', name: 'memory', initial: 1, maximum: 65536, shared })
+        m.importTable('host', 'table', 1)
       },
-      exits: { pc: s.at('pc'), va: s.at('exitVa'), exit: s.at('exitKind'), access: s.at('exitAccess'), budget: s.at('budget') },
+      exits: {
+        pc: s.at('pc'),
+        va: s.at('exitVa'),
+        exit: s.at('exitKind'),
+        access: s.at('exitAccess'),
+        budget: s.at('budget'),
+        chain: (m, f, pc, budget) => this.#chain(m, f, pc, budget),
+      },
       mode: options.mode === 'now' ? 'now' : 'later',
     })
     this.#cache.onRelease = (slot) => {
@@ -71,31 +85,48 @@ export class Translation {
     return this.#compiler.stats
   }
 
-  /** The page whose ops these are has become hot. */
-  hot(ops: number): void {
-    const page = this.#cache.byOps(ops)
-    if (!page || this.#mode === 'off') return
-    if (page.pending) {
-      // Ask again when what is on its way has arrived.
-      this.#cache.setCount(page, 0)
-      return
-    }
-    const arrivals = this.#cache.arrivals(page)
-    const known = new Set(page.region?.entries)
-    // Hot again after more further arrivals each time.
-    this.#cache.setCount(page, -this.#hot * Math.min(page.requests, MAX_REQUESTS))
-    if (page.requests >= MAX_REQUESTS || arrivals.every((offset) => known.has(offset))) return
-    this.#request(page, arrivals)
+  /**
+   * Instructions to run until the next sample. Never the same number twice running, or a loop of that length would
+   * be seen at one place only; and of very different sizes when little makes code hot, as in tests.
+   */
+  stride(): number {
+    this.#random ^= this.#random << 13
+    this.#random ^= this.#random >>> 17
+    this.#random ^= this.#random << 5
+    const random = this.#random >>> 0
+    if (this.#hot >= 4 * STRIDE) return STRIDE - (random & 16_383)
+    return 1 + (random >>> 12) % (1 << (random & 15))
   }
 
-  #request(page: CodePage, entries: readonly number[]): void {
+  /** After `steps` instructions control is at `pc`, which is fetched by the TLB bank at `bank`: its page has got warmer. */
+  sample(pc: bigint, bank: number, steps: number): void {
+    if (this.#mode === 'off') return
+    const page = this.#cache.interpretedAt(pc, bank)
+    if (!page || page.pending || page.requests >= MAX_REQUESTS) return
+    const offset = Number(pc & 0xffen)
+    page.heat += steps
+    page.heatAt.set(offset, (page.heatAt.get(offset) ?? 0) + steps)
+    if (!page.warm && page.heat * 2 >= this.#hot) {
+      // What was executed long ago, once, should not be translated with it.
+      page.warm = true
+      page.heat = 0
+      page.heatAt.clear()
+      this.#cache.startOver(page)
+    } else if (page.warm && page.heat * 2 >= this.#hot * (1 + page.requests / 4)) this.#request(page)
+  }
+
+  #request(page: CodePage): void {
     const { version } = page
+    const roots = [...page.heatAt].sort((a, b) => b[1] - a[1]).map(([offset]) => offset)
+    page.heat = 0
+    page.heatAt.clear()
     page.requests++
     page.pending = true
     const entryMap = this.#freeMaps.pop() ?? this.#arena.allocate(ENTRY_MAP_BYTES)
     const s = this.#state
     this.#compiler.request({
-      entries,
+      roots,
+      arrivals: this.#cache.arrivals(page),
       frontend: new RiscvFrontend(() => this.#cache.code(page), (offset) => this.#cache.reached(page, offset), registerSpecs(s), s, this.#imports),
       place: { entryMap },
       constants: { tlb: i32.add(s.get('dataBank'), 0) },
@@ -115,6 +146,20 @@ export class Translation {
         page.requests = MAX_REQUESTS
         this.#freeMaps.push(entryMap)
       },
+    })
+  }
+
+  /** From region to region without the interpreter between them: what it would find in the fetch TLB, and at the op there. */
+  #chain(m: ModuleBuilder, f: Func, pc: Local<'i64'>, budget: Local<'i32'>): void {
+    const entry = f.let(fetchEntry(this.#state.get('fetchBank'), pc))
+    const page = f.let(i64.and(pc, -PAGE_SIZE))
+    f.if(i64.eq(i64.load(entry, tlbLayout.fetch), page), () => {
+      const op = f.let(i32.add(i32.load(entry, tlbLayout.fetch + tlbLayout.dataOffset), i32.shl(i32.and(i32.wrap(pc), PAGE_SIZE - 2), 2)))
+      f.if(i32.eq(i32.load16U(op), handlerOf(Pseudo.enter, 4)), () => {
+        const record = f.let(i32.mul(i32.load(op, OP_FIELD.imm), ENTER_RECORD.size))
+        const { enters } = this.#cache
+        m.returnCallIndirect(f, REGION_PARAMS, 'i32', i32.load(record, enters + ENTER_RECORD.slot), i32.load(record, enters + ENTER_RECORD.entry), page, budget)
+      })
     })
   }
 
