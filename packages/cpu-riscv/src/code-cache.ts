@@ -1,8 +1,8 @@
 import { type GuestMemory, PAGE_CODE, PAGE_SIZE } from '@machinist/memory'
 import { tlbLayout } from '@machinist/mmu'
-import { csrIndex } from './emit/csr.ts'
-import { ENTER_RECORD, handlerOf, MAX_ENTERS, OP_FIELD, OP_SIZE, OPS_BYTES, PAGE_TAIL, Pseudo, variantOf } from './handlers.ts'
-import { decode, type Decoded, emptyDecoded, instructions, isCompressed } from './isa/decoder.ts'
+import { ENTER_RECORD, handlerOf, MAX_ENTERS, OP_FIELD, OP_SIZE, OPS_BYTES, PAGE_TAIL, Pseudo } from './handlers.ts'
+import { isCompressed } from './isa/decoder.ts'
+import { ENDS_BLOCK, LENGTH, OpWriter } from './op-writer.ts'
 
 /** Flag in a page-map entry, beside those of `@machinist/memory`: some write TLB may hold the page. */
 export const PAGE_IN_WRITE_TLB = 4
@@ -54,10 +54,9 @@ export class CodeCache {
   readonly #pool: number
   /** Ops pages of the pool that were ever taken. */
   #used = 0
-  readonly #decoded: Decoded = emptyDecoded()
+  readonly #writer = new OpWriter()
   /** Banks of all harts: write and fetch entries are dropped from them. */
   readonly #banks: readonly number[]
-  readonly #crossOps: Map<number, { readonly low: number; readonly high: number }> = new Map()
 
   /** @param limit - most pages to keep */
   constructor(memory: GuestMemory, banks: readonly number[], limit: number) {
@@ -102,8 +101,7 @@ export class CodeCache {
     const page = this.#pageOf(op)
     if (!page) return
     const { data } = this.#memory.arena
-    const d = this.#decoded
-    for (let offset = ((op - page.ops) / OP_SIZE) * 2; offset < PAGE_SIZE; offset += d.length) {
+    for (let offset = ((op - page.ops) / OP_SIZE) * 2; offset < PAGE_SIZE; ) {
       const at = page.ops + (offset / 2) * OP_SIZE
       if (data.getUint16(at, true) !== 0) return
       const half = data.getUint16(page.frame + offset, true)
@@ -111,49 +109,15 @@ export class CodeCache {
         data.setUint16(at, handlerOf(Pseudo.cross, 4), true)
         return
       }
-      decode(isCompressed(half) ? half : data.getUint32(page.frame + offset, true), d)
-      const to = offset + d.imm
-      this.#write(data, at, to >= 0 && to < PAGE_SIZE)
-      if (endsBlock(d.number)) return
+      const told = this.#writer.write(data, at, isCompressed(half) ? half : data.getUint32(page.frame + offset, true), offset)
+      if ((told & ENDS_BLOCK) !== 0) return
+      offset += told & LENGTH
     }
   }
 
   /** Decodes an instruction that stands alone at `at`. */
   decodeAlone(bits: number, at: number): void {
-    const { data } = this.#memory.arena
-    const known = this.#crossOps.get(bits)
-    if (known) {
-      data.setInt32(at, known.low, true)
-      data.setInt32(at + 4, known.high, true)
-      return
-    }
-    decode(bits, this.#decoded)
-    this.#write(data, at, false)
-    if (this.#crossOps.size > 4096) this.#crossOps.clear()
-    this.#crossOps.set(bits, { low: data.getInt32(at, true), high: data.getInt32(at + 4, true) })
-  }
-
-  #write(data: DataView, at: number, inPage: boolean): void {
-    const d = this.#decoded
-    const instruction = instructions[d.number]
-    if (!instruction) return
-    const variant = variantOf(d, inPage)
-    const store = instruction.format === 'S' || instruction.format === 'B'
-    data.setUint8(at + OP_FIELD.a, (store ? d.rs2 : d.rd) * 8)
-    data.setUint8(at + OP_FIELD.b, d.rs1 * 8)
-    if (instruction.format === 'R') {
-      data.setUint8(at + OP_FIELD.rs2, d.rs2 * 8)
-      data.setUint8(at + OP_FIELD.rs3, d.rs3 * 8)
-      data.setUint8(at + OP_FIELD.rm, d.rm)
-      data.setUint8(at + OP_FIELD.rm + 1, 0)
-    } else {
-      const linked = inPage && (instruction.format === 'B' || instruction.format === 'J')
-      const imm = instruction.format === 'CSR' ? csrIndex(d.imm) : linked ? (d.imm / 2) * OP_SIZE : d.imm
-      data.setInt32(at + OP_FIELD.imm, imm, true)
-      if (instruction.fields.has('rm')) data.setUint8(at + OP_FIELD.rm, d.rm)
-    }
-    // Last, so that an op is either whole or not there.
-    data.setUint16(at, handlerOf(variant, d.length), true)
+    this.#writer.write(this.#memory.arena.data, at, bits, -1)
   }
 
   #pageOf(op: number): CodePage | undefined {
@@ -321,11 +285,4 @@ export class CodeCache {
       }
     }
   }
-}
-
-const blockEnds: ReadonlySet<string> = new Set(['jal', 'jalr', 'mret', 'sret', 'illegal', 'ecall', 'ebreak'])
-
-function endsBlock(number: number): boolean {
-  const instruction = instructions[number]
-  return instruction === undefined || instruction.format === 'B' || blockEnds.has(instruction.name)
 }

@@ -66,7 +66,11 @@ function writesInteger(number: number): boolean {
   return instructions[number]?.operands.startsWith('rd') ?? false
 }
 
-const numbers: ReadonlyMap<string, number> = new Map(variants.map(({ instruction, form }, i) => [`${instruction}/${form}`, i]))
+/** Variants by instruction and form; undecoded where there is none. */
+const numbers: readonly Readonly<Record<Form, number>>[] = instructions.map((_, instruction) => {
+  const of = (form: Form): number => Math.max(Pseudo.undecoded, variants.findIndex((variant) => variant.instruction === instruction && variant.form === form))
+  return { plain: of('plain'), rd0: of('rd0'), near: of('near'), nearRd0: of('nearRd0'), forward: of('forward'), backward: of('backward') }
+})
 const JAL = numberOf('jal')
 
 /** Handler numbers are twice the variant, plus one for a two-byte instruction. */
@@ -89,7 +93,7 @@ export function variantOf(d: Decoded, inPage: boolean): number {
     if (instruction.kind === 'pure') return Pseudo.nop
     if (instruction.kind === 'effect') form = 'rd0'
   }
-  return numbers.get(`${d.number}/${form}`) ?? Pseudo.undecoded
+  return numbers[d.number]?.[form] ?? Pseudo.undecoded
 }
 
 /** What lies behind the ops of a page: the op that ends it, and a byte for each halfword, set where control arrived. */

@@ -35,11 +35,11 @@ export interface Decoded {
   imm: number
 }
 
-/** Candidates by major opcode (bits 6…2), the most particular first. */
-const byOpcode: readonly (readonly number[])[] = Array.from({ length: 32 }, (_, opcode) =>
+/** Candidates by major opcode (bits 6…2) and funct3, the most particular first. */
+const byOpcode: readonly (readonly number[])[] = Array.from({ length: 256 }, (_, key) =>
   instructions
     .map((instruction, number) => ({ instruction, number }))
-    .filter(({ instruction, number }) => number !== 0 && ((instruction.match >> 2) & 31) === opcode)
+    .filter(({ instruction: { mask, match }, number }) => number !== 0 && ((match >> 2) & 31) === key >> 3 && (match & 0x7000) === (mask & (key << 12) & 0x7000))
     .sort((x, y) => ones(y.instruction.mask) - ones(x.instruction.mask))
     .map(({ number }) => number),
 )
@@ -86,7 +86,7 @@ export function decode(word: number, out: Decoded): Decoded {
     return out
   }
   out.length = 4
-  for (const number of byOpcode[(word >> 2) & 31] ?? []) {
+  for (const number of byOpcode[((word << 1) & 0xf8) | ((word >> 12) & 7)] ?? []) {
     const instruction = instructions[number]
     if (!instruction || ((word & instruction.mask) >>> 0) !== instruction.match) continue
     out.number = number
