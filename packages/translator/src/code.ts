@@ -79,6 +79,11 @@ export interface RegionStage {
    * control did not go on behind it. Registers that the instruction writes, and the constants, are read again.
    */
   outside(invoke: (pc: Expr<'i64'>, budget: Expr<'i32'>) => Expr<'i32'>): void
+  /**
+   * Leaves behind the instruction, which is complete, when the condition holds: it may have made something pending.
+   * Else it goes on, with the constants read again.
+   */
+  leaveBehindIf(condition: Expr<'i32'>): void
   /** A value kept for the life of the region, computed at entry. */
   readonly constants: Readonly<Record<string, Expr<'i32'>>>
 }

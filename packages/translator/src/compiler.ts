@@ -1,6 +1,6 @@
 import { compileLater, compileNow, type Expr, instantiate, ModuleBuilder, type WasmImports, type WasmModule, type WasmTable } from '@machinist/wasm'
 import type { Frontend } from './code.ts'
-import { emitExits, type ExitPlace, REGION_PARAMS, RegionEmitter, type RegionPlace } from './emit.ts'
+import { REGION_PARAMS, RegionEmitter, type RegionExits, type RegionPlace } from './emit.ts'
 import { buildGraph, type Graph } from './graph.ts'
 import { structure } from './structure.ts'
 
@@ -21,7 +21,7 @@ export interface RegionRequest {
 }
 
 /** Most instructions of one region: V8's time rises steeply with the size of a function. */
-const MAX_INSTRUCTIONS = 300
+const MAX_INSTRUCTIONS = 250
 
 /** Regions in one module: a module has a fixed cost of about half a millisecond; a region takes a few to write. */
 const BATCH = 4
@@ -29,9 +29,8 @@ const BATCH = 4
 export interface CompilerOptions {
   readonly table: WasmTable
   readonly imports: WasmImports
-  readonly exits: ExitPlace
-  /** Declares the module's imports: memory, and the functions that instructions call. */
-  readonly prepare: (m: ModuleBuilder) => void
+  /** Declares the module's imports: memory, and functions, of which the ways out of a region are returned. */
+  readonly prepare: (m: ModuleBuilder) => RegionExits
   /** `'later'`: compile in the background. `'now'`: at once, for tests and for hosts that never yield. */
   readonly mode: 'later' | 'now'
 }
@@ -76,8 +75,7 @@ export class RegionCompiler {
 
   #write(batch: readonly RegionRequest[]): { readonly bytes: Uint8Array<ArrayBuffer>; readonly graphs: readonly Graph[] } {
     const m = new ModuleBuilder()
-    this.#options.prepare(m)
-    const exits = emitExits(m, this.#options.exits)
+    const exits = this.#options.prepare(m)
     const graphs = batch.map((request, i) => {
       const graph = buildGraph(request.frontend, request.roots, request.arrivals, MAX_INSTRUCTIONS)
       const name = `r${i}`

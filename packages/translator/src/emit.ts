@@ -17,7 +17,7 @@ export interface ExitPlace {
    * Writes a tail call of the region that may be entered at `pc`, if there is one: otherwise control falls through,
    * and leaves. There is budget left.
    */
-  readonly chain?: (m: ModuleBuilder, f: Func, pc: Local<'i64'>, budget: Local<'i32'>) => void
+  readonly chain?: (f: Func, pc: Local<'i64'>, budget: Local<'i32'>) => void
 }
 
 export interface RegionPlace {
@@ -29,7 +29,7 @@ export interface RegionPlace {
 export const REGION_PARAMS: readonly ['i32', 'i64', 'i32'] = ['i32', 'i64', 'i32']
 
 /**
- * The ways out of a region, functions of its module: each stores where to go on and returns the budget. A call and a
+ * The ways out of a region: each stores where to go on and returns the budget. A call and a
  * return in a branch that is rarely taken cost the optimising compiler far less than a common epilogue, at which
  * every local would have to be merged from every exit.
  */
@@ -42,8 +42,11 @@ export interface RegionExits {
   readonly escape: FuncRef<readonly ['i32', 'i64', 'i32'], 'i32'>
   /** `()`: a function outside has set pc and budget. */
   readonly moved: FuncRef<readonly [], 'i32'>
+  /** `(where, unit, budget)`: as `moved`, to there; the instruction before has been executed. */
+  readonly behind: FuncRef<readonly ['i32', 'i64', 'i32'], 'i32'>
 }
 
+/** Defines the ways out, once for all regions. */
 export function emitExits(m: ModuleBuilder, place: ExitPlace): RegionExits {
   const leave = (f: Func, kind: number, pc: Expr<'i64'>, budget: Expr<'i32'>): void => {
     f.do(i64.store(0, pc, place.pc))
@@ -53,7 +56,7 @@ export function emitExits(m: ModuleBuilder, place: ExitPlace): RegionExits {
   const address = (where: Expr<'i32'>, unit: Expr<'i64'>): Expr<'i64'> => i64.add(unit, i64.extendU(i32.and(where, 0xffff)))
   return {
     jump: m.func('exit.jump', ['i64', 'i32'], 'i32', (f, pc, budget) => {
-      f.if(i32.gtS(budget, 0), () => place.chain?.(m, f, pc, budget))
+      f.if(i32.gtS(budget, 0), () => place.chain?.(f, pc, budget))
       leave(f, Exit.jump, pc, budget)
     }),
     miss: m.func('exit.miss', ['i32', 'i64', 'i32', 'i64', 'i32'], 'i32', (f, where, va, access, unit, budget) => {
@@ -68,6 +71,9 @@ export function emitExits(m: ModuleBuilder, place: ExitPlace): RegionExits {
       f.do(i32.store(0, Exit.moved, place.exit))
       f.return(i32.load(0, place.budget))
     }),
+    behind: m.func('exit.behind', ['i32', 'i64', 'i32'], 'i32', (f, where, unit, budget) =>
+      leave(f, Exit.moved, address(where, unit), i32.add(budget, i32.shrU(where, 16))),
+    ),
   }
 }
 
@@ -235,7 +241,8 @@ export class RegionEmitter {
   }
 
   #exitTo(address: Expr<'i64'>): void {
-    this.#f.return(call(this.#exits.jump, address, this.#budget))
+    // A tail call, since the region that it may go on to must not grow the stack.
+    this.#f.returnCall(this.#exits.jump, address, this.#budget)
   }
 
   /** Continues at `offset`, inside the region if it can. */
@@ -296,6 +303,10 @@ export class RegionEmitter {
     if (!last || last.flow.kind === 'next' || last.flow.kind === 'branch') this.#gotoOffset(block.end)
   }
 
+  #readConstants(): void {
+    for (const [name, local] of Object.entries(this.#constants)) this.#f.set(local, this.#sources[name] ?? 0)
+  }
+
   #stage(block: number, instruction: Instruction, left: number): RegionStage {
     const f = this.#f
     const at = instruction.offset | (left << 16)
@@ -329,7 +340,14 @@ export class RegionEmitter {
           const spec = this.#frontend.registers[register]
           if (local && spec) f.set(local, i64.load(0, spec.address))
         }
-        for (const [name, local] of Object.entries(this.#constants)) f.set(local, this.#sources[name] ?? 0)
+        this.#readConstants()
+      },
+      leaveBehindIf: (condition) => {
+        f.if(condition, () => {
+          this.#store(false)
+          f.return(call(this.#exits.behind, (instruction.offset + instruction.length) | ((left - 1) << 16), this.#unit, this.#budget))
+        })
+        this.#readConstants()
       },
       escapeIf: (condition) => {
         f.if(condition, () => {

@@ -1,7 +1,7 @@
 import { createMemory, createTable, i64 } from '@machinist/wasm'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Exit, type Flow, type Frontend, type Instruction, RegionCompiler } from './index.ts'
+import { emitExits, Exit, type Flow, type Frontend, type Instruction, RegionCompiler } from './index.ts'
 
 /** A small instruction set: enough to make any control flow. Instructions are two bytes. */
 type Toy =
@@ -121,8 +121,10 @@ test('a region of any control flow does what its instructions do, and counts the
         const compiler = new RegionCompiler({
           table,
           imports: { host: { memory } },
-          prepare: (m) => m.importMemory({ module: 'host', name: 'memory', initial: 1, maximum: 1 }),
-          exits: { pc: AT.pc, va: AT.va, exit: AT.exit, access: AT.access, budget: AT.budget },
+          prepare: (m) => {
+            m.importMemory({ module: 'host', name: 'memory', initial: 1, maximum: 1 })
+            return emitExits(m, { pc: AT.pc, va: AT.va, exit: AT.exit, access: AT.access, budget: AT.budget })
+          },
           mode: 'now',
         })
         let places: readonly number[] = []

@@ -209,6 +209,14 @@ export class Func {
     this.#out.byte(0x0f)
   }
 
+  /** Ends with a tail call of `target`, which returns what this function does; this function's frame is gone when it begins. */
+  returnCall<const Params extends readonly ValueType[]>(target: FuncRef<Params>, ...operands: Operands<Params>): void {
+    const given: readonly (Expr | number | bigint)[] = operands
+    target.params.forEach((type, i) => expr(type, argument(given, i, target.name) as Expr<ValueType>).emit(this.#out))
+    this.#out.byte(0x12)
+    this.#out.u32(target.index)
+  }
+
   unreachable(): void {
     this.#out.byte(0x00)
   }

@@ -93,7 +93,9 @@ test('misuse is refused', () => {
   expect(() => m.toBytes()).toThrow(/never was declared/)
   m.define(f, () => {})
   expect(() => m.define(f, () => {})).toThrow(/waiting/)
-  expect(() => m.importFunction('a', 'b', [], 'void')).toThrow(/after a definition/)
+  m.importFunction('a', 'b', [], 'void')
+  expect(f.index).toBe(1)
+  expect(() => m.importFunction('a', 'c', [], 'void')).toThrow(/after a call/)
 })
 
 test('a buffer grows', () => {

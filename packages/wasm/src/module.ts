@@ -35,8 +35,11 @@ export class ModuleBuilder {
   readonly #globalImports: { module: string; name: string; type: ValueType }[] = []
   #memory: MemoryImport | null = null
   readonly #functions: { type: number; name: string; body: Bytes | null }[] = []
+  readonly #positions = new Map<FuncRef, number>()
+  /** Whether some code has the number of a function that is defined here: no import may come before it any more. */
+  #numbered = false
   readonly #globals: GlobalDefinition[] = []
-  readonly #exports: { name: string; kind: number; index: number }[] = []
+  readonly #exports: { name: string; kind: number; target: { readonly index: number } }[] = []
   readonly #table: number[] = []
   #tableImport: { module: string; name: string; initial: number } | null = null
   readonly #scratch = new Bytes(4096)
@@ -50,14 +53,14 @@ export class ModuleBuilder {
     return this.#types.length - 1
   }
 
-  /** Imports a function. All imports come before the first declaration. */
+  /** Imports a function, before any code calls a function that is defined here. */
   importFunction<const Params extends readonly ValueType[], Result extends Type>(
     module: string,
     name: string,
     params: Params,
     result: Result,
   ): FuncRef<Params, Result> {
-    if (this.#functions.length > 0) throw new RangeError(`import of ${module}.${name} after a definition`)
+    if (this.#numbered) throw new RangeError(`import of ${module}.${name} after a call of a function that is defined here`)
     this.#imports.push({ module, name, type: this.#type(params, result) })
     return { index: this.#imports.length - 1, name, params, result }
   }
@@ -83,15 +86,28 @@ export class ModuleBuilder {
     params: Params,
     result: Result,
   ): FuncRef<Params, Result> {
-    this.#functions.push({ type: this.#type(params, result), name, body: null })
-    return { index: this.#imports.length + this.#functions.length - 1, name, params, result }
+    const position = this.#functions.push({ type: this.#type(params, result), name, body: null }) - 1
+    const number = (): number => {
+      this.#numbered = true
+      return this.#imports.length + position
+    }
+    const target: FuncRef<Params, Result> = {
+      get index() {
+        return number()
+      },
+      name,
+      params,
+      result,
+    }
+    this.#positions.set(target, position)
+    return target
   }
 
   define<const Params extends readonly ValueType[], Result extends Type>(
     target: FuncRef<Params, Result>,
     body: (f: Func, ...params: Locals<Params>) => void,
   ): FuncRef<Params, Result> {
-    const entry = this.#functions[target.index - this.#imports.length]
+    const entry = this.#functions[this.#positions.get(target) ?? -1]
     if (!entry || entry.body) throw new RangeError(`${target.name} is not a function waiting for its body`)
     this.#scratch.clear()
     const f = new Func(this.#scratch, target.params, target.result)
@@ -113,7 +129,7 @@ export class ModuleBuilder {
   }
 
   export(name: string, target: FuncRef): void {
-    this.#exports.push({ name, kind: 0, index: target.index })
+    this.#exports.push({ name, kind: 0, target })
   }
 
   /** Functions declared so far. */
@@ -123,13 +139,11 @@ export class ModuleBuilder {
 
   /** Exports every function declared since there were `since` of them, under its own name. */
   exportSince(since: number): void {
-    this.#functions.slice(since).forEach(({ name }, i) => {
-      this.#exports.push({ name, kind: 0, index: this.#imports.length + since + i })
-    })
+    for (const [target, position] of this.#positions) if (position >= since) this.export(target.name, target)
   }
 
   exportGlobal(name: string, target: Global): void {
-    this.#exports.push({ name, kind: 3, index: target.index })
+    this.#exports.push({ name, kind: 3, target })
   }
 
   /** Puts a function into the module's table; returns its position, for {@link ModuleBuilder.callIndirect}. */
@@ -258,7 +272,7 @@ export class ModuleBuilder {
       for (const entry of this.#exports) {
         body.name(entry.name)
         body.byte(entry.kind)
-        body.u32(entry.index)
+        body.u32(entry.target.index)
       }
     })
     section(9, this.#table.length > 0 && !this.#tableImport ? 1 : 0, (body) => {

@@ -4,6 +4,7 @@ import { Csr } from '../csr-numbers.ts'
 import { type HartField, PMP_ENTRIES } from '../hart-layout.ts'
 import { Envcfg, MISA, Status } from '../status.ts'
 import { bit, type Emit, emitSwitch } from './context.ts'
+import type { HartState } from './state.ts'
 import type { TranslationFunctions } from './translation.ts'
 import type { TrapFunctions } from './trap.ts'
 
@@ -26,6 +27,21 @@ export interface CsrFunctions {
   readonly write: FuncRef<readonly ['i32', 'i64'], 'void'>
   /** Works out `floatReady` again. */
   readonly updateFloat: FuncRef<readonly [], 'void'>
+  /** `(value)`: writes `sstatus`; 1 when no interrupt is pending that this may have let through. */
+  readonly writeSstatus: FuncRef<readonly ['i64'], 'i32'>
+}
+
+/** Supervisor CSRs that are a field of the record and nothing else: what a write keeps of a value. */
+export const plainSupervisor: ReadonlyMap<number, { readonly field: 'sscratch' | 'sepc' | 'scause' | 'stval'; readonly mask: bigint }> = new Map([
+  [Csr.sscratch, { field: 'sscratch', mask: -1n }],
+  [Csr.sepc, { field: 'sepc', mask: ~1n }],
+  [Csr.scause, { field: 'scause', mask: -1n }],
+  [Csr.stval, { field: 'stval', mask: -1n }],
+])
+
+/** What `sstatus` reads as. */
+export function readSstatus(s: HartState): Expr<'i64'> {
+  return i64.and(s.get('mstatus'), SSTATUS | Status.UXL | Status.SD)
 }
 
 /** Number of each register, at the index that generated code knows it by; index 0 is the one that does not exist. */
@@ -92,6 +108,12 @@ export function emitCsrs(e: Emit, translation: TranslationFunctions, traps: Trap
     f.if(bit(i64.xor(old, value), Status.MXR), () => f.do(call(translation.flushAll)))
     f.if(bit(i64.xor(old, value), Status.FS), () => f.do(call(updateFloat)))
     f.if(bit(i64.xor(old, value), Status.MPRV | Status.MPP | Status.SUM | Status.MXR), () => f.do(call(translation.updateView)))
+  })
+  const writeSstatus = m.func('writeSstatus', ['i64'], 'i32', (f, value) => {
+    f.do(call(writeStatus, merged(s.get('mstatus'), value, SSTATUS)))
+    f.if(i64.ne(i64.and(traps.pending(f), s.get('mie')), 0), () => f.return(0))
+    f.do(s.set('attention', 0))
+    f.return(1)
   })
   const dirtyFloat = (f: Func): void => {
     f.do(s.set('mstatus', i64.or(s.get('mstatus'), Status.FS | Status.SD)))
@@ -166,8 +188,8 @@ export function emitCsrs(e: Emit, translation: TranslationFunctions, traps: Trap
     { number: Csr.instret, read: instret, write: () => undefined, denied: () => counterDenied(2) },
     {
       number: Csr.sstatus,
-      read: () => i64.and(s.get('mstatus'), SSTATUS | Status.UXL | Status.SD),
-      write: (f, value) => f.do(call(writeStatus, merged(s.get('mstatus'), value, SSTATUS))),
+      read: () => readSstatus(s),
+      write: (f, value) => f.drop(call(writeSstatus, value)),
     },
     {
       number: Csr.sie,
@@ -185,10 +207,7 @@ export function emitCsrs(e: Emit, translation: TranslationFunctions, traps: Trap
       read: () => s.get('senvcfg'),
       write: (f, value) => f.do(s.set('senvcfg', i64.or(i64.and(value, ENVCFG), legalCbie(s.get('senvcfg'), value)))),
     },
-    plain(Csr.sscratch, 'sscratch'),
-    plain(Csr.sepc, 'sepc', ~1n),
-    plain(Csr.scause, 'scause'),
-    plain(Csr.stval, 'stval'),
+    ...[...plainSupervisor].map(([number, { field: name, mask }]) => plain(number, name, mask)),
     {
       number: Csr.sip,
       read: (f) => i64.and(traps.pending(f), s.get('mideleg')),
@@ -381,5 +400,5 @@ export function emitCsrs(e: Emit, translation: TranslationFunctions, traps: Trap
   const write = m.func('csrWrite', ['i32', 'i64'], 'void', (f, index, value) => {
     table(f, index, (definition) => definition.write(f, value), () => undefined)
   })
-  return { denied, read, modify, write, updateFloat }
+  return { denied, read, modify, write, updateFloat, writeSstatus }
 }

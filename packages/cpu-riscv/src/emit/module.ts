@@ -2,6 +2,7 @@ import { Access } from '@machinist/mmu'
 import { call, type FuncRef } from '@machinist/wasm'
 import { createEmit, type Emit } from './context.ts'
 import { emitCsrs } from './csr.ts'
+import { emitRegionExits } from './exits.ts'
 import { emitInterpreter } from './interpreter.ts'
 import { emitMemory } from './memory.ts'
 import { emitPmp } from './protection.ts'
@@ -36,6 +37,11 @@ export function emitHartModule(options: {
   const traps = emitTraps(e, translation)
   const csrs = emitCsrs(e, translation, traps)
   const { run, crawl, outside } = emitInterpreter({ e, memory, csrs, traps, translation })
+  // Translated code imports these, by name.
+  const before = e.m.functionCount
+  emitRegionExits(e.m, e.s, options.enters)
+  e.m.exportSince(before)
+  e.m.export('writeSstatus', csrs.writeSstatus)
   const probe = emitProbe(e, memory.translate)
   e.m.export('run', run)
   e.m.export('crawl', crawl)

@@ -1,6 +1,8 @@
 import { dataEntry, lastPage, tlbLayout } from '@machinist/mmu'
 import type { RegionStage } from '@machinist/translator'
 import { call, type Expr, type Func, i32, i64, type Local, select } from '@machinist/wasm'
+import { Csr } from '../csr-numbers.ts'
+import { plainSupervisor, readSstatus } from '../emit/csr.ts'
 import type { HartState } from '../emit/state.ts'
 import { type Helpers, type LoadKind, loadBytes, type Stage } from '../emit/stage.ts'
 import type { Decoded } from '../isa/decoder.ts'
@@ -30,12 +32,12 @@ export class RegionInstruction implements Stage {
   readonly #instruction: Instruction
   readonly #s: HartState
   readonly #floatChecked: Set<number>
-  readonly #outside: Imports['outside']
+  readonly #imports: Imports
 
   constructor(region: RegionStage, d: Decoded, instruction: Instruction, s: HartState, imports: Imports, floatChecked: Set<number>) {
     this.f = region.f
     this.helpers = imports.helpers
-    this.#outside = imports.outside
+    this.#imports = imports
     this.#region = region
     this.#d = d
     this.#instruction = instruction
@@ -46,9 +48,7 @@ export class RegionInstruction implements Stage {
   emit(): void {
     const { extension, format } = this.#instruction
     if (format === 'CSR') {
-      this.#region.outside((pc, budget) => call(this.#outside, pc, budget))
-      // FS and frm may have changed.
-      this.#floatChecked.delete(this.#region.block)
+      this.#instruction.semantics(this)
       return
     }
     if (extension === 'f' || extension === 'd') this.#needFloat()
@@ -229,10 +229,33 @@ export class RegionInstruction implements Stage {
     this.#region.escapeIf(i32.const(1))
   }
 
-  // System instructions are executed elsewhere, and never written here.
-  csr(): void {
-    this.raise()
+  csr(operand: Expr<'i64'>, combine: (old: Local<'i64'>, operand: Local<'i64'>) => Expr<'i64'>, kind: 'write' | 'modify'): void {
+    const { f } = this
+    const s = this.#s
+    const plain = plainSupervisor.get(this.#d.imm)
+    const writes = kind === 'write' || this.#d.rs1 !== 0
+    if (!plain && this.#d.imm !== Csr.sstatus) {
+      this.#region.outside((pc, budget) => call(this.#imports.outside, pc, budget))
+      // FS and frm may have changed.
+      this.#floatChecked.delete(this.#region.block)
+      return
+    }
+    this.#region.escapeIf(i32.eqz(s.get('mode')))
+    const given = f.let(operand)
+    const old = f.let(plain ? s.get(plain.field) : readSstatus(s))
+    const value = combine(old, given)
+    if (plain) {
+      if (writes) f.do(s.set(plain.field, plain.mask === -1n ? value : i64.and(value, plain.mask)))
+      this.setRd(old)
+    } else if (!writes) this.setRd(old)
+    else {
+      const stays = f.let(call(this.#imports.writeSstatus, value))
+      this.setRd(old)
+      this.#region.leaveBehindIf(i32.eqz(stays))
+      this.#floatChecked.delete(this.#region.block)
+    }
   }
+  // Other system instructions are executed elsewhere, and never written here.
   environmentCall(): void {
     this.raise()
   }

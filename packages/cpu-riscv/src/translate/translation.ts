@@ -1,12 +1,10 @@
-import { type Arena, PAGE_SIZE } from '@machinist/memory'
-import { fetchEntry, tlbLayout } from '@machinist/mmu'
-import { REGION_PARAMS, RegionCompiler } from '@machinist/translator'
-import { type Func, i32, i64, type Local, ModuleBuilder, type WasmMemory, type WasmTable } from '@machinist/wasm'
+import type { Arena } from '@machinist/memory'
+import { RegionCompiler } from '@machinist/translator'
+import { i32, type WasmMemory, type WasmTable } from '@machinist/wasm'
 import type { CodeCache, CodePage } from '../code-cache.ts'
 import { HartState } from '../emit/state.ts'
-import { ENTER_RECORD, handlerOf, OP_FIELD, Pseudo } from '../handlers.ts'
 import { registerSpecs, RiscvFrontend } from './frontend.ts'
-import { CORE, importCore, type Imports } from './imports.ts'
+import { CORE, createImports, type Imports } from './imports.ts'
 
 /** Bytes of an entry map: 16 bits for each halfword of a page. */
 const ENTRY_MAP_BYTES = 4096
@@ -51,25 +49,16 @@ export class Translation {
     this.#hot = options.hot
     this.#state = new HartState(options.window)
     const s = this.#state
-    const flags = s.at('fflags')
-    this.#imports = importCore(new ModuleBuilder(), flags)
+    this.#imports = createImports(s, options.cache.enters)
     const linear = options.arena.memory
     const shared = !(linear.buffer instanceof ArrayBuffer)
     this.#compiler = new RegionCompiler({
       table: options.table,
-      imports: { host: { memory: linear as WasmMemory, table: options.table }, [CORE]: options.core },
+      imports: { host: { memory: linear as WasmMemory }, [CORE]: options.core },
       prepare: (m) => {
-        importCore(m, flags)
         m.importMemory({ module: 'host', name: 'memory', initial: 1, maximum: 65536, shared })
-        m.importTable('host', 'table', 1)
-      },
-      exits: {
-        pc: s.at('pc'),
-        va: s.at('exitVa'),
-        exit: s.at('exitKind'),
-        access: s.at('exitAccess'),
-        budget: s.at('budget'),
-        chain: (m, f, pc, budget) => this.#chain(m, f, pc, budget),
+        this.#imports.begin(m)
+        return this.#imports.exits
       },
       mode: options.mode === 'now' ? 'now' : 'later',
     })
@@ -146,20 +135,6 @@ export class Translation {
         page.requests = MAX_REQUESTS
         this.#freeMaps.push(entryMap)
       },
-    })
-  }
-
-  /** From region to region without the interpreter between them: what it would find in the fetch TLB, and at the op there. */
-  #chain(m: ModuleBuilder, f: Func, pc: Local<'i64'>, budget: Local<'i32'>): void {
-    const entry = f.let(fetchEntry(this.#state.get('fetchBank'), pc))
-    const page = f.let(i64.and(pc, -PAGE_SIZE))
-    f.if(i64.eq(i64.load(entry, tlbLayout.fetch), page), () => {
-      const op = f.let(i32.add(i32.load(entry, tlbLayout.fetch + tlbLayout.dataOffset), i32.shl(i32.and(i32.wrap(pc), PAGE_SIZE - 2), 2)))
-      f.if(i32.eq(i32.load16U(op), handlerOf(Pseudo.enter, 4)), () => {
-        const record = f.let(i32.mul(i32.load(op, OP_FIELD.imm), ENTER_RECORD.size))
-        const { enters } = this.#cache
-        m.returnCallIndirect(f, REGION_PARAMS, 'i32', i32.load(record, enters + ENTER_RECORD.slot), i32.load(record, enters + ENTER_RECORD.entry), page, budget)
-      })
     })
   }
 
