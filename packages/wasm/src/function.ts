@@ -60,6 +60,11 @@ export class Func {
     this.#result = result
   }
 
+  /** Bytes of code written so far. */
+  get position(): number {
+    return this.#out.length
+  }
+
   /** Parameter number `index`. */
   param<T extends ValueType>(type: T, index: number): Local<T> {
     if (this.#types[index] !== type || index >= this.#params) throw new RangeError(`no parameter ${index} of type ${type}`)
