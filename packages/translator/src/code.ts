@@ -1,4 +1,4 @@
-import type { Expr, Func } from '@machinist/wasm'
+import type { Expr, Func, Local } from '@machinist/wasm'
 
 /** Where control goes after an instruction. Offsets count bytes from the start of the unit (a page of code). */
 export type Flow =
@@ -86,4 +86,24 @@ export interface RegionStage {
   leaveBehindIf(condition: Expr<'i32'>): void
   /** A value kept for the life of the region, computed at entry. */
   readonly constants: Readonly<Record<string, Expr<'i32'>>>
+}
+
+/** What a stretch of a region's code is there for. */
+export type CodePurpose =
+  /** Where control comes in, and the loop around everything. */
+  | { readonly kind: 'entry' }
+  /** Ends and beginnings of blocks and loops, and what leads to the guest block behind them. */
+  | { readonly kind: 'nesting'; readonly block: number }
+  /** A guest block as a whole: its budget; at its end, registers and the way to the next. */
+  | { readonly kind: 'block'; readonly block: number }
+  | { readonly kind: 'instruction'; readonly block: number; readonly instruction: Instruction }
+
+/** Told what a region's code is there for, as it is written: for listings. Positions are those of `Func.position`. */
+export interface RegionObserver {
+  /** All from `position` on, until the next call. */
+  code(position: number, purpose: CodePurpose): void
+  /** `local` is guest register number `what`, or a value of the region's own. */
+  local(local: Local, what: number | string): void
+  /** The block or loop that begins at `position`: a branch to it goes to this place. */
+  label(position: number, name: string): void
 }

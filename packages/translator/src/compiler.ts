@@ -1,5 +1,5 @@
 import { compileLater, compileNow, type Expr, instantiate, ModuleBuilder, type WasmImports, type WasmModule, type WasmTable } from '@machinist/wasm'
-import type { Frontend } from './code.ts'
+import type { Frontend, RegionObserver } from './code.ts'
 import { REGION_PARAMS, RegionEmitter, type RegionExits, type RegionPlace } from './emit.ts'
 import { buildGraph, type Graph } from './graph.ts'
 import { structure } from './structure.ts'
@@ -20,17 +20,52 @@ export interface RegionRequest {
   readonly failed: (error: unknown) => void
 }
 
+/** What a region is written from. */
+export type RegionSource = Pick<RegionRequest, 'roots' | 'arrivals' | 'place' | 'frontend' | 'constants'>
+
 /** Most instructions of one region: V8's time rises steeply with the size of a function. */
-const MAX_INSTRUCTIONS = 250
+export const MAX_INSTRUCTIONS: number = 250
 
 /** Regions in one module: a module has a fixed cost of about half a millisecond; a region takes a few to write. */
 const BATCH = 4
 
-export interface CompilerOptions {
-  readonly table: WasmTable
-  readonly imports: WasmImports
+/** What every module of regions has in common. */
+export interface RegionModule {
   /** Declares the module's imports: memory, and functions, of which the ways out of a region are returned. */
   readonly prepare: (m: ModuleBuilder) => RegionExits
+}
+
+/**
+ * Writes a module with a function for each region: `r0`, `r1` and so on.
+ *
+ * @param limit - most instructions of one region
+ * @param observer - told what is written
+ */
+export function writeRegions(
+  regions: readonly RegionSource[],
+  { prepare }: RegionModule,
+  limit: number = MAX_INSTRUCTIONS,
+  observer?: RegionObserver,
+): { readonly bytes: Uint8Array<ArrayBuffer>; readonly graphs: readonly Graph[] } {
+  const m = new ModuleBuilder()
+  const exits = prepare(m)
+  const graphs = regions.map((region, i) => {
+    const graph = buildGraph(region.frontend, region.roots, region.arrivals, limit)
+    const name = `r${i}`
+    m.export(
+      name,
+      m.func(name, REGION_PARAMS, 'i32', (f) =>
+        new RegionEmitter(f, region.frontend, graph, region.place, exits, observer).emit(structure(graph), region.constants),
+      ),
+    )
+    return graph
+  })
+  return { bytes: m.toBytes(), graphs }
+}
+
+export interface CompilerOptions extends RegionModule {
+  readonly table: WasmTable
+  readonly imports: WasmImports
   /** `'later'`: compile in the background. `'now'`: at once, for tests and for hosts that never yield. */
   readonly mode: 'later' | 'now'
 }
@@ -63,7 +98,7 @@ export class RegionCompiler {
     const batch = this.#queue.splice(0)
     const refuse = (error: unknown): void => batch.forEach((request) => request.failed(error))
     try {
-      const { bytes, graphs } = this.#write(batch)
+      const { bytes, graphs } = writeRegions(batch, this.#options)
       this.stats.modules++
       this.stats.bytes += bytes.length
       if (this.#options.mode === 'now') this.#install(compileNow(bytes), batch, graphs)
@@ -71,23 +106,6 @@ export class RegionCompiler {
     } catch (error) {
       refuse(error)
     }
-  }
-
-  #write(batch: readonly RegionRequest[]): { readonly bytes: Uint8Array<ArrayBuffer>; readonly graphs: readonly Graph[] } {
-    const m = new ModuleBuilder()
-    const exits = this.#options.prepare(m)
-    const graphs = batch.map((request, i) => {
-      const graph = buildGraph(request.frontend, request.roots, request.arrivals, MAX_INSTRUCTIONS)
-      const name = `r${i}`
-      m.export(
-        name,
-        m.func(name, REGION_PARAMS, 'i32', (f) =>
-          new RegionEmitter(f, request.frontend, graph, request.place, exits).emit(structure(graph), request.constants),
-        ),
-      )
-      return graph
-    })
-    return { bytes: m.toBytes(), graphs }
   }
 
   #install(module: WasmModule, batch: readonly RegionRequest[], graphs: readonly Graph[]): void {

@@ -1,5 +1,5 @@
 import { call, type Expr, type Func, type FuncRef, i32, i64, type Label, type Local, type ModuleBuilder } from '@machinist/wasm'
-import { Exit, type Frontend, type Instruction, type RegionStage } from './code.ts'
+import { Exit, type Frontend, type Instruction, type RegionObserver, type RegionStage } from './code.ts'
 import type { Graph } from './graph.ts'
 import { liveIn } from './liveness.ts'
 import type { Item, Loop } from './structure.ts'
@@ -107,9 +107,12 @@ export class RegionEmitter {
   #constants: Readonly<Record<string, Local<'i32'>>> = {}
   #sources: Readonly<Record<string, Expr<'i32'>>> = {}
   #root: Label | null = null
+  readonly #observer: RegionObserver | undefined
 
-  constructor(f: Func, frontend: Frontend, graph: Graph, place: RegionPlace, exits: RegionExits) {
+  /** @param observer - told what is written; only listings have one */
+  constructor(f: Func, frontend: Frontend, graph: Graph, place: RegionPlace, exits: RegionExits, observer?: RegionObserver) {
     this.#f = f
+    this.#observer = observer
     this.#exits = exits
     this.#frontend = frontend
     this.#graph = graph
@@ -118,6 +121,7 @@ export class RegionEmitter {
     this.#unit = f.param('i64', 1)
     this.#budget = f.param('i32', 2)
     this.#target = f.local('i64')
+    observer?.local(this.#target, 'target')
   }
 
   /**
@@ -126,9 +130,12 @@ export class RegionEmitter {
    */
   emit(items: readonly Item[], constants: Readonly<Record<string, Expr<'i32'>>>): void {
     const f = this.#f
+    this.#observer?.code(f.position, { kind: 'entry' })
     this.#declareRegisters()
     this.#sources = constants
     this.#constants = Object.fromEntries(Object.entries(constants).map(([name, value]) => [name, f.let(value)]))
+    for (const [name, local] of Object.entries(this.#constants)) this.#observer?.local(local, name)
+    this.#observer?.label(f.position, 'region')
     f.loop((root) => {
       this.#root = root
       this.#list(items, null)
@@ -156,7 +163,11 @@ export class RegionEmitter {
         for (const register of writes) used.add(register)
       }
     }
-    for (const register of [...used].sort((a, b) => a - b)) this.#registers.set(register, f.local('i64'))
+    for (const register of [...used].sort((a, b) => a - b)) {
+      const local = f.local('i64')
+      this.#registers.set(register, local)
+      this.#observer?.local(local, register)
+    }
   }
 
   #list(items: readonly Item[], loop: { readonly loop: Loop; readonly label: Label } | null): void {
@@ -168,19 +179,24 @@ export class RegionEmitter {
     })
     const labels: (Label | undefined)[] = []
     const first = loop ? 1 : 0
-    for (let i = items.length - 1; i >= first; i--) labels[i] = f.open('block')
+    for (let i = items.length - 1; i >= first; i--) {
+      this.#observer?.label(f.position, `B${headOf(items[i])}`)
+      labels[i] = f.open('block')
+    }
     const frame: Frame = { itemOf, items, labels, loop, current: -1 }
     this.#frames.push(frame)
     if (loop) this.#dispatchLoop(loop.loop, frame)
     else this.#dispatchRoot()
     items.forEach((item, i) => {
       const label = labels[i]
+      this.#observer?.code(f.position, { kind: 'nesting', block: headOf(item) })
       if (label) f.close(label)
       frame.current = i
       if (item.kind === 'block') {
         if (loop?.loop.header === item.block) this.#checkBudget(item.block)
         this.#block(item.block)
       } else {
+        this.#observer?.label(f.position, `loop${item.header}`)
         f.loop((label) => {
           this.#list(item.items, { loop: item, label })
         })
@@ -195,7 +211,10 @@ export class RegionEmitter {
     const { entries, byOffset } = this.#graph
     const live = liveIn(this.#graph, this.#frontend.registers.length)
     const stubs: Label[] = []
-    for (let i = entries.length - 1; i >= 0; i--) stubs[i] = f.open('block')
+    for (let i = entries.length - 1; i >= 0; i--) {
+      this.#observer?.label(f.position, `entry${i}`)
+      stubs[i] = f.open('block')
+    }
     const last = stubs.at(-1)
     if (last) f.brTable(this.#entry, stubs, last)
     entries.forEach((offset, i) => {
@@ -215,6 +234,7 @@ export class RegionEmitter {
     const selector = this.#selectorOf(loop)
     if (!selector) return
     const f = this.#f
+    this.#observer?.label(f.position, `usual${loop.header}`)
     const usual = f.open('block')
     f.brIf(usual, i32.eqz(selector))
     const targets = loop.entries.map((block) => {
@@ -231,6 +251,7 @@ export class RegionEmitter {
     if (known) return known
     const selector = this.#f.local('i32')
     this.#selectors.set(loop, selector)
+    this.#observer?.local(selector, `entry${loop.header}`)
     return selector
   }
 
@@ -290,14 +311,17 @@ export class RegionEmitter {
     if (!block) return
     const f = this.#f
     const executed = block.instructions.filter(({ flow }) => flow.kind !== 'leave').length
+    this.#observer?.code(f.position, { kind: 'block', block: index })
     if (executed > 0) f.set(this.#budget, i32.sub(this.#budget, executed))
     block.instructions.forEach((instruction, i) => {
       const left = executed - i
+      this.#observer?.code(f.position, { kind: 'instruction', block: index, instruction })
       if (instruction.flow.kind !== 'next') this.#store(true)
       if (instruction.flow.kind === 'leave') f.return(call(this.#exits.escape, instruction.offset, this.#unit, this.#budget))
       else f.scope(() => instruction.emit(this.#stage(index, instruction, left)))
     })
     const last = block.instructions.at(-1)
+    this.#observer?.code(f.position, { kind: 'block', block: index })
     // Whatever did not go elsewhere goes on behind the block.
     this.#store(true)
     if (!last || last.flow.kind === 'next' || last.flow.kind === 'branch') this.#gotoOffset(block.end)
@@ -378,6 +402,11 @@ export class RegionEmitter {
     })
     this.#exitTo(this.#target)
   }
+}
+
+/** The guest block that an item begins with. */
+function headOf(item: Item | undefined): number {
+  return item?.kind === 'loop' ? item.header : (item?.block ?? 0)
 }
 
 function known<T>(value: T | null | undefined): T {

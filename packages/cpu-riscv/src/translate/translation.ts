@@ -1,10 +1,9 @@
 import type { Arena } from '@machinist/memory'
 import { RegionCompiler } from '@machinist/translator'
-import { i32, type WasmMemory, type WasmTable } from '@machinist/wasm'
+import type { WasmMemory, WasmTable } from '@machinist/wasm'
 import type { CodeCache, CodePage } from '../code-cache.ts'
-import { HartState } from '../emit/state.ts'
-import { registerSpecs, RiscvFrontend } from './frontend.ts'
-import { CORE, createImports, type Imports } from './imports.ts'
+import { CORE } from './imports.ts'
+import { Regions } from './regions.ts'
 
 /** Bytes of an entry map: 16 bits for each halfword of a page. */
 const ENTRY_MAP_BYTES = 4096
@@ -25,8 +24,7 @@ export class Translation {
   readonly #cache: CodeCache
   readonly #arena: Arena
   readonly #compiler: RegionCompiler
-  readonly #state: HartState
-  readonly #imports: Imports
+  readonly #regions: Regions
   readonly #mode: TranslationMode
   readonly #hot: number
   readonly #freeMaps: number[] = []
@@ -47,19 +45,12 @@ export class Translation {
     this.#arena = options.arena
     this.#mode = options.mode
     this.#hot = options.hot
-    this.#state = new HartState(options.window)
-    const s = this.#state
-    this.#imports = createImports(s, options.cache.enters)
     const linear = options.arena.memory
-    const shared = !(linear.buffer instanceof ArrayBuffer)
+    this.#regions = new Regions(options.window, options.cache.enters, !(linear.buffer instanceof ArrayBuffer))
     this.#compiler = new RegionCompiler({
       table: options.table,
       imports: { host: { memory: linear as WasmMemory }, [CORE]: options.core },
-      prepare: (m) => {
-        m.importMemory({ module: 'host', name: 'memory', initial: 1, maximum: 65536, shared })
-        this.#imports.begin(m)
-        return this.#imports.exits
-      },
+      prepare: this.#regions.prepare,
       mode: options.mode === 'now' ? 'now' : 'later',
     })
     this.#cache.onRelease = (slot) => {
@@ -112,13 +103,10 @@ export class Translation {
     page.requests++
     page.pending = true
     const entryMap = this.#freeMaps.pop() ?? this.#arena.allocate(ENTRY_MAP_BYTES)
-    const s = this.#state
     this.#compiler.request({
       roots,
       arrivals: this.#cache.arrivals(page),
-      frontend: new RiscvFrontend(() => this.#cache.code(page), (offset) => this.#cache.reached(page, offset), registerSpecs(s), s, this.#imports),
-      place: { entryMap },
-      constants: { tlb: i32.add(s.get('dataBank'), 0) },
+      ...this.#regions.page(() => this.#cache.code(page), (offset) => this.#cache.reached(page, offset), entryMap),
       ready: (slot, offsets) => {
         page.pending = false
         this.#mapOfSlot.set(slot, entryMap)
