@@ -47,7 +47,7 @@ describe('the command line', () => {
     expect(error.message.length).toBeLessThan(160)
   })
   test('has a help that names every option', () => {
-    for (const flag of ['kernel', 'initrd', 'append', 'firmware', 'disk', 'memory', 'harts', 'exec', 'quiet', 'stats', 'help', 'version']) expect(HELP).toContain(`--${flag}`)
+    for (const flag of ['kernel', 'initrd', 'append', 'firmware', 'disk', 'memory', 'harts', 'exec', 'quiet', 'stats', 'at', 'base', 'instructions', 'wasm', 'help', 'version']) expect(HELP).toContain(`--${flag}`)
     for (const line of HELP.split('\n')) expect(line.length).toBeLessThan(100)
   })
 })

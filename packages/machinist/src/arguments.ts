@@ -1,7 +1,7 @@
-import { parseArgs } from 'node:util'
-import { machinistError, type MachinistError } from '@machinist/api'
 import type { DiskMode } from '@machinist/host-node'
 import { parseNumber } from '@machinist/machine'
+import { parseTranslate, TRANSLATE, type TranslateOptions } from './translate/arguments.ts'
+import { parseFlags, SEE_HELP, usageError, type Values } from './usage.ts'
 
 /** What `machinist run` was asked for. */
 export interface RunOptions {
@@ -20,18 +20,13 @@ export interface RunOptions {
 }
 
 /** A command line, understood. */
-export type Command = { readonly kind: 'help' } | { readonly kind: 'version' } | { readonly kind: 'run'; readonly options: RunOptions }
-
-/** The code of errors in the command line itself: exit status 2. */
-export const USAGE_ERROR = 'usage'
-
-/** An error in the command line. */
-export function usageError(part: string, problem: string, remedy: string, value?: string | number): MachinistError {
-  return machinistError({ code: USAGE_ERROR, part, value, remedy }, problem)
-}
+export type Command =
+  | { readonly kind: 'help' }
+  | { readonly kind: 'version' }
+  | { readonly kind: 'run'; readonly options: RunOptions }
+  | { readonly kind: 'translate'; readonly options: TranslateOptions }
 
 const SUBCOMMAND = 'run'
-const SEE_HELP = 'See machinist --help.'
 const MAX_HARTS = 8
 
 const FLAGS = {
@@ -77,27 +72,6 @@ function parseMemory(value: string): number {
   return bytes
 }
 
-/** The flag that node:util objects to, for errors of our own form. */
-function strictError(error: unknown): MachinistError {
-  const message = error instanceof Error ? error.message : String(error)
-  const flag = /'(-[^' ]*)/.exec(message)?.[1] ?? 'arguments'
-  const code = error instanceof Error && 'code' in error ? error.code : undefined
-  if (code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION') return usageError(flag, 'no such option', SEE_HELP)
-  if (/does not take an argument/.test(message)) return usageError(flag, 'takes no value', SEE_HELP)
-  return usageError(flag, 'needs a value', `${SEE_HELP} A value that begins with - is given as ${flag}=VALUE.`)
-}
-
-function parse(args: readonly string[]): { values: Values; positionals: string[] } {
-  try {
-    const { values, positionals } = parseArgs({ args: [...args], options: FLAGS, allowPositionals: true, strict: true })
-    return { values: { ...values }, positionals }
-  } catch (error) {
-    throw strictError(error)
-  }
-}
-
-type Values = { [Name in keyof typeof FLAGS]?: (typeof FLAGS)[Name]['type'] extends 'boolean' ? boolean : Name extends 'disk' ? string[] : string }
-
 /**
  * Understands a command line. The subcommand `run` may be left out.
  *
@@ -105,7 +79,11 @@ type Values = { [Name in keyof typeof FLAGS]?: (typeof FLAGS)[Name]['type'] exte
  * @throws a typed error {@link USAGE_ERROR}
  */
 export function parseCommand(args: readonly string[]): Command {
-  const { values, positionals } = parse(args)
+  if (args[0] === TRANSLATE) {
+    const options = parseTranslate(args.slice(1))
+    return options === null ? { kind: 'help' } : { kind: 'translate', options }
+  }
+  const { values, positionals }: { values: Values<typeof FLAGS>; positionals: string[] } = parseFlags(args, FLAGS)
   if (values.help === true) return { kind: 'help' }
   if (values.version === true) return { kind: 'version' }
   const files = positionals[0] === SUBCOMMAND ? positionals.slice(1) : positionals

@@ -1,9 +1,12 @@
+import { MAX_INSTRUCTIONS } from '@machinist/translator'
+
 /** What `machinist --help` says. */
 export const HELP: string = `machinist - runs virtual machines in this process
 
 Usage:
   machinist [run] [options]                boot Debian's Linux to a shell on a RISC-V machine
   machinist [run] [options] MACHINE-FILE   run the machine that a .json, .mjs or .ts file defines
+  machinist translate FILE --at ADDRESS    show how guest code becomes WebAssembly
   machinist --help | --version
 
 What to boot:
@@ -26,6 +29,13 @@ How to run:
   --quiet              no progress, and no kernel messages
   --stats              instructions, speed and times at the end, on standard error
 
+What to translate: FILE is a RISC-V ELF file, a Linux Image or a flat binary.
+  --at ADDRESS         where to begin: a hexadecimal address, or a symbol of an ELF file. The code
+                       that can be reached from there in its page of 4 KiB is translated.
+  --base ADDRESS       where a flat file lies; 0x80000000, or what an Image says with RAM there
+  --instructions N     translate no more than N instructions; ${MAX_INSTRUCTIONS}
+  --wasm PATH          write the WebAssembly module there
+
 At the terminal every key goes to the guest, Ctrl-C included, but for these:
   Ctrl-A X  leave, as pulling the plug     Ctrl-A H  help     Ctrl-A A  send Ctrl-A
 
@@ -37,6 +47,7 @@ Examples:
   machinist --exec 'uname -a; cat /proc/cpuinfo'
   machinist --harts 4 --memory 1G --disk disk.img,overlay
   machinist --firmware fw_dynamic.bin --kernel uboot.elf
+  machinist translate program.elf --at main --instructions 40
 
 Environment: MACHINIST_CACHE names the folder of the cache.
 `

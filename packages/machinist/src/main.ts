@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { isMachinistError } from '@machinist/api'
-import { parseCommand, USAGE_ERROR } from './arguments.ts'
+import { systemCode } from '@machinist/host-node'
+import { parseCommand } from './arguments.ts'
 import { HELP } from './help.ts'
 import { run } from './run.ts'
+import { translate } from './translate/translate.ts'
+import { USAGE_ERROR } from './usage.ts'
 
 /** Errors that the command line caused, although another part found them. */
 const USAGE_CODES: readonly string[] = [USAGE_ERROR, 'virt-option']
@@ -31,6 +34,13 @@ export async function main(args: readonly string[]): Promise<number> {
         return 0
       case 'run':
         return await run(command.options)
+      case 'translate':
+        // Whoever reads it may have seen enough.
+        process.stdout.on('error', (error) => {
+          if (systemCode(error) !== 'EPIPE') throw error
+        })
+        process.stdout.write(translate(command.options))
+        return 0
     }
   } catch (error) {
     if (!isMachinistError(error)) {

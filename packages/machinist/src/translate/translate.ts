@@ -1,0 +1,42 @@
+import { writeFileSync } from 'node:fs'
+import { translatePage } from '@machinist/cpu-riscv'
+import { fileError, readWhole } from '@machinist/host-node'
+import { MAX_INSTRUCTIONS } from '@machinist/translator'
+import type { TranslateOptions } from './arguments.ts'
+import { listing, loops } from './listing.ts'
+import { FILE, findAddress, hex, pageBytes, readProgram } from './program.ts'
+
+const PAGE_MASK = 4095n
+/** Columns of WebAssembly text. */
+const WIDTH = 84
+
+const count = (number: number, one: string, many: string = `${one}s`): string => `${number} ${number === 1 ? one : many}`
+
+/**
+ * Shows how guest code becomes WebAssembly: what `machinist translate` prints.
+ *
+ * @throws typed errors
+ */
+export function translate({ file, at, base, instructions = MAX_INSTRUCTIONS, wasm }: TranslateOptions): string {
+  const program = readProgram(readWhole(file, FILE), base)
+  const address = findAddress(program, at)
+  const page = address & ~PAGE_MASK
+  const translation = translatePage(pageBytes(program, page), [Number(address - page)], { address: page, instructions, width: WIDTH })
+  if (wasm !== undefined) {
+    try {
+      writeFileSync(wasm, translation.wasm)
+    } catch (error) {
+      throw fileError(error, '--wasm', wasm)
+    }
+  }
+  const { blocks, nesting } = translation
+  const total = new Set(blocks.flatMap((block) => block.instructions.map((instruction) => instruction.address))).size
+  const figures = [
+    `${count(total, 'instruction')}${total >= instructions ? ', which is the limit' : ''}`,
+    count(blocks.length, 'block'),
+    count(blocks.filter(({ entry }) => entry !== null).length, 'entry', 'entries'),
+    count(loops(nesting).length, 'loop'),
+    `a module of ${count(translation.wasm.length, 'byte')}`,
+  ]
+  return `Page ${hex(page)}, from ${hex(address)}: ${figures.join('; ')}\n\n${listing(translation)}`
+}
