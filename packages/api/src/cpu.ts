@@ -15,6 +15,14 @@ export type Exit =
   /** A breakpoint or a finished single step. */
   | 'debug'
 
+/** Where a hart is, for a profiler. */
+export interface VcpuSample {
+  /** The privilege it runs with, in the words of its instruction set: `'user'`, `'supervisor'`, `'machine'`. */
+  readonly mode: string
+  /** The address of the next instruction, then those that its callers go on at, innermost first. Unsigned. */
+  readonly stack: readonly bigint[]
+}
+
 /** One hart or processor, of any kind: software, KVM or bare metal. */
 export interface Vcpu {
   readonly index: number
@@ -35,6 +43,12 @@ export interface Vcpu {
   /** Virtual time at which it wants to be looked at again even if idle: its own timer (Sstc). `Infinity` for none, and
    * once that timer has risen: a time in the past means that the hart is to be asked again at once. */
   deadline(): number
+  /**
+   * Where it is, while it does not run, with a stack of at most `depth` addresses (1 or more). For profilers: it changes
+   * nothing, neither in the guest nor in what the guest could notice, and whatever the guest left in its registers and
+   * stacks, it answers soon. A CPU that cannot tell does not have it.
+   */
+  sample?(depth: number): VcpuSample
   /** Plain data, structured-cloneable. */
   save(): unknown
   restore(state: unknown): void

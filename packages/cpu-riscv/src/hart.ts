@@ -1,4 +1,4 @@
-import type { Exit, TimeCounter, Vcpu } from '@machinist/api'
+import type { Exit, TimeCounter, Vcpu, VcpuSample } from '@machinist/api'
 import { Interrupt, Mode } from './cause.ts'
 import { BANKS_PER_HART, type Engine, type EngineClient } from './engine.ts'
 import { ASID_SLOTS, hartLayout, Leave, PMP_ENTRIES } from './hart-layout.ts'
@@ -7,6 +7,7 @@ import { HsmState } from './sbi/numbers.ts'
 import type { SbiHart } from './sbi/sbi.ts'
 import { Envcfg, XL_64 } from './status.ts'
 import { restoreHart, saveHart } from './hart-state.ts'
+import { sampleHart } from './sample.ts'
 
 /** The fast interpreter may overrun its budget by what fits into a page. */
 const OVERRUN = 2048
@@ -328,6 +329,10 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     record.set('budgetStart', 0)
     record.set('budget', 0)
     return steps
+  }
+
+  sample(depth: number): VcpuSample {
+    return sampleHart(this.record, this.#engine.memory, depth)
   }
 
   save(): unknown {

@@ -1,4 +1,5 @@
 import type { Exit } from '@machinist/api'
+import type { MachineSample } from './sampler.ts'
 
 /** Where in its life a machine is. */
 export type MachineState = 'created' | 'running' | 'paused' | 'off' | 'disposed'
@@ -15,6 +16,8 @@ export interface MachineEvents {
   readonly warn: { readonly part: string; readonly message: string }
   /** A hart stopped for a debugger. The machine is paused. */
   readonly debug: { readonly hart: number }
+  /** While `Machine.sample` is on: what it did since the last one. */
+  readonly sample: MachineSample
 }
 
 /** What a machine has done so far. */

@@ -11,6 +11,7 @@ import type { Machine } from './machine.ts'
 import { makeParts } from './parts.ts'
 import { resolve } from './resolve.ts'
 import { RunLoop, type SliceResult } from './run-loop.ts'
+import { Sampler } from './sampler.ts'
 import { restoreDevices, saveDevices } from './state.ts'
 import type { TraceListener } from './trace.ts'
 
@@ -263,6 +264,10 @@ export function instantiate(input: MachineDefinition, catalogue: Catalogue, host
       return new Promise((resolved) => { waiters.push(() => { resolved(outcome()) }) })
     },
     record(listener) { parts.gate.onRecord = listener },
+    sample(how) {
+      engine.sampler?.wake(parts.time.sample())
+      engine.sampler = how && new Sampler(parts.cpu.vcpus, parts.time.sample(), how, (sample) => { emitter.emit('sample', sample) })
+    },
     saveDevices: () => saveDevices(parts),
     restoreDevices(saved) { restoreDevices(parts, saved) },
   }

@@ -2,6 +2,7 @@ import type { MachineEvents, MachineState, MachineStats } from './events.ts'
 import type { GateRecord } from './gate.ts'
 import type { ResolvedMachine } from './resolve.ts'
 import type { SliceResult } from './run-loop.ts'
+import type { SampleOptions } from './sampler.ts'
 import type { DevicesState } from './state.ts'
 import type { Vcpu } from '@machinist/api'
 import type { GuestMemory } from '@machinist/memory'
@@ -46,6 +47,14 @@ export interface Machine {
   finished(): Promise<{ readonly status: number; readonly error: Error | null }>
   /** Registers who is told of everything that comes in from outside, in order. One at a time. */
   record(listener: ((record: GateRecord) => void) | null): void
+  /**
+   * Begins to sample what harts do, for profilers: `sample` events say where a hart is, and for how long harts ran or all
+   * waited. Null ends it; a machine that is not sampled pays nothing. Sampling changes nothing in the guest. But with
+   * counted time and several harts, turns end at samples, so that it is another run than one without.
+   *
+   * @throws a typed error `'no-sampling'` when the CPU's harts cannot tell where they are
+   */
+  sample(options: SampleOptions | null): void
   saveDevices(): DevicesState
   /** All or none. @throws a typed error `'state'`, or what a device throws */
   restoreDevices(state: unknown): void

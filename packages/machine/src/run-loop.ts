@@ -1,5 +1,6 @@
 import type { Exit, Vcpu } from '@machinist/api'
 import type { Parts } from './parts.ts'
+import type { Sampler } from './sampler.ts'
 
 /** How a slice of a machine's life ended. `until` is virtual time in nanoseconds, `Infinity` when only an event will do. */
 export type SliceResult = { readonly kind: 'runnable' } | { readonly kind: 'idle'; readonly until: number } | { readonly kind: 'stopped' }
@@ -40,6 +41,7 @@ export class RunLoop {
   held = false
   /** Told when a hart stopped for a debugger. */
   onDebug: ((hart: number) => void) | null = null
+  sampler: Sampler | null = null
 
   constructor(parts: Parts, hostNow: () => number, mayRun: () => boolean, fault: (part: string, error: unknown) => void) {
     this.#parts = parts
@@ -83,6 +85,7 @@ export class RunLoop {
         if (this.#parts.gate.pending === 0) {
           const until = this.held ? Infinity : this.#nextDeadline()
           if (until > time.now) {
+            this.sampler?.idle()
             if (!time.counted || until === Infinity) return { kind: 'idle', until }
             time.jumpTo(until)
             // The host gets its turn: what a disk has to say should not come hours of virtual time late.
@@ -123,20 +126,27 @@ export class RunLoop {
     const { time } = this.#parts
     const deadline = this.#nextDeadline()
     const begin = this.#hostNow()
-    const budget = time.counted ? this.#countedBudget(runnable, deadline) : this.#realBudget(runnable, deadline, end - begin)
+    const turn = time.counted ? this.#countedBudget(runnable, deadline) : this.#realBudget(runnable, deadline, end - begin)
+    const toSample = this.sampler?.begin(vcpu, time.now) ?? Infinity
+    const budget = Math.min(turn, toSample)
     const before = vcpu.retired
     this.#current = vcpu
     this.#turnEnd = deadline
     time.beginSlice(vcpu, runnable)
     let exit: Exit = 'yield'
+    let due = false
     try {
       exit = vcpu.run(budget, time.counted)
+      due = exit === 'budget' && budget === toSample
+      // Not into an interrupt that waits for the end of a turn: its first instructions would be seen far too often.
+      if (due && !time.counted && vcpu.deadline() > time.sample()) exit = vcpu.run(this.sampler?.stray ?? 1, true)
     } catch (error) {
       this.#fault(`cpu.hart${vcpu.index}`, error)
     }
     time.endSlice()
     this.#current = null
     this.#turnEnd = Infinity
+    this.sampler?.end(vcpu, time.now, due)
     const took = this.#hostNow() - begin
     this.runTime += took
     this.exits[exit]++

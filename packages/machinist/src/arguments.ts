@@ -19,15 +19,30 @@ export interface RunOptions {
   readonly stats: boolean
 }
 
+/** What `machinist profile` was asked for, besides what it is to run. */
+export interface ProfileOptions {
+  /** The file to write. */
+  readonly out: string
+  /** Files that name the guest's code, and what is to be added to their addresses. */
+  readonly symbols: readonly { readonly path: string; readonly offset: bigint }[]
+  /** Samples in a second of virtual time in which a hart runs, about. */
+  readonly rate: number
+}
+
 /** A command line, understood. */
 export type Command =
   | { readonly kind: 'help' }
   | { readonly kind: 'version' }
   | { readonly kind: 'run'; readonly options: RunOptions }
+  | { readonly kind: 'profile'; readonly options: RunOptions; readonly profile: ProfileOptions }
   | { readonly kind: 'translate'; readonly options: TranslateOptions }
 
-const SUBCOMMAND = 'run'
+const SUBCOMMANDS: readonly string[] = ['run', 'profile']
 const MAX_HARTS = 8
+const PROFILE_OUT = 'guest.cpuprofile'
+const PROFILE_RATE = 1000
+/** More than this, and the guest's time is that of the profiler. */
+const MAX_PROFILE_RATE = 10_000
 
 const FLAGS = {
   kernel: { type: 'string' },
@@ -40,9 +55,15 @@ const FLAGS = {
   exec: { type: 'string' },
   quiet: { type: 'boolean' },
   stats: { type: 'boolean' },
+  out: { type: 'string' },
+  symbols: { type: 'string', multiple: true },
+  rate: { type: 'string' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean' },
 } as const
+
+/** Flags of `machinist profile` alone. */
+const PROFILE_FLAGS = ['out', 'symbols', 'rate'] as const
 
 /** Flags that say what a machine file says already. */
 const NOT_WITH_FILE = ['disk', 'memory', 'harts', 'exec'] as const
@@ -61,6 +82,21 @@ function parseHarts(value: string): number {
   return harts
 }
 
+/** `PATH` or `PATH@ADDRESS`. */
+function parseSymbols(value: string): { readonly path: string; readonly offset: bigint } {
+  const match = /^(.*)@((?:0x)?[0-9a-fA-F_]+)$/.exec(value)
+  const path = match?.[1] ?? value
+  if (path === '') throw usageError('--symbols', 'no path is given', 'Use --symbols PATH or PATH@ADDRESS.', value)
+  return { path, offset: match === null ? 0n : BigInt(`0x${(match[2] ?? '').replace(/^0x/, '').replaceAll('_', '')}`) }
+}
+
+function parseProfile({ out, symbols = [], rate = String(PROFILE_RATE) }: Values): ProfileOptions {
+  const samples = /^[0-9]{1,6}$/.test(rate) ? Number(rate) : 0
+  if (samples < 1 || samples > MAX_PROFILE_RATE) throw usageError('--rate', 'not a number of samples', `Use 1 to ${MAX_PROFILE_RATE} in a second.`, rate)
+  if (out === '') throw usageError('--out', 'no path is given', SEE_HELP)
+  return { out: out ?? PROFILE_OUT, symbols: symbols.map(parseSymbols), rate: samples }
+}
+
 function parseMemory(value: string): number {
   let bytes = 0
   try {
@@ -73,7 +109,7 @@ function parseMemory(value: string): number {
 }
 
 /**
- * Understands a command line. The subcommand `run` may be left out.
+ * Understands a command line. The subcommand is `run` or `profile`; `run` may be left out.
  *
  * @param args - without the program's own name
  * @throws a typed error {@link USAGE_ERROR}
@@ -86,7 +122,11 @@ export function parseCommand(args: readonly string[]): Command {
   const { values, positionals }: { values: Values<typeof FLAGS>; positionals: string[] } = parseFlags(args, FLAGS)
   if (values.help === true) return { kind: 'help' }
   if (values.version === true) return { kind: 'version' }
-  const files = positionals[0] === SUBCOMMAND ? positionals.slice(1) : positionals
+  const subcommand = SUBCOMMANDS.find((name) => name === positionals[0])
+  const files = subcommand === undefined ? positionals : positionals.slice(1)
+  const profile = subcommand === 'profile' ? parseProfile(values) : null
+  const foreign = profile === null ? PROFILE_FLAGS.find((name) => values[name] !== undefined) : undefined
+  if (foreign !== undefined) throw usageError(`--${foreign}`, 'is for machinist profile', `Leave it out, or begin with profile.`)
   const machineFile = files[0]
   if (files.length > 1) throw usageError('arguments', 'more than one machine file', SEE_HELP, files[1])
   if (machineFile !== undefined) {
@@ -101,20 +141,18 @@ export function parseCommand(args: readonly string[]): Command {
     const other = (['kernel', 'initrd'] as const).find((name) => values[name] !== undefined)
     if (other !== undefined) throw usageError('--exec', `works in the prepared Debian guest, not with --${other}`, `Leave out --${other}.`)
   }
-  return {
-    kind: 'run',
-    options: {
-      ...(machineFile !== undefined && { machineFile }),
-      ...(values.kernel !== undefined && { kernel: values.kernel }),
-      ...(values.initrd !== undefined && { initrd: values.initrd }),
-      ...(values.append !== undefined && { append: values.append }),
-      ...(values.firmware !== undefined && { firmware: values.firmware }),
-      disks: (values.disk ?? []).map(parseDisk),
-      ...(values.memory !== undefined && { memory: parseMemory(values.memory) }),
-      ...(values.harts !== undefined && { harts: parseHarts(values.harts) }),
-      ...(values.exec !== undefined && { exec: values.exec }),
-      quiet: values.quiet ?? false,
-      stats: values.stats ?? false,
-    },
+  const options: RunOptions = {
+    ...(machineFile !== undefined && { machineFile }),
+    ...(values.kernel !== undefined && { kernel: values.kernel }),
+    ...(values.initrd !== undefined && { initrd: values.initrd }),
+    ...(values.append !== undefined && { append: values.append }),
+    ...(values.firmware !== undefined && { firmware: values.firmware }),
+    disks: (values.disk ?? []).map(parseDisk),
+    ...(values.memory !== undefined && { memory: parseMemory(values.memory) }),
+    ...(values.harts !== undefined && { harts: parseHarts(values.harts) }),
+    ...(values.exec !== undefined && { exec: values.exec }),
+    quiet: values.quiet ?? false,
+    stats: values.stats ?? false,
   }
+  return profile === null ? { kind: 'run', options } : { kind: 'profile', options, profile }
 }

@@ -7,6 +7,8 @@ Usage:
   machinist [run] [options]                boot Debian's Linux to a shell on a RISC-V machine
   machinist [run] [options] MACHINE-FILE   run the machine that a .json, .mjs or .ts file defines
   machinist translate FILE --at ADDRESS    show how guest code becomes WebAssembly
+  machinist profile [options] [MACHINE-FILE]
+                                           run it, and write where the guest spent its time
   machinist --help | --version
 
 What to boot:
@@ -36,6 +38,13 @@ What to translate: FILE is a RISC-V ELF file, a Linux Image or a flat binary.
   --instructions N     translate no more than N instructions; ${MAX_INSTRUCTIONS}
   --wasm PATH          write the WebAssembly module there
 
+Profiles, for speedscope, Chrome's DevTools and Visual Studio Code:
+  --out PATH              the file to write; guest.cpuprofile by default
+  --symbols PATH          names of the guest's code: an ELF file, System.map or /proc/kallsyms.
+                          Repeat for more.
+  --symbols PATH@ADDRESS  the same, with ADDRESS (hexadecimal) added to every address in it
+  --rate N                samples in a second of a hart's running; 1000 by default
+
 At the terminal every key goes to the guest, Ctrl-C included, but for these:
   Ctrl-A X  leave, as pulling the plug     Ctrl-A H  help     Ctrl-A A  send Ctrl-A
 
@@ -48,6 +57,7 @@ Examples:
   machinist --harts 4 --memory 1G --disk disk.img,overlay
   machinist --firmware fw_dynamic.bin --kernel uboot.elf
   machinist translate program.elf --at main --instructions 40
+  machinist profile --symbols kallsyms --exec 'find / | sha256sum'
 
 Environment: MACHINIST_CACHE names the folder of the cache.
 `

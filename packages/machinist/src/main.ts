@@ -3,6 +3,7 @@ import { isMachinistError } from '@machinist/api'
 import { systemCode } from '@machinist/host-node'
 import { parseCommand } from './arguments.ts'
 import { HELP } from './help.ts'
+import { profile } from './profile/index.ts'
 import { run } from './run.ts'
 import { translate } from './translate/translate.ts'
 import { USAGE_ERROR } from './usage.ts'
@@ -41,6 +42,8 @@ export async function main(args: readonly string[]): Promise<number> {
         })
         process.stdout.write(translate(command.options))
         return 0
+      case 'profile':
+        return await profile(command.options, command.profile)
     }
   } catch (error) {
     if (!isMachinistError(error)) {

@@ -101,10 +101,11 @@ function override(blueprint: MachineBlueprint, options: RunOptions): MachineBlue
 /**
  * Runs a machine to its end.
  *
+ * @param observe - is given the machine before it starts; what it returns is called when it has ended
  * @returns the exit status
  * @throws typed errors, before the machine starts
  */
-export async function run(options: RunOptions): Promise<number> {
+export async function run(options: RunOptions, observe?: (machine: Machine) => () => void): Promise<number> {
   const holder: { machine: Machine | null; status: number | undefined } = { machine: null, status: undefined }
   const tail = collector(CONSOLE_TAIL)
   const leave = (): void => {
@@ -157,10 +158,12 @@ export async function run(options: RunOptions): Promise<number> {
   const keepAlive = request === null
     ? setInterval(() => {}, KEEP_ALIVE)
     : setInterval(() => { if (tail.text().includes(PANIC)) machine.powerOff(1) }, PANIC_INTERVAL)
-  const began = performance.now()
   try {
+    const ended = observe?.(machine)
+    const began = performance.now()
     machine.start()
     const { status, error } = await machine.finished()
+    ended?.()
     for (const answer of answers) answer.flush()
     shell.flush()
     const elapsed = performance.now() - began
