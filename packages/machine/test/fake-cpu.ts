@@ -1,4 +1,4 @@
-import { type Cpu, type CpuContext, type CpuSpec, type Exit, type IrqLine, machinistError, type Vcpu } from '@machinist/api'
+import { type Cpu, type CpuContext, type CpuSpec, type Exit, type IrqLine, machinistError, type Vcpu, type VcpuSample } from '@machinist/api'
 import type { AddressSpace } from '@machinist/bus'
 import type { GuestMemory } from '@machinist/memory'
 
@@ -131,6 +131,10 @@ class Hart implements Vcpu {
     const bytes = new Uint8Array(4)
     new DataView(bytes.buffer).setUint32(0, value, true)
     if (!this.#context.memory.write(address, bytes)) this.#context.bus.write(address, 4, value)
+  }
+
+  sample(): VcpuSample {
+    return { mode: 'only', stack: [BigInt(this.pc)] }
   }
 
   save(): unknown {

@@ -39,6 +39,8 @@ describe('the command line', () => {
     [['--frobnicate'], '--frobnicate'], [['-z'], '-z'], [['--harts', '0'], '--harts'], [['--harts', '9'], '--harts'], [['--harts', 'two'], '--harts'],
     [['--harts', '1.5'], '--harts'], [['--memory', '12Q'], '--memory'], [['--memory', '512'], '--memory'], [['--memory', '-1'], '--memory'], [['--kernel'], '--kernel'],
     [['--kernel', '--quiet'], '--kernel'], [['--kernel='], '--kernel'], [['--quiet=yes'], '--quiet'], [['--disk', ',ro'], '--disk'], [['--exec', ' '], '--exec'],
+    [['--out', 'x'], '--out'], [['run', '--rate', '5'], '--rate'], [['profile', '--rate', '0'], '--rate'], [['profile', '--rate', '1e3'], '--rate'], [['profile', '--out='], '--out'],
+    [['profile', '--symbols='], '--symbols'], [['profile', '--symbols', '@0x10'], '--symbols'],
     [['--exec', 'ls', '--kernel', 'x'], '--exec'], [['a.json', 'b.json'], 'arguments'], [['a.json', '--harts', '2'], '--harts'], [['a.json', '--exec', 'ls'], '--exec'],
   ])('%j is refused in one line that names %s', (args, name) => {
     const error = errorOf(() => parseCommand(args))
@@ -46,8 +48,16 @@ describe('the command line', () => {
     expect(error.message).not.toContain('\n')
     expect(error.message.length).toBeLessThan(160)
   })
+  test('a profile takes the options of a run, and its own', () => {
+    expect(parseCommand(['profile'])).toEqual({ kind: 'profile', options: { disks: [], quiet: false, stats: false }, profile: { out: 'guest.cpuprofile', symbols: [], rate: 1000 } })
+    expect(parseCommand(['profile', 'm.json', '--stats', '--out', 'o', '--symbols', 'a@b', '--symbols=fw.elf@0x8000_0000', '--rate', '250'])).toEqual({
+      kind: 'profile', options: { machineFile: 'm.json', disks: [], quiet: false, stats: true },
+      profile: { out: 'o', symbols: [{ path: 'a@b', offset: 0n }, { path: 'fw.elf', offset: 0x8000_0000n }], rate: 250 },
+    })
+  })
   test('has a help that names every option', () => {
     for (const flag of ['kernel', 'initrd', 'append', 'firmware', 'disk', 'memory', 'harts', 'exec', 'quiet', 'stats', 'at', 'base', 'instructions', 'wasm', 'help', 'version']) expect(HELP).toContain(`--${flag}`)
+    for (const flag of ['out', 'symbols', 'rate', 'kernel', 'initrd', 'append', 'firmware', 'disk', 'memory', 'harts', 'exec', 'quiet', 'stats', 'help', 'version']) expect(HELP).toContain(`--${flag}`)
     for (const line of HELP.split('\n')) expect(line.length).toBeLessThan(100)
   })
 })

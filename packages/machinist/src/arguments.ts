@@ -82,12 +82,12 @@ function parseHarts(value: string): number {
   return harts
 }
 
-/** `PATH` or `PATH@ADDRESS`. */
+/** `PATH` or `PATH@0xADDRESS`. */
 function parseSymbols(value: string): { readonly path: string; readonly offset: bigint } {
-  const match = /^(.*)@((?:0x)?[0-9a-fA-F_]+)$/.exec(value)
+  const match = /^(.*)@0x([0-9a-fA-F_]+)$/.exec(value)
   const path = match?.[1] ?? value
-  if (path === '') throw usageError('--symbols', 'no path is given', 'Use --symbols PATH or PATH@ADDRESS.', value)
-  return { path, offset: match === null ? 0n : BigInt(`0x${(match[2] ?? '').replace(/^0x/, '').replaceAll('_', '')}`) }
+  if (path === '') throw usageError('--symbols', 'no path is given', 'Use --symbols PATH or PATH@0xADDRESS.', value)
+  return { path, offset: match === null ? 0n : BigInt(`0x${(match[2] ?? '').replaceAll('_', '')}`) }
 }
 
 function parseProfile({ out, symbols = [], rate = String(PROFILE_RATE) }: Values): ProfileOptions {

@@ -39,11 +39,11 @@ What to translate: FILE is a RISC-V ELF file, a Linux Image or a flat binary.
   --wasm PATH          write the WebAssembly module there
 
 Profiles, for speedscope, Chrome's DevTools and Visual Studio Code:
-  --out PATH              the file to write; guest.cpuprofile by default
-  --symbols PATH          names of the guest's code: an ELF file, System.map or /proc/kallsyms.
-                          Repeat for more.
-  --symbols PATH@ADDRESS  the same, with ADDRESS (hexadecimal) added to every address in it
-  --rate N                samples in a second of a hart's running; 1000 by default
+  --out PATH           the file to write; guest.cpuprofile by default
+  --symbols PATH       names of the guest's code: an ELF file, System.map or /proc/kallsyms.
+                       Repeat for more.
+  --symbols PATH@0xN   the same, with N added to every address in it
+  --rate N             samples in a second of a hart's running; 1000 by default
 
 At the terminal every key goes to the guest, Ctrl-C included, but for these:
   Ctrl-A X  leave, as pulling the plug     Ctrl-A H  help     Ctrl-A A  send Ctrl-A

@@ -28,7 +28,7 @@ export interface ProfileNode {
  */
 export interface CpuProfile {
   readonly nodes: readonly ProfileNode[]
-  /** Virtual time in microseconds, as all times here. */
+  /** Microseconds, as all times here. */
   readonly startTime: number
   readonly endTime: number
   /** Identities of nodes. */
@@ -36,6 +36,9 @@ export interface CpuProfile {
   /** From `startTime` or the sample before to this one. */
   readonly timeDeltas: readonly number[]
 }
+
+/** Where profiles begin, in microseconds: DevTools takes 0 for no time at all. */
+const ORIGIN = 1
 
 interface Node {
   readonly id: number
@@ -60,19 +63,16 @@ export class ProfileBuilder {
   readonly #root: Node
   readonly #samples: number[] = []
   readonly #times: number[] = []
-  readonly #start: number
-  /** Virtual nanoseconds. */
-  #now: number
+  /** Nanoseconds from the beginning. */
+  #now = 0
 
   /**
    * @param symbols - names of the guest's code
    * @param harts - how many the machine has
-   * @param start - virtual time at which sampling begins, in nanoseconds
    */
-  constructor(symbols: SymbolTable, harts: number, start: number = 0) {
+  constructor(symbols: SymbolTable, harts: number) {
     this.#symbols = symbols
     this.#byHart = harts > 1
-    this.#start = this.#now = start
     this.#root = this.#node('(root)', '')
   }
 
@@ -131,17 +131,17 @@ export class ProfileBuilder {
 
   /** The profile of all that came till now. */
   build(): CpuProfile {
-    const micro = (time: number): number => Math.round(time / 1000)
+    const micro = (time: number): number => ORIGIN + Math.round(time / 1000)
     // Readers give a sample the time until the next: the last one is where the time of the one before it ends.
     const times = [...this.#times, this.#now].map(micro)
     return {
       nodes: this.#nodes.map(({ id, callFrame, hitCount, children }) => ({
         id, callFrame, hitCount: id === this.#root.id ? hitCount + 1 : hitCount, children: Array.from(children.values(), (child) => child.id),
       })),
-      startTime: micro(this.#start),
+      startTime: ORIGIN,
       endTime: micro(this.#now),
       samples: [...this.#samples, this.#root.id],
-      timeDeltas: times.map((time, index) => time - (times[index - 1] ?? micro(this.#start))),
+      timeDeltas: times.map((time, index) => time - (times[index - 1] ?? ORIGIN)),
     }
   }
 }
