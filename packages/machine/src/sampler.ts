@@ -45,7 +45,8 @@ export class Sampler {
   readonly #listener: (sample: MachineSample) => void
   /** Virtual time up to which everything is booked. */
   #booked: number
-  #idle = false
+  /** At first, for before a hart runs images are loaded. */
+  #idle = true
   #phase = 0
 
   /**

@@ -90,7 +90,7 @@ function parseSymbols(value: string): { readonly path: string; readonly offset: 
   return { path, offset: match === null ? 0n : BigInt(`0x${(match[2] ?? '').replaceAll('_', '')}`) }
 }
 
-function parseProfile({ out, symbols = [], rate = String(PROFILE_RATE) }: Values): ProfileOptions {
+function parseProfile({ out, symbols = [], rate = String(PROFILE_RATE) }: Values<typeof FLAGS>): ProfileOptions {
   const samples = /^[0-9]{1,6}$/.test(rate) ? Number(rate) : 0
   if (samples < 1 || samples > MAX_PROFILE_RATE) throw usageError('--rate', 'not a number of samples', `Use 1 to ${MAX_PROFILE_RATE} in a second.`, rate)
   if (out === '') throw usageError('--out', 'no path is given', SEE_HELP)

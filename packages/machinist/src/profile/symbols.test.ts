@@ -44,7 +44,7 @@ const nameAt = (table: SymbolTable, address: bigint): string | null => {
 test('kallsyms: the code that an address lies in, up to the next symbol of any kind', () => {
   const table = new SymbolTable()
   table.add('/tmp/kallsyms', text(
-    'ffffffff80002000 T __irqentry_text_start', 'ffffffff80002000 T do_irq', '0000000000000010 a absolute', 'ffffffff80002100 t $x', 'ffffffff80002200 D data',
+    'ffffffff80002000 T __irqentry_text_start', 'ffffffff80002000 T do_irq', '0000000000000010 a absolute', 'ffffffff80002100 t $x', 'ffffffff80002104 t __pi_$xrv64i2p1', 'ffffffff80002200 D data',
     'ffffffff01000000 t probe\t[virtio_blk]', 'ffffffff80010000 W last'))
   expect(nameAt(table, 0xffff_ffff_8000_1fffn)).toBeNull()
   expect(nameAt(table, 0xffff_ffff_8000_2000n)).toBe('kallsyms:do_irq')

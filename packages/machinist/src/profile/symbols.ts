@@ -27,8 +27,8 @@ const LINE = /^([0-9a-f]{8,16}) ([A-Za-z?]) (\S+)(?:\s+\[(\w+)\])?$/
 /** Code of unknown size does not go on for longer: behind it may be code that no file names. */
 const LONGEST = 0x1_0000n
 
-/** Marks of code and data among the code (RISC-V and Arm ELF), and labels that compilers make. */
-const isMark = (name: string): boolean => name === '' || name.startsWith('$') || name.startsWith('.L')
+/** Marks of code and data among the code (RISC-V and Arm ELF; Linux gives some a prefix), and labels that compilers make. */
+const isMark = (name: string): boolean => /^(?:$|\.L|(?:__pi_)?\$)/.test(name)
 
 /** Of symbols with one address: functions with a size before others, and names for people before those for linkers. */
 function rank({ code, size, name }: Entry): number {
