@@ -46,12 +46,35 @@ async function findArchive(): Promise<AptSource> {
   return archive
 }
 
+/** A package that apt would install, as `apt-get --print-uris` tells of it. */
+export interface AptPackage {
+  readonly name: string
+  readonly version: string
+  /** Bytes to download. */
+  readonly size: number
+}
+
+/** Reads what `apt-get --print-uris` says: a line for each package, `'URI' NAME_VERSION_ARCHITECTURE.deb SIZE SUM`. */
+export function parseUris(text: string): AptPackage[] {
+  const packages: AptPackage[] = []
+  for (const line of text.split('\n')) {
+    const match = /^'[^']*' ([^_\s]+)_([^_\s]+)_[^_\s]+\.deb (\d+)(?:\s|$)/.exec(line)
+    if (match === null) continue
+    const [, name = '', version = '', size = ''] = match
+    // A version's epoch is set off by a colon, which file names do not hold.
+    packages.push({ name, version: version.replaceAll('%3a', ':'), size: Number(size) })
+  }
+  return packages
+}
+
 /** apt with a state of its own: other architecture, other release, and the machine's own lists left alone. */
 export interface PrivateApt {
   /** Fetches the package lists. */
   update(progress: (fraction: number) => void): Promise<void>
   /** The control fields of the newest version of a package, or undefined when there is none. */
   show(name: string): Promise<ReadonlyMap<string, string> | undefined>
+  /** Packages with all that they depend on, as on a system that has none yet; recommended ones are left out. */
+  closure(names: readonly string[]): Promise<readonly AptPackage[]>
   /** Downloads packages into `folder`; apt has checked their sums against the signed release. Returns the paths, in order. */
   download(names: readonly string[], folder: string, progress: (fraction: number) => void): Promise<readonly string[]>
 }
@@ -127,6 +150,10 @@ export async function privateApt(folder: string, suite: string, architecture: st
       if (result.status !== 0 || result.stdout.length === 0) return undefined
       const fields = result.stdout.toString().split('\n').map((line) => /^([^\s:]+):\s*(.*)$/.exec(line))
       return new Map(fields.flatMap((field) => (field === null ? [] : [[field[1] ?? '', field[2] ?? ''] as const])))
+    },
+    async closure(names: readonly string[]): Promise<readonly AptPackage[]> {
+      const answer = await apt('apt-get', ['-q', '-y', '--no-install-recommends', '--print-uris', 'install', ...names], folder)
+      return parseUris(answer.toString())
     },
     async download(names: readonly string[], to: string, progress: (fraction: number) => void): Promise<readonly string[]> {
       await apt('apt-get', ['-q', '-o', 'APT::Status-Fd=3', 'download', ...names], to, progress)

@@ -2,16 +2,14 @@ import { createHash } from 'node:crypto'
 import { copyFile, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isLinuxImage } from '@machinist/boot'
-import { extractPackage, guestError, privateApt, step } from './apt.ts'
+import { guestError } from './apt.ts'
 import { cacheFolder, cachedFile, cachedFolder, exists } from './cache.ts'
 import { buildInitramfs, initramfsRecipe } from './initramfs.ts'
 import { collectModules } from './modules.ts'
 import type { KernelModule } from './modules.ts'
+import { ARCHITECTURE, openArchive, SUITE, unpack } from './packages.ts'
 import type { Progress } from './progress.ts'
 
-/** The release and architecture of the guest. */
-const SUITE = 'trixie'
-const ARCHITECTURE = 'riscv64'
 /** Depends on the current kernel of the release. */
 const KERNEL_METAPACKAGE = 'linux-image-riscv64'
 const BUSYBOX_PACKAGE = 'busybox-static'
@@ -48,8 +46,7 @@ interface GuestFile {
 async function fetchGuest(folder: string, progress: Progress | undefined): Promise<void> {
   const work = join(folder, 'work')
   await mkdir(work)
-  const apt = await privateApt(join(work, 'apt'), SUITE, ARCHITECTURE)
-  await apt.update(step(progress, `Reading the package lists of Debian ${SUITE} (${ARCHITECTURE})`))
+  const apt = await openArchive(join(work, 'apt'), progress)
   const depends = (await apt.show(KERNEL_METAPACKAGE))?.get('Depends') ?? ''
   const kernelPackage = /\b(linux-image-[0-9][^\s,(]*)/.exec(depends)?.[1]
   if (kernelPackage === undefined) {
@@ -65,16 +62,8 @@ async function fetchGuest(folder: string, progress: Progress | undefined): Promi
     packages[name] = fields.get('Version') ?? ''
     bytes += Number(fields.get('Size') ?? 0)
   }
-  const debs = join(work, 'debs')
   const tree = join(work, 'tree')
-  await mkdir(debs)
-  await mkdir(tree)
-  const files = await apt.download([kernelPackage, BUSYBOX_PACKAGE], debs, step(progress, `Downloading Debian's kernel and busybox (${Math.round(bytes / 1e6)} MB)`))
-  progress?.('Extracting the packages')
-  for (const file of files) {
-    await extractPackage(file, tree)
-    await rm(file)
-  }
+  await unpack(apt, [kernelPackage, BUSYBOX_PACKAGE], work, tree, progress, `Downloading Debian's kernel and busybox (${Math.round(bytes / 1e6)} MB)`)
 
   const images = (await readdir(join(tree, 'boot')).catch(() => [])).filter((name) => name.startsWith('vmlinux-'))
   const image = images[0]
