@@ -1,17 +1,17 @@
 import { writeFileSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
 import { Unmet, say } from '../scripts/lib/say.mjs'
+import { debianDisk, debianGuest } from './debian.mjs'
 import { emulate } from './emulator.mjs'
-import { buildBareWorkload, buildLinuxWorkload } from './guest.mjs'
+import { buildBareWorkload, buildLinuxWorkload, buildRealRows } from './guest.mjs'
 import { suites } from './suites.mjs'
 
 /**
- * @typedef {{ cpu: number, wall: number, instret: number }} Sample
+ * @typedef {{ cpu: number, wall: number, instret: number, checksum: string }} Sample
  * @typedef {{ name: string, oursCpuSeconds: number | null, qemuCpuSeconds: number | null, ratio: number | null, oursMips: number | null }} Row
  */
 
 /** No boot takes longer than this, however slow the side. */
-const timeoutMs = 15 * 60 * 1000
+const timeoutMs = 30 * 60 * 1000
 
 /**
  * Runs the benchmark, prints its table, and resolves with the exit status.
@@ -40,6 +40,7 @@ export async function bench(options) {
     }
   }
 
+  for (const name of options.only) compareResults(name, samples)
   const rows = options.only.map((name) => rowOf(name, samples))
   process.stdout.write(table(rows, samples))
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify({ rows }, null, 2)}\n`)
@@ -52,21 +53,16 @@ export async function bench(options) {
  * @returns {Promise<import('./emulator.mjs').Guest>}
  */
 async function prepare(suite, options) {
-  if (!suite.needsKernel) return { kernel: buildBareWorkload(), initrd: undefined, append: undefined }
-  const rows = suite.rows.filter((row) => row.from === 'marks' && options.only.includes(row.name)).map((row) => row.name)
-  const initrd = buildLinuxWorkload()
-  const kernel = options.kernel ?? await debianKernel()
-  // What follows `--` the kernel hands to /init as its arguments.
-  return { kernel, initrd, append: ['console=ttyS0', 'panic=-1', '--', ...rows].join(' ') }
-}
-
-/** Debian's kernel, fetched and cached as for `machinist` itself. */
-async function debianKernel() {
-  const product = new URL('../packages/machinist/dist/index.js', import.meta.url)
-  const { prepareGuest, terminalProgress } = await import(product.href)
-  if (typeof prepareGuest !== 'function') throw new Unmet(`bench: ${fileURLToPath(product)} offers no prepareGuest(); give a kernel with --kernel FILE.`)
-  const { kernel } = await prepareGuest({ progress: terminalProgress?.(process.stderr) })
-  return String(kernel)
+  if (suite.guest === 'bare') return { kernel: buildBareWorkload(), memory: '256M' }
+  const names = suite.rows.filter((row) => row.from === 'marks' && options.only.includes(row.name)).map((row) => row.name)
+  // What follows `--` the kernel hands to init as its arguments.
+  const append = (/** @type {readonly string[]} */ ...words) => ['console=ttyS0', 'panic=-1', ...words, '--', ...names].join(' ')
+  if (suite.guest === 'workload') {
+    return { kernel: options.kernel ?? (await debianGuest()).kernel, initrd: buildLinuxWorkload(), append: append(), memory: '256M' }
+  }
+  if (options.kernel !== undefined) throw new Unmet(`bench: the rows ${names.join(', ')} need modules of Debian's kernel; leave out --kernel.`)
+  const { kernel, initrd } = await debianGuest()
+  return { kernel, initrd: buildRealRows(initrd), append: append('rdinit=/bench/init'), memory: '1G', disk: await debianDisk() }
 }
 
 /**
@@ -82,11 +78,18 @@ function sampleOf(row, marks, side) {
     return mark
   }
   if (row.from === 'boot') {
-    const { cpu, wall, instret } = find('init', 'init')
-    return { cpu, wall, instret }
+    const { cpu, wall, instret, checksum } = find('init', 'init')
+    return { cpu, wall, instret, checksum }
   }
-  const start = find(row.name, 'start'), end = find(row.name, 'end')
-  return { cpu: end.cpu - start.cpu, wall: end.wall - start.wall, instret: end.instret }
+  const start = find(row.name, 'start'), end = find(row.name, 'end'), checked = find(row.name, 'checked')
+  const scale = row.per === undefined ? 1 : row.per / checked.work
+  return { cpu: (end.cpu - start.cpu) * scale, wall: (end.wall - start.wall) * scale, instret: end.instret * scale, checksum: checked.checksum }
+}
+
+/** Refuses a row whose result was not always the same. @param {string} name @param {Map<string, Sample[]>} samples */
+function compareResults(name, samples) {
+  const results = [`ours ${name}`, `qemu ${name}`].flatMap((key) => (samples.get(key) ?? []).map(({ checksum }) => `${key}: ${checksum}`))
+  if (new Set(results.map((text) => text.split(': ')[1])).size > 1) throw new Unmet(`bench: row ${name} had different results: ${results.join(', ')}.`)
 }
 
 /** @param {string} name @param {Map<string, Sample[]>} samples @returns {Row} */

@@ -4,14 +4,16 @@ import { Unmet } from '../scripts/lib/say.mjs'
 import { cpuSeconds } from './cpu-time.mjs'
 
 /**
- * @typedef {{ kernel: string, initrd: string | undefined, append: string | undefined }} Guest
- * @typedef {{ row: string, mark: 'init' | 'start' | 'end', cpu: number, wall: number, instret: number }} Mark
+ * `memory` is a size such as 256M, `disk` a file that both sides open read-only.
+ * @typedef {{ kernel: string, initrd?: string, append?: string, memory: string, disk?: string }} Guest
+ * @typedef {'init' | 'start' | 'end' | 'checked'} MarkKind
+ * @typedef {{ row: string, mark: MarkKind, cpu: number, wall: number, instret: number, checksum: string, work: number }} Mark
  */
 
 const cli = fileURLToPath(new URL('../packages/machinist/dist/cli.js', import.meta.url))
 
 /**
- * The command that boots a guest on one side: one hart, 256 MiB, the console on stdin and stdout.
+ * The command that boots a guest on one side: one hart, the console on stdin and stdout.
  * @param {import('./options.mjs').Side} side
  * @param {Guest} guest
  * @returns {[string, string[]]}
@@ -19,13 +21,18 @@ const cli = fileURLToPath(new URL('../packages/machinist/dist/cli.js', import.me
 function commandLine(side, guest) {
   const optional = (/** @type {string} */ flag, /** @type {string | undefined} */ value) => (value === undefined ? [] : [flag, value])
   if (side === 'qemu') {
+    // The transport of ours: virtio 1 by MMIO.
+    const disk = guest.disk === undefined ? [] : [
+      '-global', 'virtio-mmio.force-legacy=false', '-device', 'virtio-blk-device,drive=disk',
+      '-drive', `if=none,id=disk,format=raw,readonly=on,file=${guest.disk.replaceAll(',', ',,')}`,
+    ]
     return ['qemu-system-riscv64', [
-      '-M', 'virt', '-accel', 'tcg', '-smp', '1', '-m', '256M', '-nodefaults', '-display', 'none', '-serial', 'stdio', '-no-reboot',
+      '-M', 'virt', '-accel', 'tcg', '-smp', '1', '-m', guest.memory, '-nodefaults', '-display', 'none', '-serial', 'stdio', '-no-reboot', ...disk,
       '-kernel', guest.kernel, ...optional('-initrd', guest.initrd), ...optional('-append', guest.append),
     ]]
   }
   return [process.execPath, [
-    cli, 'run', '--harts', '1', '--memory', '256M', '--quiet',
+    cli, 'run', '--harts', '1', '--memory', guest.memory, '--quiet', ...(guest.disk === undefined ? [] : ['--disk', `${guest.disk},ro`]),
     '--kernel', guest.kernel, ...optional('--initrd', guest.initrd), ...optional('--append', guest.append),
   ]]
 }
@@ -36,7 +43,7 @@ function commandLine(side, guest) {
  * @param {Guest} guest
  * @param {{ verbose: boolean, timeoutMs: number }} options
  * @returns {Promise<Mark[]>}
- * @throws {Unmet} if the guest never came to its last mark, or a row's checksum was wrong
+ * @throws {Unmet} if the guest never came to its last mark, or a row's result was wrong
  */
 export function emulate(side, guest, options) {
   const [command, args] = commandLine(side, guest)
@@ -65,12 +72,12 @@ export function emulate(side, guest, options) {
       const lines = (line + text).split('\n')
       line = lines.pop() ?? ''
       for (const full of lines) {
-        const found = /@@bench (\S+)(?: (start|end))?(?: instret=(\d+))?(?: checksum=\w+ (ok|bad))?/.exec(full)
+        const found = /@@bench (\S+)(?: (start|end|checked))?(?: instret=(\d+))?(?: checksum=(\w+) (ok|bad))?(?: work=(\d+))?/.exec(full)
         if (found === null) continue
-        const [, row = '', edge, instret, verdict] = found
+        const [, row = '', kind = 'init', instret = 0, checksum = '', verdict, work = 0] = found
         if (row === 'done') finished = true
-        else marks.push({ row, mark: edge === 'start' || edge === 'end' ? edge : 'init', cpu, wall, instret: Number(instret ?? 0) })
-        if (verdict === 'bad') failure = `computed a wrong checksum in row ${row}`
+        else marks.push({ row, mark: /** @type {MarkKind} */ (kind), cpu, wall, instret: Number(instret), checksum, work: Number(work) })
+        if (verdict === 'bad') failure = `had a wrong result in row ${row}`
       }
     })
     const end = (/** @type {string} */ how) => {

@@ -1,11 +1,13 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Unmet } from '../scripts/lib/say.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
-const cache = join(here, '../node_modules/.cache/machinist/bench')
+/** Where what is built is kept. */
+export const cache = join(here, '../node_modules/.cache/machinist/bench')
+const marks = [join(here, 'marks.c'), join(here, 'marks.h')]
 const cross = 'riscv64-linux-gnu-'
 
 // No contraction to fused multiply-add, so that n-body's checksum is the same number on every machine.
@@ -14,14 +16,62 @@ const flags = ['-O2', '-static', '-Wall', '-Wextra', '-Werror', '-ffp-contract=o
 /** Builds the C workload and an initramfs that holds it as /init; returns the archive's path. */
 export function buildLinuxWorkload() {
   const folder = join(here, 'workload')
-  const sources = readdirSync(folder).sort().map((name) => join(folder, name))
-  const tree = join(cache, 'initramfs')
+  const sources = [...files(folder), ...marks]
   const archive = join(cache, 'initramfs.cpio')
   if (newer(archive, [...sources, fileURLToPath(import.meta.url)])) return archive
-  mkdirSync(tree, { recursive: true })
-  command(`${cross}gcc`, [...flags, '-o', join(tree, 'init'), ...sources.filter((name) => name.endsWith('.c')), '-lm'])
-  command('cpio', ['--quiet', '-o', '-H', 'newc', '-R', '0:0', '-F', archive], { cwd: tree, input: '.\ninit\n' })
+  const tree = emptyFolder('initramfs')
+  compile(join(tree, 'init'), sources)
+  writeArchive(tree, archive)
   return archive
+}
+
+/**
+ * Builds an initramfs that adds the runner of Debian's programs, and their rows, to that of another guest; returns its path.
+ * @param {string} base
+ */
+export function buildRealRows(base) {
+  const folder = join(here, 'real')
+  const rows = files(join(folder, 'rows'))
+  const init = join(folder, 'init.sh')
+  const sources = [join(folder, 'main.c'), ...marks]
+  const archive = join(cache, 'real.cpio')
+  if (newer(archive, [base, init, ...rows, ...sources, fileURLToPath(import.meta.url)])) return archive
+  const tree = emptyFolder('real')
+  mkdirSync(join(tree, 'bench/rows'), { recursive: true })
+  compile(join(tree, 'bench/main'), sources)
+  copyFileSync(init, join(tree, 'bench/init'))
+  chmodSync(join(tree, 'bench/init'), 0o755)
+  for (const row of rows) copyFileSync(row, join(tree, 'bench/rows', basename(row)))
+  const added = join(cache, 'real-rows.cpio')
+  writeArchive(tree, added)
+  // Linux unpacks one archive after the other; each begins at a multiple of four bytes.
+  const first = readFileSync(base)
+  writeFileSync(archive, Buffer.concat([first, Buffer.alloc(-first.length & 3), readFileSync(added)]))
+  return archive
+}
+
+/** @param {string} product @param {readonly string[]} sources */
+function compile(product, sources) {
+  command(`${cross}gcc`, [...flags, '-o', product, ...sources.filter((name) => name.endsWith('.c')), '-lm'])
+}
+
+/** @param {string} tree @param {string} archive */
+function writeArchive(tree, archive) {
+  const names = ['.', ...readdirSync(tree, { recursive: true })].join('\n')
+  command('cpio', ['--quiet', '-o', '-H', 'newc', '-R', '0:0', '-F', archive], { cwd: tree, input: `${names}\n` })
+}
+
+/** @param {string} name */
+function emptyFolder(name) {
+  const folder = join(cache, name)
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  return folder
+}
+
+/** @param {string} folder */
+function files(folder) {
+  return readdirSync(folder).sort().map((name) => join(folder, name))
 }
 
 /** Assembles the smallest guest as a flat Image; returns its path. */
@@ -41,8 +91,14 @@ function newer(product, sources) {
   return existsSync(product) && sources.every((source) => statSync(source).mtimeMs < statSync(product).mtimeMs)
 }
 
-/** @param {string} name @param {readonly string[]} args @param {{ cwd?: string, input?: string }} [options] */
-function command(name, args, options = {}) {
+/**
+ * Runs a program to its end, and returns what it printed.
+ * @param {string} name
+ * @param {readonly string[]} args
+ * @param {{ cwd?: string, input?: string }} [options]
+ */
+export function command(name, args, options = {}) {
   const result = spawnSync(name, [...args], { ...options, encoding: 'utf8' })
   if (result.status !== 0) throw new Unmet(`bench: ${name} failed: ${result.error?.message ?? result.stderr.trim()}`)
+  return result.stdout
 }

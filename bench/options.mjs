@@ -1,5 +1,5 @@
 import { Unmet } from '../scripts/lib/say.mjs'
-import { defaultRows, rowNames } from './suites.mjs'
+import { defaultRows, rowNames, suites } from './suites.mjs'
 
 /**
  * @typedef {'ours' | 'qemu'} Side
@@ -8,11 +8,12 @@ import { defaultRows, rowNames } from './suites.mjs'
 
 export const usage = `Usage: npm run bench -- [options]
 
-Builds one guest workload, runs it with the same kernel on Machinist and on QEMU (TCG), one hart and 256 MiB each, in
-turn, and prints the CPU seconds that each row cost the host: of the emulator's whole process tree, medians over the runs.
+Builds guests, runs them with the same kernel on Machinist and on QEMU (TCG), one hart and as much memory each, in turn,
+and prints the CPU seconds that each row cost the host: of the emulator's whole process tree, medians over the runs.
 
   --only NAME,…    only these rows: ${defaultRows.join(', ')};
                    and some that run only when they are named: ${rowNames.filter((name) => !defaultRows.includes(name)).join(', ')}
+  --suite NAME,…   only the rows of these suites: ${suites.map(({ name }) => name).join(', ')}
   --runs N         repeat N times (1)
   --json FILE      write { "rows": [{ "name", "oursCpuSeconds", "qemuCpuSeconds", "ratio" }] }; ratio = QEMU's time / ours
   --ours-only      run Machinist alone
@@ -43,6 +44,7 @@ export function parseOptions(args) {
       case '--json': options = { ...options, json: value() }; break
       case '--kernel': options = { ...options, kernel: value() }; break
       case '--only': options = { ...options, only: checkedNames(value()) }; break
+      case '--suite': options = { ...options, only: rowsOf(value()) }; break
       case '--runs': options = { ...options, runs: checkedCount(value()) }; break
       case '--ours-only': options = { ...options, sides: ['ours'] }; break
       case '--peer-only': options = { ...options, sides: ['qemu'] }; break
@@ -59,6 +61,14 @@ function checkedNames(list) {
   const unknown = names.filter((name) => !rowNames.includes(name))
   if (unknown.length > 0 || names.length === 0) throw new Unmet(`bench: no row is named ${unknown.join(', ') || '(nothing)'}; the rows are ${rowNames.join(', ')}.`)
   return rowNames.filter((name) => names.includes(name))
+}
+
+/** @param {string} list */
+function rowsOf(list) {
+  const names = list.split(',').filter((name) => name !== '')
+  const unknown = names.filter((name) => !suites.some((suite) => suite.name === name))
+  if (unknown.length > 0 || names.length === 0) throw new Unmet(`bench: no suite is named ${unknown.join(', ') || '(nothing)'}; the suites are ${suites.map(({ name }) => name).join(', ')}.`)
+  return suites.filter(({ name }) => names.includes(name)).flatMap(({ rows }) => rows.map(({ name }) => name))
 }
 
 /** @param {string} text */

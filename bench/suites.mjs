@@ -1,28 +1,33 @@
 /**
  * A suite is one guest: booted once per run and side, it yields some rows. To add a row to the Linux suite, write
- * `workload/NAME.c`, name it in the table of `workload/main.c` and here. To add a guest, add a suite.
+ * `workload/NAME.c`, name it in the table of `workload/main.c` and here; to add one to the suite of real programs, write
+ * `real/rows/NAME.sh` and name it here. To add a guest, add a suite.
  *
  * @typedef {{
  *   name: string,
- *   rows: readonly { name: string, from: 'boot' | 'marks', what: string }[],
- *   needsKernel: boolean,
+ *   guest: 'bare' | 'workload' | 'real',
+ *   rows: readonly { name: string, from: 'boot' | 'marks', what: string, per?: number }[],
  *   byName?: boolean,
  * }} Suite
- * The rows of a suite `byName` run only when `--only` names them.
+ * The rows of a suite `byName` run only when `--only` or `--suite` names them.
  * A row `from: 'boot'` costs what the emulator used from the start of its process to the guest's `init` mark;
- * a row `from: 'marks'`, what it used between the row's own two marks.
+ * a row `from: 'marks'`, what it used between the row's own two marks. A row that has a `per` works for a time and says
+ * how much it did; its figures are those of `per` units of work.
  */
+
+/** Bytes. */
+const HUNDRED_MEGABYTES = 1e8
 
 /** @type {readonly Suite[]} */
 export const suites = [
   {
     name: 'bare',
-    needsKernel: false,
+    guest: 'bare',
     rows: [{ name: 'start', from: 'boot', what: 'process start to the first guest code (no kernel)' }],
   },
   {
     name: 'linux',
-    needsKernel: true,
+    guest: 'workload',
     rows: [
       { name: 'boot', from: 'boot', what: "process start to /init on Debian's kernel" },
       { name: 'sieve', from: 'marks', what: 'sieve of Eratosthenes' },
@@ -37,7 +42,7 @@ export const suites = [
   },
   {
     name: 'programs',
-    needsKernel: true,
+    guest: 'workload',
     byName: true,
     rows: [
       { name: 'qsort', from: 'marks', what: 'quick sort of 64-bit numbers' },
@@ -45,6 +50,20 @@ export const suites = [
       { name: 'vm', from: 'marks', what: 'an interpreter of byte code' },
       { name: 'matrix', from: 'marks', what: 'products of matrices of doubles' },
       { name: 'dhry', from: 'marks', what: 'records, strings and small procedures' },
+    ],
+  },
+  {
+    name: 'real',
+    guest: 'real',
+    byName: true,
+    rows: [
+      { name: '7zz', from: 'marks', what: "7-Zip's benchmark, one thread, 1 MiB" },
+      { name: 'openssl-sha256', from: 'marks', what: 'openssl speed sha256: CPU time for 100 MB', per: HUNDRED_MEGABYTES },
+      { name: 'openssl-aes', from: 'marks', what: 'openssl speed aes-128-cbc: CPU time for 100 MB', per: HUNDRED_MEGABYTES },
+      { name: 'python3-start', from: 'marks', what: '10 × python3 -c pass' },
+      { name: 'python3-loop', from: 'marks', what: 'a loop of plain Python' },
+      { name: 'gcc', from: 'marks', what: 'gcc -O2 of 5 500 lines' },
+      { name: 'gzip', from: 'marks', what: 'gzip of 100 MB' },
     ],
   },
 ]

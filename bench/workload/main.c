@@ -1,29 +1,17 @@
 /*
  * The guest side of the benchmark: /init of an initramfs that holds nothing else. Its arguments (on the kernel's
- * command line after `--`) name the rows to run. On the console it tells the harness where each row starts and ends:
- *
- *   @@bench init instret=N
- *   @@bench NAME start instret=N
- *   @@bench NAME end instret=N checksum=X ok|bad
- *   @@bench done
- *
- * After each mark it waits until the console has sent it and then sleeps, so that the harness reads the emulator's
- * CPU time while the machine is idle. N is the hart's count of retired instructions, 0 where the kernel hides it.
+ * command line after `--`) name the rows to run. marks.h describes how it tells the harness where each starts and ends.
  *
  * Compiled for the host with -DHOST it runs the rows without the marks' pauses: the oracle of the checksums.
  */
 #define _GNU_SOURCE
+#include "../marks.h"
 #include "rows.h"
 #include <inttypes.h>
-#include <setjmp.h>
-#include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
-#include <termios.h>
-#include <time.h>
 #include <unistd.h>
 #include <fcntl.h>
 
@@ -47,66 +35,14 @@ static const struct row {
   { "dhry", row_dhry, UINT64_C(0x44c054bf9e10c762) },
 };
 
-#ifdef __riscv
-static sigjmp_buf refused;
-static void on_illegal(int signal) { (void)signal; siglongjmp(refused, 1); }
-
-/* Linux shows the counters to programs only where it is told to, and only when a PMU driver is there at all. */
-static int instret_readable(void) {
-  int file = open("/proc/sys/kernel/perf_user_access", O_WRONLY);
-  if (file >= 0) {
-    if (write(file, "2", 1) != 1) { /* not offered by this kernel: the read below decides */ }
-    close(file);
-  }
-  struct sigaction action = { .sa_handler = on_illegal }, before;
-  sigaction(SIGILL, &action, &before);
-  volatile int readable = 0;
-  if (sigsetjmp(refused, 1) == 0) {
-    uint64_t value;
-    __asm__ volatile("rdinstret %0" : "=r"(value));
-    readable = 1;
-  }
-  sigaction(SIGILL, &before, 0);
-  return readable;
-}
-
-static uint64_t instret(void) {
-  static int readable = -1;
-  if (readable < 0) readable = instret_readable();
-  uint64_t value = 0;
-  if (readable) __asm__ volatile("rdinstret %0" : "=r"(value));
-  return value;
-}
-#else
-static uint64_t instret(void) { return 0; }
-#endif
-
-/* Writes a whole line, waits until the console has sent it, and rests while the harness takes its sample. */
-static void mark(const char *line) {
-  size_t left = strlen(line);
-  while (left > 0) {
-    ssize_t wrote = write(1, line, left);
-    if (wrote <= 0) return;
-    line += wrote;
-    left -= (size_t)wrote;
-  }
-#ifndef HOST
-  tcdrain(1);
-  const struct timespec rest = { .tv_nsec = 40 * 1000 * 1000 };
-  nanosleep(&rest, 0);
-#endif
-}
-
 static int run(const struct row *row) {
-  char line[160];
-  snprintf(line, sizeof line, "@@bench %s start instret=%" PRIu64 "\n", row->name, instret());
-  mark(line);
+  mark("@@bench %s start instret=%" PRIu64 "\n", row->name, instret());
   uint64_t before = instret();
   uint64_t checksum = row->run();
   uint64_t after = instret();
   int ok = checksum == row->expected;
-  snprintf(line, sizeof line, "@@bench %s end instret=%" PRIu64 " checksum=%" PRIx64 " %s\n", row->name, after - before, checksum, ok ? "ok" : "bad");
-  mark(line);
+  mark("@@bench %s end instret=%" PRIu64 "\n", row->name, after - before);
+  mark("@@bench %s checked checksum=%" PRIx64 " %s\n", row->name, checksum, ok ? "ok" : "bad");
   return ok;
 }
 
@@ -122,9 +58,7 @@ int main(int count, char **argument) {
     close(printk);
   }
 #endif
-  char line[64];
-  snprintf(line, sizeof line, "@@bench init instret=%" PRIu64 "\n", instret());
-  mark(line);
+  mark("@@bench init instret=%" PRIu64 "\n", instret());
   int ok = 1;
   for (int i = 1; i < count; i++)
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++)

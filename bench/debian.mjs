@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { cache, command } from './guest.mjs'
+
+/** What the real programs' rows run, and what their scripts use. */
+const packages = ['7zip-standalone', 'openssl', 'python3', 'gcc', 'libc6-dev', 'libstb-dev', 'gzip', 'dash', 'coreutils', 'grep', 'sed']
+
+/**
+ * What we use of the command line's package, as it was built.
+ * @returns {Promise<typeof import('../packages/machinist/src/index.ts')>}
+ */
+function product() {
+  return import(new URL('../packages/machinist/dist/index.js', import.meta.url).href)
+}
+
+/** Debian's kernel and the initial file system of Machinist's own guest, fetched and cached as for `machinist` itself. */
+export async function debianGuest() {
+  const { prepareGuest, terminalProgress } = await product()
+  const { progress, done } = terminalProgress(process.stderr)
+  return prepareGuest({ progress }).finally(done)
+}
+
+/** An ext4 disk with Debian's programs, made once and cached; resolves with its path. */
+export async function debianDisk() {
+  const disk = join(cache, `debian-${createHash('sha256').update(packages.join()).digest('hex').slice(0, 12)}.ext4`)
+  if (existsSync(disk)) return disk
+  mkdirSync(cache, { recursive: true })
+  const work = mkdtempSync(join(cache, 'disk-'))
+  try {
+    const tree = join(work, 'tree')
+    const { extractDebian, terminalProgress } = await product()
+    const { progress, done } = terminalProgress(process.stderr)
+    await extractDebian(packages, tree, { progress }).finally(done)
+    mkdirSync(join(tree, 'bench'))
+    const image = join(work, 'image')
+    // No journal: a disk that is only read has nothing to recover.
+    command('mke2fs', ['-q', '-t', 'ext4', '-O', '^has_journal', '-m', '0', '-d', tree, image, `${sizeInMebibytes(tree)}M`])
+    renameSync(image, disk)
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+  return disk
+}
+
+/**
+ * Room for the files and for the file system's own tables.
+ * @param {string} tree
+ */
+function sizeInMebibytes(tree) {
+  return Math.ceil(Number.parseInt(command('du', ['-sm', tree]), 10) * 1.15) + 32
+}
