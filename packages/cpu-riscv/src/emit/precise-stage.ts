@@ -32,6 +32,8 @@ export class PreciseStage extends OpOperands implements Stage {
   /** To here on an exception; and to here when `pc` is already right. */
   readonly #trapped: Label
   readonly #done: Label
+  /** The op's two words, read before anything happens: the instruction may overwrite itself, and then its op is gone. */
+  #words: readonly [Local<'i32'>, Local<'i32'>] | null = null
 
   constructor(
     f: Func,
@@ -48,6 +50,23 @@ export class PreciseStage extends OpOperands implements Stage {
     this.#done = place.done
   }
 
+  protected override byte(at: number): Expr<'i32'> {
+    return i32.and(i32.shrU(this.#word(at), 8 * (at % 4)), 0xff)
+  }
+
+  override get imm(): Expr<'i64'> {
+    return i64.extendS(this.immw)
+  }
+  override get immw(): Expr<'i32'> {
+    return this.#word(OP_FIELD.imm)
+  }
+
+  #word(at: number): Local<'i32'> {
+    const word = this.#words?.[at < OP_FIELD.imm ? 0 : 1]
+    if (!word) throw new RangeError('an operand is used outside the emission of its instruction')
+    return word
+  }
+
   get pc(): Expr<'i64'> {
     return this.#pc
   }
@@ -58,6 +77,14 @@ export class PreciseStage extends OpOperands implements Stage {
 
   /** Runs the semantics; leaves `pc` at the next instruction. */
   emit(): void {
+    const { f, op } = this
+    f.scope(() => {
+      this.#words = [f.let(i32.load(op)), f.let(i32.load(op, OP_FIELD.imm))]
+      this.#emit()
+    })
+  }
+
+  #emit(): void {
     const { extension, name } = this.instruction
     if (extension === 'f' || extension === 'd') {
       const changes = !/^(fs[wd]|fmv\.x\.[wd]|fclass\.[sd])$/.test(name)
