@@ -103,7 +103,7 @@ export class RiscvCpu implements Cpu {
     this.#engine.flushBanks(this.#engine.banks)
     for (let at = address - (address % 4096); at < address + length; at += 4096) {
       const entry = memory.entryAddress(at)
-      if (entry !== 0) this.#engine.cache.written((memory.arena.u32[entry >>> 2] ?? 0) & -4096, entry, 4096)
+      if (entry !== 0) this.#engine.cache.written(((memory.arena.u32[entry >>> 2] ?? 0) & -4096) >>> 0, entry, 4096)
     }
   }
 }

@@ -1,5 +1,5 @@
 import { machinistError } from '@machinist/api'
-import type { HartField } from './hart-layout.ts'
+import { ASID_SLOTS, type HartField } from './hart-layout.ts'
 import type { HartRecord } from './record.ts'
 
 /** What the architecture says a hart is; everything else in its record follows from it, or is a cache. */
@@ -60,5 +60,8 @@ export function restoreHart(record: HartRecord, state: unknown): number {
   for (const field of words) record.set64(field, saved.csr?.[field] ?? 0n)
   for (const field of small) record.set(field, saved.small?.[field] ?? 0)
   record.set('reservation', 0)
+  // The current banks of the TLB are those of the address space that `satp` names now; no other space has any.
+  const asid = Number((record.get64('satp') >> 44n) & 0xffffn)
+  for (let slot = 0; slot < ASID_SLOTS; slot++) record.set('slotAsid', slot === record.get('slot') ? asid : 0xffff_ffff, slot)
   return typeof saved.hsm === 'number' ? saved.hsm : fail('hsm')
 }

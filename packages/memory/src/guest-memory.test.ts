@@ -105,6 +105,22 @@ test('frames are reused, zeroed; admission is checked', () => {
   }
 })
 
+test('frames in the upper half of a full-sized arena work like all others', () => {
+  const arena = new Arena(plainMemory(2 ** 15 + 64), 2 ** 32 - 65536)
+  const memory = new GuestMemory(arena)
+  // Takes addresses only: nothing is written there.
+  arena.allocate(2 ** 31)
+  memory.addRam('ram', 0x8000_0000, 2 ** 20)
+  expect(memory.write(0x8000_0ffe, Uint8Array.of(1, 2, 3, 4))).toBe(true)
+  expect(memory.map(0x8000_1000, 2, 'write')?.map((piece) => [...piece])).toEqual([[3, 4]])
+  expect(memory.map(0x8000_0ffe, 2, 'read')?.map((piece) => [...piece])).toEqual([[1, 2]])
+  expect(memory.resolve(0x8000_0ffe)).toBeGreaterThan(2 ** 31)
+  const bytes = new Uint8Array(4)
+  memory.read(0x8000_0ffe, bytes)
+  expect([...bytes]).toEqual([1, 2, 3, 4])
+  expect(memory.takeDirty()).toEqual([0x8000_0000, 0x8000_1000])
+})
+
 test('a layout places fields and changes its version with them', () => {
   const a = layout('a', { flag: 'u8', x: ['i64', 4], y: 'u32' })
   expect(a.offset).toEqual({ flag: 0, x: 8, y: 40 })

@@ -117,7 +117,7 @@ export class GuestMemory implements DmaSpace {
   /** Arena address of the byte at guest-physical `address`, giving its page a frame; 0 when that is not RAM. */
   resolve(address: number): number {
     const entry = this.entryAddress(address)
-    return entry === 0 ? 0 : (this.touchEntry(entry) & -PAGE_SIZE) >>> 0 | address % PAGE_SIZE
+    return entry === 0 ? 0 : ((this.touchEntry(entry) & -PAGE_SIZE) >>> 0) + (address % PAGE_SIZE)
   }
 
   /** Whether all of a range is RAM of one region. */
@@ -179,7 +179,8 @@ export class GuestMemory implements DmaSpace {
     if ((entry & PAGE_CODE) !== 0) this.onCodeWrite?.(frame, address, length)
     const now = this.arena.u32[entryAddress >>> 2] ?? entry
     this.arena.u32[entryAddress >>> 2] = now | PAGE_DIRTY
-    return frame | address % PAGE_SIZE
+    // Not `|`, whose result would be negative in the upper half of the arena.
+    return frame + (address % PAGE_SIZE)
   }
 
   /**

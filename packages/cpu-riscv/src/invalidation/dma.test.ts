@@ -121,3 +121,29 @@ test('a reset begins with other code in the same memory', () => {
     }
   })
 })
+
+test('code in the upper half of the arena, where addresses look negative', () => {
+  everyWay((g) => {
+    // Takes address space alone: nothing is ever written there.
+    g.machine.memory.arena.allocate(2 ** 31)
+    const p = loop(page(0))
+    p.org(page(1)).label('main').op('sw', { rs1: 5, rs2: 6 }).j('loop')
+    g.load(p)
+    g.setX(5, p.address('target'))
+    let sum = 0
+    for (let i = 1; i <= 6; i++) {
+      // By the guest, by DMA, and by somebody who says so afterwards.
+      g.setX(6, give(i))
+      g.setPc(p.address(i % 3 === 0 ? 'main' : 'loop'))
+      if (i % 3 === 1) g.writeWord(p.address('target'), give(i))
+      if (i % 3 === 2) {
+        g.machine.memory.arena.data.setUint32(g.machine.memory.resolve(p.address('target')), give(i), true)
+        g.machine.cpu.memoryChanged(p.address('target'), 4)
+      }
+      if (i % 3 === 0) g.run(2)
+      g.runHot(6000, 0.1)
+      sum += 1500 * i
+      expect(g.x(11)).toBe(BigInt(sum))
+    }
+  })
+})
