@@ -148,7 +148,7 @@ test.each([
     for (const program of [u, p]) g.load(program)
     start(g, { pc: RUN + 0x10000, mode: Mode.user, satp: one.satp(5) })
     const registers = { 5: RUN + 8, 6: one.entry(RUN), 8: other.entry(RUN), 10: 40, 14: RUN, 15: 9, 16: pte(page(1), flags), 17: pte(page(2), flags), 18: other.satp(9), 20: RUN }
-    for (const [register, value] of Object.entries(registers)) g.setX(Number(register), value)
+    g.set(registers)
     g.setX(trap.service, page(0))
     g.runHot(9000, 0.1)
     expect(log(g).length).toBe(80)
@@ -170,7 +170,7 @@ test('SFENCE.VMA of an address space that was restored', () => {
     g.load(p)
     start(g, { pc: page(0), satp: tables.satp(5), status: Status.SUM })
     const registers = { 5: RUN, 6: tables.entry(RUN), 10: 600, 15: 5, 16: pte(page(1), data | Pte.U), 17: pte(page(2), data | Pte.U) }
-    for (const [register, value] of Object.entries(registers)) g.setX(Number(register), value)
+    g.set(registers)
     const saved = g.hart().save()
     // As if it were another machine, or had gone on elsewhere in the meantime.
     g.machine.cpu.reset('cold', { pc: page(0), args: [] })

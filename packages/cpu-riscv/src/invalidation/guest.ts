@@ -73,6 +73,11 @@ export class Guest {
     this.hart(hart).setX(register, BigInt(value))
   }
 
+  /** Sets several registers, by number. */
+  set(registers: Readonly<Record<number, number | bigint>>): void {
+    for (const [register, value] of Object.entries(registers)) this.setX(Number(register), value)
+  }
+
   setPc(pc: number | bigint, hart: number = 0): void {
     this.hart(hart).record.set64('pc', BigInt(pc))
   }

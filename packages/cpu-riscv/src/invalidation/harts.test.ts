@@ -102,7 +102,7 @@ test.each(calls)('remote %s: hart 0 changes a mapping under the code that hart 1
       5: tables.entry(RUN), 6: RUN, 10: 1, 11: page(3), 12: tables.satp(), 16: 0, 17: SbiExtension.hsm, 18: tables.satp(),
       20: pte(page(2), all), 21: pte(page(1), all) ^ pte(page(2), all), 22: mask, 23: base, 24: id, 25: SbiExtension.rfence,
     }
-    for (const [register, value] of Object.entries(registers)) g.setX(Number(register), value)
+    g.set(registers)
     g.run(2)
     g.run(3, 1)
     let sum = 0
@@ -124,11 +124,11 @@ test('remote FENCE.I: nothing is left to do for it', () => {
     const p = new Program(page(0)).label('round').op('add', { rd: 8, rs1: 8, rs2: 13 }).op('sw', { rs1: 5, rs2: 8 }).op('addi', { rd: 10, imm: 2 }).op('addi', { rd: 11, imm: 0 }).op('ecall').go('round')
     for (const program of [code, p]) g.load(program)
     const start = { 10: 1, 11: page(1), 16: 0, 17: SbiExtension.hsm }
-    for (const [register, value] of Object.entries(start)) g.setX(Number(register), value)
+    g.set(start)
     g.setPc(page(0) + 16)
     g.run(1)
     const registers = { 5: code.address('target'), 8: give(0), 13: 1 << 20, 17: SbiExtension.rfence }
-    for (const [register, value] of Object.entries(registers)) g.setX(Number(register), value)
+    g.set(registers)
     g.run(1)
     g.setX(11, 0, 1)
     let sum = 0

@@ -102,16 +102,21 @@ export interface Start {
   readonly satp?: bigint
   /** Bits of `mstatus` besides those that say where MRET goes. */
   readonly status?: bigint
-  readonly hart?: number
+  /** Other CSRs to write, and what. */
+  readonly csrs?: readonly (readonly [number, bigint | number])[]
 }
 
-/** Puts the trap handler in place and goes to `pc`, by executing the guest's own boot code: everything is allowed by PMP. */
-export function start(guest: Guest, { pc, mode = Mode.supervisor, satp = 0n, status = 0n, hart = 0 }: Start): void {
+/**
+ * Puts the trap handler in place and goes to `pc`, by executing the guest's own boot code. The last entry of PMP lets
+ * everything through. Registers from x5 to x20 are zero afterwards.
+ */
+export function start(guest: Guest, { pc, mode = Mode.supervisor, satp = 0n, status = 0n, csrs: more = [] }: Start): void {
   guest.load(handler())
   const p = new Program(BOOT)
   const csrs: readonly (readonly [number, bigint])[] = [
-    [Csr.pmpaddr0, (1n << 54n) - 1n],
-    [Csr.pmpcfg0, 0x1fn],
+    [Csr.pmpaddr0 + 15, (1n << 54n) - 1n],
+    [Csr.pmpcfg0 + 2, 0x1fn << 56n],
+    ...more.map(([csr, value]) => [csr, BigInt(value)] as const),
     [Csr.mtvec, BigInt(HANDLER)],
     [Csr.satp, satp],
     [Csr.mstatus, status | (BigInt(mode) << 11n)],
@@ -120,18 +125,17 @@ export function start(guest: Guest, { pc, mode = Mode.supervisor, satp = 0n, sta
   csrs.forEach(([csr], i) => p.op('csrrw', { rd: zero, rs1: 5 + i, imm: csr }))
   p.op('mret')
   guest.load(p)
-  csrs.forEach(([, value], i) => { guest.setX(5 + i, value, hart) })
-  guest.setPc(BOOT, hart)
-  guest.run(csrs.length + 1, hart)
-  csrs.forEach((_, i) => { guest.setX(5 + i, 0, hart) })
-  guest.setX(trap.log, LOG + hart * 0x4_0000, hart)
+  csrs.forEach(([, value], i) => { guest.setX(5 + i, value) })
+  guest.setPc(BOOT)
+  guest.run(csrs.length + 1)
+  csrs.forEach((_, i) => { guest.setX(5 + i, 0) })
+  guest.setX(trap.log, LOG)
 }
 
 /** The traps since `start`. */
-export function log(guest: Guest, hart: number = 0): { readonly cause: number; readonly epc: number; readonly value: number }[] {
+export function log(guest: Guest): { readonly cause: number; readonly epc: number; readonly value: number }[] {
   const traps = []
-  const from = LOG + hart * 0x4_0000
-  for (let at = from; at < Number(guest.x(trap.log, hart)); at += 24) {
+  for (let at = LOG; at < Number(guest.x(trap.log)); at += 24) {
     const [cause = 0, epc = 0, value = 0] = [0, 8, 16].map((i) => Number(guest.read64(at + i)))
     traps.push({ cause, epc, value })
   }
