@@ -37,6 +37,12 @@ export function translatedSteps(hart: Hart): number {
   return hart.record.getNumber('regionSteps')
 }
 
+/** What the engine has done: regions translated, pages of decoded code held, and instructions executed one at a time. */
+export function figures({ machine: { cpu } }: Guest): { readonly regions: number; readonly codePages: number; readonly slow: number } {
+  const { regions = 0, codePages = 0 } = cpu.stats
+  return { regions, codePages, slow: cpu.vcpus.reduce((sum, { record }) => sum + record.getNumber('slowSteps'), 0) }
+}
+
 export interface GuestOptions {
   readonly ramMiB?: number
   readonly harts?: number

@@ -116,11 +116,11 @@ export function start(guest: Guest, { pc, mode = Mode.supervisor, satp = 0n, sta
   const csrs: readonly (readonly [number, bigint])[] = [
     [Csr.pmpaddr0 + 15, (1n << 54n) - 1n],
     [Csr.pmpcfg0 + 2, 0x1fn << 56n],
-    ...more.map(([csr, value]) => [csr, BigInt(value)] as const),
     [Csr.mtvec, BigInt(HANDLER)],
     [Csr.satp, satp],
     [Csr.mstatus, status | (BigInt(mode) << 11n)],
     [Csr.mepc, BigInt(pc)],
+    ...more.map(([csr, value]) => [csr, BigInt(value)] as const),
   ]
   csrs.forEach(([csr], i) => p.op('csrrw', { rd: zero, rs1: 5 + i, imm: csr }))
   p.op('mret')
