@@ -127,10 +127,13 @@ class FunctionPrinter {
       }
       case 0x0f:
         return this.#apply(at, 'return', this.#target.results.length, 0)
-      case 0x10: {
+      case 0x10:
+      case 0x12: {
         const index = r.u32()
         const callee = this.#module.functions[index]
-        return this.#apply(at, `call $${callee?.name ?? index}`, callee?.params.length ?? 0, callee?.results.length ?? 0)
+        const takes = callee?.params.length ?? 0
+        if (opcode === 0x12) return this.#apply(at, `return_call $${callee?.name ?? index}`, takes, 0)
+        return this.#apply(at, `call $${callee?.name ?? index}`, takes, callee?.results.length ?? 0)
       }
       case 0x11:
       case 0x13: {
