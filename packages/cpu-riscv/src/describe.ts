@@ -2,7 +2,7 @@ import type { FdtNode } from '@machinist/api'
 
 /** Extensions beside the base, in the canonical order of ISA strings (unprivileged specification, chapter 36). */
 const extensions: readonly string[] =
-  'zicbom zicboz zicntr zicond zicsr zifencei zihintpause zihpm zba zbb zbs sstc svadu svinval'.split(' ')
+  'zicbom zicboz zicntr zicond zicsr zifencei zihintpause zihpm zba zbb zbs sstc svadu svinval svvptc'.split(' ')
 
 /** The ISA string of our harts, as `riscv,isa` and /proc/cpuinfo show it. */
 export const isaString: string = `rv64imafdc_${extensions.join('_')}`

@@ -50,11 +50,12 @@ export type HartFields = {
   readonly pmpOpen: 'u8'
   /** Set when a translation from a non-global page entered the supervisor bank; when a superpage did, in any. */
   readonly supervisorPrivatePages: 'u8'
-  readonly superpages: 'u8'
 
   /** LR/SC: the arena address reserved, or 0, and the value that was read. */
   readonly reservation: 'u32'
   readonly reservedValue: 'i64'
+  /** Where translations from superpages may be in the TLB; see `superpageRegion`. */
+  readonly superpageRegions: 'i64'
 
   readonly mhartid: 'i64'
   readonly mstatus: 'i64'
@@ -141,9 +142,9 @@ const fields: HartFields = {
   pmpActive: 'u8',
   pmpOpen: 'u8',
   supervisorPrivatePages: 'u8',
-  superpages: 'u8',
   reservation: 'u32',
   reservedValue: 'i64',
+  superpageRegions: 'i64',
   mhartid: 'i64',
   mstatus: 'i64',
   mie: 'i64',

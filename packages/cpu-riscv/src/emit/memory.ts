@@ -6,7 +6,7 @@ import { PAGE_IN_WRITE_TLB } from '../code-cache.ts'
 import { Envcfg } from '../status.ts'
 import { bit, type Emit, increment } from './context.ts'
 import type { PmpCheck } from './protection.ts'
-import { VIEW_MACHINE } from './translation.ts'
+import { GIGAPAGE, superpageRegion, VIEW_MACHINE } from './translation.ts'
 
 /**
  * Memory as the precise stepper sees it. Each function sets the pending exception when the access faults; its
@@ -221,8 +221,11 @@ export function emitMemory(e: Emit, pmp: PmpCheck): MemoryFunctions {
     f.return(i32.load16U(at))
   })
 
-  const remember = (f: Func, bank: Local<'i32'>): void => {
-    f.if(walker.level, () => f.do(s.set('superpages', 1)))
+  const remember = (f: Func, bank: Local<'i32'>, va: Local<'i64'>): void => {
+    f.if(walker.level, () => {
+      const region = select('i64', i32.gtU(walker.level, GIGAPAGE), -1, superpageRegion(va))
+      f.do(s.set('superpageRegions', i64.or(s.get('superpageRegions'), region)))
+    })
     f.if(i32.and(i32.eqz(walker.global), i32.eq(bank, s.get('supervisorBank'))), () => f.do(s.set('supervisorPrivatePages', 1)))
   }
 
@@ -248,7 +251,7 @@ export function emitMemory(e: Emit, pmp: PmpCheck): MemoryFunctions {
       f.set(slot, i32.add(slot, tlbLayout.write))
     })
     f.do(noteFilled(bank, va, select('i32', i32.eq(access, Access.write), tlbLayout.writeGroups, tlbLayout.readGroups)))
-    remember(f, bank)
+    remember(f, bank, va)
     f.do(i64.store(slot, i64.and(va, -4096)))
     f.do(i32.store(slot, i32.sub(i32.and(value, -4096), i32.and(i32.wrap(va), -4096)), tlbLayout.dataOffset))
     f.return(0)
@@ -265,7 +268,7 @@ export function emitMemory(e: Emit, pmp: PmpCheck): MemoryFunctions {
     const ops = f.let(call(host.codePage, frame, entry))
     const bank = f.let(s.get('fetchBank'))
     const slot = f.let(fetchEntry(bank, va))
-    remember(f, bank)
+    remember(f, bank, va)
     f.do(i32.store8(bank, 1, tlbLayout.fetched))
     f.do(i64.store(slot, i64.and(va, -4096), tlbLayout.fetch))
     f.do(i32.store(slot, ops, tlbLayout.fetch + tlbLayout.dataOffset))

@@ -1,5 +1,5 @@
 import { tlbLayout, View } from '@machinist/mmu'
-import { call, type FuncRef, i32, i64, select } from '@machinist/wasm'
+import { call, type Expr, type FuncRef, i32, i64, select } from '@machinist/wasm'
 import { Mode } from '../cause.ts'
 import { ASID_SLOTS } from '../hart-layout.ts'
 import { Envcfg, Status } from '../status.ts'
@@ -7,6 +7,17 @@ import { bit, type Emit } from './context.ts'
 
 /** In `dataView`: addresses are physical (M-mode). */
 export const VIEW_MACHINE = 64
+
+/** Level of a leaf that maps 1 GiB. */
+export const GIGAPAGE = 2
+
+/**
+ * The bit of `superpageRegions` for the gigabyte that `va` is in: whether anything there was mapped by a superpage,
+ * whose pieces of 4 KiB the TLB may hold anywhere in it. Several gigabytes share a bit.
+ */
+export function superpageRegion(va: Expr<'i64'>): Expr<'i64'> {
+  return i64.shl(1, i64.xor(i64.shrU(va, 30), i64.shrU(va, 36)))
+}
 
 /** Which banks of the TLB are in use, and what empties them. */
 export interface TranslationFunctions {
@@ -83,7 +94,7 @@ export function emitTranslation({ m, s, tlb }: Emit): TranslationFunctions {
       f.set(slot, i32.add(slot, 1))
       f.brIf(next, i32.ltU(slot, ASID_SLOTS))
     })
-    f.do(s.set('superpages', 0))
+    f.do(s.set('superpageRegions', 0))
   })
 
   const findSlot = m.func('findSlot', ['i32'], 'i32', (f, asid) => {
@@ -137,7 +148,7 @@ export function emitTranslation({ m, s, tlb }: Emit): TranslationFunctions {
 
   const fence = m.func('sfenceVma', ['i64', 'i32', 'i64', 'i32'], 'void', (f, address, byAddress, asid, byAsid) => {
     // After a superpage was cached as small pages, one address may stand for many of them.
-    const whole = f.let(i32.or(i32.eqz(byAddress), s.get('superpages')))
+    const whole = f.let(i32.or(i32.eqz(byAddress), i64.ne(i64.and(s.get('superpageRegions'), superpageRegion(address)), 0)))
     const slot = f.let(select('i32', byAsid, call(findSlot, i32.and(i32.wrap(asid), 0xffff)), -1))
     f.if(i32.and(byAsid, i32.ltS(slot, 0)), () => {
       // Nothing of that address space is cached, except perhaps in the supervisor's bank.
