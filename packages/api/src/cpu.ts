@@ -82,6 +82,8 @@ export interface Cpu {
   reset(kind: 'cold' | 'warm', entry: BootEntry): void
   /** Drops cached translations and decoded code for guest-physical bytes that somebody else wrote or moved. */
   memoryChanged(address: number, length: number): void
+  /** Counts of what its engine has done, by name, for people; which there are is the engine's affair. */
+  readonly stats?: Readonly<Record<string, number>>
   dispose?(): void
 }
 

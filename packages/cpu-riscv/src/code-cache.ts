@@ -68,6 +68,10 @@ export class CodeCache {
     this.enters = memory.arena.allocate(MAX_ENTERS * ENTER_RECORD.size)
   }
 
+  /** Regions dropped because their code changed or was evicted, and pages evicted. */
+  dropped = 0
+  evicted = 0
+
   /** Pages held. */
   get size(): number {
     return this.#pages.size
@@ -77,7 +81,7 @@ export class CodeCache {
   page(frame: number, entry: number): number {
     const known = this.#pages.get(frame)
     if (known) return known.ops
-    if (this.#pages.size >= this.#limit) this.dropAll()
+    if (this.#pages.size >= this.#limit) this.#evict()
     const { arena } = this.#memory
     const free = this.#free.pop()
     const ops = free ?? this.#pool + this.#used++ * PAGE_OPS_BYTES
@@ -236,6 +240,7 @@ export class CodeCache {
         data.setBigUint64(op, data.getBigUint64(this.enters + record * ENTER_RECORD.size, true), true)
         this.#freeRecords.push(record)
       }
+      this.dropped++
       this.onRelease?.(slot)
     }
   }
@@ -257,13 +262,28 @@ export class CodeCache {
 
   /** Forgets everything. */
   dropAll(): void {
+    this.#forget([...this.#pages.values()])
+  }
+
+  /** Forgets the pages that were made first, a quarter of all: what is still in use is soon there again. */
+  #evict(): void {
+    const pages: CodePage[] = []
     for (const page of this.#pages.values()) {
+      if (pages.length * 4 >= this.#limit) break
+      pages.push(page)
+    }
+    this.evicted += pages.length
+    this.#forget(pages)
+  }
+
+  #forget(pages: readonly CodePage[]): void {
+    for (const page of pages) {
       this.#dropRegions(page)
       this.#clearFlag(page.entry)
+      this.#pages.delete(page.frame)
+      this.#byOps.delete(page.ops)
       this.#free.push(page.ops)
     }
-    this.#pages.clear()
-    this.#byOps.clear()
     const { u8 } = this.#memory.arena
     for (const bank of this.#banks) u8.fill(0xff, bank + tlbLayout.fetch, bank + tlbLayout.fetch + 16 * tlbLayout.fetchEntries)
   }

@@ -60,9 +60,24 @@ export class RiscvCpu implements Cpu {
     })
   }
 
-  /** Figures for people: regions translated, modules compiled, bytes of WebAssembly written. */
+  /**
+   * Instructions executed as translated code, and one at a time by the precise stepper; misses of the TLB; accesses to
+   * devices; regions translated and dropped, modules compiled, bytes of WebAssembly written; pages of decoded code
+   * held, and evicted so far.
+   */
   get stats(): Readonly<Record<string, number>> {
-    return { ...this.#engine.translation.stats, codePages: this.#engine.cache.size }
+    const { cache, translation, deviceAccesses } = this.#engine
+    const sum = (field: 'regionSteps' | 'slowSteps' | 'tlbMisses'): number => this.vcpus.reduce((total, { record }) => total + record.getNumber(field), 0)
+    return {
+      translated: sum('regionSteps'),
+      stepped: sum('slowSteps'),
+      tlbMisses: sum('tlbMisses'),
+      deviceAccesses,
+      ...translation.stats,
+      dropped: cache.dropped,
+      codePages: cache.size,
+      evicted: cache.evicted,
+    }
   }
 
   input(line: string): IrqLine | null {

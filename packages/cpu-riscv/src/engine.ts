@@ -35,6 +35,8 @@ export class Engine {
   readonly exports: HartExports
   readonly cache: CodeCache
   readonly translation: Translation
+  /** Accesses to devices. */
+  deviceAccesses = 0
   /** All TLB banks, hart by hart. */
   readonly banks: readonly number[]
   #current: EngineClient | null = null
@@ -112,6 +114,7 @@ export class Engine {
   }
 
   #mmioRead(address: number, bytes: number): number {
+    this.deviceAccesses++
     const at = this.#mailbox()
     const low = this.bus.read(address, Math.min(bytes, 4) as Width)
     if (low < 0) return 1
@@ -127,6 +130,7 @@ export class Engine {
   }
 
   #mmioWrite(address: number, bytes: number): number {
+    this.deviceAccesses++
     const { data } = this.memory.arena
     const at = this.#mailbox()
     const low = data.getUint32(at, true)

@@ -36,4 +36,6 @@ export interface MachineStats {
   readonly events: number
   /** Bytes of guest RAM that have been touched. */
   readonly touchedMemory: number
+  /** Counts of what the CPU's engine has done, by name; see `Cpu.stats`. */
+  readonly cpu: Readonly<Record<string, number>>
 }

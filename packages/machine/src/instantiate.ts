@@ -206,6 +206,7 @@ export function instantiate(input: MachineDefinition, catalogue: Catalogue, host
         exits: { ...engine.exits },
         events: parts.gate.delivered,
         touchedMemory: parts.memory.touchedPages * 4096,
+        cpu: { ...parts.cpu.stats },
       }
     },
     on: (name, listener) => emitter.on(name, listener),

@@ -92,7 +92,9 @@ describe('machine files', () => {
 })
 
 test('statistics are readable', () => {
-  const text = statsText({ retired: 1_234_567_890, runTime: 10e9, idleTime: 1e9, virtualTime: 11e9, exits: { budget: 1, halt: 2, yield: 3, debug: 0 }, events: 7, touchedMemory: 2 ** 20 }, 12_000)
+  const text = statsText({ retired: 1_234_567_890, runTime: 10e9, idleTime: 1e9, virtualTime: 11e9, exits: { budget: 1, halt: 2, yield: 3, debug: 0 }, events: 7, touchedMemory: 2 ** 20, cpu: { translated: 617_283_945, stepped: 1000, regions: 5 } }, 12_000)
   expect(text).toContain('1,234,567,890')
   expect(text).toContain('123.5 MIPS')
+  expect(text).toContain('50.0 % of instructions translated')
+  expect(text).toContain('5 made')
 })

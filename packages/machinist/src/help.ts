@@ -29,7 +29,8 @@ The machine:
 How to run:
   --exec CMD           run CMD in the Debian guest, write only its output, and end with its status
   --quiet              no progress, and no kernel messages
-  --stats              instructions, speed and times at the end, on standard error
+  --stats              instructions, speed and times on standard error, at the end and, where
+                       no terminal is in the way, every second
 
 What to translate: FILE is a RISC-V ELF file, a Linux Image or a flat binary.
   --at ADDRESS         where to begin: a hexadecimal address, or a symbol of an ELF file. The code

@@ -3,12 +3,12 @@ import { concatInitrds } from '@machinist/boot'
 import { type Given, virt } from '@machinist/boards'
 import type { CharPort } from '@machinist/api'
 import { type CharBackend, collector, fileDisk, nodeHost, readWhole, stream, terminal } from '@machinist/host-node'
-import { createMachine, type Machine, type MachineBlueprint, part } from '@machinist/machine'
+import { createMachine, type Machine, type MachineBlueprint, type MachineStats, part } from '@machinist/machine'
 import { consoleWith, virtioMmio } from '@machinist/virtio'
 import type { RunOptions } from './arguments.ts'
 import { type ExecRequest, execRequest, guestCommandLine, prepareGuest, terminalProgress } from './guest/index.ts'
 import { loadMachineFile } from './machine-file.ts'
-import { statsText } from './stats.ts'
+import { liveText, statsText } from './stats.ts'
 
 /** The ports on which the guest answers to `--exec`: how it went, standard output, standard error. */
 const EXEC_PORTS = ['machinist.exec', 'machinist.exec.1', 'machinist.exec.2'] as const
@@ -19,8 +19,20 @@ const BROKEN_PIPE = 141
 /** A kernel that says this is at its end, and then stands still. How often its console is searched for it, in milliseconds. */
 const PANIC = 'Kernel panic - not syncing'
 const PANIC_INTERVAL = 1000
+/** How often `--stats` tells how the machine runs, in milliseconds. */
+const LIVE_INTERVAL = 1000
 /** Keeps the process alive while a machine waits for input that only the terminal can bring. */
 const KEEP_ALIVE = 2 ** 30
+
+/** Tells every second how the machine runs. */
+function showLive(machine: Machine): NodeJS.Timeout {
+  let before: MachineStats | null = null
+  return setInterval(() => {
+    const { stats } = machine
+    process.stderr.write(liveText(stats, before))
+    before = stats
+  }, LIVE_INTERVAL)
+}
 
 /** Takes a stream of the guest's command to where ours goes, no faster than that takes it; tells of its end. */
 function carry(request: ExecRequest, to: Writable, ended: (status: number) => void): Writable {
@@ -158,6 +170,8 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
   const keepAlive = request === null
     ? setInterval(() => {}, KEEP_ALIVE)
     : setInterval(() => { if (tail.text().includes(PANIC)) machine.powerOff(1) }, PANIC_INTERVAL)
+  // At an interactive console the guest has the screen; the figures come at the end.
+  const live = options.stats && !(request === null && process.stdin.isTTY) ? showLive(machine) : undefined
   try {
     const ended = observe?.(machine)
     const began = performance.now()
@@ -177,6 +191,7 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
     return 1
   } finally {
     clearInterval(keepAlive)
+    clearInterval(live)
     machine.dispose()
   }
 }
