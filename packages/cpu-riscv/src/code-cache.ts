@@ -172,13 +172,15 @@ export class CodeCache {
     return offsets
   }
 
-  /** The page that `pc` is fetched from, by the TLB bank at `bank`, unless `pc` is a place where translated code is entered. */
-  interpretedAt(pc: bigint, bank: number): CodePage | undefined {
+  /**
+   * The page that the address with these halves is fetched from, by the TLB bank at `bank`, unless it is a place where
+   * translated code is entered.
+   */
+  interpretedAt(low: number, high: number, bank: number): CodePage | undefined {
     const { data, u32 } = this.#memory.arena
-    const low = Number(pc & 0xffff_ffffn)
-    const entry = bank + tlbLayout.fetch + ((low >>> 8) & ((tlbLayout.fetchEntries - 1) << 4))
-    if (data.getBigUint64(entry, true) !== (pc & ~0xfffn)) return undefined
-    const ops = u32[(entry + tlbLayout.dataOffset) >>> 2] ?? 0
+    const entry = (bank + tlbLayout.fetch + ((low >>> 8) & ((tlbLayout.fetchEntries - 1) << 4))) >>> 2
+    if (u32[entry] !== (low & -PAGE_SIZE) >>> 0 || u32[entry + 1] !== high) return undefined
+    const ops = u32[entry + 2] ?? 0
     if (data.getUint16(ops + ((low & 0xffe) / 2) * OP_SIZE, true) === handlerOf(Pseudo.enter, 4)) return undefined
     return this.#byOps.get(ops)
   }

@@ -13,6 +13,8 @@ import { sampleHart } from './sample.ts'
 const OVERRUN = 2048
 /** Physical addresses have 56 bits. */
 const PHYSICAL_END = 1n << 56n
+/** Offsets in the record, for what is done many thousand times in a second. */
+const AT = hartLayout.offset
 const STIP = 1 << Interrupt.stip
 const SSIP = 2n
 /** What programs may read below our SBI: `cycle`, `time` and `instret`, as below OpenSBI. */
@@ -305,29 +307,35 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
 
   /** Runs the fast interpreter in short passes, after each of which the translator learns where control is. */
   #fast(budget: number): number {
-    const { record } = this
-    const { translation, exports } = this.#engine
+    const { translation, exports, memory } = this.#engine
+    const { base } = this.record
     let left = budget
     do {
       const steps = this.#pass(Math.min(left, translation.stride()), exports.run)
       left -= steps
-      if (record.get('leave') !== Leave.budget) break
-      translation.sample(record.get64('pc'), record.get('fetchBank'), steps)
+      const { data } = memory.arena
+      if (data.getUint32(base + AT.leave, true) !== Leave.budget) break
+      translation.sample(base + AT.pc, data.getUint32(base + AT.fetchBank, true), steps)
     } while (left > 0)
     return budget - left
   }
 
   /** Runs generated code and books the steps it took, which are returned. */
   #pass(budget: number, code: () => void): number {
-    const { record } = this
-    record.set('leave', Leave.none)
-    record.set('budgetStart', budget)
-    record.set('budget', budget)
+    const { arena } = this.#engine.memory
+    const { base } = this.record
+    arena.data.setUint32(base + AT.leave, Leave.none, true)
+    arena.data.setUint32(base + AT.budgetStart, budget, true)
+    arena.data.setUint32(base + AT.budget, budget, true)
     code()
-    const steps = (budget - record.get('budget')) | 0
-    record.set64('steps', record.get64('steps') + BigInt(steps))
-    record.set('budgetStart', 0)
-    record.set('budget', 0)
+    // The arena may have grown meanwhile.
+    const { data } = arena
+    const steps = (budget - data.getUint32(base + AT.budget, true)) | 0
+    const low = data.getUint32(base + AT.steps, true) + steps
+    data.setUint32(base + AT.steps, low, true)
+    if (low >= 2 ** 32) data.setUint32(base + AT.steps + 4, data.getUint32(base + AT.steps + 4, true) + 1, true)
+    data.setUint32(base + AT.budgetStart, 0, true)
+    data.setUint32(base + AT.budget, 0, true)
     return steps
   }
 

@@ -78,12 +78,14 @@ export class Translation {
     return 1 + (random >>> 12) % (1 << (random & 15))
   }
 
-  /** After `steps` instructions control is at `pc`, which is fetched by the TLB bank at `bank`: its page has got warmer. */
-  sample(pc: bigint, bank: number, steps: number): void {
+  /** After `steps` instructions control is where the 64 bits at `at` say, fetched by the TLB bank at `bank`: the page has got warmer. */
+  sample(at: number, bank: number, steps: number): void {
     if (this.#mode === 'off') return
-    const page = this.#cache.interpretedAt(pc, bank)
+    const { data } = this.#arena
+    const pc = data.getUint32(at, true)
+    const page = this.#cache.interpretedAt(pc, data.getUint32(at + 4, true), bank)
     if (!page || page.pending || page.requests >= MAX_REQUESTS) return
-    const offset = Number(pc & 0xffen)
+    const offset = pc & 0xffe
     page.heat += steps
     page.heatAt.set(offset, (page.heatAt.get(offset) ?? 0) + steps)
     if (!page.warm && page.heat * 2 >= this.#hot) {
