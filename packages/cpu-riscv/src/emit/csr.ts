@@ -39,6 +39,11 @@ export const plainSupervisor: ReadonlyMap<number, { readonly field: 'sscratch' |
   [Csr.stval, { field: 'stval', mask: -1n }],
 ])
 
+/** Whether CBO.ZERO needs a closer look: anywhere but in S-mode with `menvcfg.CBZE` set. */
+export function zeroDenied(s: HartState): Expr<'i32'> {
+  return i32.or(i32.ne(s.get('mode'), Mode.supervisor), i32.eqz(bit(s.get('menvcfg'), Envcfg.CBZE)))
+}
+
 /** What `sstatus` reads as. */
 export function readSstatus(s: HartState): Expr<'i64'> {
   return i64.and(s.get('mstatus'), SSTATUS | Status.UXL | Status.SD)

@@ -3,8 +3,9 @@ import { type Expr, type Func, i32, i64, type Label, type Local, select } from '
 import { OP_FIELD, OP_SIZE, OPS_BYTES, PAGE_TAIL, type Form } from '../handlers.ts'
 import type { Instruction } from '../isa/instruction.ts'
 import type { Emit } from './context.ts'
+import { zeroDenied } from './csr.ts'
 import { OpOperands } from './operands.ts'
-import { type LoadKind, loadBytes, type Stage } from './stage.ts'
+import { type CacheOperation, type LoadKind, loadBytes, type Stage } from './stage.ts'
 
 /** Locals and labels of the interpreter's one function. */
 export interface FastPlace {
@@ -240,8 +241,13 @@ export class FastStage extends OpOperands implements Stage {
   supervisorOnly(): void {
     this.raise()
   }
-  cacheBlock(): void {
-    this.raise()
+  cacheBlock(operation: CacheOperation): void {
+    const { f, s } = this
+    if (operation !== 'zero') return this.raise()
+    f.brIf(this.#place.escape, zeroDenied(s))
+    const at = f.let(this.#hit(i64.and(this.rs1, -64), 64, true))
+    for (let i = 0; i < 64; i += 8) f.do(i64.store(at, 0, i))
+    this.#later(at)
   }
   yieldHart(): void {
     this.raise()

@@ -9,7 +9,7 @@ import { bit, type Emit } from './context.ts'
 import type { CsrFunctions } from './csr.ts'
 import { type MemoryFunctions, raise } from './memory.ts'
 import { OpOperands } from './operands.ts'
-import { type LoadKind, loadBytes, type Stage } from './stage.ts'
+import { type CacheOperation, type LoadKind, loadBytes, type Stage } from './stage.ts'
 import type { TranslationFunctions } from './translation.ts'
 import type { TrapFunctions } from './trap.ts'
 
@@ -272,7 +272,7 @@ export class PreciseStage extends OpOperands implements Stage {
     this.#privileged(null)
   }
 
-  cacheBlock(operation: 'inval' | 'clean' | 'flush' | 'zero'): void {
+  cacheBlock(operation: CacheOperation): void {
     const { f, s } = this
     const { e, memory } = this.#parts
     const enable = { inval: Envcfg.CBIE, clean: Envcfg.CBCFE, flush: Envcfg.CBCFE, zero: Envcfg.CBZE }[operation]

@@ -7,6 +7,9 @@ export type LoadKind = 's8' | 'u8' | 's16' | 'u16' | 's32' | 'u32' | 'u64'
 /** Bytes that each load reads. */
 export const loadBytes: Readonly<Record<LoadKind, 1 | 2 | 4 | 8>> = { s8: 1, u8: 1, s16: 2, u16: 2, s32: 4, u32: 4, u64: 8 }
 
+/** What is done to a block of the cache (unprivileged specification, chapter 20). */
+export type CacheOperation = 'inval' | 'clean' | 'flush' | 'zero'
+
 /** Functions that semantics may call. They have no effect on the hart. */
 export interface Helpers {
   readonly mulh: FuncRef<readonly ['i64', 'i64'], 'i64'>
@@ -85,6 +88,6 @@ export interface Stage {
   fenceVma(): void
   /** Illegal below S-mode (and in S-mode under TVM). */
   supervisorOnly(): void
-  cacheBlock(operation: 'inval' | 'clean' | 'flush' | 'zero'): void
+  cacheBlock(operation: CacheOperation): void
   yieldHart(): void
 }

@@ -40,7 +40,8 @@ zifencei.effect('fence.i', 'iimm rs1 001 rd 0001111', '', (s) => s.nothing())
 cache.system('cbo.inval', '000000000000 rs1 010 00000 0001111', '(rs1)', (s) => s.cacheBlock('inval'))
 cache.system('cbo.clean', '000000000001 rs1 010 00000 0001111', '(rs1)', (s) => s.cacheBlock('clean'))
 cache.system('cbo.flush', '000000000010 rs1 010 00000 0001111', '(rs1)', (s) => s.cacheBlock('flush'))
-cache.system('cbo.zero', '000000000100 rs1 010 00000 0001111', '(rs1)', (s) => s.cacheBlock('zero'))
+// Kernels clear every page with it.
+cache.effect('cbo.zero', '000000000100 rs1 010 00000 0001111', '(rs1)', (s) => s.cacheBlock('zero'))
 
 /** What the decoder makes of anything else. */
 export const illegal: Instruction = {

@@ -2,9 +2,9 @@ import { dataEntry, lastPage, tlbLayout } from '@machinist/mmu'
 import type { RegionStage } from '@machinist/translator'
 import { call, type Expr, type Func, i32, i64, type Local, select } from '@machinist/wasm'
 import { Csr } from '../csr-numbers.ts'
-import { plainSupervisor, readSstatus } from '../emit/csr.ts'
+import { plainSupervisor, readSstatus, zeroDenied } from '../emit/csr.ts'
 import type { HartState } from '../emit/state.ts'
-import { type Helpers, type LoadKind, loadBytes, type Stage } from '../emit/stage.ts'
+import { type CacheOperation, type Helpers, type LoadKind, loadBytes, type Stage } from '../emit/stage.ts'
 import type { Decoded } from '../isa/decoder.ts'
 import type { Instruction } from '../isa/instruction.ts'
 import type { Imports } from './imports.ts'
@@ -274,8 +274,12 @@ export class RegionInstruction implements Stage {
   supervisorOnly(): void {
     this.raise()
   }
-  cacheBlock(): void {
-    this.raise()
+  cacheBlock(operation: CacheOperation): void {
+    const { f } = this
+    if (operation !== 'zero') return this.raise()
+    this.#region.escapeIf(zeroDenied(this.#s))
+    const at = f.let(this.#hit(i64.and(this.rs1, -64), 64, true))
+    for (let i = 0; i < 64; i += 8) f.do(i64.store(at, 0, i))
   }
   yieldHart(): void {
     this.raise()
