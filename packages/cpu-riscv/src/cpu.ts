@@ -9,7 +9,7 @@ import { HsmState } from './sbi/numbers.ts'
 import { Sbi } from './sbi/sbi.ts'
 
 /** Interpreted instructions after which a page is translated unless the configuration says otherwise. */
-const HOT = 2_000_000
+const HOT = 1_500_000
 
 /** Most harts of one machine. */
 export const MAX_HARTS = 64
