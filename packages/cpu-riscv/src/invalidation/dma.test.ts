@@ -122,6 +122,32 @@ test('a reset begins with other code in the same memory', () => {
   })
 })
 
+test('pages whose frames somebody else has moved', () => {
+  everyWay((g) => {
+    const p = new Program(page(0)).label('loop').op('ld', { rd: 7, rs1: 5 }).op('add', { rd: 11, rs1: 11, rs2: 7 }).op('sd', { rs1: 5, rs2: 9, imm: 8 }).go('loop')
+    g.load(p)
+    g.write64(page(1), 1n)
+    g.write64(page(2), 100n)
+    g.setPc(page(0))
+    g.set({ 5: page(1), 9: 5 })
+    let sum = 0
+    for (let i = 0; i < 4; i++) {
+      g.runHot(8000, 0.1)
+      sum += 2000 * (i % 2 === 0 ? 1 : 100)
+      expect(g.x(11)).toBe(BigInt(sum))
+      expect(g.read64(page(1) + 8)).toBe(BigInt(5 + i))
+      g.setX(9, 6 + i)
+      // The two frames change places.
+      const { arena } = g.machine.memory
+      const [one, other] = [page(1), page(2)].map((at) => g.machine.memory.entryAddress(at) >>> 2) as [number, number]
+      const frame = arena.u32[one] ?? 0
+      arena.u32[one] = arena.u32[other] ?? 0
+      arena.u32[other] = frame
+      g.machine.cpu.memoryChanged(page(1), 2 * 4096)
+    }
+  })
+})
+
 test('code in the upper half of the arena, where addresses look negative', () => {
   everyWay((g) => {
     // Takes address space alone: nothing is ever written there.

@@ -66,20 +66,22 @@ test('hart 1 stores to a page in which hart 0 finds code later', () => {
       g.run(8000, 0)
       sum += 2000 * (Number(BigInt.asUintN(32, g.x(8, 1))) >> 20)
       expect(BigInt.asIntN(64, g.x(11, 0))).toBe(BigInt(sum))
-      g.run(3 * 7, 1)
+      // Long enough that the fast engines store, by what the TLB of hart 1 has.
+      g.run(3 * (2000 + i), 1)
     }
     expect(sum).not.toBe(0)
   }, { harts: 2 })
 })
 
-const calls: readonly (readonly [string, number, bigint, bigint])[] = [
-  ['SFENCE.VMA, for hart 1', 1, 0b10n, 0n],
-  ['SFENCE.VMA, for hart 1, counted from it', 1, 0b1n, 1n],
-  ['SFENCE.VMA, for all', 1, 0n, -1n],
-  ['SFENCE.VMA with ASID, for both', 2, 0b11n, 0n],
+/** Function, mask and base; and whether hart 0 is meant too. */
+const calls: readonly (readonly [string, number, bigint, bigint, boolean])[] = [
+  ['SFENCE.VMA, for hart 1', 1, 0b10n, 0n, false],
+  ['SFENCE.VMA, for hart 1, counted from it', 1, 0b1n, 1n, false],
+  ['SFENCE.VMA, for all', 1, 0n, -1n, true],
+  ['SFENCE.VMA with ASID, for both', 2, 0b11n, 0n, true],
 ]
 
-test.each(calls)('remote %s: hart 0 changes a mapping under the code that hart 1 executes', (_name, id, mask, base) => {
+test.each(calls)('remote %s: hart 0 changes a mapping under the code that hart 1 executes', (_name, id, mask, base, own) => {
   everyWay((g) => {
     const tables = new Paging(g).identity().map(RUN, page(1), all)
     for (const [frame, imm] of [[page(1), 1], [page(2), 50]] as const) {
@@ -89,10 +91,11 @@ test.each(calls)('remote %s: hart 0 changes a mapping under the code that hart 1
     const p = new Program(page(0))
     p.op('csrrw', { rs1: 18, imm: Csr.satp }).op('ecall')
     // What follows is repeated: hart 0 executes the page itself, changes the mapping, and asks for the fence.
-    p.label('round').op('jalr', { rd: 1, rs1: 6 }).op('sd', { rs1: 5, rs2: 20 }).op('xor', { rd: 20, rs1: 20, rs2: 21 })
+    p.label('round').op('addi', { rd: 11 }).op('jalr', { rd: 1, rs1: 6 }).op('add', { rd: 27, rs1: 27, rs2: 11 }).op('sd', { rs1: 5, rs2: 20 }).op('xor', { rd: 20, rs1: 20, rs2: 21 })
     for (const [register, from] of [[10, 22], [11, 23], [16, 24], [17, 25]] as const) p.op('addi', { rd: register, rs1: from })
-    p.op('ecall').op('addi', { rd: 26, rs1: 26, imm: 1 }).go('round')
-    const round = 1 + 32 + 2 + 4 + 3
+    // A call that does not name hart 0 leaves it to fence for itself.
+    p.op('ecall').op(own ? 'fence.i' : 'sfence.vma').op('addi', { rd: 26, rs1: 26, imm: 1 }).go('round')
+    const round = 1 + 1 + 32 + 1 + 2 + 4 + 4
     // Hart 1 is started with what is to be in satp.
     const q = new Program(page(3))
     q.op('csrrw', { rs1: 11, imm: Csr.satp }).op('addi', { rd: 11, imm: 0 }).op('lui', { rd: 6, imm: RUN }).label('loop').op('jalr', { rd: 1, rs1: 6 }).op('addi', { rd: 9, rs1: 9, imm: 1 }).go('loop')
@@ -113,7 +116,7 @@ test.each(calls)('remote %s: hart 0 changes a mapping under the code that hart 1
       // Either once, exactly; or three times.
       g.run(round * (i % 3 === 0 ? 3 : 1), 0)
     }
-    expect(g.x(26)).toBe(BigInt(20))
+    expect([g.x(26), g.x(27)]).toEqual([20n, 10n * 10n * 51n])
     expect([g.x(10), g.x(9, 1)]).toEqual([0n, 2400n])
   }, { harts: 2, firmware: 'sbi' })
 })

@@ -3,37 +3,10 @@ import { encode } from '../isa/index.ts'
 import { everyWay, figures, type Guest, RAM } from './guest.ts'
 import { Program } from './program.ts'
 import { page } from './supervisor.ts'
+import { watchArena, watchTables } from './watch.ts'
 
 const RING = RAM + 2 * 2 ** 20
 const OPTIONS = { ramMiB: 4 }
-
-interface Table {
-  length: number
-  set(index: number, value: unknown): void
-  grow(by: number): number
-}
-const { Table } = (globalThis as unknown as { readonly WebAssembly: { readonly Table: { readonly prototype: Table } } }).WebAssembly
-
-/** Counts the functions that tables of the host's engine hold, and their places. */
-function watchTables(): { readonly live: () => number; readonly places: () => number } {
-  const held = new Map<Table, Set<number>>()
-  const { set } = Table.prototype
-  vi.spyOn(Table.prototype, 'set').mockImplementation(function (this: Table, index: number, value: unknown) {
-    const slots = held.get(this) ?? new Set<number>()
-    held.set(this, slots)
-    if (value === null) slots.delete(index)
-    else slots.add(index)
-    set.call(this, index, value)
-  })
-  const total = (count: (table: Table, slots: ReadonlySet<number>) => number): number => [...held].reduce((sum, [table, slots]) => sum + count(table, slots), 0)
-  return { live: () => total((_table, slots) => slots.size), places: () => total((table) => table.length) }
-}
-
-/** Counts bytes that are taken from the arena for ever. */
-function watchArena(g: Guest): () => number {
-  const spy = vi.spyOn(g.machine.memory.arena, 'allocate')
-  return () => spy.mock.calls.reduce((sum, [bytes]) => sum + bytes, 0)
-}
 
 afterEach(() => { vi.restoreAllMocks() })
 
@@ -77,7 +50,9 @@ test('fresh code for ever, in hundreds of pages: what the engine holds is bounde
       if (round === rounds / 2) before = { taken: grown(), places: tables.places() }
     }
     expect(g.x(11)).toBe(sum(pages * rounds, times))
-    expect({ taken: grown(), places: tables.places() }).toEqual(before)
+    // A few entry maps more may have been needed at a time.
+    expect(grown() - before.taken).toBeLessThan(16 * 4096)
+    expect(tables.places()).toBe(before.places)
     expect(Math.max(...live)).toBeLessThan(2 * pages)
     // For each generation: its stores, a translation or two, and what is counted out exactly at the end of a run.
     const { regions, slow } = figures(g)
@@ -103,22 +78,24 @@ test('more pages of code than the engine keeps', () => {
       g.writeWord(RING + i * 4096, encode('addi', { rd: 11, rs1: 11, imm: i % 1000 }))
       g.writeWord(RING + i * 4096 + 4, encode('jalr', { rs1: 1 }))
     }
+    // Calls a page; then stores another instruction into the page before, of which the engine may just have let go, and calls that.
     const p = new Program(page(0))
-    p.label('next').op('jalr', { rd: 1, rs1: 5 }).op('add', { rd: 5, rs1: 5, rs2: 13 }).op('bne', { rs1: 5, rs2: 19, to: 'next' }).op('addi', { rd: 5, rs1: 20 }).go('next')
+    p.label('next').op('jalr', { rd: 1, rs1: 5 }).op('sw', { rs1: 6, rs2: 16 }).op('jalr', { rd: 1, rs1: 6 }).op('add', { rd: 6, rs1: 5 })
+    p.op('add', { rd: 5, rs1: 5, rs2: 13 }).op('bne', { rs1: 5, rs2: 19, to: 'next' }).op('addi', { rd: 5, rs1: 20 }).op('add', { rd: 16, rs1: 16, rs2: 17 }).go('next')
     g.load(p)
     g.setPc(page(0))
-    g.set({ 5: RING, 13: 4096, 19: RING + pages * 4096, 20: RING })
+    g.set({ 5: RING, 6: RING + (pages - 1) * 4096, 13: 4096, 16: encode('addi', { rd: 11, rs1: 11, imm: 1000 }), 17: 1 << 20, 19: RING + pages * 4096, 20: RING })
     let total = 0
     const value = Array.from({ length: pages }, (_, i) => i % 1000)
-    for (let round = 0; round < 3; round++) {
-      g.runHot(pages * 5 + 2, 0.02)
-      total += value.reduce((a, b) => a + b)
+    for (let round = 0; round < 4; round++) {
+      g.runHot(pages * 10 + 3, 0.02)
+      for (let i = 0; i < pages; i++) {
+        const before = (i + pages - 1) % pages
+        value[before] = 1000 + round
+        total += (i === before ? 0 : value[i] ?? 0) + 1000 + round
+      }
       expect(g.x(11)).toBe(BigInt(total))
       expect(figures(g).codePages).toBeLessThanOrEqual(4096)
-      for (const i of [0, 100, 4200, 4299]) {
-        value[i] = 1000 + round
-        g.writeWord(RING + i * 4096, encode('addi', { rd: 11, rs1: 11, imm: 1000 + round }))
-      }
     }
   }, { ramMiB: 20 })
 })

@@ -132,7 +132,7 @@ test('a loop over many pages, of which one after another changes', () => {
     const each = Array<number>(pages).fill(1)
     const instructions = 3 + pages * (1 + 9 + 1 + 1)
     for (let round = 0; round < 20; round++) {
-      g.runHot(40 * instructions, 0.1)
+      g.runHot(40 * instructions, 0.02)
       sum += 40 * 3 * each.reduce((a, b) => a + b)
       expect(g.x(11)).toBe(BigInt(sum))
       const i = (round * 5) % pages

@@ -61,6 +61,20 @@ describe.each([['S-mode', Mode.supervisor], ['U-mode', Mode.user]])('in %s', (_m
   })
 })
 
+test('PMP moves what it takes away from page to page', () => {
+  everyWay((g) => {
+    const p = new Program(page(0)).label('round').op('ecall').op('jalr', { rd: 1, rs1: 5 }).op('addi', { rd: 9, rs1: 9, imm: 1 })
+    p.label('back').op('bne', { rs1: 9, rs2: 10, to: 'round' }).label('end').go('end')
+    // The range of the entry is now one page, now another.
+    const service = new Program(page(12)).op('csrrw', { rd: 17, rs1: 17, imm: Csr.pmpaddr0 }).op('jalr', { rs1: trap.link })
+    for (const program of [f, p, service]) g.load(program)
+    start(g, { pc: page(0), csrs: [[Csr.pmpaddr0, napot(page(3), 4096)], [Csr.pmpcfg0, NAPOT]] })
+    g.set({ 5: f.address('f'), 10: 40, 14: page(2) + 0x80, 17: napot(page(2), 4096), [trap.service]: page(12), [trap.resume]: p.address('back') })
+    g.runHot(12_000, 0.05)
+    expect(log(g).filter(({ cause }) => cause !== Cause.ecallFromS)).toEqual(Array(40).fill(loadFault))
+  })
+})
+
 test('PMP takes away a page table whose entries are in use', () => {
   everyWay((g) => {
     const at = 0x1000_0000
@@ -84,12 +98,12 @@ test('locked entries bind M-mode, and stay', () => {
     const p = new Program(page(0)).op('addi', { rd: 13, imm: 5 })
     // Page by page: a call that works, the lock, and calls that do not, whatever is written to the entry.
     for (let i = 0; i < 4; i++) {
+      const entry = i === 3 ? 5 : i
       p.label(`work${i}`).op('jalr', { rd: 1, rs1: 20 + i }).until(13, `work${i}`).op('addi', { rd: 13, imm: 3 })
-      // Entry i, and for the last the upper end of a range whose lower end is in the entry before.
-      p.li(8, ((i === 3 ? TOR : NAPOT) | LOCKED | R | W) * 256 ** i).op('csrrs', { rs1: 8, imm: Csr.pmpcfg0 })
+      // Entries 0 to 2; and 5, whose range begins where entry 4 says, which is off and not locked itself.
+      p.op('csrrs', { rs1: 16 + i, imm: Csr.pmpcfg0 })
       p.label(`try${i}`).op('auipc', { rd: trap.resume }).op('addi', { rd: trap.resume, rs1: trap.resume, imm: 16 }).op('jalr', { rd: 1, rs1: 20 + i }).op('ebreak')
-      p.op('csrrw', { rs1: 0, imm: Csr.pmpcfg0 }).op('csrrw', { rs1: 0, imm: Csr.pmpaddr0 + i })
-      if (i === 3) p.op('csrrw', { rs1: 0, imm: Csr.pmpaddr0 + 2 })
+      p.op('csrrw', { rs1: 0, imm: Csr.pmpcfg0 }).op('csrrw', { rs1: 0, imm: Csr.pmpaddr0 + entry }).op('csrrw', { rs1: i === 3 ? 14 : 15, imm: Csr.pmpaddr0 + 4 })
       p.until(13, `try${i}`).op('addi', { rd: 13, imm: 5 })
     }
     // Stores to a page that is locked against them.
@@ -103,16 +117,32 @@ test('locked entries bind M-mode, and stay', () => {
     })
     start(g, { pc: page(0), mode: Mode.machine, csrs: [
       [Csr.pmpaddr0, napot(page(1), 4096)], [Csr.pmpaddr0 + 1, napot(page(2), 4096)], [Csr.pmpaddr0 + 2, napot(page(3), 4096)],
-      [Csr.pmpaddr0 + 3, (page(4) + 4096) / 4], [Csr.pmpaddr0 + 8, napot(page(5), 4096)],
+      [Csr.pmpaddr0 + 4, page(4) / 4], [Csr.pmpaddr0 + 5, (page(4) + 4096) / 4], [Csr.pmpaddr0 + 8, napot(page(5), 4096)],
     ] })
+    // Before the last is locked, its lower end is what it was; afterwards it cannot be moved beyond its upper end.
+    g.set({ 14: (page(4) + 4096) / 4, 15: page(4) / 4 })
+    for (const [i, entry] of [0, 1, 2, 5].entries()) g.setX(16 + i, BigInt((entry === 5 ? TOR : NAPOT) | LOCKED | R | W) << BigInt(8 * entry))
     functions.forEach((at, i) => { g.setX(20 + i, at) })
     g.setX(24, page(5))
     g.runHot(12_000, 0.1)
     const faults = log(g)
-    // The range of the last entry begins in the middle of nowhere: pmpaddr2 is a NAPOT address in page(3).
     expect(faults.slice(0, 12)).toEqual(functions.flatMap((at) => Array<Fault>(3).fill(fetchFault(at))))
     expect(faults.slice(12)).toEqual([{ cause: Cause.storeAccess, epc: p.address('denied'), value: page(5) }])
     expect(g.x(11)).toBe(BigInt(4 * 5 * 60))
+  })
+})
+
+test('a lock on the page of the very instruction that sets it', () => {
+  everyWay((g) => {
+    const p = new Program(page(1)).label('loop').op('addi', { rd: 9, rs1: 9, imm: 1 }).op('xor', { rd: 7, rs1: 9, rs2: 10 }).op('sltiu', { rd: 7, rs1: 7, imm: 1 }).op('mul', { rd: 8, rs1: 7, rs2: 15 })
+    p.op('csrrs', { rs1: 8, imm: Csr.pmpcfg0 }).label('behind').op('addi', { rd: 11, rs1: 11, imm: 1 }).go('loop')
+    const rest = new Program(page(0)).label('end').go('end')
+    for (const program of [p, rest]) g.load(program)
+    start(g, { pc: page(1), mode: Mode.machine, csrs: [[Csr.pmpaddr0, napot(page(1), 4096)]] })
+    g.set({ 10: 700, 15: NAPOT | LOCKED | R | W, [trap.resume]: page(0) })
+    g.runHot(12_000, 0.05)
+    expect(log(g)).toEqual([fetchFault(p.address('behind'))])
+    expect([g.x(9), g.x(11)]).toEqual([700n, 699n])
   })
 })
 
