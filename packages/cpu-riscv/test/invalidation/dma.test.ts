@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { encode } from '../isa/index.ts'
+import { encode } from '../../src/isa/index.ts'
 import { everyWay, type Guest } from './guest.ts'
 import { Program } from './program.ts'
 import { page } from './supervisor.ts'

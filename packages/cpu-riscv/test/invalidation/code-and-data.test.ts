@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
-import { encode } from '../isa/index.ts'
+import { encode } from '../../src/isa/index.ts'
 import { everyWay } from './guest.ts'
 import { Program } from './program.ts'
 import { log, page, start, trap } from './supervisor.ts'
-import { Cause, Mode } from '../cause.ts'
+import { Cause, Mode } from '../../src/cause.ts'
 
 const give = (imm: number): number => encode('addi', { rd: 7, imm })
 

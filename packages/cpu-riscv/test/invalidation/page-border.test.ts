@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { Cause, Mode } from '../cause.ts'
-import { encode } from '../isa/index.ts'
+import { Cause, Mode } from '../../src/cause.ts'
+import { encode } from '../../src/isa/index.ts'
 import { everyWay, RAM } from './guest.ts'
 import { Program } from './program.ts'
 import { code, data, log, page, Paging, pte, start, trap } from './supervisor.ts'

@@ -1,5 +1,5 @@
 import { afterEach, expect, test, vi } from 'vitest'
-import { encode } from '../isa/index.ts'
+import { encode } from '../../src/isa/index.ts'
 import { everyWay, figures } from './guest.ts'
 import { Program } from './program.ts'
 import { page } from './supervisor.ts'

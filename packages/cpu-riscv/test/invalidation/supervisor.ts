@@ -1,5 +1,5 @@
-import { Mode } from '../cause.ts'
-import { Csr } from '../csr-numbers.ts'
+import { Mode } from '../../src/cause.ts'
+import { Csr } from '../../src/csr-numbers.ts'
 import { type Guest, RAM } from './guest.ts'
 import { Program, zero } from './program.ts'
 

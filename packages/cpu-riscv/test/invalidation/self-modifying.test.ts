@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { Mode } from '../cause.ts'
-import { encode } from '../isa/index.ts'
+import { Mode } from '../../src/cause.ts'
+import { encode } from '../../src/isa/index.ts'
 import { everyWay } from './guest.ts'
 import { Program } from './program.ts'
 import { log, page, start, trap } from './supervisor.ts'
-import { Status } from '../status.ts'
+import { Status } from '../../src/status.ts'
 
 /** `addi x7, x0, imm`: the instruction that is patched in most tests; they add x7 to x11. */
 const give = (imm: number): number => encode('addi', { rd: 7, imm })

@@ -1,4 +1,4 @@
-import { encode, type Operands } from '../isa/index.ts'
+import { encode, type Operands } from '../../src/isa/index.ts'
 
 /** Integer registers by the names that the tests use. */
 export const zero = 0

@@ -1,8 +1,8 @@
 import { expect } from 'vitest'
-import type { RiscvConfig } from '../cpu.ts'
-import type { Hart } from '../hart.ts'
-import { saveHart } from '../hart-state.ts'
-import { RAM, testMachine, type TestMachine } from '../test-machine.ts'
+import type { RiscvConfig } from '../../src/cpu.ts'
+import type { Hart } from '../../src/hart.ts'
+import { saveHart } from '../../src/hart-state.ts'
+import { RAM, testMachine, type TestMachine } from '../../src/test-machine.ts'
 import { Program } from './program.ts'
 
 /** A way to run a guest. What the guest sees must not depend on it. */

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { Cause, Mode } from '../cause.ts'
-import { Csr } from '../csr-numbers.ts'
-import { Status } from '../status.ts'
+import { Cause, Mode } from '../../src/cause.ts'
+import { Csr } from '../../src/csr-numbers.ts'
+import { Status } from '../../src/status.ts'
 import { everyWay } from './guest.ts'
 import { Program } from './program.ts'
 import { all, log, page, Paging, Pte, start, trap } from './supervisor.ts'
@@ -41,7 +41,7 @@ const cases: readonly (readonly [string, number, number, Fault, number?])[] = [
 ]
 
 describe.each([['S-mode', Mode.supervisor], ['U-mode', Mode.user]])('in %s', (_mode, mode) => {
-  test.each(cases)('PMP takes away %s, under translated code, and gives it back', (name, address, deny, fault, second = 0) => {
+  for (const [name, address, deny, fault, second = 0] of cases) test(`PMP takes away ${name}, under translated code, and gives it back`, () => {
     everyWay((g) => {
       const moved = name.includes('16 KiB') ? 0x3000 : 0
       const p = new Program(page(0))
