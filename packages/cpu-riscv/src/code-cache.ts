@@ -144,6 +144,8 @@ export class CodeCache {
       return
     }
     this.#dropRegions(page)
+    // Other code has a claim of its own to be translated.
+    page.requests = 0
     const { data } = this.#memory.arena
     const offset = host - frame
     // An instruction may begin two bytes before the first byte written.

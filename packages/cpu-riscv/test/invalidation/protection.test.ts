@@ -28,20 +28,20 @@ interface Fault {
   readonly value: number
 }
 
-/** What PMP takes away: `pmpaddr0`, `pmpcfg0`, the fault that this makes, and `pmpaddr1`. */
-const cases: readonly (readonly [string, number, number, Fault, number?])[] = [
-  ['execution of a page', napot(page(1), 4096), NAPOT | R | W, fetchFault(page(1) + 0x100)],
-  ['execution of 16 KiB', napot(page(0) + 0x4000, 0x4000), NAPOT | R | W, fetchFault(page(0) + 0x4000 + 0x100)],
-  ['execution of one instruction', f.address('return') / 4, NA4 | R, fetchFault(f.address('return'))],
-  ['execution between two addresses', page(1) / 4, (TOR | R | W) << 8, fetchFault(page(1) + 0x100), (page(1) + 0x200) / 4],
-  ['loads from a page', napot(page(2), 4096), NAPOT | X, loadFault],
-  ['loads from eight bytes', napot(page(2) + 0x80, 8), NAPOT, loadFault],
-  ['stores to a page', napot(page(2), 4096), NAPOT | R, storeFault],
-  ['stores to four bytes', (page(2) + 0x88) / 4, NA4 | R, storeFault],
+/** What PMP takes away, the registers for it, and the fault that this makes. */
+const cases: readonly { readonly name: string; readonly address: number; readonly second?: number; readonly config: number; readonly fault: Fault }[] = [
+  { name: 'execution of a page', address: napot(page(1), 4096), config: NAPOT | R | W, fault: fetchFault(page(1) + 0x100) },
+  { name: 'execution of 16 KiB', address: napot(page(0) + 0x4000, 0x4000), config: NAPOT | R | W, fault: fetchFault(page(0) + 0x4000 + 0x100) },
+  { name: 'execution of one instruction', address: f.address('return') / 4, config: NA4 | R, fault: fetchFault(f.address('return')) },
+  { name: 'execution between two addresses', address: page(1) / 4, second: (page(1) + 0x200) / 4, config: (TOR | R | W) << 8, fault: fetchFault(page(1) + 0x100) },
+  { name: 'loads from a page', address: napot(page(2), 4096), config: NAPOT | X, fault: loadFault },
+  { name: 'loads from eight bytes', address: napot(page(2) + 0x80, 8), config: NAPOT, fault: loadFault },
+  { name: 'stores to a page', address: napot(page(2), 4096), config: NAPOT | R, fault: storeFault },
+  { name: 'stores to four bytes', address: (page(2) + 0x88) / 4, config: NA4 | R, fault: storeFault },
 ]
 
 describe.each([['S-mode', Mode.supervisor], ['U-mode', Mode.user]])('in %s', (_mode, mode) => {
-  for (const [name, address, deny, fault, second = 0] of cases) test(`PMP takes away ${name}, under translated code, and gives it back`, () => {
+  test.each(cases)('PMP takes away $name, under translated code, and gives it back', ({ name, address, second = 0, config, fault }) => {
     everyWay((g) => {
       const moved = name.includes('16 KiB') ? 0x3000 : 0
       const p = new Program(page(0))
@@ -52,7 +52,7 @@ describe.each([['S-mode', Mode.supervisor], ['U-mode', Mode.user]])('in %s', (_m
       for (const program of [p, service]) g.load(program)
       for (const [at, bytes] of f.pieces()) g.write(at + moved, bytes)
       start(g, { pc: page(0), mode, csrs: [[Csr.pmpaddr0, address], [Csr.pmpaddr0 + 1, second]] })
-      g.set({ 5: f.address('f') + moved, 10: 40, 14: page(2) + 0x80, 17: deny, [trap.service]: page(12), [trap.resume]: p.address('back') })
+      g.set({ 5: f.address('f') + moved, 10: 40, 14: page(2) + 0x80, 17: config, [trap.service]: page(12), [trap.resume]: p.address('back') })
       g.runHot(12_000, 0.05)
       const faults = log(g).filter(({ cause }) => cause !== Cause.ecallFromS && cause !== Cause.ecallFromU)
       expect(faults).toEqual(Array(40).fill(fault))
