@@ -1,6 +1,6 @@
 import { type GuestMemory, PAGE_CODE, PAGE_SIZE } from '@machinist/memory'
 import { tlbLayout } from '@machinist/mmu'
-import { ENTER_RECORD, handlerOf, MAX_ENTERS, OP_FIELD, OP_SIZE, OPS_BYTES, PAGE_TAIL, Pseudo } from './handlers.ts'
+import { ENTER_FIELD, ENTRY_BITS, handlerOf, MAX_ENTERS, OP_SIZE, OPS_BYTES, PAGE_TAIL, Pseudo } from './handlers.ts'
 import { isCompressed } from './isa/decoder.ts'
 import { ENDS_BLOCK, LENGTH, OpWriter } from './op-writer.ts'
 
@@ -65,7 +65,7 @@ export class CodeCache {
     this.#limit = limit
     // Host pages of the pool that nothing was written to cost nothing.
     this.#pool = memory.arena.allocate(limit * PAGE_OPS_BYTES)
-    this.enters = memory.arena.allocate(MAX_ENTERS * ENTER_RECORD.size)
+    this.enters = memory.arena.allocate(MAX_ENTERS * OP_SIZE)
   }
 
   /** Regions dropped because their code changed or was evicted, and pages evicted. */
@@ -218,12 +218,10 @@ export class CodeCache {
       if (data.getUint16(op, true) === enter) return
       const record = this.#freeRecords.pop() ?? (this.#usedRecords < MAX_ENTERS ? this.#usedRecords++ : -1)
       if (record < 0) return
-      const at = this.enters + record * ENTER_RECORD.size
-      data.setBigUint64(at + ENTER_RECORD.op, data.getBigUint64(op, true), true)
-      data.setUint32(at + ENTER_RECORD.slot, slot, true)
-      data.setUint32(at + ENTER_RECORD.entry, number, true)
+      data.setBigUint64(this.enters + record * OP_SIZE, data.getBigUint64(op, true), true)
       data.setUint16(op, enter, true)
-      data.setInt32(op + OP_FIELD.imm, record, true)
+      data.setUint16(op + ENTER_FIELD.record, record, true)
+      data.setUint32(op + ENTER_FIELD.target, slot * (1 << ENTRY_BITS) + number, true)
       enters.push({ record, op })
     })
     page.regions.push({ slot, enters })
@@ -231,7 +229,7 @@ export class CodeCache {
 
   /** Called with the slot of a function that nothing leads to any more. */
   onRelease: ((slot: number) => void) | null = null
-  /** Address of the table of `enter` records. */
+  /** Address of the ops that `enter` ops have replaced. */
   readonly enters: number
   readonly #freeRecords: number[] = []
   #usedRecords = 0
@@ -241,7 +239,7 @@ export class CodeCache {
     const { data } = this.#memory.arena
     for (const { slot, enters } of page.regions.splice(0)) {
       for (const { record, op } of enters) {
-        data.setBigUint64(op, data.getBigUint64(this.enters + record * ENTER_RECORD.size, true), true)
+        data.setBigUint64(op, data.getBigUint64(this.enters + record * OP_SIZE, true), true)
         this.#freeRecords.push(record)
       }
       this.dropped++

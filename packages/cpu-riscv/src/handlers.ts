@@ -44,7 +44,7 @@ export const Pseudo = {
   cross: 2,
   /** An instruction without effect. */
   nop: 3,
-  /** Stands in for an instruction at which translated code may be entered; the immediate says which. */
+  /** Stands in for an instruction at which translated code may be entered; see {@link ENTER_FIELD}. */
   enter: 4,
 } as const
 
@@ -99,8 +99,13 @@ export function variantOf(d: Decoded, inPage: boolean): number {
 /** What lies behind the ops of a page: the op that ends it, and a byte for each halfword, set where control arrived. */
 export const PAGE_TAIL = { marks: 64 } as const
 
-/** Record of an `enter` op: the op it replaced, the function's place in the table, and the number of the entry. */
-export const ENTER_RECORD = { op: 0, slot: 8, entry: 12, size: 16 } as const
+/**
+ * An `enter` op has, at `record`, the number of the place where the op is kept that it replaced (16 bits), and at
+ * `target` the function's place in the table and, in the low {@link ENTRY_BITS} bits, the number of the entry.
+ */
+export const ENTER_FIELD = { record: 2, target: 4 } as const
+/** A page has 2048 halfwords, and no more entries. */
+export const ENTRY_BITS = 12
 
 /** Most places at which translated code can be entered at a time. */
 export const MAX_ENTERS = 65536

@@ -42,7 +42,7 @@ export interface Emit {
   readonly ram: RamFunctions
   readonly tlb: TlbFunctions
   readonly helpers: Helpers
-  /** Address of the table of `enter` records. */
+  /** Address of the ops that `enter` ops have replaced. */
   readonly enters: number
   /** Cause + 1 of the exception that the current instruction raised, or 0; and its value for `xtval`. */
   readonly pendingCause: Global<'i32'>

@@ -1,7 +1,7 @@
 import { fetchEntry, tlbLayout } from '@machinist/mmu'
 import { Exit, REGION_PARAMS } from '@machinist/translator'
 import { call, type Func, type FuncRef, i32, i64, type Label, type Local } from '@machinist/wasm'
-import { ENTER_RECORD, OP_FIELD, Pseudo, variants } from '../handlers.ts'
+import { ENTER_FIELD, ENTRY_BITS, OP_SIZE, Pseudo, variants } from '../handlers.ts'
 import { Leave } from '../hart-layout.ts'
 import { compressible } from '../isa/compressed.ts'
 import { instructions } from '../isa/decoder.ts'
@@ -44,7 +44,7 @@ function emitStep(parts: PreciseParts): { step: FuncRef<readonly ['i32'], 'void'
     const handler = f.let(i32.load16U(op))
     f.if(i32.eq(i32.shrU(handler, 1), Pseudo.enter), () => {
       // The instruction that the op stands in for.
-      f.set(op, i32.add(e.enters, i32.mul(i32.load(op, OP_FIELD.imm), ENTER_RECORD.size)))
+      f.set(op, i32.add(e.enters, i32.mul(i32.load16U(op, ENTER_FIELD.record), OP_SIZE)))
       f.set(handler, i32.load16U(op))
     })
     const length = f.let(i32.sub(4, i32.shl(i32.and(handler, 1), 1)))
@@ -120,12 +120,12 @@ export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
     f: Func,
     { op, bias, budget, tlb, target, jump, resume, arriving }: Pick<FastPlace, 'op' | 'bias' | 'budget' | 'tlb' | 'target' | 'jump'> & { resume: Label; arriving: Local<'i32'> },
   ): void {
-    const record = f.let(i32.mul(i32.load(op, OP_FIELD.imm), ENTER_RECORD.size))
+    const to = f.let(i32.load(op, ENTER_FIELD.target))
     const unit = i64.and(i64.add(bias, i64.extendU(i32.shrU(op, 2))), -4096)
-    const entry = i32.load(record, e.enters + ENTER_RECORD.entry)
+    const entry = i32.and(to, (1 << ENTRY_BITS) - 1)
     // Dispatching the op has counted one instruction too many.
     f.set(budget, i32.add(budget, 1))
-    const left = m.callIndirect(REGION_PARAMS, 'i32', i32.load(record, e.enters + ENTER_RECORD.slot), entry, unit, budget)
+    const left = m.callIndirect(REGION_PARAMS, 'i32', i32.shrU(to, ENTRY_BITS), entry, unit, budget)
     increment(e, f, 'regionEnters')
     increment(e, f, 'regionSteps', i64.extendS(i32.sub(budget, f.tee(budget, left))))
     f.set(target, s.get('pc'))

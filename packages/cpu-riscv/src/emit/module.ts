@@ -39,7 +39,7 @@ export function emitHartModule(options: {
   const { run, crawl, outside } = emitInterpreter({ e, memory, csrs, traps, translation })
   // Translated code imports these, by name.
   const before = e.m.functionCount
-  emitRegionExits(e.m, e.s, options.enters)
+  emitRegionExits(e.m, e.s)
   e.m.exportSince(before)
   e.m.export('writeSstatus', csrs.writeSstatus)
   const probe = emitProbe(e, memory.translate)

@@ -47,7 +47,7 @@ export class RiscvFrontend implements Frontend {
     const d = decode(isCompressed(half) ? half : code.getUint32(offset, true), emptyDecoded())
     const instruction = instructions[d.number]
     if (!instruction) return null
-    const { reads, writes } = operandsOf(instruction.operands, d)
+    const { reads, writes } = operandsOf(d)
     return {
       offset,
       length: d.length,
@@ -75,21 +75,24 @@ function changesTranslation(csr: number): boolean {
   return csr === Csr.satp || (csr >= Csr.pmpcfg0 && csr < Csr.pmpaddr0 + 64)
 }
 
+/** The names of each instruction's operands, by number. */
+const operandNames: readonly (readonly string[])[] = instructions.map(({ operands }) => operands.match(/[a-z]+[0-9]?/g) ?? [])
+
 /** Which registers an instruction reads and writes follows from its operands. */
-function operandsOf(operands: string, d: Decoded): { reads: readonly number[]; writes: readonly number[] } {
+function operandsOf(d: Decoded): { reads: readonly number[]; writes: readonly number[] } {
   const reads: number[] = []
   const writes: number[] = []
   const add = (list: number[], register: number | null): void => {
     if (register !== null && !list.includes(register)) list.push(register)
   }
-  for (const token of operands.match(/[a-z]+[0-9]?/g) ?? []) {
-    if (token === 'rd') add(writes, integerRegister(d.rd))
-    else if (token === 'rs1') add(reads, integerRegister(d.rs1))
-    else if (token === 'rs2') add(reads, integerRegister(d.rs2))
-    else if (token === 'fd') add(writes, floatRegister(d.rd))
-    else if (token === 'fs1') add(reads, floatRegister(d.rs1))
-    else if (token === 'fs2') add(reads, floatRegister(d.rs2))
-    else if (token === 'fs3') add(reads, floatRegister(d.rs3))
+  for (const name of operandNames[d.number] ?? []) {
+    if (name === 'rd') add(writes, integerRegister(d.rd))
+    else if (name === 'rs1') add(reads, integerRegister(d.rs1))
+    else if (name === 'rs2') add(reads, integerRegister(d.rs2))
+    else if (name === 'fd') add(writes, floatRegister(d.rd))
+    else if (name === 'fs1') add(reads, floatRegister(d.rs1))
+    else if (name === 'fs2') add(reads, floatRegister(d.rs2))
+    else if (name === 'fs3') add(reads, floatRegister(d.rs3))
   }
   return { reads, writes }
 }

@@ -70,12 +70,12 @@ export interface Imports {
   readonly writeSstatus: FuncRef<readonly ['i64'], 'i32'>
 }
 
-export function createImports(s: HartState, enters: number): Imports {
+export function createImports(s: HartState): Imports {
   const linking = new LinkingBuilder()
   return {
     begin: (m) => linking.begin(m),
     helpers: emitHelpers(linking, emitSoftfloat(linking, { flags: s.at('fflags'), nan: 'canonical' })),
-    exits: emitRegionExits(linking, s, enters),
+    exits: emitRegionExits(linking, s),
     outside: linking.declare('outside', ['i64', 'i32'], 'i32'),
     writeSstatus: linking.declare('writeSstatus', ['i64'], 'i32'),
   }

@@ -99,7 +99,7 @@ export function translatePage(code: Uint8Array, entries: readonly number[], opti
   const purposes: { readonly position: number; readonly purpose: CodePurpose }[] = []
   const locals = new Map([[0, 'entry'], [1, 'unit'], [2, 'budget']])
   const labels = new Map<number, string>()
-  const regions = new Regions(0, hartLayout.size + PAGE_SIZE, false)
+  const regions = new Regions(0, false)
   const source = { roots: entries, arrivals: [], ...regions.page(() => page, reached, hartLayout.size) }
   const { bytes, graphs } = writeRegions([source], regions, options.instructions ?? MAX_INSTRUCTIONS, {
     code: (position, purpose) => purposes.push({ position, purpose }),

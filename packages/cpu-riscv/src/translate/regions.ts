@@ -12,12 +12,11 @@ export class Regions implements RegionModule {
 
   /**
    * @param window - address of the running hart's record
-   * @param enters - address of the table of `enter` records
    * @param shared - whether linear memory is
    */
-  constructor(window: number, enters: number, shared: boolean) {
+  constructor(window: number, shared: boolean) {
     this.#state = new HartState(window)
-    const imports = createImports(this.#state, enters)
+    const imports = createImports(this.#state)
     this.#imports = imports
     this.prepare = (m) => {
       m.importMemory({ module: 'host', name: 'memory', initial: 1, maximum: 65536, shared })

@@ -46,7 +46,7 @@ export class Translation {
     this.#mode = options.mode
     this.#hot = options.hot
     const linear = options.arena.memory
-    this.#regions = new Regions(options.window, options.cache.enters, !(linear.buffer instanceof ArrayBuffer))
+    this.#regions = new Regions(options.window, !(linear.buffer instanceof ArrayBuffer))
     this.#compiler = new RegionCompiler({
       table: options.table,
       imports: { host: { memory: linear as WasmMemory }, [CORE]: options.core },
