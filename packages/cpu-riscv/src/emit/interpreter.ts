@@ -125,6 +125,11 @@ export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
     const entry = i32.and(to, (1 << ENTRY_BITS) - 1)
     // Dispatching the op has counted one instruction too many.
     f.set(budget, i32.add(budget, 1))
+    // Forward the interpreter may overrun its budget by a page, and no further.
+    f.if(i32.leS(budget, 0), () => {
+      f.set(target, i64.add(bias, i64.extendU(i32.shrU(op, 2))))
+      f.br(jump)
+    })
     const left = m.callIndirect(REGION_PARAMS, 'i32', i32.shrU(to, ENTRY_BITS), entry, unit, budget)
     increment(e, f, 'regionEnters')
     increment(e, f, 'regionSteps', i64.extendS(i32.sub(budget, f.tee(budget, left))))
@@ -197,9 +202,12 @@ export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
               enterRegion(f, { ...place, jump, resume, arriving })
             })
             f.if(i32.eqz(call(memory.dataMiss, place.va, i32.and(place.missKind, 1), i32.shrU(place.missKind, 1))), () => {
-              // The instruction was counted when it was dispatched, and will be again.
+              // The instruction was counted when it was dispatched, and will be again: by way of the TLB, since the walk may
+              // have written to a page table in this very page, and its ops may be gone.
               f.set(budget, i32.add(budget, 1))
-              f.br(next)
+              f.set(target, i64.add(bias, i64.extendU(i32.shrU(op, 2))))
+              f.set(arriving, 0)
+              f.br(jump)
             })
           })
           f.do(s.set('pc', i64.add(bias, i64.extendU(i32.shrU(op, 2)))))
@@ -218,8 +226,9 @@ export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
     f.do(s.set('budget', budget))
     f.do(call(single))
     f.if(s.get('attention'), () => f.do(call(traps.poll)))
-    // Still here: no trap, no interrupt, no other address space, and nobody wants the run to end.
-    const next = i64.leU(i64.sub(i64.sub(s.get('pc'), pc), 2), 2)
+    // Still here: no trap, no interrupt, no other address space, and nobody wants the run to end. All that is executed
+    // here has four bytes; a handler may begin in the middle of them.
+    const next = i64.eq(s.get('pc'), i64.add(pc, 4))
     const calm = i32.and(i32.eqz(s.get('leave')), i32.eq(bank, s.get('fetchBank')))
     f.return(i32.and(i32.and(next, i64.eq(start, s.get('unretired'))), calm))
   })

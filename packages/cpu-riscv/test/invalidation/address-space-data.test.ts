@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { Mode } from '../../src/cause.ts'
 import { Csr } from '../../src/csr-numbers.ts'
 import { encode } from '../../src/isa/index.ts'
 import { Status } from '../../src/status.ts'
@@ -95,4 +96,31 @@ test.each(fences.slice(1))('SFENCE.VMA of %s, after a page of 2 MiB was mapped e
     expect([g.x(9), g.x(11), g.x(21)]).toEqual([100n, BigInt(50 * 12 * 31), BigInt(50 * 2 * 31)])
     expect([one, other].map((base) => g.read64(base + 0x1_0008))).toEqual([99n, 100n])
   }, { ramMiB: 8 })
+})
+
+test('a page table in the page whose code walks it', () => {
+  everyWay((g) => {
+    // M-mode loads by S-mode's translation; the last level of it is in the code's own page. Setting A is a store to that page.
+    const own = page(0)
+    const tables = new Paging(g)
+    tables.map(RUN, page(1), data)
+    const level1 = tables.entry(RUN, 1)
+    g.write64(level1, pte(own, Pte.V))
+    const entries = 200
+    const p = new Program(own).label('round').op('csrrs', { rs1: 16, imm: Csr.mstatus }).op('addi', { rd: 6, rs1: 5 }).op('addi', { rd: 12, imm: entries / 40 }).label('more')
+    for (let i = 0; i < 40; i++) p.op('ld', { rd: 7, rs1: 6 }).op('add', { rd: 11, rs1: 11, rs2: 7 }).op('add', { rd: 6, rs1: 6, rs2: 13 })
+    // What comes next in the block was decoded with it; what the branch leads to was not.
+    p.op('beq', { rs1: 0, rs2: 0, to: 'over' }).op('ebreak').label('over').until(12, 'more').op('addi', { rd: 9, rs1: 9, imm: 1 })
+    // By its own addresses: without A again, for the next round.
+    p.op('csrrc', { rs1: 16, imm: Csr.mstatus }).op('addi', { rd: 8, rs1: 14 }).op('addi', { rd: 12, imm: entries }).label('clear').op('sd', { rs1: 8, rs2: 15 }).op('addi', { rd: 8, rs1: 8, imm: 8 }).until(12, 'clear').op('sfence.vma').go('round')
+    expect(p.here).toBeLessThan(own + 2048)
+    g.load(p)
+    const plain = pte(page(1), Pte.V | Pte.R | Pte.W)
+    for (let i = 0; i < entries; i++) g.write64(own + 2048 + 8 * i, plain)
+    g.write64(page(1), 3n)
+    start(g, { pc: own, mode: Mode.machine, satp: tables.satp() })
+    g.set({ 5: RUN + 256 * 4096, 13: 4096, 14: own + 2048, 15: plain, 16: Status.MPRV | (1n << 11n) })
+    g.run(12_000)
+    expect(g.x(9)).toBeGreaterThan(3n)
+  })
 })

@@ -134,3 +134,46 @@ test('any number of instructions, in code with loops in loops, calls and all tha
     }
   })
 })
+
+test('a handler that begins in the middle of the CSR instruction that let the interrupt in', () => {
+  everyWay((g) => {
+    const p = new Program(page(0) + 2).label('loop').op('addi', { rd: 9, rs1: 9, imm: 1 }).op('bne', { rs1: 9, rs2: 10, to: 'loop' })
+    // Its upper half is mie's number and the upper bits of x11's: an instruction of two bytes, and what follows.
+    p.label('write').op('csrrw', { rs1: 11, imm: Csr.mie }).op('addi', { rd: 12, rs1: 12, imm: 1 }).op('addi', { rd: 9 }).go('loop')
+    g.load(p)
+    expect(p.address('write') % 4).toBe(2)
+    start(g, { pc: page(0) + 2, mode: Mode.machine, status: Status.MPIE, csrs: [[Csr.mtvec, p.address('write') + 2]] })
+    g.setX(10, 20)
+    g.runHot(6000, 0.1)
+    expect(g.x(12)).toBeGreaterThan(100n)
+    g.machine.cpu.input('hart0.mtip')?.set(true)
+    g.setX(11, MTI)
+    g.run(6000)
+    expect(Number(g.hart().record.get64('mepc'))).toBe(p.address('write') + 2)
+  })
+})
+
+test('code that only goes forward, and then enters what is translated, does not overrun its budget further', () => {
+  // A page of C.ADDI x9: a long way, and near its end a jump back to its second instruction, translated without the rest.
+  const way = new Program(page(1))
+  const short = 240
+  for (let i = 0; i < short; i++) way.half(0x0485)
+  way.op('bne', { rs1: 10, to: 'far' }).ret().label('far')
+  while (way.here < page(1) + 4080) way.half(0x0485)
+  way.label('back').op('jal', { imm: page(1) + 2 - way.here })
+  const main = new Program(page(0)).label('loop').op('jalr', { rd: 1, rs1: 11 }).until(12, 'loop').op('addi', { rd: 10, imm: 1 }).op('jalr', { rs1: 13 })
+  everyWay((g) => {
+    for (const program of [way, main]) g.load(program)
+    g.setPc(page(0))
+    g.set({ 11: way.address('back'), 12: 60, 13: page(1) })
+    // To the beginning of the page, from where it is all forward.
+    g.run(60 * (short + 5) + 2)
+    expect(Number(g.hart().record.get64('pc'))).toBe(page(1))
+    for (const count of [2049, 2050, 2500, 2049]) {
+      g.setPc(page(1))
+      const before = g.hart().retired
+      g.run(count)
+      expect(g.hart().retired - before).toBe(count)
+    }
+  })
+})
