@@ -4,6 +4,8 @@ import { everyWay } from './guest.ts'
 import { Program } from './program.ts'
 import { log, page, start, trap } from './supervisor.ts'
 import { Cause, Mode } from '../../src/cause.ts'
+import { Csr } from '../../src/csr-numbers.ts'
+import { Envcfg } from '../../src/status.ts'
 
 const give = (imm: number): number => encode('addi', { rd: 7, imm })
 
@@ -121,22 +123,23 @@ test('code in a page that is written to so often that it is taken for data', () 
   })
 })
 
-test('CBO.ZERO of a block of code', () => {
+test.each([['M-mode', Mode.machine], ['S-mode', Mode.supervisor]])('CBO.ZERO of a block of code, in %s', (_name, mode) => {
   everyWay((g) => {
     const p = new Program(page(0))
-    p.label('loop').call('f').op('cbo.zero', { rs1: 5 }).call('f').op('ebreak')
+    // Of a block of data too, so often that it is translated.
+    p.label('loop').op('addi', { rd: 12, imm: 8 }).label('data').op('cbo.zero', { rs1: 14 }).until(12, 'data').call('f').op('cbo.zero', { rs1: 5 }).call('f').op('ebreak')
     p.label('back').op('sd', { rs1: 5, rs2: 6, imm: 48 }).op('sd', { rs1: 5, rs2: 8, imm: 56 }).op('addi', { rd: 9, rs1: 9, imm: 1 }).op('bne', { rs1: 9, rs2: 10, to: 'loop' })
     p.label('end').go('end')
     // All but the return lies in the block that is zeroed.
     p.org(page(1) + 48).label('f').op('addi', { rd: 12, imm: 5 }).label('again').op('addi', { rd: 11, rs1: 11, imm: 1 }).until(12, 'again').ret()
     g.load(p)
-    start(g, { pc: page(0), mode: Mode.machine })
-    g.setX(5, page(1))
+    start(g, { pc: page(0), mode, csrs: [[Csr.menvcfg, Envcfg.CBZE]] })
+    g.set({ 5: page(1), 14: page(2) + 8 })
     g.setX(6, g.read64(page(1) + 48))
     g.setX(8, g.read64(page(1) + 56))
     g.setX(10, 50)
     g.setX(trap.resume, p.address('back'))
-    g.run(6000)
+    g.run(9000)
     expect(log(g).map(({ cause, epc }) => ({ cause, epc }))).toEqual(Array(50).fill({ cause: Cause.illegalInstruction, epc: page(1) + 48 }))
     expect(g.x(11)).toBe(250n)
   })
