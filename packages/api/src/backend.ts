@@ -1,3 +1,5 @@
+import type { NetPort } from './net.ts'
+
 /**
  * What a host offers to devices. A backend never calls into a device directly: it hands its callbacks to
  * `deliver`, and the machine runs them between slices, in order, through the one gate by which anything from
@@ -69,6 +71,7 @@ export interface PowerPort {
 export interface BackendPorts {
   block: BlockPort
   char: CharPort
+  net: NetPort
   entropy: EntropyPort
   wallClock: WallClockPort
   power: PowerPort

@@ -2,8 +2,8 @@
  * The other side, for tests of virtio devices: a driver that negotiates, builds rings in RAM and makes requests through
  * the MMIO transport, as a guest's kernel would. Works on the `testDevice` of `@machinist/registers/testing`.
  */
-import { deviceStatus, virtioFeature } from './device.ts'
-import { configOffset } from './mmio-registers.ts'
+import { deviceStatus, virtioFeature } from './device/spec.ts'
+import { configOffset } from './transport/mmio-registers.ts'
 
 /** What the driver needs of a device under test; `testDevice` returns one. */
 export interface DriverTarget {

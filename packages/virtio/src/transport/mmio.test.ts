@@ -3,9 +3,9 @@ import type { FdtNode, FdtValue } from '@machinist/api'
 import { plainData } from '@machinist/registers'
 import { testDevice } from '@machinist/registers/testing'
 import type { TestDevice } from '@machinist/registers/testing'
-import { virtioMmio } from './index.ts'
-import type { Chain, MmioState, VirtioContext, VirtioDevice, VirtioIrq, VirtioSpec, Virtqueue } from './index.ts'
-import { VirtioDriver } from './testing.ts'
+import { virtioMmio } from '../index.ts'
+import type { Chain, MmioState, VirtioContext, VirtioDevice, VirtioIrq, VirtioSpec, Virtqueue } from '../index.ts'
+import { VirtioDriver } from '../testing.ts'
 
 type None = Readonly<Record<never, never>>
 

@@ -3,10 +3,10 @@ import { describe, expect, it } from 'vitest'
 import type { BlockPort, BlockStatus } from '@machinist/api'
 import { fakeBlock, testDevice } from '@machinist/registers/testing'
 import type { FakeBlock } from '@machinist/registers/testing'
-import { blockFeature as F } from './block-layout.ts'
-import { virtioBlock } from './index.ts'
-import { VirtioDriver } from './testing.ts'
-import type { DriverOptions, DriverRequest } from './testing.ts'
+import { blockFeature as F } from './layout.ts'
+import { virtioBlock } from '../index.ts'
+import { VirtioDriver } from '../testing.ts'
+import type { DriverOptions, DriverRequest } from '../testing.ts'
 
 const diskSize = 1 << 20
 

@@ -1,13 +1,13 @@
 import type { CharPort, DeviceSpec } from '@machinist/api'
 import { plainData } from '@machinist/registers'
-import { ConfigSpace } from './config-space.ts'
-import { consoleConfig, consoleFeature, controlQueue, receiveQueueOf } from './console-layout.ts'
-import { ConsoleControl } from './console-control.ts'
-import { ConsolePort } from './console-port.ts'
-import type { VirtioContext, VirtioDevice, VirtioSpec } from './device.ts'
-import { virtioMmio } from './mmio.ts'
-import type { MmioState, VirtioIrq } from './mmio.ts'
-import type { Virtqueue } from './queue.ts'
+import { ConfigSpace } from '../device/config-space.ts'
+import { consoleConfig, consoleFeature, controlQueue, receiveQueueOf } from './layout.ts'
+import { ConsoleControl } from './control.ts'
+import { ConsolePort } from './port.ts'
+import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
+import { virtioMmio } from '../transport/mmio.ts'
+import type { MmioState, VirtioIrq } from '../transport/mmio.ts'
+import type { Virtqueue } from '../queue/split.ts'
 
 /** Saved state of its own. */
 export interface ConsoleState {

@@ -1,12 +1,12 @@
 import { machinistError } from '@machinist/api'
 import type { BackendWants, DeviceContext } from '@machinist/api'
 import { plainData } from '@machinist/registers'
-import { deviceStatus, virtioFeature } from './device.ts'
-import type { VirtioContext, VirtioDevice, VirtioSpec } from './device.ts'
-import { checkQueueState } from './queue-state.ts'
-import type { QueueState } from './queue-state.ts'
-import { maximumQueueSize, Virtqueue } from './queue.ts'
-import type { QueueHost } from './queue.ts'
+import { deviceStatus, virtioFeature } from './spec.ts'
+import type { VirtioContext, VirtioDevice, VirtioSpec } from './spec.ts'
+import { checkQueueState } from '../queue/state.ts'
+import type { QueueState } from '../queue/state.ts'
+import { maximumQueueSize, Virtqueue } from '../queue/split.ts'
+import type { QueueHost } from '../queue/split.ts'
 
 /** What every transport saves. */
 export interface CoreState<S = unknown> {

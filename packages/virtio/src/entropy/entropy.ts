@@ -1,9 +1,9 @@
 import { plainData } from '@machinist/registers'
 import type { DeviceSpec, EntropyPort } from '@machinist/api'
-import type { VirtioContext, VirtioDevice, VirtioSpec } from './device.ts'
-import { virtioMmio } from './mmio.ts'
-import type { MmioState, VirtioIrq } from './mmio.ts'
-import type { Virtqueue } from './queue.ts'
+import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
+import { virtioMmio } from '../transport/mmio.ts'
+import type { MmioState, VirtioIrq } from '../transport/mmio.ts'
+import type { Virtqueue } from '../queue/split.ts'
 
 /** Bytes given for one request: a driver that wants more asks again. */
 const requestLimit = 4096

@@ -1,5 +1,5 @@
 import type { BackendWants, Clock, DmaSpace, PortsOf, Trace } from '@machinist/api'
-import type { Virtqueue } from './queue.ts'
+import type { Virtqueue } from '../queue/split.ts'
 
 /**
  * A virtio device without its transport: what its chapter of the specification says, and nothing about registers.

@@ -1,6 +1,6 @@
 import { plainData } from '@machinist/registers'
-import { consoleFeature, controlEvent, controlQueue, controlSize } from './console-layout.ts'
-import type { VirtioContext } from './device.ts'
+import { consoleFeature, controlEvent, controlQueue, controlSize } from './layout.ts'
+import type { VirtioContext } from '../device/spec.ts'
 
 /** Messages that may wait for the driver to make buffers available; while there are so many, it is not listened to. */
 const waitingLimit = 64

@@ -1,12 +1,12 @@
 import type { BackendWants, Device, DeviceContext, DeviceSpec, FdtNode, Resolved, Width } from '@machinist/api'
 import { plainData, RegisterBlock } from '@machinist/registers'
 import type { WriteHook } from '@machinist/registers'
-import { VirtioCore } from './core.ts'
-import type { CoreState } from './core.ts'
-import { virtioFeature } from './device.ts'
-import type { VirtioSpec } from './device.ts'
+import { VirtioCore } from '../device/core.ts'
+import type { CoreState } from '../device/core.ts'
+import { virtioFeature } from '../device/spec.ts'
+import type { VirtioSpec } from '../device/spec.ts'
 import { configOffset, mmioRegisters, regionSize } from './mmio-registers.ts'
-import type { Virtqueue } from './queue.ts'
+import type { Virtqueue } from '../queue/split.ts'
 
 /** The one interrupt output of a virtio MMIO device. */
 export type VirtioIrq = 'irq'

@@ -6,12 +6,12 @@
 import type { DmaSpace } from '@machinist/api'
 import { Chain } from './chain.ts'
 import type { ChainOwner, Segment } from './chain.ts'
-import { addressProblem } from './queue-state.ts'
-import type { QueueAddresses, QueueState } from './queue-state.ts'
+import { addressProblem } from './state.ts'
+import type { QueueAddresses, QueueState } from './state.ts'
 
 export { Chain } from './chain.ts'
 export type { ChainOwner, Segment } from './chain.ts'
-export type { QueueAddresses, QueueState } from './queue-state.ts'
+export type { QueueAddresses, QueueState } from './state.ts'
 
 /** Largest queue that the format allows (2.7). */
 export const maximumQueueSize: number = 32768

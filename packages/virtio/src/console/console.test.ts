@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { fakeChar, fakeEntropy, testDevice } from '@machinist/registers/testing'
-import { consoleWith, virtioConsole, virtioEntropy, virtioMmio } from './index.ts'
-import { VirtioDriver } from './testing.ts'
+import { consoleWith, virtioConsole, virtioEntropy, virtioMmio } from '../index.ts'
+import { VirtioDriver } from '../testing.ts'
 
 const text = (value: string): Uint8Array => Uint8Array.from(value, (letter) => letter.charCodeAt(0))
 const string = (bytes: Uint8Array | undefined): string => String.fromCharCode(...bytes ?? [])

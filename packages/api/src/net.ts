@@ -1,0 +1,65 @@
+/**
+ * Ethernet between a network device and a host: frames, and what of the work on them may be left to the other end.
+ */
+
+/** The Internet checksum of a frame that is not filled in yet: the field holds the sum of the pseudo-header. */
+export interface PartialChecksum {
+  /** Byte of the frame at which the sum begins: the header of TCP or UDP. */
+  readonly start: number
+  /** Byte after `start` at which the 16-bit sum goes. */
+  readonly offset: number
+}
+
+/** A frame that is longer than the link allows, to be cut by whoever needs it cut. */
+export interface Segmentation {
+  readonly kind: 'tcp4' | 'tcp6' | 'udp'
+  /** Bytes of payload in each segment, above 0. */
+  readonly size: number
+  /** Bytes of Ethernet, IP and transport headers, which each segment repeats. */
+  readonly headerLength: number
+  /** The TCP segment has CWR set, which only the first may keep (RFC 3168, 6.1.2). */
+  readonly ecn: boolean
+}
+
+/** An Ethernet frame without preamble and FCS. */
+export interface Frame {
+  /** From the destination address on. Owned by whoever holds the frame, and never guest memory. */
+  readonly bytes: Uint8Array
+  readonly checksum?: PartialChecksum
+  /** Only together with `checksum`. */
+  readonly segmentation?: Segmentation
+  /** Whoever made it says that its checksums hold, or do not matter because it never left this host. */
+  readonly trusted?: boolean
+}
+
+/** Work that a receiver of frames takes over; see {@link Frame}. */
+export interface Offloads {
+  readonly checksum: boolean
+  readonly tcp4: boolean
+  readonly tcp6: boolean
+  readonly udp: boolean
+}
+
+/** Nothing is left to the receiver: plain frames. */
+export const noOffloads: Offloads = { checksum: false, tcp4: false, tcp6: false, udp: false }
+
+/** Longest frame: 64 KiB of IP packet behind an Ethernet header with one VLAN tag. Longer ones are dropped. */
+export const maximumFrame: number = 65535 + 18
+
+/** One end of an Ethernet link. Both directions have back-pressure; a frame that is refused is not taken. */
+export interface NetPort {
+  /** Largest IP packet in bytes, 68 to 65535. */
+  readonly mtu: number
+  /** Whether the cable is in. */
+  readonly link: boolean
+  /** What {@link send} takes besides plain frames. */
+  readonly offloads: Offloads
+  /** Sends a frame and gives it away. False: it is not taken, because the other end is full; wait for `writable`. */
+  send(frame: Frame): boolean
+  /** Takes the next frame for the guest, or null. */
+  receive(): Frame | null
+  /** Says what frames from {@link receive} may leave to the taker. Nothing, until called. */
+  accept(offloads: Offloads): void
+  /** Registers the device's interest. All are called through the gate. */
+  listen(listener: { readable(): void; writable(): void; linkChanged(): void }): void
+}
