@@ -132,6 +132,7 @@ export class RegionEmitter {
     const f = this.#f
     this.#observer?.code(f.position, { kind: 'entry' })
     this.#declareRegisters()
+    this.#declareSelectors(items)
     this.#sources = constants
     this.#constants = Object.fromEntries(Object.entries(constants).map(([name, value]) => [name, f.let(value)]))
     for (const [name, local] of Object.entries(this.#constants)) this.#observer?.local(local, name)
@@ -231,7 +232,7 @@ export class RegionEmitter {
   }
 
   #dispatchLoop(loop: Loop, frame: Frame): void {
-    const selector = this.#selectorOf(loop)
+    const selector = this.#selectors.get(loop)
     if (!selector) return
     const f = this.#f
     this.#observer?.label(f.position, `usual${loop.header}`)
@@ -245,14 +246,17 @@ export class RegionEmitter {
     f.close(usual)
   }
 
-  #selectorOf(loop: Loop): Local<'i32'> | null {
-    if (loop.entries.length < 2) return null
-    const known = this.#selectors.get(loop)
-    if (known) return known
-    const selector = this.#f.local('i32')
-    this.#selectors.set(loop, selector)
-    this.#observer?.local(selector, `entry${loop.header}`)
-    return selector
+  /** Before any code: a local taken where an instruction is written goes back to others when that is done. */
+  #declareSelectors(items: readonly Item[]): void {
+    for (const item of items) {
+      if (item.kind === 'block') continue
+      if (item.entries.length > 1) {
+        const selector = this.#f.local('i32')
+        this.#selectors.set(item, selector)
+        this.#observer?.local(selector, `entry${item.header}`)
+      }
+      this.#declareSelectors(item.items)
+    }
   }
 
   /** At a loop's header: leaves when the budget is used up. */
@@ -279,7 +283,7 @@ export class RegionEmitter {
       const frame = this.#frames[i]
       if (!frame) continue
       if (frame.loop && frame.loop.loop.header === block) {
-        const selector = this.#selectorOf(frame.loop.loop)
+        const selector = this.#selectors.get(frame.loop.loop)
         if (selector) f.set(selector, 0)
         f.br(frame.loop.label)
         return
@@ -299,7 +303,7 @@ export class RegionEmitter {
   /** Sets the selectors on the way into `block` through nested loops. */
   #select(item: Item, block: number): void {
     if (item.kind === 'block') return
-    const selector = this.#selectorOf(item)
+    const selector = this.#selectors.get(item)
     if (selector) this.#f.set(selector, Math.max(0, item.entries.indexOf(block)))
     if (item.header === block) return
     const inner = item.items.find((candidate) => candidate.kind === 'loop' && candidate.blocks.has(block))
