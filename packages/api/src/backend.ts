@@ -1,3 +1,4 @@
+import type { FilesPort } from './files.ts'
 import type { NetPort } from './net.ts'
 
 /**
@@ -72,6 +73,7 @@ export interface BackendPorts {
   block: BlockPort
   char: CharPort
   net: NetPort
+  files: FilesPort
   entropy: EntropyPort
   wallClock: WallClockPort
   power: PowerPort

@@ -1,10 +1,11 @@
 import { randomFillSync } from 'node:crypto'
 import { gunzipSync } from 'node:zlib'
-import { type Backend, type BackendKind, machinistError } from '@machinist/api'
+import { type Backend, type BackendKind, type MachinistError, machinistError } from '@machinist/api'
 import type { BackendDescriptor, HostLoop, MachineHost } from '@machinist/machine'
 import { createMemory } from '@machinist/wasm'
 import { stream } from './char-stream.ts'
 import { fileDisk, type DiskMode } from './file.ts'
+import { sharedFolder } from './share/folder-share.ts'
 import { terminal } from './terminal.ts'
 
 const WASM_PAGE = 65536
@@ -39,7 +40,8 @@ export interface NodeHostOptions {
 
 /**
  * This process as a host: Node's event loop, shared WebAssembly memory, the kernel's random numbers and clock. For
- * definitions from files it knows the backends `'terminal'`, `'stdout'` and `{ type: 'disk', path, mode }`.
+ * definitions from files it knows the backends `'terminal'`, `'stdout'` and `{ type: 'disk', path, mode }` and
+ * `{ type: 'folder', path, readOnly, owners }`.
  */
 export function nodeHost(options: NodeHostOptions = {}): MachineHost {
   return {
@@ -86,5 +88,16 @@ function byName(descriptor: BackendDescriptor, kind: BackendKind, part: string, 
     }
     return fileDisk(path, { name: part, mode: mode satisfies DiskMode })
   }
+  if (kind === 'files' && name === 'folder' && typeof descriptor === 'object') return folderOf(descriptor, part)
   return null
+}
+
+function folderOf(descriptor: Readonly<Record<string, unknown>>, part: string): Backend<unknown> {
+  const { path, readOnly = false, owners = 'squash' } = descriptor
+  const refuse = (value: unknown, remedy: string, problem: string): MachinistError =>
+    machinistError({ code: 'backend-option', part, value: String(value), remedy }, problem)
+  if (typeof path !== 'string') throw refuse(path, 'Give the path of a folder.', 'a folder without a path')
+  if (typeof readOnly !== 'boolean') throw refuse(readOnly, 'Use true or false.', 'readOnly is not a boolean')
+  if (owners !== 'squash' && owners !== 'host') throw refuse(owners, "Use 'squash' or 'host'.", 'no such rule for owners')
+  return sharedFolder(path, { name: part, readOnly, owners })
 }

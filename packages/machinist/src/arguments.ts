@@ -3,6 +3,14 @@ import { parseNumber } from '@machinist/machine'
 import { parseTranslate, TRANSLATE, type TranslateOptions } from './translate/arguments.ts'
 import { parseFlags, SEE_HELP, usageError, type Values } from './usage.ts'
 
+/** A folder that `machinist run` shares. */
+export interface Share {
+  readonly path: string
+  /** What the guest mounts. */
+  readonly tag: string
+  readonly readOnly: boolean
+}
+
 /** What `machinist run` was asked for. */
 export interface RunOptions {
   readonly machineFile?: string
@@ -11,6 +19,7 @@ export interface RunOptions {
   readonly append?: string
   readonly firmware?: string
   readonly disks: readonly { readonly path: string; readonly mode: DiskMode }[]
+  readonly shares: readonly Share[]
   /** Bytes. */
   readonly memory?: number
   readonly harts?: number
@@ -50,6 +59,7 @@ const FLAGS = {
   append: { type: 'string' },
   firmware: { type: 'string' },
   disk: { type: 'string', multiple: true },
+  share: { type: 'string', multiple: true },
   memory: { type: 'string' },
   harts: { type: 'string' },
   exec: { type: 'string' },
@@ -66,7 +76,7 @@ const FLAGS = {
 const PROFILE_FLAGS = ['out', 'symbols', 'rate'] as const
 
 /** Flags that say what a machine file says already. */
-const NOT_WITH_FILE = ['disk', 'memory', 'harts', 'exec'] as const
+const NOT_WITH_FILE = ['disk', 'share', 'memory', 'harts', 'exec'] as const
 
 /** `PATH`, `PATH,ro` or `PATH,overlay`. What follows another comma belongs to the path. */
 export function parseDisk(value: string): { readonly path: string; readonly mode: DiskMode } {
@@ -74,6 +84,25 @@ export function parseDisk(value: string): { readonly path: string; readonly mode
   const path = match?.[1] ?? value
   if (path === '') throw usageError('--disk', 'no path is given', 'Use --disk PATH, PATH,ro or PATH,overlay.', value)
   return { path, mode: (match?.[2] as DiskMode | undefined) ?? 'rw' }
+}
+
+/** `PATH[:TAG][,ro]`, the first tag being `share`, the next `share1`. A colon in the path needs a tag behind it. */
+export function parseShare(value: string, index: number): Share {
+  const readOnly = value.endsWith(',ro')
+  const match = /^(.*?)(?::([^:/]*))?$/s.exec(readOnly ? value.slice(0, -3) : value)
+  const path = match?.[1] ?? ''
+  const tag = match?.[2] ?? (index === 0 ? 'share' : `share${index}`)
+  const remedy = 'Use --share PATH, PATH:TAG or PATH:TAG,ro.'
+  if (path === '') throw usageError('--share', 'no path is given', remedy, value)
+  if (!/^[\w.-]{1,31}$/.test(tag)) throw usageError('--share', 'a tag is 1 to 31 letters, digits, dots, underscores and hyphens', remedy, tag)
+  return { path, tag, readOnly }
+}
+
+function parseShares(values: readonly string[]): Share[] {
+  const shares = values.map(parseShare)
+  const twice = shares.find(({ tag }, index) => shares.findIndex((other) => other.tag === tag) < index)
+  if (twice !== undefined) throw usageError('--share', 'two folders have the same tag', 'Name another, as PATH:TAG.', twice.tag)
+  return shares
 }
 
 function parseHarts(value: string): number {
@@ -148,6 +177,7 @@ export function parseCommand(args: readonly string[]): Command {
     ...(values.append !== undefined && { append: values.append }),
     ...(values.firmware !== undefined && { firmware: values.firmware }),
     disks: (values.disk ?? []).map(parseDisk),
+    shares: parseShares(values.share ?? []),
     ...(values.memory !== undefined && { memory: parseMemory(values.memory) }),
     ...(values.harts !== undefined && { harts: parseHarts(values.harts) }),
     ...(values.exec !== undefined && { exec: values.exec }),

@@ -25,6 +25,8 @@ The machine:
   --disk PATH          a raw disk image, /dev/vda in the guest. Repeat for more.
   --disk PATH,ro       the same, read-only
   --disk PATH,overlay  the same, with writes kept in memory and forgotten at the end
+  --share PATH         a folder of the host, for mount -t 9p share /mnt in the guest. Repeat for more.
+  --share PATH:TAG,ro  the same, read-only, as TAG
 
 How to run:
   --exec CMD           run CMD in the Debian guest, write only its output, and end with its status

@@ -2,9 +2,9 @@ import { Transform, type Writable } from 'node:stream'
 import { concatInitrds } from '@machinist/boot'
 import { type Given, virt } from '@machinist/boards'
 import type { CharPort } from '@machinist/api'
-import { type CharBackend, collector, fileDisk, nodeHost, readWhole, stream, terminal } from '@machinist/host-node'
+import { type CharBackend, collector, fileDisk, nodeHost, readWhole, sharedFolder, stream, terminal } from '@machinist/host-node'
 import { createMachine, type Machine, type MachineBlueprint, type MachineStats, part } from '@machinist/machine'
-import { consoleWith, virtioMmio } from '@machinist/virtio'
+import { consoleWith, virtio9p, virtioMmio } from '@machinist/virtio'
 import type { RunOptions } from './arguments.ts'
 import { type ExecRequest, execRequest, guestCommandLine, prepareGuest, terminalProgress } from './guest/index.ts'
 import { loadMachineFile } from './machine-file.ts'
@@ -83,9 +83,11 @@ async function plan(options: RunOptions, request: ExecRequest | null, console: G
     ...(options.harts !== undefined && { harts: options.harts }),
     disks: options.disks.map(({ path, mode }) => fileDisk(path, { mode, name: '--disk' })),
     console,
-    ...(request !== null && {
-      devices: { exec: part(virtioMmio(consoleWith('virtio-exec', ['console', ...EXEC_PORTS])), { backends: { console: 'null', ...backends } }) },
-    }),
+    devices: {
+      ...(request !== null && { exec: part(virtioMmio(consoleWith('virtio-exec', ['console', ...EXEC_PORTS])), { backends: { console: 'null', ...backends } }) }),
+      ...Object.fromEntries(options.shares.map(({ path, tag, readOnly }, index) =>
+        [`share${index}`, part(virtio9p, { config: { tag }, backends: { files: sharedFolder(path, { name: '--share', readOnly }) } })])),
+    },
   })
 }
 

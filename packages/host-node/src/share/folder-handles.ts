@@ -1,0 +1,93 @@
+import { close, constants, open } from 'node:fs'
+import { promisify } from 'node:util'
+import { posixError } from '@machinist/api'
+import type { Place } from './place.ts'
+
+const openLater = promisify(open)
+
+/** Linux's O_PATH, which Node does not name: a handle of a file that neither reads nor writes it. */
+export const O_PATH: number = 0o10000000
+const FOLDER = O_PATH | constants.O_DIRECTORY | constants.O_NOFOLLOW
+/** Folders that stay open between operations. */
+const kept = 256
+
+/** An open folder. */
+interface Handle {
+  readonly fd: Promise<number>
+  users: number
+  /** Nobody may take it any more: it is closed when its last user has gone. */
+  dead: boolean
+}
+
+/**
+ * Open folders, so that a name is looked up in the very folder that was found before, whatever is renamed meanwhile:
+ * `/proc/self/fd/N/NAME` is what `openat(N, NAME)` is elsewhere. Each is opened below its parent, by one component, without
+ * following links.
+ */
+export class FolderHandles {
+  readonly #handles = new Map<Place, Handle>()
+
+  /** Runs `work` with a folder open. `'ENOTDIR'`, `'ENOENT'`, … */
+  async use<T>(folder: Place, work: (fd: number) => Promise<T>): Promise<T> {
+    const handle = this.#take(folder)
+    try {
+      return await work(await handle.fd)
+    } finally {
+      handle.users -= 1
+      this.#closeIfDone(handle)
+    }
+  }
+
+  /** Lets go of a folder that went, or that nobody refers to. */
+  forget(folder: Place): void {
+    const handle = this.#handles.get(folder)
+    if (handle === undefined) return
+    this.#handles.delete(folder)
+    handle.dead = true
+    this.#closeIfDone(handle)
+  }
+
+  close(): void {
+    for (const folder of [...this.#handles.keys()]) this.forget(folder)
+  }
+
+  #take(folder: Place): Handle {
+    let handle = this.#handles.get(folder)
+    if (handle === undefined) {
+      const fd = this.#open(folder)
+      handle = { fd, users: 0, dead: false }
+      fd.catch(() => { this.forget(folder) })
+    } else {
+      this.#handles.delete(folder)
+    }
+    // The last of the map is the one that was used last.
+    this.#handles.set(folder, handle)
+    handle.users += 1
+    if (this.#handles.size > kept) {
+      for (const [place, { users }] of this.#handles) {
+        if (users > 0) continue
+        this.forget(place)
+        break
+      }
+    }
+    return handle
+  }
+
+  async #open(folder: Place): Promise<number> {
+    const { parent, name } = folder
+    if (parent === null) return openLater(Buffer.from(folder.name), O_PATH | constants.O_DIRECTORY)
+    if (folder.gone) throw posixError('ENOENT')
+    return this.use(parent, (fd) => openLater(entryPath(fd, name), FOLDER))
+  }
+
+  #closeIfDone(handle: Handle): void {
+    if (!handle.dead || handle.users > 0) return
+    handle.users = Infinity
+    handle.fd.then((fd) => { close(fd, () => undefined) }, () => undefined)
+  }
+}
+
+/** The path of the entry `name` of an open folder. */
+export function entryPath(fd: number, name: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from(`/proc/self/fd/${fd}/`), name])
+}

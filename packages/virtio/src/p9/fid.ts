@@ -1,0 +1,177 @@
+import { posixError } from '@machinist/api'
+import type { FileKind, FileNode, FileTree, FolderEntry, FolderList, FoundNode, OpenFile, OpenMode } from '@machinist/api'
+
+/** Names from the root on. */
+export type Path = readonly Uint8Array[]
+
+/** A place in the tree that fids share. */
+export class Place {
+  path: Path
+  #found: Promise<FoundNode> | null
+  #users = 0
+
+  /** @param found - null: it is looked up by its path when somebody asks */
+  constructor(path: Path, found: FoundNode | null) {
+    this.path = path
+    this.#found = found === null ? null : Promise.resolve(found)
+  }
+
+  hold(): this {
+    this.#users += 1
+    return this
+  }
+
+  drop(): void {
+    this.#users -= 1
+    if (this.#users === 0) this.#found?.then(({ node }) => { node.release() }, () => undefined)
+  }
+
+  /** The node; `'ESTALE'` when it comes from a saved state and is not there any more. */
+  async node(tree: FileTree): Promise<FileNode> {
+    return (await this.#look(tree)).node
+  }
+
+  async kind(tree: FileTree): Promise<FileKind> {
+    return (await this.#look(tree)).attributes.kind
+  }
+
+  #look(tree: FileTree): Promise<FoundNode> {
+    this.#found ??= walk(tree, this.path).catch(() => { throw posixError('ESTALE') })
+    return this.#found
+  }
+}
+
+/** How a fid is open. */
+export type Opened =
+  | { readonly kind: 'file', readonly file: OpenFile, readonly mode: OpenMode }
+  | { readonly kind: 'folder', listing: Listing | null }
+
+/** Where a client is in a folder that it lists. */
+export interface Listing {
+  readonly list: FolderList
+  /** Entries that were read and did not fit. */
+  ahead: FolderEntry[]
+  /** Number of the next entry, 0 for the first. */
+  position: number
+}
+
+/** For what a saved fid was open: bits of its number. */
+const saved = { read: 1, write: 2, append: 4, folder: 8 } as const
+/** Largest such number. */
+export const mostSaved: number = saved.folder
+
+/**
+ * What a client's fid stands for. Requests in flight count as users: what a clunk finds in use is released by the last
+ * of them.
+ */
+export class Fid {
+  place: Place
+  opened: Opened | null = null
+  /** A request that opens it is in flight. */
+  opening = false
+  /** The end of the last listing: one at a time. */
+  turn: Promise<unknown> = Promise.resolve()
+  /** How to open it again, after a restore. */
+  #dormant: number
+  #reopening: Promise<void> | null = null
+  #users = 0
+
+  constructor(place: Place, dormant: number = 0) {
+    this.place = place.hold()
+    this.#dormant = dormant
+  }
+
+  /** A request, or the table, begins to use it. */
+  hold(): this {
+    this.#users += 1
+    return this
+  }
+
+  drop(): void {
+    this.#users -= 1
+    if (this.#users > 0) return
+    if (this.opened?.kind === 'file') this.opened.file.close()
+    else this.opened?.listing?.list.close()
+    this.opened = null
+    this.place.drop()
+  }
+
+  get isOpen(): boolean {
+    return this.opened !== null || this.opening || this.#dormant !== 0
+  }
+
+  /** It stands for another place from now on, which is open. */
+  become(place: Place, opened: Opened): void {
+    this.place.drop()
+    this.place = place.hold()
+    this.opened = opened
+  }
+
+  /** The file that a client has opened; `'EBADF'`. */
+  async file(tree: FileTree): Promise<Opened & { readonly kind: 'file' }> {
+    await this.#reopen(tree)
+    if (this.opened?.kind === 'folder') throw posixError('EISDIR')
+    if (this.opened === null) throw posixError('EBADF')
+    return this.opened
+  }
+
+  /** The folder that a client has opened; `'EBADF'`. */
+  async folder(tree: FileTree): Promise<Opened & { readonly kind: 'folder' }> {
+    await this.#reopen(tree)
+    if (this.opened?.kind === 'file') throw posixError('ENOTDIR')
+    if (this.opened === null) throw posixError('EBADF')
+    return this.opened
+  }
+
+  /** A number for {@link Fid}'s constructor. */
+  save(): number {
+    const { opened } = this
+    if (opened === null) return this.#dormant
+    if (opened.kind === 'folder') return saved.folder
+    const { read, write, append } = opened.mode
+    return (read ? saved.read : 0) | (write ? saved.write : 0) | (append === true ? saved.append : 0)
+  }
+
+  #reopen(tree: FileTree): Promise<void> | undefined {
+    if (this.#dormant !== 0) this.#reopening ??= this.#openAgain(tree)
+    return this.#reopening ?? undefined
+  }
+
+  async #openAgain(tree: FileTree): Promise<void> {
+    const node = await this.place.node(tree)
+    const bit = (mask: number): boolean => (this.#dormant & mask) !== 0
+    if (bit(saved.folder)) {
+      this.opened = { kind: 'folder', listing: null }
+    } else {
+      const mode = { read: bit(saved.read), write: bit(saved.write), append: bit(saved.append) }
+      this.opened = { kind: 'file', file: (await node.open(mode)).file, mode }
+    }
+    this.#dormant = 0
+  }
+}
+
+/** What is at a path. The caller releases it. */
+export async function walk(tree: FileTree, path: Path): Promise<FoundNode> {
+  let found = await tree.root()
+  for (const name of path) {
+    const folder = found.node
+    try {
+      found = await folder.lookup(name)
+    } finally {
+      folder.release()
+    }
+  }
+  return found
+}
+
+/** Does something in the folder that holds a path's last name. `'EBUSY'` for the root, which is in none. */
+export async function inParent<T>(tree: FileTree, path: Path, work: (folder: FileNode, name: Uint8Array) => Promise<T>): Promise<T> {
+  const name = path.at(-1)
+  if (name === undefined) throw posixError('EBUSY')
+  const { node } = await walk(tree, path.slice(0, -1))
+  try {
+    return await work(node, name)
+  } finally {
+    node.release()
+  }
+}

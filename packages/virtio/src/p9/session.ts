@@ -1,0 +1,118 @@
+import { posixError } from '@machinist/api'
+import { Fid, mostSaved, Place, type Path } from './fid.ts'
+import { plainData } from '@machinist/registers'
+
+/** Most fids of a client: its kernel has one for each name that it remembers. */
+const mostFids = 65536
+/** Deepest place. */
+const deepest = 200
+
+/** A fid as saved: its number, where it is, and for what it was opened. */
+export interface FidState {
+  readonly fid: number
+  readonly path: readonly (readonly number[])[]
+  readonly open: number
+}
+
+/** What a client has between one `version` and the next. */
+export class Session {
+  /** Bytes of the largest message, as agreed on. */
+  readonly messageSize: number
+  readonly #fids = new Map<number, Fid>()
+  #closed = false
+
+  constructor(messageSize: number) {
+    this.messageSize = messageSize
+  }
+
+  /** The fid with a number; `'EBADF'`. */
+  get(number: number): Fid {
+    const fid = this.#fids.get(number)
+    if (fid === undefined) throw posixError('EBADF')
+    return fid
+  }
+
+  /** Refuses a number that is taken. */
+  vacant(number: number): void {
+    if (this.#fids.has(number)) throw posixError('EBADF')
+    if (this.#fids.size >= mostFids) throw posixError('ENFILE')
+  }
+
+  /** Gives a place a number. If the session is over or the number was taken meanwhile, the place is dropped. */
+  add(number: number, place: Place): void {
+    const fid = new Fid(place).hold()
+    try {
+      this.vacant(number)
+    } catch (error) {
+      fid.drop()
+      throw error
+    }
+    if (this.#closed) fid.drop()
+    else this.#fids.set(number, fid)
+  }
+
+  /** After a walk from fid `from`: `to`, which may be the same number, stands for `place`. */
+  point(from: number, to: number, place: Place): void {
+    place.hold()
+    try {
+      if (from === to) this.remove(from)
+      this.add(to, place)
+    } finally {
+      place.drop()
+    }
+  }
+
+  remove(number: number): void {
+    const fid = this.get(number)
+    this.#fids.delete(number)
+    fid.drop()
+  }
+
+  /** What was at `from`, and below, is at `to` now. */
+  moved(from: Path, to: Path): void {
+    const places = new Set([...this.#fids.values()].map(({ place }) => place))
+    for (const place of places) if (begins(place.path, from)) place.path = [...to, ...place.path.slice(from.length)]
+  }
+
+  close(): void {
+    this.#closed = true
+    for (const fid of this.#fids.values()) fid.drop()
+    this.#fids.clear()
+  }
+
+  save(): readonly FidState[] {
+    return [...this.#fids].map(([fid, each]) => ({ fid, path: each.place.path.map((name) => [...name]), open: each.save() }))
+  }
+
+  /** A session like the one that {@link save} was called of. Throws a typed error (`state`). */
+  static restore(part: string, messageSize: number, input: unknown): Session {
+    const session = new Session(messageSize)
+    const given: readonly unknown[] = Array.isArray(input) ? input : []
+    for (const each of given.slice(0, mostFids)) {
+      const data = plainData(`${part}.fids`, each, 'state')
+      const number = data.integer('fid', 0, 0xffff_ffff)
+      const open = data.integer('open', 0, mostSaved)
+      const names = data.unknown('path')
+      data.done()
+      const list: readonly unknown[] = Array.isArray(names) ? names : []
+      const path = list.slice(0, deepest).map((name) => Uint8Array.from(plainData(`${part}.fids`, { name }, 'state').bytes('name', 255)))
+      session.#fids.get(number)?.drop()
+      session.#fids.set(number, new Fid(new Place(path, null), open).hold())
+    }
+    return session
+  }
+}
+
+/** The path of an entry. `'ENAMETOOLONG'`. */
+export function below(path: Path, name: Uint8Array): Path {
+  if (path.length >= deepest) throw posixError('ENAMETOOLONG')
+  return [...path, name]
+}
+
+function begins(path: Path, prefix: Path): boolean {
+  return path.length >= prefix.length && prefix.every((name, index) => same(name, path[index]))
+}
+
+function same(a: Uint8Array, b: Uint8Array | undefined): boolean {
+  return b !== undefined && a.length === b.length && a.every((byte, index) => byte === b[index])
+}
