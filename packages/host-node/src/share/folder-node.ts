@@ -52,11 +52,11 @@ export class FolderNode implements FileNode {
     }
   }
 
-  lookup(name: Uint8Array): Promise<FoundNode> {
+  async lookup(name: Uint8Array): Promise<FoundNode> {
     return this.#inside((fd) => this.#find(fd, name))
   }
 
-  create(name: Uint8Array, mode: number, how: OpenMode & { readonly exclusive: boolean }): Promise<FoundNode & FoundFile> {
+  async create(name: Uint8Array, mode: number, how: OpenMode & { readonly exclusive: boolean }): Promise<FoundNode & FoundFile> {
     this.#share.writable()
     return this.#inside(async (fd) => {
       const wanted = mode & modeMask
@@ -72,7 +72,7 @@ export class FolderNode implements FileNode {
     })
   }
 
-  makeFolder(name: Uint8Array, mode: number): Promise<FoundNode> {
+  async makeFolder(name: Uint8Array, mode: number): Promise<FoundNode> {
     this.#share.writable()
     return this.#inside(async (fd) => {
       await mkdir(entryPath(fd, name), mode & modeMask)
@@ -87,7 +87,7 @@ export class FolderNode implements FileNode {
     })
   }
 
-  makeLink(name: Uint8Array, target: Uint8Array): Promise<FoundNode> {
+  async makeLink(name: Uint8Array, target: Uint8Array): Promise<FoundNode> {
     this.#share.writable()
     return this.#inside(async (fd) => {
       await symlink(Buffer.from(target), entryPath(fd, name))
@@ -121,7 +121,7 @@ export class FolderNode implements FileNode {
     else target.children.get(keyOf(newName))?.detach()
   }
 
-  readLink(): Promise<Uint8Array> {
+  async readLink(): Promise<Uint8Array> {
     return this.#byName(async (path) => new Uint8Array(await readlink(path, { encoding: 'buffer' })))
   }
 
@@ -157,13 +157,13 @@ export class FolderNode implements FileNode {
   }
 
   /** Runs `work` with this folder open. */
-  #inside<T>(work: (fd: number) => Promise<T>): Promise<T> {
+  async #inside<T>(work: (fd: number) => Promise<T>): Promise<T> {
     if (!this.place.isFolder) throw posixError('ENOTDIR')
     return this.#share.handles.use(this.place, work)
   }
 
   /** Runs `work` with a path of this node: a name in its folder, which is open; the last component may be a link. */
-  #byName<T>(work: (path: Buffer) => Promise<T>): Promise<T> {
+  async #byName<T>(work: (path: Buffer) => Promise<T>): Promise<T> {
     const { parent, name, gone } = this.place
     if (gone) throw posixError('ENOENT')
     if (parent === null) return this.#inside((fd) => work(Buffer.from(`/proc/self/fd/${fd}/.`)))

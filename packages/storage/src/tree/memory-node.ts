@@ -23,6 +23,7 @@ export class MemoryNode implements FileNode {
     this.#writable()
     const { inode } = this
     const now = this.#store.now()
+    if (changes.mode !== undefined && inode.kind === 'link') throw posixError('EOPNOTSUPP')
     if (changes.size !== undefined) {
       if (inode.kind !== 'file') throw posixError(inode.kind === 'folder' ? 'EISDIR' : 'EINVAL')
       this.#store.resize(inode, changes.size)
