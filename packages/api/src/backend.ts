@@ -1,5 +1,6 @@
 import type { FilesPort } from './files.ts'
 import type { NetPort } from './net.ts'
+import type { VsockPort } from './vsock.ts'
 
 /**
  * What a host offers to devices. A backend never calls into a device directly: it hands its callbacks to
@@ -74,6 +75,7 @@ export interface BackendPorts {
   char: CharPort
   net: NetPort
   files: FilesPort
+  vsock: VsockPort
   entropy: EntropyPort
   wallClock: WallClockPort
   power: PowerPort

@@ -7,6 +7,7 @@ import { stream } from './char-stream.ts'
 import { fileDisk, type DiskMode } from './file.ts'
 import { sharedFolder } from './share/folder-share.ts'
 import { terminal } from './terminal.ts'
+import { unixSockets } from './vsock/unix-sockets.ts'
 
 const WASM_PAGE = 65536
 /** What an arena needs before anything is allocated in it. */
@@ -40,8 +41,8 @@ export interface NodeHostOptions {
 
 /**
  * This process as a host: Node's event loop, shared WebAssembly memory, the kernel's random numbers and clock. For
- * definitions from files it knows the backends `'terminal'`, `'stdout'` and `{ type: 'disk', path, mode }` and
- * `{ type: 'folder', path, readOnly, owners }`.
+ * definitions from files it knows the backends `'terminal'`, `'stdout'` and `{ type: 'disk', path, mode }`,
+ * `{ type: 'folder', path, readOnly, owners }` and `{ type: 'unix', path }`.
  */
 export function nodeHost(options: NodeHostOptions = {}): MachineHost {
   return {
@@ -87,6 +88,11 @@ function byName(descriptor: BackendDescriptor, kind: BackendKind, part: string, 
       throw machinistError({ code: 'backend-option', part, value: String(mode), remedy: "Use 'rw', 'ro' or 'overlay'." }, 'no such mode of a disk')
     }
     return fileDisk(path, { name: part, mode: mode satisfies DiskMode })
+  }
+  if (kind === 'vsock' && name === 'unix' && typeof descriptor === 'object') {
+    const { path } = descriptor
+    if (typeof path !== 'string') throw machinistError({ code: 'backend-option', part, value: String(path), remedy: 'Give the path of a socket.' }, 'sockets without a path')
+    return unixSockets(path, { name: part })
   }
   if (kind === 'files' && name === 'folder' && typeof descriptor === 'object') return folderOf(descriptor, part)
   return null

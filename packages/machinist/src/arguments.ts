@@ -20,6 +20,8 @@ export interface RunOptions {
   readonly firmware?: string
   readonly disks: readonly { readonly path: string; readonly mode: DiskMode }[]
   readonly shares: readonly Share[]
+  /** Path of the Unix socket for connections with the guest. */
+  readonly vsock?: string
   /** Bytes. */
   readonly memory?: number
   readonly harts?: number
@@ -60,6 +62,7 @@ const FLAGS = {
   firmware: { type: 'string' },
   disk: { type: 'string', multiple: true },
   share: { type: 'string', multiple: true },
+  vsock: { type: 'string' },
   memory: { type: 'string' },
   harts: { type: 'string' },
   exec: { type: 'string' },
@@ -76,7 +79,7 @@ const FLAGS = {
 const PROFILE_FLAGS = ['out', 'symbols', 'rate'] as const
 
 /** Flags that say what a machine file says already. */
-const NOT_WITH_FILE = ['disk', 'share', 'memory', 'harts', 'exec'] as const
+const NOT_WITH_FILE = ['disk', 'share', 'vsock', 'memory', 'harts', 'exec'] as const
 
 /** `PATH`, `PATH,ro` or `PATH,overlay`. What follows another comma belongs to the path. */
 export function parseDisk(value: string): { readonly path: string; readonly mode: DiskMode } {
@@ -162,7 +165,7 @@ export function parseCommand(args: readonly string[]): Command {
     const flag = NOT_WITH_FILE.find((name) => values[name] !== undefined)
     if (flag !== undefined) throw usageError(`--${flag}`, 'the machine file decides this', `Change ${machineFile} instead.`)
   }
-  for (const name of ['kernel', 'initrd', 'firmware'] as const) {
+  for (const name of ['kernel', 'initrd', 'firmware', 'vsock'] as const) {
     if (values[name] === '') throw usageError(`--${name}`, 'no path is given', SEE_HELP)
   }
   if (values.exec !== undefined) {
@@ -178,6 +181,7 @@ export function parseCommand(args: readonly string[]): Command {
     ...(values.firmware !== undefined && { firmware: values.firmware }),
     disks: (values.disk ?? []).map(parseDisk),
     shares: parseShares(values.share ?? []),
+    ...(values.vsock !== undefined && { vsock: values.vsock }),
     ...(values.memory !== undefined && { memory: parseMemory(values.memory) }),
     ...(values.harts !== undefined && { harts: parseHarts(values.harts) }),
     ...(values.exec !== undefined && { exec: values.exec }),

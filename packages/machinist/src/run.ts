@@ -2,9 +2,9 @@ import { Transform, type Writable } from 'node:stream'
 import { concatInitrds } from '@machinist/boot'
 import { type Given, virt } from '@machinist/boards'
 import type { CharPort } from '@machinist/api'
-import { type CharBackend, collector, fileDisk, nodeHost, readWhole, sharedFolder, stream, terminal } from '@machinist/host-node'
+import { type CharBackend, collector, fileDisk, nodeHost, readWhole, sharedFolder, stream, terminal, unixSockets } from '@machinist/host-node'
 import { createMachine, type Machine, type MachineBlueprint, type MachineStats, part } from '@machinist/machine'
-import { consoleWith, virtio9p, virtioMmio } from '@machinist/virtio'
+import { consoleWith, virtio9p, virtioMmio, virtioVsock } from '@machinist/virtio'
 import type { RunOptions } from './arguments.ts'
 import { type ExecRequest, execRequest, guestCommandLine, prepareGuest, terminalProgress } from './guest/index.ts'
 import { loadMachineFile } from './machine-file.ts'
@@ -87,6 +87,7 @@ async function plan(options: RunOptions, request: ExecRequest | null, console: G
       ...(request !== null && { exec: part(virtioMmio(consoleWith('virtio-exec', ['console', ...EXEC_PORTS])), { backends: { console: 'null', ...backends } }) }),
       ...Object.fromEntries(options.shares.map(({ path, tag, readOnly }, index) =>
         [`share${index}`, part(virtio9p, { config: { tag }, backends: { files: sharedFolder(path, { name: '--share', readOnly }) } })])),
+      ...(options.vsock !== undefined && { vsock: part(virtioVsock, { backends: { host: unixSockets(options.vsock, { name: '--vsock' }) } }) }),
     },
   })
 }

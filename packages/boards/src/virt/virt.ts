@@ -5,7 +5,7 @@ import { clint, plic } from '@machinist/interrupts'
 import {
   type BackendDescriptor, type Catalogue, defineMachine, type DevicePart, type ImageSource, type MachineBlueprint, type MachineDefinition, part,
 } from '@machinist/machine'
-import { virtio9p, virtioBlock, virtioConsole, virtioEntropy } from '@machinist/virtio'
+import { virtio9p, virtioBlock, virtioConsole, virtioEntropy, virtioVsock } from '@machinist/virtio'
 import { VIRTIO_SLOTS, virtIrq, virtMap } from './memory-map.ts'
 
 const MIB = 2 ** 20
@@ -53,7 +53,7 @@ export interface VirtOptions {
 }
 
 /** Every spec that the `virt` machine may use, for definitions from files and workers. */
-export const virtCatalogue: Catalogue = [riscv, plic, clint, syscon, goldfishRtc, uart16550a, virtioBlock, virtioConsole, virtioEntropy, virtio9p]
+export const virtCatalogue: Catalogue = [riscv, plic, clint, syscon, goldfishRtc, uart16550a, virtioBlock, virtioConsole, virtioEntropy, virtio9p, virtioVsock]
 
 function within(value: number, from: number, to: number, what: string, remedy: string): void {
   if (Number.isInteger(value) && value >= from && value <= to) return
