@@ -19,14 +19,15 @@ function errorOf(work: () => unknown): MachinistError {
 
 describe('the command line', () => {
   test('has defaults, and run may be left out', () => {
-    expect(parseCommand([])).toEqual({ kind: 'run', options: { disks: [], quiet: false, stats: false } })
+    expect(parseCommand([])).toEqual({ kind: 'run', options: { disks: [], shares: [], quiet: false, stats: false } })
     expect(parseCommand(['run', '--quiet'])).toEqual(parseCommand(['--quiet']))
   })
   test('is understood', () => {
     const args = ['run', '--kernel', 'Image', '--initrd=rd', '--append', 'a b', '--firmware', 'fw', '--disk', 'a.img', '--disk', 'b,c.img,ro', '--disk=d,overlay',
-      '--memory', '1G', '--harts', '4', '--stats', '--quiet']
+      '--memory', '1G', '--harts', '4', '--stats', '--quiet', '--share', 'work', '--vsock=s']
     expect(parseCommand(args)).toEqual({ kind: 'run', options: {
-      kernel: 'Image', initrd: 'rd', append: 'a b', firmware: 'fw', memory: 2 ** 30, harts: 4, quiet: true, stats: true,
+      kernel: 'Image', initrd: 'rd', append: 'a b', firmware: 'fw', memory: 2 ** 30, harts: 4, quiet: true, stats: true, vsock: 's',
+      shares: [{ path: 'work', tag: 'share', readOnly: false }],
       disks: [{ path: 'a.img', mode: 'rw' }, { path: 'b,c.img', mode: 'ro' }, { path: 'd', mode: 'overlay' }],
     } })
     expect(parseCommand(['machine.json', '--append', 'x'])).toMatchObject({ options: { machineFile: 'machine.json', append: 'x' } })
@@ -49,17 +50,29 @@ describe('the command line', () => {
     expect(error.message.length).toBeLessThan(160)
   })
   test('a profile takes the options of a run, and its own', () => {
-    expect(parseCommand(['profile'])).toEqual({ kind: 'profile', options: { disks: [], quiet: false, stats: false }, profile: { out: 'guest.cpuprofile', symbols: [], rate: 1000 } })
+    expect(parseCommand(['profile'])).toEqual({ kind: 'profile', options: { disks: [], shares: [], quiet: false, stats: false }, profile: { out: 'guest.cpuprofile', symbols: [], rate: 1000 } })
     expect(parseCommand(['profile', 'm.json', '--stats', '--out', 'o', '--symbols', 'a@b', '--symbols=fw.elf@0x8000_0000', '--rate', '250'])).toEqual({
-      kind: 'profile', options: { machineFile: 'm.json', disks: [], quiet: false, stats: true },
+      kind: 'profile', options: { machineFile: 'm.json', disks: [], shares: [], quiet: false, stats: true },
       profile: { out: 'o', symbols: [{ path: 'a@b', offset: 0n }, { path: 'fw.elf', offset: 0x8000_0000n }], rate: 250 },
     })
   })
   test('has a help that names every option', () => {
-    const flags = ['out', 'symbols', 'rate', 'at', 'base', 'instructions', 'wasm', 'kernel', 'initrd', 'append', 'firmware', 'disk', 'memory', 'harts', 'exec', 'quiet', 'stats', 'help', 'version']
+    const flags = ['out', 'symbols', 'rate', 'at', 'base', 'instructions', 'wasm', 'kernel', 'initrd', 'append', 'firmware', 'disk', 'share', 'vsock', 'memory', 'harts', 'exec', 'quiet', 'stats', 'help', 'version']
     for (const flag of flags) expect(HELP).toContain(`--${flag}`)
     for (const line of HELP.split('\n')) expect(line.length).toBeLessThan(100)
   })
+})
+
+test('shares: a path, a tag, and whether the guest may write', () => {
+  const shares = (...values: string[]) => {
+    const command = parseCommand(['run', ...values.flatMap((value) => ['--share', value])])
+    return command.kind === 'run' ? command.options.shares : null
+  }
+  expect(shares('a', 'b/c:/d', '/e:work', 'f:docs,ro', 'g,ro')).toEqual([
+    { path: 'a', tag: 'share', readOnly: false }, { path: 'b/c:/d', tag: 'share1', readOnly: false }, { path: '/e', tag: 'work', readOnly: false },
+    { path: 'f', tag: 'docs', readOnly: true }, { path: 'g', tag: 'share4', readOnly: true },
+  ])
+  for (const wrong of [[''], [':tag'], ['a:'], ['a:b c'], ['a:x', 'b:x'], ['a', 'b:share']]) expect(() => shares(...wrong)).toThrow(expect.objectContaining({ code: 'usage' }))
 })
 
 describe('machine files', () => {

@@ -25,9 +25,9 @@ The machine:
   --disk PATH          a raw disk image, /dev/vda in the guest. Repeat for more.
   --disk PATH,ro       the same, read-only
   --disk PATH,overlay  the same, with writes kept in memory and forgotten at the end
-  --share PATH         a folder of the host, for mount -t 9p share /mnt in the guest. Repeat for more.
+  --share PATH         a folder of the host: mount -t 9p share /mnt in the guest. Repeat for more.
   --share PATH:TAG,ro  the same, read-only, as TAG
-  --vsock PATH         sockets between guest (CID 3) and host: port P of the host is the Unix socket
+  --vsock PATH         sockets between guest (CID 3) and host: port P of the host is the socket
                        PATH_P; at PATH a program says "CONNECT P" to reach port P of the guest
 
 How to run:
