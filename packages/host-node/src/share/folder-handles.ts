@@ -87,7 +87,9 @@ export class FolderHandles {
   }
 }
 
-/** The path of the entry `name` of an open folder. */
+/** The path of the entry `name` of an open folder. What is not one component is refused, whoever has checked it before. */
 export function entryPath(fd: number, name: Uint8Array): Buffer {
+  const dots = name.length <= 2 && name.every((byte) => byte === 0x2e)
+  if (dots || name.includes(0) || name.includes(0x2f)) throw posixError('EINVAL')
   return Buffer.concat([Buffer.from(`/proc/self/fd/${fd}/`), name])
 }

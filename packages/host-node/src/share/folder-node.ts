@@ -66,7 +66,13 @@ export class FolderNode implements FileNode {
         handle = await openLater(path, flagsOf(how) | constants.O_CREAT | constants.O_EXCL, wanted)
       } catch (error) {
         if (how.exclusive || !isPosixError(error, 'EEXIST')) throw error
-        return this.#opened(await openLater(path, flagsOf(how)), how, null, (stats) => this.#found(name, stats))
+        const { node } = await this.#find(fd, name)
+        try {
+          return { node, ...await node.open(how) }
+        } catch (refused) {
+          node.release()
+          throw refused
+        }
       }
       return this.#opened(handle, how, wanted, (stats) => this.#found(name, stats))
     })
@@ -127,7 +133,8 @@ export class FolderNode implements FileNode {
 
   async open(how: OpenMode): Promise<FoundFile> {
     if (how.write || how.truncate === true) this.#share.writable()
-    if (this.place.isFolder) throw posixError('EISDIR')
+    // A device may do something when it is merely opened.
+    if (!this.place.isFile) throw posixError(this.place.isFolder ? 'EISDIR' : this.place.isLink ? 'ELOOP' : 'EACCES')
     const handle = await this.#byName((path) => openLater(path, flagsOf(how)))
     return this.#opened(handle, how, null, () => ({}))
   }

@@ -11,6 +11,8 @@ export class Place {
   /** Of the root: its path on the host. */
   name: Uint8Array
   readonly isFolder: boolean
+  readonly isFile: boolean
+  readonly isLink: boolean
   /** Which file was there when it was looked up. */
   readonly device: bigint
   readonly inode: bigint
@@ -26,6 +28,8 @@ export class Place {
     this.parent = parent
     this.name = name
     this.isFolder = stats.isDirectory()
+    this.isFile = stats.isFile()
+    this.isLink = stats.isSymbolicLink()
     this.device = stats.dev
     this.inode = stats.ino
     parent?.children.set(keyOf(name), this)

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { linkSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -200,6 +201,15 @@ describe.skipIf(process.platform !== 'linux')('a shared folder', () => {
     expect(await outcome(made.node.open({ read: true, write: false }))).toEqual({ error: 'EMFILE' })
     made.file.close()
     expect(await outcome(top.list())).toHaveProperty('value')
+    // What is no file is not opened, and what is no name is not looked up.
+    execFileSync('mkfifo', [join(root, 'pipe')])
+    expect(await outcome((await at(tree, 'pipe')).node.open({ read: true, write: true }))).toEqual({ error: 'EACCES' })
+    expect(await outcome(top.create(text('pipe'), 0o644, { read: true, write: true, exclusive: false }))).toEqual({ error: 'EACCES' })
+    for (const name of ['', '.', '..', 'a/b', '../f', 'f\0']) {
+      for (const work of [() => top.lookup(text(name)), () => top.makeFolder(text(name), 0o755), () => top.rename(text('f'), top, text(name))] as readonly (() => Promise<unknown>)[]) {
+        expect(await outcome(work())).toEqual({ error: 'EINVAL' })
+      }
+    }
     // Names are bytes.
     const odd = Uint8Array.of(0xff, 0x20, 0x0a, 0xc3)
     await top.makeFolder(odd, 0o755)
