@@ -1,0 +1,1 @@
+export { networkLimits } from './limits.ts'

@@ -1,0 +1,1 @@
+export { ethernet, etherType } from './ethernet.ts'
