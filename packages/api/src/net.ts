@@ -23,7 +23,10 @@ export interface Segmentation {
 
 /** An Ethernet frame without preamble and FCS. */
 export interface Frame {
-  /** From the destination address on. Owned by whoever holds the frame, and never guest memory. */
+  /**
+   * From the destination address on. Never guest memory, and never changed once the frame was sent: several ends may
+   * hold it.
+   */
   readonly bytes: Uint8Array
   readonly checksum?: PartialChecksum
   /** Only together with `checksum`. */
@@ -38,10 +41,15 @@ export interface Offloads {
   readonly tcp4: boolean
   readonly tcp6: boolean
   readonly udp: boolean
+  /** Segmentation of TCP where CWR is set. */
+  readonly ecn: boolean
 }
 
 /** Nothing is left to the receiver: plain frames. */
-export const noOffloads: Offloads = { checksum: false, tcp4: false, tcp6: false, udp: false }
+export const noOffloads: Offloads = { checksum: false, tcp4: false, tcp6: false, udp: false, ecn: false }
+
+/** Everything is. */
+export const allOffloads: Offloads = { checksum: true, tcp4: true, tcp6: true, udp: true, ecn: true }
 
 /** Longest frame: 64 KiB of IP packet behind an Ethernet header with one VLAN tag. Longer ones are dropped. */
 export const maximumFrame: number = 65535 + 18

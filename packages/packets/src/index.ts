@@ -1,1 +1,7 @@
-export { ethernet, etherType } from './ethernet.ts'
+export { addressLength, broadcast, ethernet, etherType, isGroup, macAt, macBytes, macText, parseMac, vlanTagLength } from './ethernet.ts'
+export { arp, get16, get32, icmp, ipProtocol, ipv4, ipv6, set16, set32, tcp, tcpFlag, udp } from './headers.ts'
+export { parseIp } from './parse.ts'
+export type { IpPacket } from './parse.ts'
+export { checksum, checksumFits, fillChecksum, fillHeaderChecksum, fold, onesSum, pseudoHeaderSum } from './checksum.ts'
+export { adapt, mostSegments, offloadsFit, segments } from './segment.ts'
+export { flowHash } from './flow.ts'
