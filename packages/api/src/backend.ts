@@ -1,4 +1,5 @@
 import type { FilesPort } from './files.ts'
+import type { BackendClock } from './clock.ts'
 import type { NetPort } from './net.ts'
 import type { VsockPort } from './vsock.ts'
 
@@ -9,8 +10,12 @@ import type { VsockPort } from './vsock.ts'
  */
 export interface Backend<Port> {
   readonly kind: string
-  /** Called once, when the machine is built. */
-  connect(deliver: Deliver): Port
+  /**
+   * Called once, when the machine is built.
+   *
+   * @param clock - the machine's time; every machine gives it, other callers need not
+   */
+  connect(deliver: Deliver, clock?: BackendClock): Port
   /** Releases host resources; called when the machine is disposed of. */
   close?(): void
 }

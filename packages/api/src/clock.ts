@@ -12,7 +12,21 @@ export interface Clock {
   timer(port: string): Timer
 }
 
-/** A one-shot timer of a device. */
+/**
+ * The machine's virtual time for a backend that limits, delays or shapes what passes through it. It stands still
+ * while the machine is paused or off, and timers with it.
+ */
+export interface BackendClock {
+  /**
+   * Virtual nanoseconds since the machine was made, as of the last thing that happened in it: right in calls from
+   * devices, in callbacks of `deliver` and in those of timers; elsewhere it may lag behind.
+   */
+  now(): number
+  /** A new timer. `expired` runs through the gate, as callbacks of `deliver` do. A reset of the machine leaves it armed. */
+  timer(expired: () => void): Timer
+}
+
+/** A one-shot timer. */
 export interface Timer {
   /** Arms, or arms again, for virtual time `at` (nanoseconds). `Infinity` disarms. */
   arm(at: number): void

@@ -95,14 +95,14 @@ export function terminal(options: TerminalOptions = {}): CharBackend {
   }
   return {
     ...backend,
-    connect(deliver) {
+    connect(deliver, clock) {
       if (raw !== null) {
         process.on('exit', restore)
         process.on('SIGCONT', again)
         for (const signal of SIGNALS) process.on(signal, onSignal)
         take()
       }
-      return backend.connect(deliver)
+      return backend.connect(deliver, clock)
     },
     close() {
       backend.close()

@@ -4,6 +4,8 @@ import {
 import type { BackendDescriptor } from './definition.ts'
 import type { Gate } from './gate.ts'
 import type { MachineHost } from './host.ts'
+import type { Timers } from './timers.ts'
+import type { VirtualTime } from './virtual-time.ts'
 
 /** What the machine itself offers to parts that are given nothing else. */
 export type OwnPorts = { readonly [Kind in 'entropy' | 'wallClock' | 'power']: BackendPorts[Kind] }
@@ -16,6 +18,8 @@ export class BackendConnector {
   readonly #gate: Gate
   readonly #live: ReadonlyMap<string, Backend<unknown>>
   readonly #own: OwnPorts
+  readonly #time: VirtualTime
+  readonly #timers: Timers
   readonly #open: Backend<unknown>[] = []
   #inFlight = 0
   readonly #drained: (() => void)[] = []
@@ -23,11 +27,14 @@ export class BackendConnector {
   /** Sharers whose stream is not connected yet, with the name of what they wait for. */
   readonly #waiting: { readonly part: string; readonly on: string }[] = []
 
-  constructor(host: MachineHost, gate: Gate, live: ReadonlyMap<string, Backend<unknown>>, own: OwnPorts) {
+  /** @param timers - for backends alone: they outlive a reset */
+  constructor(host: MachineHost, gate: Gate, live: ReadonlyMap<string, Backend<unknown>>, own: OwnPorts, time: VirtualTime, timers: Timers) {
     this.#host = host
     this.#gate = gate
     this.#live = live
     this.#own = own
+    this.#time = time
+    this.#timers = timers
   }
 
   /**
@@ -83,7 +90,10 @@ export class BackendConnector {
       throw machinistError({ code: 'backend-kind', part, value: backend.kind, remedy: `Give it one of kind '${kind}'.` }, 'a backend of another kind')
     }
     if (!this.#open.includes(backend)) this.#open.push(backend)
-    const port = backend.connect(this.#gate.from(part))
+    const port = backend.connect(this.#gate.from(part), {
+      now: () => this.#time.now,
+      timer: (expired) => this.#timers.create(`timer:${part}`, expired),
+    })
     return kind === 'block' ? this.#counted(port as BlockPort) : port
   }
 

@@ -82,6 +82,11 @@ export function instantiate(input: MachineDefinition, catalogue: Catalogue, host
     pushed?.()
     wake()
   }
+  const armed = parts.backendTimers.onEarlier
+  parts.backendTimers.onEarlier = (at) => {
+    armed?.(at)
+    wake()
+  }
 
   const change = (to: MachineState): void => {
     if (state === to) return

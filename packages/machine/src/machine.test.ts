@@ -1,4 +1,4 @@
-import type { Backend, BlockPort, MachinistErrorFields } from '@machinist/api'
+import type { Backend, BackendClock, BlockPort, MachinistErrorFields } from '@machinist/api'
 import { fdtStrings, parseFdt } from '@machinist/boot'
 import { describe, expect, test } from 'vitest'
 import { assemble, constant, fakeCpu, op } from '../test/fake-cpu.ts'
@@ -141,6 +141,32 @@ describe('lifecycle', () => {
     machine.memory.read(0x8000_0800, sector)
     expect(sector.every((byte) => byte === 0)).toBe(true)
   })
+
+  test.each(['real', { instructionsPerSecond: 1e9 }] as const)("a backend's timer goes on through a reset that waits for it, time %s", (time) => {
+    const disk: Backend<BlockPort> = {
+      kind: 'block',
+      connect: (_deliver, clock) => ({
+        size: 512, readOnly: true, blockSize: 512, write() {}, flush() {},
+        read(_offset, _into, done) {
+          clock?.timer(() => { done('ok') }).arm(clock.now() + 7_000_000)
+        },
+      }),
+    }
+    const host = testHost()
+    const machine = createMachine(define([...constant(7, 0x2000_0000), op.store(6, 7), ...poke(8, 0), op.stop()], {
+      time, devices: { gadget: part(gadget, { at: GADGET, irq: null, backends: { console: collector() } }), reader: part(reader, { at: 0x2000_0000, backends: { disk } }) },
+    }), host)
+    const at: number[] = []
+    machine.on('reset', () => {
+      at.push(machine.stats.virtualTime)
+      if (at.length === 2) machine.pause()
+    })
+    machine.start()
+    host.turns()
+    // The machine asks again after its first reset, and waits another seven milliseconds.
+    expect(at.map((each) => Math.floor(each / 7_000_000))).toEqual([1, 2])
+    machine.dispose()
+  })
 })
 
 describe('idle', () => {
@@ -168,6 +194,25 @@ describe('idle', () => {
     host.turns()
     expect(delivered).toBe(true)
     expect(machine.state).toBe('running')
+    machine.powerOff()
+  })
+
+  test("a backend's timer, armed from outside, wakes it", () => {
+    const host = testHost()
+    const fired: number[] = []
+    let clock: BackendClock | undefined
+    const machine = createMachine(define([op.wait(), ...off(1)], {
+      console: { ...collector(), connect(_deliver, given) {
+        clock = given
+        return { write: (bytes) => bytes.length, read: () => 0, listen() {} }
+      } },
+    }), host)
+    machine.start()
+    host.turns()
+    clock?.timer(() => { fired.push(machine.stats.virtualTime) }).arm(clock.now() + 3_000_000)
+    host.turns()
+    expect(fired).toHaveLength(1)
+    expect(fired[0]).toBeGreaterThanOrEqual(3_000_000)
     machine.powerOff()
   })
 

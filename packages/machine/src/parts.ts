@@ -37,6 +37,8 @@ export interface Parts {
   readonly devices: readonly LiveDevice[]
   readonly time: VirtualTime
   readonly timers: Timers
+  /** Timers of backends, which go on through a reset. */
+  readonly backendTimers: Timers
   readonly gate: Gate
   readonly wiring: Wiring
   readonly entropy: EntropyPort
@@ -86,6 +88,7 @@ export function makeParts(
   const { definition } = resolved
   const time = new VirtualTime(definition.time, () => host.loop.now())
   const timers = new Timers()
+  const backendTimers = new Timers()
   const gate = new Gate(events.fault)
   const wiring = new Wiring()
   const state = counterState(resolved.timeFrequency, definition.name)
@@ -93,7 +96,7 @@ export function makeParts(
   const counter = counterView(state, () => time.now)
   const cpuCounter = counterView(state, () => time.sample())
   const own = { power: events.power, entropy: entropyOf(resolved, host), wallClock: wallClockOf(resolved, host, time) }
-  const connector = new BackendConnector(host, gate, live, own)
+  const connector = new BackendConnector(host, gate, live, own, time, backendTimers)
   const arena = new Arena(host.linearMemory(Math.min(MAX_ARENA, host.maximumMemory ?? MAX_ARENA)), Math.min(MAX_ARENA, host.maximumMemory ?? MAX_ARENA))
   const memory = new GuestMemory(arena)
   const bus = new AddressSpace(definition.name)
@@ -104,6 +107,7 @@ export function makeParts(
     cpu?.dispose?.()
     connector.close()
     timers.clear()
+    backendTimers.clear()
     gate.clear()
     memory.dispose()
   }
@@ -144,7 +148,7 @@ export function makeParts(
     dispose()
     throw error
   }
-  return { resolved, memory, bus, cpu, devices, time, timers, gate, wiring, entropy: own.entropy, counter, connector, dispose }
+  return { resolved, memory, bus, cpu, devices, time, timers, backendTimers, gate, wiring, entropy: own.entropy, counter, connector, dispose }
 }
 
 /** The line of one output; the device at its other end is looked up when it is driven, for it may not be made yet. */

@@ -51,7 +51,7 @@ export class RunLoop {
     this.#fault = fault
     // What comes in while a hart runs should not wait for the end of a long turn.
     parts.gate.onPush = () => { this.interrupt() }
-    parts.timers.onEarlier = (at) => {
+    parts.timers.onEarlier = parts.backendTimers.onEarlier = (at) => {
       if (at < this.#turnEnd) this.interrupt()
     }
   }
@@ -83,7 +83,7 @@ export class RunLoop {
       if (runnable === 0) {
         // Delivering may have brought more to deliver.
         if (this.#parts.gate.pending === 0) {
-          const until = this.held ? Infinity : this.#nextDeadline()
+          const until = this.held ? this.#parts.backendTimers.next : this.#nextDeadline()
           if (until > time.now) {
             this.sampler?.idle()
             if (!time.counted || until === Infinity) return { kind: 'idle', until }
@@ -101,8 +101,9 @@ export class RunLoop {
   }
 
   #deliver(now: number): void {
-    const { gate, timers } = this.#parts
+    const { gate, timers, backendTimers } = this.#parts
     timers.expire(now, (name, fire) => { gate.push(name, fire) })
+    backendTimers.expire(now, (name, fire) => { gate.push(name, fire) })
     if (gate.pending > 0) gate.deliver(now, this.retired)
   }
 
@@ -114,7 +115,7 @@ export class RunLoop {
 
   /** The first time at which a timer expires or an idle hart wants to be looked at. */
   #nextDeadline(): number {
-    let first = this.#parts.timers.next
+    let first = Math.min(this.#parts.timers.next, this.#parts.backendTimers.next)
     // A deadline that has just passed counts too: the hart was asked a moment earlier, and must be asked again.
     for (const vcpu of this.#vcpus) first = Math.min(first, vcpu.deadline())
     return first

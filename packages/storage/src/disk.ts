@@ -1,5 +1,5 @@
 import { machinistError } from '@machinist/api'
-import type { Backend, BlockPort, BlockStatus, Deliver } from '@machinist/api'
+import type { Backend, BackendClock, BlockPort, BlockStatus, Deliver } from '@machinist/api'
 import { Sequencer } from './sequencer.ts'
 
 /** A disk to connect to a device: `'block'` in a device's backends. */
@@ -41,19 +41,19 @@ export function lengthOf(buffers: readonly Uint8Array[]): number {
 }
 
 /** The backend over an engine that is made when the machine connects it. */
-export function diskOf(open: () => DiskEngine, release?: () => Promise<void>): Disk {
+export function diskOf(open: (clock?: BackendClock) => DiskEngine, release?: () => Promise<void>): Disk {
   let engine: DiskEngine | null = null
   let closing: Promise<void> | null = null
   const sequencer = new Sequencer()
   return {
     kind: 'block',
-    connect(deliver: Deliver): BlockPort {
+    connect(deliver: Deliver, clock?: BackendClock): BlockPort {
       if (engine !== null || closing !== null) {
         throw machinistError(
           { code: 'disk-in-use', part: 'disk', remedy: 'Make one disk for each device' },
           closing === null ? 'already belongs to a device' : 'is closed')
       }
-      engine = open()
+      engine = open(clock)
       return portOf(engine, sequencer, deliver, () => closing !== null)
     },
     close(): Promise<void> {

@@ -17,9 +17,9 @@ export function overlay(base: Backend<BlockPort>, store: OverlayStore = memorySt
     base.close?.()
     await store.close()
   }
-  return diskOf(() => {
+  return diskOf((clock) => {
     // The base's completions are steps inside ours, so they need not pass the machine's gate: ours will.
-    const port = base.connect((callback) => { callback() })
+    const port = base.connect((callback) => { callback() }, clock)
     checkSize('overlay base', port.size)
     store.attach(port.size)
     return overlayEngine(port, store, release)

@@ -4,8 +4,8 @@ import type { Backend, BlockPort, BlockStatus } from '@machinist/api'
 export function readOnly(disk: Backend<BlockPort>): Backend<BlockPort> {
   return {
     kind: disk.kind,
-    connect(deliver): BlockPort {
-      const port = disk.connect(deliver)
+    connect(deliver, clock): BlockPort {
+      const port = disk.connect(deliver, clock)
       const refuse = (done: (status: BlockStatus) => void): void => { deliver(() => { done('read-only') }) }
       return {
         size: port.size,
