@@ -1,1 +1,6 @@
-export { networkLimits } from './limits.ts'
+export { cable } from './cable.ts'
+export { Capture } from './capture.ts'
+export type { CaptureOptions, CaptureSink, Direction } from './capture.ts'
+export type { BandwidthLimit, Port, PortOptions, PortStats } from './port.ts'
+export { virtualSwitch } from './switch.ts'
+export type { Switch, SwitchOptions, SwitchPortOptions } from './switch.ts'

@@ -1,0 +1,138 @@
+import type { Frame } from '@machinist/api'
+import { ethernet, isGroup, macAt, parseMac } from '@machinist/packets'
+import { machinistError } from '@machinist/api'
+import { End } from './end.ts'
+import { checkRange } from './port.ts'
+import type { Port, PortOptions } from './port.ts'
+
+/** What a switch may be told. */
+export interface SwitchOptions {
+  /** Addresses that are remembered for each port, 1 to 65536; beyond that the oldest is forgotten. Default: 256. */
+  readonly addressesPerPort?: number
+  /** Nanoseconds of the port's machine after which an address that was not heard of is forgotten. Default: 300 seconds. */
+  readonly ageing?: number
+  /** For errors. Default: `switch`. */
+  readonly name?: string
+}
+
+/** What a port of a switch may be told. */
+export interface SwitchPortOptions extends PortOptions {
+  /** Isolated ports reach only ports that are not. Default: false. */
+  readonly isolated?: boolean
+  /** Drops frames from any other source address, so that a guest cannot pass for another. Default: all may pass. */
+  readonly sources?: readonly string[]
+}
+
+/** An Ethernet switch between the machines of one process. */
+export interface Switch {
+  /** Adds a port. @throws a typed error `'port-option'` */
+  port(options?: SwitchPortOptions): Port
+  /** Addresses that it remembers, with the names of their ports. */
+  readonly addresses: ReadonlyMap<number, string>
+}
+
+interface Member {
+  readonly end: End
+  readonly isolated: boolean
+  readonly sources: ReadonlySet<number> | null
+  /** Addresses heard at this port, oldest first. */
+  readonly heard: Map<number, Entry>
+}
+
+interface Entry {
+  readonly member: Member
+  seen: number
+}
+
+const defaultAgeing = 300e9
+/** Addresses that no bridge forwards, 01-80-C2-00-00-00 to -0F (IEEE 802.1Q, 8.6.3). */
+const reserved = 0x0180_c200_0000
+
+/**
+ * Makes a switch: it learns at which port an address is, sends frames there, and those for groups or for addresses unknown to
+ * all other ports. A port has its own share of the table, so none can make it forget the addresses of another.
+ *
+ * @throws a typed error `'port-option'`
+ */
+export function virtualSwitch(options: SwitchOptions = {}): Switch {
+  const { addressesPerPort = 256, ageing = defaultAgeing, name = 'switch' } = options
+  checkRange(`${name}.addressesPerPort`, addressesPerPort, 1, 65536)
+  checkRange(`${name}.ageing`, ageing, 1, Number.MAX_SAFE_INTEGER)
+  const members = new Map<End, Member>()
+  const table = new Map<number, Entry>()
+  let made = 0
+
+  const forget = (mac: number, entry: Entry): void => {
+    entry.member.heard.delete(mac)
+    table.delete(mac)
+  }
+
+  const learn = (mac: number, member: Member): void => {
+    const known = table.get(mac)
+    const now = member.end.now ?? 0
+    if (known?.member === member) {
+      known.seen = now
+      return
+    }
+    if (known !== undefined) forget(mac, known)
+    if (member.heard.size >= addressesPerPort) {
+      for (const [oldest, entry] of member.heard) {
+        forget(oldest, entry)
+        break
+      }
+    }
+    const entry = { member, seen: now }
+    member.heard.set(mac, entry)
+    table.set(mac, entry)
+  }
+
+  const lookUp = (mac: number): Member | null => {
+    const entry = table.get(mac)
+    if (entry === undefined) return null
+    // Time is that of the machine where it was heard: another's says nothing about it.
+    if ((entry.member.end.now ?? 0) - entry.seen <= ageing) return entry.member
+    forget(mac, entry)
+    return null
+  }
+
+  const forward = (frame: Frame, from: Member): void => {
+    const source = macAt(frame.bytes, ethernet.source)
+    const destination = macAt(frame.bytes, ethernet.destination)
+    if (isGroup(source) || (from.sources !== null && !from.sources.has(source)) || (destination >= reserved && destination < reserved + 16)) return
+    learn(source, from)
+    const to = isGroup(destination) ? null : lookUp(destination)
+    if (to === null) {
+      for (const other of members.values()) if (other !== from && !(from.isolated && other.isolated)) other.end.offer(frame)
+    } else if (to !== from && !(from.isolated && to.isolated)) {
+      to.end.offer(frame)
+    }
+  }
+
+  return {
+    port(given = {}) {
+      const { isolated = false, sources } = given
+      const allowed = sources === undefined ? null : new Set(sources.map((text) => parseSource(`${given.name ?? name}.sources`, text)))
+      const end: End = new End({
+        forward: (frame, sender) => {
+          const member = members.get(sender)
+          if (member !== undefined) forward(frame, member)
+        },
+        connected: (which) => { members.set(which, { end: which, isolated, sources: allowed, heard: new Map() }) },
+        closed: (which) => {
+          for (const mac of members.get(which)?.heard.keys() ?? []) table.delete(mac)
+          members.delete(which)
+        },
+      }, given, `${name}.port${String(made++)}`)
+      return end
+    },
+    get addresses() {
+      return new Map([...table].map(([mac, { member }]) => [mac, member.end.name]))
+    },
+  }
+}
+
+function parseSource(part: string, text: string): number {
+  const mac = parseMac(text)
+  if (mac !== null && !isGroup(mac)) return mac
+  throw machinistError({ code: 'port-option', part, value: text.slice(0, 40), remedy: "Give addresses such as '52:54:00:12:34:56'." }, 'not the address of one station')
+}

@@ -1,0 +1,44 @@
+import type { BackendClock, Timer } from '@machinist/api'
+
+const second = 1e9
+
+/** Lets through so many bytes a second, and a burst at once. A frame may pass while anything is left; the next one waits for longer. */
+export class TokenBucket {
+  readonly #rate: number
+  readonly #burst: number
+  readonly #clock: BackendClock
+  readonly #timer: Timer
+  #tokens: number
+  #last: number
+
+  /**
+   * @param rate - bytes a second
+   * @param expired - called some time after {@link open} was false, when it is worth asking again
+   */
+  constructor(rate: number, burst: number, clock: BackendClock, expired: () => void) {
+    this.#rate = rate
+    this.#burst = this.#tokens = burst
+    this.#clock = clock
+    this.#last = clock.now()
+    this.#timer = clock.timer(expired)
+  }
+
+  /** Whether the next frame may pass now. If not, `expired` is called when it may. */
+  open(): boolean {
+    const now = this.#clock.now()
+    this.#tokens = Math.min(this.#burst, this.#tokens + Math.max(0, now - this.#last) * this.#rate / second)
+    this.#last = now
+    if (this.#tokens > 0) return true
+    this.#timer.arm(now + Math.ceil((1 - this.#tokens) * second / this.#rate))
+    return false
+  }
+
+  /** A frame of so many bytes passed. */
+  take(bytes: number): void {
+    this.#tokens -= bytes
+  }
+
+  stop(): void {
+    this.#timer.cancel()
+  }
+}
