@@ -17,7 +17,7 @@ export interface Segmentation {
   readonly size: number
   /** Bytes of Ethernet, IP and transport headers, which each segment repeats. */
   readonly headerLength: number
-  /** The TCP segment has CWR set, which only the first may keep (RFC 3168, 6.1.2). */
+  /** Only the first segment may keep CWR (RFC 3168, 6.1.2). */
   readonly ecn: boolean
 }
 
@@ -60,6 +60,8 @@ export interface NetPort {
   readonly mtu: number
   /** Whether the cable is in. */
   readonly link: boolean
+  /** What the network would like the station to be called, such as `'02:00:00:00:00:01'`, when its configuration says nothing. */
+  readonly address?: string
   /** What {@link send} takes besides plain frames. */
   readonly offloads: Offloads
   /** Sends a frame and gives it away. False: it is not taken, because the other end is full; wait for `writable`. */

@@ -108,6 +108,7 @@ export class End implements Port {
     const end = this
     return {
       mtu: this.options.mtu,
+      address: this.options.address,
       offloads: allOffloads,
       get link() { return here() && end.#link },
       send: (frame) => !here() || this.#send(frame, connection),

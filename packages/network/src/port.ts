@@ -1,5 +1,6 @@
 import type { Backend, BackendClock, Deliver, NetPort } from '@machinist/api'
 import { machinistError } from '@machinist/api'
+import { isGroup, macOfName, macText, parseMac } from '@machinist/packets'
 import type { Capture } from './capture.ts'
 
 /** Most bandwidth in one direction. */
@@ -28,6 +29,8 @@ export interface PortOptions {
   readonly capture?: Capture
   /** Whether the cable is in at first. Default: true. */
   readonly link?: boolean
+  /** What a device without an address of its own is called. Default: made of the port's name. */
+  readonly address?: string
 }
 
 /** Counts since the port was made. */
@@ -66,16 +69,18 @@ export interface CheckedPort {
   readonly receiveLimit: Required<BandwidthLimit> | null
   readonly capture: Capture | null
   readonly link: boolean
+  readonly address: string
 }
 
 /** @throws a typed error `'port-option'` */
 export function checkPort(options: PortOptions, fallbackName: string): CheckedPort {
-  const { name = fallbackName, mtu = 1500, queueFrames = 1024, queueBytes = 4 << 20, capture = null, link = true } = options
+  const { name = fallbackName, mtu = 1500, queueFrames = 1024, queueBytes = 4 << 20, capture = null, link = true, address } = options
   checkRange(`${name}.mtu`, mtu, 68, 65535)
   checkRange(`${name}.queueFrames`, queueFrames, 1, 65536)
   checkRange(`${name}.queueBytes`, queueBytes, 65536, 256 << 20)
   return {
     name, mtu, queueFrames, queueBytes, capture, link,
+    address: macText(address === undefined ? macOfName(name) : parseStation(`${name}.address`, address)),
     sendLimit: checkLimit(`${name}.sendLimit`, options.sendLimit), receiveLimit: checkLimit(`${name}.receiveLimit`, options.receiveLimit),
   }
 }
@@ -92,4 +97,11 @@ function checkLimit(part: string, limit: BandwidthLimit | undefined): Required<B
 export function checkRange(part: string, value: number, from: number, to: number): void {
   if (Number.isInteger(value) && value >= from && value <= to) return
   throw machinistError({ code: 'port-option', part, value, remedy: `Give an integer from ${String(from)} to ${String(to)}.` }, 'out of range')
+}
+
+/** @throws a typed error `'port-option'` */
+export function parseStation(part: string, text: string): number {
+  const mac = parseMac(text)
+  if (mac !== null && !isGroup(mac)) return mac
+  throw machinistError({ code: 'port-option', part, value: text.slice(0, 40), remedy: "Give an address such as '02:00:00:00:00:01'." }, 'not the address of one station')
 }

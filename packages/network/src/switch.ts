@@ -1,8 +1,7 @@
 import type { Frame } from '@machinist/api'
-import { ethernet, isGroup, macAt, parseMac } from '@machinist/packets'
-import { machinistError } from '@machinist/api'
+import { ethernet, isGroup, macAt } from '@machinist/packets'
 import { End } from './end.ts'
-import { checkRange } from './port.ts'
+import { checkRange, parseStation } from './port.ts'
 import type { Port, PortOptions } from './port.ts'
 
 /** What a switch may be told. */
@@ -111,7 +110,7 @@ export function virtualSwitch(options: SwitchOptions = {}): Switch {
   return {
     port(given = {}) {
       const { isolated = false, sources } = given
-      const allowed = sources === undefined ? null : new Set(sources.map((text) => parseSource(`${given.name ?? name}.sources`, text)))
+      const allowed = sources === undefined ? null : new Set(sources.map((text) => parseStation(`${given.name ?? name}.sources`, text)))
       const end: End = new End({
         forward: (frame, sender) => {
           const member = members.get(sender)
@@ -122,17 +121,11 @@ export function virtualSwitch(options: SwitchOptions = {}): Switch {
           for (const mac of members.get(which)?.heard.keys() ?? []) table.delete(mac)
           members.delete(which)
         },
-      }, given, `${name}.port${String(made++)}`)
+      }, { ...given, ...(given.address === undefined && sources?.[0] !== undefined && { address: sources[0] }) }, `${name}.port${String(made++)}`)
       return end
     },
     get addresses() {
       return new Map([...table].map(([mac, { member }]) => [mac, member.end.name]))
     },
   }
-}
-
-function parseSource(part: string, text: string): number {
-  const mac = parseMac(text)
-  if (mac !== null && !isGroup(mac)) return mac
-  throw machinistError({ code: 'port-option', part, value: text.slice(0, 40), remedy: "Give addresses such as '52:54:00:12:34:56'." }, 'not the address of one station')
 }

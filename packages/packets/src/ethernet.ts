@@ -49,3 +49,15 @@ export function parseMac(text: string): number | null {
   if (!/^[0-9a-f]{2}([:-])[0-9a-f]{2}(?:\1[0-9a-f]{2}){4}$/i.test(text)) return null
   return parseInt(text.replaceAll(/[:-]/g, ''), 16)
 }
+
+/** An address made of a name by a hash (FNV-1a): of one station, and locally administered (IEEE 802, 8.4). */
+export function macOfName(name: string): number {
+  let [low, high] = [0x811c_9dc5, 0x811c_9dc5]
+  for (let index = 0; index < name.length; index++) {
+    const code = name.charCodeAt(index)
+    low = Math.imul(low ^ code, 0x0100_0193)
+    high = Math.imul(high ^ code ^ 0x5a, 0x0100_0193)
+  }
+  const first = (((high >>> 24) & 0xfc) | 2) * 2 ** 40
+  return first + ((high >>> 16) & 0xff) * 2 ** 32 + (low >>> 0)
+}

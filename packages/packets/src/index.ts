@@ -1,4 +1,4 @@
-export { addressLength, broadcast, ethernet, etherType, isGroup, macAt, macBytes, macText, parseMac, vlanTagLength } from './ethernet.ts'
+export { addressLength, broadcast, ethernet, etherType, isGroup, macAt, macBytes, macOfName, macText, parseMac, vlanTagLength } from './ethernet.ts'
 export { arp, get16, get32, icmp, ipProtocol, ipv4, ipv6, set16, set32, tcp, tcpFlag, udp } from './headers.ts'
 export { parseIp } from './parse.ts'
 export type { IpPacket } from './parse.ts'

@@ -3,7 +3,7 @@ import { allOffloads, noOffloads } from '@machinist/api'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
-  adapt, broadcast, checksum, flowHash, get16, get32, isGroup, macAt, macBytes, macText, mostSegments, offloadsFit, parseIp, parseMac, segments, tcp, tcpFlag, udp,
+  adapt, broadcast, checksum, flowHash, get16, get32, isGroup, macAt, macBytes, macOfName, macText, mostSegments, offloadsFit, parseIp, parseMac, segments, tcp, tcpFlag, udp,
 } from './index.ts'
 import { checksumsHold, ipFrame } from './testing.ts'
 
@@ -25,6 +25,8 @@ describe('addresses', () => {
       expect(parseMac(macText(mac))).toBe(mac)
       expect(isGroup(mac)).toBe((macBytes(mac)[0]! & 1) === 1)
     }))
+    expect(macText(macOfName('net0'))).toMatch(/^[0-9a-f][26ae]:/)
+    expect(new Set(Array.from({ length: 1000 }, (_, index) => macOfName(`switch.port${index}`))).size).toBe(1000)
     expect(macText(0x5254_0012_3456)).toBe('52:54:00:12:34:56')
     expect(['', '52:54:00:12:34', '52:54:00:12:34:5g', '52-54:00:12:34:56', '525400123456', '52:54:00:12:34:56:78'].map(parseMac)).toEqual(Array(6).fill(null))
   })
@@ -56,8 +58,9 @@ describe('checksums', () => {
 
 describe('segmentation', () => {
   it('gives packets that are right by themselves and hold together what was sent', () => {
-    fc.assert(fc.property(frame, fc.integer({ min: 1, max: 1500 }), fc.boolean(), (options, segment, open) => {
-      const whole = ipFrame({ ...options, segment: Math.max(segment, 3) })
+    fc.assert(fc.property(frame, fc.integer({ min: 1, max: 1500 }), fc.boolean(), fc.boolean(), (options, segment, open, ecn) => {
+      const made = ipFrame({ ...options, segment: Math.max(segment, 3) })
+      const whole = { ...made, segmentation: { ...made.segmentation!, ecn } }
       expect(offloadsFit(whole)).toBe(true)
       const before = whole.bytes.slice()
       const list = segments(whole, open)
@@ -81,7 +84,8 @@ describe('segmentation', () => {
           continue
         }
         expect(get32(bytes, packet.transport! + tcp.sequence)).toBe(((options.sequence ?? 1) + index * size) >>> 0)
-        const only = (index === 0 ? tcpFlag.cwr : 0) | (index === list.length - 1 ? tcpFlag.fin | tcpFlag.psh : 0)
+        // Without ECN as it was, CWR is for every segment: it means something else then.
+        const only = (index === 0 || !whole.segmentation!.ecn ? tcpFlag.cwr : 0) | (index === list.length - 1 ? tcpFlag.fin | tcpFlag.psh : 0)
         const some = tcpFlag.cwr | tcpFlag.fin | tcpFlag.psh
         expect(bytes[packet.transport! + tcp.flags]).toBe(tcpFlags & (~some | only))
       }
@@ -104,7 +108,7 @@ describe('segmentation', () => {
 
   it('of nonsense gives nothing, never throws, and never gives more than its bound', () => {
     const nonsense: Partial<NonNullable<Frame['segmentation']>>[] = [
-      { size: 0 }, { size: -1 }, { size: NaN }, { size: 1.5 }, { headerLength: 0 }, { headerLength: 70_000 }, { kind: 'tcp6' }, { kind: 'udp' }, { ecn: true }]
+      { size: 0 }, { size: -1 }, { size: NaN }, { size: 1.5 }, { headerLength: 0 }, { headerLength: 70_000 }, { kind: 'tcp6' }, { kind: 'udp' }]
     const good = ipFrame({ version: 4, payload: new Uint8Array(5000), segment: 1000 })
     for (const change of nonsense) {
       const bad = { ...good, segmentation: { ...good.segmentation!, ...change } }

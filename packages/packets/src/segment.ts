@@ -23,7 +23,7 @@ export function offloadsFit(frame: Frame): boolean {
 }
 
 /** The packet of a frame that can be cut; null when it cannot. */
-function segmentable({ bytes, checksum }: Frame, { kind, size, headerLength, ecn }: Segmentation): IpPacket | null {
+function segmentable({ bytes, checksum }: Frame, { kind, size, headerLength }: Segmentation): IpPacket | null {
   const packet = parseIp(bytes)
   if (packet === null || packet.transport === null || packet.payload === null) return null
   const protocol = kind === 'udp' ? ipProtocol.udp : ipProtocol.tcp
@@ -31,8 +31,7 @@ function segmentable({ bytes, checksum }: Frame, { kind, size, headerLength, ecn
   if (checksum?.start !== packet.transport || checksum.offset !== transportChecksum[protocol]) return null
   if (headerLength !== packet.payload || packet.end !== bytes.length) return null
   if (!Number.isInteger(size) || size < 1 || bytes.length - headerLength > size * mostSegments) return null
-  const cwr = kind !== 'udp' && ((bytes[packet.transport + tcp.flags] ?? 0) & tcpFlag.cwr) !== 0
-  return cwr === ecn ? packet : null
+  return packet
 }
 
 /**
@@ -46,7 +45,7 @@ export function segments(frame: Frame, open: boolean = false): Frame[] {
   if (checksum === undefined || segmentation === undefined) return [frame]
   const packet = segmentable(frame, segmentation)
   if (packet === null) return []
-  const { size, headerLength, kind } = segmentation
+  const { size, headerLength, kind, ecn } = segmentation
   const { network, version } = packet
   const transport = checksum.start
   const whole = bytes.length - transport
@@ -73,7 +72,7 @@ export function segments(frame: Frame, open: boolean = false): Frame[] {
     } else {
       set32(segment, transport + tcp.sequence, sequence + from - headerLength)
       const last = to === bytes.length
-      segment[transport + tcp.flags] = flags & ~((last ? 0 : tcpFlag.fin | tcpFlag.psh) | (index === 0 ? 0 : tcpFlag.cwr))
+      segment[transport + tcp.flags] = flags & ~((last ? 0 : tcpFlag.fin | tcpFlag.psh) | (ecn && index > 0 ? tcpFlag.cwr : 0))
     }
     set16(segment, transport + checksum.offset, fold(rest + segment.length - transport))
     const trusted = frame.trusted === true ? { trusted: true } : {}
