@@ -1,11 +1,11 @@
-import { type Backend, type BlockPort, type CharPort, machinistError } from '@machinist/api'
+import { type Backend, type BlockPort, type CharPort, machinistError, type NetPort } from '@machinist/api'
 import { riscv, type RiscvConfig } from '@machinist/cpu-riscv'
 import { goldfishRtc, syscon, uart16550a } from '@machinist/devices'
 import { clint, plic } from '@machinist/interrupts'
 import {
   type BackendDescriptor, type Catalogue, defineMachine, type DevicePart, type ImageSource, type MachineBlueprint, type MachineDefinition, part,
 } from '@machinist/machine'
-import { virtio9p, virtioBlock, virtioConsole, virtioEntropy, virtioVsock } from '@machinist/virtio'
+import { virtio9p, virtioBlock, virtioConsole, virtioEntropy, virtioVsock, type NetConfig, virtioNet } from '@machinist/virtio'
 import { VIRTIO_SLOTS, virtIrq, virtMap } from './memory-map.ts'
 
 const MIB = 2 ** 20
@@ -22,6 +22,12 @@ const UART_CLOCK = 3_686_400
 /** A stream or disk, live, or as a host finds it. */
 export type Given<Port> = Backend<Port> | BackendDescriptor
 
+/** A network device with a configuration. */
+export interface VirtNet {
+  readonly net: Given<NetPort>
+  readonly config: Partial<NetConfig>
+}
+
 /** What {@link virt} may be told. */
 export interface VirtOptions {
   /** Bytes of RAM, a multiple of 4096, 16 MiB to 3.5 GiB; 256 MiB unless given. */
@@ -32,6 +38,8 @@ export interface VirtOptions {
   readonly console?: Given<CharPort>
   /** Disks, `/dev/vda` first. */
   readonly disks?: readonly Given<BlockPort>[]
+  /** Networks, `eth0` first. */
+  readonly nets?: readonly (Given<NetPort> | VirtNet)[]
   /** A virtio entropy device; true unless given. */
   readonly rng?: boolean
   /** The other end of a virtio console (`hvc0`), which is there only when given. */
@@ -53,7 +61,7 @@ export interface VirtOptions {
 }
 
 /** Every spec that the `virt` machine may use, for definitions from files and workers. */
-export const virtCatalogue: Catalogue = [riscv, plic, clint, syscon, goldfishRtc, uart16550a, virtioBlock, virtioConsole, virtioEntropy, virtio9p, virtioVsock]
+export const virtCatalogue: Catalogue = [riscv, plic, clint, syscon, goldfishRtc, uart16550a, virtioBlock, virtioConsole, virtioEntropy, virtio9p, virtioVsock, virtioNet]
 
 function within(value: number, from: number, to: number, what: string, remedy: string): void {
   if (Number.isInteger(value) && value >= from && value <= to) return
@@ -68,14 +76,14 @@ function within(value: number, from: number, to: number, what: string, remedy: s
  * @throws a typed error `'virt-option'`
  */
 export function virt(options: VirtOptions = {}): MachineBlueprint {
-  const { memory = DEFAULT_MEMORY, harts = 1, console = 'null', disks = [], rng = true } = options
+  const { memory = DEFAULT_MEMORY, harts = 1, console = 'null', disks = [], nets = [], rng = true } = options
   within(harts, 1, MAX_HARTS, 'harts', `Use 1 to ${MAX_HARTS}.`)
   within(memory, MIN_MEMORY, MAX_MEMORY, 'memory', `Use ${MIN_MEMORY / MIB} MiB to ${MAX_MEMORY / MIB} MiB.`)
 
   let slots = 0
   const slot = (): { at: number; irq: number } => {
     if (slots === VIRTIO_SLOTS) {
-      throw machinistError({ code: 'virt-option', part: 'virtio', value: slots + 1, remedy: `Use at most ${VIRTIO_SLOTS} disks and other virtio devices.` }, 'too many virtio devices')
+      throw machinistError({ code: 'virt-option', part: 'virtio', value: slots + 1, remedy: `Use at most ${VIRTIO_SLOTS} disks, networks and other virtio devices.` }, 'too many virtio devices')
     }
     const index = slots++
     return { at: virtMap.virtio + index * virtMap.virtioStride, irq: virtIrq.virtio + index }
@@ -88,6 +96,10 @@ export function virt(options: VirtOptions = {}): MachineBlueprint {
     uart0: part(uart16550a, { at: virtMap.uart0, irq: virtIrq.uart0, config: { clockFrequency: UART_CLOCK }, backends: { console } }),
   }
   disks.forEach((disk, index) => { devices[`disk${index}`] = part(virtioBlock, { ...slot(), backends: { disk } }) })
+  nets.forEach((given, index) => {
+    const { net, config } = typeof given === 'object' && 'net' in given ? given as VirtNet : { net: given, config: {} }
+    devices[`net${index}`] = part(virtioNet, { ...slot(), config, backends: { net } })
+  })
   if (rng) devices['rng'] = part(virtioEntropy, slot())
   if (options.virtioConsole !== undefined) devices['hvc'] = part(virtioConsole, { ...slot(), backends: { console: options.virtioConsole } })
   for (const [name, each] of Object.entries(options.devices ?? {})) {

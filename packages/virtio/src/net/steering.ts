@@ -1,0 +1,25 @@
+import { flowHash } from '@machinist/packets'
+
+const slots = 1024
+
+/** Which pair of queues a conversation uses: the one where the driver sent last (5.1.6.5.5). */
+export class FlowTable {
+  /** Pair plus one by hash; 0 for none. */
+  readonly #pairs = new Uint8Array(slots)
+
+  /** The driver sent `bytes` through transmit queue `pair`. */
+  sent(bytes: Uint8Array, pair: number): void {
+    this.#pairs[flowHash(bytes) % slots] = pair + 1
+  }
+
+  /** Where to put `bytes`, of `pairs` pairs in use. */
+  pairOf(bytes: Uint8Array, pairs: number): number {
+    const hash = flowHash(bytes)
+    const known = this.#pairs[hash % slots] ?? 0
+    return known > 0 && known <= pairs ? known - 1 : hash % pairs
+  }
+
+  clear(): void {
+    this.#pairs.fill(0)
+  }
+}
