@@ -3,9 +3,10 @@
  * little RAM, and backends that a script drives. Nothing here needs a host.
  */
 import type {
-  BlockPort, BlockStatus, CharPort, Clock, Device, DeviceContext, DeviceSpec, DmaSpace, EntropyPort, IrqLine, PowerPort, PortsOf,
-  TimeCounter, Timer, BackendWants, Trace, WallClockPort, Width,
+  BlockPort, BlockStatus, CharPort, Clock, Device, DeviceContext, DeviceSpec, DmaSpace, EntropyPort, Frame, IrqLine, NetPort, Offloads, PowerPort,
+  PortsOf, TimeCounter, Timer, BackendWants, Trace, WallClockPort, Width,
 } from '@machinist/api'
+import { noOffloads } from '@machinist/api'
 
 /** An interrupt output, as the other end of the wire sees it. */
 export interface FakeLine extends IrqLine {
@@ -313,6 +314,64 @@ export function fakeBlock(options: { readonly size: number; readonly readOnly?: 
         if (request === undefined) return
         request()
       }
+    },
+  }
+}
+
+/** A network that a test sends from and looks into. */
+export interface FakeNet extends NetPort {
+  /** Frames that the device sent. */
+  readonly sent: Frame[]
+  /** Frames that the network still takes; `Infinity` at first. Raising it does not call `writable`: use {@link drain}. */
+  room: number
+  /** What the device said that its driver takes over. */
+  readonly accepted: Offloads
+  /** Frames that the device has not taken yet. */
+  readonly waiting: number
+  /** Gives frames to the device and tells it. */
+  give(...frames: readonly Frame[]): void
+  /** Gives room for so many frames more and tells the device. */
+  drain(frames: number): void
+  /** Puts the cable in or pulls it out, and tells the device. */
+  plug(link: boolean): void
+}
+
+/** A scripted {@link NetPort}. Its callbacks run at once. */
+export function fakeNet(options: { readonly mtu?: number, readonly offloads?: Offloads, readonly address?: string } = {}): FakeNet {
+  const sent: Frame[] = []
+  const queue: Frame[] = []
+  let accepted = noOffloads
+  let link = true
+  let listener: Parameters<NetPort['listen']>[0] | null = null
+  return {
+    sent,
+    room: Infinity,
+    mtu: options.mtu ?? 1500,
+    offloads: options.offloads ?? noOffloads,
+    ...(options.address !== undefined && { address: options.address }),
+    get link() { return link },
+    get accepted() { return accepted },
+    get waiting() { return queue.length },
+    send(frame) {
+      if (this.room < 1) return false
+      this.room--
+      sent.push(frame)
+      return true
+    },
+    receive: () => queue.shift() ?? null,
+    accept(offloads) { accepted = offloads },
+    listen(to) { listener = to },
+    give(...frames) {
+      queue.push(...frames)
+      listener?.readable()
+    },
+    drain(frames) {
+      this.room += frames
+      listener?.writable()
+    },
+    plug(to) {
+      link = to
+      listener?.linkChanged()
     },
   }
 }

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { BackendWants, Device, DeviceSpec, DmaSpace, PortsOf, Width } from '@machinist/api'
-import { fakeBlock, fakeChar, fakeContext, fakeEntropy } from '@machinist/registers/testing'
+import { allOffloads } from '@machinist/api'
+import { fakeBlock, fakeChar, fakeContext, fakeEntropy, fakeNet } from '@machinist/registers/testing'
 import { files, memoryTree } from '@machinist/storage'
-import { consoleWith, deviceStatus, virtio9p, virtioBlock, virtioConsole, virtioEntropy, virtioMmio, virtioVsock } from './index.ts'
+import { consoleWith, deviceStatus, virtio9p, virtioBlock, virtioConsole, virtioEntropy, virtioMmio, virtioNet, virtioVsock } from './index.ts'
 import type { MmioState, VirtioIrq } from './index.ts'
 import { VirtioDriver } from './testing.ts'
 import type { DriverQueue } from './testing.ts'
@@ -268,6 +269,17 @@ describe('a guest that does anything at all', () => {
       return { make: () => make(virtio9p, { files: port }) as unknown as ReturnType<typeof make>, host: () => undefined, silent: true }
     },
     vsock: () => ({ silent: true,  make: () => make(virtioVsock, { host: { connect: (_, done) => { done(null) }, listen() {} } }) as unknown as ReturnType<typeof make>, host: () => undefined }),
+    net: () => {
+      const net = fakeNet({ offloads: allOffloads })
+      return {
+        make: () => make(virtioNet, { net }) as unknown as ReturnType<typeof make>,
+        host: () => {
+          net.sent.length = 0
+          if (net.waiting < 100) net.give({ bytes: new Uint8Array(60 + net.waiting * 100) })
+          net.drain(net.waiting)
+        },
+      }
+    },
     entropy: () => ({ make: () => make(virtioEntropy, { entropy: fakeEntropy() }) as unknown as ReturnType<typeof make>, host: () => undefined }),
   }
 
