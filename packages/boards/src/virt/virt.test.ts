@@ -15,14 +15,15 @@ const codeOf = (work: () => unknown): string => {
 }
 
 test('has the memory map and interrupts of the machine that firmware is built for', () => {
-  const blueprint = virt({ disks: ['a', 'b'], virtioConsole: 'null' })
+  const blueprint = virt({ disks: ['a', 'b'], nets: ['lan', { net: 'lan', config: { pairs: 2 } }], virtioConsole: 'null' })
   const text = printMachine(resolve(blueprint.definition, blueprint.catalogue))
   for (const line of [
     '0x00100000 - 0x00100fff  test', '0x00101000 - 0x00101fff  rtc', '0x02000000 - ', '0x0c000000 - ', '0x10000000 - 0x100000ff  uart0',
-    '0x10001000 - 0x10001fff  disk0', '0x10002000 - 0x10002fff  disk1', '0x10003000 - 0x10003fff  rng', '0x10004000 - 0x10004fff  hvc',
-    '0x80000000 - 0x8fffffff  ram', 'disk0.irq -> plic 1', 'disk1.irq -> plic 2', 'rng.irq -> plic 3', 'uart0.interrupt -> plic 10', 'rtc.alarm -> plic 11',
+    '0x10001000 - 0x10001fff  disk0', '0x10002000 - 0x10002fff  disk1', '0x10003000 - 0x10003fff  net0', '0x10004000 - 0x10004fff  net1', '0x10005000 - 0x10005fff  rng', '0x10006000 - 0x10006fff  hvc',
+    '0x80000000 - 0x8fffffff  ram', 'disk0.irq -> plic 1', 'disk1.irq -> plic 2', 'net1.irq -> plic 4', 'rng.irq -> plic 5', 'uart0.interrupt -> plic 10', 'rtc.alarm -> plic 11',
     'plic.hart0.seip -> cpu hart0.seip', 'clint.hart0.mtip -> cpu hart0.mtip',
   ]) expect(text).toContain(line)
+  expect(blueprint.definition.devices['net1']?.config).toEqual({ pairs: 2 })
 })
 
 test('its definition is plain data that the catalogue alone turns into the same machine', () => {
