@@ -1,6 +1,8 @@
 export { cable } from './cable.ts'
 export { Capture } from './capture.ts'
 export type { CaptureOptions, CaptureSink, Direction } from './capture.ts'
+export { join } from './join.ts'
+export type { JoinHost } from './join.ts'
 export type { BandwidthLimit, Port, PortOptions, PortStats } from './port.ts'
 export { virtualSwitch } from './switch.ts'
 export type { Switch, SwitchOptions, SwitchPortOptions } from './switch.ts'

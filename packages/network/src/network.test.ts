@@ -4,7 +4,7 @@ import { broadcast, ethernet, macAt, macBytes } from '@machinist/packets'
 import { checksumsHold, ipFrame } from '@machinist/packets/testing'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { cable, Capture, virtualSwitch } from './index.ts'
+import { cable, Capture, join, virtualSwitch } from './index.ts'
 import type { Port } from './index.ts'
 
 /** A machine at a port: what it delivers waits for `run`, and its time for `pass`. */
@@ -242,6 +242,29 @@ it('a cable carries while both machines are there and both ends are in', () => {
   expect(settle()).toEqual([true, true])
   right.close()
   expect(settle()).toEqual([false, false])
+})
+
+it('two switches that are joined are one network, until they are taken apart', () => {
+  const [here, there] = [virtualSwitch(), virtualSwitch()]
+  const queue: (() => void)[] = []
+  const settle = (): void => { for (let next = queue.shift(); next !== undefined; next = queue.shift()) next() }
+  const [left, right] = [here.port({ queueFrames: 4096 }), there.port()]
+  const part = join(left, right, { deliver: (callback) => { queue.push(callback) } })
+  const [one, two] = [machineAt(here.port({ queueFrames: 4096 })), machineAt(there.port({ queueFrames: 4096 }))]
+  const frames = Array.from({ length: 1000 }, (_, index) => plain(1, broadcast, [index, index >> 8]))
+  for (const frame of frames) one.net.send(frame)
+  settle()
+  expect(two.take()).toEqual(frames)
+  two.net.send(plain(2, 1))
+  settle()
+  expect([one.take().length, there.addresses.size]).toEqual([1, 2])
+  one.net.send(plain(1, 2))
+  part()
+  settle()
+  expect([two.take(), left.stats.dropped]).toEqual([[], 0])
+  const twice = machineAt(left)
+  expect(codeOf(() => join(right, left, { deliver: () => undefined }))).toBe('port-in-use')
+  expect([twice.net.link, machineAt(right).net.link]).toEqual([true, true])
 })
 
 it('a capture is pcapng that says which way each frame went, when, and how much of it there was', () => {
