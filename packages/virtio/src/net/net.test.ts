@@ -151,6 +151,16 @@ describe('receives frames', () => {
     expect(net.waiting).toBe(0)
   })
 
+  it('not in a first buffer that has no room for a header, which comes back empty', () => {
+    const { driver, net } = make({}, { features: [...common, F.mrgRxbuf] })
+    const requests = [11, 200, 200].map((length) => driver.submit(0, [], [length]))
+    driver.notify(0)
+    const frame = ipFrame({ version: 4 })
+    net.give(frame, frame)
+    driver.collect(0)
+    expect(requests.map(({ written }) => written)).toEqual([0, 12 + frame.bytes.length, null])
+  })
+
   it('says that a checksum holds only when somebody said so', () => {
     for (const [trusted, taken, flags] of [[true, allOffloads, packetFlag.dataValid], [false, allOffloads, 0], [true, noOffloads, 0]] as const) {
       const { driver, net } = make({}, { features: features(taken, false) })

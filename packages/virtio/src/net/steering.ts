@@ -12,11 +12,11 @@ export class FlowTable {
     this.#pairs[flowHash(bytes) % slots] = pair + 1
   }
 
-  /** Where to put `bytes`, of `pairs` pairs in use. */
+  /** Where to put `bytes`, of `pairs` pairs in use: as many as when they were sent, or it was cleared since. */
   pairOf(bytes: Uint8Array, pairs: number): number {
     const hash = flowHash(bytes)
     const known = this.#pairs[hash % slots] ?? 0
-    return known > 0 && known <= pairs ? known - 1 : hash % pairs
+    return known > 0 ? known - 1 : hash % pairs
   }
 
   clear(): void {
