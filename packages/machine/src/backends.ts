@@ -89,11 +89,14 @@ export class BackendConnector {
     if (backend.kind !== kind) {
       throw machinistError({ code: 'backend-kind', part, value: backend.kind, remedy: `Give it one of kind '${kind}'.` }, 'a backend of another kind')
     }
-    if (!this.#open.includes(backend)) this.#open.push(backend)
+    const remember = (): void => { if (!this.#open.includes(backend)) this.#open.push(backend) }
+    // What the host made is ours to close; what the program gave may belong to another machine until it is connected.
+    if (live === undefined) remember()
     const port = backend.connect(this.#gate.from(part), {
       now: () => this.#time.now,
       timer: (expired) => this.#timers.create(`timer:${part}`, expired),
     })
+    remember()
     return kind === 'block' ? this.#counted(port as BlockPort) : port
   }
 

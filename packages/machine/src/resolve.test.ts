@@ -187,4 +187,15 @@ describe('what instantiation refuses', () => {
     expect(errorOf(() => createMachine(blueprint, testHost()))).toMatchObject({ code: 'backend-kind', part: 'g.console' })
     expect(closed).toBe(1)
   })
+  test('a backend that refuses, and leaves it to the machine that has it', () => {
+    let closed = 0
+    const taken = { ...collector(), connect(): never { throw new Error('in use') }, close() { closed++ } }
+    const good = { ...collector(), close() { closed += 10 } }
+    const blueprint = defineMachine({
+      name: 'test', memory: { base: 0x8000_0000, size: 1 << 20 }, cpu: part(fakeCpu),
+      devices: { h: part(hub), a: part(gadget, { backends: { console: good } }), g: part(gadget, { backends: { console: taken } }) },
+    })
+    expect(() => createMachine(blueprint, testHost())).toThrow('in use')
+    expect(closed).toBe(10)
+  })
 })
