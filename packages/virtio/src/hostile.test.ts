@@ -1,12 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import type { BackendWants, Device, DeviceSpec, DmaSpace, PortsOf, Width } from '@machinist/api'
-import { allOffloads } from '@machinist/api'
-import { fakeBlock, fakeChar, fakeContext, fakeEntropy, fakeNet } from '@machinist/registers/testing'
-import { files, memoryTree } from '@machinist/storage'
-import { consoleWith, deviceStatus, virtio9p, virtioBlock, virtioConsole, virtioEntropy, virtioMmio, virtioNet, virtioVsock } from './index.ts'
+import { fakeBlock, fakeChar, fakeContext, fakeEntropy } from '@machinist/registers/testing'
+import { blockDevice, consoleDevice, consoleWith, deviceStatus, entropyDevice, virtioBlock } from './index.ts'
 import type { MmioState, VirtioIrq } from './index.ts'
-import { VirtioDriver } from './testing.ts'
-import type { DriverQueue } from './testing.ts'
+import { fuzzDevice, VirtioDriver } from './testing.ts'
+import type { DriverQueue, FuzzRandom, FuzzReport } from './testing.ts'
 
 /** A device whose use of guest memory is counted. */
 function make<Config, S, Wants extends BackendWants>(spec: DeviceSpec<Config, MmioState<S>, VirtioIrq, Wants>, backends: PortsOf<Wants>, memorySize = 1 << 18) {
@@ -226,128 +224,30 @@ describe('a driver that breaks the rules', () => {
 })
 
 describe('a guest that does anything at all', () => {
-  function generator(seed: number): (below: number) => number {
-    let state = seed >>> 0
-    return (below) => {
-      state = (Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x9e3779b9) >>> 0
-      return Math.floor(((state ^ (state >>> 13)) >>> 0) / 2 ** 32 * below)
+  const host = (...ports: ReturnType<typeof fakeChar>[]): void => {
+    for (const port of ports) {
+      port.sent.length = 0
+      if (port.waiting < 1000) port.type('some input')
+      port.drain(1000)
     }
   }
+  const header = (random: FuzzRandom): Uint8Array => Uint8Array.from([random.pick([0, 1, 4, 8, 11, 13]), 0, 0, 0, 0, 0, 0, 0, random.below(130), 0, 0, 0, 0, 0, 0, 0])
 
-  interface Subject {
-    readonly make: () => ReturnType<typeof make>
-    readonly host: () => void
-    /** A block request means nothing to it. */
-    readonly silent?: true
+  const runs: Readonly<Record<string, () => FuzzReport>> = {
+    block: () => fuzzDevice(blockDevice, { queues: 2 }, () => ({ disk: fakeBlock({ size: 1 << 16 }) }), {
+      host: ({ disk }, random) => { disk.complete(random.below(4)) },
+      request: (random) => ({ out: [header(random), random.bytes(512 * random.below(3))], answers: [512 * random.below(3), 1] }),
+    }),
+    console: () => fuzzDevice(consoleDevice, {}, () => ({ console: fakeChar() }), { host: ({ console }) => { host(console) } }),
+    ports: () => fuzzDevice(consoleWith('virtio-serial', ['a', 'b']), {}, () => ({ a: fakeChar(), b: fakeChar() }), { host: ({ a, b }) => { host(a, b) } }),
+    entropy: () => fuzzDevice(entropyDevice, {}, () => ({ entropy: fakeEntropy() })),
   }
-  const subjects: Readonly<Record<string, () => Subject>> = {
-    block: () => {
-      const disk = fakeBlock({ size: 1 << 16 })
-      return { make: () => make(virtioBlock, { disk }) as unknown as ReturnType<typeof make>, host: () => { disk.complete(3) } }
-    },
-    console: () => {
-      const char = fakeChar()
-      char.room = 10
-      return {
-        make: () => make(virtioConsole, { console: char }) as unknown as ReturnType<typeof make>,
-        host: () => {
-          char.sent.length = 0
-          if (char.waiting < 1000) char.type('some input')
-          char.drain(1000)
-        },
-      }
-    },
-    ports: () => {
-      const ports = { a: fakeChar(), b: fakeChar() }
-      return {
-        make: () => make(virtioMmio(consoleWith('virtio-serial', ['a', 'b'])), ports) as unknown as ReturnType<typeof make>,
-        host: () => { for (const port of [ports.a, ports.b]) if (port.waiting < 1000) port.type('x') },
-      }
-    },
-    '9p': () => {
-      const port = files(memoryTree()).connect((callback) => { callback() })
-      return { make: () => make(virtio9p, { files: port }) as unknown as ReturnType<typeof make>, host: () => undefined, silent: true }
-    },
-    vsock: () => ({ silent: true,  make: () => make(virtioVsock, { host: { connect: (_, done) => { done(null) }, listen() {} } }) as unknown as ReturnType<typeof make>, host: () => undefined }),
-    net: () => {
-      const net = fakeNet({ offloads: allOffloads })
-      return {
-        make: () => make(virtioNet, { net }) as unknown as ReturnType<typeof make>,
-        host: () => {
-          net.sent.length = 0
-          if (net.waiting < 100) net.give({ bytes: new Uint8Array(60 + net.waiting * 100) })
-          net.drain(net.waiting)
-        },
-      }
-    },
-    entropy: () => ({ make: () => make(virtioEntropy, { entropy: fakeEntropy() }) as unknown as ReturnType<typeof make>, host: () => undefined }),
-  }
-
-  for (const [name, subject] of Object.entries(subjects)) {
+  for (const [name, run] of Object.entries(runs)) {
     it(`${name}: never throws, works within bounds, and stops when it says so`, () => {
-      let failures = 0
-      let completed = 0
-      for (let seed = 1; seed <= 12; seed++) {
-        const random = generator(seed * 7919)
-        const { make: build, host } = subject()
-        const { dut, count, context, driver: begin } = build()
-        const driver = begin({ queueSize: 8, indirect: seed % 2 === 0 })
-        driver.start()
-        const { memory, memoryBase } = context
-        const interesting = [0, 1, 2, 3, 7, 8, 15, 16, 64, 0x7fff, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xfffffff0, 0xffffffff]
-        const value = (): number => random(3) === 0 ? random(2 ** 32) : random(2) === 0 ? interesting[random(interesting.length)] ?? 0 : memoryBase + random(memory.length)
-
-        for (let step = 0; step < 300; step++) {
-          const before = { ...count }
-          const stopped = (dut.read(0x070) & deviceStatus.needsReset) !== 0
-          const queue = driver.queues[random(driver.queues.length)]
-          let fresh = false
-          switch (random(12)) {
-            case 0: dut.write(random(0x140), value(), ([1, 2, 4] as const)[random(3)]); break
-            case 1: dut.read(random(0x140), ([1, 2, 4] as const)[random(3)]); break
-            case 2: if (queue !== undefined) dut.write(0x050, driver.queues.indexOf(queue)); break
-            case 3: case 4: case 5:
-              if (queue !== undefined) {
-                for (let slot = 0; slot < queue.size; slot++) {
-                  driver.setDescriptor(queue.desc, slot, value() + (random(20) === 0 ? 2 ** 60 : 0), random(3) === 0 ? value() : random(2000), random(8), random(queue.size + 1))
-                }
-                driver.makeAvailable(queue, random(queue.size + (random(10) === 0 ? 1 : 0)))
-                driver.notify(driver.queues.indexOf(queue))
-              }
-              break
-            case 6: if (queue !== undefined && random(8) === 0) driver.set16(queue.avail + 2, value() & 0xffff); break
-            case 7: host(); break
-            case 8: context.advance(1); break
-            case 9: memory[random(memory.length)] = random(256); break
-            case 10:
-              if (random(6) === 0) dut.device.restore(structuredClone(dut.device.save()))
-              break
-            case 11:
-              if (stopped || random(10) === 0) {
-                fresh = true
-                driver.start()
-                try {
-                  driver.submit(0, [new Uint8Array(16)], [600, 1])
-                  driver.notify(0)
-                  host()
-                  completed += driver.collect(0)
-                } catch (error) {
-                  // The driver of the test noticed that a ring is nonsense.
-                  if (!(error instanceof RangeError)) throw error
-                }
-              }
-              break
-          }
-          // A ring of 8 chains of 8 buffers, each moved in pieces; at most some transfers complete at once.
-          expect(count.accesses - before.accesses).toBeLessThan(5000)
-          expect(count.bytes - before.bytes).toBeLessThan(12 << 20)
-          if (stopped && !fresh && (dut.read(0x070) & deviceStatus.needsReset) !== 0) expect(count.writes).toBe(before.writes)
-        }
-        failures += context.warnings.filter((message) => message.includes('needs a reset')).length
-      }
+      const report = run()
       // It met the bad cases, and recovered from them.
-      expect(failures).toBeGreaterThan(20)
-      if (subject().silent !== true) expect(completed).toBeGreaterThan(20)
+      expect(report.broken).toBeGreaterThan(100)
+      expect(report.used).toBeGreaterThan(100)
     })
   }
 })
