@@ -1,4 +1,15 @@
 import { type Build, library } from '../../tsup.base.ts'
 
-const build: Build = library({ 'index': 'src/index.ts', 'block': 'src/block/block.ts', 'console': 'src/console/console.ts', 'p9': 'src/p9/p9.ts', 'entropy': 'src/entropy/entropy.ts', 'mmio': 'src/transport/mmio.ts', 'queue': 'src/queue/split.ts', 'testing': 'src/testing.ts', 'vsock': 'src/vsock/vsock.ts', 'net': 'src/net/net.ts' })
+const build: Build = library({
+  'index': 'src/index.ts',
+  'p9': 'src/p9/p9.ts',
+  'block': 'src/block/block.ts',
+  'console': 'src/console/console.ts',
+  'entropy': 'src/entropy/entropy.ts',
+  'mmio': 'src/transport/mmio.ts',
+  'net': 'src/net/net.ts',
+  'queue': 'src/queue/queue.ts',
+  'testing': 'src/testing.ts',
+  'vsock': 'src/vsock/vsock.ts',
+})
 export default build

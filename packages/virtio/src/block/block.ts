@@ -9,7 +9,7 @@ import { ConfigSpace } from '../device/config-space.ts'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
 import { virtioMmio } from '../transport/mmio.ts'
 import type { MmioState, VirtioIrq } from '../transport/mmio.ts'
-import type { Chain, Virtqueue } from '../queue/split.ts'
+import type { Chain, Virtqueue } from '../queue/queue.ts'
 
 /** Configuration of a block device, checked. */
 export interface BlockConfig {

@@ -1,7 +1,7 @@
 import type { BlockPort, BlockStatus } from '@machinist/api'
 import { blockLimits, headerSize, idSize, rangeSize, rangeUnmap, requestStatus, requestType, sectorSize } from './layout.ts'
 import type { BufferPool } from '../device/buffer-pool.ts'
-import type { Chain } from '../queue/split.ts'
+import type { Chain } from '../queue/queue.ts'
 
 /** What a request needs of its device. */
 export interface RequestHost {

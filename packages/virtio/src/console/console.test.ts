@@ -164,7 +164,7 @@ describe('a console of several ports', () => {
     driver.start()
     let answered = 0
     for (let count = 0; count < 1000; count++) {
-      if (driver.queue(3).free.length === 0) break
+      if (driver.queue(3).room === 0) break
       driver.submit(3, [Uint8Array.of(0, 0, 0, 0, 0, 0, 1, 0)], [])
       driver.notify(3)
       answered += driver.collect(3)

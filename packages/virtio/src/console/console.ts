@@ -7,7 +7,7 @@ import { ConsolePort } from './port.ts'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
 import { virtioMmio } from '../transport/mmio.ts'
 import type { MmioState, VirtioIrq } from '../transport/mmio.ts'
-import type { Virtqueue } from '../queue/split.ts'
+import type { Virtqueue } from '../queue/queue.ts'
 
 /** Saved state of its own. */
 export interface ConsoleState {

@@ -1,6 +1,6 @@
 import type { CharPort } from '@machinist/api'
 import type { VirtioContext } from '../device/spec.ts'
-import type { Chain, Virtqueue } from '../queue/split.ts'
+import type { Chain, Virtqueue } from '../queue/queue.ts'
 
 /** Bytes moved in one direction before something else gets its turn. */
 const turn = 65536

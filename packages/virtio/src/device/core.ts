@@ -1,12 +1,13 @@
 import { machinistError } from '@machinist/api'
 import type { BackendWants, DeviceContext } from '@machinist/api'
 import { plainData } from '@machinist/registers'
+import { ringOf } from './options.ts'
 import { deviceStatus, virtioFeature } from './spec.ts'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from './spec.ts'
 import { checkQueueState } from '../queue/state.ts'
 import type { QueueState } from '../queue/state.ts'
-import { maximumQueueSize, Virtqueue } from '../queue/split.ts'
-import type { QueueHost } from '../queue/split.ts'
+import { maximumQueueSize, Virtqueue } from '../queue/queue.ts'
+import type { QueueHost } from '../queue/queue.ts'
 
 /** What every transport saves. */
 export interface CoreState<S = unknown> {
@@ -22,6 +23,14 @@ export interface CoreState<S = unknown> {
 
 /** Bits of the interrupt status (4.2.2, InterruptStatus). */
 export const interruptBit: { readonly used: 1, readonly config: 2 } = { used: 1, config: 2 }
+
+/** Version of {@link CoreState}, less what belongs to the device. */
+const coreStateVersion = 2
+
+/** What a transport declares as `stateVersion`: that of the core in hundreds, and that of the device. */
+export function stateVersionOf(spec: { readonly stateVersion: number }): number {
+  return 100 * coreStateVersion + spec.stateVersion
+}
 
 const knownStatus = 0b1000_1111
 const resumePort = 'virtio-resume'
@@ -60,8 +69,11 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
       }
       return new Virtqueue(context.dma, index, size, host)
     })
-    const transport = [virtioFeature.indirectDescriptors, virtioFeature.eventIdx, virtioFeature.version1, virtioFeature.ringReset]
-    for (const bit of [...this.device.features, ...transport]) {
+    const common = [
+      virtioFeature.indirectDescriptors, virtioFeature.eventIdx, virtioFeature.version1, virtioFeature.notificationData, virtioFeature.ringReset,
+      ...ringOf(config) === 'packed' ? [virtioFeature.ringPacked] : [],
+    ]
+    for (const bit of [...this.device.features, ...common]) {
       this.#offered[bit >>> 5] = (this.#offered[bit >>> 5] ?? 0) | (1 << (bit & 31))
     }
   }
@@ -96,7 +108,7 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
   }
 
   has(feature: number): boolean {
-    return (((this.#accepted[feature >>> 5] ?? 0) >>> (feature & 31)) & 1) !== 0
+    return featureIn(this.#accepted, feature)
   }
 
   /** The driver writes the status (2.1.1). Zero resets; bits are only ever added. */
@@ -114,8 +126,14 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
     if ((added & deviceStatus.driverOk) !== 0) this.notifyAll()
   }
 
-  /** The driver says that it added buffers to queue `index`. */
-  notify(index: number): void {
+  /**
+   * The driver says that it added buffers to a queue.
+   *
+   * @param value - number of the queue; with VIRTIO_F_NOTIFICATION_DATA (2.9), what is above bit 15 says how far the
+   *   driver got, which its ring says, too, and better
+   */
+  notify(value: number): void {
+    const index = this.has(virtioFeature.notificationData) ? value & 0xffff : value
     const queue = this.queues[index]
     if (queue === undefined || !queue.ready) return this.#warn(`a notification for queue ${String(index)}, which is not there`)
     // Before DRIVER_OK nothing may be consumed (3.1.2); it is looked at then.
@@ -148,7 +166,7 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
     this.#accepted.fill(0)
     for (const queue of this.queues) {
       queue.reset()
-      queue.negotiate(false, false)
+      queue.negotiate({ packed: false, eventIdx: false, indirect: false })
     }
     this.#context.clock.timer(resumePort).cancel()
     this.device.reset()
@@ -195,7 +213,8 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
         { code: 'state', part, remedy: 'Restore it with the configuration that it was saved with' },
         'the saved state is for a device with other queues or features')
     }
-    const queues = this.queues.map((queue, index) => checkQueueState(`${part}.queue${String(index)}`, list[index], queue.maximumSize))
+    const packed = negotiated && featureIn(features, virtioFeature.ringPacked)
+    const queues = this.queues.map((queue, index) => checkQueueState(`${part}.queue${String(index)}`, list[index], queue.maximumSize, packed))
     // The device last of what may throw. It sees the features it had: they decide what its state means.
     const before = [...this.#accepted]
     this.#accepted.set(features)
@@ -234,7 +253,8 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
   }
 
   #negotiateQueues(): void {
-    for (const queue of this.queues) queue.negotiate(this.has(virtioFeature.eventIdx), this.has(virtioFeature.indirectDescriptors))
+    const features = { packed: this.has(virtioFeature.ringPacked), eventIdx: this.has(virtioFeature.eventIdx), indirect: this.has(virtioFeature.indirectDescriptors) }
+    for (const queue of this.queues) queue.negotiate(features)
   }
 
   #raise(bit: number): void {
@@ -261,4 +281,8 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
       fail: (reason) => { core.fail(reason) },
     }
   }
+}
+
+function featureIn(words: ArrayLike<number>, feature: number): boolean {
+  return (((words[feature >>> 5] ?? 0) >>> (feature & 31)) & 1) !== 0
 }

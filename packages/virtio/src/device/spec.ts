@@ -1,5 +1,5 @@
 import type { BackendWants, Clock, DmaSpace, PortsOf, Trace } from '@machinist/api'
-import type { Virtqueue } from '../queue/split.ts'
+import type { Virtqueue } from '../queue/queue.ts'
 
 /**
  * A virtio device without its transport: what its chapter of the specification says, and nothing about registers.
@@ -81,8 +81,10 @@ export const virtioFeature: {
   readonly indirectDescriptors: 28
   readonly eventIdx: 29
   readonly version1: 32
+  readonly ringPacked: 34
+  readonly notificationData: 38
   readonly ringReset: 40
-} = { indirectDescriptors: 28, eventIdx: 29, version1: 32, ringReset: 40 }
+} = { indirectDescriptors: 28, eventIdx: 29, version1: 32, ringPacked: 34, notificationData: 38, ringReset: 40 }
 
 /** Bits of the device status (2.1). */
 export const deviceStatus: {

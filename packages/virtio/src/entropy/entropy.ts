@@ -3,7 +3,7 @@ import type { DeviceSpec, EntropyPort } from '@machinist/api'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
 import { virtioMmio } from '../transport/mmio.ts'
 import type { MmioState, VirtioIrq } from '../transport/mmio.ts'
-import type { Virtqueue } from '../queue/split.ts'
+import type { Virtqueue } from '../queue/queue.ts'
 
 /** Bytes given for one request: a driver that wants more asks again. */
 const requestLimit = 4096

@@ -21,8 +21,10 @@ export interface ChainOwner {
  * byte offset.
  */
 export class Chain {
-  /** Index of the first descriptor: the request's name in both rings. */
+  /** The request's name in its ring: the index of the first descriptor, or the Buffer ID of a packed ring. */
   readonly head: number
+  /** Places that it takes in the ring. */
+  readonly slots: number
   readonly readable: readonly Segment[]
   readonly writable: readonly Segment[]
   /** Bytes that the device may read, at most 2^32. */
@@ -33,8 +35,9 @@ export class Chain {
   readonly #life: number
 
   /** Made by {@link Virtqueue.pop} only. */
-  constructor(owner: ChainOwner, head: number, readable: readonly Segment[], writable: readonly Segment[]) {
+  constructor(owner: ChainOwner, head: number, slots: number, readable: readonly Segment[], writable: readonly Segment[]) {
     this.head = head
+    this.slots = slots
     this.readable = readable
     this.writable = writable
     this.readableLength = total(readable)

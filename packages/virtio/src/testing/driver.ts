@@ -4,6 +4,9 @@
  */
 import { deviceStatus, virtioFeature } from '../device/spec.ts'
 import { configOffset } from '../transport/mmio-registers.ts'
+import { Ram } from './ram.ts'
+import { PackedDriverRing, SplitDriverRing } from './rings.ts'
+import type { DriverBuffer } from './rings.ts'
 
 /** What the driver needs of a device under test; `testDevice` returns one. */
 export interface DriverTarget {
@@ -37,42 +40,17 @@ export interface DriverRequest {
 
 interface InFlight {
   readonly request: DriverRequest
-  readonly descriptors: readonly number[]
-  readonly buffers: readonly { readonly address: number, readonly length: number }[]
+  readonly answers: readonly DriverBuffer[]
 }
 
-/** One queue as the driver sees it. Addresses are guest-physical; a test may write there what it likes. */
-export class DriverQueue {
-  readonly size: number
-  readonly desc: number
-  readonly avail: number
-  readonly used: number
-  /** Entries made available, modulo 2^16. */
-  available = 0
-  /** Entries of the used ring seen, modulo 2^16. */
-  seen = 0
-  readonly free: number[]
-  readonly inFlight: Map<number, InFlight> = new Map<number, InFlight>()
-
-  constructor(size: number, base: number) {
-    this.size = size
-    this.desc = base
-    this.avail = base + 16 * size
-    this.used = Math.ceil((this.avail + 6 + 2 * size) / 4) * 4
-    this.free = Array.from({ length: size }, (_, index) => size - 1 - index)
-  }
-
-  get end(): number {
-    return Math.ceil((this.used + 6 + 8 * this.size) / 16) * 16
-  }
-}
+/** One queue as the driver sees it: a ring of either format, and the requests in it. */
+export type DriverQueue = (SplitDriverRing | PackedDriverRing) & { readonly inFlight: Map<number, InFlight> }
 
 /** A small virtio driver. */
 export class VirtioDriver {
-  /** Register offsets of the MMIO transport that it uses (virtio 1.2, 4.2.2). */
   readonly queues: DriverQueue[] = []
+  readonly ram: Ram
   readonly #target: DriverTarget
-  readonly #view: DataView
   readonly #options: DriverOptions
   #accepted: readonly [number, number] = [0, 0]
   #arena: number
@@ -81,16 +59,15 @@ export class VirtioDriver {
   constructor(target: DriverTarget, options: DriverOptions = {}) {
     this.#target = target
     this.#options = options
-    const { memory, memoryBase } = target.context
-    this.#view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength)
-    this.#arena = this.#next = memoryBase
+    this.ram = new Ram(target.context.memory, target.context.memoryBase)
+    this.#arena = this.#next = this.ram.memoryBase
   }
 
   /** Initialises the device (3.1.1) with every queue that it has, laid out from the start of RAM. Returns the status. */
   start(): number {
     this.#write(0x070, 0)
     this.queues.length = 0
-    this.#arena = this.#next = this.#target.context.memoryBase
+    this.#arena = this.#next = this.ram.memoryBase
     this.#write(0x070, deviceStatus.acknowledge)
     this.#write(0x070, deviceStatus.acknowledge | deviceStatus.driver)
     const words = [0, 1].map((word) => {
@@ -116,10 +93,11 @@ export class VirtioDriver {
 
   /** Gives queue `index` a ring of `size` entries and makes it ready. */
   setUp(index: number, size: number): DriverQueue {
-    const queue = new DriverQueue(size, this.#arena)
+    const ring = new (this.has(virtioFeature.ringPacked) ? PackedDriverRing : SplitDriverRing)(size, this.#next)
+    const queue: DriverQueue = Object.assign(ring, { inFlight: new Map<number, InFlight>() })
     this.queues[index] = queue
     this.#arena = this.#next = queue.end
-    const { memory, memoryBase } = this.#target.context
+    const { memory, memoryBase } = this.ram
     memory.fill(0, queue.desc - memoryBase, queue.end - memoryBase)
     this.#write(0x030, index)
     this.#write(0x038, size)
@@ -147,7 +125,7 @@ export class VirtioDriver {
   allocate(length: number): number {
     const address = this.#next
     this.#next += Math.ceil(length / 16) * 16
-    const { memory, memoryBase } = this.#target.context
+    const { memory, memoryBase } = this.ram
     if (this.#next > memoryBase + memory.length) throw new DriverError('the test needs more RAM')
     return address
   }
@@ -155,78 +133,62 @@ export class VirtioDriver {
   /** Makes a request available, without telling the device. Buffers are where the driver puts them. */
   submit(index: number, out: readonly Uint8Array[], answers: readonly number[]): DriverRequest {
     const queue = this.queue(index)
-    const { memory, memoryBase } = this.#target.context
-    const buffers: { address: number, length: number, write: boolean }[] = []
+    const buffers: DriverBuffer[] = []
     for (const bytes of out) {
       const address = this.allocate(bytes.length)
-      memory.set(bytes, address - memoryBase)
+      this.ram.memory.set(bytes, address - this.ram.memoryBase)
       buffers.push({ address, length: bytes.length, write: false })
     }
     for (const length of answers) buffers.push({ address: this.allocate(length), length, write: true })
-
-    const descriptors: number[] = []
     const indirect = (this.#options.indirect ?? false) && this.has(virtioFeature.indirectDescriptors)
-    const needed = indirect ? 1 : buffers.length
-    if (queue.free.length < needed) throw new DriverError('the test needs a larger queue')
-    for (let count = 0; count < needed; count++) descriptors.push(queue.free.pop() ?? 0)
-    const table = indirect ? this.allocate(16 * buffers.length) : queue.desc
-    for (const [position, { address, length, write }] of buffers.entries()) {
-      const last = position === buffers.length - 1
-      const slot = indirect ? position : descriptors[position] ?? 0
-      const next = last ? 0 : indirect ? position + 1 : descriptors[position + 1] ?? 0
-      this.setDescriptor(table, slot, address, length, (last ? 0 : 1) | (write ? 2 : 0), next)
-    }
-    const head = descriptors[0] ?? 0
-    if (indirect) this.setDescriptor(queue.desc, head, table, 16 * buffers.length, 4, 0)
+    // An indirect table may not be longer than the queue either (2.7.5.3.1).
+    if (buffers.length === 0 || buffers.length > queue.size || queue.room < (indirect ? 1 : buffers.length)) throw new DriverError('the test needs a larger queue, or another request')
     const request: DriverRequest = { written: null, answers: [] }
-    queue.inFlight.set(head, { request, descriptors, buffers: buffers.filter(({ write }) => write) })
-    this.makeAvailable(queue, head)
+    const id = queue.add(this.ram, buffers, indirect ? this.allocate(16 * buffers.length) : null)
+    queue.inFlight.set(id, { request, answers: buffers.filter(({ write }) => write) })
     return request
   }
 
-  /** Writes one descriptor into a table. */
+  /** Writes one descriptor into a table of the split format. */
   setDescriptor(table: number, index: number, address: number, length: number, flags: number, next: number): void {
-    const at = table + 16 * index - this.#target.context.memoryBase
-    this.#view.setUint32(at, address % 2 ** 32, true)
-    this.#view.setUint32(at + 4, Math.floor(address / 2 ** 32), true)
-    this.#view.setUint32(at + 8, length, true)
-    this.#view.setUint16(at + 12, flags, true)
-    this.#view.setUint16(at + 14, next, true)
+    this.ram.setDescriptor(table, index, address, length, flags, next)
   }
 
-  /** Adds `head` to the available ring. */
+  /** Adds `head` to the available ring of a split queue. */
   makeAvailable(queue: DriverQueue, head: number): void {
-    this.set16(queue.avail + 4 + 2 * (queue.available % queue.size), head)
-    queue.available = (queue.available + 1) & 0xffff
-    this.set16(queue.avail + 2, queue.available)
+    if (queue instanceof SplitDriverRing) queue.makeAvailable(this.ram, head)
   }
 
   /** Notifies the device about queue `index`. */
   notify(index: number): void {
-    this.#write(0x050, index)
+    // With VIRTIO_F_NOTIFICATION_DATA the upper half says more (2.9); a device has no need of it.
+    this.#write(0x050, this.has(virtioFeature.notificationData) ? (index & 0xffff | 0x5a5a_0000) >>> 0 : index)
   }
 
   /** Acknowledges interrupts and takes what the device has used from queue `index`. Returns the number. */
   collect(index: number): number {
     this.#write(0x064, this.#target.read(0x060))
     const queue = this.queue(index)
-    const { memory, memoryBase } = this.#target.context
     let count = 0
-    for (const used = this.get16(queue.used + 2); queue.seen !== used; count++) {
-      const at = queue.used + 4 + 8 * (queue.seen % queue.size) - memoryBase
-      const head = this.#view.getUint32(at, true)
-      const flight = queue.inFlight.get(head)
-      if (flight === undefined) throw new DriverError(`the device used descriptor ${String(head)}, which is not in flight`)
-      flight.request.written = this.#view.getUint32(at + 4, true)
-      for (const { address, length } of flight.buffers) flight.request.answers.push(memory.slice(address - memoryBase, address - memoryBase + length))
-      queue.inFlight.delete(head)
-      queue.free.push(...flight.descriptors)
-      queue.seen = (queue.seen + 1) & 0xffff
+    for (let used = queue.take(this.ram); used !== null; used = queue.take(this.ram)) {
+      const flight = queue.inFlight.get(used.id)
+      if (flight === undefined) throw new DriverError(`the device used request ${String(used.id)}, which is not in flight`)
+      flight.request.written = used.written
+      for (const { address, length } of flight.answers) flight.request.answers.push(this.ram.copy(address, length))
+      queue.inFlight.delete(used.id)
+      count += 1
     }
-    // Next interrupt with the next entry (2.7.7.2).
-    this.set16(queue.avail + 4 + 2 * queue.size, queue.seen)
+    // Next interrupt with the next entry (2.7.7.2, 2.8.10).
+    queue.arm(this.ram, this.has(virtioFeature.eventIdx))
     if (this.queues.every(({ inFlight }) => inFlight.size === 0)) this.#next = this.#arena
     return count
+  }
+
+  /** Notifies the device if it wants to hear of what was submitted since this was called last. Returns whether it did. */
+  notifyIfWanted(index: number): boolean {
+    const wanted = this.queue(index).wanted(this.ram, this.has(virtioFeature.eventIdx))
+    if (wanted) this.notify(index)
+    return wanted
   }
 
   queue(index: number): DriverQueue {
@@ -236,11 +198,11 @@ export class VirtioDriver {
   }
 
   get16(address: number): number {
-    return this.#view.getUint16(address - this.#target.context.memoryBase, true)
+    return this.ram.get16(address)
   }
 
   set16(address: number, value: number): void {
-    this.#view.setUint16(address - this.#target.context.memoryBase, value, true)
+    this.ram.set16(address, value)
   }
 
   #write(offset: number, value: number): void {

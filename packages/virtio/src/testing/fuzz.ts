@@ -1,5 +1,6 @@
 import type { BackendWants, DmaSpace, PortsOf } from '@machinist/api'
 import { fakeContext } from '@machinist/registers/testing'
+import type { RingFormat } from '../device/options.ts'
 import { deviceStatus } from '../device/spec.ts'
 import type { VirtioSpec } from '../device/spec.ts'
 import { virtioMmio } from '../transport/mmio.ts'
@@ -31,7 +32,7 @@ export interface FuzzRequest {
 
 /** How a device is tried. */
 export interface FuzzOptions<Ports> {
-  /** Runs, each with fresh backends; 8 when absent. */
+  /** Runs for each ring format, each with fresh backends; 8 when absent. */
   readonly seeds?: number
   /** Steps of a run; 400 when absent. */
   readonly steps?: number
@@ -55,7 +56,8 @@ export interface FuzzReport {
 /**
  * Plays a guest that means no good to a virtio device: descriptors that loop, overlap, are of absurd length or point
  * outside RAM, at registers and at the rings themselves; registers and queues changed at any moment; random accesses
- * to the configuration space; resets, saving and restoring in between, and now and then an honest request.
+ * to the configuration space; resets, saving and restoring in between, and now and then an honest request. Over split
+ * and over packed rings.
  *
  * The device must never throw, never answer with more than a register holds, stay below `limits`, restore what it
  * saved, and leave memory alone once it needs a reset.
@@ -73,12 +75,14 @@ export function fuzzDevice<Config, S, Wants extends BackendWants, Ports extends 
   spec: VirtioSpec<Config, S, Wants>, config: object, backends: () => Ports, options: FuzzOptions<Ports> = {},
 ): FuzzReport {
   const report = { broken: 0, used: 0 }
-  for (let seed = 1; seed <= (options.seeds ?? 8); seed++) {
+  const formats: readonly RingFormat[] = ['split', 'packed']
+  const runs = formats.flatMap((ring) => Array.from({ length: options.seeds ?? 8 }, (_, index) => ({ ring, seed: index + 1 })))
+  for (const { ring, seed } of runs) {
     const trail: string[] = []
     try {
-      run(spec, config, backends(), options, new FuzzRandom(seed), trail, report)
+      run(spec, { ...config, ring }, backends(), options, new FuzzRandom(seed), trail, report)
     } catch (error) {
-      throw new Error(`${spec.kind}, seed ${String(seed)}: ${error instanceof Error ? error.stack ?? error.message : String(error)}\nafter:\n${trail.slice(-30).join('\n')}`, { cause: error })
+      throw new Error(`${spec.kind}, ${ring} rings, seed ${String(seed)}: ${error instanceof Error ? error.stack ?? error.message : String(error)}\nafter:\n${trail.slice(-30).join('\n')}`, { cause: error })
     }
   }
   return report
@@ -104,7 +108,7 @@ function run<Config, S, Wants extends BackendWants, Ports extends PortsOf<Wants>
   const restart = (): string => {
     const choice: DriverOptions = {
       ...random.chance(0.5) ? {} : { features: Array.from({ length: 64 }, (_, bit) => bit).filter(() => random.chance(0.6)) },
-      queueSize: random.pick([1, 2, 4, 8, 16]), indirect: random.chance(0.5),
+      queueSize: random.pick([1, 2, 4, 8, 16, 16, 5]), indirect: random.chance(0.5),
     }
     driver = new VirtioDriver(dut, choice)
     return `restart ${JSON.stringify(choice)}: status ${String(driver.start())}`
@@ -136,7 +140,7 @@ function run<Config, S, Wants extends BackendWants, Ports extends PortsOf<Wants>
       const index = queueIndex()
       const queue = driver.queues[index]
       if (queue === undefined) return 'no queues'
-      attackRing(driver, queue, random, context)
+      attackRing(queue, random, driver.ram)
       driver.notify(index)
       return `attack on queue ${String(index)}`
     }],

@@ -77,7 +77,7 @@ describe('identification', () => {
     dut.write(R.deviceFeaturesSel, 0)
     expect(dut.read(R.deviceFeatures)).toBe((1 << 3) | (1 << 28) | (1 << 29))
     dut.write(R.deviceFeaturesSel, 1)
-    expect(dut.read(R.deviceFeatures)).toBe((1 << 0) | (1 << 8))
+    expect(dut.read(R.deviceFeatures)).toBe((1 << 0) | (1 << 6) | (1 << 8))
     for (const word of [2, 3, 0xffffffff]) {
       dut.write(R.deviceFeaturesSel, word)
       expect(dut.read(R.deviceFeatures)).toBe(0)

@@ -1,12 +1,13 @@
 import type { BackendWants, Device, DeviceContext, DeviceSpec, FdtNode, Resolved, Width } from '@machinist/api'
 import { plainData, RegisterBlock } from '@machinist/registers'
 import type { WriteHook } from '@machinist/registers'
-import { VirtioCore } from '../device/core.ts'
+import { stateVersionOf, VirtioCore } from '../device/core.ts'
 import type { CoreState } from '../device/core.ts'
+import { configureVirtio } from '../device/options.ts'
 import { virtioFeature } from '../device/spec.ts'
 import type { VirtioSpec } from '../device/spec.ts'
 import { configOffset, mmioRegisters, regionSize } from './mmio-registers.ts'
-import type { Virtqueue } from '../queue/split.ts'
+import type { Virtqueue } from '../queue/queue.ts'
 
 /** The one interrupt output of a virtio MMIO device. */
 export type VirtioIrq = 'irq'
@@ -25,7 +26,8 @@ const staged = { num: 0, desc: 1, driver: 3, device: 5, length: 7 }
 
 /**
  * Puts a virtio device behind the MMIO transport, version 2 (virtio 1.2, 4.2): one region, `'mmio'`, of 4096 bytes and
- * one level-triggered interrupt, `'irq'`. The result goes into a machine like any other device.
+ * one level-triggered interrupt, `'irq'`. The result goes into a machine like any other device. Its configuration may
+ * have the fields of {@link VirtioOptions} beside those of `spec`.
  *
  * @throws (when the device is made) a typed error, `'queue-size'`, for queues that the format cannot have
  */
@@ -34,9 +36,9 @@ export function virtioMmio<Config, S, Wants extends BackendWants>(
 ): DeviceSpec<Config, MmioState<S>, VirtioIrq, Wants> {
   return {
     kind: spec.kind,
-    stateVersion: spec.stateVersion,
+    stateVersion: stateVersionOf(spec),
     backends: spec.backends,
-    configure: (input, name) => spec.configure(input, name),
+    configure: (input, name) => configureVirtio(spec, input, name),
     regions: () => [{ name: 'mmio', size: regionSize, space: 'mmio' }],
     irqs: () => ['irq'],
     create: (config, context) => new MmioTransport(spec, config, context),
