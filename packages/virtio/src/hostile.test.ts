@@ -1,14 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import type { BackendWants, Device, DeviceSpec, DmaSpace, PortsOf, Width } from '@machinist/api'
-import { fakeBlock, fakeChar, fakeContext, fakeEntropy } from '@machinist/registers/testing'
-import { blockDevice, consoleDevice, consoleWith, deviceStatus, entropyDevice, virtioBlock } from './index.ts'
-import type { MmioState, VirtioIrq } from './index.ts'
-import { fuzzDevice, VirtioDriver } from './testing.ts'
-import type { DriverQueue, FuzzRandom, FuzzReport } from './testing.ts'
+import { fakeBlock, fakeContext } from '@machinist/registers/testing'
+import { deviceStatus, virtioBlock } from './index.ts'
+import type { MmioState, RingFormat, VirtioIrq } from './index.ts'
+import { PackedDriverRing, VirtioDriver } from './testing.ts'
+import type { DriverQueue } from './testing.ts'
 
 /** A device whose use of guest memory is counted. */
-function make<Config, S, Wants extends BackendWants>(spec: DeviceSpec<Config, MmioState<S>, VirtioIrq, Wants>, backends: PortsOf<Wants>, memorySize = 1 << 18) {
-  const config = spec.configure({}, 'dut')
+function make<Config, S, Wants extends BackendWants>(spec: DeviceSpec<Config, MmioState<S>, VirtioIrq, Wants>, backends: PortsOf<Wants>, ring: RingFormat = 'split', memorySize = 1 << 18) {
+  const config = spec.configure({ ring }, 'dut')
   const context = fakeContext<VirtioIrq, Wants>({ irqs: spec.irqs(config), backends, memorySize })
   const count = { accesses: 0, bytes: 0, writes: 0 }
   const dma: DmaSpace = {
@@ -126,48 +126,114 @@ describe('a driver that breaks the rules', () => {
     },
   }
 
-  for (const [name, attack] of Object.entries(cases)) {
-    it(name, () => {
-      const disk = fakeBlock({ size: 1 << 20 })
-      const { dut, count, context, driver: begin } = make(virtioBlock, { disk })
-      const driver = begin({ queueSize: 16 })
-      expect(driver.start()).toBe(15)
-      const queue = driver.queue(0)
-      attack(driver, queue, driver.allocate(4096))
-      const before = count.accesses
+  const packed: Readonly<Record<string, (driver: VirtioDriver, ring: PackedDriverRing, buffer: number) => void>> = {
+    'a chain without end': (driver, ring, buffer) => {
+      for (let slot = 0; slot < ring.size; slot++) ring.put(driver.ram, buffer, 16, 0, next)
+    },
+    'a chain around the ring, over one in flight': (driver, ring, buffer) => {
+      ring.put(driver.ram, buffer, 16, 1, next)
+      ring.put(driver.ram, buffer, 513, 1, write)
       driver.notify(0)
-      expect(count.accesses - before).toBeLessThan(100)
-      expect(dut.read(0x070)).toBe(15 | deviceStatus.needsReset)
-      expect(dut.read(0x060) & 2).toBe(2)
-      expect(context.irq.irq.level).toBe(true)
-      expect(context.warnings.length).toBe(1)
-      // It stops: nothing more happens to memory, whatever the guest or the host does.
-      const writes = count.writes
-      for (let again = 0; again < 10; again++) driver.notify(0)
-      disk.complete()
-      expect(count.writes).toBe(writes)
-      // And starts anew.
-      expect(driver.start()).toBe(15)
-      const request = driver.submit(0, [new Uint8Array(16)], [512, 1])
-      driver.notify(0)
-      disk.complete()
-      driver.collect(0)
-      expect(request.written).toBe(513)
-    })
+      for (let slot = 0; slot < ring.size - 2; slot++) ring.put(driver.ram, buffer, 16, 2, next)
+      ring.put(driver.ram, buffer, 16, 2, 0)
+    },
+    'an id in flight twice': (driver, ring, buffer) => {
+      for (const id of [7, 7]) {
+        ring.put(driver.ram, buffer, 16, id, next)
+        ring.put(driver.ram, buffer, 513, id, write)
+      }
+    },
+    'readable after writable': (driver, ring, buffer) => {
+      ring.put(driver.ram, buffer, 16, 0, next | write)
+      ring.put(driver.ram, buffer, 16, 0, 0)
+    },
+    'more than 2^32 bytes': (driver, ring, buffer) => {
+      for (let slot = 0; slot < 4; slot++) ring.put(driver.ram, buffer, 0xffffffff, 0, slot < 3 ? next : 0)
+    },
+    'an indirect table at the end of a chain': (driver, ring, buffer) => {
+      ring.put(driver.ram, buffer, 16, 0, next)
+      ring.put(driver.ram, buffer, 32, 0, indirect)
+    },
+    'an indirect table that goes on': (driver, ring, buffer) => { ring.put(driver.ram, buffer, 32, 0, indirect | next) },
+    'an indirect table of 15 bytes': (driver, ring, buffer) => { ring.put(driver.ram, buffer, 15, 0, indirect) },
+    'an empty indirect table': (driver, ring, buffer) => { ring.put(driver.ram, buffer, 0, 0, indirect) },
+    'a huge indirect table': (driver, ring, buffer) => { ring.put(driver.ram, buffer, 0xfffffff0, 0, indirect) },
+    'an indirect table outside RAM': (driver, ring) => { ring.put(driver.ram, far, 32, 0, indirect) },
+    'a request without header': (driver, ring, buffer) => {
+      ring.put(driver.ram, buffer, 15, 0, next)
+      ring.put(driver.ram, buffer, 16, 0, write)
+    },
   }
+  const onPacked = Object.entries(packed).map(([name, attack]) => ['packed', name, (driver: VirtioDriver, queue: DriverQueue, buffer: number) => {
+    if (queue instanceof PackedDriverRing) attack(driver, queue, buffer)
+  }] as const)
+
+  it.each([...Object.entries(cases).map(([name, attack]) => ['split', name, attack] as const), ...onPacked])('%s: %s', (format, _name, attack) => {
+    const disk = fakeBlock({ size: 1 << 20 })
+    const { dut, count, context, driver: begin } = make(virtioBlock, { disk }, format)
+    const driver = begin({ queueSize: 16 })
+    expect(driver.start()).toBe(15)
+    const queue = driver.queue(0)
+    attack(driver, queue, driver.allocate(4096))
+    const before = count.accesses
+    driver.notify(0)
+    expect(count.accesses - before).toBeLessThan(100)
+    expect(dut.read(0x070)).toBe(15 | deviceStatus.needsReset)
+    expect(dut.read(0x060) & 2).toBe(2)
+    expect(context.irq.irq.level).toBe(true)
+    expect(context.warnings.length).toBe(1)
+    // It stops: nothing more happens to memory, whatever the guest or the host does.
+    const writes = count.writes
+    for (let again = 0; again < 10; again++) driver.notify(0)
+    disk.complete()
+    expect(count.writes).toBe(writes)
+    // And starts anew.
+    expect(driver.start()).toBe(15)
+    const request = driver.submit(0, [new Uint8Array(16)], [512, 1])
+    driver.notify(0)
+    disk.complete()
+    driver.collect(0)
+    expect(request.written).toBe(513)
+  })
+
+  it('wrap counters of another lap are no request', () => {
+    const { dut, count, driver: begin } = make(virtioBlock, { disk: fakeBlock({ size: 1 << 20 }) }, 'packed')
+    const driver = begin({ queueSize: 5 })
+    driver.start()
+    const { desc } = driver.queue(0)
+    for (const flags of [0, 0x8000, 0x8080]) {
+      driver.ram.setDescriptor(desc, 0, 0x8000_0000, 16, 0, flags | next)
+      const { accesses } = count
+      driver.notify(0)
+      expect([dut.read(0x070), count.accesses - accesses < 5]).toEqual([15, true])
+    }
+    expect(count.writes).toBe(1) // that it wants to be notified
+  })
+
+  it('a queue made ready before its format was chosen is no more', () => {
+    const { dut } = make(virtioBlock, { disk: fakeBlock({ size: 1 << 20 }) }, 'packed')
+    dut.write(0x070, 3)
+    for (const [register, value] of [[0x030, 0], [0x038, 16], [0x080, 0x8000_0000], [0x090, 0x8000_1002], [0x0a0, 0x8000_2000], [0x044, 1]] as const) dut.write(register, value)
+    expect(dut.read(0x044)).toBe(1)
+    dut.write(0x024, 1)
+    dut.write(0x020, 1 | 1 << 2)
+    dut.write(0x070, 11)
+    expect([dut.read(0x070), dut.read(0x044)]).toEqual([11, 0])
+  })
 
   it('queues of impossible sizes and places', () => {
     const settings: Readonly<Record<string, (driver: VirtioDriver, set: (offset: number, value: number) => void) => void>> = {
       'size 0': (_driver, set) => { set(0x038, 0) },
-      'size 3': (_driver, set) => { set(0x038, 3) },
       'size 2^31': (_driver, set) => { set(0x038, 2 ** 31) },
       'more than offered': (_driver, set) => { set(0x038, 512) },
       'table not aligned': (_driver, set) => { set(0x080, 0x8000_0008) },
       'available ring not aligned': (_driver, set) => { set(0x090, 0x8000_1001) },
       'used ring not aligned': (_driver, set) => { set(0x0a0, 0x8000_1002) },
     }
-    for (const [name, break_] of Object.entries(settings)) {
-      const { dut, context, driver: begin } = make(virtioBlock, { disk: fakeBlock({ size: 1 << 20 }) })
+    const both = (['split', 'packed'] as const).flatMap((ring) => Object.entries(settings).map(([name, break_]) => ({ ring, name, break_ })))
+    const notPower = { ring: 'split', name: 'size 3', break_: (_driver: VirtioDriver, set: (offset: number, value: number) => void): void => { set(0x038, 3) } } as const
+    for (const { ring, name, break_ } of [...both, notPower]) {
+      const { dut, context, driver: begin } = make(virtioBlock, { disk: fakeBlock({ size: 1 << 20 }) }, ring)
       const driver = begin()
       driver.start()
       const set = (offset: number, value: number): void => { dut.write(offset, value) }
@@ -181,9 +247,11 @@ describe('a driver that breaks the rules', () => {
   })
 
   it('rings outside RAM', () => {
-    for (const register of [0x080, 0x090, 0x0a0]) {
+    const registers = (['split', 'packed'] as const).flatMap((ring) => [0x080, 0x090, 0x0a0].map((register) => ({ ring, register })))
+    for (const { ring, register } of registers) {
       for (const high of [0, 1, 0x001f_ffff, 0xffff_ffff]) {
-        const { dut, driver: begin } = make(virtioBlock, { disk: fakeBlock({ size: 1 << 20 }) })
+        const disk = fakeBlock({ size: 1 << 20 })
+        const { dut, driver: begin } = make(virtioBlock, { disk }, ring)
         const driver = begin()
         driver.start()
         const request = driver.submit(0, [new Uint8Array(16)], [512, 1])
@@ -193,6 +261,7 @@ describe('a driver that breaks the rules', () => {
         dut.write(register + 4, high)
         dut.write(0x044, 1)
         driver.notify(0)
+        disk.complete()
         expect(dut.read(0x070) & deviceStatus.needsReset).toBe(deviceStatus.needsReset)
         expect(request.written).toBe(null)
       }
@@ -221,33 +290,4 @@ describe('a driver that breaks the rules', () => {
     for (const index of [1, 2, 0xffff, 0xffffffff]) dut.write(0x050, index)
     expect(dut.read(0x070)).toBe(15)
   })
-})
-
-describe('a guest that does anything at all', () => {
-  const host = (...ports: ReturnType<typeof fakeChar>[]): void => {
-    for (const port of ports) {
-      port.sent.length = 0
-      if (port.waiting < 1000) port.type('some input')
-      port.drain(1000)
-    }
-  }
-  const header = (random: FuzzRandom): Uint8Array => Uint8Array.from([random.pick([0, 1, 4, 8, 11, 13]), 0, 0, 0, 0, 0, 0, 0, random.below(130), 0, 0, 0, 0, 0, 0, 0])
-
-  const runs: Readonly<Record<string, () => FuzzReport>> = {
-    block: () => fuzzDevice(blockDevice, { queues: 2 }, () => ({ disk: fakeBlock({ size: 1 << 16 }) }), {
-      host: ({ disk }, random) => { disk.complete(random.below(4)) },
-      request: (random) => ({ out: [header(random), random.bytes(512 * random.below(3))], answers: [512 * random.below(3), 1] }),
-    }),
-    console: () => fuzzDevice(consoleDevice, {}, () => ({ console: fakeChar() }), { host: ({ console }) => { host(console) } }),
-    ports: () => fuzzDevice(consoleWith('virtio-serial', ['a', 'b']), {}, () => ({ a: fakeChar(), b: fakeChar() }), { host: ({ a, b }) => { host(a, b) } }),
-    entropy: () => fuzzDevice(entropyDevice, {}, () => ({ entropy: fakeEntropy() })),
-  }
-  for (const [name, run] of Object.entries(runs)) {
-    it(`${name}: never throws, works within bounds, and stops when it says so`, () => {
-      const report = run()
-      // It met the bad cases, and recovered from them.
-      expect(report.broken).toBeGreaterThan(100)
-      expect(report.used).toBeGreaterThan(100)
-    })
-  }
 })
