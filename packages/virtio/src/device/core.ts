@@ -249,7 +249,9 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
       this.#warn('the driver is a legacy one, without VIRTIO_F_VERSION_1')
       return false
     }
-    return this.device.negotiate?.() ?? true
+    if (this.device.negotiate?.() ?? true) return true
+    this.#warn('the device refuses this choice of features')
+    return false
   }
 
   #negotiateQueues(): void {
