@@ -135,7 +135,7 @@ describe('a driver that breaks the rules', () => {
       ring.put(driver.ram, buffer, 513, 1, write)
       driver.notify(0)
       for (let slot = 0; slot < ring.size - 2; slot++) ring.put(driver.ram, buffer, 16, 2, next)
-      ring.put(driver.ram, buffer, 16, 2, 0)
+      ring.put(driver.ram, buffer, 513, 2, write)
     },
     'an id in flight twice': (driver, ring, buffer) => {
       for (const id of [7, 7]) {
@@ -151,10 +151,15 @@ describe('a driver that breaks the rules', () => {
       for (let slot = 0; slot < 4; slot++) ring.put(driver.ram, buffer, 0xffffffff, 0, slot < 3 ? next : 0)
     },
     'an indirect table at the end of a chain': (driver, ring, buffer) => {
+      driver.ram.setDescriptor(buffer, 0, buffer, 513, 0, write)
       ring.put(driver.ram, buffer, 16, 0, next)
-      ring.put(driver.ram, buffer, 32, 0, indirect)
+      ring.put(driver.ram, buffer, 16, 0, indirect)
     },
-    'an indirect table that goes on': (driver, ring, buffer) => { ring.put(driver.ram, buffer, 32, 0, indirect | next) },
+    'an indirect table that goes on': (driver, ring, buffer) => {
+      driver.ram.setDescriptor(buffer, 0, buffer, 16, 0, 0)
+      ring.put(driver.ram, buffer, 16, 0, indirect | next)
+      ring.put(driver.ram, buffer, 513, 0, write)
+    },
     'an indirect table of 15 bytes': (driver, ring, buffer) => { ring.put(driver.ram, buffer, 15, 0, indirect) },
     'an empty indirect table': (driver, ring, buffer) => { ring.put(driver.ram, buffer, 0, 0, indirect) },
     'a huge indirect table': (driver, ring, buffer) => { ring.put(driver.ram, buffer, 0xfffffff0, 0, indirect) },
@@ -211,12 +216,14 @@ describe('a driver that breaks the rules', () => {
   })
 
   it('a queue made ready before its format was chosen is no more', () => {
-    const { dut } = make(virtioBlock, { disk: fakeBlock({ size: 1 << 20 }) }, 'packed')
+    const { dut, device } = make(virtioBlock, { disk: fakeBlock({ size: 1 << 20 }) }, 'packed')
     dut.write(0x070, 3)
     for (const [register, value] of [[0x030, 0], [0x038, 16], [0x080, 0x8000_0000], [0x090, 0x8000_1002], [0x0a0, 0x8000_2000], [0x044, 1]] as const) dut.write(register, value)
     expect(dut.read(0x044)).toBe(1)
     dut.write(0x024, 1)
     dut.write(0x020, 1 | 1 << 2)
+    device.restore(device.save()) // written is not chosen
+    expect(dut.read(0x044)).toBe(1)
     dut.write(0x070, 11)
     expect([dut.read(0x070), dut.read(0x044)]).toEqual([11, 0])
   })

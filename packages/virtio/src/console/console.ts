@@ -5,6 +5,7 @@ import { consoleConfig, consoleFeature, controlQueue, receiveQueueOf } from './l
 import { ConsoleControl } from './control.ts'
 import { ConsolePort } from './port.ts'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
+import type { VirtioOptions } from '../device/options.ts'
 import { virtioMmio } from '../transport/mmio.ts'
 import type { MmioState, VirtioIrq } from '../transport/mmio.ts'
 import type { Virtqueue } from '../queue/queue.ts'
@@ -50,7 +51,7 @@ export function consoleWith<const Name extends string>(kind: string, ports: read
 export const consoleDevice: VirtioSpec<object, ConsoleState, ConsoleBackends> = consoleWith('virtio-console', ['console'])
 
 /** {@link consoleDevice} behind the MMIO transport. */
-export const virtioConsole: DeviceSpec<object, MmioState<ConsoleState>, VirtioIrq, ConsoleBackends> = virtioMmio(consoleDevice)
+export const virtioConsole: DeviceSpec<VirtioOptions, MmioState<ConsoleState>, VirtioIrq, ConsoleBackends> = virtioMmio(consoleDevice)
 
 class Console implements VirtioDevice<ConsoleState> {
   readonly features: readonly number[]

@@ -164,10 +164,8 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
     this.#status = 0
     this.#interrupts = 0
     this.#accepted.fill(0)
-    for (const queue of this.queues) {
-      queue.reset()
-      queue.negotiate({ packed: false, eventIdx: false, indirect: false })
-    }
+    for (const queue of this.queues) queue.reset()
+    this.#negotiateQueues()
     this.#context.clock.timer(resumePort).cancel()
     this.device.reset()
     this.#interruptLine(false)
@@ -254,8 +252,10 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
     return false
   }
 
+  /** What was accepted counts from FEATURES_OK on. */
   #negotiateQueues(): void {
-    const features = { packed: this.has(virtioFeature.ringPacked), eventIdx: this.has(virtioFeature.eventIdx), indirect: this.has(virtioFeature.indirectDescriptors) }
+    const chosen = (feature: number): boolean => (this.#status & deviceStatus.featuresOk) !== 0 && this.has(feature)
+    const features = { packed: chosen(virtioFeature.ringPacked), eventIdx: chosen(virtioFeature.eventIdx), indirect: chosen(virtioFeature.indirectDescriptors) }
     for (const queue of this.queues) queue.negotiate(features)
   }
 

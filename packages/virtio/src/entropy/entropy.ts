@@ -1,6 +1,7 @@
 import { plainData } from '@machinist/registers'
 import type { DeviceSpec, EntropyPort } from '@machinist/api'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
+import type { VirtioOptions } from '../device/options.ts'
 import { virtioMmio } from '../transport/mmio.ts'
 import type { MmioState, VirtioIrq } from '../transport/mmio.ts'
 import type { Virtqueue } from '../queue/queue.ts'
@@ -25,7 +26,7 @@ export const entropyDevice: VirtioSpec<object, object, { readonly entropy: 'entr
 }
 
 /** {@link entropyDevice} behind the MMIO transport. */
-export const virtioEntropy: DeviceSpec<object, MmioState<object>, VirtioIrq, { readonly entropy: 'entropy' }> = virtioMmio(entropyDevice)
+export const virtioEntropy: DeviceSpec<VirtioOptions, MmioState<object>, VirtioIrq, { readonly entropy: 'entropy' }> = virtioMmio(entropyDevice)
 
 class Entropy implements VirtioDevice<object> {
   readonly features: readonly number[] = []

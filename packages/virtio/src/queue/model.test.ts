@@ -51,7 +51,7 @@ describe.each(['split', 'packed'] as const)('%s rings', (ring) => {
     const met = { used: 0, resets: 0, restores: 0, late: 0, silent: 0 }
     for (let seed = 1; seed <= 20; seed++) {
       const random = new FuzzRandom(seed)
-      const { spec, held } = holder()
+      const { spec, held, context } = holder()
       const dut = testDevice(spec, { ring }, { backends: {}, memorySize: 1 << 16 })
       const features = [28, ...eventIdx ? [29] : [], 34, 38, 40].filter((bit) => bit >= 34 || bit === 29 || random.chance(0.7))
       const size = ring === 'packed' ? 1 + random.below(16) : 1 << random.below(5)
@@ -116,6 +116,9 @@ describe.each(['split', 'packed'] as const)('%s rings', (ring) => {
               model[number] = expectedOf.filter(({ answer }) => answer === null)
               met.used += done.length
             }
+            // Nothing new is nothing to tell.
+            for (const number of [0, 1]) context()?.queue(number)?.signal()
+            expect(dut.read(R.interruptStatus)).toBe(0)
             break
           }
           case 14: {

@@ -170,7 +170,7 @@ function run<Config, S, Wants extends BackendWants, Ports extends PortsOf<Wants>
       return 'host'
     }],
     [15, () => {
-      const time = random.pick([0, 1, 1000, 1e6, 1e9, 1e12])
+      const time = random.pick([0, 1, 1000, 1e6, 1e8])
       context.advance(time)
       return `time ${String(time)}`
     }],

@@ -182,7 +182,8 @@ describe.each(['split', 'packed'] as const)('over %s rings', (ring) => {
         const edges = (): number => dut.context.irq.irq.edges
         // The third one, or none.
         const wish = (none: boolean): void => {
-          if (ring === 'packed') driver.ram.set32(queue.avail, events ? 2 << 16 | 0x8000 | 2 : none ? 1 << 16 : 0)
+          // Not negotiated, a place means any place.
+          if (ring === 'packed') driver.ram.set32(queue.avail, events ? 2 << 16 | 0x8000 | 2 : none ? 1 << 16 : 2 << 16 | 9)
           else if (events) driver.set16(queue.avail + 4 + 2 * queue.size, 2)
           else driver.set16(queue.avail, none ? 1 : 0)
         }
@@ -356,7 +357,7 @@ describe('description', () => {
       return self
     }
     const at = { name: 'disk0', regions: [{ base: 0x1000_1000, size: 0x1000 }], irqs: [{ irq: 'irq', to: 'plic', line: 1 }], harts: 1, timeFrequency: 1 }
-    virtioEcho.describe?.({}, at, { fdt: node('') })
+    virtioEcho.describe?.({ ring: 'split' }, at, { fdt: node('') })
     const found = nodes.get('/soc/virtio_mmio@10001000')
     expect(found?.get('compatible')).toBe('virtio,mmio')
     expect(found?.get('reg')).toEqual([{ u64: 0x1000_1000 }, { u64: 0x1000 }])

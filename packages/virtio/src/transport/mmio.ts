@@ -4,6 +4,7 @@ import type { WriteHook } from '@machinist/registers'
 import { stateVersionOf, VirtioCore } from '../device/core.ts'
 import type { CoreState } from '../device/core.ts'
 import { configureVirtio } from '../device/options.ts'
+import type { VirtioOptions } from '../device/options.ts'
 import { virtioFeature } from '../device/spec.ts'
 import type { VirtioSpec } from '../device/spec.ts'
 import { configOffset, mmioRegisters, regionSize } from './mmio-registers.ts'
@@ -33,7 +34,7 @@ const staged = { num: 0, desc: 1, driver: 3, device: 5, length: 7 }
  */
 export function virtioMmio<Config, S, Wants extends BackendWants>(
   spec: VirtioSpec<Config, S, Wants>,
-): DeviceSpec<Config, MmioState<S>, VirtioIrq, Wants> {
+): DeviceSpec<Config & VirtioOptions, MmioState<S>, VirtioIrq, Wants> {
   return {
     kind: spec.kind,
     stateVersion: stateVersionOf(spec),
