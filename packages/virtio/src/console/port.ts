@@ -92,7 +92,8 @@ export class ConsolePort {
 
   /** Bytes of the output in flight that the host has already taken. */
   save(): number {
-    return this.#live(this.#sending) === null ? 0 : this.#sent
+    // Without a chain it is that of one which a restored queue has yet to give out.
+    return this.#sending?.live === false ? 0 : this.#sent
   }
 
   /** @param sent - what {@link save} gave: the output that the queue gives out first begins there */

@@ -202,6 +202,7 @@ function run<Config, S, Wants extends BackendWants, Ports extends PortsOf<Wants>
     return `request on queue ${String(index)}`
   }
 
+  const saved: ReturnType<typeof device.save>[] = []
   function saveAndRestore(): string {
     const state = device.save()
     const text = textOf(state)
@@ -209,7 +210,12 @@ function run<Config, S, Wants extends BackendWants, Ports extends PortsOf<Wants>
     device.restore(state)
     const after = textOf(device.save())
     if (after !== text) throw new Error(`it saved ${text.slice(0, 2000)} and, restored, ${after.slice(0, 2000)}`)
-    return 'save and restore'
+    saved.push(state)
+    // An earlier one, now and then: memory is not what it was then.
+    const [earlier] = saved.length > 4 ? saved.splice(random.below(4), 1) : []
+    if (earlier === undefined || random.chance(0.5)) return 'save and restore'
+    device.restore(earlier)
+    return 'restore what was earlier'
   }
 
   const total = steps.reduce((sum, [share]) => sum + share, 0)
