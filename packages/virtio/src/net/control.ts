@@ -1,6 +1,6 @@
 import { ethernet, isGroup, macAt } from '@machinist/packets'
 import type { VirtioContext } from '../device/spec.ts'
-import type { Chain, Virtqueue } from '../queue/split.ts'
+import type { Chain, Virtqueue } from '../queue/queue.ts'
 import type { ReceiveFilter } from './filter.ts'
 import { mostAddresses } from './filter.ts'
 import {

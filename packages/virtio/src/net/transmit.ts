@@ -2,7 +2,7 @@ import type { Frame, NetPort, Offloads } from '@machinist/api'
 import { maximumFrame, noOffloads } from '@machinist/api'
 import { adapt, ethernet } from '@machinist/packets'
 import type { VirtioContext } from '../device/spec.ts'
-import type { Virtqueue } from '../queue/split.ts'
+import type { Virtqueue } from '../queue/queue.ts'
 import { frameOf } from './header.ts'
 import { packetHeader } from './layout.ts'
 

@@ -4,8 +4,6 @@ import type { Ring, RingFeatures, RingOwner } from './ring.ts'
 import { noAddresses } from './state.ts'
 import type { QueueAddresses, RingCounters } from './state.ts'
 
-export type { Chain, Virtqueue } from './queue.ts'
-
 /** Bit of `flags` in the available ring: the driver does not want used buffer notifications (2.7.7). */
 const availNoInterrupt = 1
 

@@ -1,6 +1,8 @@
+import { allOffloads } from '@machinist/api'
+import { fakeBlock, fakeChar, fakeEntropy, fakeNet } from '@machinist/registers/testing'
+import { files, memoryTree } from '@machinist/storage'
 import { describe, expect, it } from 'vitest'
-import { fakeBlock, fakeChar, fakeEntropy } from '@machinist/registers/testing'
-import { blockDevice, consoleDevice, consoleWith, entropyDevice } from '../index.ts'
+import { blockDevice, consoleDevice, consoleWith, entropyDevice, netDevice, p9Device, vsockDevice } from '../index.ts'
 import { fuzzDevice } from './fuzz.ts'
 import type { FuzzReport } from './fuzz.ts'
 import type { FuzzRandom } from './random.ts'
@@ -23,6 +25,29 @@ describe('a guest that does anything at all', () => {
     console: () => fuzzDevice(consoleDevice, {}, () => ({ console: fakeChar() }), { host: ({ console }) => { host(console) } }),
     ports: () => fuzzDevice(consoleWith('virtio-serial', ['a', 'b']), {}, () => ({ a: fakeChar(), b: fakeChar() }), { host: ({ a, b }) => { host(a, b) } }),
     entropy: () => fuzzDevice(entropyDevice, {}, () => ({ entropy: fakeEntropy() })),
+    net: () => fuzzDevice(netDevice, { pairs: 2 }, () => ({ net: fakeNet({ offloads: allOffloads }) }), {
+      host: ({ net }, random) => {
+        net.sent.length = 0
+        if (net.waiting < 100) net.give({ bytes: random.bytes(14 + random.below(3000)) })
+        net.drain(net.waiting)
+      },
+      request: (random, queue) => queue % 2 === 0 ? { out: [], answers: [random.below(4000)] } : { out: [random.bytes(12), random.bytes(14 + random.below(2000))], answers: [] },
+    }),
+    '9p': () => fuzzDevice(p9Device, {}, () => ({ files: files(memoryTree()).connect((callback) => { callback() }) }), {
+      request: (random) => ({ out: [Uint8Array.of(21, 0, 0, 0, 100, 255, 255, 0, 0, 1 + random.below(4), 0, 8, 0), new TextEncoder().encode('9P2000.L')], answers: [200] }),
+    }),
+    vsock: () => fuzzDevice(vsockDevice, {}, () => ({ host: { connect: (_: number, done: (stream: null) => void) => { done(null) }, listen() {} } }), {
+      request: (random, queue) => {
+        if (queue !== 1) return { out: [], answers: [4096] }
+        const length = random.below(100)
+        const packet = new Uint8Array(44 + length)
+        const view = new DataView(packet.buffer)
+        for (const [offset, value] of [[0, 3], [8, 2], [16, 1 + random.below(3)], [20, 1 + random.below(3)], [24, length], [36, 65536]] as const) view.setUint32(offset, value, true)
+        view.setUint16(28, 1, true)
+        view.setUint16(30, random.below(9), true)
+        return { out: [packet], answers: [] }
+      },
+    }),
   }
   for (const [name, run] of Object.entries(runs)) {
     it(`${name}: never throws, works within bounds, and stops when it says so`, () => {

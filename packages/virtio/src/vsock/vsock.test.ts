@@ -246,13 +246,13 @@ describe('sockets', () => {
   it('hold no more for the guest than a bounded number of packets', () => {
     const { driver, dut, send, take, post } = guest()
     let sent = 0
-    for (; sent < 5000 && driver.queue(1).free.length > 0; sent++) send(sent, 1, op.data)
+    for (; sent < 5000 && driver.queue(1).room > 0; sent++) send(sent, 1, op.data)
     // Refusals of which none can be sent: the rest waits in the guest's own ring.
     expect(sent).toBe(1024 + 16)
     expect(dut.read(0x070)).toBe(15)
     let count = 0
     for (let round = 0; round < 400; round++) {
-      post(driver.queue(0).free.length)
+      post(driver.queue(0).room)
       count += take().length
       driver.collect(1)
     }
