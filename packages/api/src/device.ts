@@ -3,6 +3,7 @@ import type { Clock, TimeCounter } from './clock.ts'
 import type { DmaSpace } from './dma.ts'
 import type { FdtNode } from './fdt.ts'
 import type { IrqLine, IrqRoute, MsiPort } from './interrupt.ts'
+import type { PciFunctionSpec, PciHost } from './pci.ts'
 import type { Trace } from './trace.ts'
 
 /** Bytes of one register access. A 64-bit guest access arrives as two of 4 bytes, low address first, at one instant. */
@@ -22,6 +23,10 @@ export interface Device<S = unknown> {
   event?(port: string, payload: unknown): void
   /** An input line changed; only for interrupt controllers. `line` is below `spec.inputs(config)`. */
   input?(line: number, level: boolean): void
+  /** A message-signalled interrupt was sent to one of its registers; only for controllers that take such messages. */
+  message?(region: number, offset: number, data: number): void
+  /** Only for PCI host bridges; see {@link DeviceSpec.slots}. */
+  readonly pci?: PciHost
   /** `cold`: power on. `warm`: the machine was reset while running. Drops what is in flight. */
   reset(kind: 'cold' | 'warm'): void
   save(): S
@@ -36,7 +41,8 @@ export interface RegionSpec {
   readonly name: string
   /** Bytes, a positive multiple of 4. */
   readonly size: number
-  readonly space: 'mmio' | 'pio'
+  /** `'config'` is for PCI functions: a capability in their configuration space. */
+  readonly space: 'mmio' | 'pio' | 'config'
 }
 
 /** A device's only capabilities. */
@@ -70,6 +76,10 @@ export interface DeviceSpec<Config = unknown, S = unknown, Irq extends string = 
   irqs(config: Config): readonly Irq[]
   /** Number of input lines, numbered from 0; only for interrupt controllers. */
   inputs?(config: Config): number
+  /** Makes a PCI function of the device: its regions are behind BARs, and it has a slot instead of an address. */
+  pci?(config: Config): PciFunctionSpec
+  /** How many PCI devices it has room for; only for PCI host bridges. */
+  slots?(config: Config): number
   /** Where outputs go that the definition does not route: for controllers, whose outputs are harts' inputs. */
   defaultRoute?(irq: Irq, config: Config): IrqRoute | null
   create(config: Config, context: DeviceContext<Irq, Wants>): Device<S>

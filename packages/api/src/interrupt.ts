@@ -9,6 +9,7 @@ export interface IrqLine {
 /** Sends message-signalled interrupts: vector `index` of the ones granted to this device. */
 export interface MsiPort {
   readonly vectors: number
+  /** Does nothing while the guest does not use them: a device drives its interrupt output as well, which is masked while the guest does. */
   send(index: number): void
 }
 

@@ -1,1 +1,6 @@
 export { AddressSpace, type BusTarget } from './address-space.ts'
+export type { PciHostConfig, PciIrq, PciWindow } from './pci/config.ts'
+export type { PciFunctionState } from './pci/function.ts'
+export type { PciHostState } from './pci/host.ts'
+export type { MsixState } from './pci/msix.ts'
+export { pciHost } from './pci/spec.ts'

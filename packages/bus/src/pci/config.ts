@@ -1,0 +1,79 @@
+import type { RegionSpec } from '@machinist/api'
+import { machinistError } from '@machinist/api'
+import { plainData } from '@machinist/registers'
+
+/** A range of bus addresses that the processors can reach. */
+export interface PciWindow {
+  /** Address on the bus. Where processors see it is the region's address. */
+  readonly base: number
+  readonly size: number
+}
+
+/** Configuration of a PCI host bridge. */
+export interface PciHostConfig {
+  /** Buses that there is configuration space for, 1 … 256, of 1 MiB each; 1 when absent. Functions are on bus 0. */
+  readonly buses: number
+  /** I/O addresses of the bus, from 0, in bytes: 65536 when absent, 0 for none. */
+  readonly io: number
+  /** Memory for 32-bit and 64-bit BARs, below 4 GiB; 64 MiB at 0x4000_0000 when absent. */
+  readonly memory: PciWindow
+  /** More memory, for 64-bit BARs; none when absent. */
+  readonly memory64: PciWindow | null
+}
+
+/** The four interrupt outputs of the bus. */
+export type PciIrq = 'inta' | 'intb' | 'intc' | 'intd'
+export const pciIrqs: readonly PciIrq[] = ['inta', 'intb', 'intc', 'intd']
+
+const BUS_BYTES = 2 ** 20
+const PAGE = 4096
+const IO_BYTES = 65536
+const MOST = 2 ** 44
+
+export function ecamSize({ buses }: PciHostConfig): number {
+  return buses * BUS_BYTES
+}
+
+/** A region of a host bridge, and the range of the bus that it shows; null for configuration space. */
+export interface HostRegion extends RegionSpec {
+  readonly window: { readonly space: 'memory' | 'io'; readonly base: number } | null
+}
+
+/** ECAM, then the windows that there are: I/O, memory, memory beyond 4 GiB. */
+export function hostRegions(config: PciHostConfig): readonly HostRegion[] {
+  const { io, memory, memory64 } = config
+  return [
+    { name: 'ecam', size: ecamSize(config), space: 'mmio', window: null },
+    ...(io === 0 ? [] : [{ name: 'io', size: io, space: 'mmio', window: { space: 'io', base: 0 } } as const]),
+    { name: 'memory', size: memory.size, space: 'mmio', window: { space: 'memory', base: memory.base } },
+    ...(memory64 === null ? [] : [{ name: 'memory64', size: memory64.size, space: 'mmio', window: { space: 'memory', base: memory64.base } } as const]),
+  ]
+}
+
+function windowOf(part: string, input: unknown, limit: number): PciWindow {
+  const data = plainData(part, input, 'configuration')
+  const window = { base: data.integer('base', 0, limit), size: data.integer('size', PAGE, limit) }
+  data.done()
+  for (const value of [window.base, window.size]) {
+    if (value % PAGE !== 0) throw machinistError({ code: 'config', part, value, remedy: 'Use multiples of 4096.' }, 'does not consist of pages')
+  }
+  if (window.base + window.size > limit) {
+    throw machinistError({ code: 'config', part, value: window.base + window.size, remedy: `End it at ${limit} or below.` }, 'ends too high')
+  }
+  return window
+}
+
+export function configureHost(input: unknown, name: string): PciHostConfig {
+  const data = plainData(name, input, 'configuration')
+  const memory = data.unknown('memory')
+  const memory64 = data.unknown('memory64')
+  const config: PciHostConfig = {
+    buses: data.integer('buses', 1, 256, 1),
+    io: data.integer('io', 0, IO_BYTES, IO_BYTES),
+    memory: memory === undefined ? { base: 0x4000_0000, size: 0x400_0000 } : windowOf(`${name}.memory`, memory, 2 ** 32),
+    memory64: memory64 === undefined || memory64 === null ? null : windowOf(`${name}.memory64`, memory64, MOST),
+  }
+  data.done()
+  if (config.io % PAGE !== 0) throw machinistError({ code: 'config', part: `${name}.io`, value: config.io, remedy: 'Use a multiple of 4096.' }, 'does not consist of pages')
+  return config
+}

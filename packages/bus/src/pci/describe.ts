@@ -1,0 +1,41 @@
+import { type FdtCell, type FdtNode, PCI_DEVICES, type Resolved } from '@machinist/api'
+import { hostRegions, type PciHostConfig, pciIrqs } from './config.ts'
+
+/** Address spaces in the first cell of a PCI address (IEEE 1275 PCI Bus Binding 2.1, 2.2.1.1). */
+const SPACE = { io: 0x0100_0000, memory: 0x0200_0000, memory64: 0x0300_0000 } as const
+/** Interrupt wires repeat with every four devices: bits 12:11 of the first cell, and pins 1 … 4. */
+const DEVICE_MASK = 0x1800
+const PIN_MASK = 7
+const DEVICE_SHIFT = 11
+
+/** Adds the node of a generic ECAM host (binding `pci-host-ecam-generic`), labelled with the part's name. */
+export function describeHost(config: PciHostConfig, at: Resolved, out: { readonly fdt?: FdtNode }): void {
+  const ecam = at.regions[0]
+  if (ecam === undefined || out.fdt === undefined) return
+  const ranges: FdtCell[] = hostRegions(config).flatMap(({ window }, index): FdtCell[] => {
+    const seen = at.regions[index]
+    if (window === null || seen === undefined) return []
+    const space = window.space === 'io' ? SPACE.io : window.base + seen.size > 2 ** 32 ? SPACE.memory64 : SPACE.memory
+    return [space, { u64: window.base }, { u64: seen.base }, { u64: seen.size }]
+  })
+  const wires = pciIrqs.map((irq) => at.irqs.find((each) => each.irq === irq))
+  const map: FdtCell[] = []
+  for (let device = 0; device < Math.min(PCI_DEVICES, pciIrqs.length); device++) {
+    for (let pin = 0; pin < pciIrqs.length; pin++) {
+      const wire = wires[(device + pin) % pciIrqs.length]
+      if (typeof wire?.line === 'number') map.push(device << DEVICE_SHIFT, 0, 0, pin + 1, { ref: wire.to }, wire.line)
+    }
+  }
+  const node = out.fdt.child('soc').child(`pci@${ecam.base.toString(16)}`)
+    .label(at.name)
+    .set('compatible', 'pci-host-ecam-generic')
+    .set('device_type', 'pci')
+    .set('#address-cells', 3)
+    .set('#size-cells', 2)
+    .set('#interrupt-cells', 1)
+    .set('dma-coherent', true)
+    .set('bus-range', [0, config.buses - 1])
+    .set('reg', [{ u64: ecam.base }, { u64: ecam.size }])
+    .set('ranges', ranges)
+  if (map.length > 0) node.set('interrupt-map-mask', [DEVICE_MASK, 0, 0, PIN_MASK]).set('interrupt-map', map)
+}

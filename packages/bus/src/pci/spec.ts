@@ -1,0 +1,22 @@
+import { type DeviceSpec, PCI_DEVICES, PCI_FUNCTIONS } from '@machinist/api'
+import { configureHost, hostRegions, type PciHostConfig, type PciIrq, pciIrqs } from './config.ts'
+import { describeHost } from './describe.ts'
+import { EcamHost, type PciHostState } from './host.ts'
+
+/**
+ * A PCI host bridge as `pci-host-ecam-generic` describes it (PCI Firmware 3.3, 4.1; PCI Express Base 6.0, 7.2.2): ECAM,
+ * windows for I/O and memory, one bus with 32 slots, four interrupt outputs. Its regions are ECAM, I/O, memory and,
+ * if there is one, memory beyond 4 GiB.
+ */
+export const pciHost: DeviceSpec<PciHostConfig, PciHostState, PciIrq, Readonly<Record<never, never>>> = {
+  kind: 'pci-host',
+  stateVersion: 1,
+  backends: {},
+  configure: configureHost,
+  regions: (config) => hostRegions(config).map(({ name, size, space }) => ({ name, size, space })),
+  irqs: () => pciIrqs,
+  inputs: () => PCI_DEVICES * PCI_FUNCTIONS,
+  slots: () => PCI_DEVICES,
+  create: (config, context) => new EcamHost(config, context),
+  describe: describeHost,
+}
