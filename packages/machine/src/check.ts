@@ -1,7 +1,7 @@
 import { machinistError } from '@machinist/api'
 import {
   type BackendDescriptor, type BootDefinition, CPU_PART, type DeviceDefinition, type ImageSource, type IrqChoice, type MachineDefinition,
-  type MemoryRange, type RawImage, type TimeMode,
+  type MemoryRange, type RawImage, type SlotChoice, type TimeMode,
 } from './definition.ts'
 
 type Fields = Readonly<Record<string, unknown>>
@@ -71,14 +71,26 @@ function irqChoiceOf(input: unknown, part: string): IrqChoice {
   }
 }
 
+function slotOf(input: unknown, part: string): SlotChoice {
+  if (typeof input === 'number' || typeof input === 'string') return parseNumber(input, part)
+  const fields = fieldsOf(input, part, ['on', 'device', 'function'])
+  if (fields['function'] !== undefined && fields['device'] === undefined) refuse(`${part}.function`, 'no device', 'is that of no device', 'Give device as well.')
+  return {
+    ...(fields['on'] === undefined ? {} : { on: nameOf(fields['on'], `${part}.on`) }),
+    ...(fields['device'] === undefined ? {} : { device: parseNumber(fields['device'], `${part}.device`) }),
+    ...(fields['function'] === undefined ? {} : { function: parseNumber(fields['function'], `${part}.function`) }),
+  }
+}
+
 function deviceOf(input: unknown, part: string): DeviceDefinition {
-  const fields = fieldsOf(input, part, ['kind', 'config', 'at', 'irq', 'backends'])
+  const fields = fieldsOf(input, part, ['kind', 'config', 'at', 'slot', 'irq', 'backends'])
   const { at, irq } = fields
   const single = irq === null || typeof irq !== 'object' || 'line' in irq
   return {
     kind: textOf(fields['kind'], `${part}.kind`),
     ...(fields['config'] === undefined ? {} : { config: fields['config'] }),
     ...(at === undefined ? {} : { at: Array.isArray(at) ? at.map((base, index) => parseNumber(base, `${part}.at[${index}]`)) : parseNumber(at, `${part}.at`) }),
+    ...(fields['slot'] === undefined ? {} : { slot: slotOf(fields['slot'], `${part}.slot`) }),
     ...(irq === undefined ? {} : {
       irq: single ? irqChoiceOf(irq, `${part}.irq`)
         : Object.fromEntries(Object.entries(irq).map(([name, choice]) => [name, irqChoiceOf(choice, `${part}.irq.${name}`)])),

@@ -1,7 +1,7 @@
 import { type Backend, type BackendPorts, type BackendWants, type CpuSpec, type DeviceSpec, machinistError } from '@machinist/api'
 import type { AnySpec, Catalogue } from './catalogue.ts'
 import { parseDefinition } from './check.ts'
-import type { BackendDescriptor, IrqChoice, MachineDefinition } from './definition.ts'
+import type { BackendDescriptor, IrqChoice, MachineDefinition, SlotChoice } from './definition.ts'
 
 /** Backends of a part: live ones, or descriptors that a host turns into them. */
 export type BackendChoices<Wants extends BackendWants> = {
@@ -14,6 +14,8 @@ export interface DeviceOptions<Config, Irq extends string, Wants extends Backend
   readonly config?: Partial<NoInfer<Config>>
   /** Base address of the first region, or of all, in order. Placed by the machine when absent. */
   readonly at?: number | readonly number[]
+  /** For a PCI device, instead of an address: its slot. The lowest free one, in the order of the definition, when absent. */
+  readonly slot?: SlotChoice
   /** Routes of its interrupts. By default a controller's outputs go where its spec says, and others to the first free input. */
   readonly irq?: IrqChoice | { readonly [Name in NoInfer<Irq>]?: IrqChoice }
   readonly backends?: BackendChoices<NoInfer<Wants>>

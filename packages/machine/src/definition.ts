@@ -36,6 +36,12 @@ export interface IrqConnection {
 /** A number is an input of the default controller; null leaves the output unconnected. */
 export type IrqChoice = number | IrqConnection | null
 
+/**
+ * Where a PCI device goes: the number of a device on the first PCI host, or host, device and function, of which what
+ * is missing is chosen: function 0 of the lowest free device from 1 on.
+ */
+export type SlotChoice = number | { readonly on?: string; readonly device?: number; readonly function?: number }
+
 /** One device of a machine, as plain data. */
 export interface DeviceDefinition {
   /** The spec that makes it, found in the catalogue. */
@@ -44,6 +50,8 @@ export interface DeviceDefinition {
   readonly config?: unknown
   /** Base addresses of its regions, in order; what is missing is placed in {@link MachineDefinition.window}. */
   readonly at?: number | readonly number[]
+  /** For PCI devices, instead of `at`. */
+  readonly slot?: SlotChoice
   /** One choice for a device with one output, or one by output name; what is missing is routed by default. */
   readonly irq?: IrqChoice | Readonly<Record<string, IrqChoice>>
   /** By the names that the spec gives its backends. */

@@ -5,7 +5,7 @@ export {
 } from './define.ts'
 export {
   type BackendDescriptor, type BootDefinition, CPU_PART, type CpuDefinition, type DeviceDefinition, type ImageSource, type IrqChoice,
-  type IrqConnection, type MachineDefinition, type MemoryRange, type RawImage, type TimeMode,
+  type IrqConnection, type MachineDefinition, type MemoryRange, type RawImage, type SlotChoice, type TimeMode,
 } from './definition.ts'
 export type { MachineEvents, MachineState, MachineStats } from './events.ts'
 export type { GateRecord } from './gate.ts'
@@ -14,6 +14,7 @@ export { createMachine, instantiate, type InstantiateOptions } from './instantia
 export type { Machine, StartOptions } from './machine.ts'
 export { printMachine, resolve, type ResolvedDevice, type ResolvedMachine } from './resolve.ts'
 export type { Wire } from './routing.ts'
+export type { ResolvedSlot } from './slots.ts'
 export type { SliceResult } from './run-loop.ts'
 export type { MachineSample, SampleOptions } from './sampler.ts'
 export type { DevicesState } from './state.ts'

@@ -1,8 +1,9 @@
 import type { Backend, BackendClock, BlockPort, MachinistErrorFields } from '@machinist/api'
 import { fdtStrings, parseFdt } from '@machinist/boot'
+import { pciHost } from '@machinist/bus'
 import { describe, expect, test } from 'vitest'
 import { assemble, constant, fakeCpu, op } from '../test/fake-cpu.ts'
-import { gadget, hub, reader } from '../test/fake-devices.ts'
+import { card, gadget, hub, reader } from '../test/fake-devices.ts'
 import { collector, testHost } from '../test/harness.ts'
 import { createMachine, defineMachine, type GateRecord, type Machine, type MachineOptions, part } from './index.ts'
 
@@ -408,4 +409,83 @@ test('the device tree holds what the machine and its parts say', () => {
   expect(chosen?.properties.get('rng-seed')).toEqual(new Uint8Array(64).fill(7))
   const soc = root.children.find(({ name }) => name === 'soc')
   expect(soc?.children.map(({ name }) => name)).toEqual(['hub@c000000', 'serial@10000000'])
+})
+
+describe('PCI devices', () => {
+  const [ECAM, IO, WINDOW] = [0x3000_0000, 0x3800_0000, 0x4000_0000]
+  const put = (address: number, value: number): number[] => [...constant(7, address), ...constant(6, value), op.store(6, 7)]
+  /** The configuration space of a device. */
+  const config = (device: number): number => ECAM + device * 0x8000
+  const boot = (code: readonly number[]) => {
+    const console = collector()
+    const machine = createMachine(define([...code, op.stop()], {
+      devices: {
+        // Before its host, which it needs all the same.
+        card: part(card),
+        pci: part(pciHost, { at: [ECAM, IO, WINDOW] }),
+        hub: part(hub, { at: 0xc00_0000 }),
+        other: part(card, { slot: 4 }),
+        gadget: part(gadget, { at: GADGET, irq: null, backends: { console } }),
+      },
+    }), testHost())
+    const problems: string[] = []
+    machine.on('error', ({ part: name, error }) => problems.push(`${name}: ${error.message}`))
+    machine.on('warn', ({ part: name, message }) => problems.push(`${name}: ${message}`))
+    drive(machine)
+    const word = (address: number): number => {
+      const bytes = new Uint8Array(4)
+      machine.memory.read(address, bytes)
+      return new DataView(bytes.buffer).getUint32(0, true)
+    }
+    return { machine, console, problems, word }
+  }
+  const wake = (device: number, base: number, command = 6): number[] => [...put(config(device) + 0x10, base), ...put(config(device) + 4, command)]
+
+  test('answer where the guest puts them, at once, and interrupt through their host', () => {
+    const { machine, console, problems, word } = boot([
+      ...wake(1, WINDOW), ...wake(4, WINDOW + 0x100), ...put(WINDOW + 4, 0x11),
+      // It moves: the old place is empty, the new one is not.
+      ...put(config(1) + 0x10, WINDOW + 0x200), ...put(WINDOW + 4, 0x22), ...put(WINDOW + 0x200, 2),
+      // Onto the other: the lower slot wins.
+      ...put(config(4) + 0x10, WINDOW + 0x200), ...put(WINDOW + 0x200, 2),
+      ...put(config(4) + 0x10, WINDOW + 0x300), ...put(WINDOW + 0x300, 1), op.wait(), ...say('!'), ...off(),
+    ])
+    expect(problems).toEqual([])
+    expect(machine.state).toBe('off')
+    expect(console.text).toBe('!')
+    expect(word(0x8000_0900)).toBe(0x11)
+    const { devices, lines } = machine.saveDevices()
+    expect([devices['card']?.state, devices['other']?.state]).toEqual([3, 1])
+    // Slot 4 is wired as slot 0 is.
+    expect(lines).toMatchObject({ 'card.intx': false, 'other.intx': true, 'pci.inta': true, 'pci.intb': false, 'hub.cpu': true })
+    expect(devices['hub']?.state).toEqual({ levels: [1] })
+    // And all of that comes back.
+    const saved = structuredClone(machine.saveDevices())
+    const again = boot([op.wait()]).machine
+    again.restoreDevices(saved)
+    expect(again.saveDevices()).toEqual(saved)
+    expect(again.vcpus[0]?.runnable).toBe(true)
+  })
+
+  test('reach memory as bus masters only, and are named when they throw', () => {
+    const { word } = boot([...wake(1, WINDOW, 2), ...put(WINDOW + 4, 0x11), ...off()])
+    expect(word(0x8000_0900)).toBe(0)
+    expect(boot([...wake(1, WINDOW), ...put(WINDOW + 8, 1)]).problems).toEqual(['card: a bug in the card'])
+  })
+
+  test('send messages to interrupt controllers, and to nothing else', () => {
+    const message = (address: number, data: number): number[] => [
+      ...wake(1, WINDOW), ...put(config(1) + 0x14, WINDOW + 0x1000), ...put(WINDOW + 0x1000, address), ...put(WINDOW + 0x1008, data), ...put(WINDOW + 0x100c, 0),
+      ...put(config(1) + 0x40, 0x8000_0000), ...put(WINDOW, 1), ...off(),
+    ]
+    const good = boot(message(0xc00_0004, 6))
+    expect(good.problems).toEqual([])
+    expect(good.machine.saveDevices().devices['hub']?.state).toEqual({ levels: [7] })
+    for (const address of [RAM + 0x900, GADGET, config(1), WINDOW]) {
+      const { problems, word } = boot(message(address, 0x77))
+      expect(problems).toHaveLength(1)
+      expect(problems[0]).toMatch(/^card: a message-signalled interrupt to 0x[0-9a-f]+, where no controller/)
+      expect(word(RAM + 0x900)).toBe(0)
+    }
+  })
 })

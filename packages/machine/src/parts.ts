@@ -11,6 +11,7 @@ import { Gate } from './gate.ts'
 import type { MachineHost } from './host.ts'
 import { seededEntropy } from './randomness.ts'
 import type { ResolvedDevice, ResolvedMachine } from './resolve.ts'
+import { messenger, plug } from './plugging.ts'
 import { Timers } from './timers.ts'
 import { traceOf, type TraceListener } from './trace.ts'
 import { VirtualTime } from './virtual-time.ts'
@@ -56,12 +57,12 @@ export interface PartEvents {
   warn(part: string, message: string): void
 }
 
-/** Answers the bus for a device; whatever the device throws becomes a fault of that device. */
-function guarded(name: string, device: Device, fault: PartEvents['fault']): BusTarget {
+/** Answers the bus for a device, once it is made; whatever the device throws becomes a fault of that device. */
+function guarded(name: string, device: () => Device | null, fault: PartEvents['fault']): BusTarget {
   return {
     read(region, offset, width) {
       try {
-        return device.read(region, offset, width)
+        return device()?.read(region, offset, width) ?? 0
       } catch (error) {
         fault(name, error)
         return 0
@@ -69,7 +70,7 @@ function guarded(name: string, device: Device, fault: PartEvents['fault']): BusT
     },
     write(region, offset, width, value) {
       try {
-        device.write(region, offset, width, value)
+        device()?.write(region, offset, width, value)
       } catch (error) {
         fault(name, error)
       }
@@ -126,21 +127,26 @@ export function makeParts(
     const made = resolved.cpu.spec.create(resolved.cpu.config, cpuContext)
     cpu = made
     const inputs = new Map<string, Device>()
-    for (const each of resolved.devices) {
+    // What is plugged into a host needs it.
+    for (const each of [...resolved.devices].sort((a, b) => Number(a.slot !== null) - Number(b.slot !== null))) {
+      let live: Device | null = null
+      const target = guarded(each.name, () => live, events.fault)
+      const tracing = traceOf(each.name, () => time.now, events.warn, trace)
+      const plugged = plug(each, inputs, { ...target, dma: memory, message: messenger(devices, events.fault, (text) => { tracing.warn(text) }) })
       const context: DeviceContext = {
         name: each.name,
         irq: Object.fromEntries(each.spec.irqs(each.config).map((irq): [string, IrqLine] => [irq, lineOf(each, irq, made, inputs, wiring)])),
-        msi: null,
-        dma: memory,
+        msi: plugged?.msi ?? null,
+        dma: plugged?.dma ?? memory,
         clock: clockOf(each.name, time, timers, inputs),
         counter,
         backends: connector.connect(each.name, each.spec.backends, each.definition.backends ?? {}),
-        trace: traceOf(each.name, () => time.now, events.warn, trace),
+        trace: tracing,
       }
       const device = each.spec.create(each.config, context)
+      live = device
       inputs.set(each.name, device)
       devices.push({ resolved: each, device })
-      const target = guarded(each.name, device, events.fault)
       each.regions.forEach(({ base, size }, region) => { bus.attach(each.name, base, size, region, target) })
     }
     connector.check()

@@ -27,6 +27,11 @@ function regionsOf(device: ConfiguredDevice): readonly RegionSpec[] {
         { code: 'no-port-space', part: device.name, value: region.name, remedy: 'Use a memory-mapped variant of the device.' },
         'this machine has no port I/O')
     }
+    if (region.space === 'config') {
+      throw machinistError(
+        { code: 'bad-region', part: device.name, value: region.name, remedy: 'Correct the spec: only PCI devices have such regions.' },
+        'it has no configuration space')
+    }
     if (!Number.isSafeInteger(region.size) || region.size <= 0 || region.size % 4 !== 0) {
       throw machinistError(
         { code: 'bad-region', part: device.name, value: region.size, remedy: 'Correct the spec: sizes are positive multiples of 4.' },

@@ -1,12 +1,13 @@
 import { type MachinistError, isMachinistError } from '@machinist/api'
+import { pciHost } from '@machinist/bus'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { fakeCpu } from '../test/fake-cpu.ts'
-import { gadget, hub } from '../test/fake-devices.ts'
+import { card, gadget, hub } from '../test/fake-devices.ts'
 import { collector, testHost } from '../test/harness.ts'
 import { createMachine, defineMachine, instantiate, type MachineDefinition, parseDefinition, parseNumber, part, printMachine, resolve } from './index.ts'
 
-const catalogue = [fakeCpu, gadget, hub]
+const catalogue = [fakeCpu, gadget, hub, card, pciHost]
 const base: MachineDefinition = {
   version: 1, name: 'test', memory: [{ name: 'ram', base: 0x8000_0000, size: 1 << 20 }], cpu: { kind: 'fake' }, devices: {}, time: 'real',
 }
@@ -81,6 +82,27 @@ describe('resolution', () => {
     ].join('\n'))
   })
 
+  test('gives PCI devices slots in the order of the definition, around those that have one, and wires them to their host', () => {
+    const machine = resolve({ ...base, devices: {
+      a: { kind: 'card' }, pci: { kind: 'pci-host' }, second: { kind: 'pci-host', config: { io: 0 } }, b: { kind: 'card', slot: 1 }, c: { kind: 'card', irq: null },
+      d: { kind: 'card', slot: { on: 'second' } }, e: { kind: 'card', slot: { device: 1, function: 3 } }, h: { kind: 'hub' },
+    } }, catalogue)
+    expect(machine.interruptController).toBe('h')
+    expect(printMachine(machine).split('\n').slice(1)).toEqual([
+      '  0x10000000 - 0x100fffff  pci ecam (pci-host)',
+      '  0x10100000 - 0x1010ffff  pci io (pci-host)',
+      '  0x10110000 - 0x10110fff  h registers (hub)',
+      '  0x10200000 - 0x102fffff  second ecam (pci-host)',
+      '  0x14000000 - 0x17ffffff  pci memory (pci-host)',
+      '  0x18000000 - 0x1bffffff  second memory (pci-host)',
+      '  0x80000000 - 0x800fffff  ram (RAM, 1 MiB)',
+      '  pci 00:02.0  a (card)', '  pci 00:01.0  b (card)', '  pci 00:03.0  c (card)', '  second 00:01.0  d (card)', '  pci 00:01.3  e (card)',
+      '  a.intx -> pci 16', '  pci.inta -> h 1', '  pci.intb -> h 2', '  pci.intc -> h 3', '  pci.intd -> h 4',
+      '  second.inta -> h 5', '  second.intb -> h 6', '  second.intc -> h 7', '  second.intd -> h 8',
+      '  b.intx -> pci 8', '  d.intx -> second 8', '  e.intx -> pci 11', '  h.cpu -> cpu hart0.meip',
+    ])
+  })
+
   const devices = (more: MachineDefinition['devices']): MachineDefinition => ({ ...base, devices: { h: { kind: 'hub' }, ...more } })
   test.each([
     ['overlap', 'b', 'a', devices({ a: { kind: 'gadget', at: 0x5000 }, b: { kind: 'gadget', at: 0x50fc } })],
@@ -89,7 +111,7 @@ describe('resolution', () => {
     ['bad-address', 'a', '', devices({ a: { kind: 'gadget', at: 2 } })],
     ['bad-address', 'a', '', devices({ a: { kind: 'gadget', at: [0x1000, 0x2000] } })],
     ['no-room', 'a', '0x1000', { ...devices({ a: { kind: 'gadget', config: { size: 0x10000 } } }), window: { base: 0x1000, size: 0x1000 } }],
-    ['unknown-kind', 'a', 'gadget, hub', devices({ a: { kind: 'gizmo' } })],
+    ['unknown-kind', 'a', 'gadget, hub, card, pci-host', devices({ a: { kind: 'gizmo' } })],
     ['unknown-kind', 'cpu', 'fake', { ...base, cpu: { kind: 'hub' } }],
     ['unknown-part', 'a.out', 'nobody', devices({ a: { kind: 'gadget', irq: { to: 'nobody', line: 1 } } })],
     ['unknown-part', 'interruptController', 'a', { ...devices({ a: { kind: 'gadget' } }), interruptController: 'a' }],
@@ -99,6 +121,16 @@ describe('resolution', () => {
     ['bad-irq', 'a', 'out', devices({ a: { kind: 'gadget', irq: { in: 3 } } })],
     ['no-controller', 'a.out', 'irq: null', { ...base, devices: { a: { kind: 'gadget' } } }],
     ['no-free-input', 'b.out', 'h', { ...base, devices: { h: { kind: 'hub', config: { inputs: 2 } }, a: { kind: 'gadget' }, b: { kind: 'gadget' } } }],
+    ['no-pci-host', 'a', 'pciHost', devices({ a: { kind: 'card' } })],
+    ['unknown-part', 'a', 'pci', devices({ pci: { kind: 'pci-host' }, a: { kind: 'card', slot: { on: 'h' } } })],
+    ['slot-taken', 'b', 'a', devices({ pci: { kind: 'pci-host' }, a: { kind: 'card', slot: 7 }, b: { kind: 'card', slot: { on: 'pci', device: 7, function: 0 } } })],
+    ['bad-slot', 'a', 'below 32', devices({ pci: { kind: 'pci-host' }, a: { kind: 'card', slot: 32 } })],
+    ['bad-slot', 'a', 'below 8', devices({ pci: { kind: 'pci-host' }, a: { kind: 'card', slot: { device: 1, function: 8 } } })],
+    ['bad-slot', 'a', 'no function 0', devices({ pci: { kind: 'pci-host' }, a: { kind: 'card', slot: { device: 1, function: 2 } } })],
+    ['bad-slot', 'a', 'no PCI device', devices({ pci: { kind: 'pci-host' }, a: { kind: 'gadget', slot: 1 } })],
+    ['bad-address', 'a', 'slot', devices({ pci: { kind: 'pci-host' }, a: { kind: 'card', at: 0x1000_0000 } })],
+    ['bad-irq', 'a', 'pci', devices({ pci: { kind: 'pci-host' }, a: { kind: 'card', irq: 3 } })],
+    ['no-free-slot', 'c31', 'pci', devices({ pci: { kind: 'pci-host' }, ...Object.fromEntries(Array.from({ length: 32 }, (_, i) => [`c${i}`, { kind: 'card' }])) })],
   ] as const)('refuses %s, naming %s and %s', (code, name, other, definition) => {
     const error = errorOf(() => resolve(parseDefinition(definition), catalogue))
     expect(error).toMatchObject({ code, part: name })
@@ -132,7 +164,7 @@ describe('a definition', () => {
   })
   test.each([
     ['cpu', {}], ['devices.1x', { '1x': { kind: 'hub' } }], ['devices.cpu', { cpu: { kind: 'hub' } }], ['a.kind', { a: {} }], ['a.sise', { a: { kind: 'hub', sise: 1 } }],
-    ['a.at', { a: { kind: 'hub', at: 'x' } }], ['a.irq.shared', { a: { kind: 'hub', irq: { line: 1, shared: 2 } } }], ['a.backends.b', { a: { kind: 'hub', backends: { b: 3 } } }],
+    ['a.at', { a: { kind: 'hub', at: 'x' } }], ['a.slot', { a: { kind: 'card', slot: -1 } }], ['a.slot.function', { a: { kind: 'card', slot: { function: 1 } } }], ['a.irq.shared', { a: { kind: 'hub', irq: { line: 1, shared: 2 } } }], ['a.backends.b', { a: { kind: 'hub', backends: { b: 3 } } }],
   ])('names the field %s that is wrong', (name, devices) => {
     expect(errorOf(() => parseDefinition({ ...base, ...(name === 'cpu' ? { cpu: null } : { devices }) })).part).toBe(name)
   })

@@ -3,6 +3,7 @@ import { type Catalogue, cpuSpec, deviceSpec } from './catalogue.ts'
 import { CPU_PART, DEFAULT_TIME_FREQUENCY, type DeviceDefinition, type MachineDefinition, type MemoryRange } from './definition.ts'
 import { placeDevices } from './placement.ts'
 import { routeInterrupts, type Wire } from './routing.ts'
+import { isFunction, placeFunctions, type ResolvedSlot } from './slots.ts'
 
 /** A device, its configuration checked, with its place and wires. */
 export interface ResolvedDevice {
@@ -10,7 +11,10 @@ export interface ResolvedDevice {
   readonly spec: DeviceSpec
   readonly config: unknown
   readonly definition: DeviceDefinition
+  /** Empty for a PCI device: its guest decides. */
   readonly regions: readonly { readonly name: string; readonly base: number; readonly size: number }[]
+  /** Of a PCI device; null for others. */
+  readonly slot: ResolvedSlot | null
   readonly wires: readonly Wire[]
 }
 
@@ -38,7 +42,8 @@ export interface ConfiguredDevice {
  * without an address go, which inputs their interrupts take. Pure: nothing is made, nothing of the host is touched.
  *
  * @throws typed errors: `'unknown-kind'`; whatever the specs' `configure` throws; `'overlap'`, naming both parts;
- * `'no-room'`; `'unknown-part'`, `'bad-irq'`, `'irq-taken'`, `'no-controller'`, `'no-free-input'`
+ * `'no-room'`; `'slot-taken'`, naming both, `'bad-slot'`, `'no-pci-host'`, `'no-free-slot'`; `'unknown-part'`, `'bad-irq'`, `'irq-taken'`,
+ * `'no-controller'`, `'no-free-input'`
  */
 export function resolve(definition: MachineDefinition, catalogue: Catalogue): ResolvedMachine {
   const spec = cpuSpec(catalogue, definition.cpu.kind, CPU_PART)
@@ -47,14 +52,17 @@ export function resolve(definition: MachineDefinition, catalogue: Catalogue): Re
     const found = deviceSpec(catalogue, device.kind, name)
     return { name, spec: found, config: found.configure(device.config ?? {}, name), definition: device }
   })
-  const regions = placeDevices(configured, definition)
+  const slots = placeFunctions(configured)
+  const regions = placeDevices(configured.filter((device) => !isFunction(device)), definition)
   const interruptController = controllerOf(definition, configured)
-  const wires = routeInterrupts(configured, interruptController)
+  const wires = routeInterrupts(configured, interruptController, slots)
   return {
     definition,
     memory: definition.memory,
     cpu: { spec, config, harts: spec.harts(config) },
-    devices: configured.map((device) => ({ ...device, regions: regions.get(device.name) ?? [], wires: wires.get(device.name) ?? [] })),
+    devices: configured.map((device) => ({
+      ...device, regions: regions.get(device.name) ?? [], slot: slots.get(device.name) ?? null, wires: wires.get(device.name) ?? [],
+    })),
     timeFrequency: definition.timeFrequency ?? DEFAULT_TIME_FREQUENCY,
     interruptController,
   }
@@ -62,7 +70,8 @@ export function resolve(definition: MachineDefinition, catalogue: Catalogue): Re
 
 function controllerOf(definition: MachineDefinition, devices: readonly ConfiguredDevice[]): string | null {
   const named = definition.interruptController
-  if (named === undefined) return devices.find((device) => device.spec.inputs !== undefined)?.name ?? null
+  // A PCI host has inputs as well, but only for what is plugged into it.
+  if (named === undefined) return devices.find(({ spec }) => spec.inputs !== undefined && spec.slots === undefined)?.name ?? null
   const device = devices.find((each) => each.name === named)
   if (device?.spec.inputs === undefined) {
     throw machinistError(
@@ -85,7 +94,7 @@ export function resolvedFor(machine: ResolvedMachine, device: ResolvedDevice): R
 
 const hex = (value: number): string => `0x${value.toString(16).padStart(8, '0')}`
 
-/** A resolved machine for people to read: memory map in order of addresses, and interrupts. */
+/** A resolved machine for people to read: memory map in order of addresses, PCI slots as `bus:device.function`, and interrupts. */
 export function printMachine(machine: ResolvedMachine): string {
   const ranges = [
     ...machine.memory.map((range) => ({ base: range.base, size: range.size, what: `${range.name} (RAM, ${range.size / 2 ** 20} MiB)` })),
@@ -93,10 +102,12 @@ export function printMachine(machine: ResolvedMachine): string {
       base: region.base, size: region.size, what: `${device.name} ${region.name} (${device.spec.kind})`,
     }))),
   ].sort((a, b) => a.base - b.base)
+  const slots = machine.devices.flatMap(({ name, spec, slot }) => slot === null ? [] : [`  ${slot.host} 00:${slot.device.toString(16).padStart(2, '0')}.${slot.function}  ${name} (${spec.kind})`])
   const wires = machine.devices.flatMap((device) => device.wires.map(({ irq, to, line }) => `${device.name}.${irq} -> ${to} ${line}`))
   return [
     `${machine.definition.name}: ${machine.cpu.harts} hart${machine.cpu.harts === 1 ? '' : 's'} (${machine.cpu.spec.kind}), time ${machine.timeFrequency} Hz`,
     ...ranges.map(({ base, size, what }) => `  ${hex(base)} - ${hex(base + size - 1)}  ${what}`),
+    ...slots,
     ...wires.map((wire) => `  ${wire}`),
   ].join('\n')
 }

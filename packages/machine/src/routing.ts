@@ -1,6 +1,7 @@
-import { machinistError } from '@machinist/api'
+import { machinistError, pciInput } from '@machinist/api'
 import { CPU_PART, type IrqChoice, type IrqConnection } from './definition.ts'
 import type { ConfiguredDevice } from './resolve.ts'
+import type { ResolvedSlot } from './slots.ts'
 
 /** One wire from an output to an input. */
 export interface Wire {
@@ -18,12 +19,14 @@ function isPerIrq(irq: unknown): irq is Readonly<Record<string, IrqChoice>> {
 }
 
 /**
- * Routes every interrupt output: as the definition says, else as the spec does by default, else, in the order of the
+ * Routes every interrupt output: that of a PCI device to its host; others as the definition says, else as the spec does by default, else, in the order of the
  * definition, to the lowest free input of the default controller.
  *
  * @throws typed errors `'bad-irq'`, `'unknown-part'`, `'irq-taken'` (naming both), `'no-controller'`, `'no-free-input'`
  */
-export function routeInterrupts(devices: readonly ConfiguredDevice[], controller: string | null): ReadonlyMap<string, readonly Wire[]> {
+export function routeInterrupts(
+  devices: readonly ConfiguredDevice[], controller: string | null, slots: ReadonlyMap<string, ResolvedSlot>,
+): ReadonlyMap<string, readonly Wire[]> {
   const inputs = new Map<string, number>()
   for (const { name, spec, config } of devices) if (spec.inputs !== undefined) inputs.set(name, spec.inputs(config))
   const users = new Map<string, { readonly owner: string; readonly shared: boolean }>()
@@ -56,6 +59,14 @@ export function routeInterrupts(devices: readonly ConfiguredDevice[], controller
   const open: { readonly device: string; readonly irq: string; readonly index: number }[] = []
   for (const { name, spec, config, definition } of devices) {
     const outputs = spec.irqs(config)
+    const slot = slots.get(name)
+    if (slot !== undefined) {
+      if (definition.irq !== undefined && definition.irq !== null) {
+        throw machinistError({ code: 'bad-irq', part: name, value: slot.host, remedy: `Leave irq out, and route the outputs of ${slot.host}.` }, `the interrupts of a PCI device go to its host, ${slot.host}`)
+      }
+      wires.set(name, definition.irq === null ? [] : outputs.map((irq) => take(name, irq, slot.host, pciInput(slot), false)))
+      continue
+    }
     const per = isPerIrq(definition.irq) ? definition.irq : null
     for (const irq of Object.keys(per ?? {})) {
       if (!outputs.includes(irq)) {

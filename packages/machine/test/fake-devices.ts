@@ -72,6 +72,10 @@ export const hub: DeviceSpec<HubConfig, { levels: number[] }, 'cpu'> = {
         else levels.delete(line)
         out.set(levels.size > 0)
       },
+      message(_region, offset, data) {
+        levels.add(offset / 4 + data)
+        out.set(true)
+      },
       reset() { levels.clear() },
       save: () => ({ levels: [...levels] }),
       restore(state) {
@@ -104,6 +108,37 @@ export const reader: DeviceSpec<object, number, never, { readonly disk: 'block' 
       reset() { done = 0 },
       save: () => done,
       restore(state) { done = state },
+    }
+  },
+}
+
+/** A PCI function. Register 0 raises its interrupt (if odd) and sends message 0, 4 writes a word to RAM, 8 throws; reading 0 counts writes. */
+export const card: DeviceSpec<object, number, 'intx', Readonly<Record<never, never>>> = {
+  kind: 'card',
+  stateVersion: 1,
+  backends: {},
+  configure: () => ({}),
+  regions: () => [{ name: 'registers', size: 16, space: 'mmio' }],
+  irqs: () => ['intx'],
+  pci: () => ({
+    vendorId: 0x1234, deviceId: 1, revision: 0, classCode: 0xff_0000, subsystemVendorId: 0, subsystemId: 0,
+    bars: [{ index: 0, type: 'memory32', region: 0 }], capabilities: [], msix: { vectors: 1, bar: 1 },
+  }),
+  create(_config, context) {
+    let count = 0
+    return {
+      read: () => count,
+      write(_region, offset, _width, value) {
+        count++
+        if (offset === 0) {
+          context.irq.intx.set(value % 2 === 1)
+          context.msi?.send(0)
+        } else if (offset === 4) context.dma.write(0x8000_0900, Uint8Array.of(value, 0, 0, 0))
+        else if (offset === 8) throw new Error('a bug in the card')
+      },
+      reset() { count = 0 },
+      save: () => count,
+      restore(state) { count = state },
     }
   },
 }
