@@ -6,7 +6,7 @@ const build: Build = library({
   'block': 'src/block/block.ts',
   'console': 'src/console/console.ts',
   'entropy': 'src/entropy/entropy.ts',
-  'mmio': 'src/transport/mmio.ts',
+  'mmio': 'src/transport/mmio.ts', 'pci': 'src/transport/pci.ts',
   'net': 'src/net/net.ts',
   'queue': 'src/queue/queue.ts',
   'testing': 'src/testing.ts',

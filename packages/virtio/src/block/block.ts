@@ -10,6 +10,8 @@ import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
 import type { VirtioOptions } from '../device/options.ts'
 import { virtioMmio } from '../transport/mmio.ts'
 import type { MmioState, VirtioIrq } from '../transport/mmio.ts'
+import { virtioPci } from '../transport/pci.ts'
+import type { VirtioPciIrq, VirtioPciState } from '../transport/pci.ts'
 import type { Chain, Virtqueue } from '../queue/queue.ts'
 
 /** Configuration of a block device, checked. */
@@ -69,6 +71,9 @@ export const blockDevice: VirtioSpec<BlockConfig, BlockState, BlockBackends> = {
 
 /** {@link blockDevice} behind the MMIO transport. */
 export const virtioBlock: DeviceSpec<BlockConfig & VirtioOptions, MmioState<BlockState>, VirtioIrq, BlockBackends> = virtioMmio(blockDevice)
+
+/** {@link blockDevice} behind the PCI transport. */
+export const virtioBlockPci: DeviceSpec<BlockConfig & VirtioOptions, VirtioPciState<BlockState>, VirtioPciIrq, BlockBackends> = virtioPci(blockDevice)
 
 class Block implements VirtioDevice<BlockState>, RequestHost {
   readonly features: readonly number[]

@@ -8,6 +8,8 @@ import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
 import type { VirtioOptions } from '../device/options.ts'
 import { virtioMmio } from '../transport/mmio.ts'
 import type { MmioState, VirtioIrq } from '../transport/mmio.ts'
+import { virtioPci } from '../transport/pci.ts'
+import type { VirtioPciIrq, VirtioPciState } from '../transport/pci.ts'
 import type { Virtqueue } from '../queue/queue.ts'
 
 /** Saved state of its own. */
@@ -52,6 +54,9 @@ export const consoleDevice: VirtioSpec<object, ConsoleState, ConsoleBackends> = 
 
 /** {@link consoleDevice} behind the MMIO transport. */
 export const virtioConsole: DeviceSpec<VirtioOptions, MmioState<ConsoleState>, VirtioIrq, ConsoleBackends> = virtioMmio(consoleDevice)
+
+/** {@link consoleDevice} behind the PCI transport. */
+export const virtioConsolePci: DeviceSpec<VirtioOptions, VirtioPciState<ConsoleState>, VirtioPciIrq, ConsoleBackends> = virtioPci(consoleDevice)
 
 class Console implements VirtioDevice<ConsoleState> {
   readonly features: readonly number[]

@@ -32,6 +32,9 @@ export function stateVersionOf(spec: { readonly stateVersion: number }): number 
   return 100 * coreStateVersion + spec.stateVersion
 }
 
+/** What a notification is about: the queue of that number, or the configuration. */
+export type NotificationSource = number | 'config'
+
 const knownStatus = 0b1000_1111
 const resumePort = 'virtio-resume'
 
@@ -43,25 +46,31 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
   readonly device: VirtioDevice<S>
   readonly queues: readonly Virtqueue[]
   readonly #context: DeviceContext<string, Wants>
-  readonly #interruptLine: (asserted: boolean) => void
+  readonly #interruptLine: (asserted: boolean, raised: NotificationSource | null) => void
   readonly #offered: Uint32Array = new Uint32Array(2)
   readonly #accepted: Uint32Array = new Uint32Array(2)
   #status = 0
   #generation = 0
   #interrupts = 0
 
-  /** @param interruptLine - called with whether a notification is pending, at each change */
-  constructor(spec: VirtioSpec<Config, S, Wants>, config: Config, context: DeviceContext<string, Wants>, interruptLine: (asserted: boolean) => void) {
+  /**
+   * @param interruptLine - called at each change with whether a notification is pending, and at each notification with
+   *   what it is about
+   */
+  constructor(
+    spec: VirtioSpec<Config, S, Wants>, config: Config, context: DeviceContext<string, Wants>, interruptLine: (asserted: boolean, raised: NotificationSource | null) => void,
+  ) {
     this.#context = context
     this.#interruptLine = interruptLine
     this.device = spec.create(config, this.#virtioContext())
     const core = this
-    const host: QueueHost = {
+    const hostOf = (index: number): QueueHost => ({
       get running() { return core.running },
-      interrupt: () => { this.#raise(interruptBit.used) },
+      interrupt: () => { this.#raise(interruptBit.used, index) },
       fail: (reason) => { this.fail(reason) },
-    }
+    })
     this.queues = this.device.queueSizes.map((size, index) => {
+      const host = hostOf(index)
       if (!Number.isInteger(size) || size < 1 || size > maximumQueueSize || (size & (size - 1)) !== 0) {
         throw machinistError(
           { code: 'queue-size', part: context.name, value: size, remedy: `Use a power of two up to ${String(maximumQueueSize)}` },
@@ -147,7 +156,7 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
 
   acknowledge(bits: number): void {
     this.#interrupts &= ~bits
-    this.#interruptLine(this.#interrupts !== 0)
+    this.#interruptLine(this.#interrupts !== 0, null)
   }
 
   /** Sets DEVICE_NEEDS_RESET (2.1.2) and stops. */
@@ -157,7 +166,7 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
     const running = this.running
     this.#status |= deviceStatus.needsReset
     for (const queue of this.queues) queue.stop()
-    if (running) this.#raise(interruptBit.config)
+    if (running) this.#raise(interruptBit.config, 'config')
   }
 
   reset(): void {
@@ -168,7 +177,7 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
     this.#negotiateQueues()
     this.#context.clock.timer(resumePort).cancel()
     this.device.reset()
-    this.#interruptLine(false)
+    this.#interruptLine(false, null)
   }
 
   /** Resets one queue (2.6.1), or stops it for good until it is made ready again. */
@@ -231,7 +240,7 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
       if (saved !== undefined) queue.restore(saved)
       if ((status & deviceStatus.needsReset) !== 0) queue.stop()
     }
-    this.#interruptLine(interrupts !== 0)
+    this.#interruptLine(interrupts !== 0, null)
     // Not now: guest memory may be restored after us.
     if (this.running) this.#context.clock.timer(resumePort).arm(this.#context.clock.now())
   }
@@ -259,9 +268,9 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
     for (const queue of this.queues) queue.negotiate(features)
   }
 
-  #raise(bit: number): void {
+  #raise(bit: number, source: NotificationSource): void {
     this.#interrupts |= bit
-    this.#interruptLine(true)
+    this.#interruptLine(true, source)
   }
 
   #warn(message: string): void {
@@ -278,7 +287,7 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
       queue: (index) => core.queues[index] ?? null,
       configChanged() {
         core.#generation = (core.#generation + 1) >>> 0
-        if (core.running) core.#raise(interruptBit.config)
+        if (core.running) core.#raise(interruptBit.config, 'config')
       },
       fail: (reason) => { core.fail(reason) },
     }

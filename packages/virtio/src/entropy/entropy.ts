@@ -4,6 +4,8 @@ import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
 import type { VirtioOptions } from '../device/options.ts'
 import { virtioMmio } from '../transport/mmio.ts'
 import type { MmioState, VirtioIrq } from '../transport/mmio.ts'
+import { virtioPci } from '../transport/pci.ts'
+import type { VirtioPciIrq, VirtioPciState } from '../transport/pci.ts'
 import type { Virtqueue } from '../queue/queue.ts'
 
 /** Bytes given for one request: a driver that wants more asks again. */
@@ -27,6 +29,9 @@ export const entropyDevice: VirtioSpec<object, object, { readonly entropy: 'entr
 
 /** {@link entropyDevice} behind the MMIO transport. */
 export const virtioEntropy: DeviceSpec<VirtioOptions, MmioState<object>, VirtioIrq, { readonly entropy: 'entropy' }> = virtioMmio(entropyDevice)
+
+/** {@link entropyDevice} behind the PCI transport. */
+export const virtioEntropyPci: DeviceSpec<VirtioOptions, VirtioPciState<object>, VirtioPciIrq, { readonly entropy: 'entropy' }> = virtioPci(entropyDevice)
 
 class Entropy implements VirtioDevice<object> {
   readonly features: readonly number[] = []
