@@ -24,9 +24,9 @@ describe('the command line', () => {
   })
   test('is understood', () => {
     const args = ['run', '--kernel', 'Image', '--initrd=rd', '--append', 'a b', '--firmware', 'fw', '--disk', 'a.img', '--disk', 'b,c.img,ro', '--disk=d,overlay',
-      '--memory', '1G', '--harts', '4', '--stats', '--quiet', '--share', 'work', '--vsock=s']
+      '--memory', '1G', '--harts', '4', '--virtio', 'pci', '--stats', '--quiet', '--share', 'work', '--vsock=s']
     expect(parseCommand(args)).toEqual({ kind: 'run', options: {
-      kernel: 'Image', initrd: 'rd', append: 'a b', firmware: 'fw', memory: 2 ** 30, harts: 4, quiet: true, stats: true, vsock: 's',
+      kernel: 'Image', initrd: 'rd', append: 'a b', firmware: 'fw', memory: 2 ** 30, harts: 4, virtio: 'pci', quiet: true, stats: true, vsock: 's',
       shares: [{ path: 'work', tag: 'share', readOnly: false }],
       disks: [{ path: 'a.img', mode: 'rw' }, { path: 'b,c.img', mode: 'ro' }, { path: 'd', mode: 'overlay' }],
     } })
@@ -37,7 +37,7 @@ describe('the command line', () => {
     expect(parseDisk('x,rw')).toEqual({ path: 'x', mode: 'rw' })
   })
   test.each([
-    [['--frobnicate'], '--frobnicate'], [['-z'], '-z'], [['--harts', '0'], '--harts'], [['--harts', '9'], '--harts'], [['--harts', 'two'], '--harts'],
+    [['--frobnicate'], '--frobnicate'], [['-z'], '-z'], [['--harts', '0'], '--harts'], [['--harts', '9'], '--harts'], [['--harts', 'two'], '--harts'], [['--virtio', 'isa'], '--virtio'], [['a.json', '--virtio', 'pci'], '--virtio'],
     [['--harts', '1.5'], '--harts'], [['--memory', '12Q'], '--memory'], [['--memory', '512'], '--memory'], [['--memory', '-1'], '--memory'], [['--kernel'], '--kernel'],
     [['--kernel', '--quiet'], '--kernel'], [['--kernel='], '--kernel'], [['--quiet=yes'], '--quiet'], [['--disk', ',ro'], '--disk'], [['--exec', ' '], '--exec'],
     [['--out', 'x'], '--out'], [['run', '--rate', '5'], '--rate'], [['profile', '--rate', '0'], '--rate'], [['profile', '--rate', '1e3'], '--rate'], [['profile', '--out='], '--out'],
@@ -57,7 +57,7 @@ describe('the command line', () => {
     })
   })
   test('has a help that names every option', () => {
-    const flags = ['out', 'symbols', 'rate', 'at', 'base', 'instructions', 'wasm', 'kernel', 'initrd', 'append', 'firmware', 'disk', 'share', 'vsock', 'memory', 'harts', 'exec', 'quiet', 'stats', 'help', 'version']
+    const flags = ['out', 'symbols', 'rate', 'at', 'base', 'instructions', 'wasm', 'kernel', 'initrd', 'append', 'firmware', 'disk', 'share', 'vsock', 'memory', 'harts', 'virtio', 'exec', 'quiet', 'stats', 'help', 'version']
     for (const flag of flags) expect(HELP).toContain(`--${flag}`)
     for (const line of HELP.split('\n')) expect(line.length).toBeLessThan(100)
   })

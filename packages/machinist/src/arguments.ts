@@ -25,6 +25,7 @@ export interface RunOptions {
   /** Bytes. */
   readonly memory?: number
   readonly harts?: number
+  readonly virtio?: 'mmio' | 'pci'
   readonly exec?: string
   readonly quiet: boolean
   readonly stats: boolean
@@ -65,6 +66,7 @@ const FLAGS = {
   vsock: { type: 'string' },
   memory: { type: 'string' },
   harts: { type: 'string' },
+  virtio: { type: 'string' },
   exec: { type: 'string' },
   quiet: { type: 'boolean' },
   stats: { type: 'boolean' },
@@ -79,7 +81,7 @@ const FLAGS = {
 const PROFILE_FLAGS = ['out', 'symbols', 'rate'] as const
 
 /** Flags that say what a machine file says already. */
-const NOT_WITH_FILE = ['disk', 'share', 'vsock', 'memory', 'harts', 'exec'] as const
+const NOT_WITH_FILE = ['disk', 'share', 'vsock', 'memory', 'harts', 'virtio', 'exec'] as const
 
 /** `PATH`, `PATH,ro` or `PATH,overlay`. What follows another comma belongs to the path. */
 export function parseDisk(value: string): { readonly path: string; readonly mode: DiskMode } {
@@ -112,6 +114,11 @@ function parseHarts(value: string): number {
   const harts = /^[0-9]{1,3}$/.test(value) ? Number(value) : 0
   if (harts < 1 || harts > MAX_HARTS) throw usageError('--harts', 'not a number of harts', `Use 1 to ${MAX_HARTS}.`, value)
   return harts
+}
+
+function parseVirtio(value: string): 'mmio' | 'pci' {
+  if (value === 'mmio' || value === 'pci') return value
+  throw usageError('--virtio', 'not a place for virtio devices', 'Use mmio or pci.', value)
 }
 
 /** `PATH` or `PATH@0xADDRESS`. */
@@ -184,6 +191,7 @@ export function parseCommand(args: readonly string[]): Command {
     ...(values.vsock !== undefined && { vsock: values.vsock }),
     ...(values.memory !== undefined && { memory: parseMemory(values.memory) }),
     ...(values.harts !== undefined && { harts: parseHarts(values.harts) }),
+    ...(values.virtio !== undefined && { virtio: parseVirtio(values.virtio) }),
     ...(values.exec !== undefined && { exec: values.exec }),
     quiet: values.quiet ?? false,
     stats: values.stats ?? false,

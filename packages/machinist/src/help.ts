@@ -22,6 +22,8 @@ What to boot:
 The machine:
   --memory SIZE        RAM, such as 512M or 2G; 256M by default
   --harts N            1 to 8 harts; 1 by default
+  --virtio mmio|pci    where disks and other virtio devices are; mmio by default, which has
+                       room for 8
   --disk PATH          a raw disk image, /dev/vda in the guest. Repeat for more.
   --disk PATH,ro       the same, read-only
   --disk PATH,overlay  the same, with writes kept in memory and forgotten at the end

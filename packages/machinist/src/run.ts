@@ -4,7 +4,7 @@ import { type Given, virt } from '@machinist/boards'
 import type { CharPort } from '@machinist/api'
 import { type CharBackend, collector, fileDisk, nodeHost, readWhole, sharedFolder, stream, terminal, unixSockets } from '@machinist/host-node'
 import { createMachine, type Machine, type MachineBlueprint, type MachineStats, part } from '@machinist/machine'
-import { consoleWith, virtio9p, virtioMmio, virtioVsock } from '@machinist/virtio'
+import { consoleWith, virtio9p, virtioMmio, virtioPci, virtioVsock } from '@machinist/virtio'
 import type { RunOptions } from './arguments.ts'
 import { type ExecRequest, execRequest, guestCommandLine, prepareGuest, terminalProgress } from './guest/index.ts'
 import { loadMachineFile } from './machine-file.ts'
@@ -76,15 +76,17 @@ async function images(options: RunOptions, request: ExecRequest | null): Promise
 async function plan(options: RunOptions, request: ExecRequest | null, console: Given<CharPort>, answers: readonly CharBackend[]): Promise<MachineBlueprint> {
   if (options.machineFile !== undefined) return override(await loadMachineFile(options.machineFile), options)
   const backends = Object.fromEntries(EXEC_PORTS.map((name, index) => [name, answers[index] ?? 'null']))
+  const guestConsole = consoleWith('virtio-exec', ['console', ...EXEC_PORTS])
   return virt({
     ...await images(options, request),
     ...(options.firmware !== undefined && { firmware: readWhole(options.firmware, '--firmware') }),
     ...(options.memory !== undefined && { memory: options.memory }),
     ...(options.harts !== undefined && { harts: options.harts }),
+    ...(options.virtio !== undefined && { virtio: options.virtio }),
     disks: options.disks.map(({ path, mode }) => fileDisk(path, { mode, name: '--disk' })),
     console,
     devices: {
-      ...(request !== null && { exec: part(virtioMmio(consoleWith('virtio-exec', ['console', ...EXEC_PORTS])), { backends: { console: 'null', ...backends } }) }),
+      ...(request !== null && { exec: part(options.virtio === 'pci' ? virtioPci(guestConsole) : virtioMmio(guestConsole), { backends: { console: 'null', ...backends } }) }),
       ...Object.fromEntries(options.shares.map(({ path, tag, readOnly }, index) =>
         [`share${index}`, part(virtio9p, { config: { tag }, backends: { files: sharedFolder(path, { name: '--share', readOnly }) } })])),
       ...(options.vsock !== undefined && { vsock: part(virtioVsock, { backends: { host: unixSockets(options.vsock, { name: '--vsock' }) } }) }),

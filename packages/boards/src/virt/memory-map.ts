@@ -8,7 +8,14 @@ export const virtMap = {
   /** The first of the virtio slots. */
   virtio: 0x1000_1000,
   virtioStride: 0x1000,
+  /** PCI: I/O addresses, configuration space of 256 buses, memory below 4 GiB and above. */
+  pciIo: 0x300_0000,
+  pciEcam: 0x3000_0000,
+  pciMemory: 0x4000_0000,
+  pciMemorySize: 0x4000_0000,
   ram: 0x8000_0000,
+  pciMemory64: 0x4_0000_0000,
+  pciMemory64Size: 0x4_0000_0000,
 } as const
 
 /** Inputs of the PLIC. */
@@ -17,7 +24,9 @@ export const virtIrq = {
   virtio: 1,
   uart0: 10,
   rtc: 11,
+  /** Of the PCI bus's first interrupt; the three others follow. */
+  pci: 32,
 } as const
 
-/** Places for virtio devices. */
+/** Places for virtio devices that are not on PCI. */
 export const VIRTIO_SLOTS = 8

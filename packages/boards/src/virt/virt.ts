@@ -1,11 +1,12 @@
 import { type Backend, type BlockPort, type CharPort, machinistError, type NetPort } from '@machinist/api'
+import { pciHost } from '@machinist/bus'
 import { riscv, type RiscvConfig } from '@machinist/cpu-riscv'
 import { goldfishRtc, syscon, uart16550a } from '@machinist/devices'
 import { clint, plic } from '@machinist/interrupts'
 import {
   type BackendDescriptor, type Catalogue, defineMachine, type DevicePart, type ImageSource, type MachineBlueprint, type MachineDefinition, part,
 } from '@machinist/machine'
-import { virtio9p, virtioBlock, virtioConsole, virtioEntropy, virtioVsock, type NetConfig, virtioNet } from '@machinist/virtio'
+import { virtio9p, virtioBlock, virtioBlockPci, virtioConsole, virtioConsolePci, virtioEntropy, virtioEntropyPci, virtioVsock, type NetConfig, virtioNet } from '@machinist/virtio'
 import { VIRTIO_SLOTS, virtIrq, virtMap } from './memory-map.ts'
 
 const MIB = 2 ** 20
@@ -16,6 +17,8 @@ const DEFAULT_MEMORY = 256 * MIB
 const MIN_MEMORY = 16 * MIB
 /** A wasm memory holds 4 GiB, and a machine's own structures need some of it. */
 const MAX_MEMORY = 3584 * MIB
+/** Buses that configuration space is for. */
+const PCI_BUSES = 256
 /** The clock of a UART in QEMU's machine, in hertz. */
 const UART_CLOCK = 3_686_400
 
@@ -44,7 +47,9 @@ export interface VirtOptions {
   readonly rng?: boolean
   /** The other end of a virtio console (`hvc0`), which is there only when given. */
   readonly virtioConsole?: Given<CharPort>
-  /** Further devices, by name. Virtio devices among them take the next free slots when they have no address. */
+  /** Where disks, entropy device and virtio console are: in one of eight MMIO slots each, unless given, or on PCI, which has room for 31. */
+  readonly virtio?: 'mmio' | 'pci'
+  /** Further devices, by name. Virtio MMIO devices among them take the next free slots when they have no address, and PCI devices the next on PCI. */
   readonly devices?: Readonly<Record<string, DevicePart>>
   readonly kernel?: ImageSource
   readonly initrd?: ImageSource
@@ -61,7 +66,10 @@ export interface VirtOptions {
 }
 
 /** Every spec that the `virt` machine may use, for definitions from files and workers. */
-export const virtCatalogue: Catalogue = [riscv, plic, clint, syscon, goldfishRtc, uart16550a, virtioBlock, virtioConsole, virtioEntropy, virtio9p, virtioVsock, virtioNet]
+export const virtCatalogue: Catalogue = [
+  riscv, plic, clint, pciHost, syscon, goldfishRtc, uart16550a, virtioBlock, virtioConsole, virtioEntropy,
+  virtio9p, virtioVsock, virtioNet, virtioBlockPci, virtioConsolePci, virtioEntropyPci,
+]
 
 function within(value: number, from: number, to: number, what: string, remedy: string): void {
   if (Number.isInteger(value) && value >= from && value <= to) return
@@ -69,21 +77,21 @@ function within(value: number, from: number, to: number, what: string, remedy: s
 }
 
 /**
- * The RISC-V `virt` machine: harts with a PLIC and a CLINT, a UART 16550A, a Goldfish RTC, a power switch, and virtio
+ * The RISC-V `virt` machine: harts with a PLIC and a CLINT, a PCI host, a UART 16550A, a Goldfish RTC, a power switch, and virtio
  * devices, at the addresses of QEMU's machine of that name. Made of public parts alone: what it returns is what
  * `defineMachine` returns.
  *
  * @throws a typed error `'virt-option'`
  */
 export function virt(options: VirtOptions = {}): MachineBlueprint {
-  const { memory = DEFAULT_MEMORY, harts = 1, console = 'null', disks = [], nets = [], rng = true } = options
+  const { memory = DEFAULT_MEMORY, harts = 1, console = 'null', disks = [], nets = [], rng = true, virtio = 'mmio' } = options
   within(harts, 1, MAX_HARTS, 'harts', `Use 1 to ${MAX_HARTS}.`)
   within(memory, MIN_MEMORY, MAX_MEMORY, 'memory', `Use ${MIN_MEMORY / MIB} MiB to ${MAX_MEMORY / MIB} MiB.`)
 
   let slots = 0
   const slot = (): { at: number; irq: number } => {
     if (slots === VIRTIO_SLOTS) {
-      throw machinistError({ code: 'virt-option', part: 'virtio', value: slots + 1, remedy: `Use at most ${VIRTIO_SLOTS} disks, networks and other virtio devices.` }, 'too many virtio devices')
+      throw machinistError({ code: 'virt-option', part: 'virtio', value: slots + 1, remedy: `Use at most ${VIRTIO_SLOTS} disks, networks and other virtio devices, or virtio: 'pci'.` }, 'too many virtio devices')
     }
     const index = slots++
     return { at: virtMap.virtio + index * virtMap.virtioStride, irq: virtIrq.virtio + index }
@@ -91,17 +99,33 @@ export function virt(options: VirtOptions = {}): MachineBlueprint {
   const devices: Record<string, DevicePart> = {
     plic: part(plic, { at: virtMap.plic, config: { harts } }),
     clint: part(clint, { at: clintBases(harts), config: { harts } }),
+    pci: part(pciHost, {
+      at: [virtMap.pciEcam, virtMap.pciIo, virtMap.pciMemory, virtMap.pciMemory64],
+      irq: Object.fromEntries(['inta', 'intb', 'intc', 'intd'].map((irq, index) => [irq, virtIrq.pci + index])),
+      config: {
+        buses: PCI_BUSES,
+        memory: { base: virtMap.pciMemory, size: virtMap.pciMemorySize },
+        memory64: { base: virtMap.pciMemory64, size: virtMap.pciMemory64Size },
+      },
+    }),
     test: part(syscon, { at: virtMap.test }),
     rtc: part(goldfishRtc, { at: virtMap.rtc, irq: virtIrq.rtc }),
     uart0: part(uart16550a, { at: virtMap.uart0, irq: virtIrq.uart0, config: { clockFrequency: UART_CLOCK }, backends: { console } }),
   }
-  disks.forEach((disk, index) => { devices[`disk${index}`] = part(virtioBlock, { ...slot(), backends: { disk } }) })
+  const pci = virtio === 'pci'
+  disks.forEach((disk, index) => {
+    const backends = { disk }
+    devices[`disk${index}`] = pci ? part(virtioBlockPci, { backends }) : part(virtioBlock, { ...slot(), backends })
+  })
   nets.forEach((given, index) => {
     const { net, config } = typeof given === 'object' && 'net' in given ? given as VirtNet : { net: given, config: {} }
     devices[`net${index}`] = part(virtioNet, { ...slot(), config, backends: { net } })
   })
-  if (rng) devices['rng'] = part(virtioEntropy, slot())
-  if (options.virtioConsole !== undefined) devices['hvc'] = part(virtioConsole, { ...slot(), backends: { console: options.virtioConsole } })
+  if (rng) devices['rng'] = pci ? part(virtioEntropyPci) : part(virtioEntropy, slot())
+  if (options.virtioConsole !== undefined) {
+    const backends = { console: options.virtioConsole }
+    devices['hvc'] = pci ? part(virtioConsolePci, { backends }) : part(virtioConsole, { ...slot(), backends })
+  }
   for (const [name, each] of Object.entries(options.devices ?? {})) {
     const virtio = each.spec.irqs(each.spec.configure(each.options.config ?? {}, name)).includes('irq') && each.options.at === undefined
     devices[name] = virtio ? { ...each, options: { ...slot(), ...each.options } } : each
