@@ -2,7 +2,8 @@ import type { BackendWants, DeviceSpec } from '@machinist/api'
 import { goldfishRtc, syscon, uart16550a } from '@machinist/devices'
 import { aclintMswi, aclintMtimer, aclintSswi, clint, plic } from '@machinist/interrupts'
 import { fakeBlock, fakeChar, fakeEntropy, fakePower, fakeWallClock } from '@machinist/registers/testing'
-import { virtioBlock, virtioConsole, virtioEntropy } from '@machinist/virtio'
+import { pciHost } from '@machinist/bus'
+import { virtioBlock, virtioBlockPci, virtioConsole, virtioEntropy } from '@machinist/virtio'
 import { describe, expect, it } from 'vitest'
 import { fuzzDevice, type FuzzOptions } from './fuzz.ts'
 import type { Random } from './random.ts'
@@ -45,6 +46,27 @@ function disk(readOnly: boolean) {
   }
 }
 
+/** A PCI host whose bus is not empty. */
+const crowded: typeof pciHost = {
+  ...pciHost,
+  create(config, context) {
+    const host = pciHost.create(config, context)
+    const spec = virtioBlockPci
+    for (const device of [0, 3]) {
+      const bytes = new Uint8Array(0x4000)
+      const disk = spec.configure({}, 'disk')
+      const about = spec.pci?.(disk)
+      if (about !== undefined) {
+        host.pci?.plug({ device, function: 0 }, about, spec.regions(disk), {
+          name: 'disk', interrupts: true, dma: context.dma, message() {},
+          read: (_region, offset) => bytes[offset] ?? 0, write: (_region, offset, _width, value) => { bytes[offset] = value },
+        })
+      }
+    }
+    return host
+  },
+}
+
 /** Every device there is. */
 const devices: Readonly<Record<string, Run>> = {
   'uart-16550a': runs(uart16550a, {}, () => {
@@ -70,6 +92,11 @@ const devices: Readonly<Record<string, Run>> = {
     const { char, host } = terminal()
     return { backends: { console: char }, host, driver: hostileVirtioDriver(4) }
   }),
+  'virtio-block, on PCI': runs(virtioBlockPci, {}, () => {
+    const { block, host } = disk(false)
+    return { backends: { disk: block }, host }
+  }),
+  'pci-host': runs(crowded, {}, () => ({ backends: {} })),
   'virtio-entropy': runs(virtioEntropy, {}, () => ({ backends: { entropy: fakeEntropy() }, driver: hostileVirtioDriver(1) })),
 }
 

@@ -1,6 +1,7 @@
 import { isMachinistError } from '@machinist/api'
 import { fdtCells, fdtStrings, parseFdt, type ParsedFdtNode } from '@machinist/boot'
-import { buildTree, parseDefinition, printMachine, resolve } from '@machinist/machine'
+import { buildTree, parseDefinition, part, printMachine, resolve } from '@machinist/machine'
+import { virtioEntropy, virtioEntropyPci } from '@machinist/virtio'
 import { describe, expect, test } from 'vitest'
 import { virt, virtCatalogue } from '../index.ts'
 
@@ -22,8 +23,19 @@ test('has the memory map and interrupts of the machine that firmware is built fo
     '0x10001000 - 0x10001fff  disk0', '0x10002000 - 0x10002fff  disk1', '0x10003000 - 0x10003fff  net0', '0x10004000 - 0x10004fff  net1', '0x10005000 - 0x10005fff  rng', '0x10006000 - 0x10006fff  hvc',
     '0x80000000 - 0x8fffffff  ram', 'disk0.irq -> plic 1', 'disk1.irq -> plic 2', 'net1.irq -> plic 4', 'rng.irq -> plic 5', 'uart0.interrupt -> plic 10', 'rtc.alarm -> plic 11',
     'plic.hart0.seip -> cpu hart0.seip', 'clint.hart0.mtip -> cpu hart0.mtip',
+    '0x03000000 - 0x0300ffff  pci io', '0x30000000 - 0x3fffffff  pci ecam', '0x40000000 - 0x7fffffff  pci memory', '0x400000000 - 0x7ffffffff  pci memory64',
+    'pci.inta -> plic 32', 'pci.intd -> plic 35',
   ]) expect(text).toContain(line)
   expect(blueprint.definition.devices['net1']?.config).toEqual({ pairs: 2 })
+})
+
+test('has room for many more virtio devices on PCI, in the order of the definition', () => {
+  const blueprint = virt({ virtio: 'pci', disks: Array<string>(28).fill('x'), virtioConsole: 'null', devices: { mine: part(virtioEntropyPci), mmio: part(virtioEntropy) } })
+  const text = printMachine(resolve(blueprint.definition, blueprint.catalogue))
+  for (const line of ['pci 00:01.0  disk0 (virtio-blk-pci)', 'pci 00:1c.0  disk27', 'pci 00:1d.0  rng', 'pci 00:1e.0  hvc', 'pci 00:1f.0  mine', '0x10001000 - 0x10001fff  mmio', 'mmio.irq -> plic 1']) {
+    expect(text).toContain(line)
+  }
+  expect(codeOf(() => resolve(virt({ virtio: 'pci', disks: Array<string>(31).fill('x') }).definition, virtCatalogue))).toBe('no-free-slot')
 })
 
 test('its definition is plain data that the catalogue alone turns into the same machine', () => {
@@ -49,6 +61,17 @@ describe('its device tree', () => {
       const node = find(`/soc/${name}`)
       expect(fdtCells(node?.properties.get('interrupts') ?? node?.properties.get('interrupts-extended')).at(-1), name).toBe(line)
     }
+    const pci = find('/soc/pci@30000000')
+    expect(fdtStrings(pci?.properties.get('compatible'))).toEqual(['pci-host-ecam-generic'])
+    // Space, bus address, processor address, size.
+    expect(fdtCells(pci?.properties.get('ranges'))).toEqual([
+      0x0100_0000, 0, 0, 0, 0x300_0000, 0, 0x1_0000, 0x0200_0000, 0, 0x4000_0000, 0, 0x4000_0000, 0, 0x4000_0000, 0x0300_0000, 4, 0, 4, 0, 4, 0,
+    ])
+    const map = fdtCells(pci?.properties.get('interrupt-map'))
+    const wires = Array.from({ length: 16 }, (_, index) => map.slice(6 * index, 6 * index + 6))
+    expect(map).toHaveLength(96)
+    for (const [unit = 0, , , pin = 0, to, input] of wires) expect([to, input]).toEqual([plic, 32 + ((unit >>> 11) + pin - 1) % 4])
+    expect(new Set(wires.map((wire) => wire.slice(0, 4).join(' '))).size).toBe(16)
     expect(find('/cpus')?.children.filter(({ name }) => name.startsWith('cpu@'))).toHaveLength(2)
     expect(find('/poweroff')).toBeDefined()
     expect(fdtCells(find('/memory@80000000')?.properties.get('reg'))).toEqual([0, 0x8000_0000, 0, 0x1000_0000])
