@@ -6,7 +6,7 @@ import { clint, plic } from '@machinist/interrupts'
 import {
   type BackendDescriptor, type Catalogue, defineMachine, type DevicePart, type ImageSource, type MachineBlueprint, type MachineDefinition, part,
 } from '@machinist/machine'
-import { virtio9p, virtioBlock, virtioBlockPci, virtioConsole, virtioConsolePci, virtioEntropy, virtioEntropyPci, virtioVsock, type NetConfig, virtioNet } from '@machinist/virtio'
+import { virtio9p, virtioBlock, virtioBlockPci, virtioConsole, virtioConsolePci, virtioEntropy, virtioEntropyPci, virtioVsock, type NetConfig, virtioNet, virtioNetPci } from '@machinist/virtio'
 import { VIRTIO_SLOTS, virtIrq, virtMap } from './memory-map.ts'
 
 const MIB = 2 ** 20
@@ -68,7 +68,7 @@ export interface VirtOptions {
 /** Every spec that the `virt` machine may use, for definitions from files and workers. */
 export const virtCatalogue: Catalogue = [
   riscv, plic, clint, pciHost, syscon, goldfishRtc, uart16550a, virtioBlock, virtioConsole, virtioEntropy,
-  virtio9p, virtioVsock, virtioNet, virtioBlockPci, virtioConsolePci, virtioEntropyPci,
+  virtio9p, virtioVsock, virtioNet, virtioBlockPci, virtioConsolePci, virtioEntropyPci, virtioNetPci,
 ]
 
 function within(value: number, from: number, to: number, what: string, remedy: string): void {
@@ -112,23 +112,25 @@ export function virt(options: VirtOptions = {}): MachineBlueprint {
     rtc: part(goldfishRtc, { at: virtMap.rtc, irq: virtIrq.rtc }),
     uart0: part(uart16550a, { at: virtMap.uart0, irq: virtIrq.uart0, config: { clockFrequency: UART_CLOCK }, backends: { console } }),
   }
-  const pci = virtio === 'pci'
+  const slotted = (each: DevicePart): DevicePart => ({ ...each, options: { ...slot(), ...each.options } })
+  const put = (inSlot: DevicePart, onPci: DevicePart): DevicePart => virtio === 'pci' ? onPci : slotted(inSlot)
   disks.forEach((disk, index) => {
     const backends = { disk }
-    devices[`disk${index}`] = pci ? part(virtioBlockPci, { backends }) : part(virtioBlock, { ...slot(), backends })
+    devices[`disk${index}`] = put(part(virtioBlock, { backends }), part(virtioBlockPci, { backends }))
   })
   nets.forEach((given, index) => {
     const { net, config } = typeof given === 'object' && 'net' in given ? given as VirtNet : { net: given, config: {} }
-    devices[`net${index}`] = part(virtioNet, { ...slot(), config, backends: { net } })
+    const options = { config, backends: { net } }
+    devices[`net${index}`] = put(part(virtioNet, options), part(virtioNetPci, options))
   })
-  if (rng) devices['rng'] = pci ? part(virtioEntropyPci) : part(virtioEntropy, slot())
+  if (rng) devices['rng'] = put(part(virtioEntropy), part(virtioEntropyPci))
   if (options.virtioConsole !== undefined) {
     const backends = { console: options.virtioConsole }
-    devices['hvc'] = pci ? part(virtioConsolePci, { backends }) : part(virtioConsole, { ...slot(), backends })
+    devices['hvc'] = put(part(virtioConsole, { backends }), part(virtioConsolePci, { backends }))
   }
   for (const [name, each] of Object.entries(options.devices ?? {})) {
-    const virtio = each.spec.irqs(each.spec.configure(each.options.config ?? {}, name)).includes('irq') && each.options.at === undefined
-    devices[name] = virtio ? { ...each, options: { ...slot(), ...each.options } } : each
+    const wantsSlot = each.spec.irqs(each.spec.configure(each.options.config ?? {}, name)).includes('irq') && each.options.at === undefined
+    devices[name] = wantsSlot ? slotted(each) : each
   }
   const { kernel, initrd, firmware, append, translate, hot, time, randomness, wallClock } = options
   return defineMachine({

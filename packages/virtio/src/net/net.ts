@@ -7,6 +7,8 @@ import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
 import type { Virtqueue } from '../queue/queue.ts'
 import { virtioMmio } from '../transport/mmio.ts'
 import type { MmioState, VirtioIrq } from '../transport/mmio.ts'
+import { virtioPci } from '../transport/pci.ts'
+import type { VirtioPciIrq, VirtioPciState } from '../transport/pci.ts'
 import { addressOf, configureNet } from './config.ts'
 import type { NetConfig } from './config.ts'
 import { NetControl } from './control.ts'
@@ -65,6 +67,9 @@ export const netDevice: VirtioSpec<NetConfig, NetState, NetBackends> = {
 
 /** {@link netDevice} behind the MMIO transport. */
 export const virtioNet: DeviceSpec<NetConfig, MmioState<NetState>, VirtioIrq, NetBackends> = virtioMmio(netDevice)
+
+/** {@link netDevice} behind the PCI transport. */
+export const virtioNetPci: DeviceSpec<NetConfig, VirtioPciState<NetState>, VirtioPciIrq, NetBackends> = virtioPci(netDevice)
 
 class Net implements VirtioDevice<NetState>, ControlHost {
   readonly features: readonly number[]
