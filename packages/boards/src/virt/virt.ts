@@ -47,7 +47,7 @@ export interface VirtOptions {
   readonly rng?: boolean
   /** The other end of a virtio console (`hvc0`), which is there only when given. */
   readonly virtioConsole?: Given<CharPort>
-  /** Where disks, entropy device and virtio console are: in one of eight MMIO slots each, unless given, or on PCI, which has room for 31. */
+  /** Where disks, networks, entropy device and virtio console are: in one of eight MMIO slots each, unless given, or on PCI, which has room for 31. */
   readonly virtio?: 'mmio' | 'pci'
   /** Further devices, by name. Virtio MMIO devices among them take the next free slots when they have no address, and PCI devices the next on PCI. */
   readonly devices?: Readonly<Record<string, DevicePart>>

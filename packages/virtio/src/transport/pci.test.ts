@@ -225,7 +225,7 @@ describe('as a PCI function', () => {
   it('identifies itself as a modern device', () => {
     const { host } = plugged()
     expect([host.read(config), host.read(config + 8), host.read(config + 0x2c)]).toEqual([0x1042_1af4, 0x0100_0001, 0x1042_1af4])
-    const rng = virtioPci(entropyDevice).pci?.({})
+    const rng = virtioPci(entropyDevice).pci?.({ ring: 'split' })
     expect([rng?.deviceId, rng?.classCode]).toEqual([0x1044, 0x00_ff00])
     expect([virtioBlockPci.kind, virtioBlockPci.irqs(virtioBlockPci.configure({}, 'x'))]).toEqual(['virtio-blk-pci', ['intx']])
     expect(fakeEntropy).toBeDefined()
