@@ -12,8 +12,14 @@ export type { ClusterState } from './cluster-map.ts'
 export { readOnly } from './read-only.ts'
 export { statusOfError } from './file.ts'
 export type { RandomAccessFile } from './file.ts'
-export type { Disk } from './disk.ts'
 export { files } from './tree/backend.ts'
 export type { SharedTree } from './tree/backend.ts'
 export { memoryTree } from './tree/memory-tree.ts'
 export type { MemoryTree, MemoryTreeOptions } from './tree/memory-tree.ts'
+export type { Disk, DiskEngine, Outcome } from './disk.ts'
+export { imageDisk, probeFormat, sampleOf } from './formats.ts'
+export { below, imageDamaged, imageUnsupported, maxDepth, sampleSize } from './format.ts'
+export type {
+  CheckOptions, CheckReport, Codec, Compression, CreateOptions, DiskFormat, DiskImage, ImageInfo, ImageRange, ImageSample, ImageSnapshot,
+  NamedFile, OpenFile, OpenOptions, ResizeOptions,
+} from './format.ts'
