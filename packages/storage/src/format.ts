@@ -141,6 +141,8 @@ export interface DiskFormat {
 export interface DiskImage extends DiskEngine {
   /** {@link DiskFormat.name}. */
   readonly format: string
+  /** The open image that holds what this one does not (backing file, parent). `close` closes it too. */
+  readonly below?: DiskImage
   info(): Promise<ImageInfo>
   /**
    * Where the content is, in order and without gaps, from byte 0 to `size`. Neighbours may be in the same state.
