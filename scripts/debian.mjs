@@ -15,6 +15,7 @@ export const debianPackages = [
   { name: 'libc6-dev-riscv64-cross', shows: '/usr/riscv64-linux-gnu/include/stdio.h', use: 'bench', why: 'the C library of guest programs' },
   { name: 'u-boot-qemu', shows: '/usr/lib/u-boot/qemu-riscv64_smode/uboot.elf', use: 'test', why: 'U-Boot, started on our machine by OpenSBI' },
   { name: 'device-tree-compiler', shows: 'dtc', use: 'test', why: 'checks the device trees that we write' },
+  { name: 'qemu-utils', shows: 'qemu-io', use: 'test', why: 'qemu-img and qemu-io: the oracle of disk image formats' },
   { name: 'e2fsprogs', shows: 'mke2fs', use: 'bench', why: 'makes and checks ext4 disks' },
   { name: 'cpio', shows: 'cpio', use: 'bench', why: 'writes the initramfs of benchmarks, and reads the archives that we write' },
   { name: 'xz-utils', shows: 'xz', use: 'test', why: 'unpacks kernel modules' },

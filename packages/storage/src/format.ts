@@ -72,6 +72,11 @@ export interface OpenOptions {
   readonly formats?: readonly DiskFormat[]
   /** How many images stand above this one. Give {@link below} of your own options to whatever is opened below. Default: 0. */
   readonly depth?: number
+  /**
+   * Opens it for `check` alone: an image that is marked as damaged, or was not closed in good order, is neither refused nor
+   * repaired while opening. Default: false.
+   */
+  readonly maintenance?: boolean
   /** An internal snapshot to open, by name or id, read-only. Formats without snapshots refuse it. */
   readonly snapshot?: string
 }
@@ -91,7 +96,7 @@ export function below(options: OpenOptions, named: NamedFile): OpenOptions {
       { code: 'image-chain', part: options.name, value: named.name, remedy: 'Look whether it leads back to itself, or convert it to one image' },
       `stands at the end of a chain of more than ${String(maxDepth)} images`)
   }
-  const { snapshot: _, ...rest } = options
+  const { snapshot: _snapshot, maintenance: _maintenance, ...rest } = options
   return { ...rest, name: named.name, readOnly: true, openFile: named.openFile, depth }
 }
 
@@ -149,7 +154,10 @@ export interface DiskImage extends DiskEngine {
    * Work and memory are bounded for each step, not in all.
    */
   ranges(): AsyncIterable<ImageRange>
-  /** Looks through the image's own structures (not those of images below). Absent when the format has none. While nothing else runs. */
+  /**
+   * Looks through the image's own structures (not those of images below). Absent when the format has none. While nothing else runs.
+   * After a repair the image has to be closed and opened anew before it is written.
+   */
   check?(options?: CheckOptions): Promise<CheckReport>
   /**
    * Changes the size of the disk, and flushes. What is added reads as zeroes. Afterwards `size` is the new one. Absent when it cannot be.

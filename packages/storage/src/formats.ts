@@ -1,12 +1,23 @@
-import type { RandomAccessFile } from './file.ts'
-import { diskOf } from './disk.ts'
+import { machinistError } from '@machinist/api'
+import type { MachinistError } from '@machinist/api'
+import { checkSize, diskOf } from './disk.ts'
 import type { Disk } from './disk.ts'
+import type { RandomAccessFile } from './file.ts'
 import { sampleSize } from './format.ts'
-import type { DiskFormat, DiskImage, ImageSample } from './format.ts'
+import type { DiskFormat, DiskImage, ImageRange, ImageSample, OpenOptions } from './format.ts'
+import { rawFormat } from './raw-format.ts'
+import { guardHeaders } from './raw-guard.ts'
 
-/** The disk over an open image, to connect to a device. Closing it closes the image. */
+/**
+ * The disk over an open image, to connect to a device. Closing it closes the image.
+ *
+ * @throws (when connected) a typed error, `'disk-size'`, for an image of a disk without bytes
+ */
 export function imageDisk(image: DiskImage): Disk {
-  return diskOf(() => image, () => image.close())
+  return diskOf(() => {
+    checkSize(`${image.format} image`, image.size)
+    return image
+  }, () => image.close())
 }
 
 /** The ends of a file, to recognise its format from. Rejects when the file cannot be read. */
@@ -21,4 +32,65 @@ export async function sampleOf(file: RandomAccessFile): Promise<ImageSample> {
 /** The format of an image, by its signature; null when none knows it, which a raw image looks like. */
 export function probeFormat(sample: ImageSample, formats: readonly DiskFormat[]): DiskFormat | null {
   return formats.find((format) => format.probe(sample)) ?? null
+}
+
+/**
+ * Opens an image of the format that is named, or of the one that its signature shows, or else as raw.
+ *
+ * What a guest writes to a raw disk could be a signature, and the next to open it by its signature would believe whatever stands in
+ * that header: the names of other files. So a raw image that was opened without naming its format does not take a write that
+ * would make it look like an image of another (see `guardHeaders`).
+ *
+ * @param format - `'raw'`, or the name of one of `options.formats`
+ * @throws typed errors: `'image-format'` for a format that is not known, else as {@link DiskFormat.open}
+ */
+export async function openImage(file: RandomAccessFile, options: OpenOptions, format?: string): Promise<DiskImage> {
+  const formats = options.formats ?? []
+  if (format !== undefined) return formatNamed(format, formats, options.name).open(file, options)
+  const sample = await sampleOf(file)
+  const found = probeFormat(sample, formats)
+  if (found !== null) return found.open(file, options)
+  const image = await rawFormat.open(file, options)
+  return image.readOnly ? image : guardHeaders(image, file, sample, formats)
+}
+
+/** The format of a name. @throws a typed error, `'image-format'` */
+export function formatNamed(name: string, formats: readonly DiskFormat[], part: string): DiskFormat {
+  const all = [...formats.filter((format) => format.name !== rawFormat.name), rawFormat]
+  const found = all.find((format) => format.name === name)
+  if (found === undefined) {
+    throw machinistError({ code: 'image-format', part, value: name, remedy: `Use one of ${all.map((format) => format.name).join(', ')}` }, 'is not a format of disk images that is known')
+  }
+  return found
+}
+
+/** That an image names a file that it may not reach. */
+export function imageFileRefused(part: string, name: string): MachinistError {
+  return machinistError(
+    { code: 'image-file-refused', part, value: name, remedy: 'If the image is to be trusted, allow it to name files elsewhere' },
+    'names another file that it may not reach')
+}
+
+/** {@link DiskImage.ranges} of an image with all below it: what reads as zeroes, and what has to be read. */
+export async function* flatRanges(image: DiskImage): AsyncGenerator<ImageRange, void, undefined> {
+  const under = image.below === undefined ? null : flatRanges(image.below)
+  let found: ImageRange | null = null
+  for await (const range of image.ranges()) {
+    if (range.state !== 'backing') {
+      yield range
+      continue
+    }
+    const end = range.offset + range.length
+    for (let at = range.offset; at < end;) {
+      while (under !== null && (found === null || found.offset + found.length <= at)) {
+        const next: IteratorResult<ImageRange, void> = await under.next()
+        if (next.done === true) break
+        found = next.value
+      }
+      const known: boolean = found !== null && found.offset <= at && at < found.offset + found.length
+      const past: number = found !== null && known ? Math.min(end, found.offset + found.length) : end
+      yield { offset: at, length: past - at, state: found !== null && known ? found.state : 'zero' }
+      at = past
+    }
+  }
 }

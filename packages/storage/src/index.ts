@@ -17,7 +17,10 @@ export type { SharedTree } from './tree/backend.ts'
 export { memoryTree } from './tree/memory-tree.ts'
 export type { MemoryTree, MemoryTreeOptions } from './tree/memory-tree.ts'
 export type { Disk, DiskEngine, Outcome } from './disk.ts'
-export { imageDisk, probeFormat, sampleOf } from './formats.ts'
+export { diskFormats } from './all-formats.ts'
+export { flatRanges, formatNamed, imageDisk, imageFileRefused, openImage, probeFormat, sampleOf } from './formats.ts'
+export { qcow2 } from './qcow2/index.ts'
+export { rawFormat } from './raw-format.ts'
 export { below, imageDamaged, imageUnsupported, maxDepth, sampleSize } from './format.ts'
 export type {
   CheckOptions, CheckReport, Codec, Compression, CreateOptions, DiskFormat, DiskImage, ImageInfo, ImageRange, ImageSample, ImageSnapshot,

@@ -31,7 +31,7 @@ export function raw(file: RandomAccessFile, options: RawOptions = {}): Disk {
   return diskOf(() => rawEngine(file, readOnly), () => file.close())
 }
 
-function rawEngine(file: RandomAccessFile, readOnly: boolean): DiskEngine {
+export function rawEngine(file: RandomAccessFile, readOnly: boolean): DiskEngine {
   const length = file.size
   const size = Math.ceil(length / sectorSize) * sectorSize
   const guarded = async (work: () => Promise<BlockStatus>): Promise<BlockStatus> => {
