@@ -4,7 +4,8 @@ import { type Backend, type BackendKind, type MachinistError, machinistError } f
 import type { BackendDescriptor, HostLoop, MachineHost } from '@machinist/machine'
 import { createMemory } from '@machinist/wasm'
 import { stream } from './char-stream.ts'
-import { fileDisk, type DiskMode } from './file.ts'
+import { fileDisk } from './file.ts'
+import { diskOptions } from './machine-disks.ts'
 import { sharedFolder } from './share/folder-share.ts'
 import { terminal } from './terminal.ts'
 import { unixSockets } from './vsock/unix-sockets.ts'
@@ -41,8 +42,8 @@ export interface NodeHostOptions {
 
 /**
  * This process as a host: Node's event loop, shared WebAssembly memory, the kernel's random numbers and clock. For
- * definitions from files it knows the backends `'terminal'`, `'stdout'` and `{ type: 'disk', path, mode }`,
- * `{ type: 'folder', path, readOnly, owners }` and `{ type: 'unix', path }`.
+ * definitions from files it knows the backends `'terminal'`, `'stdout'` and `{ type: 'disk', path, mode }`, for raw images (`openDisks`
+ * opens those of other formats beforehand), `{ type: 'folder', path, readOnly, owners }` and `{ type: 'unix', path }`.
  */
 export function nodeHost(options: NodeHostOptions = {}): MachineHost {
   return {
@@ -82,12 +83,9 @@ function byName(descriptor: BackendDescriptor, kind: BackendKind, part: string, 
   if (kind === 'char' && name === 'terminal') return terminal()
   if (kind === 'char' && name === 'stdout') return stream({ output: process.stdout })
   if (kind === 'block' && name === 'disk' && typeof descriptor === 'object') {
-    const { path, mode = 'rw' } = descriptor
-    if (typeof path !== 'string') throw machinistError({ code: 'backend-option', part, value: String(path), remedy: 'Give the path of an image.' }, 'a disk without a path')
-    if (mode !== 'rw' && mode !== 'ro' && mode !== 'overlay') {
-      throw machinistError({ code: 'backend-option', part, value: String(mode), remedy: "Use 'rw', 'ro' or 'overlay'." }, 'no such mode of a disk')
-    }
-    return fileDisk(path, { name: part, mode: mode satisfies DiskMode })
+    const { path, mode, options: { format = 'raw' } } = diskOptions(descriptor, part)
+    if (format !== 'raw') throw machinistError({ code: 'backend-option', part, value: format, remedy: 'Open the disks of the machine with openDisks first.' }, 'only a raw image opens at once')
+    return fileDisk(path, { name: part, mode })
   }
   if (kind === 'vsock' && name === 'unix' && typeof descriptor === 'object') {
     const { path } = descriptor

@@ -1,5 +1,6 @@
-import type { DiskMode } from '@machinist/host-node'
+import type { DiskMode, ImageFiles } from '@machinist/host-node'
 import { parseNumber } from '@machinist/machine'
+import { DISK, type DiskCommand, parseDiskCommand } from './disk/arguments.ts'
 import { parseTranslate, TRANSLATE, type TranslateOptions } from './translate/arguments.ts'
 import { parseFlags, SEE_HELP, usageError, type Values } from './usage.ts'
 
@@ -11,6 +12,15 @@ export interface Share {
   readonly readOnly: boolean
 }
 
+/** A disk of `machinist run`. */
+export interface DiskChoice {
+  readonly path: string
+  readonly mode: DiskMode
+  readonly format?: string
+  readonly files?: ImageFiles
+  readonly snapshot?: string
+}
+
 /** What `machinist run` was asked for. */
 export interface RunOptions {
   readonly machineFile?: string
@@ -18,7 +28,7 @@ export interface RunOptions {
   readonly initrd?: string
   readonly append?: string
   readonly firmware?: string
-  readonly disks: readonly { readonly path: string; readonly mode: DiskMode }[]
+  readonly disks: readonly DiskChoice[]
   readonly shares: readonly Share[]
   /** Path of the Unix socket for connections with the guest. */
   readonly vsock?: string
@@ -48,6 +58,8 @@ export type Command =
   | { readonly kind: 'run'; readonly options: RunOptions }
   | { readonly kind: 'profile'; readonly options: RunOptions; readonly profile: ProfileOptions }
   | { readonly kind: 'translate'; readonly options: TranslateOptions }
+  | { readonly kind: 'disk'; readonly options: DiskCommand }
+  | { readonly kind: 'disk-help' }
 
 const SUBCOMMANDS: readonly string[] = ['run', 'profile']
 const MAX_HARTS = 8
@@ -83,12 +95,22 @@ const PROFILE_FLAGS = ['out', 'symbols', 'rate'] as const
 /** Flags that say what a machine file says already. */
 const NOT_WITH_FILE = ['disk', 'share', 'vsock', 'memory', 'harts', 'virtio', 'exec'] as const
 
-/** `PATH`, `PATH,ro` or `PATH,overlay`. What follows another comma belongs to the path. */
-export function parseDisk(value: string): { readonly path: string; readonly mode: DiskMode } {
-  const match = /^(.*),(rw|ro|overlay)$/.exec(value)
-  const path = match?.[1] ?? value
+/** `PATH`, and behind commas `ro` or `overlay`, `format=F`, `files=W`, `snapshot=S`. What stands before these belongs to the path. */
+export function parseDisk(value: string): DiskChoice {
+  let path = value
+  const found: { mode?: DiskMode; format?: string; files?: ImageFiles; snapshot?: string } = {}
+  for (;;) {
+    const match = /^(.*),(?:(rw|ro|overlay)|format=([a-z0-9]+)|files=(any|inside|none)|snapshot=([^,]+))$/.exec(path)
+    if (match === null) break
+    const [, before = '', mode, format, files, snapshot] = match
+    path = before
+    if (mode !== undefined) found.mode ??= mode as DiskMode
+    if (format !== undefined) found.format ??= format
+    if (files !== undefined) found.files ??= files as ImageFiles
+    if (snapshot !== undefined) found.snapshot ??= snapshot
+  }
   if (path === '') throw usageError('--disk', 'no path is given', 'Use --disk PATH, PATH,ro or PATH,overlay.', value)
-  return { path, mode: (match?.[2] as DiskMode | undefined) ?? 'rw' }
+  return { path, mode: found.snapshot === undefined ? 'rw' : 'ro', ...found }
 }
 
 /** `PATH[:TAG][,ro]`, the first tag being `share`, the next `share1`. A colon in the path needs a tag behind it. */
@@ -157,6 +179,10 @@ export function parseCommand(args: readonly string[]): Command {
   if (args[0] === TRANSLATE) {
     const options = parseTranslate(args.slice(1))
     return options === null ? { kind: 'help' } : { kind: 'translate', options }
+  }
+  if (args[0] === DISK) {
+    const options = parseDiskCommand(args.slice(1))
+    return options === null ? { kind: 'disk-help' } : { kind: 'disk', options }
   }
   const { values, positionals }: { values: Values<typeof FLAGS>; positionals: string[] } = parseFlags(args, FLAGS)
   if (values.help === true) return { kind: 'help' }

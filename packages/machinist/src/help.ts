@@ -9,6 +9,8 @@ Usage:
   machinist translate FILE --at ADDRESS    show how guest code becomes WebAssembly
   machinist profile [options] [MACHINE-FILE]
                                            run it, and write where the guest spent its time
+  machinist disk info|create|convert|resize|check
+                                           work on disk images; see machinist disk --help
   machinist --help | --version
 
 What to boot:
@@ -24,9 +26,12 @@ The machine:
   --harts N            1 to 8 harts; 1 by default
   --virtio mmio|pci    where disks and other virtio devices are; mmio by default, which has
                        room for 8
-  --disk PATH          a raw disk image, /dev/vda in the guest. Repeat for more.
+  --disk PATH          a disk image, /dev/vda in the guest: raw, qcow2 or another; or the URL
+                       of one, with ,ro or ,overlay. Repeat for more.
   --disk PATH,ro       the same, read-only
   --disk PATH,overlay  the same, with writes kept in memory and forgotten at the end
+                       Also ,format=raw to take it as it is, ,snapshot=NAME, and ,files=any to
+                       let it name files outside its folder
   --share PATH         a folder of the host: mount -t 9p share /mnt in the guest. Repeat for more.
   --share PATH:TAG,ro  the same, read-only, as TAG
   --vsock PATH         sockets between guest (CID 3) and host: port P of the host is the socket

@@ -4,7 +4,7 @@ import { dirname, extname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { isMachinistError, machinistError } from '@machinist/api'
 import { virtCatalogue } from '@machinist/boards'
-import { fileError, readImages } from '@machinist/host-node'
+import { fileError, openDisks, readImages } from '@machinist/host-node'
 import { type MachineBlueprint, type MachineDefinition, parseDefinition } from '@machinist/machine'
 
 /** What a machine file that is a program may export by default. */
@@ -78,7 +78,7 @@ async function fromModule(path: string): Promise<MachineBlueprint> {
 
 /**
  * Reads a machine file: JSON, or a module whose default export is a machine or makes one. Files that the definition
- * names are read too, relative to the machine file.
+ * names are read too, and its disks opened, relative to the machine file.
  *
  * @throws typed errors that name the file
  */
@@ -89,5 +89,5 @@ export async function loadMachineFile(given: string): Promise<MachineBlueprint> 
     throw machinistError({ code: 'machine-file', part: given, value: extension || 'no extension', remedy: 'Use .json, .mjs or .ts.' }, 'not a machine file')
   }
   const blueprint = extension === '.json' ? fromJson(path) : await fromModule(path)
-  return { ...blueprint, definition: readImages(blueprint.definition, dirname(path)) }
+  return openDisks({ ...blueprint, definition: readImages(blueprint.definition, dirname(path)) }, dirname(path))
 }

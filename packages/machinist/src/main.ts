@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs'
 import { isMachinistError } from '@machinist/api'
 import { systemCode } from '@machinist/host-node'
 import { parseCommand } from './arguments.ts'
+import { runDisk } from './disk/disk.ts'
+import { DISK_HELP } from './disk/help.ts'
 import { HELP } from './help.ts'
 import { profile } from './profile/index.ts'
 import { run } from './run.ts'
@@ -41,6 +43,11 @@ export async function main(args: readonly string[]): Promise<number> {
           if (systemCode(error) !== 'EPIPE') throw error
         })
         process.stdout.write(translate(command.options))
+        return 0
+      case 'disk':
+        return await runDisk(command.options)
+      case 'disk-help':
+        process.stdout.write(DISK_HELP)
         return 0
       case 'profile':
         return await profile(command.options, command.profile)

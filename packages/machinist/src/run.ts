@@ -2,7 +2,7 @@ import { Transform, type Writable } from 'node:stream'
 import { concatInitrds } from '@machinist/boot'
 import { type Given, virt } from '@machinist/boards'
 import type { CharPort } from '@machinist/api'
-import { type CharBackend, collector, fileDisk, nodeHost, readWhole, sharedFolder, stream, terminal, unixSockets } from '@machinist/host-node'
+import { type CharBackend, collector, nodeHost, openDisk, readWhole, sharedFolder, stream, terminal, unixSockets } from '@machinist/host-node'
 import { createMachine, type Machine, type MachineBlueprint, type MachineStats, part } from '@machinist/machine'
 import { consoleWith, virtio9p, virtioMmio, virtioPci, virtioVsock } from '@machinist/virtio'
 import type { RunOptions } from './arguments.ts'
@@ -83,7 +83,7 @@ async function plan(options: RunOptions, request: ExecRequest | null, console: G
     ...(options.memory !== undefined && { memory: options.memory }),
     ...(options.harts !== undefined && { harts: options.harts }),
     ...(options.virtio !== undefined && { virtio: options.virtio }),
-    disks: options.disks.map(({ path, mode }) => fileDisk(path, { mode, name: '--disk' })),
+    disks: await Promise.all(options.disks.map(({ path, ...rest }) => openDisk(path, { ...rest, name: '--disk' }))),
     console,
     devices: {
       ...(request !== null && { exec: part(options.virtio === 'pci' ? virtioPci(guestConsole) : virtioMmio(guestConsole), { backends: { console: 'null', ...backends } }) }),

@@ -50,8 +50,8 @@ export interface Codec {
   /** Which of them {@link inflate} knows. */
   readonly inflates: readonly Compression[]
   /**
-   * Decompresses one stream. What follows the stream in `from` is ignored, as is output beyond `size` bytes; the
-   * result may be shorter than `size`. Rejects when `from` is no such stream. Never allocates more than about `size`.
+   * Decompresses one stream. What follows the stream in `from` is ignored; the result may be shorter than `size`. Rejects when
+   * `from` is no such stream, or one of more than `size` bytes. Never allocates more than about `size`.
    */
   inflate(compression: Compression, from: Uint8Array, size: number): Promise<Uint8Array>
   /** Compresses `from`. Absent when the host cannot. */

@@ -1,0 +1,163 @@
+import { closeSync, existsSync, openSync, realpathSync, rmSync, statSync } from 'node:fs'
+import { dirname, extname, join, relative, resolve } from 'node:path'
+import { machinistError } from '@machinist/api'
+import { fileError, imageFiles, isUrl, openDiskImage, openFile } from '@machinist/host-node'
+import { type CreateOptions, type DiskFormat, diskFormats, formatNamed, openImage, rawFormat } from '@machinist/storage'
+import { terminalProgress } from '../guest/index.ts'
+import type { DiskCommand } from './arguments.ts'
+import { copyDisk } from './copy.ts'
+import { checkText, infoText } from './text.ts'
+
+const LEAKS = 3
+const CORRUPT = 4
+
+type Of<Action extends DiskCommand['action']> = Extract<DiskCommand, { readonly action: Action }>
+
+/**
+ * The `machinist disk` command.
+ *
+ * @returns the exit status
+ * @throws typed errors
+ */
+export async function runDisk(command: DiskCommand): Promise<number> {
+  switch (command.action) {
+    case 'info': return info(command)
+    case 'create': return create(command)
+    case 'convert': return convert(command)
+    case 'resize': return resize(command)
+    case 'check': return check(command)
+  }
+}
+
+/** Options of opening the image of a command. */
+function opening({ format, files }: { readonly format?: string; readonly files?: Of<'info'>['files'] }): Pick<Of<'info'>, 'format' | 'files'> {
+  return { ...(format !== undefined && { format }), ...(files !== undefined && { files }) }
+}
+
+async function info(command: Of<'info'>): Promise<number> {
+  // What an image is can be told without what it stands on.
+  const image = await openDiskImage(command.file, { ...opening(command), maintenance: true })
+  try {
+    const about = { file: command.file, ...await image.info(), ...(!isUrl(command.file) && { fileSize: statSync(command.file).size, allocated: statSync(command.file).blocks * 512 }) }
+    process.stdout.write(command.json ? `${JSON.stringify(about, null, 2)}\n` : infoText(about))
+    return 0
+  } finally {
+    await image.close()
+  }
+}
+
+function formatFor(path: string, given: string | undefined): DiskFormat {
+  const extension = extname(path).slice(1).toLowerCase()
+  const format = given === undefined ? diskFormats.find(({ extensions }) => extensions.includes(extension)) ?? rawFormat : formatNamed(given, diskFormats, path)
+  if (format.create === undefined) throw machinistError({ code: 'image-unsupported', part: path, value: format.name, remedy: 'Use another format, such as qcow2.' }, 'images of this format can only be read')
+  return format
+}
+
+/** Makes a new image file; what was begun is removed when it fails. */
+async function createFile(path: string, force: boolean, format: DiskFormat, size: number, options: Omit<CreateOptions, 'name' | 'createFile'>): Promise<() => void> {
+  const made: string[] = []
+  const newFile = (at: string): ReturnType<typeof openFile> => {
+    if (force && existsSync(at) && statSync(at).isFile()) rmSync(at)
+    try {
+      closeSync(openSync(at, 'wx'))
+    } catch (error) {
+      throw existsSync(at)
+        ? machinistError({ code: 'file-exists', part: at, remedy: 'Choose another name, or give --force to write over it.' }, 'the file exists')
+        : fileError(error, at, at)
+    }
+    made.push(at)
+    return openFile(at, true)
+  }
+  const undo = (): void => { for (const at of made) rmSync(at, { force: true }) }
+  const file = newFile(path)
+  try {
+    await format.create?.(file, size, {
+      ...options, name: path,
+      createFile(name) {
+        const at = join(dirname(path), name)
+        if (dirname(at) !== dirname(join(path))) throw machinistError({ code: 'image-parameter', part: path, value: name, remedy: 'Use a name without folders.' }, 'its parts lie in its own folder')
+        return Promise.resolve().then(() => newFile(at))
+      },
+    })
+  } catch (error) {
+    undo()
+    throw error
+  } finally {
+    await file.close()
+  }
+  return undo
+}
+
+async function create(command: Of<'create'>): Promise<number> {
+  const { file, backing, force, parameters } = command
+  const format = formatFor(file, command.format)
+  let { size } = command
+  let base: CreateOptions['backing']
+  if (backing !== undefined) {
+    // As the image is going to look it up: relative to itself, and only where it may.
+    const name = relative(dirname(resolve(file)), resolve(backing))
+    const named = await imageFiles(file, command.files)(name, false)
+    const image = await openImage(named.file, { name: backing, readOnly: true, formats: diskFormats, openFile: named.openFile, maintenance: true }, command.backingFormat)
+    base = { name, format: image.format, size: image.size }
+    size ??= image.size
+    await image.close()
+  }
+  await createFile(file, force, format, size ?? 0, { parameters, ...(base !== undefined && { backing: base }) })
+  return 0
+}
+
+async function convert(command: Of<'convert'>): Promise<number> {
+  const { file, to, force, snapshot, parameters, quiet } = command
+  const format = formatFor(to, command.toFormat)
+  const source = await openDiskImage(file, { ...opening(command), ...(snapshot !== undefined && { snapshot }) })
+  const { progress, done } = terminalProgress(process.stderr)
+  try {
+    if (!isUrl(file) && existsSync(to) && realpathSync(to) === realpathSync(file)) {
+      throw machinistError({ code: 'file-exists', part: to, remedy: 'Choose another name.' }, 'it is the image to be converted')
+    }
+    const undo = await createFile(to, force, format, source.size, { parameters })
+    try {
+      const target = await openDiskImage(to, { format: format.name, writable: true, files: 'inside' })
+      try {
+        await copyDisk(source, target, file, to, quiet ? () => {} : (fraction) => { progress('Converting', fraction) })
+      } finally {
+        await target.close()
+      }
+    } catch (error) {
+      undo()
+      throw error
+    }
+  } finally {
+    done()
+    await source.close()
+  }
+  return 0
+}
+
+async function resize(command: Of<'resize'>): Promise<number> {
+  const image = await openDiskImage(command.file, { ...opening(command), writable: true })
+  try {
+    if (image.resize === undefined) throw machinistError({ code: 'image-unsupported', part: command.file, value: image.format, remedy: 'Convert it to another format.' }, 'images of this format cannot be resized')
+    const { bytes, relative: more } = command.size
+    await image.resize(more ? image.size + bytes : bytes, { shrink: command.shrink })
+  } finally {
+    await image.close()
+  }
+  return 0
+}
+
+async function check(command: Of<'check'>): Promise<number> {
+  const { file, repair, json } = command
+  const image = await openDiskImage(file, { ...opening(command), writable: repair !== false, maintenance: true })
+  const { progress, done } = terminalProgress(process.stderr)
+  try {
+    if (image.check === undefined) throw machinistError({ code: 'image-unsupported', part: file, value: image.format, remedy: 'There is nothing to check in it.' }, 'images of this format have no structures')
+    const report = await image.check({ repair, ...(!json && !command.quiet && { progress: (fraction: number) => { progress('Checking', fraction) } }) })
+    done()
+    process.stdout.write(json ? `${JSON.stringify({ file, format: image.format, ...report }, null, 2)}\n` : checkText(report))
+    return report.corruptions > 0 ? CORRUPT : report.leaks > 0 ? LEAKS : 0
+  } finally {
+    done()
+    await image.close()
+  }
+}
