@@ -352,9 +352,9 @@ export class Qcow2Image implements DiskImage {
     try {
       // So that what the guest never flushed survives a closing in good order.
       if (!this.readOnly) {
-        await tables.sync()
-        // What became free by the first is counted by the second.
-        await tables.sync()
+        // What became free by one is counted by the next.
+        do await tables.sync()
+        while (!tables.clean)
       }
     } finally {
       try {

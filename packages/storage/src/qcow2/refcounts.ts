@@ -65,6 +65,8 @@ export class Refcounts {
   #place: RefcountPlace
   /** Where the table was, while the header still says so. */
   #moved: RefcountPlace | null = null
+  /** Places of the table between that one and the present one, which it has never been written to. */
+  #passed: number[] = []
   /** No cluster before it is free, as far as is known. */
   #hint = 0
 
@@ -179,8 +181,9 @@ export class Refcounts {
         await this.#file.write(this.#place.offset, this.#encode(0, this.#table.length))
         await this.#file.flush()
         await writeRefcountPlace(this.#file, this.#place)
-        const freed = clustersOf(this.#moved, 2 ** this.#clusterBits)
+        const freed = [...clustersOf(this.#moved, 2 ** this.#clusterBits), ...this.#passed]
         this.#moved = null
+        this.#passed = []
         this.#tableDirty.clear()
         return freed
       }
@@ -236,7 +239,8 @@ export class Refcounts {
     if (clusters * clusterSize > Math.max(limit.refcountTable, clusterSize)) throw systemError('ENOSPC', 'the refcount table cannot grow')
     const table = new Float64Array(clusters * perCluster)
     table.set(this.#table)
-    this.#moved ??= this.#place
+    if (this.#moved === null) this.#moved = this.#place
+    else this.#passed.push(...clustersOf(this.#place, clusterSize))
     this.#table = table
     // Blocks first, then the table.
     const start = index * this.#perBlock

@@ -197,6 +197,11 @@ export class Tables {
     })
   }
 
+  /** Whether the file lacks nothing, counts included. */
+  get clean(): boolean {
+    return this.#refcounts === null || (this.#refcounts.clean && !this.#l2.anyDirty && this.#l1Dirty.size === 0 && this.#freed.length === 0)
+  }
+
   /** Writes changes out when many wait. */
   async relieve(): Promise<void> {
     if (this.#l2.crowded || this.#counts.crowded || this.#freed.length > maxFreed) await this.sync()
