@@ -67,7 +67,7 @@ export function formatNamed(name: string, formats: readonly DiskFormat[], part: 
 /** That an image names a file that it may not reach. */
 export function imageFileRefused(part: string, name: string): MachinistError {
   return machinistError(
-    { code: 'image-file-refused', part, value: name, remedy: 'If the image is to be trusted, allow it to name files elsewhere' },
+    { code: 'image-file-refused', part, value: name, remedy: 'If the image is to be trusted, allow it to name any file (files: any)' },
     'names another file that it may not reach')
 }
 

@@ -50,7 +50,7 @@ function openRaw(file: RandomAccessFile, { name, readOnly = false, snapshot }: O
     async resize(size, { shrink = false } = {}) {
       if (engine.readOnly) throw machinistError({ code: 'file-read-only', part: name, remedy: 'Open it for writing' }, 'cannot be written')
       checkSize(name, size)
-      if (size < engine.size && !shrink) throw machinistError({ code: 'disk-size', part: name, value: size, remedy: 'Allow it to shrink' }, 'would lose what is beyond')
+      if (size < engine.size && !shrink) throw machinistError({ code: 'disk-size', part: name, value: size, remedy: 'Allow it to shrink (--shrink)' }, 'would lose what is beyond')
       if (size < engine.size && file.truncate === undefined) throw machinistError({ code: 'disk-size', part: name, value: size, remedy: `Use a multiple of ${String(sectorSize)} that is not smaller` }, 'the host cannot make the file shorter')
       if (size !== file.size) await setLength(file, size)
       await file.flush()

@@ -64,7 +64,7 @@ export class CrashFile implements RandomAccessFile {
 
   /** What is found when the power is back. */
   afterCrash(): Uint8Array {
-    let bytes = this.#stable.slice()
+    let bytes: Uint8Array = this.#stable.slice()
     for (const write of this.#unstable) {
       const part = this.#random(3)
       if (part === 0) continue

@@ -1,0 +1,95 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
+import { parseDisk } from '../arguments.ts'
+import { main } from '../main.ts'
+import { parseDiskCommand } from './arguments.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'machinist-disk-command-'))
+afterAll(() => { rmSync(folder, { recursive: true }) })
+afterEach(() => { vi.restoreAllMocks() })
+const at = (name: string): string => join(folder, name)
+
+/** Runs a command: its status, and what it writes. */
+async function disk(...args: string[]): Promise<{ status: number; out: string; err: string }> {
+  const written = { out: '', err: '' }
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => { written.out += String(text); return true })
+  vi.spyOn(process.stderr, 'write').mockImplementation((text) => { written.err += String(text); return true })
+  const status = await main(['disk', ...args])
+  vi.restoreAllMocks()
+  return { status, ...written }
+}
+
+describe('the command line', () => {
+  it('has sizes, signs and parameters', () => {
+    expect(parseDiskCommand(['resize', 'a', '-1G', '--shrink'])).toEqual({ action: 'resize', file: 'a', shrink: true, size: { bytes: -(2 ** 30), relative: true } })
+    expect(parseDiskCommand(['create', 'a', '20GiB', '--set', 'cluster_size=2M,compat=0.10'])).toMatchObject({ size: 20 * 2 ** 30, parameters: { cluster_size: '2M', compat: '0.10' } })
+    expect(parseDiskCommand(['convert', 'a', 'b', '--from', 'raw', '--format', 'qcow2'])).toMatchObject({ file: 'a', to: 'b', format: 'raw', toFormat: 'qcow2' })
+    expect(parseDiskCommand(['info', '--help'])).toBeNull()
+  })
+
+  it('is refused with status 2 when it makes no sense', async () => {
+    const wrong = [[], ['eat', 'x'], ['info'], ['info', 'a', 'b'], ['create', 'a'], ['create', 'a', '100'], ['create', 'a', '-5'], ['create', 'a', '1G', '--json'], ['convert', 'a'],
+      ['resize', 'a', '0'], ['check', 'a', '--repair', 'some'], ['info', 'a', '--files', 'every'], ['create', 'a', '1G', '--set', 'x'], ['info', ''], ['create', 'a', '1G', '--backing-format', 'raw']]
+    for (const args of wrong) expect((await disk(...args)).status, args.join(' ')).toBe(2)
+  })
+
+  it('names a disk to run with', () => {
+    expect(parseDisk('a,b.img')).toEqual({ path: 'a,b.img', mode: 'rw' })
+    expect(parseDisk('a.img,overlay,format=raw')).toEqual({ path: 'a.img', mode: 'overlay', format: 'raw' })
+    expect(parseDisk('a,format=qcow2,ro,files=any')).toEqual({ path: 'a', mode: 'ro', format: 'qcow2', files: 'any' })
+    expect(parseDisk('a,snapshot=one')).toEqual({ path: 'a', mode: 'ro', snapshot: 'one' })
+  })
+})
+
+describe('images', () => {
+  it('go from raw through qcow2 and an overlay back to raw, sparse', async () => {
+    const content = Buffer.alloc(5 << 20)
+    for (let start = 0; start < content.length; start += 900_000) content.fill(start / 900_000 + 1, start, start + 100_000)
+    writeFileSync(at('a.img'), content)
+    expect(await disk('convert', at('a.img'), at('a.qcow2'), '--set', 'cluster_size=4K')).toMatchObject({ status: 0 })
+    expect(statSync(at('a.qcow2')).size).toBeLessThan(1 << 20)
+    expect(await disk('create', at('top.qcow2'), '--backing', at('a.qcow2'))).toMatchObject({ status: 0 })
+    expect(await disk('resize', at('top.qcow2'), '+1M')).toMatchObject({ status: 0 })
+    expect(await disk('convert', at('top.qcow2'), at('b.img'))).toMatchObject({ status: 0 })
+    const back = readFileSync(at('b.img'))
+    expect(back.equals(Buffer.concat([content, Buffer.alloc(1 << 20)]))).toBe(true)
+    expect(statSync(at('b.img')).blocks * 512).toBeLessThan(2 << 20)
+    const info: unknown = JSON.parse((await disk('info', '--json', at('top.qcow2'))).out)
+    expect(info).toMatchObject({ format: 'qcow2', size: 6 << 20, backing: { name: 'a.qcow2', format: 'qcow2' } })
+    expect(await disk('check', at('top.qcow2'))).toMatchObject({ status: 0, out: 'No errors.\n' })
+  })
+
+  it('are not written over, and nothing is left of what failed', async () => {
+    writeFileSync(at('mine'), 'mine')
+    expect(await disk('create', at('mine'), '1M')).toMatchObject({ status: 1, err: expect.stringContaining('the file exists') })
+    expect(readFileSync(at('mine'), 'utf8')).toBe('mine')
+    expect(await disk('create', at('mine'), '1M', '--force')).toMatchObject({ status: 0 })
+    symlinkSync(at('mine'), at('same'))
+    expect(await disk('convert', at('mine'), at('same'), '--force')).toMatchObject({ status: 1 })
+    expect(statSync(at('mine')).size).toBe(1 << 20)
+    expect(await disk('create', at('none.qcow2'), '1M', '--set', 'cluster_size=3')).toMatchObject({ status: 1 })
+    expect(() => statSync(at('none.qcow2'))).toThrow()
+    expect(await disk('resize', at('mine'), '512K')).toMatchObject({ status: 1, err: expect.stringMatching(/^[^\n]*\n$/) })
+    expect(await disk('create', at('out.qcow2'), '--backing', '/etc/hostname')).toMatchObject({ status: 1, err: expect.stringContaining('may not reach') })
+  })
+
+  it('have leaks and damage found, told by the status, and repaired', async () => {
+    await disk('create', at('c.qcow2'), '1M')
+    const bytes = readFileSync(at('c.qcow2'))
+    const block = Number(bytes.readBigUInt64BE(Number(bytes.readBigUInt64BE(48))))
+    bytes.writeUInt16BE(1, block + 20) // counts a cluster that nobody uses
+    writeFileSync(at('c.qcow2'), bytes)
+    expect((await disk('check', at('c.qcow2'))).status).toBe(3)
+    bytes.writeUInt16BE(0, block + 2) // and not one that is used
+    writeFileSync(at('c.qcow2'), bytes)
+    const found = await disk('check', at('c.qcow2'), '--json')
+    expect(found.status).toBe(4)
+    expect(JSON.parse(found.out)).toMatchObject({ leaks: 1, corruptions: 1 })
+    expect((await disk('check', at('c.qcow2'), '--repair', 'all')).status).toBe(0)
+    expect((await disk('check', at('c.qcow2'))).status).toBe(0)
+    if (spawnSync('qemu-img', ['--version']).status === 0) expect(spawnSync('qemu-img', ['check', at('c.qcow2')]).status).toBe(0)
+  })
+})
