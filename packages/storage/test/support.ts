@@ -1,28 +1,14 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { closeSync, fdatasyncSync, ftruncateSync, openSync, readSync, statSync, writeSync } from 'node:fs'
+import { dirname, resolve } from 'node:path'
 import { deflateRawSync, inflateRawSync, inflateSync } from 'node:zlib'
 import { expect } from 'vitest'
-import type { Codec, OpenFile, RandomAccessFile } from '../src/index.ts'
-import { dirname, resolve } from 'node:path'
+import type { Codec, OpenFile } from '../src/index.ts'
+import { nodeFile } from './node-file.ts'
+
+export { generator, nodeFile } from './node-file.ts'
 
 /** Why tests against QEMU's tools are skipped; null when they are there. `npm run test:long` on Debian installs them (qemu-utils). */
 export const noQemu: string | null = spawnSync('qemu-img', ['--version']).status === 0 && spawnSync('qemu-io', ['--version']).status === 0 ? null : 'qemu-img and qemu-io (qemu-utils) are not installed'
-
-/** A file of the host, plainly. */
-export function nodeFile(path: string, writable: boolean = true): RandomAccessFile {
-  const fd = openSync(path, writable ? 'a+' : 'r')
-  closeSync(fd)
-  const handle = openSync(path, writable ? 'r+' : 'r')
-  return {
-    size: statSync(path).size,
-    writable,
-    read: (offset, into) => Promise.resolve(readSync(handle, into, 0, into.length, offset)),
-    async write(offset, from) { writeSync(handle, from, 0, from.length, offset) },
-    async flush() { fdatasyncSync(handle) },
-    async truncate(size) { ftruncateSync(handle, size) },
-    async close() { closeSync(handle) },
-  }
-}
 
 /** Without any guard: for images that the test made. */
 export function openFileFrom(folder: string): OpenFile {
@@ -50,15 +36,4 @@ export function qemuCheck(path: string): number {
   const { status, stdout, stderr } = spawnSync('qemu-img', ['check', path], { encoding: 'utf8' })
   if (status !== 0 && status !== 3) expect.soft(`${stdout}${stderr}`).toBe('')
   return status ?? -1
-}
-
-/** A small generator: the same seed, the same numbers from 0 up to, not including, `below`. */
-export function generator(seed: number): (below: number) => number {
-  let state = (seed * 2654435761 + 1) >>> 0
-  return (below) => {
-    state ^= state << 13
-    state ^= state >>> 17
-    state = (state ^ state << 5) >>> 0
-    return state % below
-  }
 }
