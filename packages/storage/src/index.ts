@@ -26,3 +26,7 @@ export type {
   CheckOptions, CheckReport, Codec, Compression, CreateOptions, DiskFormat, DiskImage, ImageInfo, ImageRange, ImageSample, ImageSnapshot,
   NamedFile, OpenFile, OpenOptions, ResizeOptions,
 } from './format.ts'
+export { vdi } from './vdi/vdi.ts'
+export { vhd } from './vhd/vhd.ts'
+export { vhdx } from './vhdx/vhdx.ts'
+export { vmdk } from './vmdk/vmdk.ts'
