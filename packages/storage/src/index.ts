@@ -29,4 +29,6 @@ export type {
 export { vdi } from './vdi/vdi.ts'
 export { vhd } from './vhd/vhd.ts'
 export { vhdx } from './vhdx/vhdx.ts'
+export { limited } from './limited.ts'
+export type { DiskLimits } from './limited.ts'
 export { vmdk } from './vmdk/vmdk.ts'

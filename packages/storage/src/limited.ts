@@ -1,0 +1,153 @@
+import { machinistError } from '@machinist/api'
+import type { Backend, BackendClock, BlockPort, BlockStatus, Deliver, Timer } from '@machinist/api'
+import { lengthOf } from './disk.ts'
+
+/** How much a disk may do. What is not given is not limited. */
+export interface DiskLimits {
+  /** Bytes read, written and zeroed in a second of the machine's time. From 1. */
+  readonly bytesPerSecond?: number
+  /** Requests of any kind in a second of the machine's time. From 1. */
+  readonly operationsPerSecond?: number
+  /** Bytes that a disk which was idle may do at once. Default: a tenth of a second's. */
+  readonly burstBytes?: number
+  /** Requests that a disk which was idle may do at once. Default: a tenth of a second's, at least 1. */
+  readonly burstOperations?: number
+  /** Most requests that may wait; those beyond fail with `'io-error'`. Default: 32768, the most that a virtqueue has. */
+  readonly queue?: number
+}
+
+const second = 1e9
+/** What rounding may take from a bucket. */
+const crumb = 1e-6
+
+/** So many tokens a second, up to a capacity. Whoever needs more than the capacity waits for a full one, and leaves a debt. */
+class Bucket {
+  readonly #rate: number
+  readonly #capacity: number
+  #level: number
+  #at: number
+
+  constructor(rate: number, capacity: number, now: number) {
+    this.#rate = rate
+    this.#capacity = capacity
+    this.#level = capacity
+    this.#at = now
+  }
+
+  /** When there will be enough, in nanoseconds: `now` when there is. */
+  ready(cost: number, now: number): number {
+    this.#level = Math.min(this.#capacity, this.#level + (now - this.#at) * this.#rate / second)
+    this.#at = now
+    const lacking = Math.min(cost, this.#capacity) - this.#level
+    return lacking <= crumb ? now : now + Math.ceil(lacking * second / this.#rate)
+  }
+
+  take(cost: number): void {
+    this.#level -= cost
+  }
+}
+
+interface Waiting {
+  readonly bytes: number
+  readonly start: () => void
+}
+
+function check(limits: DiskLimits): void {
+  for (const [name, value] of Object.entries(limits) as readonly [string, unknown][]) {
+    if (value === undefined || (typeof value === 'number' && value >= 1 && Number.isFinite(value))) continue
+    throw machinistError({ code: 'disk-limit', part: 'disk', value: `${name}: ${String(value)}`, remedy: 'Use a number from 1' }, 'is not a limit')
+  }
+}
+
+/**
+ * A disk that does no more than so many bytes and requests in a second of the machine's time. What exceeds the limits waits: requests
+ * begin in the order in which they came, flushes among them, and none fails for it. `close` lets those that wait go at once.
+ *
+ * @throws a typed error, `'disk-limit'`, for a limit that is none; when connected without a clock, `'backend-clock'`
+ */
+export function limited(disk: Backend<BlockPort>, limits: DiskLimits): Backend<BlockPort> {
+  check(limits)
+  let open: (() => void) | null = null
+  return {
+    kind: disk.kind,
+    connect(deliver, clock): BlockPort {
+      if (clock === undefined) {
+        throw machinistError({ code: 'backend-clock', part: 'disk', remedy: 'Connect it to a machine, or give connect a clock' }, 'has limits but no clock to keep them by')
+      }
+      const gate = throttle(limits, clock)
+      open = gate.open
+      return portOf(disk.connect(deliver, clock), gate.submit, deliver)
+    },
+    close() {
+      open?.()
+      return disk.close?.()
+    },
+  }
+}
+
+/** Starts requests when the limits let them; false when too many wait. */
+type Submit = (bytes: number, start: () => void) => boolean
+
+function throttle(limits: DiskLimits, clock: BackendClock): { readonly submit: Submit, readonly open: () => void } {
+  const bucketOf = (rate: number | undefined, burst: number | undefined): Bucket | null =>
+    rate === undefined ? null : new Bucket(rate, Math.max(1, burst ?? rate / 10), clock.now())
+  const bytes = bucketOf(limits.bytesPerSecond, limits.burstBytes)
+  const operations = bucketOf(limits.operationsPerSecond, limits.burstOperations)
+  const most = limits.queue ?? 32768
+  let unlimited = false
+  let queue: Waiting[] = []
+  /** The first of the queue that has not begun. */
+  let first = 0
+  const drain = (): void => {
+    for (let next = queue[first]; next !== undefined; next = queue[first]) {
+      const now = clock.now()
+      const at = unlimited ? now : Math.max(bytes?.ready(next.bytes, now) ?? now, operations?.ready(1, now) ?? now)
+      if (at > now) {
+        timer.arm(at)
+        return
+      }
+      bytes?.take(next.bytes)
+      operations?.take(1)
+      first += 1
+      if (first > 1024) {
+        queue = queue.slice(first)
+        first = 0
+      }
+      next.start()
+    }
+    queue = []
+    first = 0
+  }
+  const timer: Timer = clock.timer(drain)
+  return {
+    submit(cost, start) {
+      if (queue.length - first >= most) return false
+      queue.push({ bytes: cost, start })
+      if (queue.length - first === 1) drain()
+      return true
+    },
+    open() {
+      unlimited = true
+      timer.cancel()
+      drain()
+    },
+  }
+}
+
+function portOf(port: BlockPort, submit: Submit, deliver: Deliver): BlockPort {
+  type Done = (status: BlockStatus) => void
+  const ask = (bytes: number, done: Done, start: () => void): void => {
+    if (!submit(bytes, start)) deliver(() => { done('io-error') })
+  }
+  const { discard, writeZeroes } = port
+  return {
+    size: port.size,
+    readOnly: port.readOnly,
+    blockSize: port.blockSize,
+    read: (offset, into, done) => { ask(lengthOf(into), done, () => { port.read(offset, into, done) }) },
+    write: (offset, from, done) => { ask(lengthOf(from), done, () => { port.write(offset, from, done) }) },
+    flush: (done) => { ask(0, done, () => { port.flush(done) }) },
+    ...(discard && { discard: (offset: number, length: number, done: Done) => { ask(0, done, () => { discard.call(port, offset, length, done) }) } }),
+    ...(writeZeroes && { writeZeroes: (offset: number, length: number, done: Done) => { ask(length, done, () => { writeZeroes.call(port, offset, length, done) }) } }),
+  }
+}
