@@ -208,6 +208,7 @@ test('the host: its loop, memory, entropy, clock and backends', async () => {
   expect(host.backend?.('toString', 'char', 'x')).toBeNull()
   expect(codeOf(() => host.backend?.({ type: 'disk', path: folder }, 'block', 'x'))).toBe('file-eisdir')
   expect(codeOf(() => host.backend?.({ type: 'disk', path: 'x', mode: 'w' }, 'block', 'x'))).toBe('backend-option')
+  expect(codeOf(() => host.backend?.({ type: 'disk', path: 'x', limits: { bps: 1 } }, 'block', 'x'))).toBe('backend-option')
 })
 
 test('a terminal is given back when the process is killed or crashes', () => {

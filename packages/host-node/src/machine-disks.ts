@@ -4,12 +4,13 @@ import type { BackendDescriptor, MachineBlueprint } from '@machinist/machine'
 import { type DiskImageOptions, isUrl, openDisk } from './disk.ts'
 import type { DiskMode } from './file.ts'
 import type { ImageFiles } from './image-files.ts'
+import { withLimits } from './limits.ts'
 
 const MODES: readonly string[] = ['rw', 'ro', 'overlay']
 const FILES: readonly string[] = ['inside', 'any', 'none']
 
 /**
- * A machine whose disks `{ type: 'disk', path, mode, format, files, snapshot }` are open, images of every format: opening one takes
+ * A machine whose disks `{ type: 'disk', path, mode, format, files, snapshot, limits }` are open, images of every format: opening one takes
  * time, which connecting it has not.
  *
  * @param folder - what relative paths are relative to
@@ -26,7 +27,8 @@ export async function openDisks(blueprint: MachineBlueprint, folder: string = '.
         if (typeof descriptor === 'string' || descriptor.type !== 'disk') continue
         const part = `${device}.${port}`
         const { path, mode, options } = diskOptions(descriptor, part)
-        const disk = await openDisk(isUrl(path) ? path : resolve(folder, path), { ...options, mode, name: part })
+        const whole = await openDisk(isUrl(path) ? path : resolve(folder, path), { ...options, mode, name: part })
+        const disk = withLimits(() => whole, descriptor['limits'], part)
         opened.push(disk)
         backends.set(part, disk)
         given[port] = part

@@ -5,6 +5,7 @@ import type { BackendDescriptor, HostLoop, MachineHost } from '@machinist/machin
 import { createMemory } from '@machinist/wasm'
 import { stream } from './char-stream.ts'
 import { fileDisk } from './file.ts'
+import { withLimits } from './limits.ts'
 import { diskOptions } from './machine-disks.ts'
 import { sharedFolder } from './share/folder-share.ts'
 import { terminal } from './terminal.ts'
@@ -42,8 +43,8 @@ export interface NodeHostOptions {
 
 /**
  * This process as a host: Node's event loop, shared WebAssembly memory, the kernel's random numbers and clock. For
- * definitions from files it knows the backends `'terminal'`, `'stdout'` and `{ type: 'disk', path, mode }`, for raw images (`openDisks`
- * opens those of other formats beforehand), `{ type: 'folder', path, readOnly, owners }` and `{ type: 'unix', path }`.
+ * definitions from files it knows the backends `'terminal'`, `'stdout'` and `{ type: 'disk', path, mode, limits }`, for raw images
+ * (`openDisks` opens those of other formats beforehand), `{ type: 'folder', path, readOnly, owners }` and `{ type: 'unix', path }`.
  */
 export function nodeHost(options: NodeHostOptions = {}): MachineHost {
   return {
@@ -85,7 +86,7 @@ function byName(descriptor: BackendDescriptor, kind: BackendKind, part: string, 
   if (kind === 'block' && name === 'disk' && typeof descriptor === 'object') {
     const { path, mode, options: { format = 'raw' } } = diskOptions(descriptor, part)
     if (format !== 'raw') throw machinistError({ code: 'backend-option', part, value: format, remedy: 'Open the disks of the machine with openDisks first.' }, 'only a raw image opens at once')
-    return fileDisk(path, { name: part, mode })
+    return withLimits(() => fileDisk(path, { name: part, mode }), descriptor['limits'], part)
   }
   if (kind === 'vsock' && name === 'unix' && typeof descriptor === 'object') {
     const { path } = descriptor

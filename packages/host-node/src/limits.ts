@@ -1,0 +1,25 @@
+import { type Backend, type BlockPort, machinistError } from '@machinist/api'
+import { type DiskLimits, limited } from '@machinist/storage'
+
+const names: readonly (keyof DiskLimits)[] = ['bytesPerSecond', 'operationsPerSecond', 'burstBytes', 'burstOperations', 'queue']
+
+/**
+ * A disk with the limits that a definition gives it, if it gives any.
+ *
+ * @throws a typed error, `'backend-option'` or `'disk-limit'`
+ */
+export function withLimits(open: () => Backend<BlockPort>, limits: unknown, part: string): Backend<BlockPort> {
+  if (limits === undefined) return open()
+  const entries = typeof limits === 'object' && limits !== null && !Array.isArray(limits) ? Object.entries(limits) : null
+  const strange = entries === null ? String(limits) : entries.map(([name]) => name).find((name) => !names.some((known) => known === name))
+  if (entries === null || strange !== undefined) {
+    throw machinistError({ code: 'backend-option', part, value: strange, remedy: `Give an object with ${names.join(', ')}.` }, 'no such limits of a disk')
+  }
+  const disk = open()
+  try {
+    return limited(disk, Object.fromEntries(entries))
+  } catch (error) {
+    disk.close?.()
+    throw error
+  }
+}
