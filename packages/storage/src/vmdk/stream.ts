@@ -13,7 +13,7 @@ import { readBacking } from '../mapped/engine.ts'
 import type { Below, MappedBlocks } from '../mapped/engine.ts'
 import { allZero, Fields, roundUp } from '../mapped/fields.ts'
 import { StagedFile } from '../mapped/staged.ts'
-import { encodeSparse, flag, parseSparse, sector, tableBytes, tableEntries } from './header.ts'
+import { defaultGrain, descriptorSectors, encodeSparse, flag, parseSparse, sector, tableBytes, tableEntries } from './header.ts'
 import type { SparseHeader } from './header.ts'
 import { littleEndian } from './sparse.ts'
 import type { Extent } from './sparse.ts'
@@ -45,14 +45,15 @@ function directoryLength(sectors: number, grain: number): number {
   return roundUp(Math.ceil(sectors / grain / tableEntries) * 4, sector)
 }
 
-/** Writes an empty stream-optimised image. */
+/** Writes an empty stream-optimised image. Its directory and footer lie in what readers of the stream pass over, before the first grain. */
 export async function createStream(file: RandomAccessFile, sectors: number, descriptor: Uint8Array): Promise<void> {
   const header = encodeSparse(sectors, true, null)
-  const [start, length] = [header.u64(64), directoryLength(sectors, header.u64(20))]
+  const start = 1 + descriptorSectors
+  const overHead = roundUp(start + 1 + directoryLength(sectors, header.u64(20)) / sector + 3, defaultGrain)
+  header.setU64(64, overHead)
   await file.write(sector, descriptor)
-  await file.write(start * sector, marker(length / sector, markerType.directory))
-  await file.write((start + 1) * sector + length - sector, new Uint8Array(sector))
-  await file.write((start + 1) * sector + length, ending(header.bytes, start + 1))
+  await file.write(start * sector, marker(directoryLength(sectors, header.u64(20)) / sector, markerType.directory))
+  await file.write((overHead - 3) * sector, ending(header.bytes, start + 1))
   await file.write(0, header.bytes)
   await file.flush()
 }
@@ -94,8 +95,7 @@ export async function openStream(file: RandomAccessFile, header: SparseHeader, b
   const changed = new Map<number, Uint32Array>()
   const dirty = new Map<number, Uint8Array>()
   const clean = new Map<number, Uint8Array>()
-  // The end of an image that holds nothing yet is overwritten, so that readers of the stream do not stop there.
-  let next = directory.every((entry) => entry === 0) ? header.fields.u64(64) * sector : roundUp(staged.end, sector)
+  let next = roundUp(staged.end, sector)
 
   const tablePlace = async (index: number): Promise<number> => {
     const at = (last.directory ?? 0) + index * 4
