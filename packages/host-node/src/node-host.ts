@@ -8,6 +8,8 @@ import { fileDisk } from './file.ts'
 import { withLimits } from './limits.ts'
 import { diskOptions } from './machine-disks.ts'
 import { sharedFolder } from './share/folder-share.ts'
+import { natFrom } from './networks.ts'
+import { tap } from './tap.ts'
 import { terminal } from './terminal.ts'
 import { unixSockets } from './vsock/unix-sockets.ts'
 
@@ -43,8 +45,9 @@ export interface NodeHostOptions {
 
 /**
  * This process as a host: Node's event loop, shared WebAssembly memory, the kernel's random numbers and clock. For
- * definitions from files it knows the backends `'terminal'`, `'stdout'` and `{ type: 'disk', path, mode, limits }`, for raw images
- * (`openDisks` opens those of other formats beforehand), `{ type: 'folder', path, readOnly, owners }` and `{ type: 'unix', path }`.
+ * definitions from files it knows the backends `'terminal'`, `'stdout'`, `{ type: 'disk', path, mode, limits }` for raw images
+ * (`openDisks` opens those of other formats beforehand), `{ type: 'folder', path, readOnly, owners }`, `{ type: 'unix', path }`, `'nat'`
+ * (or `{ type: 'nat', … }`) and `{ type: 'tap', name }`.
  */
 export function nodeHost(options: NodeHostOptions = {}): MachineHost {
   return {
@@ -94,6 +97,12 @@ function byName(descriptor: BackendDescriptor, kind: BackendKind, part: string, 
     return unixSockets(path, { name: part })
   }
   if (kind === 'files' && name === 'folder' && typeof descriptor === 'object') return folderOf(descriptor, part)
+  if (kind === 'net' && name === 'nat') return natFrom(descriptor, part, (message) => { process.emitWarning(message, { code: 'MACHINIST_NAT' }) })
+  if (kind === 'net' && name === 'tap') {
+    const device = typeof descriptor === 'object' ? descriptor['name'] : undefined
+    if (typeof device !== 'string') throw machinistError({ code: 'backend-option', part, value: String(device), remedy: "Give its name, such as 'tap0'." }, 'a TAP device without a name')
+    return tap(device, { part })
+  }
   return null
 }
 

@@ -1,6 +1,7 @@
 import type { DiskMode, ImageFiles } from '@machinist/host-node'
-import { parseNumber } from '@machinist/machine'
+import { type BackendDescriptor, parseNumber } from '@machinist/machine'
 import { DISK, type DiskCommand, parseDiskCommand } from './disk/arguments.ts'
+import { parseNet } from './net-option.ts'
 import { parseTranslate, TRANSLATE, type TranslateOptions } from './translate/arguments.ts'
 import { parseFlags, SEE_HELP, usageError, type Values } from './usage.ts'
 
@@ -36,6 +37,8 @@ export interface RunOptions {
   readonly memory?: number
   readonly harts?: number
   readonly virtio?: 'mmio' | 'pci'
+  /** Networks; a NAT of its own unless given. */
+  readonly nets?: readonly BackendDescriptor[]
   readonly exec?: string
   readonly quiet: boolean
   readonly stats: boolean
@@ -79,6 +82,7 @@ const FLAGS = {
   memory: { type: 'string' },
   harts: { type: 'string' },
   virtio: { type: 'string' },
+  net: { type: 'string', multiple: true },
   exec: { type: 'string' },
   quiet: { type: 'boolean' },
   stats: { type: 'boolean' },
@@ -93,7 +97,7 @@ const FLAGS = {
 const PROFILE_FLAGS = ['out', 'symbols', 'rate'] as const
 
 /** Flags that say what a machine file says already. */
-const NOT_WITH_FILE = ['disk', 'share', 'vsock', 'memory', 'harts', 'virtio', 'exec'] as const
+const NOT_WITH_FILE = ['disk', 'share', 'vsock', 'net', 'memory', 'harts', 'virtio', 'exec'] as const
 
 /** `PATH`, and behind commas `ro` or `overlay`, `format=F`, `files=W`, `snapshot=S`. What stands before these belongs to the path. */
 export function parseDisk(value: string): DiskChoice {
@@ -218,6 +222,7 @@ export function parseCommand(args: readonly string[]): Command {
     ...(values.memory !== undefined && { memory: parseMemory(values.memory) }),
     ...(values.harts !== undefined && { harts: parseHarts(values.harts) }),
     ...(values.virtio !== undefined && { virtio: parseVirtio(values.virtio) }),
+    ...(values.net !== undefined && { nets: values.net.flatMap(parseNet) }),
     ...(values.exec !== undefined && { exec: values.exec }),
     quiet: values.quiet ?? false,
     stats: values.stats ?? false,

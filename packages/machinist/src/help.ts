@@ -36,6 +36,13 @@ The machine:
   --share PATH:TAG,ro  the same, read-only, as TAG
   --vsock PATH         sockets between guest (CID 3) and host: port P of the host is the socket
                        PATH_P; at PATH a program says "CONNECT P" to reach port P of the guest
+  --net nat            a network in user mode: addresses, names, and the world behind this host,
+                       but neither this host itself nor link-local addresses. The default.
+  --net nat,forward=tcp:127.0.0.1:2222-:22,allow=tcp:127.0.0.1:8080,deny=10.0.0.0/8
+                       with a port of this host that leads to the guest, and with what may be
+                       reached; also mode=host-only|isolated, service=, mtu=, network=, resolver=
+  --net tap=NAME       a TAP device of Linux
+  --net none           no network
 
 How to run:
   --exec CMD           run CMD in the Debian guest, write only its output, and end with its status
@@ -67,6 +74,7 @@ Examples:
   machinist
   machinist --exec 'uname -a; cat /proc/cpuinfo'
   machinist --harts 4 --memory 1G --disk disk.img,overlay
+  machinist --net nat,forward=tcp:127.0.0.1:2222-:22
   machinist --firmware fw_dynamic.bin --kernel uboot.elf
   machinist translate program.elf --at main --instructions 40
   machinist profile --symbols kallsyms --exec 'find / | sha256sum'

@@ -11,7 +11,7 @@ import { translate } from './translate/translate.ts'
 import { USAGE_ERROR } from './usage.ts'
 
 /** Errors that the command line caused, although another part found them. */
-const USAGE_CODES: readonly string[] = [USAGE_ERROR, 'virt-option']
+const USAGE_CODES: readonly string[] = [USAGE_ERROR, 'virt-option', 'nat-option']
 
 /** The version of this package. */
 export function version(): string {

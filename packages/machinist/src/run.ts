@@ -1,9 +1,9 @@
 import { Transform, type Writable } from 'node:stream'
 import { concatInitrds } from '@machinist/boot'
-import { type Given, virt } from '@machinist/boards'
+import { type Given, virt, VIRTIO_SLOTS } from '@machinist/boards'
 import type { CharPort } from '@machinist/api'
 import { type CharBackend, collector, nodeHost, openDisk, readWhole, sharedFolder, stream, terminal, unixSockets } from '@machinist/host-node'
-import { createMachine, type Machine, type MachineBlueprint, type MachineStats, part } from '@machinist/machine'
+import { type BackendDescriptor, createMachine, type Machine, type MachineBlueprint, type MachineStats, part } from '@machinist/machine'
 import { consoleWith, virtio9p, virtioMmio, virtioPci, virtioVsock } from '@machinist/virtio'
 import type { RunOptions } from './arguments.ts'
 import { type ExecRequest, execRequest, guestCommandLine, prepareGuest, terminalProgress } from './guest/index.ts'
@@ -73,6 +73,13 @@ async function images(options: RunOptions, request: ExecRequest | null): Promise
   }
 }
 
+/** What the machine is connected to: by itself, to the world, where it has a place for that. */
+function networks({ nets, disks, shares, vsock, exec, virtio }: RunOptions): readonly BackendDescriptor[] {
+  // The entropy device has a place too, and so has the answer to a command.
+  const room = VIRTIO_SLOTS - disks.length - shares.length - (vsock === undefined ? 0 : 1) - 1 - (exec === undefined ? 0 : 1)
+  return nets ?? (room > 0 || virtio === 'pci' ? ['nat'] : [])
+}
+
 async function plan(options: RunOptions, request: ExecRequest | null, console: Given<CharPort>, answers: readonly CharBackend[]): Promise<MachineBlueprint> {
   if (options.machineFile !== undefined) return override(await loadMachineFile(options.machineFile), options)
   const backends = Object.fromEntries(EXEC_PORTS.map((name, index) => [name, answers[index] ?? 'null']))
@@ -83,6 +90,7 @@ async function plan(options: RunOptions, request: ExecRequest | null, console: G
     ...(options.memory !== undefined && { memory: options.memory }),
     ...(options.harts !== undefined && { harts: options.harts }),
     ...(options.virtio !== undefined && { virtio: options.virtio }),
+    nets: networks(options).map((net) => ({ net, config: {} })),
     disks: await Promise.all(options.disks.map(({ path, ...rest }) => openDisk(path, { ...rest, name: '--disk' }))),
     console,
     devices: {

@@ -32,6 +32,26 @@ modprobe -q virtio_mmio
 for device in /sys/bus/virtio/devices/*/modalias; do
   [ -f "$device" ] && modprobe -q "$(cat "$device")"
 done 2>/dev/null
+for path in /sys/class/net/eth*; do
+  [ -e "$path" ] || continue
+  name=\${path##*/}
+  ifconfig "$name" up
+  udhcpc -i "$name" -s /etc/machinist/lease -n -q -t 3 -T 1 >/dev/null 2>&1
+done
+exit 0
+`
+
+/** What udhcpc calls with what it was told of the network. */
+export const LEASE: string = `#!/bin/sh
+case $1 in
+  deconfig) ip addr flush dev $interface 2>/dev/null ;;
+  bound|renew)
+    [ -n "$mtu" ] && ip link set dev $interface mtu $mtu
+    ip addr replace $ip/$mask dev $interface
+    for address in $router; do ip route replace default via $address dev $interface; break; done
+    : >/etc/resolv.conf
+    for address in $dns; do echo "nameserver $address" >>/etc/resolv.conf; done ;;
+esac
 exit 0
 `
 

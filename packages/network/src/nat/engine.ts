@@ -1,0 +1,312 @@
+import { allOffloads, type BackendClock, type Deliver, type Frame, type NetPort, type Offloads } from '@machinist/api'
+import { ethernet, etherType, get16, ipProtocol, isGroup, macBytes, segments, udp } from '@machinist/packets'
+import { natClock, type NatClock } from './clock.ts'
+import { type Address, addressText, contains, sameAddress } from './address.ts'
+import { sendArpRequest, takeArp } from './arp.ts'
+import { guestOf, type NatContext } from './context.ts'
+import { datagram, DhcpServer } from './dhcp.ts'
+import { DnsRelay } from './dns.ts'
+import { echoOf, hopsOf, neighborDiscovery, quoteOf, type Router, sendEchoReply, sendSolicitation, sendTrouble } from './icmp.ts'
+import { forUs, packetOf } from './ingress.ts'
+import { Link } from './link.ts'
+import type { Forward, NatSettings } from './options.ts'
+import type { Packet } from './packet.ts'
+import { Policy } from './policy.ts'
+import { Reassembly } from './reassembly.ts'
+import type { HostDatagrams, HostListener, HostSockets, StreamEvents } from './sockets.ts'
+import type { TcpFlow } from './tcp-flow.ts'
+import { TcpFlows } from './tcp-flows.ts'
+import { UdpFlows } from './udp-flows.ts'
+
+/** Steps of the NAT's clock in milliseconds, as something is near or far. */
+const FINE = 100
+const COARSE = 1000
+const DHCP_SERVER = 67
+const DHCP_CLIENT = 68
+const BROADCAST: Address = Uint8Array.of(255, 255, 255, 255)
+/** Echo requests under way through the host. */
+const MOST_PINGS = 32
+
+/** What a NAT holds at the moment. */
+export interface NatStats {
+  readonly connections: number
+  readonly conversations: number
+  /** Frames of guests that made no sense, or were none of ours. */
+  readonly dropped: number
+}
+
+/** The gateway: sorts what guests send, and gives them what comes for them. */
+export class Engine implements NetPort {
+  readonly mtu: number
+  readonly link = true
+  readonly offloads: Offloads = allOffloads
+  readonly #settings: NatSettings
+  readonly #sockets: HostSockets
+  readonly #deliver: Deliver
+  readonly #link: Link
+  readonly #context: NatContext
+  readonly #router: Router
+  readonly #tcp: TcpFlows
+  readonly #udp: UdpFlows
+  readonly #reassembly = new Reassembly()
+  readonly #listeners: (HostListener | HostDatagrams)[] = []
+  #listener: Parameters<NetPort['listen']>[0] = { readable() {}, writable() {}, linkChanged() {} }
+  /** There is something to take, and the listener does not know. */
+  #untold = false
+  #told = false
+  #closed = false
+  readonly #clock: NatClock
+  #pings = 0
+  #dropped = 0
+
+  constructor(sockets: HostSockets, settings: NatSettings, deliver: Deliver, clock: BackendClock | undefined) {
+    this.#settings = settings
+    this.#sockets = sockets
+    this.#deliver = deliver
+    this.#clock = natClock(clock, sockets, (work) => { this.#gate(work) }, () => { this.#expire() })
+    this.mtu = settings.mtu
+    this.#link = new Link(settings.mac, settings.mtu)
+    this.#router = router(settings, (address) => this.#owns(address))
+    const own = (): readonly Address[] => sockets.addresses()
+    const dhcp = new DhcpServer(settings)
+    for (const { from } of settings.services) dhcp.reserve(from.address)
+    this.#context = {
+      settings, sockets, dhcp,
+      link: this.#link,
+      policy: new Policy({ rules: settings.rules, otherwise: settings.otherwise, permit: settings.permit, own }),
+      now: () => this.#clock.now(),
+      gate: (work) => { this.#gate(work) },
+      gatewayFor: (address) => (address.length === 4 ? settings.gateway : settings.gateway6),
+    }
+    const dns = new DnsRelay(sockets, (work) => { this.#gate(work) })
+    this.#tcp = new TcpFlows(this.#context, dns)
+    this.#udp = new UdpFlows(this.#context, dns)
+    this.#link.onReady = () => { this.#untold = true }
+    this.#link.onUnknown = (address) => { this.#ask(address) }
+    this.#link.onLearned = (address) => { this.#tcp.wake(address) }
+    for (const forward of settings.forwards) this.#open(forward)
+  }
+
+  get stats(): NatStats {
+    return { connections: this.#tcp.size, conversations: this.#udp.size, dropped: this.#dropped }
+  }
+
+  listen(listener: Parameters<NetPort['listen']>[0]): void {
+    this.#listener = listener
+  }
+
+  accept(offloads: Offloads): void {
+    this.#link.offloads = offloads
+  }
+
+  receive(): Frame | null {
+    const frame = this.#link.shift() ?? this.#tcp.next()
+    // Taking a frame can end a connection and make way for the next, but asks for nothing new.
+    if (frame === null) this.#untold = false
+    else this.#arm()
+    return frame
+  }
+
+  send(frame: Frame): boolean {
+    if (this.#closed) return true
+    if (frame.segmentation?.kind === 'udp') for (const each of segments(frame)) this.#take(each)
+    else this.#take(frame)
+    this.#settle()
+    return true
+  }
+
+  /** Lets something of the host in. */
+  #gate(work: () => void): void {
+    if (this.#closed) return
+    this.#deliver(() => {
+      if (this.#closed) return
+      work()
+      this.#tell()
+      this.#arm()
+    })
+  }
+
+  /** The guest is in the middle of something: the listener hears later of what there is to take. */
+  #settle(): void {
+    this.#arm()
+    if (!this.#untold || this.#told) return
+    this.#told = true
+    this.#deliver(() => {
+      this.#told = false
+      this.#tell()
+    })
+  }
+
+  #tell(): void {
+    if (this.#closed || !this.#untold) return
+    this.#untold = false
+    this.#listener.readable()
+  }
+
+  #arm(): void {
+    if (this.#clock.armed || this.#closed) return
+    const first = Math.min(this.#tcp.deadline, this.#udp.deadline, this.#reassembly.deadline)
+    if (first !== Infinity) this.#clock.arm(Math.min(COARSE, Math.max(FINE, first - this.#clock.now())))
+  }
+
+  #expire(): void {
+    const now = this.#clock.now()
+    this.#tcp.expire(now)
+    this.#udp.expire(now)
+    this.#reassembly.expire(now)
+    this.#tell()
+    this.#arm()
+  }
+
+  #owns(address: Address): boolean {
+    const { gateway, resolver, gateway6, resolver6, services } = this.#settings
+    return [gateway, resolver, gateway6, resolver6, this.#router.linkLocal].some((each) => sameAddress(each, address))
+      || services.some(({ from }) => sameAddress(from.address, address))
+  }
+
+  #ask(address: Address): void {
+    const { gateway, gateway6 } = this.#settings
+    if (address.length === 4) sendArpRequest(this.#link, gateway, address)
+    else sendSolicitation(this.#link, this.#router.mac, gateway6, address)
+  }
+
+  #take(frame: Frame): void {
+    const { bytes } = frame
+    if (!forUs(frame, this.#link.mac)) {
+      this.#dropped++
+      return
+    }
+    if (get16(bytes, ethernet.type) === etherType.arp) {
+      const sender = takeArp(this.#link, bytes, (address) => this.#owns(address))
+      if (sender !== null && contains(this.#settings.network, sender.ip) && !this.#owns(sender.ip)) this.#link.learn(sender.ip, sender.mac)
+      return
+    }
+    const packet = packetOf(frame, this.#reassembly, this.#clock.now())
+    if (packet === null || !this.#packet(packet)) this.#dropped++
+  }
+
+  /** Handles a packet; false when it is to be dropped. */
+  #packet(packet: Packet): boolean {
+    const { version, source, destination, protocol, bytes, transport } = packet
+    const { network, network6 } = this.#settings
+    if (version === 4 && protocol === ipProtocol.udp && packet.payload !== null && get16(bytes, transport + udp.destination) === DHCP_SERVER) return this.#dhcp(packet)
+    if (version === 6 && network6 === null) return false
+    const local = version === 6 && contains(linkLocal, source)
+    const unspecified = version === 6 && source.every((byte) => byte === 0)
+    const inside = contains(version === 4 ? network : network6 ?? network, source) || local
+    if (inside && !this.#owns(source)) this.#link.learn(source, packet.mac)
+    else if (!unspecified || protocol !== ipProtocol.icmpv6) return false
+    if (protocol === ipProtocol.icmpv6 && neighborDiscovery(this.#link, this.#router, packet)) return true
+    // What is for a group, or for a neighbour, is nothing that a router has to do with.
+    const mine = this.#owns(destination)
+    if (unspecified || isGroup(get16(bytes, ethernet.destination) * 2 ** 32)) return false
+    if (!mine && (local || contains(network, destination) || (network6 !== null && contains(network6, destination)))) return false
+    if (!mine && hopsOf(packet) <= 1) {
+      sendTrouble(this.#link, this.#context.gatewayFor(source), quoteOf(packet), 'hops')
+      return true
+    }
+    switch (protocol) {
+      case ipProtocol.tcp:
+        this.#tcp.take(packet)
+        return true
+      case ipProtocol.udp:
+        this.#udp.take(packet)
+        return true
+      case ipProtocol.icmp:
+      case ipProtocol.icmpv6:
+        return (protocol === ipProtocol.icmp) === (version === 4) && this.#echo(packet, mine)
+      default:
+        return false
+    }
+  }
+
+  #dhcp({ bytes, payload, end, mac }: Packet): boolean {
+    const { gateway } = this.#settings
+    const answer = payload === null ? null : this.#context.dhcp.take(bytes.subarray(payload, end))
+    if (answer === null) return false
+    const lease = this.#context.dhcp.leaseOf(mac)
+    if (lease !== null) this.#link.learn(lease, mac)
+    // It has no address yet, but this is its Ethernet address.
+    this.#link.sendTo(mac, gateway, answer.to ?? BROADCAST, ipProtocol.udp, datagram(DHCP_SERVER, DHCP_CLIENT, answer.bytes), udp.checksum)
+    return true
+  }
+
+  #echo(packet: Packet, mine: boolean): boolean {
+    const { source, destination } = packet
+    const request = echoOf(packet)
+    if (request === null) return false
+    if (mine) {
+      sendEchoReply(this.#link, destination, source, request)
+      return true
+    }
+    const { settings, policy, sockets, gatewayFor } = this.#context
+    if (settings.mode !== 'nat' || sockets.ping === undefined || !policy.allows({ protocol: 'icmp', address: destination, port: 0 })) {
+      sendTrouble(this.#link, gatewayFor(source), quoteOf(packet), 'prohibited')
+      return true
+    }
+    if (this.#pings >= MOST_PINGS) return false
+    this.#pings++
+    const kept = request.slice()
+    sockets.ping(destination, kept.subarray(8), (answered) => {
+      this.#gate(() => {
+        this.#pings--
+        if (answered) sendEchoReply(this.#link, destination, source, kept)
+      })
+    })
+    return true
+  }
+
+  /** Opens a port of the host. */
+  #open(forward: Forward): void {
+    const failed = (why: string): void => { this.#settings.warn(`forward ${forward.text}: ${addressText(forward.from.address)} port ${forward.from.port} cannot be used (${why})`) }
+    if (forward.protocol === 'udp') {
+      const socket = this.#sockets.bind(forward.from, {
+        message: (bytes, from) => { this.#gate(() => { this.#udp.inward(forward, socket, from, bytes) }) },
+        error: failed,
+      })
+      this.#listeners.push(socket)
+      return
+    }
+    this.#listeners.push(this.#sockets.listen(forward.from, (_from, stream) => {
+      let flow: TcpFlow | null = null
+      if (this.#closed) return null
+      this.#gate(() => {
+        flow = this.#tcp.call(guestOf(this.#context, forward), stream)
+        if (flow === null) stream.abort()
+      })
+      return this.#tcp.gated(late(() => flow))
+    }, failed))
+  }
+
+  /** Closes everything; nothing comes any more. */
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#clock.cancel()
+    for (const each of this.#listeners) each.close()
+    this.#tcp.close()
+    this.#udp.close()
+  }
+}
+
+/** Events for somebody who comes to be on the way through the gate, before them. */
+function late(events: () => StreamEvents | null): StreamEvents {
+  return {
+    open() { events()?.open() },
+    data(bytes) { events()?.data(bytes) },
+    end() { events()?.end() },
+    sent(count) { events()?.sent(count) },
+    closed(error) { events()?.closed(error) },
+  }
+}
+
+const linkLocal = { address: Uint8Array.from({ length: 16 }, (_, index) => [0xfe, 0x80][index] ?? 0), bits: 64 }
+
+/** The router as neighbour discovery sees it. Its link-local address is made of its Ethernet address (RFC 4291, appendix A). */
+function router({ mac, network6, gateway6, resolver6, mode, mtu }: NatSettings, owns: (address: Address) => boolean): Router {
+  const bytes = macBytes(mac)
+  const [first = 0] = bytes
+  const address = Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, first ^ 2, ...bytes.subarray(1, 3), 0xff, 0xfe, ...bytes.subarray(3))
+  const routes = mode === 'nat'
+  return { mac: bytes, prefix: network6?.address ?? new Uint8Array(16), gateway: gateway6, linkLocal: address, resolver: routes ? resolver6 : null, routes, mtu, owns }
+}

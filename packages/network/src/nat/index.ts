@@ -1,0 +1,6 @@
+export { type Address, addressText, parseAddress, parsePrefix, type Prefix } from './address.ts'
+export type { NatStats } from './engine.ts'
+export { nat, type Nat } from './nat.ts'
+export type { NatMode, NatOptions } from './options.ts'
+export { type Destination, type Protocol, reservedPrefixes } from './policy.ts'
+export type { DatagramEvents, Endpoint, HostDatagrams, HostListener, HostSockets, HostStream, SocketError, StreamEvents } from './sockets.ts'
