@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { Unmet, say } from '../scripts/lib/say.mjs'
-import { debianDisk, debianGuest } from './debian.mjs'
+import { debianDisk, debianGuest, debianSystem } from './debian.mjs'
 import { emulate } from './emulator.mjs'
 import { buildBareWorkload, buildLinuxWorkload, buildRealRows } from './guest.mjs'
 import { suites } from './suites.mjs'
@@ -59,6 +59,11 @@ async function prepare(suite, options) {
   const append = (/** @type {readonly string[]} */ ...words) => ['console=ttyS0', 'panic=-1', ...words, '--', ...names].join(' ')
   if (suite.guest === 'workload') {
     return { kernel: options.kernel ?? (await debianGuest()).kernel, initrd: buildLinuxWorkload(), append: append(), memory: '256M' }
+  }
+  if (suite.guest === 'debian') {
+    if (options.kernel !== undefined) throw new Unmet('bench: the row login boots the kernel of its disk; leave out --kernel.')
+    const { disk, kernel, initrd, root } = await debianSystem()
+    return { kernel, initrd, append: `${root} console=ttyS0 TERM=dumb systemd.tty.term.ttyS0=dumb`, memory: '1G', disk, scratch: true, until: ' login: ' }
   }
   if (options.kernel !== undefined) throw new Unmet(`bench: the rows ${names.join(', ')} need modules of Debian's kernel; leave out --kernel.`)
   const { kernel, initrd } = await debianGuest()

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { cache, command } from './guest.mjs'
 
@@ -41,6 +41,22 @@ export async function debianDisk() {
     rmSync(work, { recursive: true, force: true })
   }
   return disk
+}
+
+/**
+ * A disk with Debian and systemd, as `machinist debian build` makes it, and its kernel and initial file system as files.
+ * @returns {Promise<{ disk: string, kernel: string, initrd: string, root: string }>}
+ */
+export async function debianSystem() {
+  const { bootDisk, buildDebian, terminalProgress } = await product()
+  const disk = join(cache, 'debian.img'), kernel = join(cache, 'debian-kernel'), initrd = join(cache, 'debian-initrd')
+  mkdirSync(cache, { recursive: true })
+  const { progress, done } = terminalProgress(process.stderr)
+  await buildDebian({ output: disk, progress }).finally(done)
+  const { kernel: image, initrd: files, root } = await bootDisk(disk)
+  writeFileSync(kernel, image)
+  writeFileSync(initrd, files ?? new Uint8Array(0))
+  return { disk, kernel, initrd, root }
 }
 
 /**

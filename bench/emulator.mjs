@@ -4,8 +4,10 @@ import { Unmet } from '../scripts/lib/say.mjs'
 import { cpuSeconds } from './cpu-time.mjs'
 
 /**
- * `memory` is a size such as 256M, `disk` a file that both sides open read-only.
- * @typedef {{ kernel: string, initrd?: string, append?: string, memory: string, disk?: string }} Guest
+ * `memory` is a size such as 256M, `disk` a file that neither side writes: it is read-only, or, with `scratch`, what the guest writes is
+ * kept elsewhere and forgotten. `until` is what the guest writes when it has come where it should, if it prints no marks of its own: then it
+ * is ended.
+ * @typedef {{ kernel: string, initrd?: string, append?: string, memory: string, disk?: string, scratch?: boolean, until?: string }} Guest
  * @typedef {'init' | 'start' | 'end' | 'checked'} MarkKind
  * @typedef {{ row: string, mark: MarkKind, cpu: number, wall: number, instret: number, checksum: string, work: number }} Mark
  */
@@ -24,7 +26,7 @@ function commandLine(side, guest) {
     // The transport of ours: virtio 1 by MMIO.
     const disk = guest.disk === undefined ? [] : [
       '-global', 'virtio-mmio.force-legacy=false', '-device', 'virtio-blk-device,drive=disk',
-      '-drive', `if=none,id=disk,format=raw,readonly=on,file=${guest.disk.replaceAll(',', ',,')}`,
+      '-drive', `if=none,id=disk,format=raw,${guest.scratch === true ? 'snapshot=on' : 'readonly=on'},file=${guest.disk.replaceAll(',', ',,')}`,
     ]
     return ['qemu-system-riscv64', [
       '-M', 'virt', '-accel', 'tcg', '-smp', '1', '-m', guest.memory, '-nodefaults', '-display', 'none', '-serial', 'stdio', '-no-reboot', ...disk,
@@ -32,7 +34,7 @@ function commandLine(side, guest) {
     ]]
   }
   return [process.execPath, [
-    cli, 'run', '--harts', '1', '--memory', guest.memory, '--quiet', ...(guest.disk === undefined ? [] : ['--disk', `${guest.disk},ro`]),
+    cli, 'run', '--harts', '1', '--memory', guest.memory, '--quiet', ...(guest.disk === undefined ? [] : ['--disk', `${guest.disk},${guest.scratch === true ? 'overlay' : 'ro'}`]),
     '--kernel', guest.kernel, ...optional('--initrd', guest.initrd), ...optional('--append', guest.append),
   ]]
 }
@@ -71,6 +73,11 @@ export function emulate(side, guest, options) {
       show(text)
       const lines = (line + text).split('\n')
       line = lines.pop() ?? ''
+      if (guest.until !== undefined && !finished && `${lines.at(-1) ?? ''}\n${line}`.includes(guest.until)) {
+        marks.push({ row: 'init', mark: 'init', cpu, wall, instret: 0, checksum: '', work: 0 })
+        finished = true
+        child.kill('SIGKILL')
+      }
       for (const full of lines) {
         const found = /@@bench (\S+)(?: (start|end|checked))?(?: instret=(\d+))?(?: checksum=(\w+) (ok|bad))?(?: work=(\d+))?/.exec(full)
         if (found === null) continue

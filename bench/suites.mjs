@@ -5,7 +5,7 @@
  *
  * @typedef {{
  *   name: string,
- *   guest: 'bare' | 'workload' | 'real',
+ *   guest: 'bare' | 'workload' | 'real' | 'debian',
  *   rows: readonly { name: string, from: 'boot' | 'marks', what: string, per?: number }[],
  *   byName?: boolean,
  * }} Suite
@@ -65,6 +65,12 @@ export const suites = [
       { name: 'gcc', from: 'marks', what: 'gcc -O2 of 5 500 lines' },
       { name: 'gzip', from: 'marks', what: 'gzip of 100 MB' },
     ],
+  },
+  {
+    name: 'debian',
+    guest: 'debian',
+    byName: true,
+    rows: [{ name: 'login', from: 'boot', what: 'process start to the login of Debian on a disk, its first boot' }],
   },
 ]
 

@@ -1,5 +1,6 @@
 import type { DiskMode, ImageFiles } from '@machinist/host-node'
 import { type BackendDescriptor, parseNumber } from '@machinist/machine'
+import { DEBIAN, type DebianOptions, isDiskImage, parseDebian } from './debian/index.ts'
 import { DISK, type DiskCommand, parseDiskCommand } from './disk/arguments.ts'
 import { parseNet } from './net-option.ts'
 import { parseTranslate, TRANSLATE, type TranslateOptions } from './translate/arguments.ts'
@@ -25,6 +26,8 @@ export interface DiskChoice {
 /** What `machinist run` was asked for. */
 export interface RunOptions {
   readonly machineFile?: string
+  /** A disk whose own kernel is started; the first of {@link disks}. */
+  readonly bootDisk?: string
   readonly kernel?: string
   readonly initrd?: string
   readonly append?: string
@@ -60,6 +63,7 @@ export type Command =
   | { readonly kind: 'version' }
   | { readonly kind: 'run'; readonly options: RunOptions }
   | { readonly kind: 'profile'; readonly options: RunOptions; readonly profile: ProfileOptions }
+  | { readonly kind: 'debian'; readonly options: DebianOptions }
   | { readonly kind: 'translate'; readonly options: TranslateOptions }
   | { readonly kind: 'disk'; readonly options: DiskCommand }
   | { readonly kind: 'disk-help' }
@@ -188,6 +192,10 @@ export function parseCommand(args: readonly string[]): Command {
     const options = parseDiskCommand(args.slice(1))
     return options === null ? { kind: 'disk-help' } : { kind: 'disk', options }
   }
+  if (args[0] === DEBIAN) {
+    const options = parseDebian(args.slice(1))
+    return options === null ? { kind: 'help' } : { kind: 'debian', options }
+  }
   const { values, positionals }: { values: Values<typeof FLAGS>; positionals: string[] } = parseFlags(args, FLAGS)
   if (values.help === true) return { kind: 'help' }
   if (values.version === true) return { kind: 'version' }
@@ -196,8 +204,9 @@ export function parseCommand(args: readonly string[]): Command {
   const profile = subcommand === 'profile' ? parseProfile(values) : null
   const foreign = profile === null ? PROFILE_FLAGS.find((name) => values[name] !== undefined) : undefined
   if (foreign !== undefined) throw usageError(`--${foreign}`, 'is for machinist profile', `Leave it out, or begin with profile.`)
-  const machineFile = files[0]
-  if (files.length > 1) throw usageError('arguments', 'more than one machine file', SEE_HELP, files[1])
+  const image = files[0] !== undefined && isDiskImage(files[0]) ? parseDisk(files[0]) : null
+  const machineFile = image === null ? files[0] : undefined
+  if (files.length > 1) throw usageError('arguments', image === null ? 'more than one machine file' : 'more than one disk to boot', image === null ? SEE_HELP : 'Give the others with --disk.', files[1])
   if (machineFile !== undefined) {
     const flag = NOT_WITH_FILE.find((name) => values[name] !== undefined)
     if (flag !== undefined) throw usageError(`--${flag}`, 'the machine file decides this', `Change ${machineFile} instead.`)
@@ -207,6 +216,7 @@ export function parseCommand(args: readonly string[]): Command {
   }
   if (values.exec !== undefined) {
     if (values.exec.trim() === '') throw usageError('--exec', 'there is no command', "Give one, such as --exec 'uname -a'.")
+    if (image !== null) throw usageError('--exec', 'works in the prepared Debian guest, not in the system of a disk', `Leave out ${image.path}.`)
     const other = (['kernel', 'initrd'] as const).find((name) => values[name] !== undefined)
     if (other !== undefined) throw usageError('--exec', `works in the prepared Debian guest, not with --${other}`, `Leave out --${other}.`)
   }
@@ -216,7 +226,8 @@ export function parseCommand(args: readonly string[]): Command {
     ...(values.initrd !== undefined && { initrd: values.initrd }),
     ...(values.append !== undefined && { append: values.append }),
     ...(values.firmware !== undefined && { firmware: values.firmware }),
-    disks: (values.disk ?? []).map(parseDisk),
+    ...(image !== null && values.kernel === undefined && { bootDisk: image.path }),
+    disks: [...(image === null ? [] : [image]), ...(values.disk ?? []).map(parseDisk)],
     shares: parseShares(values.share ?? []),
     ...(values.vsock !== undefined && { vsock: values.vsock }),
     ...(values.memory !== undefined && { memory: parseMemory(values.memory) }),

@@ -6,6 +6,8 @@ export const HELP: string = `machinist - runs virtual machines in this process
 Usage:
   machinist [run] [options]                boot Debian's Linux to a shell on a RISC-V machine
   machinist [run] [options] MACHINE-FILE   run the machine that a .json, .mjs or .ts file defines
+  machinist [run] [options] DISK           boot the Linux on a disk: an .img, .raw or .ext4 file
+  machinist debian build [options]         make a disk with Debian 13, with systemd and ssh
   machinist translate FILE --at ADDRESS    show how guest code becomes WebAssembly
   machinist profile [options] [MACHINE-FILE]
                                            run it, and write where the guest spent its time
@@ -44,11 +46,23 @@ The machine:
   --net tap=NAME       a TAP device of Linux
   --net none           no network
 
+A DISK is an ext4 file system with a kernel in /boot, /dev/vda in the guest, which has 1G of RAM by
+default. ,ro and ,overlay may follow its name. --kernel and --initrd take the place of its own.
+
 How to run:
   --exec CMD           run CMD in the Debian guest, write only its output, and end with its status
   --quiet              no progress, and no kernel messages
   --stats              instructions, speed and times on standard error, at the end and, where
                        no terminal is in the way, every second
+
+Disks with Debian, installed once from the mirror that this system's apt uses, and cached:
+  --output PATH        the disk to write; debian.img by default
+  --size SIZE          of the disk; 4G by default. The file takes what is in it.
+  --packages A,B       packages besides the usual ones
+  --hostname NAME      debian by default
+  --root-password TEXT root's password; without one, root needs none at the console
+  --ssh-key PATH       public keys that may log in as root. A key itself will do. Repeat for more.
+  --fresh              install anew, with what the mirror has now
 
 What to translate: FILE is a RISC-V ELF file, a Linux Image or a flat binary.
   --at ADDRESS         where to begin: a hexadecimal address, or a symbol of an ELF file. The code
@@ -75,6 +89,7 @@ Examples:
   machinist --exec 'uname -a; cat /proc/cpuinfo'
   machinist --harts 4 --memory 1G --disk disk.img,overlay
   machinist --net nat,forward=tcp:127.0.0.1:2222-:22
+  machinist debian build --packages git,vim --ssh-key ~/.ssh/id_ed25519.pub && machinist debian.img
   machinist --firmware fw_dynamic.bin --kernel uboot.elf
   machinist translate program.elf --at main --instructions 40
   machinist profile --symbols kallsyms --exec 'find / | sha256sum'

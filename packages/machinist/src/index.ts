@@ -1,4 +1,5 @@
 export { type Command, parseCommand, parseDisk, type ProfileOptions, type RunOptions } from './arguments.ts'
+export { bootDisk, buildDebian, type DebianDisk, type DebianDiskOptions, type DiskBoot } from './debian/index.ts'
 export { HELP } from './help.ts'
 export { loadMachineFile, type MachineModule } from './machine-file.ts'
 export { main, version } from './main.ts'

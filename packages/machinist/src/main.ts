@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { isMachinistError } from '@machinist/api'
 import { systemCode } from '@machinist/host-node'
 import { parseCommand } from './arguments.ts'
+import { debian } from './debian/index.ts'
 import { runDisk } from './disk/disk.ts'
 import { DISK_HELP } from './disk/help.ts'
 import { HELP } from './help.ts'
@@ -49,6 +50,8 @@ export async function main(args: readonly string[]): Promise<number> {
       case 'disk-help':
         process.stdout.write(DISK_HELP)
         return 0
+      case 'debian':
+        return await debian(command.options)
       case 'profile':
         return await profile(command.options, command.profile)
     }

@@ -6,6 +6,7 @@ import { type CharBackend, collector, nodeHost, openDisk, readWhole, sharedFolde
 import { type BackendDescriptor, createMachine, type Machine, type MachineBlueprint, type MachineStats, part } from '@machinist/machine'
 import { consoleWith, virtio9p, virtioMmio, virtioPci, virtioVsock } from '@machinist/virtio'
 import type { RunOptions } from './arguments.ts'
+import { bootDisk, diskCommandLine } from './debian/index.ts'
 import { type ExecRequest, execRequest, guestCommandLine, prepareGuest, terminalProgress } from './guest/index.ts'
 import { loadMachineFile } from './machine-file.ts'
 import { liveText, statsText } from './stats.ts'
@@ -14,6 +15,8 @@ import { liveText, statsText } from './stats.ts'
 const EXEC_PORTS = ['machinist.exec', 'machinist.exec.1', 'machinist.exec.2'] as const
 /** What of the console is shown when a command never answered, in bytes. */
 const CONSOLE_TAIL = 4096
+/** RAM for the system of a disk, unless the user says otherwise, in bytes. */
+const DISK_MEMORY = 1 << 30
 /** What shells report of a program whose reader went away: 128 and the number of SIGPIPE. */
 const BROKEN_PIPE = 141
 /** A kernel that says this is at its end, and then stands still. How often its console is searched for it, in milliseconds. */
@@ -57,6 +60,14 @@ async function images(options: RunOptions, request: ExecRequest | null): Promise
       append: options.append ?? 'console=ttyS0',
     }
   }
+  if (options.bootDisk !== undefined) {
+    const { kernel, initrd, root } = await bootDisk(options.bootDisk)
+    return {
+      kernel,
+      ...(options.initrd !== undefined ? { initrd: readWhole(options.initrd, '--initrd') } : initrd !== null && { initrd }),
+      append: diskCommandLine(root, options),
+    }
+  }
   const { progress, done } = terminalProgress(process.stderr)
   const guest = await prepareGuest(options.quiet || request !== null ? {} : { progress }).finally(done)
   const initrd = readWhole(options.initrd ?? guest.initrd, options.initrd === undefined ? 'initrd' : '--initrd')
@@ -87,7 +98,7 @@ async function plan(options: RunOptions, request: ExecRequest | null, console: G
   return virt({
     ...await images(options, request),
     ...(options.firmware !== undefined && { firmware: readWhole(options.firmware, '--firmware') }),
-    ...(options.memory !== undefined && { memory: options.memory }),
+    ...(options.memory !== undefined ? { memory: options.memory } : options.bootDisk !== undefined && { memory: DISK_MEMORY }),
     ...(options.harts !== undefined && { harts: options.harts }),
     ...(options.virtio !== undefined && { virtio: options.virtio }),
     nets: networks(options).map((net) => ({ net, config: {} })),

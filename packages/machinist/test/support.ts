@@ -61,6 +61,8 @@ export interface StartOptions {
   readonly cwd?: string
   /** All of its input; what is typed comes before the end. Without it, the input stays open. */
   readonly input?: string | Uint8Array
+  /** Milliseconds after which it is killed; {@link PATIENCE} unless given. */
+  readonly patience?: number
 }
 
 /** Starts a process. */
@@ -83,7 +85,7 @@ export function start(command: string, args: readonly string[], options: StartOp
   const timer = setTimeout(() => {
     late = true
     child.kill('SIGKILL')
-  }, PATIENCE)
+  }, options.patience ?? PATIENCE)
   const ended = new Promise<Ended>((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (code, signal) => {

@@ -2,6 +2,7 @@ import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { machinistError } from '@machinist/api'
 import { exists } from './cache.ts'
+import { debPackage } from './deb.ts'
 import { runProgram } from './process.ts'
 import type { Progress } from './progress.ts'
 import { debianArchive, parseDeb822, parseList } from './sources.ts'
@@ -21,8 +22,18 @@ async function readOr(path: string, otherwise: string): Promise<string> {
   return readFile(path, 'utf8').catch(() => otherwise)
 }
 
-/** Finds Debian's archive in the machine's own apt configuration. No address is known in advance. */
-async function findArchive(): Promise<AptSource> {
+/** Debian's archive in the machine's own apt configuration, and all else that is configured there. No address is known in advance. */
+export interface ConfiguredSources {
+  readonly archive: AptSource
+  readonly all: readonly AptSource[]
+}
+
+/**
+ * Reads the machine's own apt configuration.
+ *
+ * @throws typed `guest-no-apt` or `guest-no-archive`
+ */
+export async function configuredSources(): Promise<ConfiguredSources> {
   const config = await runProgram('apt-config', ['shell', 'LIST', 'Dir::Etc::sourcelist/f', 'PARTS', 'Dir::Etc::sourceparts/d'])
   if (config.missing) {
     throw machinistError(
@@ -43,7 +54,7 @@ async function findArchive(): Promise<AptSource> {
   if (archive === undefined) {
     throw guestError('guest-no-archive', "this system's apt has no entry for Debian's main archive", 'Add one to /etc/apt/sources.list.d')
   }
-  return archive
+  return { archive, all: sources }
 }
 
 /** A package that apt would install, as `apt-get --print-uris` tells of it. */
@@ -85,7 +96,7 @@ export interface PrivateApt {
  * @throws typed `guest-no-apt`, `guest-no-archive` or `guest-no-keyring`
  */
 export async function privateApt(folder: string, suite: string, architecture: string): Promise<PrivateApt> {
-  const archive = await findArchive()
+  const { archive } = await configuredSources()
   let signedBy = archive.signedBy
   for (const keyring of KEYRINGS) if (signedBy === undefined && (await exists(keyring))) signedBy = keyring
   if (signedBy === undefined) {
@@ -174,13 +185,6 @@ export async function extractPackage(file: string, folder: string): Promise<void
   throw guestError('guest-extract', 'a package could not be extracted', 'Check that the disk has room', result.stderr.trim().split('\n').at(-1) ?? '')
 }
 
-const AR_MAGIC = '!<arch>\n'
-
-function arMember(name: string, content: Uint8Array): Buffer {
-  const header = `${name.padEnd(16)}${'0'.padEnd(12)}${'0'.padEnd(6)}${'0'.padEnd(6)}${'100644'.padEnd(8)}${String(content.length).padEnd(10)}\`\n`
-  return Buffer.concat([Buffer.from(header), content, Buffer.from(content.length % 2 === 1 ? '\n' : '')])
-}
-
 /**
  * Decompresses a `.xz` file with nothing but dpkg: every Debian has that, not every one has xz. dpkg-deb writes a package's content
  * archive decompressed to its output without looking into it, so a package is made whose "archive" is the file.
@@ -189,8 +193,7 @@ function arMember(name: string, content: Uint8Array): Buffer {
  */
 export async function decompressXz(bytes: Uint8Array, scratch: string): Promise<Uint8Array> {
   const file = join(scratch, 'decompress.deb')
-  const members = [arMember('debian-binary', Buffer.from('2.0\n')), arMember('control.tar', new Uint8Array(1024)), arMember('data.tar.xz', bytes)]
-  await writeFile(file, Buffer.concat([Buffer.from(AR_MAGIC), ...members]))
+  await writeFile(file, debPackage(new Uint8Array(1024), 'data.tar.xz', bytes))
   const result = await runProgram('dpkg-deb', ['--fsys-tarfile', file])
   if (result.status === 0) return result.stdout
   throw guestError('guest-extract', 'a kernel module could not be decompressed', 'Check that the disk has room', result.stderr.trim().split('\n').at(-1) ?? '')
