@@ -27,6 +27,8 @@ function faced(read: (offset: number, width: Width) => number, write: (offset: n
     write(offset, value, width = 4) {
       const like = likes.get(offset)
       if (offset >= 0x100) write(0x2000 + offset - 0x100, width, value)
+      // Reading the ISR acknowledges all that it shows.
+      else if (offset === 0x064) read(0x1000, 1)
       else if (offset === 0x050) write(0x3000 + 4 * (value & 0xff), 2, value & 0xffff)
       else if (like !== undefined && offset !== 0x060) write(like[0], like[1], value % 2 ** (8 * like[1]))
     },
@@ -87,7 +89,7 @@ describe('the PCI transport', () => {
             switch (kind) {
               case 'write': {
                 // The size has 16 bits here and 32 there.
-                target.write(offset, offset === 0x038 ? value & 0xffff : offset === 0x070 ? value & 0xff : offset === 0x030 ? value & 0xffff : value)
+                target.write(offset, offset === 0x064 ? 3 : offset === 0x038 ? value & 0xffff : offset === 0x070 ? value & 0xff : offset === 0x030 ? value & 0xffff : value)
                 return null
               }
               case 'enable': {
