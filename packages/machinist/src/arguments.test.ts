@@ -5,6 +5,8 @@ import { isMachinistError, type MachinistError } from '@machinist/api'
 import { virt } from '@machinist/boards'
 import { resolve } from '@machinist/machine'
 import { afterAll, describe, expect, test } from 'vitest'
+import type { Profiler } from 'node:inspector'
+import { spentIn } from './time-shares.ts'
 import { HELP, loadMachineFile, parseCommand, parseDisk, statsText } from './index.ts'
 
 function errorOf(work: () => unknown): MachinistError {
@@ -110,4 +112,23 @@ test('statistics are readable', () => {
   expect(text).toContain('123.5 MIPS')
   expect(text).toContain('50.0 % of instructions translated')
   expect(text).toContain('5 made')
+})
+
+test('time is what V8 saw of the machine: regions, interpreter, what they call, translating, devices', () => {
+  const node = (id: number, functionName: string, url: string, children: number[] = []): Profiler.ProfileNode =>
+    ({ id, callFrame: { functionName, scriptId: '0', url, lineNumber: 0, columnNumber: 0 }, children })
+  const home = 'file:///x/node_modules/@machinist'
+  const spent = spentIn({
+    nodes: [
+      node(1, '(root)', '', [2, 3, 12]), node(2, '(idle)', ''), node(3, 'runSlice', `${home}/machine/dist/index.js`, [4, 9]),
+      node(4, 'run', 'wasm://wasm/1', [5, 6, 7]), node(5, 'r0', 'wasm://wasm/2'), node(6, 'codePage', `${home}/cpu-riscv/dist/index.js`),
+      node(7, 'read', `${home}/bus/dist/index.js`, [8]), node(8, 'now', ''),
+      node(9, 'flush', `${home}/translator/dist/index.js`, [10, 11]), node(10, 'emit', `${home}/cpu-riscv/dist/index.js`), node(11, 'Module', ''),
+      node(12, 'main', `${home}/machinist/dist/cli.js`),
+    ],
+    samples: [2, 3, 4, 5, 6, 7, 8, 10, 11, 12],
+    timeDeltas: [1, 2, 4, 8, 16, 32, 64, 128, 256, 512],
+  })
+  expect(spent).toEqual({ 'translated code': 8, interpreter: 4, 'slow path': 16, compiling: 384, devices: 96, other: 514 })
+  expect(statsText({ retired: 1, runTime: 1, idleTime: 1, virtualTime: 1, exits: { budget: 1, halt: 2, yield: 3, debug: 0 }, events: 7, touchedMemory: 1, cpu: {} }, 1, spent)).toContain('37.6 % compiling')
 })

@@ -10,6 +10,7 @@ import { bootDisk, diskCommandLine } from './debian/index.ts'
 import { type ExecRequest, execRequest, guestCommandLine, prepareGuest, terminalProgress } from './guest/index.ts'
 import { loadMachineFile } from './machine-file.ts'
 import { liveText, statsText } from './stats.ts'
+import { TimeMeter } from './time-shares.ts'
 
 /** The ports on which the guest answers to `--exec`: how it went, standard output, standard error. */
 const EXEC_PORTS = ['machinist.exec', 'machinist.exec.1', 'machinist.exec.2'] as const
@@ -28,11 +29,11 @@ const LIVE_INTERVAL = 1000
 const KEEP_ALIVE = 2 ** 30
 
 /** Tells every second how the machine runs. */
-function showLive(machine: Machine): NodeJS.Timeout {
+function showLive(machine: Machine, meter: TimeMeter): NodeJS.Timeout {
   let before: MachineStats | null = null
   return setInterval(() => {
     const { stats } = machine
-    process.stderr.write(liveText(stats, before))
+    process.stderr.write(liveText(stats, before, meter.look()))
     before = stats
   }, LIVE_INTERVAL)
 }
@@ -195,7 +196,8 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
     ? setInterval(() => {}, KEEP_ALIVE)
     : setInterval(() => { if (tail.text().includes(PANIC)) machine.powerOff(1) }, PANIC_INTERVAL)
   // At an interactive console the guest has the screen; the figures come at the end.
-  const live = options.stats && !(request === null && process.stdin.isTTY) ? showLive(machine) : undefined
+  const meter = options.stats ? new TimeMeter() : null
+  const live = meter !== null && !(request === null && process.stdin.isTTY) ? showLive(machine, meter) : undefined
   try {
     const ended = observe?.(machine)
     const began = performance.now()
@@ -205,10 +207,11 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
     for (const answer of answers) answer.flush()
     shell.flush()
     const elapsed = performance.now() - began
+    const spent = meter?.end()
     const { stats } = machine
     machine.dispose()
     if (error !== null) process.stderr.write(`machinist: the machine stopped: ${error.message}\n`)
-    if (options.stats) process.stderr.write(`${warnings.map((line) => `warning: ${line}\n`).join('')}${statsText(stats, elapsed)}`)
+    if (options.stats) process.stderr.write(`${warnings.map((line) => `warning: ${line}\n`).join('')}${statsText(stats, elapsed, spent)}`)
     if (request === null || error !== null) return status
     if (holder.status !== undefined) return holder.status
     process.stderr.write(`machinist: --exec: the guest ended without an answer; the end of its console:\n${tail.text()}\n`)
