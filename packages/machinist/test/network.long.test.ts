@@ -46,8 +46,8 @@ it('ping each other, move data with offloads, have several queues, and see the c
   // Packet blocks of pcapng: the length of the frame as it was is at byte 24.
   const capture = new Capture((bytes) => { if (bytes[0] === 6) longest = Math.max(longest, Buffer.from(bytes).readUInt32LE(24)) }, { snapLength: 64 })
   const [one, two] = [lan.port({ name: 'one' }), lan.port({ name: 'two', capture })]
-  // nc leaves when its input ends, so the receiver's stays open.
-  const receiver = await boot(one, 'ifconfig eth0 10.0.0.1 && mkfifo /tmp/open && exec 9<>/tmp/open && nc -l -p 5000 <&9 | sha256sum')
+  // nc leaves when its input ends, so the receiver's stays open. Nobody reads at first: what waits is then sent in long frames.
+  const receiver = await boot(one, 'ifconfig eth0 10.0.0.1 && mkfifo /tmp/open && exec 9<>/tmp/open && nc -l -p 5000 <&9 | { sleep 4; sha256sum; }')
   let step = 0
   const sender = await boot(two, [
     'ifconfig eth0 10.0.0.2',
