@@ -19,6 +19,14 @@ function binZero<T extends 'i32' | 'i64'>(type: T, opcode: number): Bin<T> {
     return Number(right.constant ?? 1) === 0 ? left : new Binary(type, opcode, left, right)
   }
 }
+/** A binary operation for which an operand of zero changes nothing, on either side. */
+function sum<T extends 'i32' | 'i64'>(type: T, opcode: number): Bin<T> {
+  const general = binZero(type, opcode)
+  return (a, b) => {
+    const left = expr(type, a)
+    return Number(left.constant ?? 1) === 0 ? expr(type, b) : general(left, b)
+  }
+}
 function load<T extends ValueType>(type: T, opcode: number): Load<T> {
   return (address, offset = 0) => new Memory(type, opcode, expr('i32', address), null, offset)
 }
@@ -147,7 +155,7 @@ export const i32: I32Ops = {
   clz: un('i32', 'i32', 0x67),
   ctz: un('i32', 'i32', 0x68),
   popcnt: un('i32', 'i32', 0x69),
-  add: binZero('i32', 0x6a),
+  add: sum('i32', 0x6a),
   sub: binZero('i32', 0x6b),
   mul: bin('i32', 'i32', 0x6c),
   divS: bin('i32', 'i32', 0x6d),
@@ -155,8 +163,8 @@ export const i32: I32Ops = {
   remS: bin('i32', 'i32', 0x6f),
   remU: bin('i32', 'i32', 0x70),
   and: bin('i32', 'i32', 0x71),
-  or: binZero('i32', 0x72),
-  xor: binZero('i32', 0x73),
+  or: sum('i32', 0x72),
+  xor: sum('i32', 0x73),
   shl: binZero('i32', 0x74),
   shrS: binZero('i32', 0x75),
   shrU: binZero('i32', 0x76),
@@ -194,7 +202,7 @@ export const i64: I64Ops = {
   clz: un('i64', 'i64', 0x79),
   ctz: un('i64', 'i64', 0x7a),
   popcnt: un('i64', 'i64', 0x7b),
-  add: binZero('i64', 0x7c),
+  add: sum('i64', 0x7c),
   sub: binZero('i64', 0x7d),
   mul: bin('i64', 'i64', 0x7e),
   divS: bin('i64', 'i64', 0x7f),
@@ -202,8 +210,8 @@ export const i64: I64Ops = {
   remS: bin('i64', 'i64', 0x81),
   remU: bin('i64', 'i64', 0x82),
   and: bin('i64', 'i64', 0x83),
-  or: binZero('i64', 0x84),
-  xor: binZero('i64', 0x85),
+  or: sum('i64', 0x84),
+  xor: sum('i64', 0x85),
   shl: binZero('i64', 0x86),
   shrS: binZero('i64', 0x87),
   shrU: binZero('i64', 0x88),

@@ -213,14 +213,19 @@ export class RegionInstruction implements Stage {
   }
 
   jumpAndLink(): void {
-    this.setRd(i64.add(this.pc, this.#d.length))
+    this.#link()
     this.#region.jump()
   }
 
   jumpAndLinkRegister(target: Expr<'i64'>): void {
     const to = this.f.let(target)
-    this.setRd(i64.add(this.pc, this.#d.length))
+    this.#link()
     this.#region.indirect(to)
+  }
+
+  /** Nobody wants the address behind a plain jump. */
+  #link(): void {
+    if (this.#d.rd !== 0) this.setRd(i64.add(this.#region.unit, this.#region.offset + this.#d.length))
   }
 
   nothing(): void {}
