@@ -4,8 +4,15 @@ import { ENTER_FIELD, ENTRY_BITS, handlerOf, MAX_ENTERS, OP_SIZE, OPS_BYTES, PAG
 import { isCompressed } from './isa/decoder.ts'
 import { ENDS_BLOCK, LENGTH, OpWriter } from './op-writer.ts'
 
-/** Flag in a page-map entry, beside those of `@machinist/memory`: some write TLB may hold the page. */
+/**
+ * Flags in a page-map entry, beside those of `@machinist/memory`: some write TLB may hold the page; in the group of entries of this
+ * number, or, if the last is set, in several.
+ */
 export const PAGE_IN_WRITE_TLB = 4
+export const WRITE_GROUP_SHIFT = 3
+export const WRITE_GROUP: number = 63 << WRITE_GROUP_SHIFT
+export const PAGE_IN_WRITE_GROUPS: number = 1 << 9
+const WRITE_FLAGS = PAGE_IN_WRITE_TLB | WRITE_GROUP | PAGE_IN_WRITE_GROUPS
 
 /** One op for each halfword, and the one behind the last, which leads to the next page. */
 const PAGE_OPS_BYTES: number = OPS_BYTES + PAGE_TAIL.marks + PAGE_SIZE / 2
@@ -92,8 +99,11 @@ export class CodeCache {
     this.#byOps.set(ops, page)
     const { u32 } = arena
     const flags = u32[entry >>> 2] ?? 0
-    if ((flags & PAGE_IN_WRITE_TLB) !== 0) this.#dropWriteEntries(frame)
-    u32[entry >>> 2] = (flags & ~PAGE_IN_WRITE_TLB) | PAGE_CODE
+    if ((flags & PAGE_IN_WRITE_TLB) !== 0) {
+      if ((flags & PAGE_IN_WRITE_GROUPS) !== 0) this.#dropWriteEntries(frame, 0, 63)
+      else this.#dropWriteEntries(frame, (flags & WRITE_GROUP) >>> WRITE_GROUP_SHIFT, (flags & WRITE_GROUP) >>> WRITE_GROUP_SHIFT)
+    }
+    u32[entry >>> 2] = (flags & ~WRITE_FLAGS) | PAGE_CODE
     return ops
   }
 
@@ -290,12 +300,12 @@ export class CodeCache {
     for (const bank of this.#banks) u8.fill(0xff, bank + tlbLayout.fetch, bank + tlbLayout.fetch + 16 * tlbLayout.fetchEntries)
   }
 
-  /** Takes the page in `frame` out of every write TLB. */
-  #dropWriteEntries(frame: number): void {
+  /** Takes the page in `frame` out of every write TLB, whose groups of entries from `from` to `to` may have it. */
+  #dropWriteEntries(frame: number, from: number, to: number): void {
     const { u32 } = this.#memory.arena
     for (const bank of this.#banks) {
       // Most banks have little to write to, or nothing.
-      for (let group = 0; group < 64; group++) {
+      for (let group = from; group <= to; group++) {
         const mask = u32[(bank + tlbLayout.writeGroups + 4 * (group >>> 5)) >>> 2] ?? 0
         if (((mask >>> (group & 31)) & 1) === 0) continue
         const first = (bank + tlbLayout.write + group * tlbLayout.groupBytes) >>> 2

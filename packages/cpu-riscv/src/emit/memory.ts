@@ -2,7 +2,7 @@ import { PAGE_CODE } from '@machinist/memory'
 import { Access, dataEntry, emitSvWalker, fetchEntry, noteFilled, type SvWalker, tlbLayout, View } from '@machinist/mmu'
 import { call, type Expr, f64, type Func, type FuncRef, i32, i64, type Local, select } from '@machinist/wasm'
 import { Cause, Mode } from '../cause.ts'
-import { PAGE_IN_WRITE_TLB } from '../code-cache.ts'
+import { PAGE_IN_WRITE_GROUPS, PAGE_IN_WRITE_TLB, WRITE_GROUP, WRITE_GROUP_SHIFT } from '../code-cache.ts'
 import { Envcfg } from '../status.ts'
 import { bit, type Emit, increment } from './context.ts'
 import type { PmpCheck } from './protection.ts'
@@ -246,7 +246,10 @@ export function emitMemory(e: Emit, pmp: PmpCheck): MemoryFunctions {
     const slot = f.let(dataEntry(bank, va))
     f.if(i32.eq(access, Access.write), () => {
       f.if(i32.and(value, PAGE_CODE), () => f.return(1))
-      f.do(i32.store(entry, i32.or(value, PAGE_IN_WRITE_TLB)))
+      const group = f.let(i32.and(i32.shl(i32.wrap(i64.shrU(va, 18)), WRITE_GROUP_SHIFT), WRITE_GROUP))
+      const again = select('i32', i32.eq(i32.and(value, WRITE_GROUP), group), value, i32.or(value, PAGE_IN_WRITE_GROUPS))
+      const flags = select('i32', i32.and(value, PAGE_IN_WRITE_TLB), again, i32.or(value, i32.or(group, PAGE_IN_WRITE_TLB)))
+      f.do(i32.store(entry, flags))
       f.do(call(ram.markDirty, entry))
       f.set(slot, i32.add(slot, tlbLayout.write))
     })
