@@ -27,7 +27,7 @@ export interface DiskChoice {
 export interface RunOptions {
   readonly machineFile?: string
   /** A disk whose own kernel is started; the first of {@link disks}. */
-  readonly bootDisk?: string
+  readonly bootDisk?: DiskChoice
   readonly kernel?: string
   readonly initrd?: string
   readonly append?: string
@@ -204,7 +204,8 @@ export function parseCommand(args: readonly string[]): Command {
   const profile = subcommand === 'profile' ? parseProfile(values) : null
   const foreign = profile === null ? PROFILE_FLAGS.find((name) => values[name] !== undefined) : undefined
   if (foreign !== undefined) throw usageError(`--${foreign}`, 'is for machinist profile', `Leave it out, or begin with profile.`)
-  const image = files[0] !== undefined && isDiskImage(files[0]) ? parseDisk(files[0]) : null
+  const choice = files[0] === undefined || files[0] === '' ? null : parseDisk(files[0])
+  const image = choice !== null && isDiskImage(choice.path) ? choice : null
   const machineFile = image === null ? files[0] : undefined
   if (files.length > 1) throw usageError('arguments', image === null ? 'more than one machine file' : 'more than one disk to boot', image === null ? SEE_HELP : 'Give the others with --disk.', files[1])
   if (machineFile !== undefined) {
@@ -226,7 +227,7 @@ export function parseCommand(args: readonly string[]): Command {
     ...(values.initrd !== undefined && { initrd: values.initrd }),
     ...(values.append !== undefined && { append: values.append }),
     ...(values.firmware !== undefined && { firmware: values.firmware }),
-    ...(image !== null && values.kernel === undefined && { bootDisk: image.path }),
+    ...(image !== null && values.kernel === undefined && { bootDisk: image }),
     disks: [...(image === null ? [] : [image]), ...(values.disk ?? []).map(parseDisk)],
     shares: parseShares(values.share ?? []),
     ...(values.vsock !== undefined && { vsock: values.vsock }),

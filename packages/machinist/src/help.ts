@@ -6,7 +6,7 @@ export const HELP: string = `machinist - runs virtual machines in this process
 Usage:
   machinist [run] [options]                boot Debian's Linux to a shell on a RISC-V machine
   machinist [run] [options] MACHINE-FILE   run the machine that a .json, .mjs or .ts file defines
-  machinist [run] [options] DISK           boot the Linux on a disk: an .img, .raw or .ext4 file
+  machinist [run] [options] DISK           boot the Linux on a disk: a .qcow2, .img, .vmdk … file
   machinist debian build [options]         make a disk with Debian 13, with systemd and ssh
   machinist translate FILE --at ADDRESS    show how guest code becomes WebAssembly
   machinist profile [options] [MACHINE-FILE]
@@ -47,7 +47,8 @@ The machine:
   --net none           no network
 
 A DISK is an ext4 file system with a kernel in /boot, /dev/vda in the guest, which has 1G of RAM by
-default. ,ro and ,overlay may follow its name. --kernel and --initrd take the place of its own.
+default. It is a .qcow2, .img, .raw, .ext4, .vmdk, .vdi, .vhd or .vhdx file, or the URL of one,
+and may be followed by what may follow --disk PATH. --kernel and --initrd replace its own.
 
 How to run:
   --exec CMD           run CMD in the Debian guest, write only its output, and end with its status
@@ -56,7 +57,8 @@ How to run:
                        no terminal is in the way, every second
 
 Disks with Debian, installed once from the mirror that this system's apt uses, and cached:
-  --output PATH        the disk to write; debian.img by default
+  --output PATH        the disk to write, in the format that its name ends with, such as .qcow2
+                       or .img (raw); debian.qcow2 by default
   --size SIZE          of the disk; 4G by default. The file takes what is in it.
   --packages A,B       packages besides the usual ones
   --hostname NAME      debian by default
@@ -89,7 +91,7 @@ Examples:
   machinist --exec 'uname -a; cat /proc/cpuinfo'
   machinist --harts 4 --memory 1G --disk disk.img,overlay
   machinist --net nat,forward=tcp:127.0.0.1:2222-:22
-  machinist debian build --packages git,vim --ssh-key ~/.ssh/id_ed25519.pub && machinist debian.img
+  machinist debian build --packages git --ssh-key ~/.ssh/id_ed25519.pub && machinist debian.qcow2
   machinist --firmware fw_dynamic.bin --kernel uboot.elf
   machinist translate program.elf --at main --instructions 40
   machinist profile --symbols kallsyms --exec 'find / | sha256sum'

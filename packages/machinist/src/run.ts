@@ -62,7 +62,8 @@ async function images(options: RunOptions, request: ExecRequest | null): Promise
     }
   }
   if (options.bootDisk !== undefined) {
-    const { kernel, initrd, root } = await bootDisk(options.bootDisk)
+    const { path, mode: _, ...image } = options.bootDisk
+    const { kernel, initrd, root } = await bootDisk(path, image)
     return {
       kernel,
       ...(options.initrd !== undefined ? { initrd: readWhole(options.initrd, '--initrd') } : initrd !== null && { initrd }),

@@ -6,7 +6,7 @@ import type { DebianDiskOptions } from './build.ts'
 
 /** The subcommand. */
 export const DEBIAN = 'debian'
-const DEFAULT_OUTPUT = 'debian.img'
+const DEFAULT_OUTPUT = 'debian.qcow2'
 /** Less, and the system does not fit. */
 const MIN_SIZE = 2 ** 30
 const MAX_SIZE = 2 ** 44
@@ -66,7 +66,6 @@ export function parseDebian(args: readonly string[]): DebianOptions | null {
   if (positionals.length !== 1 || positionals[0] !== 'build') throw usageError(DEBIAN, 'needs to know what to do', 'Use machinist debian build.', positionals.join(' '))
   const output = values.output ?? DEFAULT_OUTPUT
   if (output === '') throw usageError('--output', 'no path is given', SEE_HELP)
-  if (output.endsWith('.qcow2')) throw usageError('--output', 'only raw images are written', 'Use a name such as debian.img, and qemu-img convert.', output)
   const { hostname } = values
   if (hostname !== undefined && !/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/.test(hostname)) {
     throw usageError('--hostname', 'not a name of a host', 'Use up to 63 letters, digits and hyphens.', hostname)

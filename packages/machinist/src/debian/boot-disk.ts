@@ -1,6 +1,8 @@
+import { extname } from 'node:path'
 import { machinistError } from '@machinist/api'
 import { findLinux, openExt4 } from '@machinist/boot'
-import { openFile } from '@machinist/host-node'
+import { type DiskImageOptions, openDiskImage } from '@machinist/host-node'
+import { diskFormats } from '@machinist/storage'
 
 /** What a machine needs to start the system of a disk. */
 export interface DiskBoot {
@@ -12,23 +14,30 @@ export interface DiskBoot {
   readonly kernelPath: string
 }
 
-/** Whether a file given in the place of a machine file is the image of a disk. */
+/** What the files of disks end with: those of every format, and of a file system by itself. */
+const EXTENSIONS: readonly string[] = [...diskFormats.flatMap(({ extensions }) => extensions), 'ext4']
+
+/** Whether a file given in the place of a machine file is the image of a disk, by its name. */
 export function isDiskImage(path: string): boolean {
-  return /\.(?:img|raw|ext4)(?:,(?:rw|ro|overlay))?$/.test(path)
+  return EXTENSIONS.includes(extname(path).slice(1).toLowerCase())
 }
 
 /**
- * Takes the kernel and its initial file system from a disk that is an ext4 file system.
+ * Takes the kernel and its initial file system from a disk that is an ext4 file system, in an image of any format.
  *
- * @param part - how errors call the disk
- * @throws typed errors `'file-…'`, `'ext4'`, `'linux-disk'`
+ * @param path - a file, or the URL of one
+ * @param options - of the image; `name` is how errors call the disk, its path unless given
+ * @throws typed errors `'file-…'`, `'image-…'`, `'disk-read'`, `'ext4'`, `'linux-disk'`
  */
-export async function bootDisk(path: string, part: string = path): Promise<DiskBoot> {
-  const file = openFile(path, false, { name: part })
+export async function bootDisk(path: string, options: DiskImageOptions = {}): Promise<DiskBoot> {
+  const { name: part = path } = options
+  const image = await openDiskImage(path, options)
   try {
     const fs = await openExt4(async (offset, length) => {
-      const bytes = new Uint8Array(Math.max(0, Math.min(length, file.size - offset)))
-      return bytes.subarray(0, await file.read(offset, bytes))
+      const bytes = new Uint8Array(Math.max(0, Math.min(length, image.size - offset)))
+      const status = bytes.length === 0 ? 'ok' : await image.read(offset, [bytes])
+      if (status !== 'ok') throw machinistError({ code: 'disk-read', part, value: status, remedy: 'Check the image with machinist disk check.' }, `cannot be read at byte ${offset}`)
+      return bytes
     })
     if (fs === null) {
       throw machinistError(
@@ -39,7 +48,7 @@ export async function bootDisk(path: string, part: string = path): Promise<DiskB
     const { kernel, initrd, kernelPath } = await findLinux(fs, part)
     return { kernel, initrd, kernelPath, root: `root=UUID=${fs.uuid} ro` }
   } finally {
-    await file.close()
+    await image.close()
   }
 }
 

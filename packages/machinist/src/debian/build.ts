@@ -1,8 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { mkdtemp, rename, rm } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { machinistError } from '@machinist/api'
-import { configuredSources } from '../guest/apt.ts'
+import { openDiskImage } from '@machinist/host-node'
+import { type DiskFormat, rawFormat } from '@machinist/storage'
+import { convertDisk, formatFor } from '../disk/create.ts'
+import { configuredSources, step } from '../guest/apt.ts'
 import { prepareGuest } from '../guest/index.ts'
 import { SUITE } from '../guest/packages.ts'
 import type { Progress } from '../guest/progress.ts'
@@ -14,7 +17,7 @@ import { copyDisk, fileSystemTool } from './tools.ts'
 
 /** What disk is to be made. */
 export interface DebianDiskOptions {
-  /** Where it goes: a raw image. What is there is replaced. */
+  /** Where it goes, in the format that the name ends with, or else raw. What is there is replaced. */
   readonly output: string
   /** Bytes; 4 GiB unless given. The file takes what is in it. */
   readonly size?: number | undefined
@@ -42,9 +45,20 @@ export interface DebianDisk {
 
 const DEFAULT_SIZE = 4 * 2 ** 30
 
-/** Puts a finished raw image where it should be. The one place that other formats need to know. */
-async function deliver(disk: string, output: string): Promise<void> {
-  await rename(disk, output).catch((error: unknown) => {
+/** Puts a finished raw image where it should be, in the format that is wanted there. `work` is a folder on the same file system. */
+async function deliver(disk: string, output: string, format: DiskFormat, work: string, progress: Progress | undefined): Promise<void> {
+  let made = disk
+  if (format.name !== rawFormat.name) {
+    // Under its own name, for formats that write this into the image.
+    made = join(await mkdtemp(join(work, 'made-')), basename(output))
+    const source = await openDiskImage(disk, { format: rawFormat.name })
+    try {
+      await convertDisk(source, disk, made, format, { force: false, progress: step(progress, `Writing it as ${format.name}`) })
+    } finally {
+      await source.close()
+    }
+  }
+  await rename(made, output).catch((error: unknown) => {
     throw machinistError({ code: 'debian-output', part: '--output', value: output, remedy: 'Name a file in a folder that may be written' }, String(error))
   })
 }
@@ -58,6 +72,7 @@ async function deliver(disk: string, output: string): Promise<void> {
  */
 export async function buildDebian(options: DebianDiskOptions): Promise<DebianDisk> {
   const { progress, cache } = options
+  const format = formatFor(options.output)
   const work = await mkdtemp(join(dirname(options.output), '.debian-')).catch((error: unknown) => {
     throw machinistError({ code: 'debian-output', part: '--output', value: options.output, remedy: 'Name a file in a folder that may be written' }, String(error))
   })
@@ -81,7 +96,7 @@ export async function buildDebian(options: DebianDiskOptions): Promise<DebianDis
       ...(options.rootPassword !== undefined && { inputs: [['password', `root:${options.rootPassword}\n`, 0o600]] }),
       disks: [{ path: disk }],
     })
-    await deliver(disk, options.output)
+    await deliver(disk, options.output, format, work, progress)
     return { path: options.output, packages: base.packages }
   } finally {
     await rm(work, { recursive: true, force: true })

@@ -8,7 +8,7 @@ const KEY = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEdUaGF0IGlzIG5vdCBhIHJlYWwga2V
 
 describe('machinist debian build', () => {
   it('has defaults, and is understood', () => {
-    expect(parseCommand(['debian', 'build'])).toEqual({ kind: 'debian', options: { output: 'debian.img', packages: [], sshKeys: [], fresh: false, quiet: false } })
+    expect(parseCommand(['debian', 'build'])).toEqual({ kind: 'debian', options: { output: 'debian.qcow2', packages: [], sshKeys: [], fresh: false, quiet: false } })
     const args = ['debian', 'build', '--output', 'x', '--size', '8G', '--packages', 'git, vim', '--packages=libstdc++6', '--hostname', 'a-1', '--root-password', ' p', '--ssh-key', KEY, '--fresh', '--quiet']
     expect(parseCommand(args)).toEqual({ kind: 'debian', options: {
       output: 'x', size: 2 ** 33, packages: ['git', 'vim', 'libstdc++6'], hostname: 'a-1', rootPassword: ' p', sshKeys: [KEY], fresh: true, quiet: true,
@@ -35,7 +35,7 @@ describe('machinist debian build', () => {
 describe('machinist DISK', () => {
   it('is a disk that boots itself, unless a kernel is given', () => {
     expect(parseCommand(['run', 'a.img,overlay', '--disk', 'b', '--harts', '2'])).toEqual({ kind: 'run', options: {
-      bootDisk: 'a.img', disks: [{ path: 'a.img', mode: 'overlay' }, { path: 'b', mode: 'rw' }], shares: [], harts: 2, quiet: false, stats: false,
+      bootDisk: { path: 'a.img', mode: 'overlay' }, disks: [{ path: 'a.img', mode: 'overlay' }, { path: 'b', mode: 'rw' }], shares: [], harts: 2, quiet: false, stats: false,
     } })
     expect(parseCommand(['a.img', '--kernel', 'Image'])).toEqual({ kind: 'run', options: { kernel: 'Image', disks: [{ path: 'a.img', mode: 'rw' }], shares: [], quiet: false, stats: false } })
     expect(() => parseCommand(['a.img', 'b.img'])).toThrow('more than one disk')

@@ -1,11 +1,11 @@
-import { closeSync, existsSync, openSync, realpathSync, rmSync, statSync } from 'node:fs'
-import { dirname, extname, join, relative, resolve } from 'node:path'
+import { existsSync, realpathSync, statSync } from 'node:fs'
+import { dirname, relative, resolve } from 'node:path'
 import { machinistError } from '@machinist/api'
-import { fileError, imageFiles, isUrl, openDiskImage, openFile } from '@machinist/host-node'
-import { type CreateOptions, type DiskFormat, diskFormats, formatNamed, openImage, rawFormat } from '@machinist/storage'
+import { imageFiles, isUrl, openDiskImage } from '@machinist/host-node'
+import { type CreateOptions, diskFormats, openImage } from '@machinist/storage'
 import { terminalProgress } from '../guest/index.ts'
 import type { DiskCommand } from './arguments.ts'
-import { copyDisk } from './copy.ts'
+import { convertDisk, createFile, formatFor } from './create.ts'
 import { checkText, infoText } from './text.ts'
 
 const LEAKS = 3
@@ -46,48 +46,6 @@ async function info(command: Of<'info'>): Promise<number> {
   }
 }
 
-function formatFor(path: string, given: string | undefined): DiskFormat {
-  const extension = extname(path).slice(1).toLowerCase()
-  const format = given === undefined ? diskFormats.find(({ extensions }) => extensions.includes(extension)) ?? rawFormat : formatNamed(given, diskFormats, path)
-  if (format.create === undefined) throw machinistError({ code: 'image-unsupported', part: path, value: format.name, remedy: 'Use another format, such as qcow2.' }, 'images of this format can only be read')
-  return format
-}
-
-/** Makes a new image file; what was begun is removed when it fails. */
-async function createFile(path: string, force: boolean, format: DiskFormat, size: number, options: Omit<CreateOptions, 'name' | 'createFile'>): Promise<() => void> {
-  const made: string[] = []
-  const newFile = (at: string): ReturnType<typeof openFile> => {
-    if (force && existsSync(at) && statSync(at).isFile()) rmSync(at)
-    try {
-      closeSync(openSync(at, 'wx'))
-    } catch (error) {
-      throw existsSync(at)
-        ? machinistError({ code: 'file-exists', part: at, remedy: 'Choose another name, or give --force to write over it.' }, 'the file exists')
-        : fileError(error, at, at)
-    }
-    made.push(at)
-    return openFile(at, true)
-  }
-  const undo = (): void => { for (const at of made) rmSync(at, { force: true }) }
-  const file = newFile(path)
-  try {
-    await format.create?.(file, size, {
-      ...options, name: path,
-      createFile(name) {
-        const at = join(dirname(path), name)
-        if (dirname(at) !== dirname(join(path))) throw machinistError({ code: 'image-parameter', part: path, value: name, remedy: 'Use a name without folders.' }, 'its parts lie in its own folder')
-        return Promise.resolve().then(() => newFile(at))
-      },
-    })
-  } catch (error) {
-    undo()
-    throw error
-  } finally {
-    await file.close()
-  }
-  return undo
-}
-
 async function create(command: Of<'create'>): Promise<number> {
   const { file, backing, force, parameters } = command
   const format = formatFor(file, command.format)
@@ -115,18 +73,7 @@ async function convert(command: Of<'convert'>): Promise<number> {
     if (!isUrl(file) && existsSync(to) && realpathSync(to) === realpathSync(file)) {
       throw machinistError({ code: 'file-exists', part: to, remedy: 'Choose another name.' }, 'it is the image to be converted')
     }
-    const undo = await createFile(to, force, format, source.size, { parameters })
-    try {
-      const target = await openDiskImage(to, { format: format.name, writable: true, files: 'inside' })
-      try {
-        await copyDisk(source, target, file, to, quiet ? () => {} : (fraction) => { progress('Converting', fraction) })
-      } finally {
-        await target.close()
-      }
-    } catch (error) {
-      undo()
-      throw error
-    }
+    await convertDisk(source, file, to, format, { force, parameters, ...(!quiet && { progress: (fraction: number) => { progress('Converting', fraction) } }) })
   } finally {
     done()
     await source.close()

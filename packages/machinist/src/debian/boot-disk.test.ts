@@ -1,0 +1,52 @@
+/** A kernel is found in images of all formats. Needs Debian's package e2fsprogs. */
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openDiskImage } from '@machinist/host-node'
+import { diskFormats } from '@machinist/storage'
+import { Random } from '@machinist/testkit'
+import { afterAll, describe, expect, it } from 'vitest'
+import { parseCommand } from '../arguments.ts'
+import { convertDisk, formatFor } from '../disk/create.ts'
+import { bootDisk, isDiskImage } from './boot-disk.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'machinist-boot-disk-'))
+afterAll(() => { rmSync(folder, { recursive: true }) })
+const MKE2FS = ['/usr/sbin/mke2fs', '/sbin/mke2fs'].find((path) => spawnSync(path, ['-V']).status === 0)
+const EXTENSIONS = diskFormats.flatMap(({ extensions }) => extensions)
+
+describe('the image of a disk', () => {
+  it.each([...EXTENSIONS, 'ext4', 'QCOW2'])('is known by its name: .%s', (extension) => {
+    expect(isDiskImage(`a.b/c.${extension}`)).toBe(true)
+    const path = `https://example.org/c.${extension}`
+    expect(parseCommand([`${path},overlay,files=none`])).toMatchObject({ options: { bootDisk: { path, mode: 'overlay', files: 'none' }, disks: [{ path, mode: 'overlay', files: 'none' }] } })
+  })
+
+  it.each(['m.json', 'm.mjs', 'qcow2', 'a.img/m.ts', 'm.json,overlay'])('is not %s', (path) => {
+    expect(parseCommand([path])).toMatchObject({ options: { machineFile: path, disks: [] } })
+  })
+
+  it.skipIf(MKE2FS === undefined)('has its kernel read, whatever its format', async () => {
+    const random = new Random(1)
+    const bytes = (length: number): Buffer => Buffer.from(Array.from({ length }, () => random.below(256)))
+    const [kernel, initrd] = [bytes(300_001), bytes(50_003)]
+    mkdirSync(join(folder, 'tree/boot'), { recursive: true })
+    writeFileSync(join(folder, 'tree/boot/vmlinux-1'), kernel)
+    writeFileSync(join(folder, 'tree/boot/initrd.img-1'), initrd)
+    const raw = join(folder, 'disk.ext4')
+    const made = spawnSync(MKE2FS ?? '', ['-q', '-F', '-t', 'ext4', '-d', join(folder, 'tree'), raw, '16M'], { encoding: 'utf8' })
+    expect(made).toMatchObject({ status: 0 })
+    const expected = { kernel: new Uint8Array(kernel), initrd: new Uint8Array(initrd), kernelPath: '/boot/vmlinux-1' }
+    expect(await bootDisk(raw)).toMatchObject(expected)
+    const source = await openDiskImage(raw)
+    for (const extension of EXTENSIONS) {
+      const path = join(folder, `other.${extension}`)
+      await convertDisk(source, raw, path, formatFor(path), { force: false })
+      expect(await bootDisk(path), extension).toMatchObject(expected)
+    }
+    await source.close()
+    writeFileSync(join(folder, 'no.img'), Buffer.alloc(1 << 20))
+    await expect(bootDisk(join(folder, 'no.img'), { name: 'the disk' })).rejects.toMatchObject({ code: 'linux-disk', part: 'the disk' })
+  })
+})

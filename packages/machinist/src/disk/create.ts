@@ -1,0 +1,88 @@
+import { closeSync, existsSync, openSync, rmSync, statSync } from 'node:fs'
+import { dirname, extname, join } from 'node:path'
+import { machinistError } from '@machinist/api'
+import { fileError, openDiskImage, openFile } from '@machinist/host-node'
+import { type CreateOptions, type DiskFormat, diskFormats, type DiskImage, formatNamed, rawFormat } from '@machinist/storage'
+import { copyDisk } from './copy.ts'
+
+/**
+ * The format of an image that is to be made: the one that is named, or what the path ends with, or else raw.
+ *
+ * @throws a typed error, `'image-format'` or `'image-unsupported'`
+ */
+export function formatFor(path: string, given?: string): DiskFormat {
+  const extension = extname(path).slice(1).toLowerCase()
+  const format = given === undefined ? diskFormats.find(({ extensions }) => extensions.includes(extension)) ?? rawFormat : formatNamed(given, diskFormats, path)
+  if (format.create === undefined) throw machinistError({ code: 'image-unsupported', part: path, value: format.name, remedy: 'Use another format, such as qcow2.' }, 'images of this format can only be read')
+  return format
+}
+
+/**
+ * Makes a new image file; what was begun is removed when it fails.
+ *
+ * @returns removes what was made
+ * @throws typed errors `'file-…'`, `'image-…'`
+ */
+export async function createFile(path: string, force: boolean, format: DiskFormat, size: number, options: Omit<CreateOptions, 'name' | 'createFile'>): Promise<() => void> {
+  const made: string[] = []
+  const newFile = (at: string): ReturnType<typeof openFile> => {
+    if (force && existsSync(at) && statSync(at).isFile()) rmSync(at)
+    try {
+      closeSync(openSync(at, 'wx'))
+    } catch (error) {
+      throw existsSync(at)
+        ? machinistError({ code: 'file-exists', part: at, remedy: 'Choose another name, or give --force to write over it.' }, 'the file exists')
+        : fileError(error, at, at)
+    }
+    made.push(at)
+    return openFile(at, true)
+  }
+  const undo = (): void => { for (const at of made) rmSync(at, { force: true }) }
+  const file = newFile(path)
+  try {
+    await format.create?.(file, size, {
+      ...options, name: path,
+      createFile(name) {
+        const at = join(dirname(path), name)
+        if (dirname(at) !== dirname(join(path))) throw machinistError({ code: 'image-parameter', part: path, value: name, remedy: 'Use a name without folders.' }, 'its parts lie in its own folder')
+        return Promise.resolve().then(() => newFile(at))
+      },
+    })
+  } catch (error) {
+    undo()
+    throw error
+  } finally {
+    await file.close()
+  }
+  return undo
+}
+
+/** Options of {@link convertDisk}. */
+export interface ConvertOptions {
+  /** Writes over a file that is there. */
+  readonly force: boolean
+  readonly parameters?: Readonly<Record<string, string>>
+  /** Told how far it is, from 0 to 1. */
+  readonly progress?: (done: number) => void
+}
+
+/**
+ * Makes a new image with the content of another, sparse; what was begun is removed when it fails.
+ *
+ * @param fromName - how errors call the other
+ * @throws typed errors `'file-…'`, `'image-…'`, `'disk-…'`
+ */
+export async function convertDisk(from: DiskImage, fromName: string, to: string, format: DiskFormat, options: ConvertOptions): Promise<void> {
+  const undo = await createFile(to, options.force, format, from.size, { parameters: options.parameters ?? {} })
+  try {
+    const target = await openDiskImage(to, { format: format.name, writable: true, files: 'inside' })
+    try {
+      await copyDisk(from, target, fromName, to, options.progress ?? (() => {}))
+    } finally {
+      await target.close()
+    }
+  } catch (error) {
+    undo()
+    throw error
+  }
+}
