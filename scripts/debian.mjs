@@ -18,6 +18,7 @@ export const debianPackages = [
   { name: 'qemu-utils', shows: 'qemu-io', use: 'test', why: 'qemu-img and qemu-io: the oracle of disk image formats' },
   { name: 'e2fsprogs', shows: 'mke2fs', use: 'bench', why: 'makes and checks ext4 disks' },
   { name: 'cpio', shows: 'cpio', use: 'bench', why: 'writes the initramfs of benchmarks, and reads the archives that we write' },
+  { name: 'openssh-client', shows: 'ssh', use: 'test', why: 'logs in to Debian on our machine' },
   { name: 'xz-utils', shows: 'xz', use: 'test', why: 'unpacks kernel modules' },
 ]
 

@@ -1,18 +1,27 @@
 /**
- * A disk with Debian and systemd: made, booted, used, booted again. Needs the network and apt the first time, unless the cache of a
- * former run is there, and Debian's package e2fsprogs.
+ * A disk with Debian and systemd: made, booted, used, booted again. Needs the network and apt, and Debian's packages e2fsprogs and
+ * openssh-client. The first run installs the system, which takes minutes; others take it from the cache.
  */
-import { execFileSync } from 'node:child_process'
-import { statSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { CLI, type Running, scratch, start } from './support.ts'
+import { CLI, type Ended, type Running, scratch, start } from './support.ts'
 
 const MINUTES = 60_000
 const folder = scratch()
-const disk = join(folder, 'debian.img')
+const disk = join(folder, 'debian.qcow2')
+const key = join(folder, 'key')
 const PASSWORD = 'correct horse'
 const PROMPT = 'root@trixie:~# '
+
+/** Runs a program of the host to its end, which has to be a good one. */
+async function host(program: string, args: readonly string[], input: string | Uint8Array = ''): Promise<Ended> {
+  const ended = await start(program, args, { input, patience: 10 * MINUTES, env: { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` } }).ended
+  if (ended.status !== 0) throw new Error(`${program} ${args.join(' ')}: ${ended.status}\n${ended.stdout.toString()}${ended.stderr}`)
+  return ended
+}
 
 /** A machine with the disk, logged in as root. */
 interface Session {
@@ -25,7 +34,7 @@ interface Session {
 
 /** Boots the disk to a root shell. Further arguments add what a test is about: a network, a shared folder. */
 async function boot(args: readonly string[] = []): Promise<Session> {
-  const machine = start(process.execPath, [CLI, 'run', disk, '--quiet', ...args], { patience: 20 * MINUTES })
+  const machine = start(process.execPath, [CLI, 'run', disk, '--quiet', ...args], { patience: 40 * MINUTES })
   await machine.wait('trixie login: ')
   machine.type('root\n')
   await machine.wait('Password: ')
@@ -52,47 +61,109 @@ async function boot(args: readonly string[] = []): Promise<Session> {
   }
 }
 
-function checkDisk(): void {
-  execFileSync('e2fsck', ['-fn', disk], { stdio: 'pipe', env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` } })
+/** The image has to be sound, and so has the file system in it. */
+async function checkDisk(): Promise<void> {
+  const raw = join(folder, 'check.img')
+  await host(process.execPath, [CLI, 'disk', 'check', disk])
+  await host(process.execPath, [CLI, 'disk', 'convert', '--force', '--quiet', disk, raw])
+  await host('e2fsck', ['-fn', raw])
+}
+
+/** A port of this host that nobody has. */
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve) })
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => { server.close(resolve) })
+  return port
 }
 
 beforeAll(async () => {
-  const build = start(process.execPath, [CLI, 'debian', 'build', '--output', disk, '--size', '3G', '--hostname', 'trixie', '--root-password', PASSWORD], { input: '', patience: 60 * MINUTES })
+  await host('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key])
+  const build = start(process.execPath, [
+    CLI, 'debian', 'build', '--output', disk, '--size', '3G', '--hostname', 'trixie', '--root-password', PASSWORD, '--ssh-key', `${key}.pub`,
+  ], { input: '', patience: 60 * MINUTES })
   expect(await build.ended).toMatchObject({ status: 0 })
 }, 61 * MINUTES)
 
-describe('a disk with Debian', () => {
-  it('is sound, of the size that was asked for, and sparse', () => {
-    const { size, blocks } = statSync(disk)
-    expect(size).toBe(3 * 2 ** 30)
-    expect(blocks * 512).toBeLessThan(2 ** 30)
-    checkDisk()
-  })
+it('a disk with Debian is sound, of the size that was asked for, and takes what is in it', async () => {
+  const { size, blocks } = statSync(disk)
+  expect(size).toBeLessThan(2 ** 30)
+  expect(blocks * 512).toBeLessThan(2 ** 30)
+  expect(readdirSync(folder).filter((name) => name.startsWith('.'))).toEqual([])
+  expect(JSON.parse((await host(process.execPath, [CLI, 'disk', 'info', '--json', disk])).stdout.toString())).toMatchObject({ format: 'qcow2', size: 3 * 2 ** 30 })
+  await checkDisk()
+}, 20 * MINUTES)
 
-  it('boots to a login with systemd, keeps what is written, and powers off clean', async () => {
-    const first = await boot()
+describe('Debian on its disk', () => {
+  const shared = join(folder, 'shared')
+  let session: Session | null = null
+  let [port, machineId, hostKey] = [0, '', '']
+  const sh: Session['sh'] = (command) => {
+    if (session === null) throw new Error('it did not boot')
+    return session.sh(command)
+  }
+
+  it('boots to a login', async () => {
+    mkdirSync(shared)
+    port = await freePort()
+    session = await boot(['--net', `nat,forward=tcp:127.0.0.1:${port}-:22`, '--share', shared])
+  }, 20 * MINUTES)
+
+  it('has a systemd that is content, and packages as Debian installs them', async () => {
     // Done, and nothing failed. It waits for what is still starting.
-    expect(await first.sh('systemctl is-system-running --wait; systemctl --failed --no-legend --plain')).toEqual({ output: 'running\n', status: 0 })
-    expect((await first.sh('cat /etc/os-release')).output).toContain('VERSION_CODENAME=trixie')
-    expect((await first.sh('uname -m; hostname; findmnt -rno FSTYPE,LABEL /; df -BG --output=size / | tail -n 1 | tr -d " "')).output).toBe('riscv64\ntrixie\next4 debian\n3G\n')
-    expect((await first.sh('systemctl is-enabled systemd-networkd systemd-resolved ssh; systemctl is-active systemd-networkd systemd-resolved ssh')).output).toBe('enabled\nenabled\nenabled\nactive\nactive\nactive\n')
-    // Installed as Debian installs, with rights and owners of its own.
-    expect(await first.sh('dpkg --audit; dpkg --verify | grep -v " c /" || true')).toEqual({ output: '', status: 0 })
-    expect((await first.sh('stat -c "%a %U %G" /usr/bin/passwd /etc/shadow /root /tmp')).output).toBe('4755 root root\n640 root shadow\n700 root root\n1777 root root\n')
-    expect((await first.sh('grep -c ^URIs: /etc/apt/sources.list.d/debian.sources')).output).toMatch(/^[1-3]\n$/)
-    const machineId = (await first.sh('cat /etc/machine-id')).output
-    const hostKey = (await first.sh('cat /etc/ssh/ssh_host_ed25519_key.pub')).output
+    expect(await sh('systemctl is-system-running --wait; systemctl --failed --no-legend --plain')).toEqual({ output: 'running\n', status: 0 })
+    expect((await sh('cat /etc/os-release')).output).toContain('VERSION_CODENAME=trixie')
+    expect((await sh('uname -m; hostname; findmnt -rno FSTYPE,LABEL /; df -BG --output=size / | tail -n 1 | tr -d " "')).output).toBe('riscv64\ntrixie\next4 debian\n3G\n')
+    expect((await sh('systemctl is-enabled systemd-networkd systemd-resolved ssh; systemctl is-active systemd-networkd systemd-resolved ssh')).output).toBe('enabled\nenabled\nenabled\nactive\nactive\nactive\n')
+    // With rights and owners of their own.
+    expect(await sh('dpkg --audit; dpkg --verify | grep -v " c /" || true')).toEqual({ output: '', status: 0 })
+    expect((await sh('stat -c "%a %U %G" /usr/bin/passwd /etc/shadow /root /tmp')).output).toBe('4755 root root\n640 root shadow\n700 root root\n1777 root root\n')
+    machineId = (await sh('cat /etc/machine-id')).output
+    hostKey = (await sh('cat /etc/ssh/ssh_host_ed25519_key.pub')).output
     expect(machineId).toMatch(/^[0-9a-f]{32}\n$/)
     expect(hostKey).toMatch(/^ssh-ed25519 /)
-    expect((await first.sh('seq 1 100000 >/root/numbers')).status).toBe(0)
-    expect(await first.powerOff()).toBe(0)
-    checkDisk()
+  }, 10 * MINUTES)
 
-    const second = await boot(['--harts', '2'])
+  it('installs a package from the mirror of this host, through the NAT', async () => {
+    expect((await sh('grep -c ^URIs: /etc/apt/sources.list.d/debian.sources')).output).toMatch(/^[1-3]\n$/)
+    const { output } = await sh('apt-get -q update 2>&1')
+    // A mirror may be in the midst of taking over the updates, and say so; the release itself never changes.
+    expect(output.split('\n').filter((line) => /^E: Failed/.test(line) && !/trixie-(?:updates|security)/.test(line))).toEqual([])
+    expect(await sh('DEBIAN_FRONTEND=noninteractive apt-get -qq -y install hello >/dev/null 2>&1; hello')).toEqual({ output: 'Hello, world!\n', status: 0 })
+  }, 10 * MINUTES)
+
+  it('lets the host in by ssh', async () => {
+    const known = join(folder, 'known_hosts')
+    writeFileSync(known, `[127.0.0.1]:${port} ${hostKey}`)
+    const options = ['BatchMode=yes', 'IdentitiesOnly=yes', 'StrictHostKeyChecking=yes', `UserKnownHostsFile=${known}`, 'ConnectTimeout=120'].flatMap((option) => ['-o', option])
+    const ssh = (command: string, input: string | Uint8Array = ''): Promise<Ended> => host('ssh', ['-F', 'none', '-i', key, '-p', String(port), ...options, 'root@127.0.0.1', command], input)
+    expect((await ssh('hostname; id -un; cat /etc/machine-id')).stdout.toString()).toBe(`trixie\nroot\n${machineId}`)
+    const bytes = randomBytes(2_000_000)
+    expect((await ssh('tee /root/sent', bytes)).stdout.equals(bytes)).toBe(true)
+  }, 10 * MINUTES)
+
+  it('mounts a folder of the host when somebody looks', async () => {
+    const bytes = randomBytes(1_000_001)
+    writeFileSync(join(shared, 'from-host'), bytes)
+    expect(await sh('ls /mnt/share && findmnt -rno FSTYPE /mnt/share | tail -n 1')).toEqual({ output: 'from-host\n9p\n', status: 0 })
+    expect(await sh('mkdir /mnt/share/made && cp /mnt/share/from-host /mnt/share/made/copy && cp /mnt/share/from-host /root/kept')).toEqual({ output: '', status: 0 })
+    expect(readFileSync(join(shared, 'made/copy')).equals(bytes)).toBe(true)
+  }, 10 * MINUTES)
+
+  it('powers off, with all that was written on a clean disk', async () => {
+    expect((await sh('seq 1 100000 >/root/numbers')).status).toBe(0)
+    expect(await session?.powerOff()).toBe(0)
+    await checkDisk()
+  }, 20 * MINUTES)
+
+  it('boots again, as the same system with the same files', async () => {
+    const second = await boot(['--harts', '2', '--share', shared])
     expect((await second.sh('seq 1 100000 | cmp - /root/numbers && nproc')).output).toBe('2\n')
     expect((await second.sh('cat /etc/machine-id')).output).toBe(machineId)
     expect((await second.sh('cat /etc/ssh/ssh_host_ed25519_key.pub')).output).toBe(hostKey)
+    expect(await second.sh('hello; dpkg --audit; stat -c %s /root/sent; cmp /root/kept /mnt/share/from-host')).toEqual({ output: 'Hello, world!\n2000000\n', status: 0 })
     expect(await second.powerOff()).toBe(0)
-    checkDisk()
-  }, 45 * MINUTES)
+    await checkDisk()
+  }, 30 * MINUTES)
 })
