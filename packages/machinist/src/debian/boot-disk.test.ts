@@ -9,6 +9,7 @@ import { Random } from '@machinist/testkit'
 import { afterAll, describe, expect, it } from 'vitest'
 import { parseCommand } from '../arguments.ts'
 import { convertDisk, formatFor } from '../disk/create.ts'
+import { runDisk } from '../disk/disk.ts'
 import { bootDisk, isDiskImage } from './boot-disk.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'machinist-boot-disk-'))
@@ -37,15 +38,23 @@ describe('the image of a disk', () => {
     const raw = join(folder, 'disk.ext4')
     const made = spawnSync(MKE2FS ?? '', ['-q', '-F', '-t', 'ext4', '-d', join(folder, 'tree'), raw, '16M'], { encoding: 'utf8' })
     expect(made).toMatchObject({ status: 0 })
-    const expected = { kernel: new Uint8Array(kernel), initrd: new Uint8Array(initrd), kernelPath: '/boot/vmlinux-1' }
-    expect(await bootDisk(raw)).toMatchObject(expected)
+    const found = async (path: string): Promise<unknown> => {
+      const boot = await bootDisk(path)
+      return [boot.kernelPath, kernel.equals(boot.kernel), boot.initrd !== null && initrd.equals(boot.initrd)]
+    }
+    const expected = ['/boot/vmlinux-1', true, true]
+    expect(await found(raw)).toEqual(expected)
     const source = await openDiskImage(raw)
     for (const extension of EXTENSIONS) {
       const path = join(folder, `other.${extension}`)
       await convertDisk(source, raw, path, formatFor(path), { force: false })
-      expect(await bootDisk(path), extension).toMatchObject(expected)
+      expect(await found(path), extension).toEqual(expected)
     }
     await source.close()
+    const base = join(folder, 'other.qcow2')
+    await runDisk({ action: 'create', file: join(folder, 'top.qcow2'), backing: base, parameters: {}, force: false })
+    expect(await found(join(folder, 'top.qcow2'))).toEqual(expected)
+    await expect(bootDisk(join(folder, 'top.qcow2'), { files: 'none' })).rejects.toMatchObject({ code: expect.stringMatching(/^image-/) as string })
     writeFileSync(join(folder, 'no.img'), Buffer.alloc(1 << 20))
     await expect(bootDisk(join(folder, 'no.img'), { name: 'the disk' })).rejects.toMatchObject({ code: 'linux-disk', part: 'the disk' })
   })
