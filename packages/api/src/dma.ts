@@ -14,4 +14,10 @@ export interface DmaSpace {
    * change it at any time: never validate what can be read twice.
    */
   map(address: number, length: number, access: 'read' | 'write'): readonly Uint8Array[] | null
+  /**
+   * Gives back the memory behind the whole pages (4096 bytes) of a range: they read as zeros until they are written
+   * again, and other pages may use it meanwhile. What the range holds of other pages stays as it is. Returns false,
+   * having done nothing, when any byte is not RAM. Ends the life of every view.
+   */
+  release(address: number, length: number): boolean
 }

@@ -277,6 +277,12 @@ export class CodeCache {
     this.#forget([...this.#pages.values()])
   }
 
+  /** Forgets the pages in these frames, which will back others. */
+  forgetFrames(frames: readonly number[]): void {
+    const pages = frames.map((frame) => this.#pages.get(frame)).filter((page) => page !== undefined)
+    if (pages.length > 0) this.#forget(pages)
+  }
+
   /** Forgets the pages that were made first, a quarter of all: what is still in use is soon there again. */
   #evict(): void {
     const pages: CodePage[] = []

@@ -80,6 +80,12 @@ export class Engine {
     this.translation = new Translation({ cache: this.cache, arena, window: this.window, table, core: exports, mode, hot })
     memory.onCodeWrite = (frame, gpa, length) => this.cache.written(frame + (gpa % 4096), memory.entryAddress(gpa), length)
     memory.onDirtyReset = () => this.flushBanks(this.banks)
+    memory.onRelease = (frames) => {
+      this.flushBanks(this.banks)
+      this.cache.forgetFrames(frames)
+      // It names a frame. Other harts have none: entering one clears it.
+      this.#current?.record.set('reservation', 0)
+    }
   }
 
   /** Makes `client` the hart in the window. */

@@ -31,7 +31,7 @@ test('a range of RAM behaves like an array of bytes, and costs only what is touc
   fc.assert(
     fc.property(
       fc.array(
-        fc.record({ at: fc.oneof(fc.nat(size), fc.nat(20_000)), length: fc.nat(9000), fill: fc.nat(255), kind: fc.constantFrom('read', 'write', 'map') }),
+        fc.record({ at: fc.oneof(fc.nat(size), fc.nat(20_000)), length: fc.nat(9000), fill: fc.nat(255), kind: fc.constantFrom('read', 'write', 'map', 'release') }),
         { maxLength: 12 },
       ),
       (operations) => {
@@ -46,6 +46,9 @@ test('a range of RAM behaves like an array of bytes, and costs only what is touc
             const into = new Uint8Array(length)
             expect(memory.read(base + at, into)).toBe(fits)
             if (fits) expect(into.every((byte, i) => byte === (model.get(at + i) ?? 0))).toBe(true)
+          } else if (kind === 'release') {
+            expect(memory.release(base + at, length)).toBe(fits)
+            if (fits) for (let i = Math.ceil(at / 4096) * 4096; i < Math.floor((at + length) / 4096) * 4096; i++) model.delete(i)
           } else {
             const pieces = memory.map(base + at, length, 'write')
             expect(pieces !== null).toBe(fits)
@@ -103,6 +106,37 @@ test('frames are reused, zeroed; admission is checked', () => {
     memory.read(0x8000_0000, byte)
     expect(byte[0]).toBe(0)
   }
+})
+
+test('released pages are untouched, their frames back others, and the CPU hears of it first', () => {
+  const memory = guest(1)
+  const told: number[][] = []
+  memory.onRelease = (frames) => {
+    told.push([...frames])
+    // No page has them any more, and nobody can have taken them yet.
+    expect(memory.arena.frames).toBe(4)
+  }
+  for (let page = 0; page < 4; page++) memory.write(0x8000_0000 + page * 4096, Uint8Array.of(page + 1))
+  const frames = [1, 2].map((page) => memory.resolve(0x8000_0000 + page * 4096))
+  expect(memory.release(0x8000_0ffe, 3 * 4096)).toBe(true)
+  expect(told).toEqual([frames])
+  expect([memory.touchedPages, memory.arena.frames]).toEqual([2, 2])
+  memory.release(0x8000_1000, 8192)
+  memory.release(0x8000_0001, 4096)
+  expect(told).toHaveLength(1)
+  expect(frames).toContain(memory.resolve(0x8000_9000))
+  const byte = Uint8Array.of(9)
+  for (const [page, value] of [[0, 1], [1, 0], [2, 0], [3, 4], [9, 0]] as const) {
+    memory.read(0x8000_0000 + page * 4096, byte)
+    expect(byte[0]).toBe(value)
+  }
+  // What was promised still is: each page can be touched.
+  for (let page = 0; page < 256; page++) memory.write(0x8000_0000 + page * 4096, byte)
+  expect(memory.touchedPages).toBe(256)
+  for (const [address, length] of [[0x7fff_f000, 8192], [0x800f_f000, 8192], [NaN, 4096], [0x8000_0000, -4096], [0x8000_0000, Infinity]] as const) {
+    expect(memory.release(address, length)).toBe(false)
+  }
+  expect(memory.touchedPages).toBe(256)
 })
 
 test('frames in the upper half of a full-sized arena work like all others', () => {

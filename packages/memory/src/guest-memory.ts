@@ -48,6 +48,11 @@ export class GuestMemory implements DmaSpace {
   onCodeWrite: CodeWriteListener | null = null
   /** Set by the CPU: write-side translations must be dropped, because dirty logging began again. */
   onDirtyReset: (() => void) | null = null
+  /**
+   * Set by the CPU: pages lost these frames, which other pages will get. All translations must be dropped, in every
+   * hart and also in one that is running, and code that was decoded from the frames.
+   */
+  onRelease: ((frames: readonly number[]) => void) | null = null
   #touched = 0
 
   constructor(arena: Arena) {
@@ -171,6 +176,31 @@ export class GuestMemory implements DmaSpace {
     return pieces.map((piece) => this.arena.u8.subarray(piece.start, piece.end))
   }
 
+  release(address: number, length: number): boolean {
+    if (!this.contains(address, length)) return false
+    const { u32 } = this.arena
+    const frames: number[] = []
+    const end = address + length
+    for (let at = Math.ceil(address / PAGE_SIZE) * PAGE_SIZE; at + PAGE_SIZE <= end; at += PAGE_SIZE) {
+      const index = this.entryAddress(at) >>> 2
+      const entry = u32[index] ?? 0
+      if (entry === 0) continue
+      u32[index] = 0
+      frames.push((entry & -PAGE_SIZE) >>> 0)
+    }
+    if (frames.length > 0) this.#giveBack(frames)
+    return true
+  }
+
+  /** Frames that no page has any more. Nobody may get them before the CPU has forgotten them. */
+  #giveBack(frames: readonly number[]): void {
+    this.onRelease?.(frames)
+    for (const frame of frames) this.arena.freeFrame(frame)
+    // The pages may be touched again.
+    this.arena.reserve(frames.length * PAGE_SIZE, 'memory')
+    this.#touched -= frames.length
+  }
+
   /** Marks dirty and tells the CPU about code, for bytes inside one page; returns the arena address. */
   #prepareWrite(address: number, length: number): number {
     const entryAddress = this.entryAddress(address)
@@ -185,7 +215,8 @@ export class GuestMemory implements DmaSpace {
 
   /**
    * The guest-physical addresses of pages written since the last call, in order, and starts anew. The first call
-   * gives every page ever written.
+   * gives every page ever written. Pages that were released are not among them, unless they were written again: they
+   * have no frame.
    */
   takeDirty(): number[] {
     const dirty: number[] = []

@@ -126,6 +126,9 @@ function fakeLines<Irq extends string>(names: readonly Irq[]): Readonly<Record<I
   return lines as Readonly<Record<Irq, FakeLine>>
 }
 
+/** Bytes that `dma.release` gives back at once. */
+const page = 4096
+
 function fakeDma(memory: Uint8Array, base: number, frame: number): DmaSpace {
   const inside = (address: number, length: number): boolean =>
     Number.isSafeInteger(address) && Number.isSafeInteger(length) && length >= 0 && address >= base && address - base + length <= memory.length
@@ -149,6 +152,12 @@ function fakeDma(memory: Uint8Array, base: number, frame: number): DmaSpace {
         at = stop
       }
       return pieces
+    },
+    release(address, length) {
+      if (!inside(address, length)) return false
+      const [first, end] = [Math.ceil(address / page) * page - base, Math.floor((address + length) / page) * page - base]
+      if (first < end) memory.fill(0, first, end)
+      return true
     },
   }
 }

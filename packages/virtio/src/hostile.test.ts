@@ -27,6 +27,7 @@ function make<Config, S, Wants extends BackendWants>(spec: DeviceSpec<Config, Mm
       count.accesses += 1
       return context.dma.map(address, length, access)
     },
+    release: (address, length) => context.dma.release(address, length),
   }
   const device: Device<MmioState<S>> = spec.create(config, { ...context, dma })
   context.attach(device)

@@ -206,5 +206,6 @@ function gated(dma: DmaSpace, open: () => boolean): DmaSpace {
     read: (address, into) => open() && dma.read(address, into),
     write: (address, from) => open() && dma.write(address, from),
     map: (address, length, access) => open() ? dma.map(address, length, access) : null,
+    release: (address, length) => open() && dma.release(address, length),
   }
 }

@@ -278,6 +278,11 @@ function makeTarget<Config, S, Wants extends BackendWants, Ports extends PortsOf
       if (views !== null && access === 'write') count.writes += 1
       return views
     },
+    release(address, length) {
+      count.accesses += 1
+      count.writes += 1
+      return context.dma.release(address, length)
+    },
   }
   const device = spec.create(config, { ...context, dma })
   context.attach(device)
