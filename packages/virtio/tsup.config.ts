@@ -3,6 +3,7 @@ import { type Build, library } from '../../tsup.base.ts'
 const build: Build = library({
   'index': 'src/index.ts',
   'p9': 'src/p9/p9.ts',
+  'balloon': 'src/balloon/balloon.ts',
   'block': 'src/block/block.ts',
   'console': 'src/console/console.ts',
   'entropy': 'src/entropy/entropy.ts',

@@ -1,3 +1,4 @@
+import type { BalloonPort } from './balloon.ts'
 import type { FilesPort } from './files.ts'
 import type { BackendClock } from './clock.ts'
 import type { NetPort } from './net.ts'
@@ -81,6 +82,7 @@ export interface BackendPorts {
   net: NetPort
   files: FilesPort
   vsock: VsockPort
+  balloon: BalloonPort
   entropy: EntropyPort
   wallClock: WallClockPort
   power: PowerPort

@@ -1,4 +1,5 @@
 export * from './backend.ts'
+export * from './balloon.ts'
 export * from './clock.ts'
 export * from './cpu.ts'
 export * from './device.ts'

@@ -2,7 +2,7 @@ import { allOffloads } from '@machinist/api'
 import { fakeBlock, fakeChar, fakeEntropy, fakeNet } from '@machinist/registers/testing'
 import { files, memoryTree } from '@machinist/storage'
 import { describe, expect, it } from 'vitest'
-import { blockDevice, consoleDevice, consoleWith, entropyDevice, netDevice, p9Device, vsockDevice } from '../index.ts'
+import { balloonControl, balloonDevice, blockDevice, consoleDevice, consoleWith, entropyDevice, netDevice, p9Device, vsockDevice } from '../index.ts'
 import { fuzzDevice } from './fuzz.ts'
 import type { FuzzReport } from './fuzz.ts'
 import type { FuzzRandom } from './random.ts'
@@ -18,6 +18,17 @@ describe('a guest that does anything at all', () => {
   const header = (random: FuzzRandom): Uint8Array => Uint8Array.from([random.pick([0, 1, 4, 8, 11, 13]), 0, 0, 0, 0, 0, 0, 0, random.below(130), 0, 0, 0, 0, 0, 0, 0])
 
   const runs: Readonly<Record<string, () => FuzzReport>> = {
+    balloon: () => fuzzDevice(balloonDevice, {}, () => ({ host: balloonControl({ target: 1 << 20 }).connect((callback) => { callback() }) }), {
+      request: (random, queue) => {
+        if (queue === 4) return { out: [], answers: [4096 * random.below(4) + 1] }
+        const bytes = new Uint8Array(queue === 2 ? 100 : 64)
+        const view = new DataView(bytes.buffer)
+        if (queue === 2) for (let at = 0; at < 100; at += 10) view.setUint16(at, random.below(12), true)
+        // Pages of RAM, most of them without rings, and others.
+        else for (let at = 0; at < 64; at += 4) view.setUint32(at, random.chance(0.9) ? 0x8_0000 + 8 + random.below(60) : random.u32(), true)
+        return { out: [bytes], answers: [] }
+      },
+    }),
     block: () => fuzzDevice(blockDevice, { queues: 2 }, () => ({ disk: fakeBlock({ size: 1 << 16 }) }), {
       host: ({ disk }, random) => { disk.complete(random.below(4)) },
       request: (random) => ({ out: [header(random), random.bytes(512 * random.below(3))], answers: [512 * random.below(3), 1] }),
