@@ -143,5 +143,5 @@ it('offers what its configuration says', () => {
     dut.write(0x014, 0)
     return dut.read(0x010) & 63
   }
-  expect([offers({}), offers({ deflateOnOom: false })]).toEqual([63, 63 - 4])
+  expect([offers({}), offers({ deflateOnOom: false }), offers({ pageReporting: false })]).toEqual([63, 63 - 4, 63 - 32])
 })

@@ -19,6 +19,8 @@ export type BalloonBackends = Readonly<Record<'host', 'balloon'>>
 export interface BalloonConfig {
   /** Lets the guest take memory back when it has no other left (VIRTIO_BALLOON_F_DEFLATE_ON_OOM). Default: true. */
   readonly deflateOnOom: boolean
+  /** Lets the guest say which pages it does not use, and takes their memory (VIRTIO_BALLOON_F_PAGE_REPORTING). Default: true. */
+  readonly pageReporting: boolean
 }
 
 /** Saved state of a balloon device: what the driver wrote, and the target that it was told last. */
@@ -52,7 +54,7 @@ export const balloonDevice: VirtioSpec<BalloonConfig, BalloonState, BalloonBacke
   backends: { host: 'balloon' },
   configure(input, name) {
     const data = plainData(name, input, 'configuration')
-    const config = { deflateOnOom: data.boolean('deflateOnOom', true) }
+    const config = { deflateOnOom: data.boolean('deflateOnOom', true), pageReporting: data.boolean('pageReporting', true) }
     data.done()
     return config
   },
@@ -73,9 +75,12 @@ class Balloon implements VirtioDevice<BalloonState> {
   /** The driver's buffer for statistics: it comes back when the host wants new ones (5.5.6.3). */
   #statistics: Chain | null = null
 
-  constructor({ deflateOnOom }: BalloonConfig, context: VirtioContext<BalloonBackends>) {
-    const { mustTellHost, statsVq, freePageHint, pagePoison, pageReporting } = balloonFeature
-    this.features = [mustTellHost, statsVq, ...deflateOnOom ? [balloonFeature.deflateOnOom] : [], freePageHint, pagePoison, pageReporting]
+  constructor({ deflateOnOom, pageReporting }: BalloonConfig, context: VirtioContext<BalloonBackends>) {
+    const { mustTellHost, statsVq, freePageHint, pagePoison } = balloonFeature
+    this.features = [
+      mustTellHost, statsVq, freePageHint, pagePoison,
+      ...deflateOnOom ? [balloonFeature.deflateOnOom] : [], ...pageReporting ? [balloonFeature.pageReporting] : [],
+    ]
     this.#context = context
     this.#port = context.backends.host
     this.#setTarget()
