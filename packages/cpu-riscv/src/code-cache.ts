@@ -1,6 +1,6 @@
 import { type GuestMemory, PAGE_CODE, PAGE_SIZE } from '@machinist/memory'
 import { tlbLayout } from '@machinist/mmu'
-import { ENTER_FIELD, ENTRY_BITS, handlerOf, MAX_ENTERS, OP_SIZE, OPS_BYTES, PAGE_TAIL, Pseudo } from './handlers.ts'
+import { ENTER_FIELD, ENTRY_BITS, handlerOf, JUMP_SIZE, JUMPS, MAX_ENTERS, OP_SIZE, OPS_BYTES, PAGE_TAIL, Pseudo } from './handlers.ts'
 import { isCompressed } from './isa/decoder.ts'
 import { ENDS_BLOCK, LENGTH, OpWriter } from './op-writer.ts'
 
@@ -73,6 +73,7 @@ export class CodeCache {
     // Host pages of the pool that nothing was written to cost nothing.
     this.#pool = memory.arena.allocate(limit * PAGE_OPS_BYTES)
     this.enters = memory.arena.allocate(MAX_ENTERS * OP_SIZE)
+    this.jumps = memory.arena.allocate(JUMPS * JUMP_SIZE)
   }
 
   /** Regions dropped because their code changed or was evicted, and pages evicted. */
@@ -241,11 +242,14 @@ export class CodeCache {
   onRelease: ((slot: number) => void) | null = null
   /** Address of the ops that `enter` ops have replaced. */
   readonly enters: number
+  /** Address of the jumps from region to region that are remembered. */
+  readonly jumps: number
   readonly #freeRecords: number[] = []
   #usedRecords = 0
 
   #dropRegions(page: CodePage): void {
     page.version++
+    if (page.regions.length > 0) this.#memory.arena.u8.fill(0, this.jumps, this.jumps + JUMPS * JUMP_SIZE)
     const { data } = this.#memory.arena
     for (const { slot, enters } of page.regions.splice(0)) {
       for (const { record, op } of enters) {
@@ -283,13 +287,14 @@ export class CodeCache {
     if (pages.length > 0) this.#forget(pages)
   }
 
-  /** Forgets the pages that were made first, a quarter of all: what is still in use is soon there again. */
+  /**
+   * Forgets the pages that were made first, a quarter of all: what is still in use is soon there again. Those without translated
+   * code go before those with, which cost more to make.
+   */
   #evict(): void {
-    const pages: CodePage[] = []
-    for (const page of this.#pages.values()) {
-      if (pages.length * 4 >= this.#limit) break
-      pages.push(page)
-    }
+    const oldest = [...this.#pages.values()]
+    const plain = oldest.filter(({ regions }) => regions.length === 0)
+    const pages = [...plain, ...oldest.filter(({ regions }) => regions.length > 0)].slice(0, Math.ceil(this.#limit / 4))
     this.evicted += pages.length
     this.#forget(pages)
   }

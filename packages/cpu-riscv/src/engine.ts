@@ -6,6 +6,7 @@ import { compileNow, createTable, instantiate } from '@machinist/wasm'
 import { CodeCache } from './code-cache.ts'
 import type { HostCallName } from './emit/context.ts'
 import { emitHartModule, type HartExports } from './emit/module.ts'
+import { CROSSING_SIZE, CROSSINGS } from './handlers.ts'
 import { ASID_SLOTS, hartLayout } from './hart-layout.ts'
 import { HartRecord } from './record.ts'
 import { Translation, type TranslationMode } from './translate/translation.ts'
@@ -14,7 +15,7 @@ import { Translation, type TranslationMode } from './translate/translation.ts'
 export const BANKS_PER_HART: number = 2 + 2 * ASID_SLOTS
 
 /** Pages of pre-decoded code an engine keeps: 16 MiB of guest code. */
-const CODE_PAGES = 4096
+const CODE_PAGES = 8192
 
 /** Whoever is running; told of what generated code cannot do itself. */
 export interface EngineClient {
@@ -58,6 +59,8 @@ export class Engine {
         window: this.window,
         ramTable: memory.table,
         enters: this.cache.enters,
+        jumps: this.cache.jumps,
+        crossings: arena.allocate(CROSSINGS * CROSSING_SIZE),
         memory: { initial: 1, maximum: 65536, shared: !(linear.buffer instanceof ArrayBuffer) },
       }),
     )
@@ -67,7 +70,7 @@ export class Engine {
       mmioWrite: (address: number, bytes: number) => this.#mmioWrite(address, bytes),
       codePage: (frame: number, entry: number) => this.cache.page(frame >>> 0, entry >>> 0),
       decode: (op: number) => this.cache.decodeAt(op >>> 0),
-      decodeCross: (bits: number) => this.cache.decodeAlone(bits, this.window + hartLayout.offset.crossOp),
+      decodeCross: (bits: number, op: number) => this.cache.decodeAlone(bits, op >>> 0),
       codeWrite: (at: number, entry: number, bytes: number) => this.cache.written(at >>> 0, entry >>> 0, bytes),
       ticks: () => counter.elapsed(),
       timerChanged: () => this.#current?.timerChanged(),
@@ -77,6 +80,8 @@ export class Engine {
     const table = createTable(256)
     const exports = instantiate<HartExports & Readonly<Record<string, unknown>>>(module, { host: { ...host, memory: linear, table } })
     this.exports = exports
+    // Each bank gets a stamp of its own.
+    this.flushBanks(this.banks)
     this.translation = new Translation({ cache: this.cache, arena, window: this.window, table, core: exports, mode, hot })
     memory.onCodeWrite = (frame, gpa, length) => this.cache.written(frame + (gpa % 4096), memory.entryAddress(gpa), length)
     memory.onDirtyReset = () => this.flushBanks(this.banks)

@@ -96,6 +96,22 @@ export function variantOf(d: Decoded, inPage: boolean): number {
   return numbers[d.number]?.[form] ?? Pseudo.undecoded
 }
 
+/**
+ * Instructions that lie in two pages, as they were decoded, are kept by their bits, {@link CROSSINGS} of them: in each place
+ * the bits, a one, and the op.
+ */
+export const CROSSINGS = 64
+export const CROSSING_SIZE = 16
+export const CROSSING_FIELD = { bits: 0, op: 8 } as const
+
+/**
+ * Jumps from region to region are remembered, {@link JUMPS} of them: in each place the target's pc, the stamp of the
+ * TLB bank that it was fetched through, and what an `enter` op has at `target`.
+ */
+export const JUMPS = 2048
+export const JUMP_SIZE = 32
+export const JUMP_FIELD = { pc: 0, stamp: 8, target: 16 } as const
+
 /** What lies behind the ops of a page: the op that ends it, and a byte for each halfword, set where control arrived. */
 export const PAGE_TAIL = { marks: 64 } as const
 

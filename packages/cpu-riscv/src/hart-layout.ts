@@ -104,8 +104,6 @@ export type HartFields = {
   readonly exitKind: 'u32'
   readonly exitVa: 'i64'
   readonly exitAccess: 'u32'
-  /** A pre-decoded op for an instruction that crosses a page. */
-  readonly crossOp: 'i64'
   /** Statistics. */
   readonly tlbMisses: 'i64'
   readonly slowSteps: 'i64'
@@ -183,7 +181,6 @@ const fields: HartFields = {
   exitKind: 'u32',
   exitVa: 'i64',
   exitAccess: 'u32',
-  crossOp: 'i64',
   tlbMisses: 'i64',
   slowSteps: 'i64',
   regionEnters: 'i64',

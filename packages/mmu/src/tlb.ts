@@ -2,7 +2,8 @@ import { type Expr, type Func, type FuncRef, i32, i64, type Local, memoryFill, t
 
 /** 16 MiB of 4 KiB pages. */
 const ENTRIES = 4096
-const FETCH_ENTRIES = 256
+/** 4 MiB of code: a compiler's worth. */
+const FETCH_ENTRIES = 1024
 const ARRAYS: number = (2 * ENTRIES + FETCH_ENTRIES) * 16
 /** Entries that are flushed together: 64 groups cover an array, a bit for each. */
 const GROUP = ENTRIES / 64
@@ -15,7 +16,7 @@ const GROUP = ENTRIES / 64
  * |---|---|
  * | 0 | tag: the guest-virtual page address, or −1 |
  * | 8 | data: what to add to the low 32 bits of the address to get the arena address. Fetch: the decoded page |
- * | 12 | fetch: the page-map entry's address |
+ * | 12 | fetch: the arena address of the page |
  *
  * One comparison of the tag with the page of the *last* byte of an access covers presence and page crossing;
  * misaligned accesses within a page take the fast path.
@@ -36,11 +37,14 @@ export const tlbLayout: {
   readonly readGroups: number
   readonly writeGroups: number
   readonly fetched: number
+  /** Offset of a 64-bit number that a bank has since it was last changed by a flush, and no bank has at any other time. */
+  readonly stamp: number
   /** Bytes of the entries that one bit stands for. */
   readonly groupBytes: number
   /** Bytes of a bank. */
   readonly size: number
   readonly dataOffset: number
+  readonly frameOffset: number
 } = {
   entries: ENTRIES,
   fetchEntries: FETCH_ENTRIES,
@@ -51,9 +55,11 @@ export const tlbLayout: {
   readGroups: ARRAYS,
   writeGroups: ARRAYS + 8,
   fetched: ARRAYS + 16,
+  stamp: ARRAYS + 24,
   groupBytes: GROUP * 16,
   size: ARRAYS + 64,
   dataOffset: 8,
+  frameOffset: 12,
 }
 
 /** Address of the data entry for `va` in the array at `bank`; add `tlbLayout.read` or `.write` as an offset. */
@@ -85,6 +91,11 @@ export interface TlbFunctions {
 }
 
 export function emitTlb(m: ModuleBuilder): TlbFunctions {
+  const stamps = m.global('i64', 0)
+  const renew = (f: Func, bank: Local<'i32'>): void => {
+    f.setGlobal(stamps, i64.add(stamps, 1))
+    f.do(i64.store(bank, stamps, tlbLayout.stamp))
+  }
   const forget = (f: Func, at: Local<'i32'>, array: number, page: Local<'i64'>): void =>
     f.if(i64.eq(i64.load(at, array), page), () => f.do(i64.store(at, -1, array)))
   return {
@@ -107,6 +118,7 @@ export function emitTlb(m: ModuleBuilder): TlbFunctions {
         f.do(memoryFill(i32.add(bank, tlbLayout.fetch), 0xff, FETCH_ENTRIES * 16))
         f.do(i32.store8(bank, 0, tlbLayout.fetched))
       })
+      renew(f, bank)
     }),
     flushPage: m.func('tlbFlushPage', ['i32', 'i64'], 'void', (f, bank, va) => {
       const page = f.let(i64.and(va, -4096))
@@ -115,6 +127,7 @@ export function emitTlb(m: ModuleBuilder): TlbFunctions {
       forget(f, data, tlbLayout.write, page)
       const fetch = f.let(fetchEntry(bank, va))
       forget(f, fetch, tlbLayout.fetch, page)
+      renew(f, bank)
     }),
   }
 }

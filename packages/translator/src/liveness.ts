@@ -8,31 +8,38 @@ import type { Graph } from './graph.ts'
  */
 export function liveIn(graph: Graph, registers: number): readonly (readonly number[])[] {
   const { blocks } = graph
-  const uses: bigint[] = []
-  const keeps: bigint[] = []
-  const all = (1n << BigInt(registers)) - 1n
-  for (const block of blocks) {
-    let used = 0n
-    let defined = 0n
+  // Sets of registers as words of 32 bits, `width` of them for each block.
+  const width = Math.ceil(registers / 32)
+  const live = new Int32Array(blocks.length * width)
+  const defined = new Int32Array(blocks.length * width)
+  blocks.forEach((block, i) => {
     for (const { reads, writes } of block.instructions) {
-      for (const register of reads) if (((defined >> BigInt(register)) & 1n) === 0n) used |= 1n << BigInt(register)
-      for (const register of writes) defined |= 1n << BigInt(register)
+      for (const register of reads) {
+        const word = i * width + (register >>> 5)
+        live[word] = (live[word] ?? 0) | ((1 << register) & ~(defined[word] ?? 0))
+      }
+      for (const register of writes) {
+        const word = i * width + (register >>> 5)
+        defined[word] = (defined[word] ?? 0) | (1 << register)
+      }
     }
-    uses.push(used)
-    keeps.push(all & ~defined)
-  }
-  const live = [...uses]
+  })
   for (let changed = true; changed; ) {
     changed = false
     for (let i = blocks.length - 1; i >= 0; i--) {
-      let after = 0n
-      for (const next of blocks[i]?.successors ?? []) after |= live[next] ?? 0n
-      const before = (uses[i] ?? 0n) | (after & (keeps[i] ?? 0n))
-      if (before !== live[i]) {
-        live[i] = before
-        changed = true
+      for (const next of blocks[i]?.successors ?? []) {
+        for (let word = 0; word < width; word++) {
+          const more = (live[next * width + word] ?? 0) & ~(defined[i * width + word] ?? 0) & ~(live[i * width + word] ?? 0)
+          if (more === 0) continue
+          live[i * width + word] = (live[i * width + word] ?? 0) | more
+          changed = true
+        }
       }
     }
   }
-  return live.map((mask) => Array.from({ length: registers }, (_, i) => i).filter((i) => ((mask >> BigInt(i)) & 1n) !== 0n))
+  return blocks.map((_, i) => {
+    const list: number[] = []
+    for (let register = 0; register < registers; register++) if ((((live[i * width + (register >>> 5)] ?? 0) >>> (register & 31)) & 1) !== 0) list.push(register)
+    return list
+  })
 }

@@ -17,8 +17,8 @@ export interface HostCalls {
   readonly codePage: FuncRef<readonly ['i32', 'i32'], 'i32'>
   /** `(op)`: decodes the instruction whose op this is, and those that follow it. */
   readonly decode: FuncRef<readonly ['i32'], 'void'>
-  /** `(instruction bits)`: decodes into `crossOp`. */
-  readonly decodeCross: FuncRef<readonly ['i32'], 'void'>
+  /** `(instruction bits, op)`: decodes an instruction that lies in two pages. */
+  readonly decodeCross: FuncRef<readonly ['i32', 'i32'], 'void'>
   /** `(arena address, entry address, bytes)`: a store is about to change a code page. */
   readonly codeWrite: FuncRef<readonly ['i32', 'i32', 'i32'], 'void'>
   /** Ticks of the time counter since the machine was made. */
@@ -44,12 +44,15 @@ export interface Emit {
   readonly helpers: Helpers
   /** Address of the ops that `enter` ops have replaced. */
   readonly enters: number
+  /** Addresses of the {@link CROSSINGS} and the {@link JUMPS}. */
+  readonly crossings: number
+  readonly jumps: number
   /** Cause + 1 of the exception that the current instruction raised, or 0; and its value for `xtval`. */
   readonly pendingCause: Global<'i32'>
   readonly pendingValue: Global<'i64'>
 }
 
-export function createEmit(options: { readonly window: number; readonly ramTable: number; readonly enters: number; readonly memory: { initial: number; maximum: number; shared: boolean } }): Emit {
+export function createEmit(options: { readonly window: number; readonly ramTable: number; readonly enters: number; readonly crossings: number; readonly jumps: number; readonly memory: { initial: number; maximum: number; shared: boolean } }): Emit {
   const m = new ModuleBuilder()
   const host: HostCalls = {
     touch: m.importFunction('host', 'touch', ['i32'], 'i32'),
@@ -57,7 +60,7 @@ export function createEmit(options: { readonly window: number; readonly ramTable
     mmioWrite: m.importFunction('host', 'mmioWrite', ['f64', 'i32'], 'i32'),
     codePage: m.importFunction('host', 'codePage', ['i32', 'i32'], 'i32'),
     decode: m.importFunction('host', 'decode', ['i32'], 'void'),
-    decodeCross: m.importFunction('host', 'decodeCross', ['i32'], 'void'),
+    decodeCross: m.importFunction('host', 'decodeCross', ['i32', 'i32'], 'void'),
     codeWrite: m.importFunction('host', 'codeWrite', ['i32', 'i32', 'i32'], 'void'),
     ticks: m.importFunction('host', 'ticks', [], 'f64'),
     timerChanged: m.importFunction('host', 'timerChanged', [], 'void'),
@@ -73,7 +76,7 @@ export function createEmit(options: { readonly window: number; readonly ramTable
   const before = m.functionCount
   const helpers = emitHelpers(m, emitSoftfloat(m, { flags: s.at('fflags'), nan: 'canonical' }))
   m.exportSince(before)
-  return { m, s, host, ram, tlb, helpers, enters: options.enters, pendingCause: m.global('i32', 0), pendingValue: m.global('i64', 0) }
+  return { m, s, host, ram, tlb, helpers, enters: options.enters, crossings: options.crossings, jumps: options.jumps, pendingCause: m.global('i32', 0), pendingValue: m.global('i64', 0) }
 }
 
 /** `bit` of a 64-bit value, as 0 or 1. */

@@ -1,7 +1,7 @@
 import { fetchEntry, tlbLayout } from '@machinist/mmu'
 import { Exit, REGION_PARAMS } from '@machinist/translator'
 import { call, type Func, type FuncRef, i32, i64, type Label, type Local } from '@machinist/wasm'
-import { ENTER_FIELD, ENTRY_BITS, OP_SIZE, Pseudo, variants } from '../handlers.ts'
+import { CROSSING_FIELD, CROSSING_SIZE, CROSSINGS, ENTER_FIELD, ENTRY_BITS, OP_SIZE, Pseudo, variants } from '../handlers.ts'
 import { Leave } from '../hart-layout.ts'
 import { compressible } from '../isa/compressed.ts'
 import { instructions } from '../isa/decoder.ts'
@@ -83,8 +83,14 @@ function emitStep(parts: PreciseParts): { step: FuncRef<readonly ['i32'], 'void'
         f.brIf(trapped, e.pendingCause)
         f.set(bits, i32.or(bits, i32.shl(high, 16)))
       })
-      f.do(call(host.decodeCross, bits))
-      f.do(call(step, i32.const(s.at('crossOp'))))
+      const mixed = i32.shrU(i32.mul(bits, 0x9e37_79b1 | 0), 32 - Math.log2(CROSSINGS))
+      const place = f.let(i32.add(e.crossings, i32.mul(mixed, CROSSING_SIZE)))
+      const key = f.let(i64.or(i64.extendU(bits), 1n << 32n))
+      f.if(i64.ne(i64.load(place, CROSSING_FIELD.bits), key), () => {
+        f.do(i64.store(place, key, CROSSING_FIELD.bits))
+        f.do(call(host.decodeCross, bits, i32.add(place, CROSSING_FIELD.op)))
+      })
+      f.do(call(step, i32.add(place, CROSSING_FIELD.op)))
       f.return()
     })
     f.do(call(takeTrap))

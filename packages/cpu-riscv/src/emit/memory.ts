@@ -210,6 +210,10 @@ export function emitMemory(e: Emit, pmp: PmpCheck): MemoryFunctions {
   })
 
   const fetchHalf = m.func('fetchHalf', ['i64'], 'i32', (f, va) => {
+    const slot = f.let(fetchEntry(s.get('fetchBank'), va))
+    f.if(i64.eq(i64.load(slot, tlbLayout.fetch), i64.and(va, -4096)), () =>
+      f.return(i32.load16U(i32.or(i32.load(slot, tlbLayout.fetch + tlbLayout.frameOffset), i32.and(i32.wrap(va), 4095)))),
+    )
     const access = f.let(i32.const(Access.fetch))
     const pa = f.let(call(physical, va, 2, access))
     f.if(e.pendingCause, () => f.return(0))
@@ -275,6 +279,7 @@ export function emitMemory(e: Emit, pmp: PmpCheck): MemoryFunctions {
     f.do(i32.store8(bank, 1, tlbLayout.fetched))
     f.do(i64.store(slot, i64.and(va, -4096), tlbLayout.fetch))
     f.do(i32.store(slot, ops, tlbLayout.fetch + tlbLayout.dataOffset))
+    f.do(i32.store(slot, frame, tlbLayout.fetch + tlbLayout.frameOffset))
     f.return(0)
   })
 

@@ -28,6 +28,8 @@ export function emitHartModule(options: {
   readonly window: number
   readonly ramTable: number
   readonly enters: number
+  readonly crossings: number
+  readonly jumps: number
   readonly memory: { readonly initial: number; readonly maximum: number; readonly shared: boolean }
 }): Uint8Array<ArrayBuffer> {
   const e: Emit = createEmit(options)
@@ -39,7 +41,7 @@ export function emitHartModule(options: {
   const { run, crawl, outside } = emitInterpreter({ e, memory, csrs, traps, translation })
   // Translated code imports these, by name.
   const before = e.m.functionCount
-  emitRegionExits(e.m, e.s)
+  emitRegionExits(e.m, e.s, e.jumps)
   e.m.exportSince(before)
   e.m.export('writeSstatus', csrs.writeSstatus)
   const probe = emitProbe(e, memory.translate)

@@ -75,7 +75,7 @@ export function createImports(s: HartState): Imports {
   return {
     begin: (m) => linking.begin(m),
     helpers: emitHelpers(linking, emitSoftfloat(linking, { flags: s.at('fflags'), nan: 'canonical' })),
-    exits: emitRegionExits(linking, s),
+    exits: emitRegionExits(linking, s, 0),
     outside: linking.declare('outside', ['i64', 'i32'], 'i32'),
     writeSstatus: linking.declare('writeSstatus', ['i64'], 'i32'),
   }
