@@ -5,6 +5,7 @@ import type { CharPort } from '@machinist/api'
 import { type CharBackend, collector, nodeHost, openDisk, readWhole, sharedFolder, stream, terminal, unixSockets } from '@machinist/host-node'
 import { type BackendDescriptor, createMachine, type Machine, type MachineBlueprint, type MachineStats, part } from '@machinist/machine'
 import { consoleWith, virtio9p, virtioMmio, virtioPci, virtioVsock } from '@machinist/virtio'
+import { optimiseTranslationsLater } from './engine-flags.ts'
 import type { RunOptions } from './arguments.ts'
 import { bootDisk, diskCommandLine } from './debian/index.ts'
 import { type ExecRequest, execRequest, guestCommandLine, prepareGuest, terminalProgress } from './guest/index.ts'
@@ -183,6 +184,7 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
   }
   const blueprint = await plan(options, request, shell, answers)
   const machine = createMachine(blueprint, nodeHost({ backends: { terminal: shell } }))
+  optimiseTranslationsLater()
   holder.machine = machine
   const warnings: string[] = []
   machine.on('warn', ({ part: name, message }) => {

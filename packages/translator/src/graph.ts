@@ -18,9 +18,12 @@ export interface Graph {
   readonly byOffset: ReadonlyMap<number, number>
 }
 
+/** Straight code, which the host's compiler handles well, may exceed the limit so many times. */
+const STRAIGHT = 4
+
 /**
  * Finds the code that can be reached from `roots` without leaving the unit, up to `limit` instructions, root by root,
- * and cuts it into blocks. Roots are entries; so is whatever follows a call or an instruction that is executed
+ * and cuts it into blocks. What goes straight on is not cut at the limit. Roots are entries; so is whatever follows a call or an instruction that is executed
  * elsewhere, since control comes back there from outside, and those of `arrivals` that were found.
  */
 export function buildGraph(frontend: Frontend, roots: readonly number[], arrivals: readonly number[], limit: number): Graph {
@@ -38,7 +41,8 @@ export function buildGraph(frontend: Frontend, roots: readonly number[], arrival
     for (let start = work.shift(); start !== undefined; start = work.shift()) follow(start)
   }
   const follow = (start: number): void => {
-    for (let offset = start; inUnit(offset) && !instructions.has(offset) && instructions.size < limit; ) {
+    if (instructions.size >= limit) return
+    for (let offset = start; inUnit(offset) && !instructions.has(offset) && instructions.size < STRAIGHT * limit; ) {
       const instruction = frontend.decode(offset)
       if (!instruction) break
       instructions.set(offset, instruction)
