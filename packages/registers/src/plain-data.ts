@@ -17,6 +17,11 @@ export interface PlainData {
   bytes(field: string, length: number): number[]
   /** Unsigned integer below 2^64, as a BigInt. */
   u64(field: string): bigint
+  /**
+   * An array of at most `most` objects: what `read` makes of each. `read` asks for all the fields of an object, and no
+   * other may be there.
+   */
+  list<T>(field: string, most: number, read: (entry: PlainData) => T): T[]
   /** Nested data: whatever the field holds, unchecked. */
   unknown(field: string): unknown
   /** Refuses fields that no method asked for: a misspelt option must not pass in silence. Call it last. */
@@ -65,6 +70,15 @@ export function plainData(part: string, input: unknown, what: 'configuration' | 
     bytes: (field, length) => [...take(field, undefined, list(0, length, 0, 255), `Give at most ${length} integers from 0 to 255.`)],
     u64: (field) => take(field, undefined, (value): value is bigint => typeof value === 'bigint' && value >= 0n && value < 1n << 64n,
       'Give a BigInt from 0 to 2^64 - 1.'),
+    list<T>(field: string, most: number, read: (entry: PlainData) => T): T[] {
+      const entries = take(field, undefined, (value): value is unknown[] => Array.isArray(value) && value.length <= most, `Give an array of at most ${most} objects.`)
+      return Array.from(entries, (entry, index) => {
+        const each = plainData(`${part}.${field}[${index}]`, entry ?? null, what)
+        const made = read(each)
+        each.done()
+        return made
+      })
+    },
     unknown(field) {
       asked.add(field)
       return fields.get(field)

@@ -120,11 +120,10 @@ class P9 implements VirtioDevice<P9State> {
     const part = this.#context.name
     const data = plainData(part, state, 'state')
     const size = data.integer('messageSize', 0, messageSize.most)
-    const fids = data.unknown('fids')
+    const session = Session.restore(part, size, data)
     data.done()
-    const session = size < messageSize.least ? null : Session.restore(part, size, fids)
     this.#server.reset()
-    this.#server.session = session
+    this.#server.session = size < messageSize.least ? null : session
   }
 
   dispose(): void {

@@ -1,6 +1,7 @@
 import { posixError } from '@machinist/api'
 import { Fid, mostSaved, Place, type Path } from './fid.ts'
 import { plainData } from '@machinist/registers'
+import type { PlainData } from '@machinist/registers'
 
 /** Most fids of a client: its kernel has one for each name that it remembers. */
 const mostFids = 65536
@@ -84,21 +85,18 @@ export class Session {
     return [...this.#fids].map(([fid, each]) => ({ fid, path: each.place.path.map((name) => [...name]), open: each.save() }))
   }
 
-  /** A session like the one that {@link save} was called of. Throws a typed error (`state`). */
-  static restore(part: string, messageSize: number, input: unknown): Session {
+  /** A session like the one that {@link save} was called of, whose fids are the field `fids` of `state`. Throws a typed error (`state`). */
+  static restore(part: string, messageSize: number, state: PlainData): Session {
     const session = new Session(messageSize)
-    const given: readonly unknown[] = Array.isArray(input) ? input : []
-    for (const each of given.slice(0, mostFids)) {
-      const data = plainData(`${part}.fids`, each, 'state')
+    state.list('fids', mostFids, (data) => {
       const number = data.integer('fid', 0, 0xffff_ffff)
       const open = data.integer('open', 0, mostSaved)
       const names = data.unknown('path')
-      data.done()
       const list: readonly unknown[] = Array.isArray(names) ? names : []
       const path = list.slice(0, deepest).map((name) => Uint8Array.from(plainData(`${part}.fids`, { name }, 'state').bytes('name', 255)))
       session.#fids.get(number)?.drop()
       session.#fids.set(number, new Fid(new Place(path, null), open).hold())
-    }
+    })
     return session
   }
 }

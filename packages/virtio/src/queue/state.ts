@@ -1,5 +1,6 @@
 import { machinistError } from '@machinist/api'
 import { plainData } from '@machinist/registers'
+import type { PlainData } from '@machinist/registers'
 import type { Chain, Segment } from './chain.ts'
 
 /** Where the driver put a queue. Guest-physical; below 2^64. */
@@ -67,10 +68,8 @@ export function checkQueueState(part: string, input: unknown, maximumSize: numbe
   const lap = packed ? 2 * at.size : 2 ** 16
   const counter = (field: string): number => data.integer(field, 0, Math.max(lap - 1, 0))
   const counters: RingCounters = { available: counter('available'), used: counter('used'), signalled: counter('signalled') }
-  const given = data.unknown('inFlight')
+  const inFlight = data.list('inFlight', at.size, (each) => checkRequest(part, each, at.size, packed))
   data.done()
-  const list: readonly unknown[] = Array.isArray(given) ? given.slice(0, at.size) : []
-  const inFlight = list.map((item) => checkRequest(part, item, at.size, packed))
   const slots = inFlight.reduce((sum, request) => sum + request.slots, 0)
   const taken = lap === 0 ? 0 : (counters.available - counters.used + lap) % lap
   const wrong = (ready ? addressProblem(at, maximumSize, packed) : null)
@@ -80,8 +79,7 @@ export function checkQueueState(part: string, input: unknown, maximumSize: numbe
   return { ...at, ready, ...counters, inFlight }
 }
 
-function checkRequest(part: string, input: unknown, size: number, packed: boolean): RequestState {
-  const data = plainData(part, input, 'state')
+function checkRequest(part: string, data: PlainData, size: number, packed: boolean): RequestState {
   const id = data.integer('id', 0, packed ? 0xffff : size - 1)
   const slots = data.integer('slots', 1, packed ? size : 1)
   const [readable, writable] = (['readable', 'writable'] as const).map((field) => {
@@ -91,7 +89,6 @@ function checkRequest(part: string, input: unknown, size: number, packed: boolea
     for (let index = 1; index < length; index += 2) plainData(part, { length: words[index] }, 'state').integer('length', 1, 0xffff_ffff)
     return words
   })
-  data.done()
   return { id, slots, readable: readable ?? [], writable: writable ?? [] }
 }
 
