@@ -7,7 +7,7 @@ import type { VirtioContext, VirtioDevice, VirtioSpec } from './spec.ts'
 import { checkQueueState } from '../queue/state.ts'
 import type { QueueState } from '../queue/state.ts'
 import { maximumQueueSize, Virtqueue } from '../queue/queue.ts'
-import type { QueueHost } from '../queue/queue.ts'
+import type { Chain, QueueHost } from '../queue/queue.ts'
 
 /** What every transport saves. */
 export interface CoreState<S = unknown> {
@@ -37,6 +37,8 @@ export type NotificationSource = number | 'config'
 
 const knownStatus = 0b1000_1111
 const resumePort = 'virtio-resume'
+/** Requests that {@link VirtioContext.answer} takes at once. */
+const requestsPerTurn = 64
 
 /**
  * What a virtio device is behind any transport: status, feature negotiation, queues, the configuration's generation and
@@ -242,7 +244,7 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
     }
     this.#interruptLine(interrupts !== 0, null)
     // Not now: guest memory may be restored after us.
-    if (this.running) this.#context.clock.timer(resumePort).arm(this.#context.clock.now())
+    if (this.running) this.#resume()
   }
 
   #featuresAcceptable(): boolean {
@@ -268,6 +270,22 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
     for (const queue of this.queues) queue.negotiate(features)
   }
 
+  #answer(queue: Virtqueue, handle: (chain: Chain) => number | null, limit: number): void {
+    for (let left = limit; left > 0; left--) {
+      const chain = queue.pop()
+      if (chain === null) return queue.signal()
+      const written = handle(chain)
+      if (written !== null) queue.push(chain, written)
+    }
+    queue.signal()
+    this.#resume()
+  }
+
+  /** Looks at every queue in a turn to come. */
+  #resume(): void {
+    this.#context.clock.timer(resumePort).arm(this.#context.clock.now())
+  }
+
   #raise(bit: number, source: NotificationSource): void {
     this.#interrupts |= bit
     this.#interruptLine(true, source)
@@ -285,6 +303,7 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
       get running() { return core.running },
       has: (feature) => core.has(feature),
       queue: (index) => core.queues[index] ?? null,
+      answer: (queue, handle, limit = requestsPerTurn) => { core.#answer(queue, handle, limit) },
       configChanged() {
         core.#generation = (core.#generation + 1) >>> 0
         if (core.running) core.#raise(interruptBit.config, 'config')

@@ -1,5 +1,5 @@
 import type { BackendWants, Clock, DmaSpace, PortsOf, Trace } from '@machinist/api'
-import type { Virtqueue } from '../queue/queue.ts'
+import type { Chain, Virtqueue } from '../queue/queue.ts'
 
 /**
  * A virtio device without its transport: what its chapter of the specification says, and nothing about registers.
@@ -16,14 +16,18 @@ export interface VirtioDevice<S = unknown> {
   readonly queueSizes: readonly number[]
   /** Bytes of its configuration space; accesses beyond it do not reach the device. */
   readonly configSize: number
-  /** Guest read of `width` bytes at `offset` of the configuration space. Little-endian, unsigned. */
-  readConfig(offset: number, width: 1 | 2 | 4): number
-  writeConfig(offset: number, width: 1 | 2 | 4, value: number): void
+  /**
+   * Guest read of `width` bytes at `offset` of the configuration space. Little-endian, unsigned. May be absent when
+   * there is no such space.
+   */
+  readConfig?(offset: number, width: 1 | 2 | 4): number
+  /** Guest write; ignored when absent, for a space without fields that a driver writes. */
+  writeConfig?(offset: number, width: 1 | 2 | 4, value: number): void
   /** The driver chose features (FEATURES_OK); false refuses the choice. */
   negotiate?(): boolean
   /**
    * The driver made buffers available in `queue`, or may have (after DRIVER_OK and after a restore, for every queue).
-   * Bounds its work; goes on later by a timer of its own.
+   * Bounds its work and goes on later, as {@link VirtioContext.answer} does.
    */
   notify(queue: Virtqueue): void
   /** A timer of its own expired. */
@@ -55,6 +59,13 @@ export interface VirtioContext<Wants extends BackendWants = BackendWants> {
   has(feature: number): boolean
   /** Queue number `index`, or null. Not yet there while `create` runs. */
   queue(index: number): Virtqueue | null
+  /**
+   * Takes the requests that wait in `queue`, gives each back with the number of bytes that `handle` wrote, and notifies
+   * the driver. A request for which `handle` returns null is the device's to keep, and to `push` and `signal` later.
+   * After `limit` requests, 64 unless given, the device is notified again in a turn to come: a guest that keeps adding
+   * does not hold its host, and no request is left lying.
+   */
+  answer(queue: Virtqueue, handle: (chain: Chain) => number | null, limit?: number): void
   /** The configuration space changed by itself: changes the generation and notifies the driver (2.5). */
   configChanged(): void
   /** The driver broke the rules: sets DEVICE_NEEDS_RESET (2.1.2) and stops every queue until the driver resets. */

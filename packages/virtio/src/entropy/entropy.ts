@@ -12,7 +12,6 @@ import type { Virtqueue } from '../queue/queue.ts'
 const requestLimit = 4096
 /** Requests answered at once; the rest wait for the next opportunity. */
 const requestsPerTurn = 16
-const again = 'again'
 
 /** Entropy device (virtio 1.2, 5.4): random bytes from the host. It has no configuration: `{}`. */
 export const entropyDevice: VirtioSpec<object, object, { readonly entropy: 'entropy' }> = {
@@ -46,34 +45,17 @@ class Entropy implements VirtioDevice<object> {
     this.#source = context.backends.entropy
   }
 
-  readConfig(): number {
-    return 0
-  }
-
-  writeConfig(): void {
-    // There is no configuration space (5.4.4).
-  }
-
   notify(queue: Virtqueue): void {
-    for (let done = 0; done < requestsPerTurn; done++) {
-      const chain = queue.pop()
-      if (chain === null) return queue.signal()
+    this.#context.answer(queue, (chain) => {
       const bytes = this.#scratch.subarray(0, Math.min(chain.writableLength, requestLimit))
       this.#source.fill(bytes)
       // Memory that is not there gets nothing: the driver made that bed.
-      queue.push(chain, chain.write(0, bytes) ? bytes.length : 0)
-    }
-    queue.signal()
-    this.#context.clock.timer(again).arm(this.#context.clock.now())
-  }
-
-  event(): void {
-    const queue = this.#context.queue(0)
-    if (queue !== null) this.notify(queue)
+      return chain.write(0, bytes) ? bytes.length : 0
+    }, requestsPerTurn)
   }
 
   reset(): void {
-    this.#context.clock.timer(again).cancel()
+    // It keeps nothing.
   }
 
   save(): object {

@@ -116,13 +116,13 @@ class MmioTransport<Config, S, Wants extends BackendWants> implements Device<Mmi
   read(_region: number, offset: number, width: Width): number {
     if (offset < configOffset) return this.#registers.read(offset, width)
     const at = offset - configOffset
-    return at + width <= this.#core.device.configSize ? this.#core.device.readConfig(at, width) >>> 0 : 0
+    return at + width <= this.#core.device.configSize ? (this.#core.device.readConfig?.(at, width) ?? 0) >>> 0 : 0
   }
 
   write(_region: number, offset: number, width: Width, value: number): void {
     if (offset < configOffset) return this.#registers.write(offset, width, value)
     const at = offset - configOffset
-    if (at + width <= this.#core.device.configSize) this.#core.device.writeConfig(at, width, value)
+    if (at + width <= this.#core.device.configSize) this.#core.device.writeConfig?.(at, width, value)
     else this.#warn(`ignored a write past the end of the configuration space, at 0x${at.toString(16)}`)
   }
 

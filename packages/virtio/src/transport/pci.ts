@@ -218,7 +218,7 @@ class PciTransport<Config, S, Wants extends BackendWants> implements Device<Virt
     switch (offset - at) {
       case structure.common: return this.#common.read(at, width)
       case structure.isr: return at === 0 ? this.#readIsr() : 0
-      case structure.device: return at + width <= this.#core.device.configSize ? this.#core.device.readConfig(at, width) >>> 0 : 0
+      case structure.device: return at + width <= this.#core.device.configSize ? (this.#core.device.readConfig?.(at, width) ?? 0) >>> 0 : 0
       default: return 0
     }
   }
@@ -228,7 +228,7 @@ class PciTransport<Config, S, Wants extends BackendWants> implements Device<Virt
     switch (offset - at) {
       case structure.common: return this.#common.write(at, width, value)
       case structure.device:
-        if (at + width <= this.#core.device.configSize) this.#core.device.writeConfig(at, width, value)
+        if (at + width <= this.#core.device.configSize) this.#core.device.writeConfig?.(at, width, value)
         else this.#warn(`ignored a write past the end of the configuration space, at 0x${at.toString(16)}`)
         return
       case structure.notify:
