@@ -22,6 +22,11 @@ const LAYOUT = 2
 export interface PrepareGuestOptions {
   /** Where to keep it; {@link cacheFolder} unless given. */
   readonly cache?: string | undefined
+  /**
+   * Further modules of Debian's kernel by name, with all that they depend on: drivers of devices that Machinist does not
+   * have. A guest with others is fetched and kept apart from that without.
+   */
+  readonly modules?: readonly string[] | undefined
   readonly progress?: Progress | undefined
 }
 
@@ -43,7 +48,12 @@ interface GuestFile {
   readonly modules: readonly KernelModule[]
 }
 
-async function fetchGuest(folder: string, progress: Progress | undefined): Promise<void> {
+/** A name for a text. */
+function hash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 12)
+}
+
+async function fetchGuest(folder: string, further: readonly string[], progress: Progress | undefined): Promise<void> {
   const work = join(folder, 'work')
   await mkdir(work)
   const apt = await openArchive(join(work, 'apt'), progress)
@@ -79,7 +89,7 @@ async function fetchGuest(folder: string, progress: Progress | undefined): Promi
   progress?.('Preparing the kernel modules')
   const moduleTree = (await exists(join(tree, 'usr/lib/modules', release))) ? join(tree, 'usr/lib/modules', release) : join(tree, 'lib/modules', release)
   await mkdir(join(folder, 'modules'))
-  const modules = await collectModules(moduleTree, join(folder, 'modules'), MODULES)
+  const modules = await collectModules(moduleTree, join(folder, 'modules'), [...MODULES, ...further])
   const about: GuestFile = { release, packages, modules }
   await writeFile(join(folder, 'guest.json'), `${JSON.stringify(about, null, 2)}\n`)
   await rm(join(folder, 'modules', 'decompress.deb'), { force: true })
@@ -96,10 +106,11 @@ export async function prepareGuest(options: PrepareGuestOptions = {}): Promise<P
   const cache = options.cache ?? cacheFolder()
   const waiting = (): void => options.progress?.('Waiting for another machinist that is fetching Debian')
   try {
-    const folder = await cachedFolder(cache, `debian-${SUITE}-${ARCHITECTURE}-${LAYOUT}`, waiting, (temporary) => fetchGuest(temporary, options.progress))
+    const further = [...new Set(options.modules)].sort()
+    const name = [`debian-${SUITE}-${ARCHITECTURE}-${LAYOUT}`, ...further.length === 0 ? [] : [hash(further.join())]].join('-')
+    const folder = await cachedFolder(cache, name, waiting, (temporary) => fetchGuest(temporary, further, options.progress))
     const about = JSON.parse(await readFile(join(folder, 'guest.json'), 'utf8')) as GuestFile
-    const recipe = createHash('sha256').update(initramfsRecipe()).digest('hex').slice(0, 12)
-    const current = `initrd-${recipe}.cpio`
+    const current = `initrd-${hash(initramfsRecipe())}.cpio`
     const initrd = await cachedFile(join(folder, current), async () => {
       // Those of earlier versions of this program.
       for (const name of await readdir(folder)) if (/^initrd-[0-9a-f]+\.cpio$/.test(name)) await rm(join(folder, name), { force: true })
