@@ -56,6 +56,16 @@ describe.each(['split', 'packed'] as const)('over %s rings', (ring) => {
     return { dut, driver, ask, disk }
   }
 
+  it('rests when a full ring is taken, though the driver does not use all queues', () => {
+    const { dut, driver } = make({ queues: 2 }, { indirect: true })
+    dut.write(0x030, 1)
+    dut.write(0x044, 0) // queue 1 is not ready
+    for (let sector = 0; sector < 16; sector++) driver.submit(0, [header(0, sector)], [512, 1])
+    driver.notify(0)
+    dut.advance(1000) // throws when a timer is armed for the present without end
+    expect(driver.queue(0).inFlight.size).toBe(16)
+  })
+
   describe('configuration space', () => {
     it('describes the disk', () => {
       const { driver } = make({ queues: 2, queueSize: 128 }, {}, fakeBlock({ size: diskSize, blockSize: 4096 }))

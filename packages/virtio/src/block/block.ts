@@ -137,7 +137,7 @@ class Block implements VirtioDevice<BlockState>, RequestHost {
   event(): void {
     for (let index = 0; index < this.queueSizes.length; index++) {
       const queue = this.#context.queue(index)
-      if (queue !== null) this.notify(queue)
+      if (queue?.ready === true) this.notify(queue)
     }
   }
 

@@ -102,7 +102,7 @@ class P9 implements VirtioDevice<P9State> {
 
   event(): void {
     const queue = this.#context.queue(0)
-    if (queue !== null) this.notify(queue)
+    if (queue?.ready === true) this.notify(queue)
   }
 
   reset(): void {
