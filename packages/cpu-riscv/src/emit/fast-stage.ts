@@ -2,6 +2,7 @@ import { dataEntry, lastPage, tlbLayout } from '@machinist/mmu'
 import { type Expr, type Func, i32, i64, type Label, type Local, select } from '@machinist/wasm'
 import { OP_FIELD, OP_SIZE, OPS_BYTES, PAGE_TAIL, type Form } from '../handlers.ts'
 import type { Instruction } from '../isa/instruction.ts'
+import { loadAs, storeAs } from './access.ts'
 import type { Emit } from './context.ts'
 import { zeroDenied } from './csr.ts'
 import { OpOperands } from './operands.ts'
@@ -89,34 +90,12 @@ export class FastStage extends OpOperands implements Stage {
   }
 
   load(kind: LoadKind, address: Expr<'i64'>): Expr<'i64'> {
-    const at = this.#hit(address, loadBytes[kind], false)
-    switch (kind) {
-      case 's8':
-        return i64.load8S(at)
-      case 'u8':
-        return i64.load8U(at)
-      case 's16':
-        return i64.load16S(at)
-      case 'u16':
-        return i64.load16U(at)
-      case 's32':
-        return i64.load32S(at)
-      case 'u32':
-        return i64.load32U(at)
-      case 'u64':
-        return i64.load(at)
-    }
+    return loadAs(kind, this.#hit(address, loadBytes[kind], false))
   }
 
   store(bytes: 1 | 2 | 4 | 8, address: Expr<'i64'>, value: Expr<'i64'>): void {
     const at = this.#hit(address, bytes, true)
-    this.#put(bytes, at, value)
-  }
-
-  #put(bytes: 1 | 2 | 4 | 8, at: Expr<'i32'>, value: Expr<'i64'>): void {
-    this.f.do(
-      bytes === 1 ? i64.store8(at, value) : bytes === 2 ? i64.store16(at, value) : bytes === 4 ? i64.store32(at, value) : i64.store(at, value),
-    )
+    storeAs(this.f, bytes, at, value)
   }
 
   #aligned(bytes: 4 | 8, address: Expr<'i64'>, write: boolean): Local<'i32'> {
@@ -141,7 +120,7 @@ export class FastStage extends OpOperands implements Stage {
     const present = bytes === 4 ? i64.load32S(at) : i64.load(at)
     f.if(i32.and(i32.eq(s.get('reservation'), at), i64.eq(present, s.get('reservedValue'))), () => {
       f.set(failed, 0)
-      this.#put(bytes, at, value)
+      storeAs(this.f, bytes, at, value)
     })
     f.do(s.set('reservation', 0))
     this.#later(at, failed)
@@ -152,7 +131,7 @@ export class FastStage extends OpOperands implements Stage {
     const { f } = this
     const at = this.#aligned(bytes, address, true)
     const old = f.let(bytes === 4 ? i64.load32S(at) : i64.load(at))
-    this.#put(bytes, at, combine(old))
+    storeAs(this.f, bytes, at, combine(old))
     this.#later(at, old)
     return old
   }

@@ -2,6 +2,7 @@ import { dataEntry, lastPage, tlbLayout } from '@machinist/mmu'
 import type { RegionStage } from '@machinist/translator'
 import { call, type Expr, type Func, i32, i64, type Local, select } from '@machinist/wasm'
 import { Csr } from '../csr-numbers.ts'
+import { loadAs, storeAs } from '../emit/access.ts'
 import { plainSupervisor, readSstatus, zeroDenied } from '../emit/csr.ts'
 import type { HartState } from '../emit/state.ts'
 import { type CacheOperation, type Helpers, type LoadKind, loadBytes, type Stage } from '../emit/stage.ts'
@@ -145,33 +146,11 @@ export class RegionInstruction implements Stage {
   }
 
   load(kind: LoadKind, address: Expr<'i64'>): Expr<'i64'> {
-    const at = this.#hit(address, loadBytes[kind], false)
-    switch (kind) {
-      case 's8':
-        return i64.load8S(at)
-      case 'u8':
-        return i64.load8U(at)
-      case 's16':
-        return i64.load16S(at)
-      case 'u16':
-        return i64.load16U(at)
-      case 's32':
-        return i64.load32S(at)
-      case 'u32':
-        return i64.load32U(at)
-      case 'u64':
-        return i64.load(at)
-    }
+    return loadAs(kind, this.#hit(address, loadBytes[kind], false))
   }
 
   store(bytes: 1 | 2 | 4 | 8, address: Expr<'i64'>, value: Expr<'i64'>): void {
-    this.#put(bytes, this.#hit(address, bytes, true), value)
-  }
-
-  #put(bytes: 1 | 2 | 4 | 8, at: Expr<'i32'>, value: Expr<'i64'>): void {
-    this.f.do(
-      bytes === 1 ? i64.store8(at, value) : bytes === 2 ? i64.store16(at, value) : bytes === 4 ? i64.store32(at, value) : i64.store(at, value),
-    )
+    storeAs(this.f, bytes, this.#hit(address, bytes, true), value)
   }
 
   #aligned(bytes: 4 | 8, address: Expr<'i64'>, write: boolean): Local<'i32'> {
@@ -195,7 +174,7 @@ export class RegionInstruction implements Stage {
     const present = bytes === 4 ? i64.load32S(at) : i64.load(at)
     f.if(i32.and(i32.eq(this.#s.get('reservation'), at), i64.eq(present, this.#s.get('reservedValue'))), () => {
       f.set(failed, 0)
-      this.#put(bytes, at, value)
+      storeAs(this.f, bytes, at, value)
     })
     f.do(this.#s.set('reservation', 0))
     return failed
@@ -204,7 +183,7 @@ export class RegionInstruction implements Stage {
   readModifyWrite(bytes: 4 | 8, address: Expr<'i64'>, combine: (old: Local<'i64'>) => Expr<'i64'>): Expr<'i64'> {
     const at = this.#aligned(bytes, address, true)
     const old = this.f.let(bytes === 4 ? i64.load32S(at) : i64.load(at))
-    this.#put(bytes, at, combine(old))
+    storeAs(this.f, bytes, at, combine(old))
     return old
   }
 
