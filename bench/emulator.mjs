@@ -34,7 +34,7 @@ function commandLine(side, guest) {
     ]]
   }
   return [process.execPath, [
-    cli, 'run', '--harts', '1', '--memory', guest.memory, '--quiet', ...(guest.disk === undefined ? [] : ['--disk', `${guest.disk},${guest.scratch === true ? 'overlay' : 'ro'}`]),
+    cli, 'run', '--net', 'none', '--harts', '1', '--memory', guest.memory, '--quiet', ...(guest.disk === undefined ? [] : ['--disk', `${guest.disk},${guest.scratch === true ? 'overlay' : 'ro'}`]),
     '--kernel', guest.kernel, ...optional('--initrd', guest.initrd), ...optional('--append', guest.append),
   ]]
 }
@@ -51,7 +51,9 @@ export function emulate(side, guest, options) {
   const [command, args] = commandLine(side, guest)
   return new Promise((resolve, reject) => {
     const began = process.hrtime.bigint()
-    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] })
+    // Some machines have Node.js read further certificates whenever it starts, which is no part of an emulator.
+    const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env
+    const child = spawn(command, args, { env, stdio: ['pipe', 'pipe', 'pipe'] })
     /** @type {Mark[]} */
     const marks = []
     let line = '', tail = '', finished = false

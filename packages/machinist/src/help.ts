@@ -1,4 +1,4 @@
-import { MAX_INSTRUCTIONS } from '@machinist/translator'
+import { LIMITS } from '@machinist/translator'
 
 /** What `machinist --help` says. */
 export const HELP: string = `machinist - runs virtual machines in this process
@@ -70,7 +70,7 @@ What to translate: FILE is a RISC-V ELF file, a Linux Image or a flat binary.
   --at ADDRESS         where to begin: a hexadecimal address, or a symbol of an ELF file. The code
                        that can be reached from there in its page of 4 KiB is translated.
   --base ADDRESS       where a flat file lies; 0x80000000, or what an Image says with RAM there
-  --instructions N     translate no more than N instructions; ${MAX_INSTRUCTIONS}
+  --instructions N     translate no more than N instructions; ${LIMITS.enough}, and on to the next jump
   --wasm PATH          write the WebAssembly module there
 
 Profiles, for speedscope, Chrome's DevTools and Visual Studio Code:

@@ -1,7 +1,7 @@
 import { compileLater, compileNow, type Expr, instantiate, ModuleBuilder, type WasmImports, type WasmModule, type WasmTable } from '@machinist/wasm'
 import type { Frontend, RegionObserver } from './code.ts'
 import { REGION_PARAMS, RegionEmitter, type RegionExits, type RegionPlace } from './emit.ts'
-import { buildGraph, type Graph } from './graph.ts'
+import { buildGraph, type Graph, type Limits } from './graph.ts'
 import { structure } from './structure.ts'
 
 /** A request to translate one unit. */
@@ -23,8 +23,8 @@ export interface RegionRequest {
 /** What a region is written from. */
 export type RegionSource = Pick<RegionRequest, 'roots' | 'arrivals' | 'place' | 'frontend' | 'constants'>
 
-/** Most instructions of one region: V8's time rises steeply with the size of a function. */
-export const MAX_INSTRUCTIONS: number = 250
+/** V8's time rises steeply with the size of a function, less so when it has no branches. */
+export const LIMITS: Limits = { enough: 250, most: 1000 }
 
 /** Regions in one module: a module has a fixed cost of about half a millisecond; a region takes a few to write. */
 const BATCH = 4
@@ -38,19 +38,19 @@ export interface RegionModule {
 /**
  * Writes a module with a function for each region: `r0`, `r1` and so on.
  *
- * @param limit - most instructions of one region
+ * @param limits - of one region
  * @param observer - told what is written
  */
 export function writeRegions(
   regions: readonly RegionSource[],
   { prepare }: RegionModule,
-  limit: number = MAX_INSTRUCTIONS,
+  limits: Limits = LIMITS,
   observer?: RegionObserver,
 ): { readonly bytes: Uint8Array<ArrayBuffer>; readonly graphs: readonly Graph[] } {
   const m = new ModuleBuilder()
   const exits = prepare(m)
   const graphs = regions.map((region, i) => {
-    const graph = buildGraph(region.frontend, region.roots, region.arrivals, limit)
+    const graph = buildGraph(region.frontend, region.roots, region.arrivals, limits)
     const name = `r${i}`
     m.export(
       name,

@@ -18,15 +18,20 @@ export interface Graph {
   readonly byOffset: ReadonlyMap<number, number>
 }
 
-/** Straight code, which the host's compiler handles well, may exceed the limit so many times. */
-const STRAIGHT = 4
+/** Most instructions of a region. */
+export interface Limits {
+  /** When there are so many, no further path is followed. */
+  readonly enough: number
+  /** The path that is being followed then goes on to its next jump, up to so many in all. */
+  readonly most: number
+}
 
 /**
- * Finds the code that can be reached from `roots` without leaving the unit, up to `limit` instructions, root by root,
- * and cuts it into blocks. What goes straight on is not cut at the limit. Roots are entries; so is whatever follows a call or an instruction that is executed
+ * Finds the code that can be reached from `roots` without leaving the unit, within `limits`, root by root,
+ * and cuts it into blocks. Roots are entries; so is whatever follows a call or an instruction that is executed
  * elsewhere, since control comes back there from outside, and those of `arrivals` that were found.
  */
-export function buildGraph(frontend: Frontend, roots: readonly number[], arrivals: readonly number[], limit: number): Graph {
+export function buildGraph(frontend: Frontend, roots: readonly number[], arrivals: readonly number[], { enough, most }: Limits): Graph {
   const instructions = new Map<number, Instruction>()
   const leaders = new Set<number>()
   const outside = new Set<number>()
@@ -41,8 +46,8 @@ export function buildGraph(frontend: Frontend, roots: readonly number[], arrival
     for (let start = work.shift(); start !== undefined; start = work.shift()) follow(start)
   }
   const follow = (start: number): void => {
-    if (instructions.size >= limit) return
-    for (let offset = start; inUnit(offset) && !instructions.has(offset) && instructions.size < STRAIGHT * limit; ) {
+    if (instructions.size >= enough) return
+    for (let offset = start; inUnit(offset) && !instructions.has(offset) && instructions.size < most; ) {
       const instruction = frontend.decode(offset)
       if (!instruction) break
       instructions.set(offset, instruction)
@@ -71,7 +76,7 @@ export function buildGraph(frontend: Frontend, roots: readonly number[], arrival
     }
   }
   for (const root of roots) {
-    if (instructions.size >= limit) break
+    if (instructions.size >= enough) break
     outside.add(root)
     lead(root)
     explore()

@@ -1,6 +1,6 @@
 import { machinistError } from '@machinist/api'
 import { PAGE_SIZE } from '@machinist/memory'
-import { type Block, type CodePurpose, type Graph, type Instruction, type Item, MAX_INSTRUCTIONS, structure, writeRegions } from '@machinist/translator'
+import { type Block, type CodePurpose, type Graph, type Instruction, type Item, LIMITS, structure, writeRegions } from '@machinist/translator'
 import { functionText, readModule, type TextLine } from '@machinist/wasm'
 import { hartLayout } from '../hart-layout.ts'
 import { decode, emptyDecoded } from '../isa/decoder.ts'
@@ -64,7 +64,7 @@ export interface PageTranslation {
 export interface PageTranslationOptions {
   /** Guest-virtual address of the page; 0. */
   readonly address?: bigint
-  /** Most instructions, at least 1; {@link MAX_INSTRUCTIONS}. */
+  /** Most instructions, at least 1. Otherwise {@link LIMITS}. */
   readonly instructions?: number
   /** Columns of WebAssembly text. */
   readonly width?: number
@@ -101,7 +101,7 @@ export function translatePage(code: Uint8Array, entries: readonly number[], opti
   const labels = new Map<number, string>()
   const regions = new Regions(0, false)
   const source = { roots: entries, arrivals: [], ...regions.page(() => page, reached, hartLayout.size) }
-  const { bytes, graphs } = writeRegions([source], regions, options.instructions ?? MAX_INSTRUCTIONS, {
+  const { bytes, graphs } = writeRegions([source], regions, options.instructions === undefined ? LIMITS : { enough: options.instructions, most: options.instructions }, {
     code: (position, purpose) => purposes.push({ position, purpose }),
     local: (local, what) => locals.set(local.index, typeof what === 'number' ? registerName(what) : what),
     label: (position, name) => labels.set(position, name),

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { translatePage } from '@machinist/cpu-riscv'
 import { fileError, readWhole } from '@machinist/host-node'
-import { MAX_INSTRUCTIONS } from '@machinist/translator'
+import { LIMITS } from '@machinist/translator'
 import type { TranslateOptions } from './arguments.ts'
 import { listing, loops } from './listing.ts'
 import { FILE, findAddress, hex, pageBytes, readProgram } from './program.ts'
@@ -17,11 +17,11 @@ const count = (number: number, one: string, many: string = `${one}s`): string =>
  *
  * @throws typed errors
  */
-export function translate({ file, at, base, instructions = MAX_INSTRUCTIONS, wasm }: TranslateOptions): string {
+export function translate({ file, at, base, instructions, wasm }: TranslateOptions): string {
   const program = readProgram(readWhole(file, FILE), base)
   const address = findAddress(program, at)
   const page = address & ~PAGE_MASK
-  const translation = translatePage(pageBytes(program, page), [Number(address - page)], { address: page, instructions, width: WIDTH })
+  const translation = translatePage(pageBytes(program, page), [Number(address - page)], { address: page, width: WIDTH, ...(instructions !== undefined && { instructions }) })
   if (wasm !== undefined) {
     try {
       writeFileSync(wasm, translation.wasm)
@@ -32,7 +32,7 @@ export function translate({ file, at, base, instructions = MAX_INSTRUCTIONS, was
   const { blocks, nesting } = translation
   const total = new Set(blocks.flatMap((block) => block.instructions.map((instruction) => instruction.address))).size
   const figures = [
-    `${count(total, 'instruction')}${total >= instructions ? ', which is the limit' : ''}`,
+    `${count(total, 'instruction')}${total >= (instructions ?? LIMITS.enough) ? ', which is the limit' : ''}`,
     count(blocks.length, 'block'),
     count(blocks.filter(({ entry }) => entry !== null).length, 'entry', 'entries'),
     count(loops(nesting).length, 'loop'),
