@@ -2,13 +2,19 @@ import { writeFileSync } from 'node:fs'
 import { Unmet, say } from '../scripts/lib/say.mjs'
 import { debianDisk, debianGuest, debianSystem } from './debian.mjs'
 import { emulate } from './emulator.mjs'
-import { buildBareWorkload, buildLinuxWorkload, buildRealRows } from './guest.mjs'
+import { buildBareWorkload, buildLinuxWorkload, buildNetGuest, buildRealRows } from './guest.mjs'
+import { hostPeer } from './net/host.mjs'
 import { suites } from './suites.mjs'
 
 /**
  * @typedef {{ cpu: number, wall: number, instret: number, checksum: string }} Sample
  * @typedef {{ name: string, oursCpuSeconds: number | null, qemuCpuSeconds: number | null, ratio: number | null, oursMips: number | null }} Row
  */
+
+/** What a row of the network moves, in blocks of 64 KiB. */
+const blocks = 2048
+/** Where one guest of two waits for the other. */
+const server = { address: '10.0.2.16', port: 5001 }
 
 /** No boot takes longer than this, however slow the side. */
 const timeoutMs = 30 * 60 * 1000
@@ -67,6 +73,17 @@ async function prepare(suite, options) {
   }
   if (options.kernel !== undefined) throw new Unmet(`bench: the rows ${names.join(', ')} need modules of Debian's kernel; leave out --kernel.`)
   const { kernel, initrd } = await debianGuest()
+  if (suite.guest === 'net' || suite.guest === 'pair') {
+    const guest = { kernel, initrd: buildNetGuest(initrd), memory: '256M' }
+    const line = (/** @type {string} */ own, /** @type {string[]} */ ...rows) => `console=ttyS0 panic=-1 rdinit=/bench/init${own} -- ${rows.join(' ')}`
+    if (suite.guest === 'pair') {
+      const rows = names.map((name) => `${name}=up:${blocks}:${server.address}:${server.port}`)
+      return { ...guest, append: line(' address=10.0.2.15/24', ...rows), other: line(` address=${server.address}/24`, `serve=${server.port}`) }
+    }
+    const { takes, gives } = await hostPeer(blocks)
+    const ways = { 'net-up': `up:${blocks}:10.0.2.2:${takes}`, 'net-down': `down:${blocks}:10.0.2.2:${gives}` }
+    return { ...guest, append: line('', ...names.map((name) => `${name}=${ways[/** @type {keyof typeof ways} */ (name)]}`)), services: [takes, gives] }
+  }
   return { kernel, initrd: buildRealRows(initrd), append: append('rdinit=/bench/init'), memory: '1G', disk: await debianDisk() }
 }
 

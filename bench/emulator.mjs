@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Unmet } from '../scripts/lib/say.mjs'
 import { cpuSeconds } from './cpu-time.mjs'
@@ -6,12 +8,15 @@ import { cpuSeconds } from './cpu-time.mjs'
 /**
  * `memory` is a size such as 256M, `disk` a file that neither side writes: it is read-only, or, with `scratch`, what the guest writes is
  * kept elsewhere and forgotten. `until` is what the guest writes when it has come where it should, if it prints no marks of its own: then it
- * is ended.
- * @typedef {{ kernel: string, initrd?: string, append?: string, memory: string, disk?: string, scratch?: boolean, until?: string }} Guest
+ * is ended. `services` are ports of 127.0.0.1 that the guest finds at 10.0.2.2, behind a NAT. `other` is the command line of a second guest, of
+ * the same kernel, on one network with the first.
+ * @typedef {{ kernel: string, initrd?: string, append?: string, memory: string, disk?: string, scratch?: boolean, until?: string,
+ *   services?: readonly number[], other?: string }} Guest
  * @typedef {'init' | 'start' | 'end' | 'checked'} MarkKind
  * @typedef {{ row: string, mark: MarkKind, cpu: number, wall: number, instret: number, checksum: string, work: number }} Mark
  */
 
+const pair = fileURLToPath(new URL('net/pair.mjs', import.meta.url))
 const cli = fileURLToPath(new URL('../packages/machinist/dist/cli.js', import.meta.url))
 
 /**
@@ -22,21 +27,49 @@ const cli = fileURLToPath(new URL('../packages/machinist/dist/cli.js', import.me
  */
 function commandLine(side, guest) {
   const optional = (/** @type {string} */ flag, /** @type {string | undefined} */ value) => (value === undefined ? [] : [flag, value])
+  if (guest.other !== undefined) return pairCommandLine(side, guest, guest.other)
+  const { services } = guest
   if (side === 'qemu') {
     // The transport of ours: virtio 1 by MMIO.
     const disk = guest.disk === undefined ? [] : [
       '-global', 'virtio-mmio.force-legacy=false', '-device', 'virtio-blk-device,drive=disk',
       '-drive', `if=none,id=disk,format=raw,${guest.scratch === true ? 'snapshot=on' : 'readonly=on'},file=${guest.disk.replaceAll(',', ',,')}`,
     ]
+    const net = services === undefined ? [] : ['-global', 'virtio-mmio.force-legacy=false', '-netdev', 'user,id=net', '-device', 'virtio-net-device,netdev=net']
     return ['qemu-system-riscv64', [
-      '-M', 'virt', '-accel', 'tcg', '-smp', '1', '-m', guest.memory, '-nodefaults', '-display', 'none', '-serial', 'stdio', '-no-reboot', ...disk,
+      ...qemuMachine(guest.memory), '-serial', 'stdio', ...disk, ...net,
       '-kernel', guest.kernel, ...optional('-initrd', guest.initrd), ...optional('-append', guest.append),
     ]]
   }
   return [process.execPath, [
-    cli, 'run', '--net', 'none', '--harts', '1', '--memory', guest.memory, '--quiet', ...(guest.disk === undefined ? [] : ['--disk', `${guest.disk},${guest.scratch === true ? 'overlay' : 'ro'}`]),
+    cli, 'run', '--net', services === undefined ? 'none' : ['nat', ...services.map((port) => `service=tcp:10.0.2.2:${port}-127.0.0.1:${port}`)].join(),
+    '--harts', '1', '--memory', guest.memory, '--quiet', ...(guest.disk === undefined ? [] : ['--disk', `${guest.disk},${guest.scratch === true ? 'overlay' : 'ro'}`]),
     '--kernel', guest.kernel, ...optional('--initrd', guest.initrd), ...optional('--append', guest.append),
   ]]
+}
+
+/** @param {string} memory */
+function qemuMachine(memory) {
+  return ['-M', 'virt', '-accel', 'tcg', '-smp', '1', '-m', memory, '-nodefaults', '-display', 'none', '-no-reboot']
+}
+
+/**
+ * Two guests on one network: on our side in one process, on QEMU's in two, with a socket between them. The marks are the first one's.
+ * @param {import('./options.mjs').Side} side
+ * @param {Guest} guest
+ * @param {string} other
+ * @returns {[string, string[]]}
+ */
+function pairCommandLine(side, { kernel, initrd = '', memory, append = '' }, other) {
+  if (side === 'ours') return [process.execPath, [pair, kernel, initrd, memory.replace(/M$/, ''), other, append]]
+  const socket = join(tmpdir(), `machinist-bench-${process.pid}`)
+  const machine = (/** @type {string} */ line, /** @type {string} */ server, /** @type {string} */ serial, /** @type {number} */ station) => [
+    'qemu-system-riscv64', ...qemuMachine(memory), '-serial', serial, '-global', 'virtio-mmio.force-legacy=false',
+    '-netdev', `stream,id=net,server=${server},addr.type=unix,addr.path=${socket}`, '-device', `virtio-net-device,netdev=net,mac=52:54:00:12:34:0${station}`,
+    '-kernel', kernel, '-initrd', initrd, '-append', line,
+  ].map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(' ')
+  // The second waits for the socket of the first.
+  return ['sh', ['-c', `${machine(other, 'on', 'null', 1)} & until [ -S ${socket} ]; do sleep 0.1; done; ${machine(append, 'off', 'stdio', 2)}; wait; rm -f ${socket}`]]
 }
 
 /**

@@ -42,12 +42,34 @@ export function buildRealRows(base) {
   copyFileSync(init, join(tree, 'bench/init'))
   chmodSync(join(tree, 'bench/init'), 0o755)
   for (const row of rows) copyFileSync(row, join(tree, 'bench/rows', basename(row)))
-  const added = join(cache, 'real-rows.cpio')
+  writeAdded(base, tree, archive)
+  return archive
+}
+
+/**
+ * Builds an initramfs that adds the program of the rows of the network to that of another guest; returns its path.
+ * @param {string} base
+ */
+export function buildNetGuest(base) {
+  const init = join(here, 'net/init.sh')
+  const sources = [join(here, 'net/main.c'), ...marks]
+  const archive = join(cache, 'net.cpio')
+  if (newer(archive, [base, init, ...sources, fileURLToPath(import.meta.url)])) return archive
+  const tree = emptyFolder('net')
+  mkdirSync(join(tree, 'bench'))
+  compile(join(tree, 'bench/main'), sources)
+  copyFileSync(init, join(tree, 'bench/init'))
+  chmodSync(join(tree, 'bench/init'), 0o755)
+  writeAdded(base, tree, archive)
+  return archive
+}
+
+/** Linux unpacks one archive after the other; each begins at a multiple of four bytes. @param {string} base @param {string} tree @param {string} archive */
+function writeAdded(base, tree, archive) {
+  const added = `${tree}.cpio.added`
   writeArchive(tree, added)
-  // Linux unpacks one archive after the other; each begins at a multiple of four bytes.
   const first = readFileSync(base)
   writeFileSync(archive, Buffer.concat([first, Buffer.alloc(-first.length & 3), readFileSync(added)]))
-  return archive
 }
 
 /** @param {string} product @param {readonly string[]} sources */

@@ -5,7 +5,7 @@
  *
  * @typedef {{
  *   name: string,
- *   guest: 'bare' | 'workload' | 'real' | 'debian',
+ *   guest: 'bare' | 'workload' | 'real' | 'debian' | 'net' | 'pair',
  *   rows: readonly { name: string, from: 'boot' | 'marks', what: string, per?: number }[],
  *   byName?: boolean,
  * }} Suite
@@ -71,6 +71,21 @@ export const suites = [
     guest: 'debian',
     byName: true,
     rows: [{ name: 'login', from: 'boot', what: 'process start to the login of Debian on a disk, its first boot' }],
+  },
+  {
+    name: 'net',
+    guest: 'net',
+    byName: true,
+    rows: [
+      { name: 'net-up', from: 'marks', what: '128 MiB by TCP from the guest to the host, through the NAT' },
+      { name: 'net-down', from: 'marks', what: '128 MiB by TCP from the host to the guest, through the NAT' },
+    ],
+  },
+  {
+    name: 'pair',
+    guest: 'pair',
+    byName: true,
+    rows: [{ name: 'net-guests', from: 'marks', what: '128 MiB by TCP from one guest to another; the cost of both' }],
   },
 ]
 
