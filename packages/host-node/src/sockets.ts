@@ -67,8 +67,8 @@ function stream(socket: Socket, events: () => StreamEvents | null): HostStream {
     },
     abort() {
       dead = true
-      // Before it is established there is nothing to reset.
-      if (socket.connecting) socket.destroy()
+      // Before it is established there is nothing to reset, and a handle that waits to be shut down cannot be: Node.js would never close it.
+      if (socket.connecting || (socket.writableEnded && !socket.writableFinished)) socket.destroy()
       else socket.resetAndDestroy()
     },
   }

@@ -165,6 +165,29 @@ describe('TCP', () => {
     expect(guest.state).toBe('reset')
   })
 
+  test('a stream that is cut off in the moment of its end is closed: nothing of it stays open', async () => {
+    const port = await serve((socket) => {
+      socket.on('end', () => { socket.end() })
+      socket.resume()
+    })
+    const sockets = nodeSockets()
+    closing.push(() => { sockets.close() })
+    const count = (): number => process.getActiveResourcesInfo().filter((each) => each === 'TCPSocketWrap').length
+    const before = count()
+    let opened = 0
+    const none = (): void => {}
+    const streams = Array.from({ length: 20 }, () =>
+      sockets.connect({ address: Uint8Array.from(HOST), port }, { open: () => { opened++ }, data: none, end: none, sent: none, closed: none }))
+    const pause = (): Promise<void> => new Promise((done) => { setTimeout(done, 10) })
+    for (let tries = 0; tries < 500 && opened < streams.length; tries++) await pause()
+    for (const stream of streams) {
+      stream.end()
+      stream.abort()
+    }
+    for (let tries = 0; tries < 300 && count() > before; tries++) await pause()
+    expect([opened, count()]).toEqual([streams.length, before])
+  })
+
   test('a host that does not read makes the guest wait, and a guest that does not read makes the host wait', async () => {
     let socket: Socket | null = null
     const port = await serve((each) => {

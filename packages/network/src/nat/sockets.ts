@@ -30,7 +30,7 @@ export interface HostStream {
   write(bytes: Uint8Array): void
   /** Lets so many more bytes come by `data`. None come before. */
   grant(count: number): void
-  /** Sends no more; what was written still goes. */
+  /** Sends no more; what was written still goes, and a NAT calls it when all of it has. */
   end(): void
   /** Ends it at once, with a reset. No event follows. */
   abort(): void

@@ -146,7 +146,8 @@ export class TcpFlow implements StreamEvents {
       this.#inFlight += piece.length
       this.#stream.write(piece)
     }
-    if (!this.#endAsked || this.#ended || this.#toHost.length > 0) return
+    // The end comes last: what is cut off before it was sent must not look as if it had ended.
+    if (!this.#endAsked || this.#ended || this.#toHost.length > 0 || this.#inFlight > 0) return
     this.#ended = true
     this.#stream?.end()
   }
