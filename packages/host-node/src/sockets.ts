@@ -7,6 +7,7 @@ import {
   type Address, addressText, type DatagramEvents, type HostDatagrams, type HostSockets, type HostStream, parseAddress, type SocketError, type StreamEvents,
 } from '@machinist/network'
 import { systemCode } from './errors.ts'
+import { Pings } from './ping.ts'
 import { resolver } from './resolver.ts'
 
 /** A peer that says nothing is asked whether it is there after this long. */
@@ -123,11 +124,12 @@ export interface NodeSocketsOptions {
 }
 
 /**
- * Sockets of this process for a NAT: `node:net`, `node:dgram`, and DNS messages to the system's resolvers. There is no `ping`: Node.js
- * has no such sockets.
+ * Sockets of this process for a NAT: `node:net`, `node:dgram`, and DNS messages to the system's resolvers. Echo requests need Linux,
+ * the package koffi, and a user to whom the system gives such sockets (net.ipv4.ping_group_range, or root).
  */
 export function nodeSockets(options: NodeSocketsOptions = {}): HostSockets {
   const open = new Set<{ close(): void }>()
+  const pings = new Pings()
   const names = resolver(() => options.resolvers ?? getServers())
   let own: { readonly at: number; readonly addresses: readonly Address[] } = { at: -Infinity, addresses: [] }
   const keep = <T extends { close(): void }>(socket: T): T => {
@@ -181,6 +183,7 @@ export function nodeSockets(options: NodeSocketsOptions = {}): HostSockets {
       socket.bind({ address: addressText(at.address), port: at.port, exclusive: true }, ready)
     }, false)),
     resolve: (query, done) => { names.ask(query, done) },
+    ping: (to, payload, done) => pings.ask(to, payload, done),
     addresses() {
       const now = performance.now()
       if (now - own.at > ADDRESSES_MS) {
@@ -196,6 +199,7 @@ export function nodeSockets(options: NodeSocketsOptions = {}): HostSockets {
     random: () => randomBytes(4).readUInt32LE(),
     close() {
       names.close()
+      pings.close()
       for (const each of [...open]) each.close()
     },
   }

@@ -1,8 +1,8 @@
 import { closeSync, constants, openSync, readFileSync, readSync, writeSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { type Backend, type Deliver, type Frame, machinistError, type MachinistError, maximumFrame, type NetPort, noOffloads, type Offloads, type Segmentation } from '@machinist/api'
 import { adapt, parseIp } from '@machinist/packets'
 import { systemCode } from './errors.ts'
+import { libc, type Libc } from './libc.ts'
 
 const DEVICE = '/dev/net/tun'
 /** linux/if_tun.h */
@@ -23,42 +23,8 @@ const WAIT_MS = 500
 /** Frames that are read before the guest takes them. */
 const MOST_WAITING = 128
 
-/** The system calls that Node.js does not have. */
-interface Calls {
-  ioctl(fd: number, request: number, argument: Uint8Array | number): number
-  poll(fds: Uint8Array, timeout: number, done: () => void): void
-}
-
-interface Koffi {
-  load(library: string): { func(prototype: string): ((...values: unknown[]) => number) & { async(...values: unknown[]): void } }
-  errno(): number
-}
-
 function tapError(code: string, part: string, value: string, problem: string, remedy: string): MachinistError {
   return machinistError({ code, part, value, remedy }, problem)
-}
-
-let calls: (Calls & { errno(): number }) | null = null
-
-/** Loads koffi, which is not installed with this package: only a TAP device needs it. */
-function systemCalls(part: string): Calls & { errno(): number } {
-  if (calls !== null) return calls
-  let koffi: Koffi
-  try {
-    koffi = createRequire(import.meta.url)('koffi') as Koffi
-  } catch {
-    throw tapError('tap-library', part, 'koffi', 'a TAP device needs a package that is not installed', 'Run npm install koffi.')
-  }
-  const libc = koffi.load('libc.so.6')
-  const withPointer = libc.func('int ioctl(int, unsigned long, void *)')
-  const withNumber = libc.func('int ioctl(int, unsigned long, unsigned long)')
-  const poll = libc.func('int poll(void *, unsigned long, int)')
-  calls = {
-    ioctl: (fd, number, argument) => (typeof argument === 'number' ? withNumber(fd, number, argument) : withPointer(fd, number, argument)),
-    poll(fds, timeout, done) { poll.async(fds, 1, timeout, done) },
-    errno: () => koffi.errno(),
-  }
-  return calls
 }
 
 /** Options of {@link tap}. */
@@ -67,10 +33,11 @@ export interface TapOptions {
   readonly part?: string
 }
 
-function open(name: string, part: string): { fd: number; calls: Calls } {
+function open(name: string, part: string): { fd: number; calls: Libc } {
   if (process.platform !== 'linux') throw tapError('tap-system', part, process.platform, 'TAP devices are of Linux', 'Use --net nat.')
   if (name.length < 1 || name.length > MOST_NAME || !/^[\w.-]+$/.test(name)) throw tapError('tap-name', part, name, 'no name of an interface', 'Use one such as tap0.')
-  const system = systemCalls(part)
+  const system = libc()
+  if (system === null) throw tapError('tap-library', part, 'koffi', 'a TAP device needs a package that is not installed', 'Run npm install koffi.')
   const permit = `Run: sudo ip tuntap add dev ${name} mode tap user "$USER" vnet_hdr && sudo ip link set ${name} up.`
   let fd = -1
   try {
@@ -177,7 +144,7 @@ export function tap(name: string, options: TapOptions = {}): Backend<NetPort> {
     fds.writeInt32LE(fd, 0)
     fds.writeInt16LE(POLLIN, 4)
     fds.writeInt16LE(0, 6)
-    system.poll(fds, WAIT_MS, () => {
+    system.poll(fds, 1, WAIT_MS, () => {
       polling = false
       if (closed) {
         closeSync(fd)

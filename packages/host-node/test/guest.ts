@@ -242,6 +242,30 @@ function closed(bytes: Uint8Array, offset: number): Uint8Array {
   return bytes
 }
 
+/** A packet of the guest, IPv4 or IPv6 as its addresses are, with the checksum at `field` of what is above IP filled in. */
+export function packetFrame(protocol: number, source: Uint8Array, to: Uint8Array, body: Uint8Array, field: number): Uint8Array {
+  const version = source.length === 4 ? 4 : 6
+  const at = version === 4 ? 34 : 54
+  const bytes = new Uint8Array(at + body.length)
+  bytes.set(body, at)
+  if (version === 4) {
+    ipHeader(bytes, protocol, [...to], [...source])
+  } else {
+    bytes.set(macBytes(GATEWAY_MAC), 0)
+    bytes.set(macBytes(GUEST_MAC), 6)
+    set16(bytes, 12, 0x86dd)
+    bytes[14] = 0x60
+    set16(bytes, 18, body.length)
+    bytes.set([protocol, 64], 20)
+    bytes.set(source, 22)
+    bytes.set(to, 38)
+  }
+  // ICMP of IPv4 alone has no pseudo-header.
+  set16(bytes, at + field, protocol === 1 ? 0 : pseudoHeaderSum(bytes, { version, network: 14, protocol }, body.length))
+  fillChecksum(bytes, { start: at, offset: field })
+  return bytes
+}
+
 /** All frames that wait at a port. */
 export function drain(port: NetPort): Frame[] {
   const frames: Frame[] = []

@@ -1,11 +1,11 @@
 import { createSocket } from 'node:dgram'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { allOffloads, type Frame, type NetPort, noOffloads } from '@machinist/api'
-import { nat, type Nat, type NatOptions } from '@machinist/network'
+import { nat, type Nat, type NatOptions, parseAddress } from '@machinist/network'
 import { adapt } from '@machinist/packets'
 import { afterEach, describe, expect, test } from 'vitest'
 import { nodeSockets } from '../src/index.ts'
-import { drain, GUEST, GuestTcp, ports, Random, TestClock, tcpFrame, udpFrame } from './guest.ts'
+import { drain, GUEST, GuestTcp, packetFrame, ports, Random, TestClock, tcpFrame, udpFrame } from './guest.ts'
 
 const HOST = [127, 0, 0, 1] as const
 const turn = (): Promise<void> => new Promise((done) => { setImmediate(done) })
@@ -244,6 +244,84 @@ test('UDP goes and comes back, and is forgotten in time', async () => {
   await step(40_000)
   for (let tries = 0; tries < 150; tries++) await step(1000)
   expect(network.stats.conversations).toBe(0)
+})
+
+const six = (text: string): Uint8Array => parseAddress(text) ?? new Uint8Array(16)
+const GUEST6 = six('fd00:6d61:6368:696e::15')
+const GATEWAY6 = six('fd00:6d61:6368:696e::2')
+
+/** Tells a NAT where the guest is, as its first packet does. */
+async function introduce({ port, step }: Bench): Promise<void> {
+  port.send({ bytes: packetFrame(17, Uint8Array.from(GUEST), Uint8Array.of(10, 0, 2, 2), Uint8Array.of(0, 9, 0, 9, 0, 8, 0, 0), 6) })
+  port.send({ bytes: packetFrame(17, GUEST6, GATEWAY6, Uint8Array.of(0, 9, 0, 9, 0, 8, 0, 0), 6) })
+  await step()
+  drain(port)
+}
+
+test.each([['127.0.0.1', '10.0.2.15'], ['[::1]', '[fd00:6d61:6368:696e::15]']])('datagrams come in through a forward of %s, and answers go to whoever sent', async (host, guest) => {
+  const family = host === '127.0.0.1' ? 4 : 6
+  const at = family === 4 ? 34 : 54
+  const clients = [0, 1].map(() => createSocket(family === 4 ? 'udp4' : 'udp6'))
+  closing.push(() => { for (const client of clients) client.close() })
+  const probe = createSocket(family === 4 ? 'udp4' : 'udp6')
+  await new Promise<void>((done) => { probe.bind(0, host.replace(/[[\]]/g, ''), done) })
+  const { port } = probe.address()
+  await new Promise<void>((done) => { probe.close(done) })
+  const behind = bench({ forward: [`udp:${host}:${port}-${guest}:53`] })
+  await introduce(behind)
+  const answers: string[][] = [[], []]
+  for (const [index, client] of clients.entries()) {
+    client.on('message', (bytes, from) => { answers[index]?.push(`${bytes.toString()} from ${from.port}`) })
+    client.send(`question ${index}`, port, host.replace(/[[\]]/g, ''))
+  }
+  for (let tries = 0; tries < 300 && answers.flat().length < 2; tries++) {
+    await behind.step(1)
+    for (const { bytes } of drain(behind.port)) {
+      const udp = ports(bytes)
+      if (udp?.protocol !== 17 || udp.to !== 53) continue
+      const text = Buffer.concat([Buffer.from('answer to '), bytes.subarray(udp.payload, udp.end)])
+      const body = new Uint8Array(8 + text.length)
+      body.set([0, 53, udp.from >> 8, udp.from & 255, 0, body.length])
+      body.set(text, 8)
+      const source = bytes.subarray(at - (family === 4 ? 8 : 32), at - (family === 4 ? 4 : 16))
+      behind.port.send({ bytes: packetFrame(17, family === 4 ? Uint8Array.from(GUEST) : GUEST6, source, body, 6) })
+    }
+  }
+  expect(answers).toEqual([[`answer to question 0 from ${port}`], [`answer to question 1 from ${port}`]])
+})
+
+const LOOPBACK = { 4: Uint8Array.from(HOST), 6: six('::1') } as const
+/** Whether the system lets us send echo requests; its sockets of a kind may be missing. */
+const pings = (family: 4 | 6): boolean => {
+  const sockets = nodeSockets()
+  const may = sockets.ping?.(LOOPBACK[family], new Uint8Array(8), () => {}) === true
+  sockets.close()
+  return may
+}
+
+test.each([4, 6] as const)('an echo request of IPv%i goes to where the rules allow, and its answer comes back', async (family) => {
+  const allowed = bench({ rules: ['allow icmp:127.0.0.1', 'allow icmp:[::1]'] })
+  const closed = bench({ rules: [] })
+  const source = family === 4 ? Uint8Array.from(GUEST) : GUEST6
+  const at = family === 4 ? 34 : 54
+  const body = Uint8Array.of(family === 4 ? 8 : 128, 0, 0, 0, 1, 2, 3, 4, ...Buffer.from('are you there?'))
+  const ask = async ({ port, step }: Bench): Promise<readonly number[]> => {
+    port.send({ bytes: packetFrame(family === 4 ? 1 : 58, source, LOOPBACK[family], body, 2) })
+    for (let tries = 0; tries < 500; tries++) {
+      await step()
+      await new Promise((done) => { setTimeout(done, 2) })
+      for (const { bytes } of drain(port)) {
+        if (bytes[at - (family === 4 ? 11 : 34)] !== (family === 4 ? 1 : 58) || [133, 134, 135, 136].includes(bytes[at] ?? 0)) continue
+        expect(bytes[at] !== (family === 4 ? 0 : 129) || Buffer.compare(bytes.subarray(at + 4, at + body.length), body.subarray(4)) === 0).toBe(true)
+        return [...bytes.subarray(at, at + 2)]
+      }
+    }
+    throw new Error('no answer')
+  }
+  const prohibited = family === 4 ? [3, 13] : [1, 1]
+  expect(await ask(closed)).toEqual(prohibited)
+  // Where the system has no sockets for it (no koffi, or neither root nor net.ipv4.ping_group_range), the guest is told so.
+  expect(await ask(allowed)).toEqual(pings(family) ? [family === 4 ? 0 : 129, 0] : prohibited)
 })
 
 test('names are asked of the resolver that is given, and an answer comes even when there is none', async () => {

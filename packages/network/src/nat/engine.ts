@@ -239,20 +239,23 @@ export class Engine implements NetPort {
       sendEchoReply(this.#link, destination, source, request)
       return true
     }
-    const { settings, policy, sockets, gatewayFor } = this.#context
-    if (settings.mode !== 'nat' || sockets.ping === undefined || !policy.allows({ protocol: 'icmp', address: destination, port: 0 })) {
-      sendTrouble(this.#link, gatewayFor(source), quoteOf(packet), 'prohibited')
-      return true
-    }
+    const { settings, policy, sockets } = this.#context
+    if (settings.mode !== 'nat' || !policy.allows({ protocol: 'icmp', address: destination, port: 0 })) return this.#prohibit(packet)
     if (this.#pings >= MOST_PINGS) return false
-    this.#pings++
     const kept = request.slice()
-    sockets.ping(destination, kept.subarray(8), (answered) => {
+    const asked = sockets.ping?.(destination, kept.subarray(8), (answered) => {
       this.#gate(() => {
         this.#pings--
         if (answered) sendEchoReply(this.#link, destination, source, kept)
       })
     })
+    if (asked !== true) return this.#prohibit(packet)
+    this.#pings++
+    return true
+  }
+
+  #prohibit(packet: Packet): true {
+    sendTrouble(this.#link, this.#context.gatewayFor(packet.source), quoteOf(packet), 'prohibited')
     return true
   }
 

@@ -187,7 +187,10 @@ function fakeHost(below: (limit: number) => number): { sockets: HostSockets; pla
         return datagrams()
       },
       resolve: (query, done) => { later.push(() => { done(below(2) === 0 ? null : query) }) },
-      ping: (_to, _payload, done) => { later.push(() => { done(true) }) },
+      ping: (_to, _payload, done) => {
+        later.push(() => { done(true) })
+        return below(4) > 0 || later.pop() === undefined
+      },
       addresses: () => [],
       after: (_ms, callback) => {
         later.push(callback)

@@ -82,8 +82,8 @@ export interface HostSockets {
    * @param done - is given the answer, or null when there was none in time; called once
    */
   resolve(query: Uint8Array, done: (answer: Uint8Array | null) => void): void
-  /** An echo request, where the system lets an ordinary program send one. `done` is told whether an answer came. */
-  ping?(to: Address, payload: Uint8Array, done: (answered: boolean) => void): void
+  /** Sends an echo request; `done` is told whether an answer came. False: the system does not let this program do that, and `done` is not called. */
+  ping?(to: Address, payload: Uint8Array, done: (answered: boolean) => void): boolean
   /** The host's own addresses, those of all its interfaces, now. */
   addresses(): readonly Address[]
   /** Calls back after about `ms` milliseconds; the function that it returns cancels. Asked only where no machine gives its time. */
