@@ -196,8 +196,8 @@ export class GuestTcp {
   get mss(): number { return this.#mss }
 }
 
-/** A TCP frame of the guest with its checksum filled in. */
-export function tcpFrame(to: readonly number[], ports: readonly [number, number], segment: GuestSegment, source: readonly number[] = GUEST): Uint8Array {
+/** A TCP frame of the guest with its checksum filled in, or left open. */
+export function tcpFrame(to: readonly number[], ports: readonly [number, number], segment: GuestSegment, source: readonly number[] = GUEST, open: boolean = false): Uint8Array {
   const options = segment.options ?? new Uint8Array(0)
   const bytes = new Uint8Array(54 + options.length + segment.payload.length)
   ipHeader(bytes, 6, to, source)
@@ -210,7 +210,7 @@ export function tcpFrame(to: readonly number[], ports: readonly [number, number]
   set16(bytes, 48, segment.window)
   bytes.set(options, 54)
   bytes.set(segment.payload, 54 + options.length)
-  return closed(bytes, 16)
+  return open ? bytes : closed(bytes, 16)
 }
 
 export function udpFrame(to: readonly number[], ports: readonly [number, number], payload: Uint8Array, source: readonly number[] = GUEST): Uint8Array {
