@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import { isMachinistError, type MachinistError } from '@machinist/api'
 import { virt } from '@machinist/boards'
 import { resolve } from '@machinist/machine'
+import { balloonControl } from '@machinist/virtio'
 import { afterAll, describe, expect, test } from 'vitest'
 import type { Profiler } from 'node:inspector'
+import { balloonText } from './balloon.ts'
 import { spentIn } from './time-shares.ts'
 import { HELP, loadMachineFile, parseCommand, parseDisk, statsText } from './index.ts'
 
@@ -26,9 +28,9 @@ describe('the command line', () => {
   })
   test('is understood', () => {
     const args = ['run', '--kernel', 'Image', '--initrd=rd', '--append', 'a b', '--firmware', 'fw', '--disk', 'a.img', '--disk', 'b,c.img,ro', '--disk=d,overlay',
-      '--memory', '1G', '--harts', '4', '--virtio', 'pci', '--stats', '--quiet', '--share', 'work', '--vsock=s']
+      '--memory', '1G', '--harts', '4', '--virtio', 'pci', '--stats', '--quiet', '--share', 'work', '--vsock=s', '--balloon', '64M,oom=off']
     expect(parseCommand(args)).toEqual({ kind: 'run', options: {
-      kernel: 'Image', initrd: 'rd', append: 'a b', firmware: 'fw', memory: 2 ** 30, harts: 4, virtio: 'pci', quiet: true, stats: true, vsock: 's',
+      kernel: 'Image', initrd: 'rd', append: 'a b', firmware: 'fw', memory: 2 ** 30, harts: 4, virtio: 'pci', quiet: true, stats: true, vsock: 's', balloon: { target: 64 * 2 ** 20, config: { deflateOnOom: false } },
       shares: [{ path: 'work', tag: 'share', readOnly: false }],
       disks: [{ path: 'a.img', mode: 'rw' }, { path: 'b,c.img', mode: 'ro' }, { path: 'd', mode: 'overlay' }],
     } })
@@ -43,6 +45,7 @@ describe('the command line', () => {
     [['--harts', '1.5'], '--harts'], [['--memory', '12Q'], '--memory'], [['--memory', '512'], '--memory'], [['--memory', '-1'], '--memory'], [['--kernel'], '--kernel'],
     [['--kernel', '--quiet'], '--kernel'], [['--kernel='], '--kernel'], [['--quiet=yes'], '--quiet'], [['--disk', ',ro'], '--disk'], [['--exec', ' '], '--exec'],
     [['--out', 'x'], '--out'], [['run', '--rate', '5'], '--rate'], [['profile', '--rate', '0'], '--rate'], [['profile', '--rate', '1e3'], '--rate'], [['profile', '--out='], '--out'],
+    [['--balloon', 'half'], '--balloon'], [['--balloon', '1M,oom'], '--balloon'], [['a.json', '--balloon', '0'], '--balloon'],
     [['profile', '--symbols='], '--symbols'], [['profile', '--symbols', '@0x10'], '--symbols'],
     [['--exec', 'ls', '--kernel', 'x'], '--exec'], [['a.json', 'b.json'], 'arguments'], [['a.json', '--harts', '2'], '--harts'], [['a.json', '--exec', 'ls'], '--exec'],
   ])('%j is refused in one line that names %s', (args, name) => {
@@ -59,7 +62,7 @@ describe('the command line', () => {
     })
   })
   test('has a help that names every option', () => {
-    const flags = ['out', 'symbols', 'rate', 'at', 'base', 'instructions', 'wasm', 'kernel', 'initrd', 'append', 'firmware', 'disk', 'share', 'vsock', 'memory', 'harts', 'virtio', 'exec', 'quiet', 'stats', 'help', 'version']
+    const flags = ['out', 'symbols', 'rate', 'at', 'base', 'instructions', 'wasm', 'kernel', 'initrd', 'append', 'firmware', 'disk', 'share', 'vsock', 'balloon', 'memory', 'harts', 'virtio', 'exec', 'quiet', 'stats', 'help', 'version']
     for (const flag of flags) expect(HELP).toContain(`--${flag}`)
     for (const line of HELP.split('\n')) expect(line.length).toBeLessThan(100)
   })
@@ -97,6 +100,13 @@ describe('machine files', () => {
     expect(boot?.protocol === 'riscv' && boot.kernel).toEqual(new Uint8Array(Buffer.from('kernel')))
     expect(resolve(blueprint.definition, blueprint.catalogue).cpu.harts).toBe(2)
   })
+  test('balloons of a file have a control', async () => {
+    const balloon = (host: unknown) => ({ kind: 'virtio-balloon', backends: { host } })
+    const given = { ...definition.devices, a: balloon({ type: 'balloon', target: '3M' }), b: balloon('balloon') }
+    const { definition: { devices }, backends } = await loadMachineFile(file('balloon.json', JSON.stringify({ ...definition, devices: given })))
+    expect([devices['a']?.backends, devices['b']?.backends]).toEqual([{ host: 'a.host' }, { host: 'b.host' }])
+    expect(['a.host', 'b.host'].map((name) => backends.get(name))).toMatchObject([{ kind: 'balloon', target: 3 * 2 ** 20 }, { kind: 'balloon', target: 0 }])
+  })
   test.each([
     ['none.json', null, 'file-enoent'], ['none.mjs', null, 'file-enoent'], ['bad.json', '{', 'machine-file'], ['empty.mjs', '', 'machine-file'], ['m.txt', '', 'machine-file'],
     ['odd.json', '{"memory": 3}', 'definition'], ['m.ts', 'export default 1 as number', 'machine-file'],
@@ -112,6 +122,8 @@ test('statistics are readable', () => {
   expect(text).toContain('123.5 MIPS')
   expect(text).toContain('50.0 % of instructions translated')
   expect(text).toContain('5 made')
+  const balloon = { ...balloonControl({ target: 0 }), size: 3 * 2 ** 20, statistics: { free: 2 ** 20, available: 2 ** 21, total: 2 ** 22 } }
+  expect(balloonText(balloon)).toBe('3.0 MiB given up by the guest, which has 2.0 of 4.0 MiB left')
 })
 
 test('time is what V8 saw of the machine: regions, interpreter, what they call, translating, devices', () => {

@@ -1,5 +1,6 @@
 import type { DiskMode, ImageFiles } from '@machinist/host-node'
 import { type BackendDescriptor, parseNumber } from '@machinist/machine'
+import { type BalloonChoice, parseBalloon } from './balloon.ts'
 import { DEBIAN, type DebianOptions, isDiskImage, parseDebian } from './debian/index.ts'
 import { DISK, type DiskCommand, parseDiskCommand } from './disk/arguments.ts'
 import { parseNet } from './net-option.ts'
@@ -42,6 +43,7 @@ export interface RunOptions {
   readonly virtio?: 'mmio' | 'pci'
   /** Networks; a NAT of its own unless given. */
   readonly nets?: readonly BackendDescriptor[]
+  readonly balloon?: BalloonChoice
   readonly exec?: string
   readonly quiet: boolean
   readonly stats: boolean
@@ -87,6 +89,7 @@ const FLAGS = {
   harts: { type: 'string' },
   virtio: { type: 'string' },
   net: { type: 'string', multiple: true },
+  balloon: { type: 'string' },
   exec: { type: 'string' },
   quiet: { type: 'boolean' },
   stats: { type: 'boolean' },
@@ -101,7 +104,7 @@ const FLAGS = {
 const PROFILE_FLAGS = ['out', 'symbols', 'rate'] as const
 
 /** Flags that say what a machine file says already. */
-const NOT_WITH_FILE = ['disk', 'share', 'vsock', 'net', 'memory', 'harts', 'virtio', 'exec'] as const
+const NOT_WITH_FILE = ['disk', 'share', 'vsock', 'net', 'balloon', 'memory', 'harts', 'virtio', 'exec'] as const
 
 /** `PATH`, and behind commas `ro` or `overlay`, `format=F`, `files=W`, `snapshot=S`. What stands before these belongs to the path. */
 export function parseDisk(value: string): DiskChoice {
@@ -235,6 +238,7 @@ export function parseCommand(args: readonly string[]): Command {
     ...(values.harts !== undefined && { harts: parseHarts(values.harts) }),
     ...(values.virtio !== undefined && { virtio: parseVirtio(values.virtio) }),
     ...(values.net !== undefined && { nets: values.net.flatMap(parseNet) }),
+    ...(values.balloon !== undefined && { balloon: parseBalloon(values.balloon) }),
     ...(values.exec !== undefined && { exec: values.exec }),
     quiet: values.quiet ?? false,
     stats: values.stats ?? false,

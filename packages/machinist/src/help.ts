@@ -34,6 +34,9 @@ The machine:
   --disk PATH,overlay  the same, with writes kept in memory and forgotten at the end
                        Also ,format=raw to take it as it is, ,snapshot=NAME, and ,files=any to
                        let it name files outside its folder
+  --balloon SIZE       a memory balloon, into which the guest is to put SIZE, such as 64M, or 0.
+                       What it gives up or reports as free goes back to the host. Behind
+                       commas: reporting=off; oom=off, to keep it when the guest runs out
   --share PATH         a folder of the host: mount -t 9p share /mnt in the guest. Repeat for more.
   --share PATH:TAG,ro  the same, read-only, as TAG
   --vsock PATH         sockets between guest (CID 3) and host: port P of the host is the socket

@@ -4,9 +4,10 @@ import { type Given, virt, VIRTIO_SLOTS } from '@machinist/boards'
 import type { CharPort } from '@machinist/api'
 import { type CharBackend, collector, nodeHost, openDisk, readWhole, sharedFolder, stream, terminal, unixSockets } from '@machinist/host-node'
 import { type BackendDescriptor, createMachine, type Machine, type MachineBlueprint, type MachineStats, part } from '@machinist/machine'
-import { consoleWith, virtio9p, virtioMmio, virtioPci, virtioVsock } from '@machinist/virtio'
+import { type BalloonControl, balloonControl, consoleWith, virtio9p, virtioBalloon, virtioBalloonPci, virtioMmio, virtioPci, virtioVsock } from '@machinist/virtio'
 import { optimiseTranslationsLater } from './engine-flags.ts'
 import type { RunOptions } from './arguments.ts'
+import { balloonsOf, balloonText } from './balloon.ts'
 import { bootDisk, diskCommandLine } from './debian/index.ts'
 import { type ExecRequest, execRequest, guestCommandLine, prepareGuest, terminalProgress } from './guest/index.ts'
 import { loadMachineFile } from './machine-file.ts'
@@ -30,11 +31,11 @@ const LIVE_INTERVAL = 1000
 const KEEP_ALIVE = 2 ** 30
 
 /** Tells every second how the machine runs. */
-function showLive(machine: Machine, meter: TimeMeter): NodeJS.Timeout {
+function showLive(machine: Machine, meter: TimeMeter, balloons: readonly BalloonControl[]): NodeJS.Timeout {
   let before: MachineStats | null = null
   return setInterval(() => {
     const { stats } = machine
-    process.stderr.write(liveText(stats, before, meter.look()))
+    process.stderr.write(liveText(stats, before, meter.look(), balloons.map(balloonText)))
     before = stats
   }, LIVE_INTERVAL)
 }
@@ -72,7 +73,10 @@ async function images(options: RunOptions, request: ExecRequest | null): Promise
     }
   }
   const { progress, done } = terminalProgress(process.stderr)
-  const guest = await prepareGuest(options.quiet || request !== null ? {} : { progress }).finally(done)
+  const guest = await prepareGuest({
+    ...(options.quiet || request !== null ? {} : { progress }),
+    modules: options.balloon === undefined ? [] : ['virtio_balloon'],
+  }).finally(done)
   const initrd = readWhole(options.initrd ?? guest.initrd, options.initrd === undefined ? 'initrd' : '--initrd')
   const { rows, columns } = process.stdout
   return {
@@ -88,9 +92,9 @@ async function images(options: RunOptions, request: ExecRequest | null): Promise
 }
 
 /** What the machine is connected to: by itself, to the world, where it has a place for that. */
-function networks({ nets, disks, shares, vsock, exec, virtio }: RunOptions): readonly BackendDescriptor[] {
+function networks({ nets, disks, shares, vsock, balloon, exec, virtio }: RunOptions): readonly BackendDescriptor[] {
   // The entropy device has a place too, and so has the answer to a command.
-  const room = VIRTIO_SLOTS - disks.length - shares.length - (vsock === undefined ? 0 : 1) - 1 - (exec === undefined ? 0 : 1)
+  const room = VIRTIO_SLOTS - disks.length - shares.length - (vsock === undefined ? 0 : 1) - (balloon === undefined ? 0 : 1) - 1 - (exec === undefined ? 0 : 1)
   return nets ?? (room > 0 || virtio === 'pci' ? ['nat'] : [])
 }
 
@@ -111,6 +115,9 @@ async function plan(options: RunOptions, request: ExecRequest | null, console: G
       ...(request !== null && { exec: part(options.virtio === 'pci' ? virtioPci(guestConsole) : virtioMmio(guestConsole), { backends: { console: 'null', ...backends } }) }),
       ...Object.fromEntries(options.shares.map(({ path, tag, readOnly }, index) =>
         [`share${index}`, part(virtio9p, { config: { tag }, backends: { files: sharedFolder(path, { name: '--share', readOnly }) } })])),
+      ...(options.balloon !== undefined && {
+        balloon: part(options.virtio === 'pci' ? virtioBalloonPci : virtioBalloon, { config: options.balloon.config, backends: { host: balloonControl({ target: options.balloon.target }) } }),
+      }),
       ...(options.vsock !== undefined && { vsock: part(virtioVsock, { backends: { host: unixSockets(options.vsock, { name: '--vsock' }) } }) }),
     },
   })
@@ -199,8 +206,10 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
     ? setInterval(() => {}, KEEP_ALIVE)
     : setInterval(() => { if (tail.text().includes(PANIC)) machine.powerOff(1) }, PANIC_INTERVAL)
   // At an interactive console the guest has the screen; the figures come at the end.
+  const balloons = options.stats ? balloonsOf(blueprint) : []
+  const asking = balloons.length > 0 ? setInterval(() => { for (const balloon of balloons) balloon.askStats() }, LIVE_INTERVAL) : undefined
   const meter = options.stats ? new TimeMeter() : null
-  const live = meter !== null && !(request === null && process.stdin.isTTY) ? showLive(machine, meter) : undefined
+  const live = meter !== null && !(request === null && process.stdin.isTTY) ? showLive(machine, meter, balloons) : undefined
   try {
     const ended = observe?.(machine)
     const began = performance.now()
@@ -212,9 +221,10 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
     const elapsed = performance.now() - began
     const spent = meter?.end()
     const { stats } = machine
+    const balloonTexts = balloons.map(balloonText)
     machine.dispose()
     if (error !== null) process.stderr.write(`machinist: the machine stopped: ${error.message}\n`)
-    if (options.stats) process.stderr.write(`${warnings.map((line) => `warning: ${line}\n`).join('')}${statsText(stats, elapsed, spent)}`)
+    if (options.stats) process.stderr.write(`${warnings.map((line) => `warning: ${line}\n`).join('')}${statsText(stats, elapsed, spent, balloonTexts)}`)
     if (request === null || error !== null) return status
     if (holder.status !== undefined) return holder.status
     process.stderr.write(`machinist: --exec: the guest ended without an answer; the end of its console:\n${tail.text()}\n`)
@@ -222,6 +232,7 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
   } finally {
     clearInterval(keepAlive)
     clearInterval(live)
+    clearInterval(asking)
     machine.dispose()
   }
 }

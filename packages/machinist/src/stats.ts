@@ -24,12 +24,12 @@ function engineRows({ retired, cpu }: MachineStats): readonly (readonly [string,
 }
 
 /** One line about the time since `before`, for a look at a machine that runs. */
-export function liveText(stats: MachineStats, before: MachineStats | null, spent?: TimeSpent): string {
+export function liveText(stats: MachineStats, before: MachineStats | null, spent?: TimeSpent, balloons: readonly string[] = []): string {
   const of = (name: string): number => (stats.cpu[name] ?? 0) - (before?.cpu[name] ?? 0)
   const retired = stats.retired - (before?.retired ?? 0)
   const run = (stats.runTime - (before?.runTime ?? 0)) / 1e6
   const mips = run > 0 ? (retired / run / 1000).toFixed(0) : '0'
-  return `${mips} MIPS, ${percent(of('translated'), retired)} translated, ${of('regions')} regions made, ${of('dropped')} dropped, ${((1000 * of('tlbMisses')) / Math.max(1, retired)).toFixed(2)} TLB misses per 1000, ${run.toFixed(0)} ms running${spent === undefined ? '' : `: ${sharesText(spent)}`}\n`
+  return `${mips} MIPS, ${percent(of('translated'), retired)} translated, ${of('regions')} regions made, ${of('dropped')} dropped, ${((1000 * of('tlbMisses')) / Math.max(1, retired)).toFixed(2)} TLB misses per 1000, ${run.toFixed(0)} ms running${spent === undefined ? '' : `: ${sharesText(spent)}`}${balloons.map((text) => `; ${text}`).join('')}\n`
 }
 
 /**
@@ -37,8 +37,9 @@ export function liveText(stats: MachineStats, before: MachineStats | null, spent
  *
  * @param elapsed - milliseconds from start to end
  * @param spent - where the time of the machine's thread went, if that was measured
+ * @param balloons - what is to be said of each memory balloon
  */
-export function statsText(stats: MachineStats, elapsed: number, spent?: TimeSpent): string {
+export function statsText(stats: MachineStats, elapsed: number, spent?: TimeSpent, balloons: readonly string[] = []): string {
   const run = stats.runTime / 1e6
   const { exits } = stats
   const rows: readonly (readonly [string, string])[] = [
@@ -51,6 +52,7 @@ export function statsText(stats: MachineStats, elapsed: number, spent?: TimeSpen
     ['slices', `${exits.budget} budget, ${exits.halt} halt, ${exits.yield} yield, ${exits.debug} debug`],
     ['events', String(stats.events)],
     ['memory', `${(stats.touchedMemory / 2 ** 20).toFixed(1)} MiB touched`],
+    ...balloons.map((text) => ['balloon', text] as const),
     ...(spent === undefined ? [] : [['time', sharesText(spent)] as const]),
     ...engineRows(stats),
   ]

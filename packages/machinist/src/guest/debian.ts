@@ -5,7 +5,7 @@ import { isLinuxImage } from '@machinist/boot'
 import { guestError } from './apt.ts'
 import { cacheFolder, cachedFile, cachedFolder, exists } from './cache.ts'
 import { buildInitramfs, initramfsRecipe } from './initramfs.ts'
-import { collectModules } from './modules.ts'
+import { collectModules, withDependencies } from './modules.ts'
 import type { KernelModule } from './modules.ts'
 import { ARCHITECTURE, openArchive, SUITE, unpack } from './packages.ts'
 import type { Progress } from './progress.ts'
@@ -15,16 +15,18 @@ const KERNEL_METAPACKAGE = 'linux-image-riscv64'
 const BUSYBOX_PACKAGE = 'busybox-static'
 /** What the guest carries of the kernel's modules, where they are not built in. */
 const MODULES = ['virtio_mmio', 'virtio_blk', 'virtio_console', 'virtio_rng', 'virtio_net', 'crc32c_generic', 'ext4', '9pnet_virtio', '9p', 'vmw_vsock_virtio_transport'] as const
+/** What is at hand for those who ask: {@link PrepareGuestOptions.modules}. */
+const MODULES_AT_HAND: readonly string[] = ['virtio_balloon', 'virtio_pmem', 'nd_pmem']
 /** Names the layout of the cached folder. */
-const LAYOUT = 2
+const LAYOUT = 6
 
 /** How to prepare a guest. */
 export interface PrepareGuestOptions {
   /** Where to keep it; {@link cacheFolder} unless given. */
   readonly cache?: string | undefined
   /**
-   * Further modules of Debian's kernel by name, with all that they depend on: drivers of devices that Machinist does not
-   * have. A guest with others is fetched and kept apart from that without.
+   * Further modules of Debian's kernel by name, with all that they depend on. `virtio_balloon`, `virtio_pmem` and `nd_pmem` are at hand; a guest
+   * with others, drivers of devices that Machinist does not have, is fetched and kept apart from that without.
    */
   readonly modules?: readonly string[] | undefined
   readonly progress?: Progress | undefined
@@ -89,7 +91,7 @@ async function fetchGuest(folder: string, further: readonly string[], progress: 
   progress?.('Preparing the kernel modules')
   const moduleTree = (await exists(join(tree, 'usr/lib/modules', release))) ? join(tree, 'usr/lib/modules', release) : join(tree, 'lib/modules', release)
   await mkdir(join(folder, 'modules'))
-  const modules = await collectModules(moduleTree, join(folder, 'modules'), [...MODULES, ...further])
+  const modules = await collectModules(moduleTree, join(folder, 'modules'), [...MODULES, ...MODULES_AT_HAND, ...further])
   const about: GuestFile = { release, packages, modules }
   await writeFile(join(folder, 'guest.json'), `${JSON.stringify(about, null, 2)}\n`)
   await rm(join(folder, 'modules', 'decompress.deb'), { force: true })
@@ -106,15 +108,18 @@ export async function prepareGuest(options: PrepareGuestOptions = {}): Promise<P
   const cache = options.cache ?? cacheFolder()
   const waiting = (): void => options.progress?.('Waiting for another machinist that is fetching Debian')
   try {
-    const further = [...new Set(options.modules)].sort()
+    const asked = [...new Set(options.modules)].sort()
+    const atHand = asked.filter((module) => MODULES_AT_HAND.includes(module))
+    const further = asked.filter((module) => !MODULES_AT_HAND.includes(module))
     const name = [`debian-${SUITE}-${ARCHITECTURE}-${LAYOUT}`, ...further.length === 0 ? [] : [hash(further.join())]].join('-')
     const folder = await cachedFolder(cache, name, waiting, (temporary) => fetchGuest(temporary, further, options.progress))
     const about = JSON.parse(await readFile(join(folder, 'guest.json'), 'utf8')) as GuestFile
-    const current = `initrd-${hash(initramfsRecipe())}.cpio`
-    const initrd = await cachedFile(join(folder, current), async () => {
+    const prefix = ['initrd', ...atHand].join('+')
+    const initrd = await cachedFile(join(folder, `${prefix}-${hash(initramfsRecipe())}.cpio`), async () => {
       // Those of earlier versions of this program.
-      for (const name of await readdir(folder)) if (/^initrd-[0-9a-f]+\.cpio$/.test(name)) await rm(join(folder, name), { force: true })
-      return buildInitramfs({ kernelRelease: about.release, busybox: join(folder, 'busybox'), moduleFolder: join(folder, 'modules'), modules: about.modules })
+      for (const name of await readdir(folder)) if (name.startsWith(`${prefix}-`) && name.endsWith('.cpio')) await rm(join(folder, name), { force: true })
+      const modules = withDependencies(about.modules, [...MODULES, ...asked])
+      return buildInitramfs({ kernelRelease: about.release, busybox: join(folder, 'busybox'), moduleFolder: join(folder, 'modules'), modules })
     })
     return { kernel: join(folder, 'Image'), initrd, release: about.release, packages: about.packages }
   } catch (error) {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { decompressXz } from './apt.ts'
 import { buildInitramfs, initramfsRecipe } from './initramfs.ts'
-import { modulesAlias, modulesDep } from './modules.ts'
+import { modulesAlias, modulesDep, withDependencies } from './modules.ts'
 import { readCpio } from '@machinist/boot'
 
 function has(program: string): boolean {
@@ -30,6 +30,13 @@ it('names what a module needs in the order that modprobe expects', () => {
   // modprobe loads from the end: crc16 must come after the one that needs it.
   expect(ext4.indexOf('kernel/crc16.ko')).toBeGreaterThan(ext4.indexOf('kernel/jbd2.ko'))
   expect(modulesAlias(modules)).toContain('alias fs-ext4 ext4\n')
+})
+
+it('takes along what the chosen modules need, and no more', () => {
+  const modules = [module('crc16'), module('jbd2', 'crc16'), module('nvdimm'), module('nd', 'nvdimm'), module('ext4', 'jbd2', 'crc16')]
+  const names = (...chosen: string[]): string[] => withDependencies(modules, chosen).map(({ name }) => name)
+  expect(names('ext4', 'built-in')).toEqual(['crc16', 'jbd2', 'ext4'])
+  expect(names('nd', 'jbd2')).toEqual(['crc16', 'jbd2', 'nvdimm', 'nd'])
 })
 
 // Without xz to compress, or dpkg to decompress, there is nothing to compare.

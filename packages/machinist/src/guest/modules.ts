@@ -73,6 +73,14 @@ export async function collectModules(tree: string, to: string, wanted: readonly 
   return done
 }
 
+/** Those of `modules` whose names are given, and all that they need, in the order of `modules`. What is not there is built into the kernel. */
+export function withDependencies(modules: readonly KernelModule[], names: readonly string[]): readonly KernelModule[] {
+  const wanted = new Set(names)
+  // Whatever a module needs stands before it.
+  for (const { name, depends } of modules.toReversed()) if (wanted.has(name)) for (const other of depends) wanted.add(other)
+  return modules.filter(({ name }) => wanted.has(name))
+}
+
 /** modules.dep(5): each module's path, and the paths of all it needs, the last to be loaded first. */
 export function modulesDep(modules: readonly KernelModule[]): string {
   const byName = new Map(modules.map((module) => [module.name, module]))

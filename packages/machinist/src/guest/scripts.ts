@@ -29,8 +29,10 @@ ln -s fd/2 /dev/stderr
 hostname -F /etc/hostname
 ifconfig lo 127.0.0.1 up
 modprobe -q virtio_mmio
-for device in /sys/bus/virtio/devices/*/modalias; do
-  [ -f "$device" ] && modprobe -q "$(cat "$device")"
+for class in bus/virtio/devices bus/nd/devices; do
+  for device in /sys/$class/*/modalias; do
+    [ -f "$device" ] && modprobe -q "$(cat "$device")"
+  done
 done 2>/dev/null
 for path in /sys/class/net/eth*; do
   [ -e "$path" ] || continue

@@ -6,6 +6,8 @@ import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
 import type { Chain, Virtqueue } from '../queue/queue.ts'
 import { virtioMmio } from '../transport/mmio.ts'
 import type { MmioState, VirtioIrq } from '../transport/mmio.ts'
+import { virtioPci } from '../transport/pci.ts'
+import type { VirtioPciIrq, VirtioPciState } from '../transport/pci.ts'
 import { balloonConfig, balloonFeature, balloonPage, balloonQueue, statisticNames, statisticSize } from './layout.ts'
 
 export { balloonControl } from './control.ts'
@@ -63,6 +65,8 @@ export const balloonDevice: VirtioSpec<BalloonConfig, BalloonState, BalloonBacke
 
 /** {@link balloonDevice} behind the MMIO transport. */
 export const virtioBalloon: DeviceSpec<BalloonConfig & VirtioOptions, MmioState<BalloonState>, VirtioIrq, BalloonBackends> = virtioMmio(balloonDevice)
+/** {@link balloonDevice} behind the PCI transport. */
+export const virtioBalloonPci: DeviceSpec<BalloonConfig & VirtioOptions, VirtioPciState<BalloonState>, VirtioPciIrq, BalloonBackends> = virtioPci(balloonDevice)
 
 class Balloon implements VirtioDevice<BalloonState> {
   readonly features: readonly number[]

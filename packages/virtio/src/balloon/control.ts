@@ -23,6 +23,8 @@ export interface BalloonControl extends Backend<BalloonPort> {
   target: number
   /** Bytes in the balloon, as the guest says. */
   readonly size: number
+  /** The guest's latest statistics; none before its driver starts. */
+  readonly statistics: BalloonStatistics
   /** Asks for new statistics; `onStats` gets them. */
   askStats(): void
 }
@@ -48,6 +50,7 @@ function checked(target: number): number {
 export function balloonControl(options: BalloonControlOptions = {}): BalloonControl {
   let target = checked(options.target ?? 0)
   let size = 0
+  let latest: BalloonStatistics = {}
   let connected: { readonly deliver: Deliver, listener: Parameters<BalloonPort['listen']>[0] | null, target: number } | null = null
   return {
     kind: 'balloon',
@@ -61,6 +64,7 @@ export function balloonControl(options: BalloonControlOptions = {}): BalloonCont
       })
     },
     get size() { return size },
+    get statistics() { return latest },
     askStats() {
       const to = connected
       to?.deliver(() => { to.listener?.statisticsWanted() })
@@ -77,7 +81,10 @@ export function balloonControl(options: BalloonControlOptions = {}): BalloonCont
           size = bytes
           options.onResize?.(bytes)
         },
-        report(statistics) { options.onStats?.(statistics) },
+        report(statistics) {
+          latest = statistics
+          options.onStats?.(statistics)
+        },
       }
     },
     close() {
