@@ -10,6 +10,7 @@ const build: Build = library({
   'mmio': 'src/transport/mmio.ts',
   'net': 'src/net/net.ts',
   'pci': 'src/transport/pci.ts',
+  'pmem': 'src/pmem/pmem.ts',
   'queue': 'src/queue/queue.ts',
   'testing': 'src/testing.ts',
   'vsock': 'src/vsock/vsock.ts',

@@ -45,6 +45,29 @@ export interface RegionSpec {
   readonly space: 'mmio' | 'pio' | 'config'
 }
 
+/** Memory that a device brings along: the guest uses it like RAM, but no firmware table names it. */
+export interface MemorySpec {
+  readonly name: string
+  /** Bytes, a positive multiple of 4096. */
+  readonly size: number
+  /** What its address is a multiple of, a power of two from 4096; 4096 unless given. */
+  readonly align?: number
+}
+
+/**
+ * Where a {@link MemorySpec} ended up. It keeps its content over a reset. A range that is not all inside is refused: both
+ * `read` and `write` return false then.
+ */
+export interface DeviceMemory {
+  /** Guest-physical address. */
+  readonly base: number
+  readonly size: number
+  read(offset: number, into: Uint8Array): boolean
+  write(offset: number, from: Uint8Array): boolean
+  /** Offsets of the pages (4096 bytes) that anybody has written since this was called last, in order. */
+  takeDirty(): readonly number[]
+}
+
 /** A device's only capabilities. */
 export interface DeviceContext<Irq extends string = string, Wants extends BackendWants = BackendWants> {
   /** The name of this instance in the machine. */
@@ -52,6 +75,8 @@ export interface DeviceContext<Irq extends string = string, Wants extends Backen
   readonly irq: Readonly<Record<Irq, IrqLine>>
   readonly msi: MsiPort | null
   readonly dma: DmaSpace
+  /** The memory that its spec asked for, in that order. */
+  readonly ownMemory: readonly DeviceMemory[]
   readonly clock: Clock
   /** The machine's time counter (RISC-V `mtime`). */
   readonly counter: TimeCounter
@@ -74,6 +99,8 @@ export interface DeviceSpec<Config = unknown, S = unknown, Irq extends string = 
   configure(input: unknown, name: string): Config
   regions(config: Config): readonly RegionSpec[]
   irqs(config: Config): readonly Irq[]
+  /** Memory of its own. The machine puts it behind all RAM. */
+  memory?(config: Config): readonly MemorySpec[]
   /** Number of input lines, numbered from 0; only for interrupt controllers. */
   inputs?(config: Config): number
   /** Makes a PCI function of the device: its regions are behind BARs, and it has a slot instead of an address. */

@@ -135,8 +135,10 @@ export function instantiate(input: MachineDefinition, catalogue: Catalogue, host
     parts.wiring.clear()
     for (const { resolved: { name }, device } of parts.devices) contained(name, () => { device.reset(kind) })
     if (used) {
-      parts.memory.clear()
-      for (const { base, size } of resolved.memory) contained('cpu', () => { parts.cpu.memoryChanged(base, size) })
+      for (const region of parts.ram) {
+        parts.memory.clear(region)
+        contained('cpu', () => { parts.cpu.memoryChanged(region.base, region.size) })
+      }
     }
     used = true
     for (const { part, address, bytes } of plan.segments) {
@@ -157,6 +159,11 @@ export function instantiate(input: MachineDefinition, catalogue: Catalogue, host
       engine.held = false
       if (state === 'disposed' || state === 'off') return
       contained('boot', () => { boot(kind) })
+      // Devices may have begun to fill memory of their own.
+      if (parts.connector.inFlight > 0) {
+        engine.held = true
+        parts.connector.whenDrained(() => { engine.held = false })
+      }
       then()
       if (!slicing) settle()
     }

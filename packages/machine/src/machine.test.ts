@@ -3,9 +3,9 @@ import { fdtStrings, parseFdt } from '@machinist/boot'
 import { pciHost } from '@machinist/bus'
 import { describe, expect, test } from 'vitest'
 import { assemble, constant, fakeCpu, op } from '../test/fake-cpu.ts'
-import { card, gadget, hub, reader } from '../test/fake-devices.ts'
+import { bank, card, gadget, hub, reader } from '../test/fake-devices.ts'
 import { collector, testHost } from '../test/harness.ts'
-import { createMachine, defineMachine, type GateRecord, type Machine, type MachineOptions, part } from './index.ts'
+import { createMachine, defineMachine, type GateRecord, type Machine, type MachineOptions, part, printMachine } from './index.ts'
 
 const RAM = 0x8000_0000
 const GADGET = 0x1000_0000
@@ -98,6 +98,42 @@ describe('lifecycle', () => {
     expect(resets).toBe(3)
     expect(console.text).toBe('aaa')
     expect(machine.status).toBe(9)
+  })
+
+  test("a device fills memory of its own before the guest runs, and it outlives a reset", () => {
+    const console = collector()
+    const finish: (() => void)[] = []
+    const disk: Backend<BlockPort> = {
+      kind: 'block',
+      connect: (deliver) => ({
+        size: 512, readOnly: true, blockSize: 512, write() {}, flush() {},
+        read(_offset, into, done) {
+          finish.push(() => {
+            for (const each of into) each.fill(0x70)
+            deliver(() => { done('ok') })
+          })
+        },
+      }),
+    }
+    const memory = 0x8040_0000
+    // Says what is in the first page, which it then makes 'q', and how many pages were written.
+    const code = [
+      ...constant(1, memory), op.load(2, 1), ...constant(7, GADGET), op.store(2, 7), ...constant(3, 0x71), op.store(3, 1), ...constant(1, memory + 0x3000), op.store(3, 1),
+      ...constant(1, 0x2000_0000), op.load(2, 1), op.store(2, 7), op.load(2, 1), op.store(2, 7), ...poke(8, 0), op.stop(),
+    ]
+    const machine = createMachine(define(code, {
+      devices: { gadget: part(gadget, { at: GADGET, irq: null, backends: { console } }), bank: part(bank, { at: 0x2000_0000, config: { size: 0x4000, align: 0x40_0000 }, backends: { disk } }) },
+    }), testHost())
+    expect(printMachine(machine.resolved)).toContain('80400000 - 0x80403fff  bank.bank')
+    machine.on('reset', () => { if (console.text.length > 3) machine.powerOff(0) })
+    drive(machine, 10)
+    expect(console.text).toBe('')
+    finish[0]?.()
+    for (let i = 0; i < 10; i++) machine.runSlice(1_000_000)
+    // A page that was written again counts again, and nothing was read again.
+    expect(console.text).toBe('p\x02\0q\x02\0')
+    expect([finish.length, machine.status, machine.memory.contains(memory, 0x4000), machine.memory.contains(memory, 0x4001)]).toEqual([1, 0, true, false])
+    expect(() => createMachine(define([], { devices: { hub: part(hub), bank: part(bank, { config: { size: 100 }, backends: { disk } }) } }), testHost())).toThrow(/bank.*impossible size/)
   })
 
   test('it can be started again after power-off', () => {

@@ -1,9 +1,9 @@
 import {
-  type Backend, type Clock, type Cpu, type CpuContext, type Device, type DeviceContext, type EntropyPort, type IrqLine, machinistError, type PowerPort,
+  type Backend, type Clock, type Cpu, type CpuContext, type Device, type DeviceContext, type DeviceMemory, type EntropyPort, type IrqLine, machinistError, type PowerPort,
   type TimeCounter, type WallClockPort,
 } from '@machinist/api'
 import { AddressSpace, type BusTarget } from '@machinist/bus'
-import { Arena, GuestMemory } from '@machinist/memory'
+import { Arena, GuestMemory, type RamRegion } from '@machinist/memory'
 import { BackendConnector } from './backends.ts'
 import { counterState, counterView } from './counter.ts'
 import { CPU_PART } from './definition.ts'
@@ -33,6 +33,8 @@ export interface LiveDevice {
 export interface Parts {
   readonly resolved: ResolvedMachine
   readonly memory: GuestMemory
+  /** The regions of {@link memory} that are RAM: others belong to devices. */
+  readonly ram: readonly RamRegion[]
   readonly bus: AddressSpace
   readonly cpu: Cpu
   readonly devices: readonly LiveDevice[]
@@ -113,7 +115,7 @@ export function makeParts(
     memory.dispose()
   }
   try {
-    for (const { name, base, size } of resolved.memory) memory.addRam(name, base, size)
+    const ram = resolved.memory.map(({ name, base, size }) => memory.addRam(name, base, size))
     bus.onAccess = () => { time.sample() }
     const cpuContext: CpuContext<GuestMemory, AddressSpace> = {
       name: CPU_PART,
@@ -138,6 +140,7 @@ export function makeParts(
         irq: Object.fromEntries(each.spec.irqs(each.config).map((irq): [string, IrqLine] => [irq, lineOf(each, irq, made, inputs, wiring)])),
         msi: plugged?.msi ?? null,
         dma: plugged?.dma ?? memory,
+        ownMemory: each.memory.map(({ name, base, size }) => deviceMemory(memory, memory.addRam(name, base, size))),
         clock: clockOf(each.name, time, timers, inputs),
         counter,
         backends: connector.connect(each.name, each.spec.backends, each.definition.backends ?? {}),
@@ -150,11 +153,23 @@ export function makeParts(
       each.regions.forEach(({ base, size }, region) => { bus.attach(each.name, base, size, region, target) })
     }
     connector.check()
+    return { resolved, memory, ram, bus, cpu, devices, time, timers, backendTimers, gate, wiring, entropy: own.entropy, counter, connector, dispose }
   } catch (error) {
     dispose()
     throw error
   }
-  return { resolved, memory, bus, cpu, devices, time, timers, backendTimers, gate, wiring, entropy: own.entropy, counter, connector, dispose }
+}
+
+/** A region of memory for the device that brought it along. */
+function deviceMemory(memory: GuestMemory, region: RamRegion): DeviceMemory {
+  const { base, size } = region
+  const inside = (offset: number, length: number): boolean => offset >= 0 && offset + length <= size
+  return {
+    base, size,
+    read: (offset, into) => inside(offset, into.length) && memory.read(base + offset, into),
+    write: (offset, from) => inside(offset, from.length) && memory.write(base + offset, from),
+    takeDirty: () => memory.takeDirty(region).map((address) => address - base),
+  }
 }
 
 /** The line of one output; the device at its other end is looked up when it is driven, for it may not be made yet. */

@@ -1,5 +1,5 @@
 import { machinistError, type RegionSpec } from '@machinist/api'
-import { DEFAULT_WINDOW, type MachineDefinition } from './definition.ts'
+import { DEFAULT_WINDOW, type MachineDefinition, type MemoryRange } from './definition.ts'
 import type { ConfiguredDevice } from './resolve.ts'
 
 interface Range {
@@ -86,7 +86,7 @@ export function placeDevices(
     const { name, size } = region
     const given = bases.get(device.name)?.[index]
     if (given !== undefined) return { name, base: given, size }
-    const base = findRoom(taken, window, size)
+    const base = findRoom(taken, window, size, alignOf(size))
     if (base === null) {
       throw machinistError(
         { code: 'no-room', part: device.name, value: `${size} bytes`, remedy: 'Give it an address, or the machine a larger window.' },
@@ -97,9 +97,37 @@ export function placeDevices(
   })]))
 }
 
-function findRoom(taken: readonly Range[], window: { readonly base: number; readonly size: number }, size: number): number | null {
+/**
+ * Gives memory that devices bring along its place: behind all RAM, in the order of the definition, between whatever
+ * else is there.
+ *
+ * @param regions - what {@link placeDevices} returned
+ * @throws typed errors `'bad-memory'`, `'no-room'`
+ */
+export function placeMemory(
+  devices: readonly ConfiguredDevice[], definition: MachineDefinition, regions: ReturnType<typeof placeDevices>,
+): ReadonlyMap<string, readonly MemoryRange[]> {
+  const taken: Range[] = [...regions].flatMap(([owner, list]) => list.map(({ base, size }) => ({ owner, base, size })))
+  let end = Math.max(...definition.memory.map(({ base, size }) => base + size))
+  return new Map(devices.map((device) => [device.name, (device.spec.memory?.(device.config) ?? []).map(({ name, size, align = PAGE }) => {
+    if (!Number.isSafeInteger(size) || size <= 0 || size % PAGE !== 0) {
+      throw machinistError({ code: 'bad-memory', part: device.name, value: size, remedy: 'Use a positive multiple of 4096.' }, `its memory ${name} has an impossible size`)
+    }
+    const base = findRoom(taken, { base: end, size: LIMIT - end }, size, align)
+    if (base === null) throw machinistError({ code: 'no-room', part: device.name, value: `${size} bytes`, remedy: 'Give it less memory.' }, `no room for its memory ${name}`)
+    end = base + size
+    return { name: `${device.name}.${name}`, base, size }
+  })]))
+}
+
+/** Registers are aligned to their size. */
+function alignOf(size: number): number {
   let align = PAGE
   while (align < size) align *= 2
+  return align
+}
+
+function findRoom(taken: readonly Range[], window: { readonly base: number; readonly size: number }, size: number, align: number): number | null {
   let base = Math.ceil(window.base / align) * align
   for (;;) {
     if (base + size > window.base + window.size) return null

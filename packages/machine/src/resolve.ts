@@ -1,7 +1,7 @@
 import { type CpuSpec, type DeviceSpec, machinistError, type Resolved } from '@machinist/api'
 import { type Catalogue, cpuSpec, deviceSpec } from './catalogue.ts'
 import { CPU_PART, DEFAULT_TIME_FREQUENCY, type DeviceDefinition, type MachineDefinition, type MemoryRange } from './definition.ts'
-import { placeDevices } from './placement.ts'
+import { placeDevices, placeMemory } from './placement.ts'
 import { routeInterrupts, type Wire } from './routing.ts'
 import { isFunction, placeFunctions, type ResolvedSlot } from './slots.ts'
 
@@ -13,6 +13,8 @@ export interface ResolvedDevice {
   readonly definition: DeviceDefinition
   /** Empty for a PCI device: its guest decides. */
   readonly regions: readonly { readonly name: string; readonly base: number; readonly size: number }[]
+  /** Memory of its own. */
+  readonly memory: readonly MemoryRange[]
   /** Of a PCI device; null for others. */
   readonly slot: ResolvedSlot | null
   readonly wires: readonly Wire[]
@@ -43,7 +45,7 @@ export interface ConfiguredDevice {
  *
  * @throws typed errors: `'unknown-kind'`; whatever the specs' `configure` throws; `'overlap'`, naming both parts;
  * `'no-room'`; `'slot-taken'`, naming both, `'bad-slot'`, `'no-pci-host'`, `'no-free-slot'`; `'unknown-part'`, `'bad-irq'`, `'irq-taken'`,
- * `'no-controller'`, `'no-free-input'`
+ * `'no-controller'`, `'no-free-input'`, `'bad-memory'`
  */
 export function resolve(definition: MachineDefinition, catalogue: Catalogue): ResolvedMachine {
   const spec = cpuSpec(catalogue, definition.cpu.kind, CPU_PART)
@@ -54,6 +56,7 @@ export function resolve(definition: MachineDefinition, catalogue: Catalogue): Re
   })
   const slots = placeFunctions(configured)
   const regions = placeDevices(configured.filter((device) => !isFunction(device)), definition)
+  const memory = placeMemory(configured, definition, regions)
   const interruptController = controllerOf(definition, configured)
   const wires = routeInterrupts(configured, interruptController, slots)
   return {
@@ -61,7 +64,7 @@ export function resolve(definition: MachineDefinition, catalogue: Catalogue): Re
     memory: definition.memory,
     cpu: { spec, config, harts: spec.harts(config) },
     devices: configured.map((device) => ({
-      ...device, regions: regions.get(device.name) ?? [], slot: slots.get(device.name) ?? null, wires: wires.get(device.name) ?? [],
+      ...device, regions: regions.get(device.name) ?? [], memory: memory.get(device.name) ?? [], slot: slots.get(device.name) ?? null, wires: wires.get(device.name) ?? [],
     })),
     timeFrequency: definition.timeFrequency ?? DEFAULT_TIME_FREQUENCY,
     interruptController,
@@ -98,6 +101,7 @@ const hex = (value: number): string => `0x${value.toString(16).padStart(8, '0')}
 export function printMachine(machine: ResolvedMachine): string {
   const ranges = [
     ...machine.memory.map((range) => ({ base: range.base, size: range.size, what: `${range.name} (RAM, ${range.size / 2 ** 20} MiB)` })),
+    ...machine.devices.flatMap((device) => device.memory.map((range) => ({ base: range.base, size: range.size, what: `${range.name} (memory, ${range.size / 2 ** 20} MiB)` }))),
     ...machine.devices.flatMap((device) => device.regions.map((region) => ({
       base: region.base, size: region.size, what: `${device.name} ${region.name} (${device.spec.kind})`,
     }))),

@@ -112,6 +112,31 @@ export const reader: DeviceSpec<object, number, never, { readonly disk: 'block' 
   },
 }
 
+/** Has memory of its own, whose beginning it reads from its disk at the first reset. Register 0 reads the number of pages written since. */
+export const bank: DeviceSpec<{ readonly size: number; readonly align?: number }, object, never, { readonly disk: 'block' }> = {
+  kind: 'bank',
+  stateVersion: 1,
+  backends: { disk: 'block' },
+  configure: (input) => input as { size: number; align?: number },
+  regions: () => [{ name: 'registers', size: 8, space: 'mmio' }],
+  irqs: () => [],
+  memory: (config) => [{ name: 'bank', ...config }],
+  create(_config, { ownMemory: [memory], backends: { disk } }) {
+    let full = false
+    return {
+      read: () => memory?.takeDirty().length ?? 0,
+      write() {},
+      reset() {
+        const bytes = new Uint8Array(512)
+        if (!full) disk.read(0, [bytes], () => { memory?.write(0, bytes) })
+        full = true
+      },
+      save: () => ({}),
+      restore() {},
+    }
+  },
+}
+
 /** A PCI function. Register 0 raises its interrupt (if odd) and sends message 0, 4 writes a word to RAM, 8 throws; reading 0 counts writes. */
 export const card: DeviceSpec<object, number, 'intx', Readonly<Record<never, never>>> = {
   kind: 'card',

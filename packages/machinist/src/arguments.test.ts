@@ -28,9 +28,10 @@ describe('the command line', () => {
   })
   test('is understood', () => {
     const args = ['run', '--kernel', 'Image', '--initrd=rd', '--append', 'a b', '--firmware', 'fw', '--disk', 'a.img', '--disk', 'b,c.img,ro', '--disk=d,overlay',
-      '--memory', '1G', '--harts', '4', '--virtio', 'pci', '--stats', '--quiet', '--share', 'work', '--vsock=s', '--balloon', '64M,oom=off']
+      '--memory', '1G', '--harts', '4', '--virtio', 'pci', '--stats', '--quiet', '--share', 'work', '--vsock=s', '--balloon', '64M,oom=off', '--pmem', 'p,overlay']
     expect(parseCommand(args)).toEqual({ kind: 'run', options: {
       kernel: 'Image', initrd: 'rd', append: 'a b', firmware: 'fw', memory: 2 ** 30, harts: 4, virtio: 'pci', quiet: true, stats: true, vsock: 's', balloon: { target: 64 * 2 ** 20, config: { deflateOnOom: false } },
+      pmems: [{ path: 'p', mode: 'overlay' }],
       shares: [{ path: 'work', tag: 'share', readOnly: false }],
       disks: [{ path: 'a.img', mode: 'rw' }, { path: 'b,c.img', mode: 'ro' }, { path: 'd', mode: 'overlay' }],
     } })
@@ -45,7 +46,7 @@ describe('the command line', () => {
     [['--harts', '1.5'], '--harts'], [['--memory', '12Q'], '--memory'], [['--memory', '512'], '--memory'], [['--memory', '-1'], '--memory'], [['--kernel'], '--kernel'],
     [['--kernel', '--quiet'], '--kernel'], [['--kernel='], '--kernel'], [['--quiet=yes'], '--quiet'], [['--disk', ',ro'], '--disk'], [['--exec', ' '], '--exec'],
     [['--out', 'x'], '--out'], [['run', '--rate', '5'], '--rate'], [['profile', '--rate', '0'], '--rate'], [['profile', '--rate', '1e3'], '--rate'], [['profile', '--out='], '--out'],
-    [['--balloon', 'half'], '--balloon'], [['--balloon', '1M,oom'], '--balloon'], [['a.json', '--balloon', '0'], '--balloon'],
+    [['--pmem', ',ro'], '--pmem'], [['--balloon', 'half'], '--balloon'], [['--balloon', '1M,oom'], '--balloon'], [['a.json', '--balloon', '0'], '--balloon'],
     [['profile', '--symbols='], '--symbols'], [['profile', '--symbols', '@0x10'], '--symbols'],
     [['--exec', 'ls', '--kernel', 'x'], '--exec'], [['a.json', 'b.json'], 'arguments'], [['a.json', '--harts', '2'], '--harts'], [['a.json', '--exec', 'ls'], '--exec'],
   ])('%j is refused in one line that names %s', (args, name) => {
@@ -62,7 +63,7 @@ describe('the command line', () => {
     })
   })
   test('has a help that names every option', () => {
-    const flags = ['out', 'symbols', 'rate', 'at', 'base', 'instructions', 'wasm', 'kernel', 'initrd', 'append', 'firmware', 'disk', 'share', 'vsock', 'balloon', 'memory', 'harts', 'virtio', 'exec', 'quiet', 'stats', 'help', 'version']
+    const flags = ['out', 'symbols', 'rate', 'at', 'base', 'instructions', 'wasm', 'kernel', 'initrd', 'append', 'firmware', 'disk', 'share', 'vsock', 'balloon', 'pmem', 'memory', 'harts', 'virtio', 'exec', 'quiet', 'stats', 'help', 'version']
     for (const flag of flags) expect(HELP).toContain(`--${flag}`)
     for (const line of HELP.split('\n')) expect(line.length).toBeLessThan(100)
   })

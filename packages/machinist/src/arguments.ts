@@ -44,6 +44,8 @@ export interface RunOptions {
   /** Networks; a NAT of its own unless given. */
   readonly nets?: readonly BackendDescriptor[]
   readonly balloon?: BalloonChoice
+  /** Disks that the guest has as persistent memory. */
+  readonly pmems?: readonly DiskChoice[]
   readonly exec?: string
   readonly quiet: boolean
   readonly stats: boolean
@@ -90,6 +92,7 @@ const FLAGS = {
   virtio: { type: 'string' },
   net: { type: 'string', multiple: true },
   balloon: { type: 'string' },
+  pmem: { type: 'string', multiple: true },
   exec: { type: 'string' },
   quiet: { type: 'boolean' },
   stats: { type: 'boolean' },
@@ -104,10 +107,10 @@ const FLAGS = {
 const PROFILE_FLAGS = ['out', 'symbols', 'rate'] as const
 
 /** Flags that say what a machine file says already. */
-const NOT_WITH_FILE = ['disk', 'share', 'vsock', 'net', 'balloon', 'memory', 'harts', 'virtio', 'exec'] as const
+const NOT_WITH_FILE = ['disk', 'share', 'vsock', 'net', 'balloon', 'pmem', 'memory', 'harts', 'virtio', 'exec'] as const
 
 /** `PATH`, and behind commas `ro` or `overlay`, `format=F`, `files=W`, `snapshot=S`. What stands before these belongs to the path. */
-export function parseDisk(value: string): DiskChoice {
+export function parseDisk(value: string, flag = '--disk'): DiskChoice {
   let path = value
   const found: { mode?: DiskMode; format?: string; files?: ImageFiles; snapshot?: string } = {}
   for (;;) {
@@ -120,7 +123,7 @@ export function parseDisk(value: string): DiskChoice {
     if (files !== undefined) found.files ??= files as ImageFiles
     if (snapshot !== undefined) found.snapshot ??= snapshot
   }
-  if (path === '') throw usageError('--disk', 'no path is given', 'Use --disk PATH, PATH,ro or PATH,overlay.', value)
+  if (path === '') throw usageError(flag, 'no path is given', `Use ${flag} PATH, PATH,ro or PATH,overlay.`, value)
   return { path, mode: found.snapshot === undefined ? 'rw' : 'ro', ...found }
 }
 
@@ -231,7 +234,7 @@ export function parseCommand(args: readonly string[]): Command {
     ...(values.append !== undefined && { append: values.append }),
     ...(values.firmware !== undefined && { firmware: values.firmware }),
     ...(image !== null && values.kernel === undefined && { bootDisk: image }),
-    disks: [...(image === null ? [] : [image]), ...(values.disk ?? []).map(parseDisk)],
+    disks: [...(image === null ? [] : [image]), ...(values.disk ?? []).map((disk) => parseDisk(disk))],
     shares: parseShares(values.share ?? []),
     ...(values.vsock !== undefined && { vsock: values.vsock }),
     ...(values.memory !== undefined && { memory: parseMemory(values.memory) }),
@@ -239,6 +242,7 @@ export function parseCommand(args: readonly string[]): Command {
     ...(values.virtio !== undefined && { virtio: parseVirtio(values.virtio) }),
     ...(values.net !== undefined && { nets: values.net.flatMap(parseNet) }),
     ...(values.balloon !== undefined && { balloon: parseBalloon(values.balloon) }),
+    ...(values.pmem !== undefined && { pmems: values.pmem.map((disk) => parseDisk(disk, '--pmem')) }),
     ...(values.exec !== undefined && { exec: values.exec }),
     quiet: values.quiet ?? false,
     stats: values.stats ?? false,

@@ -37,6 +37,8 @@ The machine:
   --balloon SIZE       a memory balloon, into which the guest is to put SIZE, such as 64M, or 0.
                        What it gives up or reports as free goes back to the host. Behind
                        commas: reporting=off; oom=off, to keep it when the guest runs out
+  --pmem PATH          a disk image, of a multiple of 2 MiB, as persistent memory: /dev/pmem0. What
+                       may follow --disk PATH may follow it. Repeat for more.
   --share PATH         a folder of the host: mount -t 9p share /mnt in the guest. Repeat for more.
   --share PATH:TAG,ro  the same, read-only, as TAG
   --vsock PATH         sockets between guest (CID 3) and host: port P of the host is the socket

@@ -2,11 +2,12 @@ import { Transform, type Writable } from 'node:stream'
 import { concatInitrds } from '@machinist/boot'
 import { type Given, virt, VIRTIO_SLOTS } from '@machinist/boards'
 import type { CharPort } from '@machinist/api'
-import { type CharBackend, collector, nodeHost, openDisk, readWhole, sharedFolder, stream, terminal, unixSockets } from '@machinist/host-node'
-import { type BackendDescriptor, createMachine, type Machine, type MachineBlueprint, type MachineStats, part } from '@machinist/machine'
-import { type BalloonControl, balloonControl, consoleWith, virtio9p, virtioBalloon, virtioBalloonPci, virtioMmio, virtioPci, virtioVsock } from '@machinist/virtio'
+import { type CharBackend, collector, nodeHost, openDisk, openDiskImage, readWhole, sharedFolder, stream, terminal, unixSockets } from '@machinist/host-node'
+import { type BackendDescriptor, createMachine, type DevicePart, type Machine, type MachineBlueprint, type MachineStats, part } from '@machinist/machine'
+import { imageDisk, overlay } from '@machinist/storage'
+import { type BalloonControl, balloonControl, consoleWith, virtio9p, virtioBalloon, virtioBalloonPci, virtioMmio, virtioPci, virtioPmem, virtioPmemPci, virtioVsock } from '@machinist/virtio'
 import { optimiseTranslationsLater } from './engine-flags.ts'
-import type { RunOptions } from './arguments.ts'
+import type { DiskChoice, RunOptions } from './arguments.ts'
 import { balloonsOf, balloonText } from './balloon.ts'
 import { bootDisk, diskCommandLine } from './debian/index.ts'
 import { type ExecRequest, execRequest, guestCommandLine, prepareGuest, terminalProgress } from './guest/index.ts'
@@ -75,7 +76,7 @@ async function images(options: RunOptions, request: ExecRequest | null): Promise
   const { progress, done } = terminalProgress(process.stderr)
   const guest = await prepareGuest({
     ...(options.quiet || request !== null ? {} : { progress }),
-    modules: options.balloon === undefined ? [] : ['virtio_balloon'],
+    modules: [...options.balloon === undefined ? [] : ['virtio_balloon'] as const, ...options.pmems === undefined ? [] : ['virtio_pmem', 'nd_pmem'] as const],
   }).finally(done)
   const initrd = readWhole(options.initrd ?? guest.initrd, options.initrd === undefined ? 'initrd' : '--initrd')
   const { rows, columns } = process.stdout
@@ -92,15 +93,23 @@ async function images(options: RunOptions, request: ExecRequest | null): Promise
 }
 
 /** What the machine is connected to: by itself, to the world, where it has a place for that. */
-function networks({ nets, disks, shares, vsock, balloon, exec, virtio }: RunOptions): readonly BackendDescriptor[] {
+function networks({ nets, disks, shares, vsock, balloon, pmems = [], exec, virtio }: RunOptions): readonly BackendDescriptor[] {
   // The entropy device has a place too, and so has the answer to a command.
-  const room = VIRTIO_SLOTS - disks.length - shares.length - (vsock === undefined ? 0 : 1) - (balloon === undefined ? 0 : 1) - 1 - (exec === undefined ? 0 : 1)
+  const room = VIRTIO_SLOTS - disks.length - pmems.length - shares.length - (vsock === undefined ? 0 : 1) - (balloon === undefined ? 0 : 1) - 1 - (exec === undefined ? 0 : 1)
   return nets ?? (room > 0 || virtio === 'pci' ? ['nat'] : [])
+}
+
+/** Persistent memory, as large as its disk. */
+async function pmemPart({ path, mode, ...rest }: DiskChoice, virtio: RunOptions['virtio']): Promise<DevicePart> {
+  const image = await openDiskImage(path, { ...rest, name: '--pmem', writable: mode === 'rw' })
+  const disk = mode === 'overlay' ? overlay(imageDisk(image)) : imageDisk(image)
+  return part(virtio === 'pci' ? virtioPmemPci : virtioPmem, { config: { size: image.size }, backends: { disk } })
 }
 
 async function plan(options: RunOptions, request: ExecRequest | null, console: Given<CharPort>, answers: readonly CharBackend[]): Promise<MachineBlueprint> {
   if (options.machineFile !== undefined) return override(await loadMachineFile(options.machineFile), options)
   const backends = Object.fromEntries(EXEC_PORTS.map((name, index) => [name, answers[index] ?? 'null']))
+  const pmems = await Promise.all((options.pmems ?? []).map((disk) => pmemPart(disk, options.virtio)))
   const guestConsole = consoleWith('virtio-exec', ['console', ...EXEC_PORTS])
   return virt({
     ...await images(options, request),
@@ -118,6 +127,7 @@ async function plan(options: RunOptions, request: ExecRequest | null, console: G
       ...(options.balloon !== undefined && {
         balloon: part(options.virtio === 'pci' ? virtioBalloonPci : virtioBalloon, { config: options.balloon.config, backends: { host: balloonControl({ target: options.balloon.target }) } }),
       }),
+      ...Object.fromEntries(pmems.map((pmem, index) => [`pmem${index}`, pmem])),
       ...(options.vsock !== undefined && { vsock: part(virtioVsock, { backends: { host: unixSockets(options.vsock, { name: '--vsock' }) } }) }),
     },
   })

@@ -78,6 +78,21 @@ test('addresses that are not RAM are refused, whatever they are', () => {
   expect(memory.map(0x8000_0000, -1, 'read')).toBe(null)
 })
 
+test('one region is asked for its dirty pages, and cleared, without the others', () => {
+  const memory = guest(1)
+  const other = memory.addRam('other', 0x9000_0000, 0x4000)
+  for (const address of [0x8000_0000, 0x9000_1000, 0x9000_3000]) memory.write(address, Uint8Array.of(1))
+  expect(memory.takeDirty(other)).toEqual([0x9000_1000, 0x9000_3000])
+  expect(memory.takeDirty()).toEqual([0x8000_0000])
+  memory.clear(other)
+  const bytes = [0x8000_0000, 0x9000_1000].map((address) => {
+    const into = new Uint8Array(1)
+    memory.read(address, into)
+    return into[0]
+  })
+  expect([bytes, memory.touchedPages]).toEqual([[1, 0], 1])
+})
+
 test('writes mark pages dirty and report code', () => {
   const memory = guest(1)
   const told: [number, number][] = []

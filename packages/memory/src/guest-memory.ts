@@ -217,11 +217,13 @@ export class GuestMemory implements DmaSpace {
    * The guest-physical addresses of pages written since the last call, in order, and starts anew. The first call
    * gives every page ever written. Pages that were released are not among them, unless they were written again: they
    * have no frame.
+   *
+   * @param only - asks for one region, and starts anew for this one alone
    */
-  takeDirty(): number[] {
+  takeDirty(only?: RamRegion): number[] {
     const dirty: number[] = []
     const { u32 } = this.arena
-    for (const region of this.#regions) {
+    for (const region of only === undefined ? this.#regions : [only]) {
       for (let page = 0; page < region.size / PAGE_SIZE; page++) {
         const entry = u32[(region.map >>> 2) + page] ?? 0
         if ((entry & PAGE_DIRTY) === 0) continue
@@ -233,9 +235,13 @@ export class GuestMemory implements DmaSpace {
     return dirty
   }
 
-  /** Forgets all content: every page reads as zero again. CPUs must have dropped their translations. */
-  clear(): void {
-    for (const region of this.#regions) {
+  /**
+   * Forgets all content: every page reads as zero again. CPUs must have dropped their translations.
+   *
+   * @param only - the content of one region alone
+   */
+  clear(only?: RamRegion): void {
+    for (const region of only === undefined ? this.#regions : [only]) {
       for (let page = 0; page < region.size / PAGE_SIZE; page++) {
         const index = (region.map >>> 2) + page
         const entry = this.arena.u32[index] ?? 0

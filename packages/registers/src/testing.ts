@@ -3,7 +3,7 @@
  * little RAM, and backends that a script drives. Nothing here needs a host.
  */
 import type {
-  BlockPort, BlockStatus, CharPort, Clock, Device, DeviceContext, DeviceSpec, DmaSpace, EntropyPort, Frame, IrqLine, NetPort, Offloads, PowerPort,
+  BlockPort, BlockStatus, CharPort, Clock, Device, DeviceContext, DeviceMemory, DeviceSpec, DmaSpace, EntropyPort, Frame, IrqLine, MemorySpec, NetPort, Offloads, PowerPort,
   PortsOf, TimeCounter, Timer, BackendWants, Trace, WallClockPort, Width,
 } from '@machinist/api'
 import { noOffloads } from '@machinist/api'
@@ -13,6 +13,11 @@ export interface FakeLine extends IrqLine {
   readonly level: boolean
   /** Changes from low to high so far, pulses included. */
   readonly edges: number
+}
+
+/** Memory that a device brought along. What is not as it was when `takeDirty` was called last is dirty. */
+export interface FakeMemory extends DeviceMemory {
+  readonly bytes: Uint8Array
 }
 
 /** Virtual time that stands still until {@link FakeContext.advance}. */
@@ -31,6 +36,8 @@ export interface FakeContextOptions<Irq extends string, Wants extends BackendWan
   readonly memorySize?: number
   /** Where RAM begins; 0x8000_0000 when absent. */
   readonly memoryBase?: number
+  /** Memory that the device brings along; {@link testDevice} asks its spec. */
+  readonly ownMemory?: readonly MemorySpec[]
   /** `dma.map` gives pieces that end at multiples of this; 4096 when absent. */
   readonly frameSize?: number
   /** Ticks of the counter per second; 10 MHz when absent. */
@@ -44,6 +51,7 @@ export interface FakeContext<Irq extends string = string, Wants extends BackendW
   /** All of RAM. Its first byte is at `memoryBase`. */
   readonly memory: Uint8Array
   readonly memoryBase: number
+  readonly ownMemory: readonly FakeMemory[]
   /** Warnings so far, oldest first. */
   readonly warnings: string[]
   /** Names the device that timers call; {@link testDevice} does. */
@@ -83,6 +91,7 @@ export function fakeContext<Irq extends string, Wants extends BackendWants>(
     irq: fakeLines(options.irqs ?? []),
     msi: null,
     dma: fakeDma(memory, memoryBase, options.frameSize ?? 4096),
+    ownMemory: (options.ownMemory ?? []).map(({ size }, index) => fakeMemory(2 ** 33 + index * 2 ** 32, size)),
     clock,
     counter: fakeCounter(() => now, options.frequency ?? 10_000_000),
     backends: options.backends,
@@ -162,6 +171,33 @@ function fakeDma(memory: Uint8Array, base: number, frame: number): DmaSpace {
   }
 }
 
+function fakeMemory(base: number, size: number): FakeMemory {
+  const bytes = new Uint8Array(size)
+  const before = new Uint8Array(size)
+  const inside = (offset: number, length: number): boolean => offset >= 0 && offset + length <= size
+  return {
+    base, size, bytes,
+    read(offset, into) {
+      if (!inside(offset, into.length)) return false
+      into.set(bytes.subarray(offset, offset + into.length))
+      return true
+    },
+    write(offset, from) {
+      if (!inside(offset, from.length)) return false
+      bytes.set(from, offset)
+      return true
+    },
+    takeDirty() {
+      const dirty = Array.from({ length: size / page }, (_, index) => index * page).filter((at) => {
+        for (let byte = at; byte < at + page; byte++) if (bytes[byte] !== before[byte]) return true
+        return false
+      })
+      before.set(bytes)
+      return dirty
+    },
+  }
+}
+
 function fakeCounter(now: () => number, frequency: number): TimeCounter {
   const listeners: (() => void)[] = []
   let base = 0n
@@ -197,14 +233,14 @@ export interface TestDevice<Config, S, Irq extends string, Wants extends Backend
 }
 
 /** Options of {@link testDevice}: those of {@link fakeContext} except what the spec knows. */
-export type TestDeviceOptions<Irq extends string, Wants extends BackendWants> = Omit<FakeContextOptions<Irq, Wants>, 'irqs'>
+export type TestDeviceOptions<Irq extends string, Wants extends BackendWants> = Omit<FakeContextOptions<Irq, Wants>, 'irqs' | 'ownMemory'>
 
 /** Configures `spec` with `input`, makes the device in a fake context and resets it, as a machine does at power on. */
 export function testDevice<Config, S, Irq extends string, Wants extends BackendWants>(
   spec: DeviceSpec<Config, S, Irq, Wants>, input: unknown, options: TestDeviceOptions<Irq, Wants>,
 ): TestDevice<Config, S, Irq, Wants> {
   const config = spec.configure(input, options.name ?? 'dut')
-  const context = fakeContext<Irq, Wants>({ ...options, irqs: spec.irqs(config) })
+  const context = fakeContext<Irq, Wants>({ ...options, irqs: spec.irqs(config), ownMemory: spec.memory?.(config) ?? [] })
   const device = spec.create(config, context)
   context.attach(device)
   device.reset('cold')

@@ -297,9 +297,9 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
 
   #virtioContext(): VirtioContext<Wants> {
     const core = this
-    const { name, dma, clock, backends, trace } = this.#context
+    const { name, dma, ownMemory, clock, backends, trace } = this.#context
     return {
-      name, dma, clock, backends, trace,
+      name, dma, ownMemory, clock, backends, trace,
       get running() { return core.running },
       has: (feature) => core.has(feature),
       queue: (index) => core.queues[index] ?? null,

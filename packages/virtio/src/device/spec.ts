@@ -1,4 +1,4 @@
-import type { BackendWants, Clock, DmaSpace, PortsOf, Trace } from '@machinist/api'
+import type { BackendWants, Clock, DeviceMemory, DmaSpace, MemorySpec, PortsOf, Trace } from '@machinist/api'
 import type { Chain, Virtqueue } from '../queue/queue.ts'
 
 /**
@@ -50,6 +50,8 @@ export interface VirtioContext<Wants extends BackendWants = BackendWants> {
   /** The name of this instance in the machine. */
   readonly name: string
   readonly dma: DmaSpace
+  /** The memory that its spec asked for. */
+  readonly ownMemory: readonly DeviceMemory[]
   readonly clock: Clock
   readonly backends: PortsOf<Wants>
   readonly trace: Trace
@@ -84,6 +86,8 @@ export interface VirtioSpec<Config = unknown, S = unknown, Wants extends Backend
   readonly backends: Wants
   /** Checks a configuration from a file: throws a typed error that names the field, the value and the remedy. */
   configure(input: unknown, name: string): Config
+  /** Memory of its own, which the guest finds by the configuration space. */
+  memory?(config: Config): readonly MemorySpec[]
   create(config: Config, context: VirtioContext<Wants>): VirtioDevice<S>
 }
 

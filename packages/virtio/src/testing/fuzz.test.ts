@@ -2,7 +2,7 @@ import { allOffloads } from '@machinist/api'
 import { fakeBlock, fakeChar, fakeEntropy, fakeNet } from '@machinist/registers/testing'
 import { files, memoryTree } from '@machinist/storage'
 import { describe, expect, it } from 'vitest'
-import { balloonControl, balloonDevice, blockDevice, consoleDevice, consoleWith, entropyDevice, netDevice, p9Device, vsockDevice } from '../index.ts'
+import { balloonControl, balloonDevice, blockDevice, consoleDevice, consoleWith, entropyDevice, netDevice, p9Device, pmemDevice, vsockDevice } from '../index.ts'
 import { fuzzDevice } from './fuzz.ts'
 import type { FuzzReport } from './fuzz.ts'
 import type { FuzzRandom } from './random.ts'
@@ -46,6 +46,10 @@ describe('a guest that does anything at all', () => {
     }),
     '9p': () => fuzzDevice(p9Device, {}, () => ({ files: files(memoryTree()).connect((callback) => { callback() }) }), {
       request: (random) => ({ out: [Uint8Array.of(21, 0, 0, 0, 100, 255, 255, 0, 0, 1 + random.below(4), 0, 8, 0), new TextEncoder().encode('9P2000.L')], answers: [200] }),
+    }),
+    pmem: () => fuzzDevice(pmemDevice, { size: 2 << 20 }, () => ({ disk: fakeBlock({ size: 2 << 20 }) }), {
+      host: ({ disk }, random) => { disk.complete(random.below(4)) },
+      request: (random) => ({ out: [Uint8Array.of(random.below(2), 0, 0, 0)], answers: [4] }),
     }),
     vsock: () => fuzzDevice(vsockDevice, {}, () => ({ host: { connect: (_: number, done: (stream: null) => void) => { done(null) }, listen() {} } }), {
       request: (random, queue) => {

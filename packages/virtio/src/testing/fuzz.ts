@@ -254,7 +254,7 @@ function makeTarget<Config, S, Wants extends BackendWants, Ports extends PortsOf
 ) {
   const spec = virtioMmio(virtio)
   const config = spec.configure(input, 'dut')
-  const context = fakeContext<VirtioIrq, Wants>({ irqs: spec.irqs(config), backends: ports, memorySize: options.memorySize ?? 1 << 18 })
+  const context = fakeContext<VirtioIrq, Wants>({ irqs: spec.irqs(config), ownMemory: spec.memory?.(config) ?? [], backends: ports, memorySize: options.memorySize ?? 1 << 18 })
   const count: Count = { accesses: 0, bytes: 0, writes: 0, largest: 0 }
   const note = (length: number): void => {
     count.accesses += 1

@@ -42,6 +42,7 @@ export function virtioMmio<Config, S, Wants extends BackendWants>(
     configure: (input, name) => configureVirtio(spec, input, name),
     regions: () => [{ name: 'mmio', size: regionSize, space: 'mmio' }],
     irqs: () => ['irq'],
+    memory: (config) => spec.memory?.(config) ?? [],
     create: (config, context) => new MmioTransport(spec, config, context),
     describe: (_config, at, out) => {
       if (out.fdt !== undefined) describeMmio(at, out.fdt)

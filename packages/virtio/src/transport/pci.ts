@@ -53,6 +53,7 @@ export function virtioPci<Config, S, Wants extends BackendWants>(
     configure: (input, name) => configureVirtio(spec, input, name),
     regions: () => [{ name: 'virtio', size: barSize, space: 'mmio' }, { name: 'access', size: accessSize, space: 'config' }],
     irqs: () => ['intx'],
+    memory: (config) => spec.memory?.(config) ?? [],
     pci: () => describeFunction(spec.deviceId),
     create: (config, context) => new PciTransport(spec, config, context),
   }
