@@ -7,6 +7,7 @@ const build: Build = library({
   'block': 'src/block/block.ts',
   'console': 'src/console/console.ts',
   'entropy': 'src/entropy/entropy.ts',
+  'mem': 'src/mem/mem.ts',
   'mmio': 'src/transport/mmio.ts',
   'net': 'src/net/net.ts',
   'pci': 'src/transport/pci.ts',

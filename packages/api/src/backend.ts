@@ -1,4 +1,5 @@
 import type { BalloonPort } from './balloon.ts'
+import type { HotplugPort } from './hotplug.ts'
 import type { FilesPort } from './files.ts'
 import type { BackendClock } from './clock.ts'
 import type { NetPort } from './net.ts'
@@ -83,6 +84,7 @@ export interface BackendPorts {
   files: FilesPort
   vsock: VsockPort
   balloon: BalloonPort
+  hotplug: HotplugPort
   entropy: EntropyPort
   wallClock: WallClockPort
   power: PowerPort

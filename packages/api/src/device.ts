@@ -55,8 +55,8 @@ export interface MemorySpec {
 }
 
 /**
- * Where a {@link MemorySpec} ended up. It keeps its content over a reset. A range that is not all inside is refused: both
- * `read` and `write` return false then.
+ * Where a {@link MemorySpec} ended up. It keeps its content over a reset. A range that is not all inside is refused: what
+ * was asked for returns false then.
  */
 export interface DeviceMemory {
   /** Guest-physical address. */
@@ -64,6 +64,8 @@ export interface DeviceMemory {
   readonly size: number
   read(offset: number, into: Uint8Array): boolean
   write(offset: number, from: Uint8Array): boolean
+  /** Gives the frames of all whole pages of a range back: they read as zeros until they are touched again. */
+  release(offset: number, length: number): boolean
   /** Offsets of the pages (4096 bytes) that anybody has written since this was called last, in order. */
   takeDirty(): readonly number[]
 }

@@ -168,6 +168,7 @@ function deviceMemory(memory: GuestMemory, region: RamRegion): DeviceMemory {
     base, size,
     read: (offset, into) => inside(offset, into.length) && memory.read(base + offset, into),
     write: (offset, from) => inside(offset, from.length) && memory.write(base + offset, from),
+    release: (offset, length) => inside(offset, length) && memory.release(base + offset, length),
     takeDirty: () => memory.takeDirty(region).map((address) => address - base),
   }
 }

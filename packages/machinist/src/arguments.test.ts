@@ -101,12 +101,13 @@ describe('machine files', () => {
     expect(boot?.protocol === 'riscv' && boot.kernel).toEqual(new Uint8Array(Buffer.from('kernel')))
     expect(resolve(blueprint.definition, blueprint.catalogue).cpu.harts).toBe(2)
   })
-  test('balloons of a file have a control', async () => {
+  test('balloons and pluggable memory of a file have a control', async () => {
     const balloon = (host: unknown) => ({ kind: 'virtio-balloon', backends: { host } })
-    const given = { ...definition.devices, a: balloon({ type: 'balloon', target: '3M' }), b: balloon('balloon') }
+    const given = { ...definition.devices, a: balloon({ type: 'balloon', target: '3M' }), b: balloon('balloon'), c: { kind: 'virtio-mem', config: { size: 2 ** 28 }, backends: { host: { type: 'memory', target: 4096 } } } }
     const { definition: { devices }, backends } = await loadMachineFile(file('balloon.json', JSON.stringify({ ...definition, devices: given })))
     expect([devices['a']?.backends, devices['b']?.backends]).toEqual([{ host: 'a.host' }, { host: 'b.host' }])
     expect(['a.host', 'b.host'].map((name) => backends.get(name))).toMatchObject([{ kind: 'balloon', target: 3 * 2 ** 20 }, { kind: 'balloon', target: 0 }])
+    expect(backends.get('c.host')).toMatchObject({ kind: 'hotplug', target: 4096 })
   })
   test.each([
     ['none.json', null, 'file-enoent'], ['none.mjs', null, 'file-enoent'], ['bad.json', '{', 'machine-file'], ['empty.mjs', '', 'machine-file'], ['m.txt', '', 'machine-file'],

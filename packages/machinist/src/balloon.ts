@@ -1,5 +1,5 @@
 import { type BackendDescriptor, type MachineBlueprint, parseNumber } from '@machinist/machine'
-import { type BalloonConfig, type BalloonControl, balloonControl } from '@machinist/virtio'
+import { type BalloonConfig, type BalloonControl, balloonControl, memoryControl } from '@machinist/virtio'
 import { usageError } from './usage.ts'
 
 /** A balloon of `machinist run`. */
@@ -30,18 +30,20 @@ export function parseBalloon(value: string): BalloonChoice {
   return { target, config }
 }
 
+const CONTROLS = { balloon: balloonControl, memory: memoryControl } as const
+
 /**
- * A machine whose balloons `{ type: 'balloon', target }` have a control each: `target` is a number of bytes, or text such as `'64M'`;
- * 0 unless given.
+ * A machine whose backends `{ type: 'balloon', target }` and `{ type: 'memory', target }` are a control each: `target` is a number of
+ * bytes, or text such as `'64M'`; 0 unless given.
  *
- * @throws typed errors `'bad-definition'`, `'balloon-target'`
+ * @throws typed errors `'definition'`, `'balloon-target'`, `'memory-target'`
  */
-export function openBalloons(blueprint: MachineBlueprint): MachineBlueprint {
+export function openControls(blueprint: MachineBlueprint): MachineBlueprint {
   const backends = new Map(blueprint.backends)
   const opened = (part: string, descriptor: BackendDescriptor): BackendDescriptor => {
     const { type, target = 0 } = typeof descriptor === 'string' ? { type: descriptor } : descriptor
-    if (type !== 'balloon' || backends.has(type)) return descriptor
-    backends.set(part, balloonControl({ target: parseNumber(target, part) }))
+    if ((type !== 'balloon' && type !== 'memory') || backends.has(type)) return descriptor
+    backends.set(part, CONTROLS[type]({ target: parseNumber(target, part) }))
     return part
   }
   const devices = Object.fromEntries(Object.entries(blueprint.definition.devices).map(([name, device]) => [name, device.backends === undefined ? device : {

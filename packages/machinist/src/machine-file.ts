@@ -6,7 +6,7 @@ import { isMachinistError, machinistError } from '@machinist/api'
 import { virtCatalogue } from '@machinist/boards'
 import { fileError, openDisks, readImages } from '@machinist/host-node'
 import { type MachineBlueprint, type MachineDefinition, parseDefinition } from '@machinist/machine'
-import { openBalloons } from './balloon.ts'
+import { openControls } from './balloon.ts'
 
 /** What a machine file that is a program may export by default. */
 export type MachineModule = MachineBlueprint | MachineDefinition | (() => MachineModule | Promise<MachineModule>)
@@ -90,5 +90,5 @@ export async function loadMachineFile(given: string): Promise<MachineBlueprint> 
     throw machinistError({ code: 'machine-file', part: given, value: extension || 'no extension', remedy: 'Use .json, .mjs or .ts.' }, 'not a machine file')
   }
   const blueprint = extension === '.json' ? fromJson(path) : await fromModule(path)
-  return openDisks(openBalloons({ ...blueprint, definition: readImages(blueprint.definition, dirname(path)) }), dirname(path))
+  return openDisks(openControls({ ...blueprint, definition: readImages(blueprint.definition, dirname(path)) }), dirname(path))
 }

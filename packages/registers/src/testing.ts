@@ -173,7 +173,8 @@ function fakeDma(memory: Uint8Array, base: number, frame: number): DmaSpace {
 
 function fakeMemory(base: number, size: number): FakeMemory {
   const bytes = new Uint8Array(size)
-  const before = new Uint8Array(size)
+  const words = new Uint32Array(bytes.buffer)
+  let before: Uint32Array | null = null
   const inside = (offset: number, length: number): boolean => offset >= 0 && offset + length <= size
   return {
     base, size, bytes,
@@ -187,12 +188,20 @@ function fakeMemory(base: number, size: number): FakeMemory {
       bytes.set(from, offset)
       return true
     },
+    release(offset, length) {
+      if (!inside(offset, length)) return false
+      const [first, end] = [Math.ceil(offset / page) * page, Math.floor((offset + length) / page) * page]
+      if (first < end) bytes.fill(0, first, end)
+      return true
+    },
     takeDirty() {
+      const old = before ?? new Uint32Array(size / 4)
       const dirty = Array.from({ length: size / page }, (_, index) => index * page).filter((at) => {
-        for (let byte = at; byte < at + page; byte++) if (bytes[byte] !== before[byte]) return true
+        for (let word = at / 4; word < (at + page) / 4; word++) if (words[word] !== old[word]) return true
         return false
       })
-      before.set(bytes)
+      before = old
+      before.set(words)
       return dirty
     },
   }

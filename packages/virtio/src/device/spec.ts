@@ -34,6 +34,8 @@ export interface VirtioDevice<S = unknown> {
   event?(port: string): void
   /** Back to the state after power on. Its queues are reset already: chains in flight are not `live` any more. */
   reset(): void
+  /** The machine was switched on or reset; `reset` came just before. */
+  powerOn?(): void
   /** One queue was reset alone (VIRTIO_F_RING_RESET). Drops what it holds of that queue. */
   resetQueue?(queue: Virtqueue): void
   save(): S

@@ -2,7 +2,7 @@ import { allOffloads } from '@machinist/api'
 import { fakeBlock, fakeChar, fakeEntropy, fakeNet } from '@machinist/registers/testing'
 import { files, memoryTree } from '@machinist/storage'
 import { describe, expect, it } from 'vitest'
-import { balloonControl, balloonDevice, blockDevice, consoleDevice, consoleWith, entropyDevice, netDevice, p9Device, pmemDevice, vsockDevice } from '../index.ts'
+import { balloonControl, balloonDevice, blockDevice, consoleDevice, consoleWith, entropyDevice, memDevice, memoryControl, netDevice, p9Device, pmemDevice, vsockDevice } from '../index.ts'
 import { fuzzDevice } from './fuzz.ts'
 import type { FuzzReport } from './fuzz.ts'
 import type { FuzzRandom } from './random.ts'
@@ -46,6 +46,20 @@ describe('a guest that does anything at all', () => {
     }),
     '9p': () => fuzzDevice(p9Device, {}, () => ({ files: files(memoryTree()).connect((callback) => { callback() }) }), {
       request: (random) => ({ out: [Uint8Array.of(21, 0, 0, 0, 100, 255, 255, 0, 0, 1 + random.below(4), 0, 8, 0), new TextEncoder().encode('9P2000.L')], answers: [200] }),
+    }),
+    mem: () => fuzzDevice(memDevice, { size: 64 << 20 }, () => {
+      const control = memoryControl({ target: 32 << 20 })
+      return { host: control.connect((callback) => { callback() }), control }
+    }, {
+      host: ({ control }, random) => { control.target = random.below(80 << 20) },
+      request: (random) => {
+        const request = new DataView(new ArrayBuffer(24))
+        request.setUint16(0, random.below(5), true)
+        request.setUint32(8, random.chance(0.9) ? random.below(40) << 21 : random.u32(), true)
+        request.setUint32(12, 2, true)
+        request.setUint16(16, random.below(10), true)
+        return { out: [new Uint8Array(request.buffer)], answers: [10] }
+      },
     }),
     pmem: () => fuzzDevice(pmemDevice, { size: 2 << 20 }, () => ({ disk: fakeBlock({ size: 2 << 20 }) }), {
       host: ({ disk }, random) => { disk.complete(random.below(4)) },

@@ -136,6 +136,7 @@ class MmioTransport<Config, S, Wants extends BackendWants> implements Device<Mmi
     this.#deviceFeaturesSel = this.#driverFeaturesSel = this.#queueSel = 0
     for (const words of this.#staged) words.fill(0)
     this.#core.reset()
+    this.#core.device.powerOn?.()
   }
 
   save(): MmioState<S> {

@@ -159,6 +159,7 @@ class PciTransport<Config, S, Wants extends BackendWants> implements Device<Virt
     this.#access.reset()
     this.#forget()
     this.#core.reset()
+    this.#core.device.powerOn?.()
   }
 
   save(): VirtioPciState<S> {
