@@ -121,7 +121,9 @@ class Mem implements VirtioDevice<MemState> {
     this.#context.clock.timer(resume).cancel()
   }
 
+  /** What the guest touched and never plugged goes too. */
   powerOn(): void {
+    this.#memory.release(0, this.#memory.size)
     this.#unplugAll()
   }
 
