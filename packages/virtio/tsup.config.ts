@@ -7,6 +7,8 @@ const build: Build = library({
   'block': 'src/block/block.ts',
   'console': 'src/console/console.ts',
   'entropy': 'src/entropy/entropy.ts',
+  'gpu': 'src/gpu/gpu.ts',
+  'input': 'src/input/input.ts',
   'mem': 'src/mem/mem.ts',
   'mmio': 'src/transport/mmio.ts',
   'net': 'src/net/net.ts',

@@ -2,6 +2,8 @@ import type { BalloonPort } from './balloon.ts'
 import type { HotplugPort } from './hotplug.ts'
 import type { FilesPort } from './files.ts'
 import type { BackendClock } from './clock.ts'
+import type { DisplayPort } from './display.ts'
+import type { InputPort } from './input.ts'
 import type { NetPort } from './net.ts'
 import type { VsockPort } from './vsock.ts'
 
@@ -81,7 +83,9 @@ export interface BackendPorts {
   block: BlockPort
   char: CharPort
   net: NetPort
+  display: DisplayPort
   files: FilesPort
+  input: InputPort
   vsock: VsockPort
   balloon: BalloonPort
   hotplug: HotplugPort

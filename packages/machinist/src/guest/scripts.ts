@@ -29,7 +29,7 @@ ln -s fd/2 /dev/stderr
 hostname -F /etc/hostname
 ifconfig lo 127.0.0.1 up
 modprobe -q virtio_mmio
-for class in bus/virtio/devices bus/nd/devices; do
+for class in bus/virtio/devices bus/nd/devices class/input; do
   for device in /sys/$class/*/modalias; do
     [ -f "$device" ] && modprobe -q "$(cat "$device")"
   done

@@ -1,8 +1,9 @@
 import { allOffloads } from '@machinist/api'
+import { inputSource, memoryDisplay } from '@machinist/display'
 import { fakeBlock, fakeChar, fakeEntropy, fakeNet } from '@machinist/registers/testing'
 import { files, memoryTree } from '@machinist/storage'
 import { describe, expect, it } from 'vitest'
-import { balloonControl, balloonDevice, blockDevice, consoleDevice, consoleWith, entropyDevice, memDevice, memoryControl, netDevice, p9Device, pmemDevice, vsockDevice } from '../index.ts'
+import { balloonControl, balloonDevice, blockDevice, consoleDevice, consoleWith, entropyDevice, gpuDevice, inputDevice, memDevice, memoryControl, netDevice, p9Device, pmemDevice, vsockDevice } from '../index.ts'
 import { fuzzDevice } from './fuzz.ts'
 import type { FuzzReport } from './fuzz.ts'
 import type { FuzzRandom } from './random.ts'
@@ -36,6 +37,33 @@ describe('a guest that does anything at all', () => {
     console: () => fuzzDevice(consoleDevice, {}, () => ({ console: fakeChar() }), { host: ({ console }) => { host(console) } }),
     ports: () => fuzzDevice(consoleWith('virtio-serial', ['a', 'b']), {}, () => ({ a: fakeChar(), b: fakeChar() }), { host: ({ a, b }) => { host(a, b) } }),
     entropy: () => fuzzDevice(entropyDevice, {}, () => ({ entropy: fakeEntropy() })),
+    gpu: () => {
+      let display = memoryDisplay()
+      return fuzzDevice(gpuDevice, { screens: 2, memory: 1 << 16 }, () => {
+        display = memoryDisplay({ screens: [{ width: 64, height: 64 }, { width: 32, height: 32 }] })
+        return { display: display.connect((callback) => { callback() }) }
+      }, {
+        host: (_, random) => { display.resize(random.below(2), random.chance(0.2) ? null : { width: 16 + random.below(2000), height: 16 + random.below(2000) }) },
+        request: (random, queue) => {
+          // A command with small numbers, so that resources are made, drawn, shown and freed; with a piece of RAM behind it.
+          const words = Array.from({ length: 12 }, () => random.chance(0.95) ? random.below(random.pick([2, 4, 4, 64])) : random.u32())
+          const [type, flags] = [queue === 1 ? 0x300 + random.below(2) : 0x100 + random.below(12), random.below(2)]
+          if (type === 0x101) words[1] = random.pick([1, 2, 3, 4, 67, 68, 121, 134])
+          if (type === 0x106) words.splice(1, 4, 1, 0x8000_0000 + random.below(1 << 17), 0, 1 << 14)
+          return { out: [new Uint8Array(Uint32Array.from([type, flags, random.u32(), 0, 0, 0, ...words]).buffer)], answers: [random.pick([24, 408, 1056])] }
+        },
+      })
+    },
+    input: () => {
+      let source = inputSource()
+      return fuzzDevice(inputDevice, { model: 'keyboard' }, () => {
+        source = inputSource()
+        return { input: source.connect((callback) => { callback() }) }
+      }, {
+        host: (_, random) => { source.move(random.u32() / 2 ** 32, random.u32() / 2 ** 32) },
+        request: (random, queue) => queue === 0 ? { out: [], answers: [8] } : { out: [Uint8Array.of(0x11, 0, random.below(4), 0, random.below(2), 0, 0, 0)], answers: [] },
+      })
+    },
     net: () => fuzzDevice(netDevice, { pairs: 2 }, () => ({ net: fakeNet({ offloads: allOffloads }) }), {
       host: ({ net }, random) => {
         net.sent.length = 0

@@ -1,0 +1,7 @@
+export { buttonCode, keysOf } from './codes.ts'
+export type { ButtonName } from './codes.ts'
+export { inputSource } from './input.ts'
+export type { InputOptions, InputSource } from './input.ts'
+export { memoryDisplay } from './memory-display.ts'
+export type { Cursor, MemoryDisplay, MemoryDisplayOptions, Screen } from './memory-display.ts'
+export { Picture } from './picture.ts'
