@@ -15,6 +15,7 @@ const build: Build = library({
   'pci': 'src/transport/pci.ts',
   'pmem': 'src/pmem/pmem.ts',
   'queue': 'src/queue/queue.ts',
+  'sound': 'src/sound/sound.ts',
   'testing': 'src/testing.ts',
   'vsock': 'src/vsock/vsock.ts',
 })

@@ -2,6 +2,7 @@ import type { BalloonPort } from './balloon.ts'
 import type { HotplugPort } from './hotplug.ts'
 import type { FilesPort } from './files.ts'
 import type { BackendClock } from './clock.ts'
+import type { AudioPort } from './audio.ts'
 import type { DisplayPort } from './display.ts'
 import type { InputPort } from './input.ts'
 import type { NetPort } from './net.ts'
@@ -83,6 +84,7 @@ export interface BackendPorts {
   block: BlockPort
   char: CharPort
   net: NetPort
+  audio: AudioPort
   display: DisplayPort
   files: FilesPort
   input: InputPort

@@ -130,4 +130,4 @@ export const DEFAULT_TIME_FREQUENCY = 10_000_000
 export const DEFAULT_WINDOW: { readonly base: number; readonly size: number } = { base: 0x1000_0000, size: 0x1000_0000 }
 
 /** The backend kinds that {@link MachineDefinition} can name. */
-export const BACKEND_KINDS: readonly BackendKind[] = ['block', 'char', 'net', 'display', 'files', 'input', 'vsock', 'balloon', 'hotplug', 'entropy', 'wallClock', 'power']
+export const BACKEND_KINDS: readonly BackendKind[] = ['block', 'audio', 'char', 'net', 'display', 'files', 'input', 'vsock', 'balloon', 'hotplug', 'entropy', 'wallClock', 'power']

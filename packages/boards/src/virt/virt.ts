@@ -6,7 +6,7 @@ import { clint, plic } from '@machinist/interrupts'
 import {
   type BackendDescriptor, type Catalogue, defineMachine, type DevicePart, type ImageSource, type MachineBlueprint, type MachineDefinition, part,
 } from '@machinist/machine'
-import { virtio9p, virtioBalloon, virtioBalloonPci, virtioBlock, virtioBlockPci, virtioConsole, virtioConsolePci, virtioEntropy, virtioEntropyPci, virtioGpu, virtioGpuPci, virtioInput, virtioInputPci, virtioMem, virtioMemPci, virtioPmem, virtioPmemPci, virtioVsock, type NetConfig, virtioNet, virtioNetPci } from '@machinist/virtio'
+import { virtio9p, virtioBalloon, virtioBalloonPci, virtioBlock, virtioBlockPci, virtioConsole, virtioConsolePci, virtioEntropy, virtioEntropyPci, virtioGpu, virtioGpuPci, virtioInput, virtioInputPci, virtioMem, virtioMemPci, virtioPmem, virtioPmemPci, virtioSound, virtioSoundPci, virtioVsock, type NetConfig, virtioNet, virtioNetPci } from '@machinist/virtio'
 import { VIRTIO_SLOTS, virtIrq, virtMap } from './memory-map.ts'
 
 const MIB = 2 ** 20
@@ -69,7 +69,7 @@ export interface VirtOptions {
 export const virtCatalogue: Catalogue = [
   riscv, plic, clint, pciHost, syscon, goldfishRtc, uart16550a, virtioBlock, virtioConsole, virtioEntropy,
   virtio9p, virtioBalloon, virtioBalloonPci, virtioMem, virtioMemPci, virtioPmem, virtioPmemPci, virtioVsock, virtioNet, virtioBlockPci, virtioConsolePci, virtioEntropyPci, virtioNetPci,
-  virtioGpu, virtioGpuPci, virtioInput, virtioInputPci,
+  virtioGpu, virtioGpuPci, virtioInput, virtioInputPci, virtioSound, virtioSoundPci,
 ]
 
 function within(value: number, from: number, to: number, what: string, remedy: string): void {

@@ -3,7 +3,7 @@ import { inputSource, memoryDisplay } from '@machinist/display'
 import { fakeBlock, fakeChar, fakeEntropy, fakeNet } from '@machinist/registers/testing'
 import { files, memoryTree } from '@machinist/storage'
 import { describe, expect, it } from 'vitest'
-import { balloonControl, balloonDevice, blockDevice, consoleDevice, consoleWith, entropyDevice, gpuDevice, inputDevice, memDevice, memoryControl, netDevice, p9Device, pmemDevice, vsockDevice } from '../index.ts'
+import { balloonControl, balloonDevice, blockDevice, consoleDevice, consoleWith, entropyDevice, gpuDevice, inputDevice, memDevice, memoryControl, netDevice, p9Device, pmemDevice, soundDevice, vsockDevice } from '../index.ts'
 import { fuzzDevice } from './fuzz.ts'
 import type { FuzzReport } from './fuzz.ts'
 import type { FuzzRandom } from './random.ts'
@@ -92,6 +92,15 @@ describe('a guest that does anything at all', () => {
     pmem: () => fuzzDevice(pmemDevice, { size: 2 << 20 }, () => ({ disk: fakeBlock({ size: 2 << 20 }) }), {
       host: ({ disk }, random) => { disk.complete(random.below(4)) },
       request: (random) => ({ out: [Uint8Array.of(random.below(2), 0, 0, 0)], answers: [4] }),
+    }),
+    sound: () => fuzzDevice(soundDevice, { outputs: 2, inputs: 1 }, () => ({ audio: { start() {}, play() {}, record() {}, stop() {} } }), {
+      request: (random, queue) => {
+        const stream = random.below(4)
+        if (queue !== 0) return { out: [Uint8Array.of(stream, 0, 0, 0), ...queue === 2 ? [random.bytes(4 * random.below(100))] : []], answers: [queue === 2 ? 8 : 200] }
+        // Mostly in the order that makes streams run.
+        const words = Uint32Array.from([random.pick([0x101, 0x102, 0x104, 0x101, 0x102, 0x104, 0x105, 0x103, 1, 0x100, 0x200]), stream, 4096, 64, 0, 1 + random.below(2) + 256 * random.pick([4, 5, 17, 19]) + 65536 * random.below(13)])
+        return { out: [new Uint8Array(words.buffer)], answers: [4, random.below(200)] }
+      },
     }),
     vsock: () => fuzzDevice(vsockDevice, {}, () => ({ host: { connect: (_: number, done: (stream: null) => void) => { done(null) }, listen() {} } }), {
       request: (random, queue) => {
