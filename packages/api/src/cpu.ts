@@ -76,7 +76,10 @@ export interface BootEntry {
 /** All processors of a machine, made together. */
 export interface Cpu {
   readonly vcpus: readonly Vcpu[]
-  /** Named interrupt inputs: `hart0.meip`, `hart0.seip`, `hart0.mtip`, `hart0.msip`, `hart0.ssip`. */
+  /**
+   * Named interrupt inputs: `hart0.meip`, `hart0.seip`, `hart0.mtip`, `hart0.msip`, `hart0.ssip`; and `hart0.simsic`, which takes
+   * messages: identities of external interrupts for supervisor mode (RISC-V AIA 1.0, chapter 3).
+   */
   input(line: string): IrqLine | null
   /** Power-on state, about to begin at `entry`. */
   reset(kind: 'cold' | 'warm', entry: BootEntry): void

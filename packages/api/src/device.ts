@@ -105,6 +105,8 @@ export interface DeviceSpec<Config = unknown, S = unknown, Irq extends string = 
   memory?(config: Config): readonly MemorySpec[]
   /** Number of input lines, numbered from 0; only for interrupt controllers. */
   inputs?(config: Config): number
+  /** What a device tree calls an input by, after the controller's phandle (`#interrupt-cells`); its number alone when absent. */
+  inputCells?(line: number): readonly number[]
   /** Makes a PCI function of the device: its regions are behind BARs, and it has a slot instead of an address. */
   pci?(config: Config): PciFunctionSpec
   /** How many PCI devices it has room for; only for PCI host bridges. */
@@ -123,8 +125,11 @@ export interface Resolved {
   readonly name: string
   /** One entry for each region, in order: guest-physical (or port) base address and size. */
   readonly regions: readonly { readonly base: number; readonly size: number }[]
-  /** For each interrupt output that goes to a controller: the controller's part name (its phandle label) and input. */
-  readonly irqs: readonly { readonly irq: string; readonly to: string; readonly line: number | string }[]
+  /**
+   * For each interrupt output that goes to a controller: the controller's part name (its phandle label) and input, and what a
+   * device tree calls the input by, which is nothing for an input of the CPU.
+   */
+  readonly irqs: readonly { readonly irq: string; readonly to: string; readonly line: number | string; readonly cells: readonly number[] }[]
   /** Number of harts and the machine's time frequency, for tables that list them. */
   readonly harts: number
   readonly timeFrequency: number

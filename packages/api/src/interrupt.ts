@@ -4,6 +4,8 @@ export interface IrqLine {
   set(level: boolean): void
   /** Asserts and deasserts: one edge. */
   pulse(): void
+  /** Sends a message, a number below 2^32. Inputs that take messages (a hart's interrupt file) have no level; others ignore them. */
+  send(data: number): void
 }
 
 /** Sends message-signalled interrupts: vector `index` of the ones granted to this device. */
@@ -19,4 +21,6 @@ export interface IrqRoute {
   readonly to: string
   /** Input of that part: a PLIC source number, or a named hart input such as `'hart0.meip'`. */
   readonly line: number | string
+  /** Whether other outputs may go there as well; false when absent. */
+  readonly shared?: boolean
 }

@@ -5,6 +5,7 @@ import { Interrupt } from './cause.ts'
 import { describeHarts } from './describe.ts'
 import { Engine } from './engine.ts'
 import { Hart } from './hart.ts'
+import { MAX_IDENTITIES } from './interrupt-file.ts'
 import { HsmState } from './sbi/numbers.ts'
 import { Sbi } from './sbi/sbi.ts'
 
@@ -23,6 +24,11 @@ export interface RiscvConfig {
   readonly translate?: 'later' | 'now' | 'off'
   /** Instructions executed in a page of code, about, after which it is translated; 1 to 2^24. */
   readonly hot?: number
+  /**
+   * External interrupts that messages can ask for in supervisor mode: 63 to 2047, one less than a multiple of 64. Harts then have Ssaia, and
+   * inputs `hartN.simsic` in the place of `hartN.seip` (AIA 1.0, chapters 2 and 3). None, 0, by default.
+   */
+  readonly identities?: number
 }
 
 type Wants = { readonly power: 'power'; readonly console: 'char' }
@@ -46,7 +52,7 @@ export class RiscvCpu implements Cpu {
     this.#engine = new Engine(context.memory, context.bus, context.counter, config.harts, config.translate ?? 'later', config.hot ?? HOT)
     this.vcpus = Array.from(
       { length: config.harts },
-      (_, index) => new Hart(this.#engine, index, context.counter, () => context.clock.now(), (hart) => this.#sbi.call(hart)),
+      (_, index) => new Hart(this.#engine, index, context.counter, () => context.clock.now(), (hart) => this.#sbi.call(hart), config.identities ?? 0),
     )
     this.#sbi = new Sbi({
       harts: this.vcpus,
@@ -87,8 +93,12 @@ export class RiscvCpu implements Cpu {
     if (match[2] === 'ssip') {
       // An edge sets the bit; software clears it (ACLINT specification, chapter 4).
       const raise = (): void => hart.raiseSoftwareInterrupt()
-      return { set: (level) => (level ? raise() : undefined), pulse: raise }
+      return { set: (level) => (level ? raise() : undefined), pulse: raise, send: () => undefined }
     }
+    const { file } = hart
+    if (match[2] === 'simsic' && file !== null) return { set: () => undefined, pulse: () => undefined, send: (identity) => file.message(identity) }
+    // It has one driver.
+    if (match[2] === 'seip' && file !== null) return null
     const code = inputs[match[2] ?? '']
     if (code === undefined) return null
     return {
@@ -97,6 +107,7 @@ export class RiscvCpu implements Cpu {
         hart.setLine(code, true)
         hart.setLine(code, false)
       },
+      send: () => undefined,
     }
   }
 
@@ -132,20 +143,23 @@ export const riscv: CpuSpec<RiscvConfig, GuestMemory, AddressSpace, Wants> = {
       throw machinistError({ code: 'bad-config', part: name, value: `${field} = ${String(value)}`, remedy }, 'a setting is not valid')
     }
     if (typeof input !== 'object' || input === null) return fail('configuration', input, 'Give an object.')
-    const { harts = 1, firmware = 'sbi', translate = 'later', hot = HOT, ...rest } = input as Record<string, unknown>
+    const { harts = 1, firmware = 'sbi', translate = 'later', hot = HOT, identities = 0, ...rest } = input as Record<string, unknown>
     const unknown = Object.keys(rest)[0]
-    if (unknown !== undefined) fail(unknown, rest[unknown], 'Settings are harts, firmware, translate and hot.')
+    if (unknown !== undefined) fail(unknown, rest[unknown], 'Settings are harts, firmware, translate, hot and identities.')
     if (typeof harts !== 'number' || !Number.isInteger(harts) || harts < 1 || harts > MAX_HARTS) {
       return fail('harts', harts, `Use a whole number from 1 to ${MAX_HARTS}.`)
     }
     if (firmware !== 'sbi' && firmware !== 'none') return fail('firmware', firmware, "Use 'sbi' or 'none'.")
     if (translate !== 'later' && translate !== 'now' && translate !== 'off') return fail('translate', translate, "Use 'later', 'now' or 'off'.")
     if (typeof hot !== 'number' || !Number.isInteger(hot) || hot < 1 || hot > 2 ** 24) return fail('hot', hot, 'Use a whole number from 1 to 16777216.')
-    return { harts, firmware, translate, hot }
+    if (typeof identities !== 'number' || !Number.isInteger(identities) || identities < 0 || identities > MAX_IDENTITIES || (identities > 0 && identities % 64 !== 63)) {
+      return fail('identities', identities, `Use one less than a multiple of 64, up to ${MAX_IDENTITIES}, or 0 for none.`)
+    }
+    return { harts, firmware, translate, hot, identities }
   },
   harts: (config) => config.harts,
   create: (config, context) => new RiscvCpu(config, context),
   describe(config, at, out) {
-    if (out.fdt) describeHarts(out.fdt, config.harts, at.timeFrequency)
+    if (out.fdt) describeHarts(out.fdt, config, at.timeFrequency)
   },
 }

@@ -17,6 +17,11 @@ export const Csr = {
   stval: 0x143,
   sip: 0x144,
   stimecmp: 0x14d,
+  /** Ssaia (AIA 1.0, table 2.2). */
+  siselect: 0x150,
+  sireg: 0x151,
+  stopei: 0x15c,
+  stopi: 0xdb0,
   satp: 0x180,
   mvendorid: 0xf11,
   marchid: 0xf12,

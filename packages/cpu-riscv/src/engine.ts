@@ -5,6 +5,7 @@ import { tlbLayout } from '@machinist/mmu'
 import { compileNow, createTable, instantiate } from '@machinist/wasm'
 import { CodeCache } from './code-cache.ts'
 import type { HostCallName } from './emit/context.ts'
+import type { InterruptFile } from './interrupt-file.ts'
 import { emitHartModule, type HartExports } from './emit/module.ts'
 import { CROSSING_SIZE, CROSSINGS } from './handlers.ts'
 import { ASID_SLOTS, hartLayout } from './hart-layout.ts'
@@ -20,6 +21,8 @@ const CODE_PAGES = 8192
 /** Whoever is running; told of what generated code cannot do itself. */
 export interface EngineClient {
   readonly record: HartRecord
+  /** Null without Ssaia, and then nobody asks for it. */
+  readonly file: InterruptFile | null
   timerChanged(): void
   pmpChanged(): void
   sbiCall(): void
@@ -75,6 +78,15 @@ export class Engine {
       ticks: () => counter.elapsed(),
       timerChanged: () => this.#current?.timerChanged(),
       pmpChanged: () => this.#current?.pmpChanged(),
+      fileRead: (register: number) => {
+        const [low, high] = this.#current?.file?.read(register) ?? [0, 0]
+        arena.data.setUint32(this.#mailbox(), low, true)
+        arena.data.setUint32(this.#mailbox() + 4, high, true)
+      },
+      fileWrite: (register: number) => {
+        const at = this.#mailbox()
+        this.#current?.file?.write(register, arena.data.getUint32(at, true), arena.data.getUint32(at + 4, true))
+      },
       sbi: () => this.#current?.sbiCall(),
     }
     const table = createTable(256)

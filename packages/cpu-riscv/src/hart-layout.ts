@@ -50,6 +50,8 @@ export type HartFields = {
   readonly pmpOpen: 'u8'
   /** Set when a translation from a non-global page entered the supervisor bank; when a superpage did, in any. */
   readonly supervisorPrivatePages: 'u8'
+  /** 1: it has an interrupt file for supervisor mode, and the registers of Ssaia. */
+  readonly ssaia: 'u8'
 
   /** LR/SC: the arena address reserved, or 0, and the value that was read. */
   readonly reservation: 'u32'
@@ -81,6 +83,7 @@ export type HartFields = {
   readonly senvcfg: 'i64'
   readonly satp: 'i64'
   readonly stimecmp: 'i64'
+  readonly siselect: 'i64'
   readonly pmpcfg: readonly ['u8', number]
   readonly pmpaddr: readonly ['i64', number]
   /** Ranges in bytes, first and one past the last, worked out from the registers. */
@@ -140,6 +143,7 @@ const fields: HartFields = {
   pmpActive: 'u8',
   pmpOpen: 'u8',
   supervisorPrivatePages: 'u8',
+  ssaia: 'u8',
   reservation: 'u32',
   reservedValue: 'i64',
   superpageRegions: 'i64',
@@ -166,6 +170,7 @@ const fields: HartFields = {
   senvcfg: 'i64',
   satp: 'i64',
   stimecmp: 'i64',
+  siselect: 'i64',
   pmpcfg: ['u8', PMP_ENTRIES],
   pmpaddr: ['i64', PMP_ENTRIES],
   pmpLow: ['i64', PMP_ENTRIES],

@@ -2,6 +2,7 @@ import type { Exit, TimeCounter, Vcpu, VcpuSample } from '@machinist/api'
 import { Interrupt, Mode } from './cause.ts'
 import { BANKS_PER_HART, type Engine, type EngineClient } from './engine.ts'
 import { ASID_SLOTS, hartLayout, Leave, PMP_ENTRIES } from './hart-layout.ts'
+import { InterruptFile } from './interrupt-file.ts'
 import { HartRecord } from './record.ts'
 import { HsmState } from './sbi/numbers.ts'
 import type { SbiHart } from './sbi/sbi.ts'
@@ -24,6 +25,8 @@ const SHOWN_COUNTERS = 7n
 export class Hart implements Vcpu, EngineClient, SbiHart {
   readonly index: number
   readonly record: HartRecord
+  /** For supervisor mode; null without Ssaia. */
+  readonly file: InterruptFile | null
   readonly #engine: Engine
   readonly #counter: TimeCounter
   readonly #home: number
@@ -42,7 +45,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   /** Where a suspended hart starts over. */
   #resume: { readonly pc: bigint; readonly opaque: bigint } | null = null
 
-  constructor(engine: Engine, index: number, counter: TimeCounter, now: () => number, onSbi: (hart: Hart) => void) {
+  constructor(engine: Engine, index: number, counter: TimeCounter, now: () => number, onSbi: (hart: Hart) => void, identities: number) {
     this.#engine = engine
     this.index = index
     this.#counter = counter
@@ -50,6 +53,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     this.#onSbi = onSbi
     this.#home = engine.memory.arena.allocate(hartLayout.size)
     this.record = new HartRecord(engine.memory.arena, this.#home)
+    this.file = identities === 0 ? null : new InterruptFile(identities, (level) => { this.setLine(Interrupt.seip, level) })
     this.#banks = engine.banks.slice(index * BANKS_PER_HART, (index + 1) * BANKS_PER_HART)
   }
 
@@ -68,6 +72,8 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     record.set64('mstatus', XL_64)
     record.set64('menvcfg', Envcfg.ADUE)
     record.set64('stimecmp', -1n)
+    record.set('ssaia', this.file === null ? 0 : 1)
+    this.file?.reset()
     const [machine = 0, supervisor = 0, slots = 0] = this.#banks
     record.set('machineBank', machine)
     record.set('supervisorBank', supervisor)
@@ -344,11 +350,13 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   }
 
   save(): unknown {
-    return { ...saveHart(this.record), hsm: this.hsm }
+    const file = this.file?.save(this.record.getNumber('siselect'))
+    return { ...saveHart(this.record), hsm: this.hsm, ...(file !== undefined && { file }) }
   }
 
   restore(state: unknown): void {
     this.hsm = restoreHart(this.record, state)
+    if (this.file !== null) this.record.set64('siselect', BigInt(this.file.restore(`hart${this.index}.file`, (state as { readonly file?: unknown }).file)))
     this.refresh()
   }
 }

@@ -15,7 +15,7 @@ function recorder(into: Node): FdtNode {
 function described<Config, S, Irq extends string>(spec: Pick<DeviceSpec<Config, S, Irq>, 'describe' | 'configure'>, input: unknown, name: string, irq: number | string | null): Node {
   const root: Node = { properties: {}, children: {}, labels: [] }
   spec.describe?.(spec.configure(input, name), {
-    name, harts: 1, timeFrequency: 1, regions: [{ base: 0x1000_0000, size: 0x100 }], irqs: irq === null ? [] : [{ irq: 'interrupt', to: 'plic', line: irq }],
+    name, harts: 1, timeFrequency: 1, regions: [{ base: 0x1000_0000, size: 0x100 }], irqs: irq === null ? [] : [{ irq: 'interrupt', to: 'plic', line: irq, cells: typeof irq === 'number' ? [irq, 4] : [] }],
   }, { fdt: recorder(root) })
   return root
 }
@@ -26,7 +26,7 @@ test('a UART', () => {
       labels: ['uart0'], children: {},
       properties: {
         compatible: 'ns16550a', reg: [{ u64: 0x1000_0000 }, { u64: 0x100 }], 'clock-frequency': 3_686_400,
-        'interrupt-parent': [{ ref: 'plic' }], interrupts: 10, 'reg-shift': 2, 'reg-io-width': 4,
+        'interrupt-parent': [{ ref: 'plic' }], interrupts: [10, 4], 'reg-shift': 2, 'reg-io-width': 4,
       },
     },
   })

@@ -7,8 +7,8 @@ export function socNode(fdt: FdtNode, name: string, at: Resolved): FdtNode {
     .label(at.name)
     .set('reg', at.regions.flatMap((region) => [{ u64: region.base }, { u64: region.size }]))
   const irq = at.irqs[0]
-  if (irq !== undefined && typeof irq.line === 'number') {
-    node.set('interrupt-parent', [{ ref: irq.to }]).set('interrupts', irq.line)
+  if (irq !== undefined && irq.cells.length > 0) {
+    node.set('interrupt-parent', [{ ref: irq.to }]).set('interrupts', irq.cells)
   }
   return node
 }

@@ -184,7 +184,7 @@ function lineOf(device: ResolvedDevice, irq: string, cpu: Cpu, made: ReadonlyMap
   if (input === null) {
     throw machinistError({ code: 'bad-irq', part: name, value: line, remedy: "Use a name such as 'hart0.meip', of a hart that the CPU has." }, 'the CPU has no such input')
   }
-  return wiring.connect(name, `${to} ${line}`, (level) => { input.set(level) })
+  return wiring.connect(name, `${to} ${line}`, (level) => { input.set(level) }, (data) => { input.send(data) })
 }
 
 function clockOf(name: string, time: VirtualTime, timers: Timers, made: ReadonlyMap<string, Device>): Clock {

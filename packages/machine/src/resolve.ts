@@ -89,10 +89,15 @@ export function resolvedFor(machine: ResolvedMachine, device: ResolvedDevice): R
   return {
     name: device.name,
     regions: device.regions.map(({ base, size }) => ({ base, size })),
-    irqs: device.wires.map(({ irq, to, line }) => ({ irq, to, line })),
+    irqs: device.wires.map(({ irq, to, line }) => ({ irq, to, line, cells: cellsOf(machine, to, line) })),
     harts: machine.cpu.harts,
     timeFrequency: machine.timeFrequency,
   }
+}
+
+function cellsOf(machine: ResolvedMachine, to: string, line: number | string): readonly number[] {
+  if (typeof line !== 'number') return []
+  return machine.devices.find(({ name }) => name === to)?.spec.inputCells?.(line) ?? [line]
 }
 
 const hex = (value: number): string => `0x${value.toString(16).padStart(8, '0')}`

@@ -84,7 +84,7 @@ export function routeInterrupts(
       if (choice === null) return null
       if (choice === undefined) {
         const route = spec.defaultRoute?.(irq, config)
-        if (route !== undefined && route !== null) return take(name, irq, route.to, route.line, false)
+        if (route !== undefined && route !== null) return take(name, irq, route.to, route.line, route.shared ?? false)
         open.push({ device: name, irq, index })
         return null
       }

@@ -3,6 +3,7 @@ import type { IrqLine } from '@machinist/api'
 /** An input that lines end at. */
 interface Net {
   readonly drive: (level: boolean) => void
+  readonly send: (data: number) => void
   /** Lines that assert it. */
   asserted: number
 }
@@ -20,11 +21,11 @@ export class Wiring {
   readonly #nets = new Map<string, Net>()
   readonly lines: WiredLine[] = []
 
-  /** A line called `name` to the input `to`, which `drive` sets. */
-  connect(name: string, to: string, drive: (level: boolean) => void): WiredLine {
+  /** A line called `name` to the input `to`, which `drive` sets, and `send` sends to. */
+  connect(name: string, to: string, drive: (level: boolean) => void, send: (data: number) => void = () => {}): WiredLine {
     let net = this.#nets.get(to)
     if (net === undefined) {
-      net = { drive, asserted: 0 }
+      net = { drive, send, asserted: 0 }
       this.#nets.set(to, net)
     }
     const line = wire(name, net)
@@ -73,8 +74,9 @@ function wire(name: string, net: Net): WiredLine {
       set(true)
       set(false)
     },
+    send(data) { net.send(data) },
   }
 }
 
 /** An output that goes nowhere. */
-export const unconnected: IrqLine = { set() {}, pulse() {} }
+export const unconnected: IrqLine = { set() {}, pulse() {}, send() {} }

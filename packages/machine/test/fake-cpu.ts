@@ -160,7 +160,7 @@ export const fakeCpu: CpuSpec<FakeConfig, GuestMemory, AddressSpace, { readonly 
       input(line): IrqLine | null {
         const hart = harts[Number(/^hart(\d+)\.meip$/.exec(line)?.[1] ?? -1)]
         if (hart === undefined) return null
-        return { set(level) { hart.meip = level }, pulse() {} }
+        return { set(level) { hart.meip = level }, pulse() {}, send() {} }
       },
       reset(_kind, entry) {
         for (const hart of harts) hart.begin(entry.pc)

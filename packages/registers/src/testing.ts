@@ -13,6 +13,8 @@ export interface FakeLine extends IrqLine {
   readonly level: boolean
   /** Changes from low to high so far, pulses included. */
   readonly edges: number
+  /** What was sent so far, oldest first. */
+  readonly sent: readonly number[]
 }
 
 /** Memory that a device brought along. What is not as it was when `takeDirty` was called last is dirty. */
@@ -119,6 +121,7 @@ function fakeLines<Irq extends string>(names: readonly Irq[]): Readonly<Record<I
   for (const name of names) {
     let level = false
     let edges = 0
+    const sent: number[] = []
     lines[name] = {
       get level() { return level },
       get edges() { return edges },
@@ -130,6 +133,8 @@ function fakeLines<Irq extends string>(names: readonly Irq[]): Readonly<Record<I
         if (!level) edges++
         level = false
       },
+      sent,
+      send(data) { sent.push(data) },
     }
   }
   return lines as Readonly<Record<Irq, FakeLine>>

@@ -27,6 +27,9 @@ export interface HostCalls {
   readonly timerChanged: FuncRef<readonly [], 'void'>
   /** Some PMP register has changed. */
   readonly pmpChanged: FuncRef<readonly [], 'void'>
+  /** `(register)`: a register of the hart's interrupt file, or {@link TOPEI}, to `mailbox`; from `mailbox`. */
+  readonly fileRead: FuncRef<readonly ['i32'], 'void'>
+  readonly fileWrite: FuncRef<readonly ['i32'], 'void'>
   /** ECALL from S-mode with the built-in SBI. */
   readonly sbi: FuncRef<readonly [], 'void'>
 }
@@ -65,6 +68,8 @@ export function createEmit(options: { readonly window: number; readonly ramTable
     ticks: m.importFunction('host', 'ticks', [], 'f64'),
     timerChanged: m.importFunction('host', 'timerChanged', [], 'void'),
     pmpChanged: m.importFunction('host', 'pmpChanged', [], 'void'),
+    fileRead: m.importFunction('host', 'fileRead', ['i32'], 'void'),
+    fileWrite: m.importFunction('host', 'fileWrite', ['i32'], 'void'),
     sbi: m.importFunction('host', 'sbi', [], 'void'),
   }
   m.importMemory({ module: 'host', name: 'memory', ...options.memory })

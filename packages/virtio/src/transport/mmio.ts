@@ -60,8 +60,8 @@ function describeMmio(at: Resolved, root: FdtNode): void {
     .set('dma-coherent', true)
     .label(at.name)
   const route = at.irqs[0]
-  if (route !== undefined && typeof route.line === 'number') {
-    node.set('interrupt-parent', [{ ref: route.to }]).set('interrupts', [route.line])
+  if (route !== undefined && route.cells.length > 0) {
+    node.set('interrupt-parent', [{ ref: route.to }]).set('interrupts', route.cells)
   }
 }
 
