@@ -28,9 +28,9 @@ describe('the command line', () => {
   })
   test('is understood', () => {
     const args = ['run', '--kernel', 'Image', '--initrd=rd', '--append', 'a b', '--firmware', 'fw', '--disk', 'a.img', '--disk', 'b,c.img,ro', '--disk=d,overlay',
-      '--memory', '1G', '--harts', '4', '--virtio', 'pci', '--stats', '--quiet', '--share', 'work', '--vsock=s', '--balloon', '64M,oom=off', '--pmem', 'p,overlay']
+      '--memory', '1G', '--harts', '4', '--virtio', 'pci', '--interrupts', 'aia', '--stats', '--quiet', '--share', 'work', '--vsock=s', '--balloon', '64M,oom=off', '--pmem', 'p,overlay']
     expect(parseCommand(args)).toEqual({ kind: 'run', options: {
-      kernel: 'Image', initrd: 'rd', append: 'a b', firmware: 'fw', memory: 2 ** 30, harts: 4, virtio: 'pci', quiet: true, stats: true, vsock: 's', balloon: { target: 64 * 2 ** 20, config: { deflateOnOom: false } },
+      kernel: 'Image', initrd: 'rd', append: 'a b', firmware: 'fw', memory: 2 ** 30, harts: 4, virtio: 'pci', interrupts: 'aia', quiet: true, stats: true, vsock: 's', balloon: { target: 64 * 2 ** 20, config: { deflateOnOom: false } },
       pmems: [{ path: 'p', mode: 'overlay' }],
       shares: [{ path: 'work', tag: 'share', readOnly: false }],
       disks: [{ path: 'a.img', mode: 'rw' }, { path: 'b,c.img', mode: 'ro' }, { path: 'd', mode: 'overlay' }],
@@ -42,7 +42,7 @@ describe('the command line', () => {
     expect(parseDisk('x,rw')).toEqual({ path: 'x', mode: 'rw' })
   })
   test.each([
-    [['--frobnicate'], '--frobnicate'], [['-z'], '-z'], [['--harts', '0'], '--harts'], [['--harts', '9'], '--harts'], [['--harts', 'two'], '--harts'], [['--virtio', 'isa'], '--virtio'], [['a.json', '--virtio', 'pci'], '--virtio'],
+    [['--frobnicate'], '--frobnicate'], [['-z'], '-z'], [['--harts', '0'], '--harts'], [['--harts', '9'], '--harts'], [['--harts', 'two'], '--harts'], [['--virtio', 'isa'], '--virtio'], [['--interrupts', 'pic'], '--interrupts'], [['a.json', '--interrupts', 'aia'], '--interrupts'], [['a.json', '--virtio', 'pci'], '--virtio'],
     [['--harts', '1.5'], '--harts'], [['--memory', '12Q'], '--memory'], [['--memory', '512'], '--memory'], [['--memory', '-1'], '--memory'], [['--kernel'], '--kernel'],
     [['--kernel', '--quiet'], '--kernel'], [['--kernel='], '--kernel'], [['--quiet=yes'], '--quiet'], [['--disk', ',ro'], '--disk'], [['--exec', ' '], '--exec'],
     [['--out', 'x'], '--out'], [['run', '--rate', '5'], '--rate'], [['profile', '--rate', '0'], '--rate'], [['profile', '--rate', '1e3'], '--rate'], [['profile', '--out='], '--out'],

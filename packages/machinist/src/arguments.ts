@@ -41,6 +41,7 @@ export interface RunOptions {
   readonly memory?: number
   readonly harts?: number
   readonly virtio?: 'mmio' | 'pci'
+  readonly interrupts?: 'plic' | 'aia'
   /** Networks; a NAT of its own unless given. */
   readonly nets?: readonly BackendDescriptor[]
   readonly balloon?: BalloonChoice
@@ -90,6 +91,7 @@ const FLAGS = {
   memory: { type: 'string' },
   harts: { type: 'string' },
   virtio: { type: 'string' },
+  interrupts: { type: 'string' },
   net: { type: 'string', multiple: true },
   balloon: { type: 'string' },
   pmem: { type: 'string', multiple: true },
@@ -107,7 +109,7 @@ const FLAGS = {
 const PROFILE_FLAGS = ['out', 'symbols', 'rate'] as const
 
 /** Flags that say what a machine file says already. */
-const NOT_WITH_FILE = ['disk', 'share', 'vsock', 'net', 'balloon', 'pmem', 'memory', 'harts', 'virtio', 'exec'] as const
+const NOT_WITH_FILE = ['disk', 'share', 'vsock', 'net', 'balloon', 'pmem', 'memory', 'harts', 'virtio', 'interrupts', 'exec'] as const
 
 /** `PATH`, and behind commas `ro` or `overlay`, `format=F`, `files=W`, `snapshot=S`. What stands before these belongs to the path. */
 export function parseDisk(value: string, flag = '--disk'): DiskChoice {
@@ -155,6 +157,11 @@ function parseHarts(value: string): number {
 function parseVirtio(value: string): 'mmio' | 'pci' {
   if (value === 'mmio' || value === 'pci') return value
   throw usageError('--virtio', 'not a place for virtio devices', 'Use mmio or pci.', value)
+}
+
+function parseInterrupts(value: string): 'plic' | 'aia' {
+  if (value === 'plic' || value === 'aia') return value
+  throw usageError('--interrupts', 'not an interrupt controller', 'Use plic or aia.', value)
 }
 
 /** `PATH` or `PATH@0xADDRESS`. */
@@ -240,6 +247,7 @@ export function parseCommand(args: readonly string[]): Command {
     ...(values.memory !== undefined && { memory: parseMemory(values.memory) }),
     ...(values.harts !== undefined && { harts: parseHarts(values.harts) }),
     ...(values.virtio !== undefined && { virtio: parseVirtio(values.virtio) }),
+    ...(values.interrupts !== undefined && { interrupts: parseInterrupts(values.interrupts) }),
     ...(values.net !== undefined && { nets: values.net.flatMap(parseNet) }),
     ...(values.balloon !== undefined && { balloon: parseBalloon(values.balloon) }),
     ...(values.pmem !== undefined && { pmems: values.pmem.map((disk) => parseDisk(disk, '--pmem')) }),

@@ -28,6 +28,9 @@ The machine:
   --harts N            1 to 8 harts; 1 by default
   --virtio mmio|pci    where disks and other virtio devices are; mmio by default, which has
                        room for 8
+  --interrupts plic|aia
+                       the interrupt controller: a PLIC by default; with aia, PCI devices send
+                       messages (MSI-X). Not with --firmware.
   --disk PATH          a disk image, /dev/vda in the guest: raw, qcow2 or another; or the URL
                        of one, with ,ro or ,overlay. Repeat for more.
   --disk PATH,ro       the same, read-only

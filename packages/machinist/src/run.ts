@@ -117,6 +117,7 @@ async function plan(options: RunOptions, request: ExecRequest | null, console: G
     ...(options.memory !== undefined ? { memory: options.memory } : options.bootDisk !== undefined && { memory: DISK_MEMORY }),
     ...(options.harts !== undefined && { harts: options.harts }),
     ...(options.virtio !== undefined && { virtio: options.virtio }),
+    ...(options.interrupts !== undefined && { interrupts: options.interrupts }),
     nets: networks(options).map((net) => ({ net, config: {} })),
     disks: await Promise.all(options.disks.map(({ path, ...rest }) => openDisk(path, { ...rest, name: '--disk' }))),
     console,

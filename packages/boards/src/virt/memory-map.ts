@@ -4,6 +4,9 @@ export const virtMap = {
   rtc: 0x10_1000,
   clint: 0x200_0000,
   plic: 0xc00_0000,
+  /** With the Advanced Interrupt Architecture instead: the supervisor-level domain, and the harts' pages for messages to supervisor mode. */
+  aplic: 0xd00_0000,
+  imsic: 0x2800_0000,
   uart0: 0x1000_0000,
   /** The first of the virtio slots. */
   virtio: 0x1000_1000,
@@ -18,7 +21,7 @@ export const virtMap = {
   pciMemory64Size: 0x4_0000_0000,
 } as const
 
-/** Inputs of the PLIC. */
+/** Inputs of the PLIC, or sources of the APLIC. */
 export const virtIrq = {
   /** Of the first virtio slot; the others follow. */
   virtio: 1,

@@ -78,6 +78,31 @@ describe('its device tree', () => {
   })
 })
 
+test('takes messages with the Advanced Interrupt Architecture, and has no PLIC then', () => {
+  const blueprint = virt({ interrupts: 'aia', harts: 3, virtio: 'pci', disks: ['a'] })
+  const machine = resolve(blueprint.definition, blueprint.catalogue)
+  const text = printMachine(machine)
+  for (const line of ['0x0d000000 - 0x0d003fff  aplic', '0x28000000 - 0x28002fff  imsic', 'uart0.interrupt -> aplic 10', 'pci.intd -> aplic 35', 'imsic.hart2.simsic -> cpu hart2.simsic', 'aplic.hart2.simsic -> cpu hart2.simsic']) expect(text).toContain(line)
+  expect(Object.keys(blueprint.definition.devices)).not.toContain('plic')
+  const { root } = parseFdt(buildTree(machine, { console: 'uart0' }))
+  const nodes = new Map((root.children.find(({ name }) => name === 'soc')?.children ?? []).map((node) => [node.name, node.properties]))
+  const cells = (name: string, property: string): readonly number[] => fdtCells(nodes.get(name)?.get(property))
+  const [aplic, imsic] = ['interrupt-controller@d000000', 'interrupt-controller@28000000'] as const
+  const [handle = 0, files = 0] = [aplic, imsic].map((name) => cells(name, 'phandle')[0])
+  expect([handle > 0, files > 0, handle === files]).toEqual([true, true, false])
+  expect([cells(aplic, 'msi-parent'), cells('pci@30000000', 'msi-parent')]).toEqual([[files], [files]])
+  expect(cells(imsic, 'interrupts-extended').filter((_, index) => index % 2 === 1)).toEqual([9, 9, 9])
+  expect([cells('serial@10000000', 'interrupt-parent'), cells('serial@10000000', 'interrupts')]).toEqual([[handle], [10, 4]])
+  const map = cells('pci@30000000', 'interrupt-map')
+  expect([map.length, map.slice(0, 7)]).toEqual([16 * 7, [0, 0, 0, 1, handle, 32, 4]])
+  const cpu = root.children.find(({ name }) => name === 'cpus')?.children[0]?.properties
+  expect(fdtStrings(cpu?.get('riscv,isa-extensions'))).toContain('ssaia')
+  expect(codeOf(() => virt({ interrupts: 'aia', firmware: { file: 'fw' } }))).toBe('virt-option')
+  // Without it nothing of the kind is told.
+  const plain = buildTree(resolve(virt().definition, virtCatalogue), { console: 'uart0' })
+  for (const word of ['ssaia', 'msi-parent', 'riscv,imsics']) expect(Buffer.from(plain).toString('latin1')).not.toContain(word)
+})
+
 test('refuses what it cannot be', () => {
   for (const options of [{ harts: 0 }, { harts: 9 }, { harts: 1.5 }, { memory: 1 }, { memory: 2 ** 33 }, { disks: Array<string>(8).fill('x') }]) {
     expect(codeOf(() => virt(options)), JSON.stringify(options)).toBe('virt-option')

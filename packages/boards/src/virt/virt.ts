@@ -2,7 +2,7 @@ import { type Backend, type BlockPort, type CharPort, machinistError, type NetPo
 import { pciHost } from '@machinist/bus'
 import { riscv, type RiscvConfig } from '@machinist/cpu-riscv'
 import { goldfishRtc, syscon, uart16550a } from '@machinist/devices'
-import { clint, plic } from '@machinist/interrupts'
+import { aplic, clint, imsic, plic } from '@machinist/interrupts'
 import {
   type BackendDescriptor, type Catalogue, defineMachine, type DevicePart, type ImageSource, type MachineBlueprint, type MachineDefinition, part,
 } from '@machinist/machine'
@@ -19,6 +19,8 @@ const MIN_MEMORY = 16 * MIB
 const MAX_MEMORY = 3584 * MIB
 /** Buses that configuration space is for. */
 const PCI_BUSES = 256
+/** External interrupts of each hart with an IMSIC, as QEMU's machine has them. */
+const IDENTITIES = 255
 /** The clock of a UART in QEMU's machine, in hertz. */
 const UART_CLOCK = 3_686_400
 
@@ -49,6 +51,11 @@ export interface VirtOptions {
   readonly virtioConsole?: Given<CharPort>
   /** Where disks, networks, entropy device and virtio console are: in one of eight MMIO slots each, unless given, or on PCI, which has room for 31. */
   readonly virtio?: 'mmio' | 'pci'
+  /**
+   * `'plic'` unless given, or the Advanced Interrupt Architecture, `'aia'`: an IMSIC for each hart, so that PCI devices send messages, and an
+   * APLIC that makes messages of other devices' interrupts. It is for supervisor mode, so not with `firmware`.
+   */
+  readonly interrupts?: 'plic' | 'aia'
   /** Further devices, by name. Virtio MMIO devices among them take the next free slots when they have no address, and PCI devices the next on PCI. */
   readonly devices?: Readonly<Record<string, DevicePart>>
   readonly kernel?: ImageSource
@@ -67,7 +74,7 @@ export interface VirtOptions {
 
 /** Every spec that the `virt` machine may use, for definitions from files and workers. */
 export const virtCatalogue: Catalogue = [
-  riscv, plic, clint, pciHost, syscon, goldfishRtc, uart16550a, virtioBlock, virtioConsole, virtioEntropy,
+  riscv, plic, aplic, imsic, clint, pciHost, syscon, goldfishRtc, uart16550a, virtioBlock, virtioConsole, virtioEntropy,
   virtio9p, virtioBalloon, virtioBalloonPci, virtioMem, virtioMemPci, virtioPmem, virtioPmemPci, virtioVsock, virtioNet, virtioBlockPci, virtioConsolePci, virtioEntropyPci, virtioNetPci,
   virtioGpu, virtioGpuPci, virtioInput, virtioInputPci, virtioSound, virtioSoundPci,
 ]
@@ -78,16 +85,19 @@ function within(value: number, from: number, to: number, what: string, remedy: s
 }
 
 /**
- * The RISC-V `virt` machine: harts with a PLIC and a CLINT, a PCI host, a UART 16550A, a Goldfish RTC, a power switch, and virtio
+ * The RISC-V `virt` machine: harts with a PLIC (or IMSICs and an APLIC) and a CLINT, a PCI host, a UART 16550A, a Goldfish RTC, a power switch, and virtio
  * devices, at the addresses of QEMU's machine of that name. Made of public parts alone: what it returns is what
  * `defineMachine` returns.
  *
  * @throws a typed error `'virt-option'`
  */
 export function virt(options: VirtOptions = {}): MachineBlueprint {
-  const { memory = DEFAULT_MEMORY, harts = 1, console = 'null', disks = [], nets = [], rng = true, virtio = 'mmio' } = options
+  const { memory = DEFAULT_MEMORY, harts = 1, console = 'null', disks = [], nets = [], rng = true, virtio = 'mmio', interrupts = 'plic' } = options
   within(harts, 1, MAX_HARTS, 'harts', `Use 1 to ${MAX_HARTS}.`)
   within(memory, MIN_MEMORY, MAX_MEMORY, 'memory', `Use ${MIN_MEMORY / MIB} MiB to ${MAX_MEMORY / MIB} MiB.`)
+  if (interrupts === 'aia' && options.firmware !== undefined) {
+    throw machinistError({ code: 'virt-option', part: 'interrupts', value: interrupts, remedy: "Leave out the firmware, or use 'plic'." }, 'firmware has no interrupts with it')
+  }
 
   let slots = 0
   const slot = (): { at: number; irq: number } => {
@@ -98,7 +108,10 @@ export function virt(options: VirtOptions = {}): MachineBlueprint {
     return { at: virtMap.virtio + index * virtMap.virtioStride, irq: virtIrq.virtio + index }
   }
   const devices: Record<string, DevicePart> = {
-    plic: part(plic, { at: virtMap.plic, config: { harts } }),
+    ...(interrupts === 'plic' ? { plic: part(plic, { at: virtMap.plic, config: { harts } }) } : {
+      imsic: part(imsic, { at: virtMap.imsic, config: { harts, identities: IDENTITIES } }),
+      aplic: part(aplic, { at: virtMap.aplic, config: { harts } }),
+    }),
     clint: part(clint, { at: clintBases(harts), config: { harts } }),
     pci: part(pciHost, {
       at: [virtMap.pciEcam, virtMap.pciIo, virtMap.pciMemory, virtMap.pciMemory64],
@@ -107,6 +120,7 @@ export function virt(options: VirtOptions = {}): MachineBlueprint {
         buses: PCI_BUSES,
         memory: { base: virtMap.pciMemory, size: virtMap.pciMemorySize },
         memory64: { base: virtMap.pciMemory64, size: virtMap.pciMemory64Size },
+        ...(interrupts === 'aia' && { messages: 'imsic' }),
       },
     }),
     test: part(syscon, { at: virtMap.test }),
@@ -141,6 +155,7 @@ export function virt(options: VirtOptions = {}): MachineBlueprint {
       config: {
         harts,
         firmware: firmware === undefined ? 'sbi' : 'none',
+        ...(interrupts === 'aia' && { identities: IDENTITIES }),
         ...(translate === undefined ? {} : { translate }),
         ...(hot === undefined ? {} : { hot }),
       },
@@ -148,7 +163,7 @@ export function virt(options: VirtOptions = {}): MachineBlueprint {
       backends: { console: { type: 'share', with: 'uart0.console' } },
     }),
     devices,
-    interruptController: 'plic',
+    interruptController: interrupts === 'plic' ? 'plic' : 'aplic',
     boot: {
       protocol: 'riscv', console: 'uart0',
       ...(kernel && { kernel }), ...(initrd && { initrd }), ...(firmware && { firmware }), ...(append !== undefined && { append }),

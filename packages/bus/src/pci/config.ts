@@ -19,6 +19,8 @@ export interface PciHostConfig {
   readonly memory: PciWindow
   /** More memory, for 64-bit BARs; none when absent. */
   readonly memory64: PciWindow | null
+  /** Name of the part that takes message-signalled interrupts, which the device tree names; null when absent: guests use the pins. */
+  readonly messages: string | null
 }
 
 /** The four interrupt outputs of the bus. */
@@ -67,11 +69,13 @@ export function configureHost(input: unknown, name: string): PciHostConfig {
   const data = plainData(name, input, 'configuration')
   const memory = data.unknown('memory')
   const memory64 = data.unknown('memory64')
+  const messages = data.unknown('messages')
   const config: PciHostConfig = {
     buses: data.integer('buses', 1, 256, 1),
     io: data.integer('io', 0, IO_BYTES, IO_BYTES),
     memory: memory === undefined ? { base: 0x4000_0000, size: 0x400_0000 } : windowOf(`${name}.memory`, memory, 2 ** 32),
     memory64: memory64 === undefined || memory64 === null ? null : windowOf(`${name}.memory64`, memory64, MOST),
+    messages: messages === undefined || messages === null ? null : data.string('messages'),
   }
   data.done()
   if (config.io % PAGE !== 0) throw machinistError({ code: 'config', part: `${name}.io`, value: config.io, remedy: 'Use a multiple of 4096.' }, 'does not consist of pages')

@@ -23,7 +23,7 @@ export function describeHost(config: PciHostConfig, at: Resolved, out: { readonl
   for (let device = 0; device < Math.min(PCI_DEVICES, pciIrqs.length); device++) {
     for (let pin = 0; pin < pciIrqs.length; pin++) {
       const wire = wires[(device + pin) % pciIrqs.length]
-      if (typeof wire?.line === 'number') map.push(device << DEVICE_SHIFT, 0, 0, pin + 1, { ref: wire.to }, wire.line)
+      if (wire !== undefined && wire.cells.length > 0) map.push(device << DEVICE_SHIFT, 0, 0, pin + 1, { ref: wire.to }, ...wire.cells)
     }
   }
   const node = out.fdt.child('soc').child(`pci@${ecam.base.toString(16)}`)
@@ -37,5 +37,6 @@ export function describeHost(config: PciHostConfig, at: Resolved, out: { readonl
     .set('bus-range', [0, config.buses - 1])
     .set('reg', [{ u64: ecam.base }, { u64: ecam.size }])
     .set('ranges', ranges)
+  if (config.messages !== null) node.set('msi-parent', [{ ref: config.messages }])
   if (map.length > 0) node.set('interrupt-map-mask', [DEVICE_MASK, 0, 0, PIN_MASK]).set('interrupt-map', map)
 }
