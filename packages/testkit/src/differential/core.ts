@@ -83,7 +83,8 @@ export class Core {
   }
 }
 
-function context(memory: GuestMemory, bus: AddressSpace): CpuContext<GuestMemory, AddressSpace, typeof riscv.backends> {
+/** What a hart is given here: time that stands still, and nobody to talk to. */
+export function context(memory: GuestMemory, bus: AddressSpace): CpuContext<GuestMemory, AddressSpace, typeof riscv.backends> {
   // Time stands still well after zero: a comparison with 0 has passed, one with all ones never will.
   const ticks = 1000
   const counter: TimeCounter = {
