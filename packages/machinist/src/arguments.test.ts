@@ -40,11 +40,16 @@ describe('the command line', () => {
     expect(parseCommand(['-h'])).toEqual({ kind: 'help' })
     expect(parseCommand(['--version'])).toEqual({ kind: 'version' })
     expect(parseDisk('x,rw')).toEqual({ path: 'x', mode: 'rw' })
+    expect(parseDisk('a,b.img,bps=20M,overlay,iops=500,bps-burst=4096,iops-burst=1')).toEqual({
+      path: 'a,b.img', mode: 'overlay', limits: { bytesPerSecond: 20 * 2 ** 20, operationsPerSecond: 500, burstBytes: 4096, burstOperations: 1 },
+    })
   })
   test.each([
     [['--frobnicate'], '--frobnicate'], [['-z'], '-z'], [['--harts', '0'], '--harts'], [['--harts', '9'], '--harts'], [['--harts', 'two'], '--harts'], [['--virtio', 'isa'], '--virtio'], [['--interrupts', 'pic'], '--interrupts'], [['a.json', '--interrupts', 'aia'], '--interrupts'], [['a.json', '--virtio', 'pci'], '--virtio'],
     [['--harts', '1.5'], '--harts'], [['--memory', '12Q'], '--memory'], [['--memory', '512'], '--memory'], [['--memory', '-1'], '--memory'], [['--kernel'], '--kernel'],
-    [['--kernel', '--quiet'], '--kernel'], [['--kernel='], '--kernel'], [['--quiet=yes'], '--quiet'], [['--disk', ',ro'], '--disk'], [['--exec', ' '], '--exec'],
+    [['--kernel', '--quiet'], '--kernel'], [['--kernel='], '--kernel'], [['--quiet=yes'], '--quiet'], [['--disk', ',ro'], '--disk'],
+    [['--disk', 'x,bps=0'], '--disk'], [['--disk', 'x,iops='], '--disk'], [['--disk', 'x,iops=-5'], '--disk'], [['--disk', 'x,bps=fast,ro'], '--disk'], [['--disk', 'x,bps=1.5'], '--disk'], [['--disk', 'x,bps-burst=5'], '--disk'], [['--disk', 'x,iops-burst=5,bps=1'], '--disk'],
+    [['--exec', ' '], '--exec'],
     [['--out', 'x'], '--out'], [['run', '--rate', '5'], '--rate'], [['profile', '--rate', '0'], '--rate'], [['profile', '--rate', '1e3'], '--rate'], [['profile', '--out='], '--out'],
     [['--pmem', ',ro'], '--pmem'], [['--balloon', 'half'], '--balloon'], [['--balloon', '1M,oom'], '--balloon'], [['a.json', '--balloon', '0'], '--balloon'],
     [['profile', '--symbols='], '--symbols'], [['profile', '--symbols', '@0x10'], '--symbols'],

@@ -1,8 +1,8 @@
-import type { DiskMode, ImageFiles } from '@machinist/host-node'
 import { type BackendDescriptor, parseNumber } from '@machinist/machine'
 import { type BalloonChoice, parseBalloon } from './balloon.ts'
 import { DEBIAN, type DebianOptions, isDiskImage, parseDebian } from './debian/index.ts'
 import { DISK, type DiskCommand, parseDiskCommand } from './disk/arguments.ts'
+import { type DiskChoice, parseDisk } from './disk-option.ts'
 import { parseNet } from './net-option.ts'
 import { parseTranslate, TRANSLATE, type TranslateOptions } from './translate/arguments.ts'
 import { parseFlags, SEE_HELP, usageError, type Values } from './usage.ts'
@@ -13,15 +13,6 @@ export interface Share {
   /** What the guest mounts. */
   readonly tag: string
   readonly readOnly: boolean
-}
-
-/** A disk of `machinist run`. */
-export interface DiskChoice {
-  readonly path: string
-  readonly mode: DiskMode
-  readonly format?: string
-  readonly files?: ImageFiles
-  readonly snapshot?: string
 }
 
 /** What `machinist run` was asked for. */
@@ -110,24 +101,6 @@ const PROFILE_FLAGS = ['out', 'symbols', 'rate'] as const
 
 /** Flags that say what a machine file says already. */
 const NOT_WITH_FILE = ['disk', 'share', 'vsock', 'net', 'balloon', 'pmem', 'memory', 'harts', 'virtio', 'interrupts', 'exec'] as const
-
-/** `PATH`, and behind commas `ro` or `overlay`, `format=F`, `files=W`, `snapshot=S`. What stands before these belongs to the path. */
-export function parseDisk(value: string, flag = '--disk'): DiskChoice {
-  let path = value
-  const found: { mode?: DiskMode; format?: string; files?: ImageFiles; snapshot?: string } = {}
-  for (;;) {
-    const match = /^(.*),(?:(rw|ro|overlay)|format=([a-z0-9]+)|files=(any|inside|none)|snapshot=([^,]+))$/.exec(path)
-    if (match === null) break
-    const [, before = '', mode, format, files, snapshot] = match
-    path = before
-    if (mode !== undefined) found.mode ??= mode as DiskMode
-    if (format !== undefined) found.format ??= format
-    if (files !== undefined) found.files ??= files as ImageFiles
-    if (snapshot !== undefined) found.snapshot ??= snapshot
-  }
-  if (path === '') throw usageError(flag, 'no path is given', `Use ${flag} PATH, PATH,ro or PATH,overlay.`, value)
-  return { path, mode: found.snapshot === undefined ? 'rw' : 'ro', ...found }
-}
 
 /** `PATH[:TAG][,ro]`, the first tag being `share`, the next `share1`. A colon in the path needs a tag behind it. */
 export function parseShare(value: string, index: number): Share {

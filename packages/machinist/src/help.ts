@@ -37,6 +37,8 @@ The machine:
   --disk PATH,overlay  the same, with writes kept in memory and forgotten at the end
                        Also ,format=raw to take it as it is, ,snapshot=NAME, and ,files=any to
                        let it name files outside its folder
+  --disk PATH,bps=20M,iops=500  no more than so many bytes and requests in a second; an idle
+                       disk does a tenth of that at once, or bps-burst= and iops-burst=
   --balloon SIZE       a memory balloon, into which the guest is to put SIZE, such as 64M, or 0.
                        What it gives up or reports as free goes back to the host. Behind
                        commas: reporting=off; oom=off, to keep it when the guest runs out

@@ -1,4 +1,5 @@
-export { type Command, parseCommand, parseDisk, type ProfileOptions, type RunOptions } from './arguments.ts'
+export { type Command, parseCommand, type ProfileOptions, type RunOptions } from './arguments.ts'
+export { type DiskChoice, openChoice, parseDisk } from './disk-option.ts'
 export { bootDisk, buildDebian, type DebianDisk, type DebianDiskOptions, type DiskBoot } from './debian/index.ts'
 export { HELP } from './help.ts'
 export { loadMachineFile, type MachineModule } from './machine-file.ts'

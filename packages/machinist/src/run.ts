@@ -2,14 +2,15 @@ import { Transform, type Writable } from 'node:stream'
 import { concatInitrds } from '@machinist/boot'
 import { type Given, virt, VIRTIO_SLOTS } from '@machinist/boards'
 import type { CharPort } from '@machinist/api'
-import { type CharBackend, collector, nodeHost, openDisk, openDiskImage, readWhole, sharedFolder, stream, terminal, unixSockets } from '@machinist/host-node'
+import { type CharBackend, collector, nodeHost, openDiskImage, readWhole, sharedFolder, stream, terminal, unixSockets } from '@machinist/host-node'
 import { type BackendDescriptor, createMachine, type DevicePart, type Machine, type MachineBlueprint, type MachineStats, part } from '@machinist/machine'
-import { imageDisk, overlay } from '@machinist/storage'
+import { imageDisk, limited, overlay } from '@machinist/storage'
 import { type BalloonControl, balloonControl, consoleWith, virtio9p, virtioBalloon, virtioBalloonPci, virtioMmio, virtioPci, virtioPmem, virtioPmemPci, virtioVsock } from '@machinist/virtio'
 import { optimiseTranslationsLater } from './engine-flags.ts'
-import type { DiskChoice, RunOptions } from './arguments.ts'
+import type { RunOptions } from './arguments.ts'
 import { balloonsOf, balloonText } from './balloon.ts'
 import { bootDisk, diskCommandLine } from './debian/index.ts'
+import { type DiskChoice, openChoice } from './disk-option.ts'
 import { type ExecRequest, execRequest, guestCommandLine, prepareGuest, terminalProgress } from './guest/index.ts'
 import { loadMachineFile } from './machine-file.ts'
 import { liveText, statsText } from './stats.ts'
@@ -65,7 +66,7 @@ async function images(options: RunOptions, request: ExecRequest | null): Promise
     }
   }
   if (options.bootDisk !== undefined) {
-    const { path, mode: _, ...image } = options.bootDisk
+    const { path, mode: _, limits: __, ...image } = options.bootDisk
     const { kernel, initrd, root } = await bootDisk(path, image)
     return {
       kernel,
@@ -100,9 +101,10 @@ function networks({ nets, disks, shares, vsock, balloon, pmems = [], exec, virti
 }
 
 /** Persistent memory, as large as its disk. */
-async function pmemPart({ path, mode, ...rest }: DiskChoice, virtio: RunOptions['virtio']): Promise<DevicePart> {
+async function pmemPart({ path, mode, limits, ...rest }: DiskChoice, virtio: RunOptions['virtio']): Promise<DevicePart> {
   const image = await openDiskImage(path, { ...rest, name: '--pmem', writable: mode === 'rw' })
-  const disk = mode === 'overlay' ? overlay(imageDisk(image)) : imageDisk(image)
+  const whole = mode === 'overlay' ? overlay(imageDisk(image)) : imageDisk(image)
+  const disk = limits === undefined ? whole : limited(whole, limits)
   return part(virtio === 'pci' ? virtioPmemPci : virtioPmem, { config: { size: image.size }, backends: { disk } })
 }
 
@@ -119,7 +121,7 @@ async function plan(options: RunOptions, request: ExecRequest | null, console: G
     ...(options.virtio !== undefined && { virtio: options.virtio }),
     ...(options.interrupts !== undefined && { interrupts: options.interrupts }),
     nets: networks(options).map((net) => ({ net, config: {} })),
-    disks: await Promise.all(options.disks.map(({ path, ...rest }) => openDisk(path, { ...rest, name: '--disk' }))),
+    disks: await Promise.all(options.disks.map(openChoice)),
     console,
     devices: {
       ...(request !== null && { exec: part(options.virtio === 'pci' ? virtioPci(guestConsole) : virtioMmio(guestConsole), { backends: { console: 'null', ...backends } }) }),

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
-import { parseDisk } from '../arguments.ts'
+import { parseDisk } from '../disk-option.ts'
 import { main } from '../main.ts'
 import { parseDiskCommand } from './arguments.ts'
 

@@ -1,0 +1,67 @@
+import type { Backend, BlockPort } from '@machinist/api'
+import { type DiskMode, type ImageFiles, openDisk } from '@machinist/host-node'
+import { parseNumber } from '@machinist/machine'
+import { type DiskLimits, limited } from '@machinist/storage'
+import { usageError } from './usage.ts'
+
+/** A disk of `machinist run`, or its persistent memory. */
+export interface DiskChoice {
+  readonly path: string
+  readonly mode: DiskMode
+  readonly format?: string
+  readonly files?: ImageFiles
+  readonly snapshot?: string
+  readonly limits?: DiskLimits
+}
+
+/** What limits are called behind a path. */
+const LIMITS: Readonly<Record<string, Exclude<keyof DiskLimits, 'queue'>>> = {
+  bps: 'bytesPerSecond', iops: 'operationsPerSecond', 'bps-burst': 'burstBytes', 'iops-burst': 'burstOperations',
+}
+
+const OPTION = new RegExp(`^(.*),(?:(rw|ro|overlay)|format=([a-z0-9]+)|files=(any|inside|none)|snapshot=([^,]+)|(${Object.keys(LIMITS).join('|')})=([^,]*))$`)
+
+/**
+ * Understands `PATH`, and behind commas `ro` or `overlay`, `format=F`, `files=W`, `snapshot=S`, and limits: `bps=N`, `iops=N`, `bps-burst=N`,
+ * `iops-burst=N`. What stands before these belongs to the path.
+ *
+ * @param flag - named in errors
+ * @throws a typed error, `'usage'`
+ */
+export function parseDisk(value: string, flag = '--disk'): DiskChoice {
+  let path = value
+  const found: { mode?: DiskMode; format?: string; files?: ImageFiles; snapshot?: string } = {}
+  const limits: { -readonly [Name in keyof DiskLimits]: DiskLimits[Name] } = {}
+  for (let match = OPTION.exec(path); match !== null; match = OPTION.exec(path)) {
+    const [, before = '', mode, format, files, snapshot, limit, amount] = match
+    path = before
+    if (mode !== undefined) found.mode ??= mode as DiskMode
+    if (format !== undefined) found.format ??= format
+    if (files !== undefined) found.files ??= files as ImageFiles
+    if (snapshot !== undefined) found.snapshot ??= snapshot
+    const name = LIMITS[limit ?? '']
+    if (name !== undefined) limits[name] ??= parseLimit(`${limit ?? ''}=${amount ?? ''}`, amount ?? '', flag)
+  }
+  if (path === '') throw usageError(flag, 'no path is given', `Use ${flag} PATH, PATH,ro or PATH,overlay.`, value)
+  for (const [burst, rate, use] of [['burstBytes', 'bytesPerSecond', 'bps'], ['burstOperations', 'operationsPerSecond', 'iops']] as const) {
+    if (limits[burst] !== undefined && limits[rate] === undefined) throw usageError(flag, 'a burst of what has no limit', `Give ${use}= too.`, `${use}-burst=`)
+  }
+  return { path, mode: found.snapshot === undefined ? 'rw' : 'ro', ...found, ...(Object.keys(limits).length > 0 && { limits }) }
+}
+
+function parseLimit(option: string, amount: string, flag: string): number {
+  let value = 0
+  try {
+    value = parseNumber(amount, flag)
+  } catch {
+    // Said below.
+  }
+  if (value < 1) throw usageError(flag, 'not a limit', 'Use a number from 1 on, such as bps=20M or iops=500.', option)
+  return value
+}
+
+/** Opens a disk of the command line. @throws typed errors, as `openDisk` */
+export async function openChoice({ path, limits, ...options }: DiskChoice): Promise<Backend<BlockPort>> {
+  const disk = await openDisk(path, { ...options, name: '--disk' })
+  return limits === undefined ? disk : limited(disk, limits)
+}
