@@ -52,7 +52,10 @@ export async function openOverlayFile(file: RandomAccessFile, options: OverlayFi
     machinistError({ code: 'overlay-format', part, remedy: 'Name an overlay file, or an empty one to make a new overlay' }, problem)
   const header = new Uint8Array(headerSize)
   const view = new DataView(header.buffer)
-  if (await file.read(0, header) < headerSize || magic.some((byte, index) => header[index] !== byte)) throw bad('is not an overlay file')
+  const count = await file.read(0, header)
+  // It died before its header arrived, and so before anything else was written.
+  if (file.size === headerSize && header.every((byte) => byte === 0)) return fileStore(file, part, checkClusterSize(options.clusterSize ?? 65536), null)
+  if (count < headerSize || magic.some((byte, index) => header[index] !== byte)) throw bad('is not an overlay file')
   if (view.getUint32(8, true) !== version) throw bad(`has version ${String(view.getUint32(8, true))}, and only ${String(version)} is known`)
   const clusterSize = checkClusterSize(view.getUint32(12, true))
   const size = view.getUint32(16, true) + view.getUint32(20, true) * 2 ** 32
@@ -81,11 +84,11 @@ function fileStore(file: RandomAccessFile, part: string, clusterSize: number, kn
     }
   }
 
-  /** Before anything else is written, so that a file with something in it can be opened again. */
+  /** Stably, before anything else is written, so that a file with something in it can be opened again. */
   const identify = async (): Promise<void> => {
     const bytes = header
     if (bytes === null) return
-    writingHeader ??= file.write(0, bytes)
+    writingHeader ??= file.write(0, bytes).then(() => file.flush())
     try {
       await writingHeader
       header = null

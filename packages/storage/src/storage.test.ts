@@ -185,6 +185,8 @@ describe('overlay files', () => {
     expect(await open(header())).toBe('none')
     expect(await open(new Uint8Array(8192))).toBe('overlay-format')
     expect(await open(new Uint8Array(3))).toBe('overlay-format')
+    // Lost power before its header arrived.
+    expect(await open(new Uint8Array(24))).toBe('none')
     expect(await open(header((view) => { view.setUint32(8, 2, true) }))).toBe('overlay-format')
     expect(await open(header((view) => { view.setUint32(12, 12345, true) }))).toBe('cluster-size')
     expect(await open(header((view) => { view.setUint32(20, 0xffffffff, true) }))).toBe('overlay-format')

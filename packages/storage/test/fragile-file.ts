@@ -1,21 +1,16 @@
 import type { RandomAccessFile } from '../src/index.ts'
 
-/** A file in memory that dies after so many operations, and of what was not flushed keeps what chance lets it keep. */
+/** A file in memory that refuses impossible places, and tells how much was read at once. */
 export class FragileFile implements RandomAccessFile {
   readonly writable: boolean = true
   bytes: Uint8Array<ArrayBuffer>
-  /** Operations until it dies. */
-  left: number = Infinity
   /** The longest read so far. */
   longest: number = 0
-  #stable: Uint8Array<ArrayBuffer>
-  #unstable: { readonly offset: number, readonly bytes: Uint8Array }[] = []
   readonly #limit: number
 
   /** @param limit - bytes beyond which it is full */
   constructor(bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0), limit: number = 1 << 26) {
     this.bytes = bytes
-    this.#stable = bytes.slice()
     this.#limit = limit
   }
 
@@ -23,14 +18,8 @@ export class FragileFile implements RandomAccessFile {
     return this.bytes.length
   }
 
-  async #step(): Promise<void> {
-    await Promise.resolve()
-    if (this.left <= 0) throw Object.assign(new Error('dead'), { code: 'EIO' })
-    this.left -= 1
-  }
-
   async read(offset: number, into: Uint8Array): Promise<number> {
-    await this.#step()
+    await Promise.resolve()
     this.longest = Math.max(this.longest, into.length)
     if (!Number.isSafeInteger(offset) || offset < 0) throw new Error('not a place')
     const found = this.bytes.subarray(Math.min(offset, this.bytes.length), offset + into.length)
@@ -39,27 +28,13 @@ export class FragileFile implements RandomAccessFile {
   }
 
   async write(offset: number, from: Uint8Array): Promise<void> {
-    await this.#step()
+    await Promise.resolve()
     if (!Number.isSafeInteger(offset) || offset < 0 || offset + from.length > this.#limit) throw Object.assign(new Error('full'), { code: 'EFBIG' })
     this.bytes = put(this.bytes, offset, from)
-    this.#unstable.push({ offset, bytes: from.slice() })
   }
 
   async flush(): Promise<void> {
-    await this.#step()
-    for (const { offset, bytes } of this.#unstable.splice(0)) this.#stable = put(this.#stable, offset, bytes)
-  }
-
-  /** What is found after a loss of power: of writes that were not flushed some, whole or in sectors. */
-  afterCrash(random: () => number): Uint8Array<ArrayBuffer> {
-    let bytes = this.#stable.slice()
-    for (const write of this.#unstable) {
-      const chance = random()
-      if (chance < 0.35) continue
-      if (chance < 0.7) bytes = put(bytes, write.offset, write.bytes)
-      else for (let at = 0; at < write.bytes.length; at += 512) if (random() < 0.5) bytes = put(bytes, write.offset + at, write.bytes.subarray(at, at + 512))
-    }
-    return bytes
+    await Promise.resolve()
   }
 
   close(): Promise<void> {

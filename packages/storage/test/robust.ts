@@ -57,65 +57,6 @@ async function made(subject: Subject): Promise<FragileFile> {
 
 const openIt = (subject: Subject, file: FragileFile): Promise<DiskImage> => subject.format.open(file, { name: 'disk', codec })
 
-async function everything(image: DiskImage): Promise<Uint8Array> {
-  const bytes = new Uint8Array(image.size)
-  expect(await image.read(0, [bytes])).toBe('ok')
-  return bytes
-}
-
-/** Writes until the file dies; then what had been flushed must be there, and the tables be sound. */
-async function crash(subject: Subject, random: () => number): Promise<void> {
-  const pick = (below: number): number => Math.floor(random() * below)
-  let file = await made(subject)
-  const model = new Uint8Array(subject.size)
-  for (let round = 0; round < 3; round++) {
-    let stable = model.slice()
-    const touched = new Uint8Array(subject.size)
-    file.left = 20 + pick(400)
-    const image = await openIt(subject, file).catch((error: unknown) => {
-      expect(file.left).toBe(0)
-      return String(error)
-    })
-    for (let step = 0; typeof image !== 'string' && step < 60; step++) {
-      const offset = pick(subject.size / 512) * 512
-      const length = Math.min(subject.size - offset, (1 + pick(random() < 0.7 ? 16 : 300)) * 512)
-      let status = 'ok'
-      if (random() < 0.25) {
-        // Most of what can go wrong goes wrong here.
-        if (random() < 0.3) file.left = Math.min(file.left, pick(8))
-        status = await image.flush()
-        if (status === 'ok') {
-          stable = model.slice()
-          touched.fill(0)
-        }
-      } else {
-        const zero = random() < 0.2
-        const bytes = new Uint8Array(length).fill(zero ? 0 : 1 + pick(255))
-        touched.fill(1, offset, offset + length)
-        model.set(bytes, offset)
-        status = zero ? await image.writeZeroes(offset, length) : await image.write(offset, [bytes])
-      }
-      if (status !== 'ok') {
-        expect(file.left).toBe(0)
-        break
-      }
-    }
-    file.left = 0
-    const found = new FragileFile(random() < 0.3 ? file.bytes.slice() : file.afterCrash(random))
-    const again = await openIt(subject, found).catch((error: unknown) => error)
-    if (again instanceof Error) throw again
-    const reopened = again as DiskImage
-    const bytes = await everything(reopened)
-    let lost = -1
-    for (let index = 0; lost < 0 && index < bytes.length; index++) if (touched[index] === 0 && bytes[index] !== stable[index]) lost = index
-    expect(lost).toBe(-1)
-    expect(await reopened.check?.({ repair: random() < 0.5 ? 'all' : false })).toMatchObject({ corruptions: 0 })
-    await reopened.close()
-    model.set(bytes)
-    file = new FragileFile(found.bytes.slice())
-  }
-}
-
 const extremes = [0, 1, 2, 3, 6, 7, 0x7f, 0xff, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xfffffffe, 0xffffffff]
 
 /** Spoils an image, and does with it what anybody may. */
@@ -197,8 +138,6 @@ async function seeds(count: number, work: (random: () => number) => Promise<void
     }
   }
 }
-
-export const crashes = (subject: Subject, count: number): Promise<void> => seeds(count, (random) => crash(subject, random))
 
 export async function mutations(subject: Subject, count: number): Promise<void> {
   const sound = await filled(subject)

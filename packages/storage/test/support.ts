@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { dirname, resolve } from 'node:path'
-import { deflateRawSync, inflateRawSync, inflateSync } from 'node:zlib'
+import { deflateRawSync, deflateSync, inflateRawSync, inflateSync } from 'node:zlib'
 import { expect } from 'vitest'
 import type { Codec, OpenFile } from '../src/index.ts'
 import { nodeFile } from './node-file.ts'
@@ -23,7 +23,7 @@ export const codec: Codec = {
   async inflate(compression, from, size) {
     return (compression === 'zlib' ? inflateSync : inflateRawSync)(from, { maxOutputLength: size })
   },
-  async deflate(_compression, from) { return deflateRawSync(from) },
+  async deflate(compression, from) { return compression === 'zlib' ? deflateSync(from) : deflateRawSync(from) },
 }
 
 /** Runs a tool of QEMU; its output. */
