@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { Unmet, say } from '../scripts/lib/say.mjs'
 import { debianDisk, debianGuest, debianSystem } from './debian.mjs'
 import { emulate } from './emulator.mjs'
-import { buildBareWorkload, buildLinuxWorkload, buildNetGuest, buildRealRows } from './guest.mjs'
+import { buildBareWorkload, buildDiskRows, buildLinuxWorkload, buildNetGuest, buildPlainDisk, buildRealRows } from './guest.mjs'
 import { hostPeer } from './net/host.mjs'
 import { suites } from './suites.mjs'
 
@@ -83,6 +83,9 @@ async function prepare(suite, options) {
     const { takes, gives } = await hostPeer(blocks)
     const ways = { 'net-up': `up:${blocks}:10.0.2.2:${takes}`, 'net-down': `down:${blocks}:10.0.2.2:${gives}` }
     return { ...guest, append: line('', ...names.map((name) => `${name}=${ways[/** @type {keyof typeof ways} */ (name)]}`)), services: [takes, gives] }
+  }
+  if (suite.guest === 'disk') {
+    return { kernel, initrd: buildDiskRows(initrd), append: append('rdinit=/bench/init'), memory: '256M', disk: buildPlainDisk(), writable: true }
   }
   return { kernel, initrd: buildRealRows(initrd), append: append('rdinit=/bench/init'), memory: '1G', disk: await debianDisk() }
 }

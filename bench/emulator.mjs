@@ -6,11 +6,11 @@ import { Unmet } from '../scripts/lib/say.mjs'
 import { cpuSeconds } from './cpu-time.mjs'
 
 /**
- * `memory` is a size such as 256M, `disk` a file that neither side writes: it is read-only, or, with `scratch`, what the guest writes is
+ * `memory` is a size such as 256M, `disk` a file that neither side writes unless it is `writable`: it is read-only, or, with `scratch`, what the guest writes is
  * kept elsewhere and forgotten. `until` is what the guest writes when it has come where it should, if it prints no marks of its own: then it
  * is ended. `services` are ports of 127.0.0.1 that the guest finds at 10.0.2.2, behind a NAT. `other` is the command line of a second guest, of
  * the same kernel, on one network with the first.
- * @typedef {{ kernel: string, initrd?: string, append?: string, memory: string, disk?: string, scratch?: boolean, until?: string,
+ * @typedef {{ kernel: string, initrd?: string, append?: string, memory: string, disk?: string, scratch?: boolean, writable?: boolean, until?: string,
  *   services?: readonly number[], other?: string }} Guest
  * @typedef {'init' | 'start' | 'end' | 'checked'} MarkKind
  * @typedef {{ row: string, mark: MarkKind, cpu: number, wall: number, instret: number, checksum: string, work: number }} Mark
@@ -33,7 +33,7 @@ function commandLine(side, guest) {
     // The transport of ours: virtio 1 by MMIO.
     const disk = guest.disk === undefined ? [] : [
       '-global', 'virtio-mmio.force-legacy=false', '-device', 'virtio-blk-device,drive=disk',
-      '-drive', `if=none,id=disk,format=raw,${guest.scratch === true ? 'snapshot=on' : 'readonly=on'},file=${guest.disk.replaceAll(',', ',,')}`,
+      '-drive', `if=none,id=disk,format=raw,${guest.writable === true ? 'readonly=off' : guest.scratch === true ? 'snapshot=on' : 'readonly=on'},file=${guest.disk.replaceAll(',', ',,')}`,
     ]
     const net = services === undefined ? [] : ['-global', 'virtio-mmio.force-legacy=false', '-netdev', 'user,id=net', '-device', 'virtio-net-device,netdev=net']
     return ['qemu-system-riscv64', [
@@ -43,7 +43,7 @@ function commandLine(side, guest) {
   }
   return [process.execPath, [
     cli, 'run', '--net', services === undefined ? 'none' : ['nat', ...services.map((port) => `service=tcp:10.0.2.2:${port}-127.0.0.1:${port}`)].join(),
-    '--harts', '1', '--memory', guest.memory, '--quiet', ...(guest.disk === undefined ? [] : ['--disk', `${guest.disk},${guest.scratch === true ? 'overlay' : 'ro'}`]),
+    '--harts', '1', '--memory', guest.memory, '--quiet', ...(guest.disk === undefined ? [] : ['--disk', `${guest.disk},${guest.writable === true ? 'format=raw' : guest.scratch === true ? 'overlay' : 'ro'}`]),
     '--kernel', guest.kernel, ...optional('--initrd', guest.initrd), ...optional('--append', guest.append),
   ]]
 }

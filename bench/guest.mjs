@@ -8,6 +8,8 @@ const here = dirname(fileURLToPath(import.meta.url))
 /** Where what is built is kept. */
 export const cache = join(here, '../node_modules/.cache/machinist/bench')
 const marks = [join(here, 'marks.c'), join(here, 'marks.h')]
+/** Bytes; workload/disk.c has it too. */
+const PLAIN_DISK = 128 * 2 ** 20
 const cross = 'riscv64-linux-gnu-'
 
 // No contraction to fused multiply-add, so that n-body's checksum is the same number on every machine.
@@ -32,17 +34,39 @@ export function buildLinuxWorkload() {
 export function buildRealRows(base) {
   const folder = join(here, 'real')
   const rows = files(join(folder, 'rows'))
-  const init = join(folder, 'init.sh')
-  const sources = [join(folder, 'main.c'), ...marks]
-  const archive = join(cache, 'real.cpio')
+  return buildOver('real', base, join(folder, 'init.sh'), [join(folder, 'main.c'), ...marks], rows)
+}
+
+/**
+ * Builds an initramfs that adds the C workload to that of another guest, which has drivers of disks; returns its path.
+ * @param {string} base
+ */
+export function buildDiskRows(base) {
+  return buildOver('disk', base, join(here, 'disk/init.sh'), [...files(join(here, 'workload')), ...marks], [])
+}
+
+/**
+ * Builds an initramfs that adds to another one the folder /bench: `init`, `main`, and scripts; returns its path.
+ * @param {string} name
+ * @param {string} base
+ * @param {string} init
+ * @param {readonly string[]} sources of `main`
+ * @param {readonly string[]} rows
+ */
+function buildOver(name, base, init, sources, rows) {
+  const archive = join(cache, `${name}.cpio`)
   if (newer(archive, [base, init, ...rows, ...sources, fileURLToPath(import.meta.url)])) return archive
-  const tree = emptyFolder('real')
+  const tree = emptyFolder(name)
   mkdirSync(join(tree, 'bench/rows'), { recursive: true })
   compile(join(tree, 'bench/main'), sources)
   copyFileSync(init, join(tree, 'bench/init'))
   chmodSync(join(tree, 'bench/init'), 0o755)
   for (const row of rows) copyFileSync(row, join(tree, 'bench/rows', basename(row)))
-  writeAdded(base, tree, archive)
+  const added = join(cache, `${name}-rows.cpio`)
+  writeArchive(tree, added)
+  // Linux unpacks one archive after the other; each begins at a multiple of four bytes.
+  const first = readFileSync(base)
+  writeFileSync(archive, Buffer.concat([first, Buffer.alloc(-first.length & 3), readFileSync(added)]))
   return archive
 }
 
@@ -51,25 +75,17 @@ export function buildRealRows(base) {
  * @param {string} base
  */
 export function buildNetGuest(base) {
-  const init = join(here, 'net/init.sh')
-  const sources = [join(here, 'net/main.c'), ...marks]
-  const archive = join(cache, 'net.cpio')
-  if (newer(archive, [base, init, ...sources, fileURLToPath(import.meta.url)])) return archive
-  const tree = emptyFolder('net')
-  mkdirSync(join(tree, 'bench'))
-  compile(join(tree, 'bench/main'), sources)
-  copyFileSync(init, join(tree, 'bench/init'))
-  chmodSync(join(tree, 'bench/init'), 0o755)
-  writeAdded(base, tree, archive)
-  return archive
+  return buildOver('net', base, join(here, 'net/init.sh'), [join(here, 'net/main.c'), ...marks], [])
 }
 
-/** Linux unpacks one archive after the other; each begins at a multiple of four bytes. @param {string} base @param {string} tree @param {string} archive */
-function writeAdded(base, tree, archive) {
-  const added = `${tree}.cpio.added`
-  writeArchive(tree, added)
-  const first = readFileSync(base)
-  writeFileSync(archive, Buffer.concat([first, Buffer.alloc(-first.length & 3), readFileSync(added)]))
+/** Makes the disk of the rows that read and write one: each sector begins with a number that follows from its place. */
+export function buildPlainDisk() {
+  const disk = join(cache, 'plain.img')
+  mkdirSync(cache, { recursive: true })
+  const bytes = Buffer.alloc(PLAIN_DISK)
+  for (let sector = 0; sector < PLAIN_DISK / 512; sector++) bytes.writeBigUInt64LE(BigInt.asUintN(64, BigInt(sector + 1) * 0x9e3779b97f4a7c15n), sector * 512)
+  writeFileSync(disk, bytes)
+  return disk
 }
 
 /** @param {string} product @param {readonly string[]} sources */

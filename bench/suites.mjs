@@ -5,7 +5,7 @@
  *
  * @typedef {{
  *   name: string,
- *   guest: 'bare' | 'workload' | 'real' | 'debian' | 'net' | 'pair',
+ *   guest: 'bare' | 'workload' | 'real' | 'debian' | 'disk' | 'net' | 'pair',
  *   rows: readonly { name: string, from: 'boot' | 'marks', what: string, per?: number }[],
  *   byName?: boolean,
  * }} Suite
@@ -50,6 +50,17 @@ export const suites = [
       { name: 'vm', from: 'marks', what: 'an interpreter of byte code' },
       { name: 'matrix', from: 'marks', what: 'products of matrices of doubles' },
       { name: 'dhry', from: 'marks', what: 'records, strings and small procedures' },
+    ],
+  },
+  {
+    name: 'disk',
+    guest: 'disk',
+    byName: true,
+    rows: [
+      { name: 'diskread', from: 'marks', what: '512 MiB read in order, 1 MiB at a time' },
+      { name: 'diskwrite', from: 'marks', what: '512 MiB written in order, 1 MiB at a time' },
+      { name: 'diskread4k', from: 'marks', what: '20 000 × 4 KiB read at random' },
+      { name: 'diskwrite4k', from: 'marks', what: '20 000 × 4 KiB written at random' },
     ],
   },
   {

@@ -33,6 +33,10 @@ static const struct row {
   { "vm", row_vm, UINT64_C(0xc82fad) },
   { "matrix", row_matrix, UINT64_C(0x68c82df4937d6c04) },
   { "dhry", row_dhry, UINT64_C(0x44c054bf9e10c762) },
+  { "diskread", row_diskread, UINT64_C(0xa65e4bc785a80000) },
+  { "diskwrite", row_diskwrite, UINT64_C(0x94dc0f6785b59108) },
+  { "diskread4k", row_diskread4k, UINT64_C(0x92127f234b62a5e0) },
+  { "diskwrite4k", row_diskwrite4k, UINT64_C(0xc7bfc682e431e108) },
 };
 
 static int run(const struct row *row) {

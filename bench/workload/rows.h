@@ -19,6 +19,11 @@ uint64_t row_vm(void);
 uint64_t row_matrix(void);
 uint64_t row_dhry(void);
 
+uint64_t row_diskread(void);
+uint64_t row_diskwrite(void);
+uint64_t row_diskread4k(void);
+uint64_t row_diskwrite4k(void);
+
 /* Pseudo-random numbers for filling buffers: xorshift64*, the same on every machine. */
 static inline uint64_t next_random(uint64_t *state) {
   uint64_t x = *state;
