@@ -2,21 +2,14 @@ import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { cache, command } from './guest.mjs'
+import { product } from './product.mjs'
 
 /** What the real programs' rows run, and what their scripts use. */
 const packages = ['7zip-standalone', 'openssl', 'python3', 'gcc', 'libc6-dev', 'libstb-dev', 'gzip', 'dash', 'coreutils', 'grep', 'sed']
 
-/**
- * What we use of the command line's package, as it was built.
- * @returns {Promise<typeof import('../packages/machinist/src/index.ts')>}
- */
-function product() {
-  return import(new URL('../packages/machinist/dist/index.js', import.meta.url).href)
-}
-
 /** Debian's kernel and the initial file system of Machinist's own guest, fetched and cached as for `machinist` itself. */
 export async function debianGuest() {
-  const { prepareGuest, terminalProgress } = await product()
+  const { prepareGuest, terminalProgress } = await product('machinist')
   const { progress, done } = terminalProgress(process.stderr)
   return prepareGuest({ progress }).finally(done)
 }
@@ -29,7 +22,7 @@ export async function debianDisk() {
   const work = mkdtempSync(join(cache, 'disk-'))
   try {
     const tree = join(work, 'tree')
-    const { extractDebian, terminalProgress } = await product()
+    const { extractDebian, terminalProgress } = await product('machinist')
     const { progress, done } = terminalProgress(process.stderr)
     await extractDebian(packages, tree, { progress }).finally(done)
     mkdirSync(join(tree, 'bench'))
@@ -48,7 +41,7 @@ export async function debianDisk() {
  * @returns {Promise<{ disk: string, kernel: string, initrd: string, root: string }>}
  */
 export async function debianSystem() {
-  const { bootDisk, buildDebian, terminalProgress } = await product()
+  const { bootDisk, buildDebian, terminalProgress } = await product('machinist')
   const disk = join(cache, 'debian.img'), kernel = join(cache, 'debian-kernel'), initrd = join(cache, 'debian-initrd')
   mkdirSync(cache, { recursive: true })
   const { progress, done } = terminalProgress(process.stderr)

@@ -9,9 +9,11 @@ import { writeFileSync } from 'node:fs'
 import { Session } from 'node:inspector/promises'
 import { createServer } from 'node:net'
 import { parseArgs } from 'node:util'
-import { allOffloads } from '../packages/api/dist/index.js'
-import { nodeSockets } from '../packages/host-node/dist/index.js'
-import { nat } from '../packages/network/dist/index.js'
+import { product } from './product.mjs'
+
+const { allOffloads } = await product('api')
+const { nodeSockets } = await product('host-node')
+const { nat } = await product('network')
 
 const GUEST = [10, 0, 2, 15], SERVICE = [10, 0, 2, 100]
 const GATEWAY_MAC = [0x52, 0x55, 0x0a, 0, 2, 2], GUEST_MAC = [0x52, 0x54, 0, 0x12, 0x34, 0x56]

@@ -2,10 +2,12 @@
  * `node pair.mjs KERNEL INITRD MEGABYTES APPEND APPEND`: two machines on a switch in this process, one hart each. The console of the second is ours.
  */
 import { readFileSync } from 'node:fs'
-import { virt } from '../../packages/boards/dist/index.js'
-import { nodeHost, stream } from '../../packages/host-node/dist/index.js'
-import { createMachine } from '../../packages/machine/dist/index.js'
-import { virtualSwitch } from '../../packages/network/dist/index.js'
+import { product } from '../product.mjs'
+
+const { virt } = await product('boards')
+const { nodeHost, stream } = await product('host-node')
+const { createMachine } = await product('machine')
+const { virtualSwitch } = await product('network')
 
 const [kernel = '', initrd = '', megabytes = '256', ...appends] = process.argv.slice(2)
 const lan = virtualSwitch()
