@@ -64,7 +64,7 @@ export interface PageTranslation {
 export interface PageTranslationOptions {
   /** Guest-virtual address of the page; 0. */
   readonly address?: bigint
-  /** Most instructions, at least 1. Otherwise {@link LIMITS}. */
+  /** Most instructions, at least 1. Otherwise `LIMITS` of the translator. */
   readonly instructions?: number
   /** Columns of WebAssembly text. */
   readonly width?: number
