@@ -47,10 +47,23 @@ export function writeRegions(
   limits: Limits = LIMITS,
   observer?: RegionObserver,
 ): { readonly bytes: Uint8Array<ArrayBuffer>; readonly graphs: readonly Graph[] } {
+  const planned = regions.map((region) => plan(region, limits))
+  return { bytes: write(planned, prepare, observer), graphs: planned.map(({ graph }) => graph) }
+}
+
+interface Planned {
+  readonly region: RegionSource
+  readonly graph: Graph
+}
+
+function plan(region: RegionSource, limits: Limits): Planned {
+  return { region, graph: buildGraph(region.frontend, region.roots, region.arrivals, limits) }
+}
+
+function write(planned: readonly Planned[], prepare: RegionModule['prepare'], observer?: RegionObserver): Uint8Array<ArrayBuffer> {
   const m = new ModuleBuilder()
   const exits = prepare(m)
-  const graphs = regions.map((region, i) => {
-    const graph = buildGraph(region.frontend, region.roots, region.arrivals, limits)
+  planned.forEach(({ region, graph }, i) => {
     const name = `r${i}`
     m.export(
       name,
@@ -58,9 +71,8 @@ export function writeRegions(
         new RegionEmitter(f, region.frontend, graph, region.place, exits, observer).emit(structure(graph), region.constants),
       ),
     )
-    return graph
   })
-  return { bytes: m.toBytes(), graphs }
+  return m.toBytes()
 }
 
 export interface CompilerOptions extends RegionModule {
@@ -92,13 +104,24 @@ export class RegionCompiler {
     if (this.#queue.length >= BATCH || this.#options.mode === 'now') this.flush()
   }
 
-  /** Compiles what is waiting. */
+  /** Compiles what is waiting; not all of it if that is much, since the guest waits meanwhile. */
   flush(): void {
     if (this.#queue.length === 0) return
-    const batch = this.#queue.splice(0)
+    const batch: RegionRequest[] = []
     const refuse = (error: unknown): void => batch.forEach((request) => request.failed(error))
     try {
-      const { bytes, graphs } = writeRegions(batch, this.#options)
+      const planned: Planned[] = []
+      let size = 0
+      while (size < LIMITS.most) {
+        const request = this.#queue.shift()
+        if (!request) break
+        batch.push(request)
+        const region = plan(request, LIMITS)
+        planned.push(region)
+        size += region.graph.blocks.reduce((sum, { instructions }) => sum + instructions.length, 0)
+      }
+      const graphs = planned.map(({ graph }) => graph)
+      const bytes = write(planned, this.#options.prepare)
       this.stats.modules++
       this.stats.bytes += bytes.length
       if (this.#options.mode === 'now') this.#install(compileNow(bytes), batch, graphs)
