@@ -1,12 +1,8 @@
-import { machinistError } from '@machinist/api'
 import type { Backend, BalloonPort, BalloonStatistics, Deliver } from '@machinist/api'
+import { TargetControl, type TargetOptions } from '../target-control.ts'
 
 /** What {@link balloonControl} may be told. */
-export interface BalloonControlOptions {
-  /** Bytes to ask for from the start; 0 unless given. */
-  readonly target?: number
-  /** The guest gave up or took back memory: bytes in the balloon, as it says. */
-  readonly onResize?: (bytes: number) => void
+export interface BalloonControlOptions extends TargetOptions {
   /** The guest's statistics, when it starts and whenever they were asked for. */
   readonly onStats?: (statistics: BalloonStatistics) => void
 }
@@ -29,13 +25,6 @@ export interface BalloonControl extends Backend<BalloonPort> {
   askStats(): void
 }
 
-const mostTarget = 2 ** 44
-
-function checked(target: number): number {
-  if (Number.isSafeInteger(target) && target >= 0 && target <= mostTarget) return target
-  throw machinistError({ code: 'balloon-target', part: 'balloon', value: target, remedy: 'Use a whole number of bytes from 0 to 2^44.' }, 'not a size for a balloon')
-}
-
 /**
  * A backend for a balloon device, by which a program takes memory from a guest and gives it back.
  *
@@ -48,48 +37,39 @@ function checked(target: number): number {
  * @throws a typed error `'balloon-target'`
  */
 export function balloonControl(options: BalloonControlOptions = {}): BalloonControl {
-  let target = checked(options.target ?? 0)
-  let size = 0
-  let latest: BalloonStatistics = {}
-  let connected: { readonly deliver: Deliver, listener: Parameters<BalloonPort['listen']>[0] | null, target: number } | null = null
-  return {
-    kind: 'balloon',
-    get target() { return target },
-    set target(bytes) {
-      target = checked(bytes)
-      const to = connected
-      to?.deliver(() => {
-        to.target = bytes
-        to.listener?.targetChanged()
-      })
-    },
-    get size() { return size },
-    get statistics() { return latest },
-    askStats() {
-      const to = connected
-      to?.deliver(() => { to.listener?.statisticsWanted() })
-    },
-    connect(deliver) {
-      if (connected !== null) {
-        throw machinistError({ code: 'backend-busy', part: 'balloon', remedy: 'Make a control for each machine.' }, 'the control belongs to another machine')
-      }
-      const here = connected = { deliver, listener: null as Parameters<BalloonPort['listen']>[0] | null, target }
-      return {
-        get target() { return here.target },
-        listen(listener) { here.listener = listener },
-        resized(bytes) {
-          size = bytes
-          options.onResize?.(bytes)
-        },
-        report(statistics) {
-          latest = statistics
-          options.onStats?.(statistics)
-        },
-      }
-    },
-    close() {
-      connected = null
-      size = 0
-    },
+  return new Control(options)
+}
+
+type Listener = Parameters<BalloonPort['listen']>[0]
+
+class Control extends TargetControl<Listener> implements BalloonControl {
+  readonly kind = 'balloon'
+  readonly #onStats: BalloonControlOptions['onStats']
+  #latest: BalloonStatistics = {}
+
+  constructor(options: BalloonControlOptions) {
+    super('balloon', options)
+    this.#onStats = options.onStats
+  }
+
+  get statistics(): BalloonStatistics {
+    return this.#latest
+  }
+
+  askStats(): void {
+    this.tell((listener) => { listener.statisticsWanted() })
+  }
+
+  connect(deliver: Deliver): BalloonPort {
+    const port = this.attach(deliver)
+    return {
+      get target() { return port.target },
+      listen: (listener) => { port.listen(listener) },
+      resized: (bytes) => { port.resized(bytes) },
+      report: (statistics) => {
+        this.#latest = statistics
+        this.#onStats?.(statistics)
+      },
+    }
   }
 }

@@ -1,0 +1,96 @@
+import { machinistError } from '@machinist/api'
+import type { Deliver } from '@machinist/api'
+
+/** What a program may tell the host's hand on a device's memory. */
+export interface TargetOptions {
+  /** Bytes to ask for from the start; 0 unless given. */
+  readonly target?: number
+  /** The guest changed what there is: bytes, as the device says. */
+  readonly onResize?: (bytes: number) => void
+}
+
+/** The device's end: what it is asked for, and who wants to hear of changes. */
+interface TargetPort<Listener> {
+  readonly target: number
+  listen(listener: Listener): void
+  resized(bytes: number): void
+}
+
+/** A machine that has the control. What the device sees changes through the gate, so later than what the program says. */
+interface Connected<Listener> {
+  readonly deliver: Deliver
+  target: number
+  listener: Listener | null
+}
+
+const mostTarget = 2 ** 44
+
+/** The host's hand on a device to which it names a target in bytes, and which comes to it as the guest pleases. */
+export class TargetControl<Listener extends { targetChanged(): void }> {
+  readonly #part: string
+  readonly #onResize: ((bytes: number) => void) | undefined
+  #target: number
+  #size = 0
+  #connected: Connected<Listener> | null = null
+
+  /**
+   * @param part - named in errors; their code is `PART-target`
+   * @throws a typed error
+   */
+  constructor(part: string, options: TargetOptions) {
+    this.#part = part
+    this.#onResize = options.onResize
+    this.#target = this.#checked(options.target ?? 0)
+  }
+
+  #checked(target: number): number {
+    if (Number.isSafeInteger(target) && target >= 0 && target <= mostTarget) return target
+    throw machinistError({ code: `${this.#part}-target`, part: this.#part, value: target, remedy: 'Use a whole number of bytes from 0 to 2^44.' }, `not a size for the ${this.#part}`)
+  }
+
+  get target(): number {
+    return this.#target
+  }
+  set target(bytes: number) {
+    this.#target = this.#checked(bytes)
+    const to = this.#connected
+    to?.deliver(() => {
+      to.target = bytes
+      to.listener?.targetChanged()
+    })
+  }
+
+  get size(): number {
+    return this.#size
+  }
+
+  /** Calls the device, when the machine can take it. */
+  protected tell(say: (listener: Listener) => void): void {
+    const to = this.#connected
+    to?.deliver(() => {
+      if (to.listener !== null) say(to.listener)
+    })
+  }
+
+  /** @throws a typed error `'backend-busy'` */
+  protected attach(deliver: Deliver): TargetPort<Listener> {
+    if (this.#connected !== null) {
+      throw machinistError({ code: 'backend-busy', part: this.#part, remedy: 'Make a control for each machine.' }, 'the control belongs to another machine')
+    }
+    const here: Connected<Listener> = { deliver, target: this.#target, listener: null }
+    this.#connected = here
+    return {
+      get target() { return here.target },
+      listen: (listener) => { here.listener = listener },
+      resized: (bytes) => {
+        this.#size = bytes
+        this.#onResize?.(bytes)
+      },
+    }
+  }
+
+  close(): void {
+    this.#connected = null
+    this.#size = 0
+  }
+}
