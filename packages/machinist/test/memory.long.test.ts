@@ -39,10 +39,10 @@ async function run(command: string, devices: NonNullable<VirtOptions['devices']>
   return Buffer.concat(stdout).toString()
 }
 
-/** Shell functions: MiB that are available, and a wait for at most a minute. */
+/** Shell functions: MiB that are available, and a wait for at most a minute, which says what it saw last. */
 const functions = `
 available() { awk '/MemAvailable/ { print int($2 / 1024) }' /proc/meminfo; }
-until_available() { i=0; while [ $i -lt 600 ] && ! [ $(available) $1 $2 ]; do sleep 0.1; i=$((i + 1)); done; available; }
+until_available() { i=0; a=$(available); while [ $i -lt 600 ] && ! [ $a $1 $2 ]; do sleep 0.1; i=$((i + 1)); a=$(available); done; echo $a; }
 say() { echo $1 >/dev/hvc0; sleep 0.3; }
 `
 const balloonOf = (host: BalloonControl, config: Partial<BalloonConfig> = {}) => ({ balloon: part(virtioBalloon, { config, backends: { host } }) })
