@@ -42,6 +42,9 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   #flushRequested = false
   /** CSRs were set from outside, and what follows from them is not worked out yet. */
   #stale = false
+  /** Instructions between the last sample and the next one, and how many of them are to come. */
+  #stride = 0
+  #untilSample = 0
   /** Where a suspended hart starts over. */
   #resume: { readonly pc: bigint; readonly opaque: bigint } | null = null
 
@@ -311,17 +314,22 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     }
   }
 
-  /** Runs the fast interpreter in short passes, after each of which the translator learns where control is. */
+  /**
+   * Runs the fast interpreter in short passes, after each of which the translator learns where control is. A pass that a halt, an
+   * exit or the end of the budget cuts short goes on in the next run: a guest that sleeps often would else never be seen.
+   */
   #fast(budget: number): number {
     const { translation, exports, memory } = this.#engine
     const { base } = this.record
     let left = budget
     do {
-      const steps = this.#pass(Math.min(left, translation.stride()), exports.run)
+      if (this.#untilSample <= 0) this.#untilSample = this.#stride = translation.stride()
+      const steps = this.#pass(Math.min(left, this.#untilSample), exports.run)
       left -= steps
+      this.#untilSample -= steps
       const { data } = memory.arena
       if (data.getUint32(base + AT.leave, true) !== Leave.budget) break
-      translation.sample(base + AT.pc, data.getUint32(base + AT.fetchBank, true), steps)
+      if (this.#untilSample <= 0) translation.sample(base + AT.pc, data.getUint32(base + AT.fetchBank, true), this.#stride - this.#untilSample)
     } while (left > 0)
     return budget - left
   }
