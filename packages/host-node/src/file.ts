@@ -1,8 +1,9 @@
-import { close, closeSync, fdatasync, fstatSync, ftruncate, openSync, read, readFileSync, write } from 'node:fs'
+import { close, closeSync, fdatasync, fstatSync, ftruncate, openSync, read, readFileSync, readSync, write, writeSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { machinistError } from '@machinist/api'
 import { type Disk, overlay, type RandomAccessFile, raw } from '@machinist/storage'
 import { fileError } from './errors.ts'
+import { Patience } from './patience.ts'
 
 const readLater = promisify(read)
 const writeLater = promisify(write)
@@ -20,8 +21,8 @@ export interface FileOptions {
 }
 
 /**
- * Opens a file for reading, or reading and writing, at any place. Opening is synchronous, everything else is not;
- * `flush` is `fdatasync`.
+ * Opens a file for reading, or reading and writing, at any place. Opening is synchronous; reading and writing answer at once what the
+ * host has in its page cache, and else later; `flush` is `fdatasync`.
  *
  * @throws a typed error `'file-…'`: it is missing, a directory, not permitted
  */
@@ -42,22 +43,31 @@ export function openFile(path: string, writable: boolean, options: FileOptions =
     if (fd >= 0) closeSync(fd)
     throw fileError(error, part, path)
   }
+  const patience = new Patience()
+  const restOfRead = async (offset: number, into: Uint8Array, begun: number): Promise<number> => {
+    for (let done = begun; done < into.length;) {
+      const { bytesRead } = await readLater(fd, into, done, into.length - done, offset + done)
+      if (bytesRead === 0) return done
+      done += bytesRead
+    }
+    return into.length
+  }
+  const restOfWrite = async (offset: number, from: Uint8Array, begun: number): Promise<void> => {
+    for (let done = begun; done < from.length;) {
+      const { bytesWritten } = await writeLater(fd, from, done, from.length - done, offset + done)
+      done += bytesWritten
+    }
+  }
   return {
     size,
     writable,
-    async read(offset, into) {
-      for (let done = 0; done < into.length;) {
-        const { bytesRead } = await readLater(fd, into, done, into.length - done, offset + done)
-        if (bytesRead === 0) return done
-        done += bytesRead
-      }
-      return into.length
+    read(offset, into) {
+      const count = patience.atOnce(into.length, () => readSync(fd, into, 0, into.length, offset))
+      return count === into.length || count === 0 ? count : restOfRead(offset, into, count ?? 0)
     },
-    async write(offset, from) {
-      for (let done = 0; done < from.length;) {
-        const { bytesWritten } = await writeLater(fd, from, done, from.length - done, offset + done)
-        done += bytesWritten
-      }
+    write(offset, from) {
+      const count = patience.atOnce(from.length, () => writeSync(fd, from, 0, from.length, offset))
+      return count === from.length ? undefined : restOfWrite(offset, from, count ?? 0)
     },
     flush: () => syncLater(fd),
     truncate: (length) => truncateLater(fd, length),

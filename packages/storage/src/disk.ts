@@ -1,5 +1,6 @@
 import { machinistError } from '@machinist/api'
 import type { Backend, BackendClock, BlockPort, BlockStatus, Deliver } from '@machinist/api'
+import type { Soon } from './eager.ts'
 import { Sequencer } from './sequencer.ts'
 
 /** A disk to connect to a device: `'block'` in a device's backends. */
@@ -13,7 +14,7 @@ export interface Disk extends Backend<BlockPort> {
 }
 
 /** At once, or later. A rejection is the implementation's own mistake and reads as `'io-error'`. */
-export type Outcome = BlockStatus | Promise<BlockStatus>
+export type Outcome = Soon<BlockStatus>
 
 /** What a disk format implements; {@link diskOf} adds checks, ordering and delivery. */
 export interface DiskEngine {

@@ -1,4 +1,5 @@
 import type { BlockStatus } from '@machinist/api'
+import { type Eager, eagerly, type Soon } from './eager.ts'
 
 /**
  * A file, block device or blob of the host that can be read and written at any place: all that the disk formats of
@@ -9,9 +10,11 @@ import type { BlockStatus } from '@machinist/api'
  *
  * - Calls may overlap and may complete in any order. Callers never let two calls to overlapping bytes overlap in
  *   time when one of them writes, so an implementation needs no ordering of its own.
- * - A buffer handed over belongs to the file until the promise settles.
- * - Failures reject, with an `Error` whose `code`, when it has one, is a POSIX name (`'ENOSPC'`, `'EIO'`, …);
- *   {@link statusOfError} turns it into what the guest sees. A call that throws at once counts as a rejection.
+ * - A buffer handed over belongs to the file until the answer is there.
+ * - `read` and `write` may answer at once, without a promise, if that takes no longer than the guest can be kept waiting: a few microseconds. It
+ *   saves most of what a small request costs.
+ * - Failures reject, or throw, an `Error` whose `code`, when it has one, is a POSIX name (`'ENOSPC'`, `'EIO'`, …);
+ *   {@link statusOfError} turns it into what the guest sees.
  */
 export interface RandomAccessFile {
   /** Length in bytes when it was opened. Writing past it makes the file longer. */
@@ -19,13 +22,13 @@ export interface RandomAccessFile {
   /** False when it was opened for reading only; then nobody calls `write`, `discard` or `truncate`. */
   readonly writable: boolean
   /**
-   * Fills `into` from byte `offset`; resolves to the number of bytes read, which is less than `into.length` only
+   * Fills `into` from byte `offset`; the answer is the number of bytes read, which is less than `into.length` only
    * when the file ends there (0 at or past its end).
    */
-  read(offset: number, into: Uint8Array): Promise<number>
+  read(offset: number, into: Uint8Array): Soon<number>
   /** Writes all of `from` at byte `offset`; past the end, the gap reads as zeroes. */
-  write(offset: number, from: Uint8Array): Promise<void>
-  /** Resolves when every write that had resolved before the call is on stable storage (POSIX `fdatasync`). */
+  write(offset: number, from: Uint8Array): Soon<void>
+  /** Resolves when every write that had been answered before the call is on stable storage (POSIX `fdatasync`). */
   flush(): Promise<void>
   /** Sets the length. Absent when the host cannot. */
   truncate?(size: number): Promise<void>
@@ -53,5 +56,18 @@ export function statusOfError(error: unknown): Exclude<BlockStatus, 'ok'> {
       return 'read-only'
     default:
       return 'io-error'
+  }
+}
+
+/** Does work on files {@link eagerly}; an error becomes its status. */
+export function guarded(work: () => Eager<BlockStatus>): Soon<BlockStatus> {
+  return eagerly(caught(work))
+}
+
+function* caught(work: () => Eager<BlockStatus>): Eager<BlockStatus> {
+  try {
+    return yield* work()
+  } catch (error) {
+    return statusOfError(error)
   }
 }

@@ -1,3 +1,4 @@
+import { eagerly, wait } from './eager.ts'
 import type { RandomAccessFile } from './file.ts'
 
 /** The same file, whose `size` follows writes past its end, and `truncate`. */
@@ -7,10 +8,10 @@ export function growing(file: RandomAccessFile): RandomAccessFile {
     get size() { return size },
     writable: file.writable,
     read: (offset, into) => file.read(offset, into),
-    async write(offset, from) {
-      await file.write(offset, from)
+    write: (offset, from) => eagerly(function* () {
+      yield* wait(file.write(offset, from))
       size = Math.max(size, offset + from.length)
-    },
+    }()),
     flush: () => file.flush(),
     ...(file.truncate !== undefined && {
       async truncate(length: number) {

@@ -4,7 +4,7 @@ import type { Backend, BlockPort, BlockStatus } from '@machinist/api'
 import { memoryDisk, memoryStore, openOverlayFile, overlay, raw } from './index.ts'
 import type { RandomAccessFile } from './index.ts'
 
-/** A file whose operations complete in an order drawn from `random`, fail at its whim, and forget on a crash. */
+/** A file whose operations complete at once or in an order drawn from `random`, fail at its whim, and forget on a crash. */
 class FakeFile implements RandomAccessFile {
   bytes: Uint8Array
   /** What a crash leaves for certain, and the writes that it may or may not leave. */
@@ -28,10 +28,15 @@ class FakeFile implements RandomAccessFile {
     return this.bytes.length
   }
 
-  #later<T>(start: number, end: number, write: boolean, effect: () => T): Promise<T> {
+  #answer<T>(start: number, end: number, write: boolean, effect: () => T): T | Promise<T> {
     expect(this.closed).toBe(false)
     const range = { start, end, write }
     for (const other of this.#busy) if ((write || other.write) && other.start < end && start < other.end) this.overlaps += 1
+    if (this.random() < 0.3) {
+      const result = effect()
+      if (this.random() < this.failures) throw Object.assign(new Error('injected'), { code: 'EIO' })
+      return result
+    }
     this.#busy.add(range)
     const early = this.random() < 0.5
     return new Promise<T>((resolve, reject) => {
@@ -47,16 +52,16 @@ class FakeFile implements RandomAccessFile {
     })
   }
 
-  read(offset: number, into: Uint8Array): Promise<number> {
-    return this.#later(offset, offset + into.length, false, () => {
+  read(offset: number, into: Uint8Array): number | Promise<number> {
+    return this.#answer(offset, offset + into.length, false, () => {
       const from = this.bytes.subarray(offset, offset + into.length)
       into.set(from)
       return from.length
     })
   }
 
-  write(offset: number, from: Uint8Array): Promise<void> {
-    return this.#later(offset, offset + from.length, true, () => {
+  write(offset: number, from: Uint8Array): void | Promise<void> {
+    return this.#answer(offset, offset + from.length, true, () => {
       if (offset + from.length > this.bytes.length) {
         const longer = new Uint8Array(offset + from.length)
         longer.set(this.bytes)
@@ -67,10 +72,10 @@ class FakeFile implements RandomAccessFile {
     })
   }
 
-  flush(): Promise<void> {
+  async flush(): Promise<void> {
     const now = this.bytes.slice()
     const count = this.unstable.length
-    return this.#later(0, 0, false, () => {
+    await this.#answer(0, 0, false, () => {
       this.stable = now
       this.unstable.splice(0, count)
     })
@@ -298,6 +303,19 @@ describe('a disk reads what a plain array would', () => {
   })
 })
 
+/** Lets the operations on a file complete until something is done. */
+async function completing<T>(file: FakeFile, work: Promise<T>): Promise<T> {
+  let done = false
+  const settled = work.finally(() => { done = true })
+  // Whoever waits for it hears of a failure.
+  settled.catch(() => undefined)
+  for (let turns = 0; !done && turns < 100_000; turns++) {
+    file.pending.shift()?.()
+    await turn()
+  }
+  return settled
+}
+
 describe('an overlay in a file', () => {
   it('keeps after a crash what was flushed', async () => {
     await fc.assert(fc.asyncProperty(steps, steps, fc.integer(), async (before, after, seed) => {
@@ -311,22 +329,10 @@ describe('an overlay in a file', () => {
       const { stable, touched } = await exercise(port, model, [file], list, random)
 
       const again = new FakeFile(file.afterCrash(), random)
-      const opening = openOverlayFile(again)
-      while (again.pending.length > 0) {
-        again.pending.shift()?.()
-        await turn()
-      }
-      const reopened = overlay(memoryDisk(initial(size)), await opening).connect((callback) => { callback() })
+      const opened = await completing(again, openOverlayFile(again))
+      const reopened = overlay(memoryDisk(initial(size)), opened).connect((callback) => { callback() })
       const bytes = new Uint8Array(size)
-      const reading = new Promise<BlockStatus>((resolve) => { reopened.read(0, [bytes], resolve) })
-      for (let idle = 0; idle < 3; idle++) {
-        await turn()
-        while (again.pending.length > 0) {
-          idle = 0
-          again.pending.shift()?.()
-          await turn()
-        }
-      }
+      const reading = completing(again, new Promise<BlockStatus>((resolve) => { reopened.read(0, [bytes], resolve) }))
       expect(await reading).toBe('ok')
       const promised = stable.content.map((value, index) => touched[index] === 1 ? -1 : value)
       expect(bytes.findIndex((byte, index) => promised[index] !== -1 && promised[index] !== byte)).toBe(-1)

@@ -17,8 +17,8 @@
 import { machinistError } from '@machinist/api'
 import type { BlockStatus, MachinistError } from '@machinist/api'
 import { ClusterMap } from './cluster-map.ts'
-import { statusOfError } from './file.ts'
-import type { RandomAccessFile } from './file.ts'
+import { wait } from './eager.ts'
+import { guarded, type RandomAccessFile } from './file.ts'
 import { checkClusterSize, clusterCount } from './overlay-store.ts'
 import type { OverlayStore, OverlayStoreOptions } from './overlay-store.ts'
 
@@ -76,19 +76,11 @@ function fileStore(file: RandomAccessFile, part: string, clusterSize: number, kn
   let dirty = new Set<number>()
   let flushing: Promise<unknown> = Promise.resolve()
 
-  const guarded = async (work: () => Promise<BlockStatus>): Promise<BlockStatus> => {
-    try {
-      return await work()
-    } catch (error) {
-      return statusOfError(error)
-    }
-  }
-
   /** Stably, before anything else is written, so that a file with something in it can be opened again. */
   const identify = async (): Promise<void> => {
     const bytes = header
     if (bytes === null) return
-    writingHeader ??= file.write(0, bytes).then(() => file.flush())
+    writingHeader ??= Promise.resolve(file.write(0, bytes)).then(() => file.flush())
     try {
       await writingHeader
       header = null
@@ -137,13 +129,13 @@ function fileStore(file: RandomAccessFile, part: string, clusterSize: number, kn
         dirty.add(Math.floor(cluster / 4 / mapBlock))
       }
     },
-    read: (offset, into) => guarded(async () => {
-      const count = await file.read(data + offset, into)
+    read: (offset, into) => guarded(function* () {
+      const count = yield* wait(file.read(data + offset, into))
       return count === into.length ? 'ok' : 'io-error'
     }),
-    write: (offset, from) => guarded(async () => {
-      await identify()
-      await file.write(data + offset, from)
+    write: (offset, from) => guarded(function* () {
+      if (header !== null) yield* wait(identify())
+      yield* wait(file.write(data + offset, from))
       return 'ok'
     }),
     async release(offset, length) {
@@ -154,7 +146,7 @@ function fileStore(file: RandomAccessFile, part: string, clusterSize: number, kn
       }
     },
     flush() {
-      const done = flushing.then(() => guarded(flushNow))
+      const done = flushing.then(() => guarded(() => wait(flushNow())))
       flushing = done
       return done
     },

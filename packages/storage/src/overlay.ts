@@ -1,7 +1,8 @@
 import type { Backend, BlockPort, BlockStatus } from '@machinist/api'
 import { clusterState } from './cluster-map.ts'
-import { checkSize, diskOf } from './disk.ts'
-import type { Disk, DiskEngine } from './disk.ts'
+import { checkSize, diskOf, lengthOf } from './disk.ts'
+import type { Disk, DiskEngine, Outcome } from './disk.ts'
+import { answered, type Eager, eagerly, wait } from './eager.ts'
 import { memoryStore } from './overlay-store.ts'
 import type { OverlayStore } from './overlay-store.ts'
 
@@ -30,14 +31,11 @@ function overlayEngine(base: BlockPort, store: OverlayStore, close: () => Promis
   const { clusterSize } = store
   const { size } = base
 
-  const readBase = (offset: number, into: Uint8Array): Promise<BlockStatus> =>
-    new Promise((resolve) => { base.read(offset, [into], resolve) })
-
   /** Reads a range whose clusters are all in one state. */
-  const readRun = (offset: number, into: Uint8Array): BlockStatus | Promise<BlockStatus> => {
+  const readRun = (offset: number, into: Uint8Array): Outcome => {
     switch (store.map.get(Math.floor(offset / clusterSize))) {
       case clusterState.base:
-        return readBase(offset, into)
+        return answered((done) => { base.read(offset, [into], done) })
       case clusterState.stored:
         return store.read(offset, into)
       case clusterState.zero:
@@ -46,25 +44,34 @@ function overlayEngine(base: BlockPort, store: OverlayStore, close: () => Promis
     }
   }
 
-  const read = async (offset: number, into: Uint8Array): Promise<BlockStatus> => {
+  const readInto = function* (offset: number, into: Uint8Array): Eager<BlockStatus> {
     const limit = Math.ceil((offset + into.length) / clusterSize)
     for (let done = 0; done < into.length;) {
       const at = offset + done
       const runEnd = store.map.runEnd(Math.floor(at / clusterSize), limit) * clusterSize
       const count = Math.min(runEnd - at, into.length - done)
-      const status = await readRun(at, into.subarray(done, done + count))
+      const status = yield* wait(readRun(at, into.subarray(done, done + count)))
       if (status !== 'ok') return status
       done += count
     }
     return 'ok'
   }
 
+  const read = function* (offset: number, into: readonly Uint8Array[]): Eager<BlockStatus> {
+    for (const buffer of into) {
+      const status = yield* readInto(offset, buffer)
+      if (status !== 'ok') return status
+      offset += buffer.length
+    }
+    return 'ok'
+  }
+
   /** Brings the bytes from `offset` to `end`, in one cluster that the store does not have, into the store. */
-  const copyUp = async (offset: number, end: number): Promise<BlockStatus> => {
+  const copyUp = function* (offset: number, end: number): Eager<BlockStatus> {
     if (end <= offset) return 'ok'
     const bytes = new Uint8Array(end - offset)
-    const status = await readRun(offset, bytes)
-    return status === 'ok' ? store.write(offset, bytes) : status
+    const status = yield* wait(readRun(offset, bytes))
+    return status === 'ok' ? yield* wait(store.write(offset, bytes)) : status
   }
 
   /**
@@ -72,22 +79,22 @@ function overlayEngine(base: BlockPort, store: OverlayStore, close: () => Promis
    * then marks the clusters. A failure on the way leaves every cluster with the content that it had, or torn where
    * the store had it already. Requests to one cluster never overlap in time: `unit` sees to that.
    */
-  const write = async (offset: number, from: readonly Uint8Array[], length: number): Promise<BlockStatus> => {
+  const write = function* (offset: number, from: readonly Uint8Array[], length: number): Eager<BlockStatus> {
     const end = offset + length
     const first = Math.floor(offset / clusterSize)
     const past = Math.ceil(end / clusterSize)
     if (store.map.get(first) !== clusterState.stored) {
-      const status = await copyUp(first * clusterSize, offset)
+      const status = yield* copyUp(first * clusterSize, offset)
       if (status !== 'ok') return status
     }
     if (store.map.get(past - 1) !== clusterState.stored) {
-      const status = await copyUp(end, Math.min(past * clusterSize, size))
+      const status = yield* copyUp(end, Math.min(past * clusterSize, size))
       if (status !== 'ok') return status
     }
     for (let index = 0, at = offset; index < from.length; index++) {
       const buffer = from[index]
       if (buffer === undefined || buffer.length === 0) continue
-      const status = await store.write(at, buffer)
+      const status = yield* wait(store.write(at, buffer))
       if (status !== 'ok') return status
       at += buffer.length
     }
@@ -96,7 +103,7 @@ function overlayEngine(base: BlockPort, store: OverlayStore, close: () => Promis
   }
 
   /** Marks the clusters that lie whole in a range as zero, and hands what is left at its ends to `edge`. */
-  const clear = async (offset: number, length: number, edge: (offset: number, length: number) => Promise<BlockStatus>): Promise<BlockStatus> => {
+  const clear = async (offset: number, length: number, edge: (offset: number, length: number) => Outcome): Promise<BlockStatus> => {
     const end = offset + length
     const first = Math.ceil(offset / clusterSize)
     const past = end === size ? Math.ceil(end / clusterSize) : Math.floor(end / clusterSize)
@@ -115,18 +122,11 @@ function overlayEngine(base: BlockPort, store: OverlayStore, close: () => Promis
     readOnly: false,
     blockSize: Math.max(base.blockSize, 4096),
     unit: clusterSize,
-    async read(offset, into) {
-      for (const buffer of into) {
-        const status = await read(offset, buffer)
-        if (status !== 'ok') return status
-        offset += buffer.length
-      }
-      return 'ok'
-    },
-    write: (offset, from) => write(offset, from, from.reduce((sum, buffer) => sum + buffer.length, 0)),
+    read: (offset, into) => eagerly(read(offset, into)),
+    write: (offset, from) => eagerly(write(offset, from, lengthOf(from))),
     flush: () => store.flush(),
-    discard: (offset, length) => clear(offset, length, () => Promise.resolve<BlockStatus>('ok')),
-    writeZeroes: (offset, length) => clear(offset, length, (at, count) => write(at, [new Uint8Array(count)], count)),
+    discard: (offset, length) => clear(offset, length, () => 'ok'),
+    writeZeroes: (offset, length) => clear(offset, length, (at, count) => eagerly(write(at, [new Uint8Array(count)], count))),
     close,
   }
 }

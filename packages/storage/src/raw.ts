@@ -1,8 +1,8 @@
 import { machinistError } from '@machinist/api'
-import type { BlockStatus } from '@machinist/api'
 import { diskOf, sectorSize } from './disk.ts'
 import type { Disk, DiskEngine } from './disk.ts'
-import { statusOfError } from './file.ts'
+import { wait } from './eager.ts'
+import { guarded } from './file.ts'
 import type { RandomAccessFile } from './file.ts'
 
 /** How {@link raw} behaves. */
@@ -34,19 +34,12 @@ export function raw(file: RandomAccessFile, options: RawOptions = {}): Disk {
 export function rawEngine(file: RandomAccessFile, readOnly: boolean): DiskEngine {
   const length = file.size
   const size = Math.ceil(length / sectorSize) * sectorSize
-  const guarded = async (work: () => Promise<BlockStatus>): Promise<BlockStatus> => {
-    try {
-      return await work()
-    } catch (error) {
-      return statusOfError(error)
-    }
-  }
   return {
     size, readOnly, blockSize: 4096, unit: 1,
-    read: (offset, into) => guarded(async () => {
+    read: (offset, into) => guarded(function* () {
       for (const buffer of into) {
         if (buffer.length === 0) continue
-        const count = await file.read(offset, buffer)
+        const count = yield* wait(file.read(offset, buffer))
         if (count < buffer.length) {
           // Past the length that it had, a missing part is the padding; before it, somebody cut the file short.
           if (offset + count < length) return 'io-error'
@@ -56,25 +49,25 @@ export function rawEngine(file: RandomAccessFile, readOnly: boolean): DiskEngine
       }
       return 'ok'
     }),
-    write: (offset, from) => guarded(async () => {
+    write: (offset, from) => guarded(function* () {
       for (const buffer of from) {
-        if (buffer.length > 0) await file.write(offset, buffer)
+        if (buffer.length > 0) yield* wait(file.write(offset, buffer))
         offset += buffer.length
       }
       return 'ok'
     }),
-    flush: () => guarded(async () => {
-      await file.flush()
+    flush: () => guarded(function* () {
+      yield* wait(file.flush())
       return 'ok'
     }),
-    discard: (offset, count) => guarded(async () => {
-      await file.discard?.(offset, count)
+    discard: (offset, count) => guarded(function* () {
+      yield* wait(file.discard?.(offset, count))
       return 'ok'
     }),
-    writeZeroes: (offset, count) => guarded(async () => {
+    writeZeroes: (offset, count) => guarded(function* () {
       // Only within the file: a hole cannot make it longer, and past its end it reads as zeroes already.
-      if (file.discard !== undefined && offset + count <= length) await file.discard(offset, count)
-      else await writeZeroes(file, offset, count)
+      if (file.discard !== undefined && offset + count <= length) yield* wait(file.discard(offset, count))
+      else yield* wait(writeZeroes(file, offset, count))
       return 'ok'
     }),
     close: () => file.close(),

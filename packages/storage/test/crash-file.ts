@@ -26,36 +26,42 @@ export class CrashFile implements RandomAccessFile {
     return this.bytes.length
   }
 
-  async #turn(): Promise<void> {
+  /** At once, after some turns, or never. */
+  #answer<T>(effect: () => T): T | Promise<T> {
     this.#left -= 1
     if (this.#left < 0) {
       this.#crash()
-      await new Promise(() => {})
+      return new Promise(() => {})
     }
+    return this.#random(3) === 0 ? effect() : this.#turns().then(effect)
+  }
+
+  async #turns(): Promise<void> {
     for (let turns = this.#random(4); turns > 0; turns--) await Promise.resolve()
   }
 
-  async read(offset: number, into: Uint8Array): Promise<number> {
-    await this.#turn()
-    const from = this.bytes.subarray(offset, offset + into.length)
-    into.set(from)
-    return from.length
+  read(offset: number, into: Uint8Array): number | Promise<number> {
+    return this.#answer(() => {
+      const from = this.bytes.subarray(offset, offset + into.length)
+      into.set(from)
+      return from.length
+    })
   }
 
-  async write(offset: number, from: Uint8Array): Promise<void> {
+  write(offset: number, from: Uint8Array): void | Promise<void> {
     const copy = from.slice()
     // It may arrive in part before anybody hears of it.
     this.#unstable.push({ offset, bytes: copy })
-    await this.#turn()
-    this.bytes = patched(this.bytes, offset, copy)
+    return this.#answer(() => { this.bytes = patched(this.bytes, offset, copy) })
   }
 
   async flush(): Promise<void> {
     const stable = this.bytes.slice()
     const done = this.#unstable.length
-    await this.#turn()
-    this.#stable = stable
-    this.#unstable.splice(0, done)
+    await this.#answer(() => {
+      this.#stable = stable
+      this.#unstable.splice(0, done)
+    })
   }
 
   close(): Promise<void> {

@@ -75,7 +75,7 @@ export class Translation {
     this.#random ^= this.#random << 5
     const random = this.#random >>> 0
     if (this.#hot >= 4 * STRIDE) return STRIDE - (random & 16_383)
-    return 1 + (random >>> 12) % (1 << (random & 15))
+    return 1 + (random >>> 12) % (1 << (random % 12))
   }
 
   /** After `steps` instructions control is where the 64 bits at `at` say, fetched by the TLB bank at `bank`: the page has got warmer. */

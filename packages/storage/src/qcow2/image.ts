@@ -1,8 +1,8 @@
 import type { BlockStatus } from '@machinist/api'
 import { machinistError } from '@machinist/api'
-import { lengthOf, sectorSize } from '../disk.ts'
-import { statusOfError } from '../file.ts'
-import type { RandomAccessFile } from '../file.ts'
+import { lengthOf, type Outcome, sectorSize } from '../disk.ts'
+import { type Eager, eagerly, wait } from '../eager.ts'
+import { guarded, type RandomAccessFile } from '../file.ts'
 import { imageUnsupported } from '../format.ts'
 import type { CheckOptions, CheckReport, Codec, DiskImage, ImageInfo, ImageRange, ImageSnapshot, ResizeOptions } from '../format.ts'
 import { checkImage } from './check.ts'
@@ -61,40 +61,34 @@ export class Qcow2Image implements DiskImage {
     return this.#size
   }
 
-  async #guarded(work: () => Promise<BlockStatus>): Promise<BlockStatus> {
-    try {
-      return await work()
-    } catch (error) {
-      return statusOfError(error)
+  read(offset: number, into: readonly Uint8Array[]): Outcome {
+    return guarded(() => this.#readAll(offset, into))
+  }
+
+  *#readAll(offset: number, into: readonly Uint8Array[]): Eager<BlockStatus> {
+    for (const buffer of into) {
+      const status = yield* this.#readInto(offset, buffer)
+      if (status !== 'ok') return status
+      offset += buffer.length
     }
+    return 'ok'
   }
 
-  read(offset: number, into: readonly Uint8Array[]): Promise<BlockStatus> {
-    return this.#guarded(async () => {
-      for (const buffer of into) {
-        const status = await this.#readInto(offset, buffer)
-        if (status !== 'ok') return status
-        offset += buffer.length
-      }
-      return 'ok'
-    })
-  }
-
-  async #readInto(offset: number, into: Uint8Array): Promise<BlockStatus> {
+  *#readInto(offset: number, into: Uint8Array): Eager<BlockStatus> {
     const clusterSize = this.#clusterSize
     for (let done = 0; done < into.length;) {
       const at = offset + done
       const inside = at % clusterSize
-      const { mapping, count } = await this.#parts.tables.lookup(Math.floor(at / clusterSize), Math.ceil((inside + into.length - done) / clusterSize))
+      const { mapping, count } = yield* this.#parts.tables.lookup(Math.floor(at / clusterSize), Math.ceil((inside + into.length - done) / clusterSize))
       const piece = into.subarray(done, Math.min(into.length, done + count * clusterSize - inside))
-      const status = await this.#readPiece(mapping, at, inside, piece)
+      const status = yield* this.#readPiece(mapping, at, inside, piece)
       if (status !== 'ok') return status
       done += piece.length
     }
     return 'ok'
   }
 
-  async #readPiece(mapping: Mapping, at: number, inside: number, piece: Uint8Array): Promise<BlockStatus> {
+  *#readPiece(mapping: Mapping, at: number, inside: number, piece: Uint8Array): Eager<BlockStatus> {
     switch (mapping.kind) {
       case 'bad':
         return 'io-error'
@@ -105,16 +99,16 @@ export class Qcow2Image implements DiskImage {
         const { below } = this.#parts
         const count = below === null ? 0 : Math.max(0, Math.min(below.size - at, piece.length))
         piece.fill(0, count)
-        return below === null || count === 0 ? 'ok' : below.read(at, [piece.subarray(0, count)])
+        return below === null || count === 0 ? 'ok' : yield* wait(below.read(at, [piece.subarray(0, count)]))
       }
       case 'data': {
-        const count = await this.#parts.file.read(mapping.offset + inside, piece)
+        const count = yield* wait(this.#parts.file.read(mapping.offset + inside, piece))
         // The file may end inside its last cluster.
         piece.fill(0, count)
         return 'ok'
       }
       case 'compressed':
-        piece.set((await this.#inflate(mapping)).subarray(inside, inside + piece.length))
+        piece.set((this.#inflated.get(mapping.offset) ?? (yield* wait(this.#inflate(mapping)))).subarray(inside, inside + piece.length))
         return 'ok'
     }
   }
@@ -134,14 +128,12 @@ export class Qcow2Image implements DiskImage {
     return bytes
   }
 
-  write(offset: number, from: readonly Uint8Array[]): Promise<BlockStatus> {
-    return this.#guarded(async () => {
-      const [only] = from
-      return this.#writeFrom(offset, from.length === 1 && only !== undefined ? only : joined(from))
-    })
+  write(offset: number, from: readonly Uint8Array[]): Outcome {
+    const [only] = from
+    return guarded(() => this.#writeFrom(offset, from.length === 1 && only !== undefined ? only : joined(from)))
   }
 
-  async #writeFrom(offset: number, from: Uint8Array): Promise<BlockStatus> {
+  *#writeFrom(offset: number, from: Uint8Array): Eager<BlockStatus> {
     if (this.#repaired) return 'read-only'
     const { file, tables } = this.#parts
     const clusterSize = this.#clusterSize
@@ -149,18 +141,18 @@ export class Qcow2Image implements DiskImage {
       const at = offset + done
       const inside = at % clusterSize
       const cluster = Math.floor(at / clusterSize)
-      await tables.relieve()
-      const { mapping, count } = await tables.lookup(cluster, Math.ceil((inside + from.length - done) / clusterSize))
+      yield* wait(tables.relieve())
+      const { mapping, count } = yield* tables.lookup(cluster, Math.ceil((inside + from.length - done) / clusterSize))
       if (mapping.kind === 'bad') return 'io-error'
       if (mapping.kind === 'data' && mapping.copied) {
         const piece = from.subarray(done, Math.min(from.length, done + count * clusterSize - inside))
         tables.guard(mapping.offset, Math.ceil((inside + piece.length) / clusterSize))
-        await file.write(mapping.offset + inside, piece)
+        yield* wait(file.write(mapping.offset + inside, piece))
         done += piece.length
         continue
       }
       const length = Math.min(from.length - done, Math.min(count, Math.max(1, Math.floor(maxWrite / clusterSize))) * clusterSize - inside)
-      const written = await this.#writeNew(mapping, at, from.subarray(done, done + length))
+      const written = yield* wait(this.#writeNew(mapping, at, from.subarray(done, done + length)))
       if (typeof written === 'string') return written
       done += written
     }
@@ -201,23 +193,24 @@ export class Qcow2Image implements DiskImage {
     }
   }
 
-  #edge(at: number, into: Uint8Array): Promise<BlockStatus> | BlockStatus {
-    return into.length === 0 ? 'ok' : this.#readInto(at, into)
+  #edge(at: number, into: Uint8Array): Outcome {
+    return into.length === 0 ? 'ok' : eagerly(this.#readInto(at, into))
   }
 
-  flush(): Promise<BlockStatus> {
-    return this.#guarded(async () => {
-      if (!this.readOnly) await this.#parts.tables.sync()
+  flush(): Outcome {
+    const { tables } = this.#parts
+    return this.readOnly ? 'ok' : guarded(function* () {
+      yield* wait(tables.sync())
       return 'ok'
     })
   }
 
-  discard(offset: number, length: number): Promise<BlockStatus> {
-    return this.#guarded(() => this.#clear(offset, length, true))
+  discard(offset: number, length: number): Outcome {
+    return guarded(() => wait(this.#clear(offset, length, true)))
   }
 
-  writeZeroes(offset: number, length: number): Promise<BlockStatus> {
-    return this.#guarded(() => this.#clear(offset, length, false))
+  writeZeroes(offset: number, length: number): Outcome {
+    return guarded(() => wait(this.#clear(offset, length, false)))
   }
 
   /** Makes a range read as zeroes. `optional`: only what needs no writing of data. */
@@ -262,7 +255,7 @@ export class Qcow2Image implements DiskImage {
   async #writeZeroBytes(from: number, to: number): Promise<BlockStatus> {
     const zeroes = new Uint8Array(Math.min(to - from, 1 << 20))
     for (let at = from; at < to; at += zeroes.length) {
-      const status = await this.#writeFrom(at, zeroes.subarray(0, Math.min(zeroes.length, to - at)))
+      const status = await eagerly(this.#writeFrom(at, zeroes.subarray(0, Math.min(zeroes.length, to - at))))
       if (status !== 'ok') return status
     }
     return 'ok'
@@ -272,7 +265,7 @@ export class Qcow2Image implements DiskImage {
     const clusterSize = this.#clusterSize
     const belowSize = this.#parts.below?.size ?? 0
     for (let at = 0; at < this.#size;) {
-      const { mapping, count } = await this.#parts.tables.lookup(at / clusterSize, Math.ceil((this.#size - at) / clusterSize))
+      const { mapping, count } = await eagerly(this.#parts.tables.lookup(at / clusterSize, Math.ceil((this.#size - at) / clusterSize)))
       const end = Math.min(at + count * clusterSize, this.#size)
       if (mapping.kind === 'absent' && at < belowSize) {
         const length = Math.min(end, belowSize) - at

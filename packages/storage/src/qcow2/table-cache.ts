@@ -1,3 +1,4 @@
+import type { Soon } from '../eager.ts'
 import type { RandomAccessFile } from '../file.ts'
 
 /** One cluster of metadata in memory. */
@@ -50,7 +51,7 @@ export class TableCache {
    * Hands the table at `offset` to `use`, reading it first if need be. `use` runs in one go: between the look-up and what it
    * does with the table nothing else happens, and it must not keep it.
    */
-  async use<T>(offset: number, use: (table: Table) => T): Promise<T> {
+  use<T>(offset: number, use: (table: Table) => T): Soon<T> {
     const found = this.#tables.get(offset)
     if (found !== undefined) {
       this.#tables.delete(offset)
@@ -62,11 +63,12 @@ export class TableCache {
       loading = this.#load(offset)
       this.#loading.set(offset, loading)
     }
-    const table = await loading
-    // Others that waited may have made room since; what was read is still true, for nothing is read in between.
-    const present = this.#tables.get(offset)
-    if (present === undefined) this.#keep(table)
-    return use(present ?? table)
+    return loading.then((table) => {
+      // Others that waited may have made room since; what was read is still true, for nothing is read in between.
+      const present = this.#tables.get(offset)
+      if (present === undefined) this.#keep(table)
+      return use(present ?? table)
+    })
   }
 
   /** Puts a new table in, dirty. What the file holds there does not matter. */

@@ -1,3 +1,4 @@
+import { type Eager, wait } from '../eager.ts'
 import type { RandomAccessFile } from '../file.ts'
 import { Lock } from '../lock.ts'
 import type { Header } from './header.ts'
@@ -99,16 +100,16 @@ export class Tables {
   }
 
   /** The state of up to `limit` clusters from one. */
-  async lookup(cluster: number, limit: number): Promise<Run> {
+  *lookup(cluster: number, limit: number): Eager<Run> {
     const index = Math.floor(cluster / this.#entries)
     const slot = cluster % this.#entries
     const table = index < this.l1Entries ? tableOffset(this.#l1, index * 8) : 0
     const count = Math.min(limit, this.#entries - slot)
     if (table === 0) return { mapping: { kind: 'absent' }, count }
     if (Number.isNaN(table) || table % this.#clusterSize !== 0) return { mapping: { kind: 'bad' }, count }
-    const run = await this.#l2.use(table, ({ view }) => this.#runIn(view, slot, count))
+    const run = yield* wait(this.#l2.use(table, ({ view }) => this.#runIn(view, slot, count)))
     // While we waited for a shared table it may have become another's, and its cluster something else.
-    return tableOffset(this.#l1, index * 8) === table ? run : this.lookup(cluster, limit)
+    return tableOffset(this.#l1, index * 8) === table ? run : yield* this.lookup(cluster, limit)
   }
 
   #runIn(view: DataView, slot: number, limit: number): Run {
@@ -203,8 +204,8 @@ export class Tables {
   }
 
   /** Writes changes out when many wait. */
-  async relieve(): Promise<void> {
-    if (this.#l2.crowded || this.#counts.crowded || this.#freed.length > maxFreed) await this.sync()
+  relieve(): Promise<void> | undefined {
+    return this.#l2.crowded || this.#counts.crowded || this.#freed.length > maxFreed ? this.sync() : undefined
   }
 
   /** Makes everything stable that was written before the call. Calls that come while one runs share the next. */

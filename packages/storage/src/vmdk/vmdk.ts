@@ -148,7 +148,7 @@ function imageOf({ name, place, descriptor, extents, parent, unclean, readOnly, 
   let begun: Promise<void> | null = null
   /** Before the first write: another CID, so that images made over this one do not take it for what it was. */
   const begin = (): Promise<void> => {
-    begun ??= place.file.write(place.offset + descriptor.cidAt, bytesOf(nextCid(descriptor.cid)))
+    begun ??= Promise.resolve(place.file.write(place.offset + descriptor.cidAt, bytesOf(nextCid(descriptor.cid))))
       .then(() => { cid = nextCid(descriptor.cid) })
       .catch((error: unknown) => {
         begun = null

@@ -1,0 +1,41 @@
+/** At once, or later. */
+export type Soon<T> = T | Promise<T>
+
+/** Work that waits only for what is not there yet: each promise that it yields is waited for, and the work goes on with what that brings. */
+export type Eager<T> = Generator<Promise<unknown>, T, unknown>
+
+/** The value, waited for if need be. For use in {@link Eager} work: `const count = yield* wait(file.read(offset, bytes))`. */
+export function* wait<T>(value: Soon<T>): Eager<T> {
+  // What comes back is what the promise resolved to.
+  return value instanceof Promise ? (yield value) as T : value
+}
+
+/**
+ * Does work now, as far as it need not wait. When it never does, its result is there at once, and its errors are thrown; otherwise a promise
+ * is.
+ *
+ * A machine's disk is read and written while the guest runs, and a promise, even one that is settled, is not looked at before the guest stops.
+ */
+export function eagerly<T>(work: Eager<T>): Soon<T> {
+  const step = work.next()
+  return step.done === true ? step.value : later(work, step.value)
+}
+
+async function later<T>(work: Eager<T>, first: Promise<unknown>): Promise<T> {
+  for (let waited = first;;) {
+    const goOn = await waited.then(
+      (value) => () => work.next(value),
+      (error: unknown) => () => work.throw(error))
+    const step = goOn()
+    if (step.done === true) return step.value
+    waited = step.value
+  }
+}
+
+/** What a function hands to its callback, once: here at once if it calls it before it returns. */
+export function answered<T extends string>(call: (done: (value: T) => void) => void): Soon<T> {
+  const answers: T[] = []
+  let tell = (value: T): void => { answers.push(value) }
+  call((value) => { tell(value) })
+  return answers[0] ?? new Promise((resolve) => { tell = resolve })
+}
