@@ -1,4 +1,4 @@
-import { csrIndex } from './emit/csr.ts'
+import { csrIndex } from './emit/csr/order.ts'
 import { handlerOf, OP_FIELD, variantOf } from './handlers.ts'
 import { decode, type Decoded, emptyDecoded, instructions, isCompressed } from './isa/decoder.ts'
 

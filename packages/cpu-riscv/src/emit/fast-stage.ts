@@ -4,7 +4,7 @@ import { OP_FIELD, OP_SIZE, OPS_BYTES, PAGE_TAIL, type Form } from '../handlers.
 import type { Instruction } from '../isa/instruction.ts'
 import { loadAs, storeAs } from './access.ts'
 import type { Emit } from './context.ts'
-import { zeroDenied } from './csr.ts'
+import { zeroDenied } from './csr/index.ts'
 import { OpOperands } from './operands.ts'
 import { type CacheOperation, type LoadKind, loadBytes, type Stage } from './stage.ts'
 

@@ -1,7 +1,7 @@
 import { Access } from '@machinist/mmu'
 import { call, type FuncRef } from '@machinist/wasm'
 import { createEmit, type Emit } from './context.ts'
-import { emitCsrs } from './csr.ts'
+import { emitCsrs } from './csr/index.ts'
 import { emitRegionExits } from './exits.ts'
 import { emitInterpreter } from './interpreter.ts'
 import { emitMemory } from './memory.ts'
