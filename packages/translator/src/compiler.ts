@@ -1,6 +1,7 @@
 import { compileLater, compileNow, type Expr, instantiate, ModuleBuilder, type WasmImports, type WasmModule, type WasmTable } from '@machinist/wasm'
 import type { Frontend, RegionObserver } from './code.ts'
-import { REGION_PARAMS, RegionEmitter, type RegionExits, type RegionPlace } from './emit.ts'
+import { REGION_PARAMS, RegionEmitter, type RegionPlace } from './emit.ts'
+import type { RegionExits } from './exits.ts'
 import { buildGraph, type Graph, type Limits } from './graph.ts'
 import { structure } from './structure.ts'
 
