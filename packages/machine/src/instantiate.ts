@@ -106,6 +106,7 @@ export function instantiate(input: MachineDefinition, catalogue: Catalogue, host
   const endIdle = (): void => {
     if (idleSince !== null) idleTime += loop.now() - idleSince
     idleSince = null
+    engine.sampler?.wake()
   }
   const settle = (): void => {
     if (failed === null) return
@@ -278,8 +279,9 @@ export function instantiate(input: MachineDefinition, catalogue: Catalogue, host
     },
     record(listener) { parts.gate.onRecord = listener },
     sample(how) {
-      engine.sampler?.wake(parts.time.sample())
-      engine.sampler = how && new Sampler(parts.cpu.vcpus, parts.time.sample(), how, (sample) => { emitter.emit('sample', sample) })
+      engine.sampler?.end()
+      engine.interrupt()
+      engine.sampler = how && new Sampler(parts.cpu.vcpus, parts.time, how, (sample) => { emitter.emit('sample', sample) })
     },
     saveDevices: () => saveDevices(parts),
     restoreDevices(saved) { restoreDevices(parts, saved) },

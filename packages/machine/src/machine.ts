@@ -48,9 +48,9 @@ export interface Machine {
   /** Registers who is told of everything that comes in from outside, in order. One at a time. */
   record(listener: ((record: GateRecord) => void) | null): void
   /**
-   * Begins to sample what harts do, for profilers: `sample` events say where a hart is, and for how long harts ran or all
-   * waited. Null ends it; a machine that is not sampled pays nothing. Sampling changes nothing in the guest. But with
-   * counted time and several harts, turns end at samples, so that it is another run than one without.
+   * Begins to sample what harts do, for profilers: `sample` events say where a hart is, and for how long harts ran, all
+   * waited, or the host was busy between. Null ends it; a machine that is not sampled pays nothing. Sampling changes nothing
+   * in the guest: with counted time it is the same run as one without.
    *
    * @throws a typed error `'no-sampling'` when the CPU's harts cannot tell where they are
    */

@@ -32,6 +32,7 @@ export class RunLoop {
   readonly #fault: (part: string, error: unknown) => void
   #current: Vcpu | null = null
   #turnEnd = Infinity
+  #interrupted = false
   #last = -1
   /** Instructions per nanosecond of host time, lately. */
   #speed = 0.05
@@ -63,6 +64,7 @@ export class RunLoop {
 
   /** Ends the turn in progress after the current instruction. */
   interrupt(): void {
+    this.#interrupted = true
     this.#current?.kick()
   }
 
@@ -76,6 +78,7 @@ export class RunLoop {
   run(limit: number): SliceResult {
     const { time } = this.#parts
     const end = this.#hostNow() + limit
+    this.sampler?.wake()
     while (this.#mayRun()) {
       this.#deliver(time.sample())
       if (!this.#mayRun()) break
@@ -127,27 +130,21 @@ export class RunLoop {
     const { time } = this.#parts
     const deadline = this.#nextDeadline()
     const begin = this.#hostNow()
-    const turn = time.counted ? this.#countedBudget(runnable, deadline) : this.#realBudget(runnable, deadline, end - begin)
-    const toSample = this.sampler?.begin(vcpu, time.now) ?? Infinity
-    const budget = Math.min(turn, toSample)
+    const budget = time.counted ? this.#countedBudget(runnable, deadline) : this.#realBudget(runnable, deadline, end - begin)
     const before = vcpu.retired
     this.#current = vcpu
     this.#turnEnd = deadline
+    this.#interrupted = false
     time.beginSlice(vcpu, runnable)
     let exit: Exit = 'yield'
-    let due = false
     try {
-      exit = vcpu.run(budget, time.counted)
-      due = exit === 'budget' && budget === toSample
-      // Not into an interrupt that waits for the end of a turn: its first instructions would be seen far too often.
-      if (due && !time.counted && vcpu.deadline() > time.sample()) exit = vcpu.run(this.sampler?.stray ?? 1, true)
+      exit = this.sampler === null ? vcpu.run(budget, time.counted) : this.sampler.run(vcpu, budget, () => this.#interrupted)
     } catch (error) {
       this.#fault(`cpu.hart${vcpu.index}`, error)
     }
     time.endSlice()
     this.#current = null
     this.#turnEnd = Infinity
-    this.sampler?.end(vcpu, time.now, due)
     const took = this.#hostNow() - begin
     this.runTime += took
     this.exits[exit]++

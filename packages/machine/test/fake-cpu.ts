@@ -29,14 +29,22 @@ export const op = {
   crash: (): number => 13,
   stop: (): number => 14,
   break: (): number => 15,
+  /** Takes the host as long as `times` others. */
+  slow: (times: number): number => 16 | times << 16,
 } as const
 
 export interface FakeConfig {
   readonly harts: number
 }
 
-/** Instructions executed by all harts of all machines: what a host's time depends on in tests. */
-export const work: { instructions: number } = { instructions: 0 }
+/**
+ * Instructions executed by all harts of all machines: what a host's time depends on in tests. And who is told where a hart was, and for
+ * how many nanoseconds of its machine's time.
+ */
+export const work: { instructions: number; watch: ((pc: number, duration: number) => void) | null } = { instructions: 0, watch: null }
+
+/** The contract allows a page of code. */
+const OVERRUN = 1024
 
 class Hart implements Vcpu {
   readonly index: number
@@ -46,6 +54,7 @@ class Hart implements Vcpu {
   meip = false
   #state: 'running' | 'waiting' | 'stopped' = 'stopped'
   #timer = Infinity
+  #risen = false
   #kicked = false
   readonly #context: CpuContext<GuestMemory, AddressSpace>
   readonly #word = new Uint8Array(4)
@@ -56,7 +65,13 @@ class Hart implements Vcpu {
   }
 
   get runnable(): boolean {
-    return this.#state === 'running' || (this.#state === 'waiting' && (this.meip || this.#context.clock.now() >= this.#timer))
+    return this.#state === 'running' || (this.#state === 'waiting' && (this.meip || this.#risen || this.#context.clock.now() >= this.#timer))
+  }
+
+  #expire(): void {
+    if (this.#timer === Infinity || this.#context.clock.now() < this.#timer) return
+    this.#timer = Infinity
+    this.#risen = true
   }
 
   begin(pc: number): void {
@@ -64,6 +79,7 @@ class Hart implements Vcpu {
     this.registers.fill(0)
     this.#state = 'running'
     this.#timer = Infinity
+    this.#risen = false
   }
 
   kick(): void {
@@ -74,16 +90,24 @@ class Hart implements Vcpu {
     return this.#timer
   }
 
-  run(budget: number): Exit {
+  /** As real ones do, it looks at its budget only at branches, unless it is to be exact. */
+  run(budget: number, exact: boolean): Exit {
     this.#kicked = false
+    this.#expire()
+    if (this.#state === 'waiting') this.#risen = false
     this.#state = 'running'
-    for (let done = 0; done < budget; done++) {
+    let branched = false
+    for (let done = 0; done < budget || (!exact && !branched && done < budget + OVERRUN); done++) {
+      const { pc } = this
+      const began = work.watch === null ? 0 : this.#context.clock.now()
       if (!this.#context.memory.read(this.pc, this.#word)) throw new Error(`no code at ${this.pc}`)
       const word = new DataView(this.#word.buffer).getUint32(0, true)
       this.pc += 4
       const exit = this.#step(word & 0xff, word >>> 8 & 0xff, word >>> 16)
       this.retired++
       work.instructions++
+      branched = (word & 0xff) === 7
+      work.watch?.(pc, this.#context.clock.now() - began)
       if (exit !== null) return exit
       if (this.#kicked) return 'yield'
     }
@@ -103,17 +127,21 @@ class Hart implements Vcpu {
       case 6: x[r] = ((x[r] ?? 0) - s) >>> 0; break
       case 7: if (x[r] !== 0) this.pc += ((operand << 16 >> 16) - 1) * 4; break
       case 8: {
-        this.#state = 'waiting'
-        if (this.runnable) this.#state = 'running'
-        else return 'halt'
+        this.#expire()
+        if (!this.meip && !this.#risen) {
+          this.#state = 'waiting'
+          return 'halt'
+        }
+        this.#risen = false
         break
       }
       case 9: x[r] = this.#context.counter.elapsed() >>> 0; break
       case 10: x[r] = this.index; break
-      case 11: this.#timer = this.#context.clock.now() + (x[r] ?? 0); break
+      case 11: this.#timer = this.#context.clock.now() + (x[r] ?? 0); this.#risen = false; break
       case 12: return 'yield'
       case 13: throw new Error('a bug in the CPU')
       case 15: return 'debug'
+      case 16: work.instructions += operand - 1; break
       default:
         this.#state = 'stopped'
         return 'halt'

@@ -17,14 +17,15 @@ export interface ProfileNode {
   /** From 1 on, in the order of `nodes`. */
   readonly id: number
   readonly callFrame: CallFrame
-  /** Times that the innermost function of a sample was this one. */
+  /** How many of `samples` are this one. */
   readonly hitCount: number
   readonly children: readonly number[]
 }
 
 /**
- * What a `.cpuprofile` file holds, as JSON: `Profiler.Profile` of the Chrome DevTools Protocol. Sample `i` stands for the
- * time from its own to that of sample `i + 1`.
+ * What a `.cpuprofile` file holds, as JSON: `Profiler.Profile` of the Chrome DevTools Protocol. The protocol does not say whether a sample
+ * stands for the time before it or after it, and readers differ. Here each span of time has a sample at its beginning and
+ * another at its end, so that both are right.
  */
 export interface CpuProfile {
   readonly nodes: readonly ProfileNode[]
@@ -88,7 +89,7 @@ export class ProfileBuilder {
 
   add(sample: MachineSample): void {
     if (this.full) return
-    const node = sample.kind === 'idle' ? this.#child(this.#root, '(idle)', '') : this.#leaf(sample)
+    const node = sample.kind === 'run' ? this.#leaf(sample) : this.#child(this.#root, `(${sample.kind})`, '')
     node.hitCount++
     this.#samples.push(node.id)
     this.#times.push(this.#now)
@@ -132,16 +133,16 @@ export class ProfileBuilder {
   /** The profile of all that came till now. */
   build(): CpuProfile {
     const micro = (time: number): number => ORIGIN + Math.round(time / 1000)
-    // Readers give a sample the time until the next: the last one is where the time of the one before it ends.
-    const times = [...this.#times, this.#now].map(micro)
+    const end = micro(this.#now)
     return {
-      nodes: this.#nodes.map(({ id, callFrame, hitCount, children }) => ({
-        id, callFrame, hitCount: id === this.#root.id ? hitCount + 1 : hitCount, children: Array.from(children.values(), (child) => child.id),
-      })),
+      nodes: this.#nodes.map(({ id, callFrame, hitCount, children }) => ({ id, callFrame, hitCount: 2 * hitCount, children: Array.from(children.values(), (child) => child.id) })),
       startTime: ORIGIN,
-      endTime: micro(this.#now),
-      samples: [...this.#samples, this.#root.id],
-      timeDeltas: times.map((time, index) => time - (times[index - 1] ?? ORIGIN)),
+      endTime: end,
+      samples: this.#samples.flatMap((id) => [id, id]),
+      timeDeltas: this.#times.flatMap((time, index) => {
+        const next = this.#times[index + 1]
+        return [0, (next === undefined ? end : micro(next)) - micro(time)]
+      }),
     }
   }
 }

@@ -53,12 +53,14 @@ test('samples become nodes, durations and names', () => {
   builder.add({ kind: 'idle', duration: 2_000_000 })
   builder.add(run(1_000_200, 'user', 0x3f_ffff_e123n))
   builder.add(run(1_000_400, 'supervisor', 0x1104n))
+  builder.add({ kind: 'host', duration: 3000 })
   const profile = builder.build()
-  // A return address behind the last instruction of g belongs to g.
-  expect(stacksOf(profile)).toEqual([['(root)', 'g', 'f'], ['(root)', '(idle)'], ['(root)', '0x3fffffe000 (user)'], ['(root)', 'g'], ['(root)']])
-  expect(profile.timeDeltas).toEqual([0, 1500, 2000, 1001, 1000])
-  expect(profile.nodes.map(({ callFrame }) => callFrame.url)).toEqual(['', 'guest://supervisor/map', 'guest://supervisor/map', '', 'guest://user/'])
-  expect(functionTimes(profile).map(({ name, self }) => [name, self])).toEqual([['(idle)', 2000], ['f', 1500], ['0x3fffffe000 (user)', 1001], ['g', 1000]])
+  // A return address behind the last instruction of g belongs to g. Each sample is there twice, where it begins and where it ends.
+  const stacks = [['(root)', 'g', 'f'], ['(root)', '(idle)'], ['(root)', '0x3fffffe000 (user)'], ['(root)', 'g'], ['(root)', '(host)']]
+  expect(stacksOf(profile)).toEqual(stacks.flatMap((stack) => [stack, stack]))
+  expect(profile.timeDeltas).toEqual([0, 1500, 0, 2000, 0, 1001, 0, 1000, 0, 3])
+  expect(profile.nodes.map(({ callFrame }) => callFrame.url)).toEqual(['', 'guest://supervisor/map', 'guest://supervisor/map', '', 'guest://user/', ''])
+  expect(functionTimes(profile).map(({ name, self }) => [name, self])).toEqual([['(idle)', 2000], ['f', 1500], ['0x3fffffe000 (user)', 1001], ['g', 1000], ['(host)', 3]])
 })
 
 test('with several harts each is a node', () => {
@@ -73,7 +75,7 @@ test('a guest that shows new stacks without end does not fill the memory', () =>
   for (let i = 0; i < 5000; i++) builder.add(run(1000, 'user', ...Array.from({ length: 64 }, () => (address += 4096n))))
   const profile = builder.build()
   expect(profile.nodes.length).toBeLessThanOrEqual(250_000)
-  expect(profile.samples).toHaveLength(5001)
+  expect(profile.samples).toHaveLength(10_000)
   expect(profile.endTime).toBe(5001)
 })
 
