@@ -5,7 +5,7 @@ import type { CharPort } from '@machinist/api'
 import { type CharBackend, collector, nodeHost, openDiskImage, readWhole, sharedFolder, stream, terminal, unixSockets } from '@machinist/host-node'
 import { type BackendDescriptor, createMachine, type DevicePart, type Machine, type MachineBlueprint, type MachineStats, part } from '@machinist/machine'
 import { imageDisk, limited, overlay } from '@machinist/storage'
-import { type BalloonControl, balloonControl, consoleWith, virtio9p, virtioBalloon, virtioBalloonPci, virtioMmio, virtioPci, virtioPmem, virtioPmemPci, virtioVsock } from '@machinist/virtio'
+import { type BalloonControl, balloonControl, consoleWith, virtio9p, virtio9pPci, virtioBalloon, virtioBalloonPci, virtioMmio, virtioPci, virtioPmem, virtioPmemPci, virtioVsock, virtioVsockPci } from '@machinist/virtio'
 import { optimiseTranslationsLater } from './engine-flags.ts'
 import type { RunOptions } from './arguments.ts'
 import { balloonsOf, balloonText } from './balloon.ts'
@@ -126,12 +126,12 @@ async function plan(options: RunOptions, request: ExecRequest | null, console: G
     devices: {
       ...(request !== null && { exec: part(options.virtio === 'pci' ? virtioPci(guestConsole) : virtioMmio(guestConsole), { backends: { console: 'null', ...backends } }) }),
       ...Object.fromEntries(options.shares.map(({ path, tag, readOnly }, index) =>
-        [`share${index}`, part(virtio9p, { config: { tag }, backends: { files: sharedFolder(path, { name: '--share', readOnly }) } })])),
+        [`share${index}`, part(options.virtio === 'pci' ? virtio9pPci : virtio9p, { config: { tag }, backends: { files: sharedFolder(path, { name: '--share', readOnly }) } })])),
       ...(options.balloon !== undefined && {
         balloon: part(options.virtio === 'pci' ? virtioBalloonPci : virtioBalloon, { config: options.balloon.config, backends: { host: balloonControl({ target: options.balloon.target }) } }),
       }),
       ...Object.fromEntries(pmems.map((pmem, index) => [`pmem${index}`, pmem])),
-      ...(options.vsock !== undefined && { vsock: part(virtioVsock, { backends: { host: unixSockets(options.vsock, { name: '--vsock' }) } }) }),
+      ...(options.vsock !== undefined && { vsock: part(options.virtio === 'pci' ? virtioVsockPci : virtioVsock, { backends: { host: unixSockets(options.vsock, { name: '--vsock' }) } }) }),
     },
   })
 }

@@ -105,7 +105,7 @@ function randomChanges(seed: number, count: number): { readonly script: string, 
   return { script: `set -e\n${commands.join('\n')}\n`, expected: [...tree].map(([path, entry]) => line(path, entry)).sort() }
 }
 
-it.each(['none', 'loose'])('what the guest does to a shared folder is what the host finds (cache=%s)', async (cache) => {
+it.each([['none', 'mmio'], ['loose', 'pci']])('what the guest does to a shared folder is what the host finds (cache=%s, on %s)', async (cache, virtio) => {
   const folder = scratch()
   const { script, expected } = randomChanges(cache.length, 400)
   expect(expected.length).toBeGreaterThan(15)
@@ -113,7 +113,7 @@ it.each(['none', 'loose'])('what the guest does to a shared folder is what the h
   mkdirSync(join(folder, 'tree'))
   const { status, stdout, stderr } = await inGuest(
     `mount -t 9p -o msize=512000,cache=${cache} share /mnt && cd /mnt/tree && sh ../script && find . -type f -print0 | sort -z | xargs -0 md5sum | md5sum`,
-    ['--share', folder])
+    ['--virtio', virtio, '--share', folder])
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
   expect(walk(join(folder, 'tree'))).toEqual(expected)
   const host = execFileSync('sh', ['-c', 'find . -type f -print0 | LC_ALL=C sort -z | xargs -0 md5sum | md5sum'], { cwd: join(folder, 'tree') })
@@ -143,7 +143,7 @@ it('links out of a shared folder lead into the guest, and a read-only one stays 
   expect([readdirSync(fixed), readFileSync(join(fixed, 'file'), 'utf8')]).toEqual([['file'], 'as it is\n'])
 })
 
-it('sockets: the guest calls the host, and the host the guest', async () => {
+it.each(['mmio', 'pci'])('sockets on %s: the guest calls the host, and the host the guest', async (virtio) => {
   const folder = scratch()
   const source = fileURLToPath(new URL('guest-programs/vsock-echo.c', import.meta.url))
   execFileSync('riscv64-linux-gnu-gcc', ['-O1', '-static', '-o', join(folder, 'echo'), source])
@@ -154,7 +154,7 @@ it('sockets: the guest calls the host, and the host the guest', async () => {
   await new Promise<void>((resolve) => { server.listen(`${path}_1234`, resolve) })
   try {
     expect(server.address() satisfies AddressInfo | string | null).toBe(`${path}_1234`)
-    const guest = start(process.execPath, [CLI, 'run', '--share', folder, '--vsock', path, '--exec',
+    const guest = start(process.execPath, [CLI, 'run', '--virtio', virtio, '--share', folder, '--vsock', path, '--exec',
       'mount -t 9p share /mnt; cd /mnt; ./echo connect 1234 <bytes | cmp - bytes && echo same; ./echo connect 99 </dev/null 2>&1; ./echo listen 5000; echo over $?'], { input: '' })
     await guest.wait('same\n')
     await guest.wait('connect: Connection reset by peer\n')

@@ -18,19 +18,19 @@ import { mediaModules } from './media-modules.ts'
 const PLAYED = 3 * 8192
 const RECORDED = 20_000
 
-it.each(['mmio', 'pci'] as const)('every sample that is played arrives, and every one that is recorded: %s', async (virtio) => {
+it.each([['mmio', 'split'], ['pci', 'packed']] as const)('every sample that is played arrives, and every one that is recorded: %s, %s rings', async (virtio, ring) => {
   const guest = await prepareGuest({ modules: mediaModules })
   const folder = mkdtempSync(join(tmpdir(), 'machinist-sound-'))
   onTestFinished(() => { rmSync(folder, { recursive: true }) })
   const program = join(folder, 'sound')
   execFileSync('riscv64-linux-gnu-gcc', ['-O1', '-static', '-o', program, fileURLToPath(new URL('guest-programs/sound.c', import.meta.url))])
-  const request = execRequest(`cat /proc/asound/card0/pcm0p/info /proc/asound/card0/pcm0c/info >/dev/null; sound play ${PLAYED} && sound play ${PLAYED} && sound record ${RECORDED}`)
+  const request = execRequest(`cut -c 35 /sys/bus/virtio/drivers/virtio_snd/virtio*/features >&2; cat /proc/asound/card0/pcm0p/info /proc/asound/card0/pcm0c/info >/dev/null; sound play ${PLAYED} && sound play ${PLAYED} && sound record ${RECORDED}`)
   let heard = 0
   const audio = memoryAudio({ microphone: (into) => { for (let index = 0; index < into.length; index++) into[index] = heard++ % 251 } })
   const out: Uint8Array[] = []
   let err = ''
   const output = request.output({ stdout: (bytes) => { out.push(bytes.slice()) }, stderr: (bytes) => { err += Buffer.from(bytes).toString() }, exit() {} })
-  const device = { backends: { audio } }
+  const device = { config: { ring }, backends: { audio } }
   const machine = createMachine(virt({
     kernel: readWhole(guest.kernel, 'kernel'),
     initrd: concatInitrds([readWhole(guest.initrd, 'initrd'), cpio().file('bin/sound', readWhole(program, 'sound'), 0o755).toBytes(), request.initrd]),
@@ -42,7 +42,7 @@ it.each(['mmio', 'pci'] as const)('every sample that is played arrives, and ever
   machine.start()
   const { error } = await machine.finished()
   machine.dispose()
-  expect({ error, status: output.status, err }).toEqual({ error: null, status: 0, err: '' })
+  expect({ error, status: output.status, err }).toEqual({ error: null, status: 0, err: ring === 'packed' ? '1\n' : '0\n' })
   const ramp = new Int16Array(2 * PLAYED).map((_, index) => (index >> 1) * (index % 2 === 0 ? 37 : -37))
   expect(audio.recordings.map(({ sample, channels, rate }) => ({ sample, channels, rate }))).toEqual(new Array(2).fill({ sample: 's16', channels: 2, rate: 48000 }))
   for (const recording of audio.recordings) expect(Buffer.compare(recording.bytes(), new Uint8Array(ramp.buffer))).toBe(0)

@@ -6,7 +6,7 @@ import { aplic, clint, imsic, plic } from '@machinist/interrupts'
 import {
   type BackendDescriptor, type Catalogue, defineMachine, type DevicePart, type ImageSource, type MachineBlueprint, type MachineDefinition, part,
 } from '@machinist/machine'
-import { virtio9p, virtioBalloon, virtioBalloonPci, virtioBlock, virtioBlockPci, virtioConsole, virtioConsolePci, virtioEntropy, virtioEntropyPci, virtioGpu, virtioGpuPci, virtioInput, virtioInputPci, virtioMem, virtioMemPci, virtioPmem, virtioPmemPci, virtioSound, virtioSoundPci, virtioVsock, type NetConfig, virtioNet, virtioNetPci } from '@machinist/virtio'
+import { virtio9p, virtio9pPci, virtioBalloon, virtioBalloonPci, virtioBlock, virtioBlockPci, virtioConsole, virtioConsolePci, virtioEntropy, virtioEntropyPci, virtioGpu, virtioGpuPci, virtioInput, virtioInputPci, virtioMem, virtioMemPci, virtioPmem, virtioPmemPci, virtioSound, virtioSoundPci, virtioVsock, virtioVsockPci, type NetConfig, virtioNet, virtioNetPci } from '@machinist/virtio'
 import { VIRTIO_SLOTS, virtIrq, virtMap } from './memory-map.ts'
 
 const MIB = 2 ** 20
@@ -75,7 +75,8 @@ export interface VirtOptions {
 /** Every spec that the `virt` machine may use, for definitions from files and workers. */
 export const virtCatalogue: Catalogue = [
   riscv, plic, aplic, imsic, clint, pciHost, syscon, goldfishRtc, uart16550a, virtioBlock, virtioConsole, virtioEntropy,
-  virtio9p, virtioBalloon, virtioBalloonPci, virtioMem, virtioMemPci, virtioPmem, virtioPmemPci, virtioVsock, virtioNet, virtioBlockPci, virtioConsolePci, virtioEntropyPci, virtioNetPci,
+  virtio9p, virtio9pPci, virtioBalloon, virtioBalloonPci, virtioMem, virtioMemPci, virtioPmem, virtioPmemPci, virtioVsock, virtioVsockPci,
+  virtioNet, virtioBlockPci, virtioConsolePci, virtioEntropyPci, virtioNetPci,
   virtioGpu, virtioGpuPci, virtioInput, virtioInputPci, virtioSound, virtioSoundPci,
 ]
 

@@ -3,10 +3,13 @@ import type { DeviceSpec } from '@machinist/api'
 import { plainData } from '@machinist/registers'
 import { BufferPool } from '../device/buffer-pool.ts'
 import { ConfigSpace } from '../device/config-space.ts'
+import type { VirtioOptions } from '../device/options.ts'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
 import type { Chain, Virtqueue } from '../queue/queue.ts'
 import { virtioMmio } from '../transport/mmio.ts'
 import type { MmioState, VirtioIrq } from '../transport/mmio.ts'
+import { virtioPci } from '../transport/pci.ts'
+import type { VirtioPciIrq, VirtioPciState } from '../transport/pci.ts'
 import { headerSize, messageSize, mountTagFeature, p9Config } from './protocol.ts'
 import { P9Server } from './server.ts'
 import { type FidState, Session } from './session.ts'
@@ -56,7 +59,10 @@ export const p9Device: VirtioSpec<P9Config, P9State, P9Backends> = {
 }
 
 /** {@link p9Device} behind the MMIO transport. */
-export const virtio9p: DeviceSpec<P9Config, MmioState<P9State>, VirtioIrq, P9Backends> = virtioMmio(p9Device)
+export const virtio9p: DeviceSpec<P9Config & VirtioOptions, MmioState<P9State>, VirtioIrq, P9Backends> = virtioMmio(p9Device)
+
+/** {@link p9Device} behind the PCI transport. */
+export const virtio9pPci: DeviceSpec<P9Config & VirtioOptions, VirtioPciState<P9State>, VirtioPciIrq, P9Backends> = virtioPci(p9Device)
 
 class P9 implements VirtioDevice<P9State> {
   readonly features: readonly number[] = [mountTagFeature]

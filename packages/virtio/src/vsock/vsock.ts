@@ -1,10 +1,13 @@
 import type { DeviceSpec, VsockPort, VsockStream } from '@machinist/api'
 import { plainData } from '@machinist/registers'
 import { ConfigSpace } from '../device/config-space.ts'
+import type { VirtioOptions } from '../device/options.ts'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
 import type { Chain, Virtqueue } from '../queue/queue.ts'
 import { virtioMmio } from '../transport/mmio.ts'
 import type { MmioState, VirtioIrq } from '../transport/mmio.ts'
+import { virtioPci } from '../transport/pci.ts'
+import type { VirtioPciIrq, VirtioPciState } from '../transport/pci.ts'
 import { Connection, type ConnectionHost, creditSize } from './connection.ts'
 import { configSize, eventSize, type Header, hostCid, operation, packet, readHeader, streamFeature, streamType, transportReset, vsockQueue } from './layout.ts'
 
@@ -55,7 +58,10 @@ export const vsockDevice: VirtioSpec<VsockConfig, VsockState, VsockBackends> = {
 }
 
 /** {@link vsockDevice} behind the MMIO transport. */
-export const virtioVsock: DeviceSpec<VsockConfig, MmioState<VsockState>, VirtioIrq, VsockBackends> = virtioMmio(vsockDevice)
+export const virtioVsock: DeviceSpec<VsockConfig & VirtioOptions, MmioState<VsockState>, VirtioIrq, VsockBackends> = virtioMmio(vsockDevice)
+
+/** {@link vsockDevice} behind the PCI transport. */
+export const virtioVsockPci: DeviceSpec<VsockConfig & VirtioOptions, VirtioPciState<VsockState>, VirtioPciIrq, VsockBackends> = virtioPci(vsockDevice)
 
 class Vsock implements VirtioDevice<VsockState>, ConnectionHost {
   readonly features: readonly number[] = [streamFeature]
