@@ -81,7 +81,8 @@ export async function openStream(file: RandomAccessFile, header: SparseHeader, b
   if (codec?.inflates.includes('zlib') !== true) throw imageUnsupported(name, 'vmdk', 'compression, which this host cannot undo', 'Open it on a host that can')
   if ((header.flags & flag.markers) === 0) throw imageUnsupported(name, 'vmdk', 'compressed grains without markers')
   const staged = new StagedFile(file, sector, true)
-  const last = header.directory === null ? parseSparse(await staged.fields(await findFooter(staged, name), sector), staged.end, name) : header
+  const footer = header.directory === null ? await findFooter(staged, name) : null
+  const last = footer === null ? header : parseSparse(await staged.fields(footer, sector), staged.end, name)
   const { grain, capacity } = last
   if (last.directory === null || grain !== header.grain || capacity !== header.capacity) throw imageDamaged(name, 'vmdk', 'its footer contradicts its header')
   const size = capacity * sector
@@ -96,6 +97,8 @@ export async function openStream(file: RandomAccessFile, header: SparseHeader, b
   const dirty = new Map<number, Uint8Array>()
   const clean = new Map<number, Uint8Array>()
   let next = roundUp(staged.end, sector)
+  /** Bytes behind the footer and the end mark, of which nobody knows: a crash left them. */
+  let lost = footer === null ? 0 : staged.end - footer - 2 * sector
 
   const tablePlace = async (index: number): Promise<number> => {
     const at = (last.directory ?? 0) + index * 4
@@ -162,6 +165,12 @@ export async function openStream(file: RandomAccessFile, header: SparseHeader, b
     dirty.delete(block)
     clean.set(block, bytes)
   }
+  const finish = async (place: number): Promise<void> => {
+    await staged.write(next, ending(header.fields.bytes, place))
+    await file.flush()
+    next += sector * 3
+    lost = 0
+  }
   const flush = async (): Promise<void> => {
     for (const [block, bytes] of [...dirty].sort(([a], [b]) => a - b)) await append(block, bytes)
     if (changed.size === 0) return file.flush()
@@ -177,9 +186,9 @@ export async function openStream(file: RandomAccessFile, header: SparseHeader, b
     entries.set(littleEndian(directory))
     await staged.write(next + sector, entries)
     await file.flush()
-    await staged.write(next + sector + length, ending(header.fields.bytes, next / sector + 1))
-    await file.flush()
-    next += sector * 4 + length
+    const place = next / sector + 1
+    next += sector + length
+    await finish(place)
     changed.clear()
   }
 
@@ -232,7 +241,13 @@ export async function openStream(file: RandomAccessFile, header: SparseHeader, b
         await file.close()
       }
     },
-    async check(findings) {
+    async check(findings, repair) {
+      if (lost > 0) {
+        const [bytes, fix] = [lost, repair && !fixed]
+        // Others look for the footer at the end only.
+        if (fix) await alone(() => dirty.size + changed.size > 0 ? flush() : finish((last.directory ?? 0) / sector))
+        findings.leak(`${String(bytes)} bytes behind the footer belong to nothing`, 1, fix)
+      }
       for (let block = 0; block * grainBytes < size; block++) {
         if (await entryOf(block) === 0 && !dirty.has(block)) continue
         try {
