@@ -2,6 +2,8 @@
 import { execFileSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { type AddressInfo, connect, createServer } from 'node:net'
+import { networkInterfaces } from 'node:os'
+import { nodeSockets } from '@machinist/host-node'
 import { afterAll, expect, test } from 'vitest'
 import { CLI, inGuest, machinist, start } from './support.ts'
 
@@ -9,12 +11,12 @@ const closing: (() => void)[] = []
 afterAll(() => { for (const close of closing.splice(0)) close() })
 
 /** A server of the host that greets. */
-async function greeter(): Promise<number> {
+async function greeter(host = '127.0.0.1'): Promise<number> {
   const server = createServer((socket) => {
     socket.on('error', () => {})
     socket.end('welcome\n')
   })
-  await new Promise<void>((done) => { server.listen(0, '127.0.0.1', done) })
+  await new Promise<void>((done) => { server.listen(0, host, done) })
   closing.push(() => { server.close() })
   return (server.address() as AddressInfo).port
 }
@@ -72,6 +74,25 @@ test('a host-only guest reaches services alone, and an isolated one nothing but 
   const wrong = await machinist(['--net', `nat,mode=isolated,service=tcp:10.0.2.100:80-127.0.0.1:${port}`, '--exec', 'true'])
   expect(wrong.status).not.toBe(0)
   expect(wrong.stderr).toContain('host-only')
+})
+
+/** An address of this host that is not its loopback. */
+const own = Object.values(networkInterfaces()).flat().find((each) => each?.family === 'IPv4' && !each.internal)?.address
+
+test.skipIf(own === undefined)(`a guest reaches this host, and pings it, only when that is allowed${own === undefined ? ': skipped, this host has no address but its loopback' : ''}`, async () => {
+  const [port, other] = [await greeter('0.0.0.0'), await greeter('0.0.0.0')]
+  const sockets = nodeSockets()
+  closing.push(() => { sockets.close() })
+  // As root, or where net.ipv4.ping_group_range lets this user.
+  const pings = sockets.ping?.(Uint8Array.of(127, 0, 0, 1), new Uint8Array(8), () => {}) === true
+  const probe = [
+    ...PROBE.split('\n').slice(0, 1), `echo own $(ask ${own} ${port})`, `echo other $(ask ${own} ${other})`,
+    `echo pings $(ping -c 2 -W 2 ${own} | grep -o "[0-9]* packets received")`,
+  ].join('\n')
+  const text = async (net: string): Promise<string[]> => (await inGuest(probe, ['--net', net])).stdout.toString().trim().split('\n')
+  const [shut, open] = await Promise.all([text('nat'), text(`nat,allow=tcp:${own}:${port},allow=icmp:${own}`)])
+  expect(shut).toEqual(['own nothing', 'other nothing', 'pings 0 packets received'])
+  expect(open).toEqual(['own welcome', 'other nothing', `pings ${pings ? 2 : 0} packets received`])
 })
 
 const DEVICE = `mnet${process.pid}`.slice(0, 15)
