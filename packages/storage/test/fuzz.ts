@@ -1,5 +1,6 @@
 import { expect } from 'vitest'
 import { isMachinistError } from '@machinist/api'
+import type { BlockPort } from '@machinist/api'
 import { imageDisk } from '../src/index.ts'
 import type { DiskFormat, DiskImage, OpenOptions, RandomAccessFile } from '../src/index.ts'
 import { SparseBytes } from '../src/sparse.ts'
@@ -67,13 +68,30 @@ export function mutate(bytes: Uint8Array, random: (below: number) => number): Ui
   return random(10) === 0 ? changed.slice(0, random(changed.length)) : changed
 }
 
-async function typed<T>(work: () => Promise<T>): Promise<T | null> {
+export async function typed<T>(work: () => Promise<T>): Promise<T | null> {
   try {
     return await work()
   } catch (error) {
     if (isMachinistError(error)) return null
     throw error
   }
+}
+
+/** Requests of all kinds, at once; each is answered. */
+export async function askAnything(port: BlockPort, random: (below: number) => number): Promise<void> {
+  await Promise.all(Array.from({ length: 20 }, () => {
+    const length = Math.min(port.size, 512 * (1 + random(200)))
+    const offset = Math.floor((port.size - length) / 512 * random(1000) / 1000) * 512
+    return done((finish) => {
+      switch (random(5)) {
+        case 0: port.read(offset, [new Uint8Array(length)], finish); break
+        case 1: port.writeZeroes?.(offset, length, finish); break
+        case 2: port.discard?.(offset, length, finish); break
+        case 3: port.flush(finish); break
+        default: port.write(offset, [new Uint8Array(length).fill(1)], finish)
+      }
+    })
+  }))
 }
 
 /** Opens a hostile image and does everything with it. @returns whether it opened */
@@ -107,21 +125,7 @@ export async function exercise(format: DiskFormat, bytes: Uint8Array, random: (b
   if (image.size > 0) {
     const disk = imageDisk(image)
     const port = disk.connect((callback) => { callback() })
-    const waiting: Promise<unknown>[] = []
-    for (let count = 0; count < 20; count++) {
-      const length = Math.min(port.size, 512 * (1 + random(200)))
-      const offset = Math.floor((port.size - length) / 512 * random(1000) / 1000) * 512
-      waiting.push(done((finish) => {
-        switch (random(5)) {
-          case 0: port.read(offset, [new Uint8Array(length)], finish); break
-          case 1: port.writeZeroes?.(offset, length, finish); break
-          case 2: port.discard?.(offset, length, finish); break
-          case 3: port.flush(finish); break
-          default: port.write(offset, [new Uint8Array(length).fill(1)], finish)
-        }
-      }))
-    }
-    await Promise.all(waiting)
+    await askAnything(port, random)
   }
   // What cannot be written any more is an error of the system, and that is all.
   await image.close().catch((error: unknown) => { expect((error as { code?: string }).code).toMatch(/^E[A-Z]+$/) })

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { isMachinistError } from '@machinist/api'
-import { diskFormats, imageDisk, openImage, qcow2 } from '../src/index.ts'
-import { exercise, mutate, SparseFile } from './fuzz.ts'
+import { diskFormats, imageDisk, memoryDisk, openImage, openOverlayFile, overlay, qcow2 } from '../src/index.ts'
+import { askAnything, exercise, mutate, SparseFile, typed } from './fuzz.ts'
 import { done } from './qcow2.ts'
 import { generator } from './support.ts'
 
@@ -80,6 +80,28 @@ describe('hostile qcow2 images', () => {
     expect(await codeOf(copy, { openFile })).toBe('image-chain loop')
     expect(await codeOf(copy)).toBe('image-file-refused loop')
   })
+})
+
+it('a hostile overlay file gives typed errors or fails requests, whatever is changed in it', async () => {
+  const random = generator(Date.now() % 1_000_000)
+  const file = new SparseFile(new Uint8Array(0))
+  const disk = overlay(memoryDisk(1 << 20), await openOverlayFile(file, { clusterSize: 4096 }))
+  await askAnything(disk.connect((callback) => { callback() }), random)
+  await disk.close()
+  const bytes = new Uint8Array(file.size)
+  await file.read(0, bytes)
+  let opened = 0
+  for (let round = 0; round < 150; round++) {
+    await typed(async () => {
+      const changed = overlay(memoryDisk(1 << 20), await openOverlayFile(new SparseFile(mutate(bytes, random))))
+      const port = changed.connect((callback) => { callback() })
+      opened += 1
+      await askAnything(port, random)
+      await changed.close()
+    })
+  }
+  expect(opened).toBeGreaterThan(20)
+  expect(opened).toBeLessThan(150)
 })
 
 describe('a raw image opened without its format', () => {
