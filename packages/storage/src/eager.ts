@@ -1,13 +1,18 @@
 /** At once, or later. */
 export type Soon<T> = T | Promise<T>
 
+/** Whether it comes later. Any promise counts, also one of another realm or library: neither is an instance of our `Promise`. */
+function isLater<T>(value: Soon<T>): value is Promise<T> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}
+
 /** Work that waits only for what is not there yet: each promise that it yields is waited for, and the work goes on with what that brings. */
 export type Eager<T> = Generator<Promise<unknown>, T, unknown>
 
 /** The value, waited for if need be. For use in {@link Eager} work: `const count = yield* wait(file.read(offset, bytes))`. */
 export function* wait<T>(value: Soon<T>): Eager<T> {
   // What comes back is what the promise resolved to.
-  return value instanceof Promise ? (yield value) as T : value
+  return isLater(value) ? (yield value) as T : value
 }
 
 /**
