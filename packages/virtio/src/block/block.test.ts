@@ -66,6 +66,17 @@ describe.each(['split', 'packed'] as const)('over %s rings', (ring) => {
     expect(driver.queue(0).inFlight.size).toBe(16)
   })
 
+  it.each([1, 16])('begins no more than 64 requests at once, and all in the end: %d queues', (queues) => {
+    const { dut, driver } = make({ queues, queueSize: 256 }, { queueSize: 256, indirect: true }, instant(fakeBlock({ size: diskSize })))
+    for (let sector = 0; sector < 200; sector++) driver.submit(sector % queues, [header(0, sector)], [512, 1])
+    const collect = (): number => Array.from({ length: queues }, (_, queue) => driver.collect(queue)).reduce((sum, count) => sum + count, 0)
+    driver.notify(0)
+    const first = collect()
+    // The driver spoke of one queue, and the device looks at all.
+    dut.advance(0)
+    expect([first, collect()]).toEqual([64 / queues, 200 - 64 / queues])
+  })
+
   describe('configuration space', () => {
     it('describes the disk', () => {
       const { driver } = make({ queues: 2, queueSize: 128 }, {}, fakeBlock({ size: diskSize, blockSize: 4096 }))

@@ -41,6 +41,8 @@ export type BlockBackends = Readonly<Record<'disk', 'block'>>
 const inFlightLimit = 8 << 20
 /** What a request counts at least, so that their number is bounded, too. */
 const leastCost = 4096
+/** Requests that one access of the guest, or one event, begins at most. A disk that answers at once does all their work meanwhile. */
+const requestsAtOnce = 64
 const again = 'again'
 
 /** Block device (virtio 1.2, 5.2). */
@@ -120,8 +122,9 @@ class Block implements VirtioDevice<BlockState>, RequestHost {
   }
 
   notify(queue: Virtqueue): void {
-    // At most a ring full at once: another hart may be adding all the while.
-    for (let taken = 0; taken < queue.size; taken++) {
+    // An event looks at all queues; and another hart may be adding to them all the while.
+    const most = requestsAtOnce / this.queueSizes.length
+    for (let taken = 0; taken < most; taken++) {
       // A request is taken only when the largest piece would fit: what it needs is not known before.
       if (this.#inFlight + blockLimits.transfer > inFlightLimit) {
         this.#stalled = true
