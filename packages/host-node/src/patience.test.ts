@@ -1,9 +1,9 @@
 import { expect, it } from 'vitest'
-import { Patience } from './patience.ts'
+import { Patience, Turn } from './patience.ts'
 
 it('waits for the disk no more than a tenth of the time, and does at once what the host has in memory', () => {
   let now = 0
-  const patience = new Patience(() => now)
+  const patience = new Patience(() => now, { open: () => true })
   let waited = 0
   let atOnce = 0
   // One request after the other: a disk that takes 8 ms, on this thread or another.
@@ -26,4 +26,21 @@ it('waits for the disk no more than a tenth of the time, and does at once what t
   expect(patience.atOnce(1 << 20, () => 1)).toBe(null)
   expect(() => patience.atOnce(512, () => { now += 30; throw new Error('EIO') })).toThrow('EIO')
   expect(patience.atOnce(512, () => 1)).toBe(null)
+})
+
+it('makes calls at once for some milliseconds of a turn, with however many files and whatever else goes on', () => {
+  let now = 0
+  const next: (() => void)[] = []
+  const turn = new Turn((callback) => { next.push(callback) })
+  const files = Array.from({ length: 10 }, () => new Patience(() => now, turn))
+  for (let turns = 0; turns < 5; turns++, now += 0.1) {
+    const begin = now
+    for (let request = 0; request < 1000; request++) {
+      const open = now - begin < 4
+      expect(files[request % files.length]?.atOnce(4096, () => { now += 0.01; return 1 })).toBe(open ? 1 : null)
+      now += 0.03
+    }
+    expect(next.length).toBe(1)
+    for (const callback of next.splice(0)) callback()
+  }
 })
