@@ -217,6 +217,27 @@ describe('overlay files', () => {
     expect((await read(again, 70000, 513)).filter((byte) => byte === 0xaa).length).toBe(512)
   })
 
+  it.each(['at once', 'later'])('keep what was there when a write of new clusters fails half-way: %s', async (when) => {
+    for (let failing = 1; failing < 6; failing++) {
+      const bytes = new Uint8Array(65536)
+      let writes = 0
+      const fails = (): boolean => ++writes === failing
+      const put = (offset: number, from: Uint8Array): void => {
+        if (fails()) throw Object.assign(new Error('full'), { code: 'ENOSPC' })
+        bytes.set(from, offset)
+      }
+      const store = await openOverlayFile({ ...file(0), read: (offset, into) => { into.set(bytes.subarray(offset, offset + into.length)); return into.length },
+        write: (offset, from) => when === 'later' ? Promise.resolve().then(() => { put(offset, from) }) : put(offset, from) }, { clusterSize: 4096 })
+      const port = overlay(memoryDisk(new Uint8Array(32768).fill(1)), store).connect(direct)
+      // The header, what is before and after in its first and last clusters, and the two buffers.
+      const buffers = [new Uint8Array(1536).fill(2), new Uint8Array(9216).fill(2)]
+      expect(await ask((done) => { port.write(1024, buffers, done) })).toBe('no-space')
+      expect((await read(port, 0, 32768)).every((byte) => byte === 1)).toBe(true)
+      expect(await ask((done) => { port.write(1024, buffers, done) })).toBe('ok')
+      expect((await read(port, 0, 32768)).filter((byte) => byte === 2).length).toBe(10752)
+    }
+  })
+
   it('do not go over a base of another size', async () => {
     const store = await openOverlayFile(held(header()))
     expect(await codeOf(() => overlay(memoryDisk(4096), store).connect(direct))).toBe('overlay-base')
