@@ -6,13 +6,19 @@ import { setFlagsFromString } from 'node:v8'
  */
 export function optimiseScriptLater(): void {
   setFlagsFromString('--interrupt-budget=1000000')
+  optimiseWasmAfter(15e6)
 }
 
 /**
- * V8 optimises a WebAssembly function when it has executed some bytes of it. Right for the interpreter, whose module is made first;
- * translations are many, most are used for a short time, and what V8 makes of them at once is good enough for that. Call
- * this when the machine has been made; it holds for modules made from then on.
+ * V8 optimises a WebAssembly function when it has executed some bytes of it. For the core, whose module is made first, more than it
+ * does by itself: the interpreter comes there at once, and what is executed rarely does not. Translations are many, most are used
+ * for a short time, and what V8 makes of them at once is good enough for that. Call this when the machine has been made; it holds for
+ * modules made from then on.
  */
 export function optimiseTranslationsLater(): void {
-  setFlagsFromString('--wasm-tiering-budget=30000000')
+  optimiseWasmAfter(30e6)
+}
+
+function optimiseWasmAfter(bytes: number): void {
+  setFlagsFromString(`--wasm-tiering-budget=${String(bytes)}`)
 }
