@@ -12,6 +12,7 @@ import { memoryControl, virtioMem, virtioMemPci } from '@machinist/virtio'
 import { beforeAll, expect, it } from 'vitest'
 import { execRequest, guestCommandLine } from '../src/index.ts'
 import { guestWithModule, type GuestWithModule } from './linux-module.ts'
+import { runInterrupted } from './interrupted.ts'
 
 const MIB = 2 ** 20
 const ram = 144
@@ -87,15 +88,7 @@ it.each([['mmio', 2], ['pci', 128]] as const)("Linux's driver plugs, uses and un
     time: { instructionsPerSecond: 200_000_000 },
     virtio, devices: { memory: virtio === 'pci' ? part(virtioMemPci, device) : part(virtioMem, device) },
   }), nodeHost())
-  machine.start()
-  let restores = 0
-  const interruption = setInterval(() => {
-    machine.restoreDevices(machine.saveDevices())
-    restores += 1
-  }, 50)
-  const { error } = await machine.finished()
-  clearInterval(interruption)
-  machine.dispose()
+  const { error, restores } = await runInterrupted(machine)
   expect({ error, err }).toEqual({ error: null, err: '' })
   expect(restores).toBeGreaterThan(20)
   const [start, first, full] = sights

@@ -10,6 +10,7 @@ import { virtioBlockPci, virtioNetPci } from '@machinist/virtio'
 import { expect, it } from 'vitest'
 import { execRequest, guestCommandLine, prepareGuest } from '../src/index.ts'
 import { machineDigest, runTo } from './digest.ts'
+import { runInterrupted } from './interrupted.ts'
 
 const MIB = 2 ** 20
 /** VIRTIO_F_RING_PACKED. */
@@ -47,15 +48,7 @@ it.each(['split', 'packed'] as const)('a disk and a network on PCI, %s rings, wi
       net: part(virtioNetPci, { config: queues, backends: { net: 'nat' } }),
     },
   }), nodeHost())
-  machine.start()
-  let restores = 0
-  const interruption = setInterval(() => {
-    machine.restoreDevices(machine.saveDevices())
-    restores += 1
-  }, 50)
-  const { error } = await machine.finished()
-  clearInterval(interruption)
-  machine.dispose()
+  const { error, restores } = await runInterrupted(machine)
   expect(error).toBe(null)
 
   const stdout: Uint8Array[] = []

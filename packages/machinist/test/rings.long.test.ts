@@ -9,6 +9,7 @@ import { memoryDisk } from '@machinist/storage'
 import { virtioBlock } from '@machinist/virtio'
 import { expect, it } from 'vitest'
 import { execRequest, guestCommandLine, prepareGuest } from '../src/index.ts'
+import { runInterrupted } from './interrupted.ts'
 
 const MIB = 2 ** 20
 /** VIRTIO_F_RING_PACKED. */
@@ -37,15 +38,7 @@ it.each(['split', 'packed'] as const)('%s rings', async (ring) => {
     append: guestCommandLine({ console: 'ttyS0', quiet: true }),
     devices: { disk: part(virtioBlock, { config: { ring }, backends: { disk: memoryDisk(bytes) } }) },
   }), nodeHost())
-  machine.start()
-  let restores = 0
-  const interruption = setInterval(() => {
-    machine.restoreDevices(machine.saveDevices())
-    restores += 1
-  }, 50)
-  const { error } = await machine.finished()
-  clearInterval(interruption)
-  machine.dispose()
+  const { error, restores } = await runInterrupted(machine)
   expect(error).toBe(null)
 
   const stdout: Uint8Array[] = []
