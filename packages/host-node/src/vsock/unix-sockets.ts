@@ -1,7 +1,7 @@
 import { lstatSync, rmSync } from 'node:fs'
 import { createConnection, createServer, type Server, type Socket } from 'node:net'
 import { type Backend, type Deliver, machinistError, type VsockPort, type VsockStream } from '@machinist/api'
-import { fileError } from '../errors.ts'
+import { fileError } from '../system/errors.ts'
 import { SocketStream } from './socket-stream.ts'
 
 /** Most programs of the host that are connected or about to be. */

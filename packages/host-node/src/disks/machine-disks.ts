@@ -1,0 +1,61 @@
+import { resolve } from 'node:path'
+import { type Backend, machinistError } from '@machinist/api'
+import type { BackendDescriptor, MachineBlueprint } from '@machinist/machine'
+import { type DiskImageOptions, isUrl, openDisk } from './disk.ts'
+import type { DiskMode } from '../files/file.ts'
+import type { ImageFiles } from '../files/image-files.ts'
+import { withLimits } from './limits.ts'
+
+const MODES: readonly string[] = ['rw', 'ro', 'overlay']
+const FILES: readonly string[] = ['inside', 'any', 'none']
+
+/**
+ * A machine whose disks `{ type: 'disk', path, mode, format, files, snapshot, limits }` are open, images of every format: opening one takes
+ * time, which connecting it has not.
+ *
+ * @param folder - what relative paths are relative to
+ * @throws typed errors `'backend-option'`, or as {@link openDisk}
+ */
+export async function openDisks(blueprint: MachineBlueprint, folder: string = '.'): Promise<MachineBlueprint> {
+  const backends = new Map(blueprint.backends)
+  const devices = { ...blueprint.definition.devices }
+  const opened: Backend<unknown>[] = []
+  try {
+    for (const [device, definition] of Object.entries(devices)) {
+      const given: Record<string, BackendDescriptor> = { ...definition.backends }
+      for (const [port, descriptor] of Object.entries(given)) {
+        if (typeof descriptor === 'string' || descriptor.type !== 'disk') continue
+        const part = `${device}.${port}`
+        const { path, mode, options } = diskOptions(descriptor, part)
+        const whole = await openDisk(isUrl(path) ? path : resolve(folder, path), { ...options, mode, name: part })
+        const disk = withLimits(() => whole, descriptor['limits'], part)
+        opened.push(disk)
+        backends.set(part, disk)
+        given[port] = part
+      }
+      if (definition.backends !== undefined) devices[device] = { ...definition, backends: given }
+    }
+  } catch (error) {
+    for (const disk of opened) disk.close?.()
+    throw error
+  }
+  return { ...blueprint, definition: { ...blueprint.definition, devices }, backends }
+}
+
+/** A descriptor of a disk, checked. @throws a typed error, `'backend-option'` */
+export function diskOptions(descriptor: Exclude<BackendDescriptor, string>, part: string): { readonly path: string, readonly mode: DiskMode, readonly options: DiskImageOptions } {
+  const refuse = (value: unknown, problem: string, remedy: string): never => {
+    throw machinistError({ code: 'backend-option', part, value: String(value), remedy }, problem)
+  }
+  const { path, mode = 'rw', format, files, snapshot } = descriptor
+  if (typeof path !== 'string') return refuse(path, 'a disk without a path', 'Give the path of an image.')
+  if (!MODES.includes(mode as string)) refuse(mode, 'no such mode of a disk', "Use 'rw', 'ro' or 'overlay'.")
+  if (format !== undefined && typeof format !== 'string') return refuse(format, 'no such format', "Use 'raw', 'qcow2' or another.")
+  if (files !== undefined && !FILES.includes(files as string)) refuse(files, 'no such choice of files', "Use 'inside', 'any' or 'none'.")
+  if (snapshot !== undefined && typeof snapshot !== 'string') return refuse(snapshot, 'no such snapshot', 'Give its name.')
+  return {
+    path,
+    mode: mode as DiskMode,
+    options: { ...(format !== undefined && { format }), ...(files !== undefined && { files: files as ImageFiles }), ...(snapshot !== undefined && { snapshot }) },
+  }
+}

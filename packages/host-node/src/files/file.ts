@@ -1,0 +1,110 @@
+import { close, closeSync, fdatasync, fstatSync, ftruncate, openSync, read, readFileSync, readSync, write, writeSync } from 'node:fs'
+import { promisify } from 'node:util'
+import { machinistError } from '@machinist/api'
+import { type Disk, overlay, type RandomAccessFile, raw } from '@machinist/storage'
+import { fileError } from '../system/errors.ts'
+import { Patience } from './patience.ts'
+
+const readLater = promisify(read)
+const writeLater = promisify(write)
+const syncLater = promisify(fdatasync)
+const truncateLater = promisify(ftruncate)
+const closeLater = promisify(close)
+
+/** How a file is used as a disk: in place, only read, or read with writes kept in memory and then forgotten. */
+export type DiskMode = 'rw' | 'ro' | 'overlay'
+
+/** Options of {@link fileDisk} and {@link openFile}. */
+export interface FileOptions {
+  /** How errors name the file; its path unless given. */
+  readonly name?: string
+}
+
+/**
+ * Opens a file for reading, or reading and writing, at any place. Opening is synchronous; reading and writing answer at once what the
+ * host has in its page cache, and else later; `flush` is `fdatasync`.
+ *
+ * @throws a typed error `'file-…'`: it is missing, a directory, not permitted
+ */
+export function openFile(path: string, writable: boolean, options: FileOptions = {}): RandomAccessFile {
+  const part = options.name ?? path
+  let fd = -1
+  let size = 0
+  try {
+    fd = openSync(path, writable ? 'r+' : 'r')
+    const stat = fstatSync(fd)
+    // Opening a directory for reading succeeds; nothing else would.
+    if (stat.isDirectory()) throw Object.assign(new Error('directory'), { code: 'EISDIR' })
+    if (!stat.isFile()) {
+      throw machinistError({ code: 'file-kind', part, value: path, remedy: 'Name a regular file, for example a copy made with dd.' }, 'it is not a regular file')
+    }
+    size = stat.size
+  } catch (error) {
+    if (fd >= 0) closeSync(fd)
+    throw fileError(error, part, path)
+  }
+  const patience = new Patience()
+  const restOfRead = async (offset: number, into: Uint8Array, begun: number): Promise<number> => {
+    for (let done = begun; done < into.length;) {
+      const { bytesRead } = await readLater(fd, into, done, into.length - done, offset + done)
+      if (bytesRead === 0) return done
+      done += bytesRead
+    }
+    return into.length
+  }
+  const restOfWrite = async (offset: number, from: Uint8Array, begun: number): Promise<void> => {
+    for (let done = begun; done < from.length;) {
+      const { bytesWritten } = await writeLater(fd, from, done, from.length - done, offset + done)
+      done += bytesWritten
+    }
+  }
+  return {
+    size,
+    writable,
+    read(offset, into) {
+      const count = patience.atOnce(into.length, () => readSync(fd, into, 0, into.length, offset))
+      return count === into.length || count === 0 ? count : restOfRead(offset, into, count ?? 0)
+    },
+    write(offset, from) {
+      const count = patience.atOnce(from.length, () => writeSync(fd, from, 0, from.length, offset))
+      return count === from.length ? undefined : restOfWrite(offset, from, count ?? 0)
+    },
+    flush: () => syncLater(fd),
+    truncate: (length) => truncateLater(fd, length),
+    close: () => closeLater(fd),
+  }
+}
+
+/**
+ * A raw image as a disk.
+ *
+ * @throws a typed error `'file-…'`, or `'disk-empty'` for a file without bytes
+ */
+export function fileDisk(path: string, options: FileOptions & { readonly mode?: DiskMode } = {}): Disk {
+  const name = options.name ?? path
+  const mode = options.mode ?? 'rw'
+  const file = openFile(path, mode === 'rw', { name })
+  try {
+    const disk = raw(file, { readOnly: mode !== 'rw', name })
+    return mode === 'overlay' ? overlay(disk) : disk
+  } catch (error) {
+    void file.close()
+    throw error
+  }
+}
+
+/**
+ * All bytes of a file.
+ *
+ * @throws a typed error `'file-…'`, `'file-empty'`
+ */
+export function readWhole(path: string, part: string = path): Uint8Array {
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(path)
+  } catch (error) {
+    throw fileError(error, part, path)
+  }
+  if (bytes.length === 0) throw machinistError({ code: 'file-empty', part, value: path, remedy: 'Name a file with content.' }, 'it is empty')
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
+}

@@ -1,0 +1,58 @@
+import { realpathSync } from 'node:fs'
+import { dirname, resolve, sep } from 'node:path'
+import { imageFileRefused, type OpenFile } from '@machinist/storage'
+import { fileError } from '../system/errors.ts'
+import { openFile } from './file.ts'
+import { httpFile, type HttpOptions } from './http-file.ts'
+
+/**
+ * Which files an image may name (backing files, parents, extents): those in the folder of the first image of a chain or below
+ * it, whatever symbolic links do; any; or none.
+ */
+export type ImageFiles = 'inside' | 'any' | 'none'
+
+/**
+ * How the names in an image at `path` are looked up: relative to it, and refused with `'image-file-refused'` when `files` does not
+ * allow what they lead to. A name with a protocol (`json:`, `nbd:`, `https:`) is refused always.
+ */
+export function imageFiles(path: string, files: ImageFiles = 'inside'): OpenFile {
+  return filesBelow(path, files === 'inside' ? realFolder(path) : null, files)
+}
+
+function realFolder(path: string): string {
+  try {
+    return realpathSync(dirname(resolve(path)))
+  } catch (error) {
+    throw fileError(error, path, path)
+  }
+}
+
+function filesBelow(path: string, root: string | null, files: ImageFiles): OpenFile {
+  return async (given, writable) => {
+    const name = given.startsWith('file:') ? given.slice('file:'.length) : given
+    if (files === 'none' || name === '' || name.includes('\0') || /^[A-Za-z][A-Za-z0-9+.-]*:/.test(name)) throw imageFileRefused(path, given)
+    const target = resolve(dirname(path), name)
+    // Refused before anything tells whether it exists.
+    const within = (found: string): boolean => root === null || (root === sep ? dirname(found) === sep : found.startsWith(root + sep))
+    let real: string
+    try {
+      real = realpathSync(target)
+    } catch (error) {
+      if (!within(target) && !within(resolve(realFolder(path), name))) throw imageFileRefused(path, given)
+      throw fileError(error, `${path}, file named in it`, target)
+    }
+    if (!within(real)) throw imageFileRefused(path, given)
+    return Promise.resolve({ file: openFile(real, writable, { name: target }), name: target, openFile: filesBelow(target, root, files) })
+  }
+}
+
+/** The same for an image at a URL: only what is in its folder there, or below it. */
+export function imageUrls(url: string, options: HttpOptions): OpenFile {
+  const root = new URL('.', url).href
+  const below = (base: string): OpenFile => async (name, writable) => {
+    const target = URL.canParse(name, base) ? new URL(name, base).href : ''
+    if (writable || !target.startsWith(root) || /^[A-Za-z][A-Za-z0-9+.-]*:/.test(name)) throw imageFileRefused(url, name)
+    return { file: await httpFile(target, options), name: target, openFile: below(target) }
+  }
+  return below(url)
+}

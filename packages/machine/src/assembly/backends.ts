@@ -1,0 +1,153 @@
+import {
+  type Backend, type BackendKind, type BackendPorts, type BackendWants, type BlockPort, type BlockStatus, type CharPort, machinistError, type PortsOf,
+} from '@machinist/api'
+import type { BackendDescriptor } from '../definition/definition.ts'
+import type { Gate } from '../running/gate.ts'
+import type { MachineHost } from './host.ts'
+import type { Timers } from '../running/timers.ts'
+import type { VirtualTime } from '../running/virtual-time.ts'
+
+/** What the machine itself offers to parts that are given nothing else. */
+export type OwnPorts = { readonly [Kind in 'entropy' | 'wallClock' | 'power']: BackendPorts[Kind] }
+
+const nullChar: CharPort = { write: (bytes) => bytes.length, read: () => 0, listen() {} }
+
+/** Turns descriptors into ports, and remembers what to close. */
+export class BackendConnector {
+  readonly #host: MachineHost
+  readonly #gate: Gate
+  readonly #live: ReadonlyMap<string, Backend<unknown>>
+  readonly #own: OwnPorts
+  readonly #time: VirtualTime
+  readonly #timers: Timers
+  readonly #open: Backend<unknown>[] = []
+  #inFlight = 0
+  readonly #drained: (() => void)[] = []
+  readonly #chars = new Map<string, CharPort>()
+  /** Sharers whose stream is not connected yet, with the name of what they wait for. */
+  readonly #waiting: { readonly part: string; readonly on: string }[] = []
+
+  /** @param timers - for backends alone: they outlive a reset */
+  constructor(host: MachineHost, gate: Gate, live: ReadonlyMap<string, Backend<unknown>>, own: OwnPorts, time: VirtualTime, timers: Timers) {
+    this.#host = host
+    this.#gate = gate
+    this.#live = live
+    this.#own = own
+    this.#time = time
+    this.#timers = timers
+  }
+
+  /**
+   * The ports for a part.
+   *
+   * @throws typed errors `'backend-missing'`, `'backend-unknown'`, `'backend-kind'`, `'backend-name'`
+   */
+  connect<Wants extends BackendWants>(owner: string, wants: Wants, given: Readonly<Record<string, BackendDescriptor>>): PortsOf<Wants> {
+    for (const name of Object.keys(given)) {
+      if (!Object.hasOwn(wants, name)) {
+        throw machinistError(
+          { code: 'backend-name', part: owner, value: name, remedy: `Use one of ${Object.keys(wants).join(', ') || 'none'}.` },
+          'it takes no such backend')
+      }
+    }
+    const ports: Record<string, unknown> = {}
+    for (const [name, kind] of Object.entries(wants)) ports[name] = this.#port(`${owner}.${name}`, kind, given[name])
+    return ports as PortsOf<Wants>
+  }
+
+  #port(part: string, kind: BackendKind, descriptor: BackendDescriptor | undefined): unknown {
+    if (descriptor === undefined) {
+      if (kind === 'entropy' || kind === 'wallClock' || kind === 'power') return this.#own[kind]
+      throw machinistError({ code: 'backend-missing', part, value: kind, remedy: kind === 'char' ? "Give it one, or 'null'." : 'Give it one.' }, 'it has no backend')
+    }
+    if (kind === 'char') {
+      const port = descriptor === 'null' ? nullChar : this.#shared(part, descriptor) ?? this.#attach(part, kind, descriptor) as CharPort
+      this.#chars.set(part, port)
+      return port
+    }
+    return this.#attach(part, kind, descriptor)
+  }
+
+  /** Output to another part's stream. The other may come later in the definition, so it is looked up at each write. */
+  #shared(part: string, descriptor: BackendDescriptor): CharPort | null {
+    if (typeof descriptor === 'string' || descriptor.type !== 'share') return null
+    const { with: other } = descriptor
+    if (typeof other !== 'string') {
+      throw machinistError({ code: 'backend-unknown', part, value: String(other), remedy: "Give a name such as 'uart0.console'." }, 'it shares the stream of nobody')
+    }
+    this.#waiting.push({ part, on: other })
+    return { ...nullChar, write: (bytes) => this.#chars.get(other)?.write(bytes) ?? bytes.length }
+  }
+
+  #attach(part: string, kind: BackendKind, descriptor: BackendDescriptor): unknown {
+    const name = typeof descriptor === 'string' ? descriptor : descriptor.type
+    const live = typeof descriptor === 'string' ? this.#live.get(descriptor) : undefined
+    const backend = live ?? this.#host.backend?.(descriptor, kind, part) ?? null
+    if (backend === null) {
+      throw machinistError({ code: 'backend-unknown', part, value: name, remedy: 'Name one that this host has.' }, 'the host has no such backend')
+    }
+    if (backend.kind !== kind) {
+      throw machinistError({ code: 'backend-kind', part, value: backend.kind, remedy: `Give it one of kind '${kind}'.` }, 'a backend of another kind')
+    }
+    const remember = (): void => { if (!this.#open.includes(backend)) this.#open.push(backend) }
+    // What the host made is ours to close; what the program gave may belong to another machine until it is connected.
+    if (live === undefined) remember()
+    const port = backend.connect(this.#gate.from(part), {
+      now: () => this.#time.now,
+      timer: (expired) => this.#timers.create(`timer:${part}`, expired),
+    })
+    remember()
+    return kind === 'block' ? this.#counted(port as BlockPort) : port
+  }
+
+  /**
+   * A disk whose requests are counted. Their buffers are guest memory, so RAM must not be given away, and the machine
+   * not begin anew, before they are done.
+   */
+  #counted(port: BlockPort): BlockPort {
+    const count = (done: (status: BlockStatus) => void): ((status: BlockStatus) => void) => {
+      this.#inFlight++
+      let open = true
+      return (status) => {
+        if (open) this.#inFlight--
+        open = false
+        done(status)
+        if (this.#inFlight === 0) for (const waiter of this.#drained.splice(0)) waiter()
+      }
+    }
+    const { discard, writeZeroes } = port
+    return {
+      size: port.size,
+      readOnly: port.readOnly,
+      blockSize: port.blockSize,
+      read: (offset, into, done) => { port.read(offset, into, count(done)) },
+      write: (offset, from, done) => { port.write(offset, from, count(done)) },
+      flush: (done) => { port.flush(count(done)) },
+      ...(discard && { discard: (offset: number, length: number, done: (status: BlockStatus) => void) => { discard.call(port, offset, length, count(done)) } }),
+      ...(writeZeroes && { writeZeroes: (offset: number, length: number, done: (status: BlockStatus) => void) => { writeZeroes.call(port, offset, length, count(done)) } }),
+    }
+  }
+
+  /** Disk requests that are not done. */
+  get inFlight(): number {
+    return this.#inFlight
+  }
+
+  /** Calls back, once, when the last of them is done. */
+  whenDrained(callback: () => void): void {
+    this.#drained.push(callback)
+  }
+
+  /** To be called when all parts are connected: sharers must have found each other. */
+  check(): void {
+    for (const { part, on } of this.#waiting) {
+      if (this.#chars.has(on) && !this.#waiting.some((other) => other.part === on)) continue
+      throw machinistError({ code: 'backend-unknown', part, value: on, remedy: "Name a stream of another part, such as 'uart0.console'." }, 'it shares the stream of nobody')
+    }
+  }
+
+  /** Closes all that was connected. */
+  close(): void {
+    for (const backend of this.#open.splice(0)) backend.close?.()
+  }
+}

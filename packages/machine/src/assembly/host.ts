@@ -1,0 +1,28 @@
+import type { Backend, BackendKind, EntropyPort, WallClockPort } from '@machinist/api'
+import type { LinearMemory } from '@machinist/memory'
+import type { BackendDescriptor } from '../definition/definition.ts'
+
+/** The host's event loop, as far as a machine needs it. */
+export interface HostLoop {
+  /** Monotonic time in nanoseconds. */
+  now(): number
+  /** Calls back in a new turn of the loop, after pending I/O has had its turn. */
+  soon(callback: () => void): void
+  /** Calls back after at least `ns` nanoseconds, or a little earlier; the function it returns cancels. */
+  after(ns: number, callback: () => void): () => void
+}
+
+/** What a machine needs of the place where it runs. */
+export interface MachineHost {
+  readonly loop: HostLoop
+  /** A new linear memory that can grow to `maximum` bytes and begins small. */
+  linearMemory(maximum: number): LinearMemory
+  /** Bytes that a machine may take in all: RAM, and a few per cent for its own structures. 4 GiB unless given. */
+  readonly maximumMemory?: number
+  readonly entropy?: EntropyPort
+  readonly wallClock?: WallClockPort
+  /** Makes the backend that a definition names, or null when the host has none of that name. */
+  backend?(descriptor: BackendDescriptor, kind: BackendKind, part: string): Backend<unknown> | null
+  /** Decompresses gzip, for kernels that are. At most `limit` bytes come out. */
+  inflate?(bytes: Uint8Array, limit: number): Uint8Array
+}

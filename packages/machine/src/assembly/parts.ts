@@ -1,0 +1,217 @@
+import {
+  type Backend, type Clock, type Cpu, type CpuContext, type Device, type DeviceContext, type DeviceMemory, type EntropyPort, type IrqLine, machinistError, type PowerPort,
+  type TimeCounter, type WallClockPort,
+} from '@machinist/api'
+import { AddressSpace, type BusTarget } from '@machinist/bus'
+import { Arena, GuestMemory, type RamRegion } from '@machinist/memory'
+import { BackendConnector } from './backends.ts'
+import { counterState, counterView } from '../running/counter.ts'
+import { CPU_PART } from '../definition/definition.ts'
+import { Gate } from '../running/gate.ts'
+import type { MachineHost } from './host.ts'
+import { seededEntropy } from './randomness.ts'
+import type { ResolvedDevice, ResolvedMachine } from '../resolving/resolve.ts'
+import { messenger, plug } from './plugging.ts'
+import { Timers } from '../running/timers.ts'
+import { traceOf, type TraceListener } from './trace.ts'
+import { VirtualTime } from '../running/virtual-time.ts'
+import { unconnected, Wiring } from './wiring.ts'
+
+/** Most that an arena holds: a wasm memory of 4 GiB, less the page whose end has no 32-bit address. */
+const MAX_ARENA = 2 ** 32 - 65536
+
+/** Seconds after 1970 at which the wall clock of a machine with counted time begins: 2026-01-01. */
+const DEFAULT_EPOCH = 1_767_225_600
+
+/** A device that lives. */
+export interface LiveDevice {
+  readonly resolved: ResolvedDevice
+  readonly device: Device
+}
+
+/** What a machine is made of, connected. */
+export interface Parts {
+  readonly resolved: ResolvedMachine
+  readonly memory: GuestMemory
+  /** The regions of {@link memory} that are RAM: others belong to devices. */
+  readonly ram: readonly RamRegion[]
+  readonly bus: AddressSpace
+  readonly cpu: Cpu
+  readonly devices: readonly LiveDevice[]
+  readonly time: VirtualTime
+  readonly timers: Timers
+  /** Timers of backends, which go on through a reset. */
+  readonly backendTimers: Timers
+  readonly gate: Gate
+  readonly wiring: Wiring
+  readonly entropy: EntropyPort
+  /** The machine's counter, at the time of the last sample. */
+  readonly counter: TimeCounter
+  readonly connector: BackendConnector
+  /** Closes backends and gives memory back. */
+  dispose(): void
+}
+
+/** What parts tell the machine. */
+export interface PartEvents {
+  power: PowerPort
+  fault(part: string, error: unknown): void
+  warn(part: string, message: string): void
+}
+
+/** Answers the bus for a device, once it is made; whatever the device throws becomes a fault of that device. */
+function guarded(name: string, device: () => Device | null, fault: PartEvents['fault']): BusTarget {
+  return {
+    read(region, offset, width) {
+      try {
+        return device()?.read(region, offset, width) ?? 0
+      } catch (error) {
+        fault(name, error)
+        return 0
+      }
+    },
+    write(region, offset, width, value) {
+      try {
+        device()?.write(region, offset, width, value)
+      } catch (error) {
+        fault(name, error)
+      }
+    },
+  }
+}
+
+/**
+ * Makes all parts of a machine and wires them up.
+ *
+ * @throws typed errors: no memory, no such backend, no such input; what was made till then is undone
+ */
+export function makeParts(
+  resolved: ResolvedMachine, host: MachineHost, live: ReadonlyMap<string, Backend<unknown>>, events: PartEvents, trace: TraceListener | undefined,
+): Parts {
+  const { definition } = resolved
+  const time = new VirtualTime(definition.time, () => host.loop.now())
+  const timers = new Timers()
+  const backendTimers = new Timers()
+  const gate = new Gate(events.fault)
+  const wiring = new Wiring()
+  const state = counterState(resolved.timeFrequency, definition.name)
+  // Devices see the instant of the access; the CPU's own view is true to the instruction.
+  const counter = counterView(state, () => time.now)
+  const cpuCounter = counterView(state, () => time.sample())
+  const own = { power: events.power, entropy: entropyOf(resolved, host), wallClock: wallClockOf(resolved, host, time) }
+  const connector = new BackendConnector(host, gate, live, own, time, backendTimers)
+  const arena = new Arena(host.linearMemory(Math.min(MAX_ARENA, host.maximumMemory ?? MAX_ARENA)), Math.min(MAX_ARENA, host.maximumMemory ?? MAX_ARENA))
+  const memory = new GuestMemory(arena)
+  const bus = new AddressSpace(definition.name)
+  const devices: LiveDevice[] = []
+  let cpu: Cpu | null = null
+  const dispose = (): void => {
+    for (const { device } of devices) device.dispose?.()
+    cpu?.dispose?.()
+    connector.close()
+    timers.clear()
+    backendTimers.clear()
+    gate.clear()
+    memory.dispose()
+  }
+  try {
+    const ram = resolved.memory.map(({ name, base, size }) => memory.addRam(name, base, size))
+    bus.onAccess = () => { time.sample() }
+    const cpuContext: CpuContext<GuestMemory, AddressSpace> = {
+      name: CPU_PART,
+      memory,
+      bus,
+      clock: { now: () => time.sample(), timer: (port) => timers.create(`timer:${CPU_PART}.${port}`, () => {}) },
+      counter: cpuCounter,
+      backends: connector.connect(CPU_PART, resolved.cpu.spec.backends, definition.cpu.backends ?? {}),
+      trace: traceOf(CPU_PART, () => time.now, events.warn, trace),
+    }
+    const made = resolved.cpu.spec.create(resolved.cpu.config, cpuContext)
+    cpu = made
+    const inputs = new Map<string, Device>()
+    // What is plugged into a host needs it.
+    for (const each of [...resolved.devices].sort((a, b) => Number(a.slot !== null) - Number(b.slot !== null))) {
+      let live: Device | null = null
+      const target = guarded(each.name, () => live, events.fault)
+      const tracing = traceOf(each.name, () => time.now, events.warn, trace)
+      const plugged = plug(each, inputs, { ...target, dma: memory, message: messenger(devices, events.fault, (text) => { tracing.warn(text) }) })
+      const context: DeviceContext = {
+        name: each.name,
+        irq: Object.fromEntries(each.spec.irqs(each.config).map((irq): [string, IrqLine] => [irq, lineOf(each, irq, made, inputs, wiring)])),
+        msi: plugged?.msi ?? null,
+        dma: plugged?.dma ?? memory,
+        ownMemory: each.memory.map(({ name, base, size }) => deviceMemory(memory, memory.addRam(name, base, size))),
+        clock: clockOf(each.name, time, timers, inputs),
+        counter,
+        backends: connector.connect(each.name, each.spec.backends, each.definition.backends ?? {}),
+        trace: tracing,
+      }
+      const device = each.spec.create(each.config, context)
+      live = device
+      inputs.set(each.name, device)
+      devices.push({ resolved: each, device })
+      each.regions.forEach(({ base, size }, region) => { bus.attach(each.name, base, size, region, target) })
+    }
+    connector.check()
+    return { resolved, memory, ram, bus, cpu, devices, time, timers, backendTimers, gate, wiring, entropy: own.entropy, counter, connector, dispose }
+  } catch (error) {
+    dispose()
+    throw error
+  }
+}
+
+/** A region of memory for the device that brought it along. */
+function deviceMemory(memory: GuestMemory, region: RamRegion): DeviceMemory {
+  const { base, size } = region
+  const inside = (offset: number, length: number): boolean => offset >= 0 && offset + length <= size
+  return {
+    base, size,
+    read: (offset, into) => inside(offset, into.length) && memory.read(base + offset, into),
+    write: (offset, from) => inside(offset, from.length) && memory.write(base + offset, from),
+    release: (offset, length) => inside(offset, length) && memory.release(base + offset, length),
+    takeDirty: () => memory.takeDirty(region).map((address) => address - base),
+  }
+}
+
+/** The line of one output; the device at its other end is looked up when it is driven, for it may not be made yet. */
+function lineOf(device: ResolvedDevice, irq: string, cpu: Cpu, made: ReadonlyMap<string, Device>, wiring: Wiring): IrqLine {
+  const found = device.wires.find((wire) => wire.irq === irq)
+  if (found === undefined) return unconnected
+  const { to, line } = found
+  const name = `${device.name}.${irq}`
+  if (typeof line === 'number') return wiring.connect(name, `${to} ${line}`, (level) => { made.get(to)?.input?.(line, level) })
+  const input = cpu.input(line)
+  if (input === null) {
+    throw machinistError({ code: 'bad-irq', part: name, value: line, remedy: "Use a name such as 'hart0.meip', of a hart that the CPU has." }, 'the CPU has no such input')
+  }
+  return wiring.connect(name, `${to} ${line}`, (level) => { input.set(level) }, (data) => { input.send(data) })
+}
+
+function clockOf(name: string, time: VirtualTime, timers: Timers, made: ReadonlyMap<string, Device>): Clock {
+  const known = new Map<string, ReturnType<Timers['create']>>()
+  return {
+    now: () => time.now,
+    timer(port) {
+      let timer = known.get(port)
+      if (timer === undefined) {
+        timer = timers.create(`timer:${name}.${port}`, () => { made.get(name)?.event?.(port, undefined) })
+        known.set(port, timer)
+      }
+      return timer
+    },
+  }
+}
+
+function entropyOf({ definition }: ResolvedMachine, host: MachineHost): EntropyPort {
+  const choice = definition.randomness ?? (definition.time === 'real' ? 'host' : { seed: 0 })
+  if (choice !== 'host') return seededEntropy(choice.seed)
+  if (host.entropy !== undefined) return host.entropy
+  throw machinistError({ code: 'backend-missing', part: 'randomness', value: 'host', remedy: 'Use a host with entropy, or randomness: { seed }.' }, 'the host has no random bytes')
+}
+
+function wallClockOf({ definition }: ResolvedMachine, host: MachineHost, time: VirtualTime): WallClockPort {
+  const choice = definition.wallClock ?? (definition.time === 'real' ? 'host' : { start: DEFAULT_EPOCH })
+  if (choice !== 'host') return { now: () => BigInt(choice.start) * 1_000_000_000n + BigInt(time.now) }
+  if (host.wallClock !== undefined) return host.wallClock
+  throw machinistError({ code: 'backend-missing', part: 'wallClock', value: 'host', remedy: 'Use a host with a clock, or wallClock: { start }.' }, 'the host has no wall clock')
+}

@@ -1,0 +1,35 @@
+import { type Device, machinistError, type PciFunctionContext, type PciFunctionPort } from '@machinist/api'
+import type { ResolvedDevice } from '../resolving/resolve.ts'
+
+/** Plugs a PCI device into its host, which is made already; null for other devices. */
+export function plug(
+  device: ResolvedDevice, made: ReadonlyMap<string, Device>, port: Omit<PciFunctionPort, 'name' | 'interrupts'>,
+): PciFunctionContext | null {
+  const { name, spec, config, slot } = device
+  const about = spec.pci?.(config)
+  if (slot === null || about === undefined) return null
+  const host = made.get(slot.host)?.pci
+  if (host === undefined) {
+    throw machinistError({ code: 'no-pci-host', part: name, value: slot.host, remedy: 'Correct the spec of the host: its device lacks `pci`.' }, 'nothing can be plugged into its PCI host')
+  }
+  return host.plug(slot, about, spec.regions(config), { name, interrupts: spec.irqs(config).length > 0, ...port })
+}
+
+/** Takes message-signalled interrupts to the controller that has registers at their address. They reach nothing else. */
+export function messenger(
+  devices: readonly { readonly resolved: ResolvedDevice; readonly device: Device }[], fault: (part: string, error: unknown) => void, warn: (message: string) => void,
+): (address: number, data: number) => void {
+  return (address, data) => {
+    for (const { resolved: { name, regions }, device } of devices) {
+      const region = device.message === undefined ? -1 : regions.findIndex(({ base, size }) => address >= base && address + 4 <= base + size)
+      if (region < 0) continue
+      try {
+        device.message?.(region, address - (regions[region]?.base ?? 0), data)
+      } catch (error) {
+        fault(name, error)
+      }
+      return
+    }
+    warn(`a message-signalled interrupt to 0x${address.toString(16)}, where no controller takes it`)
+  }
+}

@@ -1,0 +1,61 @@
+import type { MachineEvents, MachineState, MachineStats } from './events.ts'
+import type { GateRecord } from '../running/gate.ts'
+import type { ResolvedMachine } from '../resolving/resolve.ts'
+import type { SliceResult } from '../running/run-loop.ts'
+import type { SampleOptions } from '../running/sampler.ts'
+import type { DevicesState } from './state.ts'
+import type { Vcpu } from '@machinist/api'
+import type { GuestMemory } from '@machinist/memory'
+
+/** Who calls {@link Machine.runSlice}: the machine, from the host's event loop, or the caller himself. */
+export interface StartOptions {
+  readonly drive?: 'host' | 'caller'
+}
+
+/**
+ * A machine. Its life: `created` → start → `running` ⇄ `paused`; power off, by the guest or the host, leads to `off`,
+ * from which it can be started again; dispose ends it. All methods may be called at any time, also from its events.
+ */
+export interface Machine {
+  readonly name: string
+  readonly state: MachineState
+  readonly resolved: ResolvedMachine
+  readonly memory: GuestMemory
+  readonly vcpus: readonly Vcpu[]
+  readonly stats: MachineStats
+  /** The status that the guest gave at its last power-off; null before. */
+  readonly status: number | null
+  /** Adds a listener; returns the function that removes it. */
+  on<Name extends keyof MachineEvents>(name: Name, listener: (event: MachineEvents[Name]) => void): () => void
+  /** Powers it on: loads the boot images and begins, or continues when paused. Does nothing when it runs. */
+  start(options?: StartOptions): void
+  /** Stops between slices; virtual time stands still. */
+  pause(): void
+  resume(): void
+  /** Restarts it as a reset button does: devices and harts are reset, RAM is cleared, the boot images loaded again. */
+  reset(): void
+  /** Switches it off at once, as pulling the plug does. */
+  powerOff(status?: number): void
+  /** Ends it and gives everything back. Whatever is called afterwards does nothing. */
+  dispose(): void
+  /**
+   * Runs for about `limit` nanoseconds (of the host's time), synchronously: delivers what waits, expires timers, and
+   * runs harts in turn. For callers that drive it; never throws on account of a part.
+   */
+  runSlice(limit: number): SliceResult
+  /** Resolves when it is off or disposed of; to the status, and the error if a part failed. */
+  finished(): Promise<{ readonly status: number; readonly error: Error | null }>
+  /** Registers who is told of everything that comes in from outside, in order. One at a time. */
+  record(listener: ((record: GateRecord) => void) | null): void
+  /**
+   * Begins to sample what harts do, for profilers: `sample` events say where a hart is, and for how long harts ran, all
+   * waited, or the host was busy between. Null ends it; a machine that is not sampled pays nothing. Sampling changes nothing
+   * in the guest: with counted time it is the same run as one without.
+   *
+   * @throws a typed error `'no-sampling'` when the CPU's harts cannot tell where they are
+   */
+  sample(options: SampleOptions | null): void
+  saveDevices(): DevicesState
+  /** All or none. @throws a typed error `'state'`, or what a device throws */
+  restoreDevices(state: unknown): void
+}

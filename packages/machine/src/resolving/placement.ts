@@ -1,0 +1,138 @@
+import { machinistError, type RegionSpec } from '@machinist/api'
+import { DEFAULT_WINDOW, type MachineDefinition, type MemoryRange } from '../definition/definition.ts'
+import type { ConfiguredDevice } from './resolve.ts'
+
+interface Range {
+  readonly owner: string
+  readonly base: number
+  readonly size: number
+}
+
+/** Registers begin at pages, so that an operating system can map each device apart. */
+const PAGE = 4096
+/** Guest-physical addresses have at most 56 bits, and TypeScript's numbers 53. */
+const LIMIT = 2 ** 53
+
+const hex = (value: number): string => `0x${value.toString(16)}`
+
+function overlapOf(taken: readonly Range[], base: number, size: number): Range | undefined {
+  return taken.find((other) => base < other.base + other.size && other.base < base + size)
+}
+
+function regionsOf(device: ConfiguredDevice): readonly RegionSpec[] {
+  const regions = device.spec.regions(device.config)
+  for (const region of regions) {
+    if (region.space === 'pio') {
+      throw machinistError(
+        { code: 'no-port-space', part: device.name, value: region.name, remedy: 'Use a memory-mapped variant of the device.' },
+        'this machine has no port I/O')
+    }
+    if (region.space === 'config') {
+      throw machinistError(
+        { code: 'bad-region', part: device.name, value: region.name, remedy: 'Correct the spec: only PCI devices have such regions.' },
+        'it has no configuration space')
+    }
+    if (!Number.isSafeInteger(region.size) || region.size <= 0 || region.size % 4 !== 0) {
+      throw machinistError(
+        { code: 'bad-region', part: device.name, value: region.size, remedy: 'Correct the spec: sizes are positive multiples of 4.' },
+        `its region ${region.name} has an impossible size`)
+    }
+  }
+  return regions
+}
+
+/**
+ * Gives every region of every device its base: first those with an address, then, in the order of the definition,
+ * the others, each at the lowest free place of the window that is aligned to its size.
+ *
+ * @throws typed errors `'overlap'` (naming both), `'bad-address'`, `'no-room'`, `'no-port-space'`
+ */
+export function placeDevices(
+  devices: readonly ConfiguredDevice[], definition: MachineDefinition,
+): ReadonlyMap<string, readonly { readonly name: string; readonly base: number; readonly size: number }[]> {
+  const taken: Range[] = []
+  const claim = (owner: string, base: number, size: number): void => {
+    const other = overlapOf(taken, base, size)
+    if (other !== undefined) {
+      throw machinistError(
+        { code: 'overlap', part: owner, value: `${hex(base)} … ${hex(base + size - 1)}`, remedy: `Move ${owner} or ${other.owner}.` },
+        `it overlaps ${other.owner} at ${hex(other.base)} … ${hex(other.base + other.size - 1)}`)
+    }
+    taken.push({ owner, base, size })
+  }
+  for (const { name, base, size } of definition.memory) claim(name, base, size)
+  const bases = new Map<string, (number | undefined)[]>()
+  for (const device of devices) {
+    const regions = regionsOf(device)
+    const { at } = device.definition
+    const given = at === undefined ? [] : typeof at === 'number' ? [at] : at
+    if (given.length > regions.length) {
+      throw machinistError(
+        { code: 'bad-address', part: device.name, value: `${given.length} addresses`, remedy: `Give at most ${regions.length}.` },
+        'more addresses than it has regions')
+    }
+    bases.set(device.name, regions.map((region, index) => {
+      const base = given[index]
+      if (base === undefined) return undefined
+      if (!Number.isSafeInteger(base) || base < 0 || base % 4 !== 0 || base + region.size > LIMIT) {
+        throw machinistError({ code: 'bad-address', part: device.name, value: base, remedy: 'Use a multiple of 4 below 2^53.' }, 'not an address for registers')
+      }
+      claim(device.name, base, region.size)
+      return base
+    }))
+  }
+  const window = definition.window ?? DEFAULT_WINDOW
+  return new Map(devices.map((device) => [device.name, regionsOf(device).map((region, index) => {
+    const { name, size } = region
+    const given = bases.get(device.name)?.[index]
+    if (given !== undefined) return { name, base: given, size }
+    const base = findRoom(taken, window, size, alignOf(size))
+    if (base === null) {
+      throw machinistError(
+        { code: 'no-room', part: device.name, value: `${size} bytes`, remedy: 'Give it an address, or the machine a larger window.' },
+        `no room for its region ${name} in the window at ${hex(window.base)}`)
+    }
+    claim(device.name, base, size)
+    return { name, base, size }
+  })]))
+}
+
+/**
+ * Gives memory that devices bring along its place: behind all RAM, in the order of the definition, between whatever
+ * else is there.
+ *
+ * @param regions - what {@link placeDevices} returned
+ * @throws typed errors `'bad-memory'`, `'no-room'`
+ */
+export function placeMemory(
+  devices: readonly ConfiguredDevice[], definition: MachineDefinition, regions: ReturnType<typeof placeDevices>,
+): ReadonlyMap<string, readonly MemoryRange[]> {
+  const taken: Range[] = [...regions].flatMap(([owner, list]) => list.map(({ base, size }) => ({ owner, base, size })))
+  let end = Math.max(...definition.memory.map(({ base, size }) => base + size))
+  return new Map(devices.map((device) => [device.name, (device.spec.memory?.(device.config) ?? []).map(({ name, size, align = PAGE }) => {
+    if (!Number.isSafeInteger(size) || size <= 0 || size % PAGE !== 0) {
+      throw machinistError({ code: 'bad-memory', part: device.name, value: size, remedy: 'Use a positive multiple of 4096.' }, `its memory ${name} has an impossible size`)
+    }
+    const base = findRoom(taken, { base: end, size: LIMIT - end }, size, align)
+    if (base === null) throw machinistError({ code: 'no-room', part: device.name, value: `${size} bytes`, remedy: 'Give it less memory.' }, `no room for its memory ${name}`)
+    end = base + size
+    return { name: `${device.name}.${name}`, base, size }
+  })]))
+}
+
+/** Registers are aligned to their size. */
+function alignOf(size: number): number {
+  let align = PAGE
+  while (align < size) align *= 2
+  return align
+}
+
+function findRoom(taken: readonly Range[], window: { readonly base: number; readonly size: number }, size: number, align: number): number | null {
+  let base = Math.ceil(window.base / align) * align
+  for (;;) {
+    if (base + size > window.base + window.size) return null
+    const other = overlapOf(taken, base, size)
+    if (other === undefined) return base
+    base = Math.ceil((other.base + other.size) / align) * align
+  }
+}

@@ -1,0 +1,112 @@
+import { machinistError, pciInput } from '@machinist/api'
+import { CPU_PART, type IrqChoice, type IrqConnection } from '../definition/definition.ts'
+import type { ConfiguredDevice } from './resolve.ts'
+import type { ResolvedSlot } from './slots.ts'
+
+/** One wire from an output to an input. */
+export interface Wire {
+  readonly irq: string
+  readonly to: string
+  readonly line: number | string
+  readonly shared: boolean
+}
+
+/** Inputs are given out from here: input 0 of a PLIC does not exist, and of others is often special. */
+const FIRST_INPUT = 1
+
+function isPerIrq(irq: unknown): irq is Readonly<Record<string, IrqChoice>> {
+  return typeof irq === 'object' && irq !== null && !('line' in irq)
+}
+
+/**
+ * Routes every interrupt output: that of a PCI device to its host; others as the definition says, else as the spec does by default, else, in the order of the
+ * definition, to the lowest free input of the default controller.
+ *
+ * @throws typed errors `'bad-irq'`, `'unknown-part'`, `'irq-taken'` (naming both), `'no-controller'`, `'no-free-input'`
+ */
+export function routeInterrupts(
+  devices: readonly ConfiguredDevice[], controller: string | null, slots: ReadonlyMap<string, ResolvedSlot>,
+): ReadonlyMap<string, readonly Wire[]> {
+  const inputs = new Map<string, number>()
+  for (const { name, spec, config } of devices) if (spec.inputs !== undefined) inputs.set(name, spec.inputs(config))
+  const users = new Map<string, { readonly owner: string; readonly shared: boolean }>()
+
+  const take = (device: string, irq: string, to: string, line: number | string, shared: boolean): Wire => {
+    const part = `${device}.${irq}`
+    if (to !== CPU_PART) {
+      const count = inputs.get(to)
+      if (count === undefined) {
+        throw machinistError({ code: 'unknown-part', part, value: to, remedy: `Name an interrupt controller, or '${CPU_PART}'.` }, 'its interrupt goes to no known controller')
+      }
+      if (typeof line !== 'number' || !Number.isInteger(line) || line < 0 || line >= count) {
+        throw machinistError({ code: 'bad-irq', part, value: line, remedy: `Use an input of ${to}, below ${count}.` }, `${to} has no such input`)
+      }
+    } else if (typeof line !== 'string') {
+      throw machinistError({ code: 'bad-irq', part, value: line, remedy: "Use a name such as 'hart0.meip'." }, 'inputs of the CPU have names')
+    }
+    const key = `${to} ${line}`
+    const other = users.get(key)
+    if (other !== undefined && !(other.shared && shared)) {
+      throw machinistError(
+        { code: 'irq-taken', part, value: key, remedy: `Choose another input, or let both say that it is shared: true.` },
+        `its interrupt input belongs to ${other.owner}`)
+    }
+    users.set(key, { owner: part, shared })
+    return { irq, to, line, shared }
+  }
+
+  const wires = new Map<string, (Wire | null)[]>()
+  const open: { readonly device: string; readonly irq: string; readonly index: number }[] = []
+  for (const { name, spec, config, definition } of devices) {
+    const outputs = spec.irqs(config)
+    const slot = slots.get(name)
+    if (slot !== undefined) {
+      if (definition.irq !== undefined && definition.irq !== null) {
+        throw machinistError({ code: 'bad-irq', part: name, value: slot.host, remedy: `Leave irq out, and route the outputs of ${slot.host}.` }, `the interrupts of a PCI device go to its host, ${slot.host}`)
+      }
+      wires.set(name, definition.irq === null ? [] : outputs.map((irq) => take(name, irq, slot.host, pciInput(slot), false)))
+      continue
+    }
+    const per = isPerIrq(definition.irq) ? definition.irq : null
+    for (const irq of Object.keys(per ?? {})) {
+      if (!outputs.includes(irq)) {
+        throw machinistError({ code: 'bad-irq', part: name, value: irq, remedy: `Use one of ${outputs.join(', ') || 'none'}.` }, 'it has no such interrupt output')
+      }
+    }
+    const single = per === null ? definition.irq as IrqChoice | undefined : undefined
+    if (single !== undefined && single !== null && outputs.length !== 1) {
+      throw machinistError(
+        { code: 'bad-irq', part: name, value: typeof single === 'number' ? single : single.line, remedy: `Give one for each of ${outputs.join(', ') || 'none'} by name.` },
+        `it has ${outputs.length} interrupt outputs`)
+    }
+    wires.set(name, outputs.map((irq, index) => {
+      const choice = per === null ? single : per[irq]
+      if (choice === null) return null
+      if (choice === undefined) {
+        const route = spec.defaultRoute?.(irq, config)
+        if (route !== undefined && route !== null) return take(name, irq, route.to, route.line, route.shared ?? false)
+        open.push({ device: name, irq, index })
+        return null
+      }
+      const { to, line, shared }: IrqConnection = typeof choice === 'number' ? { line: choice } : choice
+      return take(name, irq, to ?? (typeof line === 'string' ? CPU_PART : needController(controller, `${name}.${irq}`)), line, shared ?? false)
+    }))
+  }
+  for (const { device, irq, index } of open) {
+    const to = needController(controller, `${device}.${irq}`)
+    const count = inputs.get(to) ?? 0
+    let line = FIRST_INPUT
+    while (line < count && users.has(`${to} ${line}`)) line++
+    if (line >= count) {
+      throw machinistError({ code: 'no-free-input', part: `${device}.${irq}`, value: to, remedy: `Give ${to} more inputs, or share one.` }, 'its interrupt controller has no free input')
+    }
+    const list = wires.get(device)
+    if (list !== undefined) list[index] = take(device, irq, to, line, false)
+  }
+  return new Map([...wires].map(([name, list]) => [name, list.filter((wire) => wire !== null)]))
+}
+
+function needController(controller: string | null, part: string): string {
+  if (controller !== null) return controller
+  throw machinistError({ code: 'no-controller', part, remedy: 'Add an interrupt controller, or leave the output unconnected with irq: null.' }, 'there is no interrupt controller')
+}

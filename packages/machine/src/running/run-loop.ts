@@ -1,0 +1,181 @@
+import type { Exit, Vcpu } from '@machinist/api'
+import type { Parts } from '../assembly/parts.ts'
+import type { Sampler } from './sampler.ts'
+
+/** How a slice of a machine's life ended. `until` is virtual time in nanoseconds, `Infinity` when only an event will do. */
+export type SliceResult = { readonly kind: 'runnable' } | { readonly kind: 'idle'; readonly until: number } | { readonly kind: 'stopped' }
+
+const RUNNABLE: SliceResult = { kind: 'runnable' }
+const STOPPED: SliceResult = { kind: 'stopped' }
+
+/** Real time: the turn of one hart while others want to run too, in nanoseconds. */
+const SHARED_TURN = 75_000
+/** Real time: the longest turn of a hart, after which time and deadlines are looked at again. */
+const LONGEST_TURN = 1_000_000
+/** Real time: instructions that are worth a turn. */
+const LEAST_BUDGET = 64
+/** The contract's limit on a budget. */
+const MOST_BUDGET = 2 ** 30
+/** Counted time: the turn of each hart in virtual nanoseconds, alone and when others want to run too. */
+const COUNTED_TURN = 1_000_000
+const COUNTED_SHARED_TURN = 50_000
+/** Turns shorter than this say nothing about speed. */
+const MEASURABLE = 20_000
+
+/** Runs the harts in turn, and delivers between turns. Knows nothing of the host's event loop. */
+export class RunLoop {
+  readonly #parts: Parts
+  readonly #vcpus: readonly Vcpu[]
+  readonly #hostNow: () => number
+  /** Whether the machine may go on. */
+  readonly #mayRun: () => boolean
+  readonly #fault: (part: string, error: unknown) => void
+  #current: Vcpu | null = null
+  #turnEnd = Infinity
+  #interrupted = false
+  #last = -1
+  /** Instructions per nanosecond of host time, lately. */
+  #speed = 0.05
+  runTime = 0
+  readonly exits: Record<Exit, number> = { budget: 0, halt: 0, yield: 0, debug: 0 }
+  /** While true no hart runs, but events are delivered: a reset waits for what is in flight. */
+  held = false
+  /** Told when a hart stopped for a debugger. */
+  onDebug: ((hart: number) => void) | null = null
+  sampler: Sampler | null = null
+
+  constructor(parts: Parts, hostNow: () => number, mayRun: () => boolean, fault: (part: string, error: unknown) => void) {
+    this.#parts = parts
+    this.#vcpus = parts.cpu.vcpus
+    this.#hostNow = hostNow
+    this.#mayRun = mayRun
+    this.#fault = fault
+    // What comes in while a hart runs should not wait for the end of a long turn.
+    parts.gate.onPush = () => { this.interrupt() }
+    parts.timers.onEarlier = parts.backendTimers.onEarlier = (at) => {
+      if (at < this.#turnEnd) this.interrupt()
+    }
+  }
+
+  /** Whether a hart is running right now, further down the stack. */
+  get running(): boolean {
+    return this.#current !== null
+  }
+
+  /** Ends the turn in progress after the current instruction. */
+  interrupt(): void {
+    this.#interrupted = true
+    this.#current?.kick()
+  }
+
+  get retired(): number {
+    let sum = 0
+    for (const vcpu of this.#vcpus) sum += vcpu.retired
+    return sum
+  }
+
+  /** Runs for about `limit` nanoseconds of host time. */
+  run(limit: number): SliceResult {
+    const { time } = this.#parts
+    const end = this.#hostNow() + limit
+    this.sampler?.wake()
+    while (this.#mayRun()) {
+      this.#deliver(time.sample())
+      if (!this.#mayRun()) break
+      const runnable = this.#runnable()
+      if (runnable === 0) {
+        // Delivering may have brought more to deliver.
+        if (this.#parts.gate.pending === 0) {
+          const until = this.held ? this.#parts.backendTimers.next : this.#nextDeadline()
+          if (until > time.now) {
+            this.sampler?.idle()
+            if (!time.counted || until === Infinity) return { kind: 'idle', until }
+            time.jumpTo(until)
+            // The host gets its turn: what a disk has to say should not come hours of virtual time late.
+            return RUNNABLE
+          }
+        }
+      } else {
+        this.#turn(runnable, end)
+      }
+      if (this.#hostNow() >= end) return this.#mayRun() ? RUNNABLE : STOPPED
+    }
+    return STOPPED
+  }
+
+  #deliver(now: number): void {
+    const { gate, timers, backendTimers } = this.#parts
+    timers.expire(now, (name, fire) => { gate.push(name, fire) })
+    backendTimers.expire(now, (name, fire) => { gate.push(name, fire) })
+    if (gate.pending > 0) gate.deliver(now, this.retired)
+  }
+
+  #runnable(): number {
+    let count = 0
+    if (!this.held) for (const vcpu of this.#vcpus) if (vcpu.runnable) count++
+    return count
+  }
+
+  /** The first time at which a timer expires or an idle hart wants to be looked at. */
+  #nextDeadline(): number {
+    let first = Math.min(this.#parts.timers.next, this.#parts.backendTimers.next)
+    // A deadline that has just passed counts too: the hart was asked a moment earlier, and must be asked again.
+    for (const vcpu of this.#vcpus) first = Math.min(first, vcpu.deadline())
+    return first
+  }
+
+  #turn(runnable: number, end: number): void {
+    const vcpu = this.#pick()
+    if (vcpu === null) return
+    const { time } = this.#parts
+    const deadline = this.#nextDeadline()
+    const begin = this.#hostNow()
+    const budget = time.counted ? this.#countedBudget(runnable, deadline) : this.#realBudget(runnable, deadline, end - begin)
+    const before = vcpu.retired
+    this.#current = vcpu
+    this.#turnEnd = deadline
+    this.#interrupted = false
+    time.beginSlice(vcpu, runnable)
+    let exit: Exit = 'yield'
+    try {
+      exit = this.sampler === null ? vcpu.run(budget, time.counted) : this.sampler.run(vcpu, budget, () => this.#interrupted)
+    } catch (error) {
+      this.#fault(`cpu.hart${vcpu.index}`, error)
+    }
+    time.endSlice()
+    this.#current = null
+    this.#turnEnd = Infinity
+    const took = this.#hostNow() - begin
+    this.runTime += took
+    this.exits[exit]++
+    if (took > MEASURABLE) this.#speed += 0.25 * ((vcpu.retired - before) / took - this.#speed)
+    if (exit === 'debug') this.onDebug?.(vcpu.index)
+  }
+
+  /** The next runnable hart in turn. */
+  #pick(): Vcpu | null {
+    const count = this.#vcpus.length
+    for (let step = 1; step <= count; step++) {
+      const index = (this.#last + step) % count
+      const vcpu = this.#vcpus[index]
+      if (vcpu?.runnable) {
+        this.#last = index
+        return vcpu
+      }
+    }
+    return null
+  }
+
+  /** Depends on virtual time and the harts alone, never on the host. */
+  #countedBudget(runnable: number, deadline: number): number {
+    const { time } = this.#parts
+    const turn = time.now + (runnable === 1 ? COUNTED_TURN : COUNTED_SHARED_TURN)
+    return Math.min(MOST_BUDGET, time.instructionsUntil(turn, 1), time.instructionsUntil(deadline, runnable))
+  }
+
+  #realBudget(runnable: number, deadline: number, left: number): number {
+    // Among several, a turn is not cut to what is left: the same harts would get short ones again and again.
+    const turn = Math.min(runnable === 1 ? Math.min(LONGEST_TURN, left) : SHARED_TURN, deadline - this.#parts.time.now)
+    return Math.min(MOST_BUDGET, Math.max(LEAST_BUDGET, Math.ceil(turn * this.#speed)))
+  }
+}

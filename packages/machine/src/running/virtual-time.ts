@@ -1,0 +1,85 @@
+import type { Vcpu } from '@machinist/api'
+import type { TimeMode } from '../definition/definition.ts'
+
+/**
+ * The machine's time in nanoseconds. {@link VirtualTime.sample} brings it up to date; between samples it stands
+ * still, so that one guest access to a device sees one instant. It never goes back.
+ */
+export class VirtualTime {
+  /** Whether it counts instructions. */
+  readonly counted: boolean
+  readonly #perInstruction: number
+  readonly #hostNow: () => number
+  #now = 0
+  /** Real time: the host's time that corresponds to virtual time zero; null while it stands still. */
+  #origin: number | null = null
+  /** Counted time, with its fraction of a nanosecond. */
+  #exact = 0
+  #vcpu: Vcpu | null = null
+  #retired = 0
+  #share = 1
+
+  /** @param hostNow - the host's monotonic time in nanoseconds */
+  constructor(mode: TimeMode, hostNow: () => number) {
+    this.counted = mode !== 'real'
+    this.#perInstruction = mode === 'real' ? 0 : 1e9 / mode.instructionsPerSecond
+    this.#hostNow = hostNow
+  }
+
+  /** As of the last sample. */
+  get now(): number {
+    return this.#now
+  }
+
+  /** Brings time up to date and returns it. */
+  sample(): number {
+    let now = this.#now
+    if (!this.counted) {
+      if (this.#origin !== null) now = Math.floor(this.#hostNow() - this.#origin)
+    } else if (this.#vcpu !== null) {
+      now = Math.floor(this.#exact + (this.#vcpu.retired - this.#retired) * this.#share)
+    }
+    if (now > this.#now) this.#now = now
+    return this.#now
+  }
+
+  /** Lets real time run. */
+  run(): void {
+    if (!this.counted) this.#origin ??= this.#hostNow() - this.#now
+  }
+
+  /** Stops real time. */
+  stop(): void {
+    this.sample()
+    this.#origin = null
+  }
+
+  /**
+   * A hart begins a slice. In counted time, each of its instructions moves time by an instruction's time divided
+   * by `runnable`: harts that take turns share the time that they would have run side by side.
+   */
+  beginSlice(vcpu: Vcpu, runnable: number): void {
+    if (!this.counted) return
+    this.#vcpu = vcpu
+    this.#retired = vcpu.retired
+    this.#share = this.#perInstruction / runnable
+  }
+
+  endSlice(): void {
+    this.sample()
+    if (this.#vcpu === null) return
+    this.#exact += (this.#vcpu.retired - this.#retired) * this.#share
+    this.#vcpu = null
+  }
+
+  /** Counted time: instructions that a hart may run, one of `runnable`, until time is `at`. At least 1. */
+  instructionsUntil(at: number, runnable: number): number {
+    return Math.max(1, Math.ceil((at - this.#exact) / (this.#perInstruction / runnable)))
+  }
+
+  /** Counted time: nothing can happen before `at`. */
+  jumpTo(at: number): void {
+    this.#exact = Math.max(this.#exact, at)
+    this.#now = Math.max(this.#now, Math.floor(at))
+  }
+}
