@@ -217,7 +217,7 @@ test('a terminal is given back when the process is killed or crashes', () => {
   const root = join(import.meta.dirname, '../../..')
   const bundle = join(folder, 'terminal.mjs')
   writeFileSync(join(folder, 'entry.ts'), `
-    import { terminal } from ${JSON.stringify(join(import.meta.dirname, 'terminal.ts'))}
+    import { terminal } from ${JSON.stringify(join(import.meta.dirname, 'console/terminal.ts'))}
     terminal().connect((callback) => { callback() })
     setTimeout(() => {
       if (process.argv[2] === 'crash') throw new Error('crash')

@@ -19,8 +19,8 @@ function obstacle(): string | null {
 
 // In the network, as nobody: the families in which an echo comes back, and how an address without a host ends. Before it, whether a raw socket is to be had.
 const PROGRAM = `
-import { libc } from './src/libc.ts'
-import { nodeSockets } from './src/sockets.ts'
+import { libc } from './src/system/libc.ts'
+import { nodeSockets } from './src/network/sockets.ts'
 const system = libc()
 process.setgroups([])
 process.setgid(65534)
