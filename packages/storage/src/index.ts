@@ -27,6 +27,10 @@ export type {
   CheckOptions, CheckReport, Codec, Compression, CreateOptions, DiskFormat, DiskImage, ImageInfo, ImageRange, ImageSample, ImageSnapshot,
   NamedFile, OpenFile, OpenOptions, ResizeOptions,
 } from './format.ts'
+export { bochs } from './bochs/bochs.ts'
+export { cloop } from './cloop/cloop.ts'
+export { parallels } from './parallels/parallels.ts'
+export { qcow } from './qcow/qcow.ts'
 export { vdi } from './vdi/vdi.ts'
 export { vhd } from './vhd/vhd.ts'
 export { vhdx } from './vhdx/vhdx.ts'
