@@ -1,9 +1,10 @@
 import { isMachinistError } from '@machinist/api'
 import { fdtCells, fdtStrings, parseFdt, type ParsedFdtNode } from '@machinist/boot'
+import { goldfishRtc } from '@machinist/devices'
 import { buildTree, parseDefinition, part, printMachine, resolve } from '@machinist/machine'
 import { virtioEntropy, virtioEntropyPci } from '@machinist/virtio'
 import { describe, expect, test } from 'vitest'
-import { virt, virtCatalogue } from '../index.ts'
+import { virt, virtCatalogue, type VirtOptions } from '../index.ts'
 
 const codeOf = (work: () => unknown): string => {
   try {
@@ -24,7 +25,7 @@ test('has the memory map and interrupts of the machine that firmware is built fo
     '0x80000000 - 0x8fffffff  ram', 'disk0.irq -> plic 1', 'disk1.irq -> plic 2', 'net1.irq -> plic 4', 'rng.irq -> plic 5', 'uart0.interrupt -> plic 10', 'rtc.alarm -> plic 11',
     'plic.hart0.seip -> cpu hart0.seip', 'clint.hart0.mtip -> cpu hart0.mtip',
     '0x03000000 - 0x0300ffff  pci io', '0x30000000 - 0x3fffffff  pci ecam', '0x40000000 - 0x7fffffff  pci memory', '0x400000000 - 0x7ffffffff  pci memory64',
-    'pci.inta -> plic 32', 'pci.intd -> plic 35',
+    'pci.inta -> plic 32', 'pci.intd -> plic 35', '0x10007000 - 0x10007fff  emptySlots 0', '0x10008000 - 0x10008fff  emptySlots 1',
   ]) expect(text).toContain(line)
   expect(blueprint.definition.devices['net1']?.config).toEqual({ pairs: 2 })
 })
@@ -36,6 +37,24 @@ test('has room for many more virtio devices on PCI, in the order of the definiti
     expect(text).toContain(line)
   }
   expect(codeOf(() => resolve(virt({ virtio: 'pci', disks: Array<string>(31).fill('x') }).definition, virtCatalogue))).toBe('no-free-slot')
+})
+
+test('has something in each slot, whatever is there, so that software may look', () => {
+  const slots = (text: string): string[] => text.split('\n').flatMap((line) => /^\s*0x1000([1-8])000 - 0x1000\1fff  (\S+)/.exec(line)?.[2] ?? [])
+  const list = (options: VirtOptions): string[] => slots(printMachine(resolve(virt(options).definition, virtCatalogue)))
+  const none = new Array<string>(8).fill('emptySlots')
+  expect(list({ virtio: 'pci', disks: ['a'] })).toEqual(none)
+  expect(list({ disks: ['a'], rng: false, devices: { mine: part(virtioEntropy, { at: 0x1000_8000, irq: 8 }) } })).toEqual(['disk0', ...none.slice(2), 'mine'])
+  expect(list({ disks: Array<string>(8).fill('x'), rng: false })).toEqual(Array.from({ length: 8 }, (_, index) => `disk${index}`))
+  // Other devices without an address keep away.
+  expect(list({ rng: false, devices: { clock: part(goldfishRtc) } })).toEqual(none)
+})
+
+test('has legacy interfaces in all slots when asked to', () => {
+  const blueprint = virt({ virtio: 'mmio-legacy', disks: ['a'], nets: ['lan', { net: 'lan', config: { pairs: 2 } }], virtioConsole: 'null' })
+  const { devices } = resolve(blueprint.definition, blueprint.catalogue)
+  const versions = devices.flatMap(({ name, config }) => /^(disk|net|rng|hvc|empty)/.test(name) ? [(config as { legacy?: boolean; version?: number }).legacy ?? (config as { version?: number }).version] : [])
+  expect(versions).toEqual([true, true, true, true, true, 1])
 })
 
 test('its definition is plain data that the catalogue alone turns into the same machine', () => {

@@ -6,7 +6,7 @@ import { aplic, clint, imsic, plic } from '@machinist/interrupts'
 import {
   type BackendDescriptor, type Catalogue, defineMachine, type DevicePart, type ImageSource, type MachineBlueprint, type MachineDefinition, part,
 } from '@machinist/machine'
-import { virtio9p, virtio9pPci, virtioBalloon, virtioBalloonPci, virtioBlock, virtioBlockPci, virtioConsole, virtioConsolePci, virtioEntropy, virtioEntropyPci, virtioGpu, virtioGpuPci, virtioInput, virtioInputPci, virtioMem, virtioMemPci, virtioPmem, virtioPmemPci, virtioSound, virtioSoundPci, virtioVsock, virtioVsockPci, type NetConfig, virtioNet, virtioNetPci } from '@machinist/virtio'
+import { virtio9p, virtio9pPci, virtioBalloon, virtioBalloonPci, virtioBlock, virtioBlockPci, virtioConsole, virtioConsolePci, virtioEntropy, virtioEntropyPci, virtioGpu, virtioGpuPci, virtioInput, virtioInputPci, virtioMem, virtioMemPci, virtioPlaceholders, virtioPmem, virtioPmemPci, virtioSound, virtioSoundPci, virtioVsock, virtioVsockPci, type NetConfig, virtioNet, virtioNetPci } from '@machinist/virtio'
 import { VIRTIO_SLOTS, virtIrq, virtMap } from './memory-map.ts'
 
 const MIB = 2 ** 20
@@ -49,8 +49,11 @@ export interface VirtOptions {
   readonly rng?: boolean
   /** The other end of a virtio console (`hvc0`), which is there only when given. */
   readonly virtioConsole?: Given<CharPort>
-  /** Where disks, networks, entropy device and virtio console are: in one of eight MMIO slots each, unless given, or on PCI, which has room for 31. */
-  readonly virtio?: 'mmio' | 'pci'
+  /**
+   * Where disks, networks, entropy device and virtio console are: in one of eight MMIO slots each, unless given, there with the legacy
+   * interface, or on PCI, which has room for 31. Slots in which there is nothing say so.
+   */
+  readonly virtio?: 'mmio' | 'mmio-legacy' | 'pci'
   /**
    * `'plic'` unless given, or the Advanced Interrupt Architecture, `'aia'`: an IMSIC for each hart, so that PCI devices send messages, and an
    * APLIC that makes messages of other devices' interrupts. It is for supervisor mode, so not with `firmware`.
@@ -77,7 +80,7 @@ export const virtCatalogue: Catalogue = [
   riscv, plic, aplic, imsic, clint, pciHost, syscon, goldfishRtc, uart16550a, virtioBlock, virtioConsole, virtioEntropy,
   virtio9p, virtio9pPci, virtioBalloon, virtioBalloonPci, virtioMem, virtioMemPci, virtioPmem, virtioPmemPci, virtioVsock, virtioVsockPci,
   virtioNet, virtioBlockPci, virtioConsolePci, virtioEntropyPci, virtioNetPci,
-  virtioGpu, virtioGpuPci, virtioInput, virtioInputPci, virtioSound, virtioSoundPci,
+  virtioGpu, virtioGpuPci, virtioInput, virtioInputPci, virtioSound, virtioSoundPci, virtioPlaceholders,
 ]
 
 function within(value: number, from: number, to: number, what: string, remedy: string): void {
@@ -130,24 +133,27 @@ export function virt(options: VirtOptions = {}): MachineBlueprint {
   }
   const slotted = (each: DevicePart): DevicePart => ({ ...each, options: { ...slot(), ...each.options } })
   const put = (inSlot: DevicePart, onPci: DevicePart): DevicePart => virtio === 'pci' ? onPci : slotted(inSlot)
+  const common = virtio === 'mmio-legacy' ? { legacy: true } : {}
   disks.forEach((disk, index) => {
     const backends = { disk }
-    devices[`disk${index}`] = put(part(virtioBlock, { backends }), part(virtioBlockPci, { backends }))
+    devices[`disk${index}`] = put(part(virtioBlock, { config: common, backends }), part(virtioBlockPci, { backends }))
   })
   nets.forEach((given, index) => {
     const { net, config } = typeof given === 'object' && 'net' in given ? given as VirtNet : { net: given, config: {} }
-    const options = { config, backends: { net } }
-    devices[`net${index}`] = put(part(virtioNet, options), part(virtioNetPci, options))
+    const backends = { net }
+    devices[`net${index}`] = put(part(virtioNet, { config: { ...common, ...config }, backends }), part(virtioNetPci, { config, backends }))
   })
-  if (rng) devices['rng'] = put(part(virtioEntropy), part(virtioEntropyPci))
+  if (rng) devices['rng'] = put(part(virtioEntropy, { config: common }), part(virtioEntropyPci))
   if (options.virtioConsole !== undefined) {
     const backends = { console: options.virtioConsole }
-    devices['hvc'] = put(part(virtioConsole, { backends }), part(virtioConsolePci, { backends }))
+    devices['hvc'] = put(part(virtioConsole, { config: common, backends }), part(virtioConsolePci, { backends }))
   }
   for (const [name, each] of Object.entries(options.devices ?? {})) {
     const wantsSlot = each.spec.irqs(each.spec.configure(each.options.config ?? {}, name)).includes('irq') && each.options.at === undefined
     devices[name] = wantsSlot ? slotted(each) : each
   }
+  const empty = emptySlots(Object.values(devices))
+  if (empty.length > 0) devices['emptySlots'] = part(virtioPlaceholders, { at: empty, config: { count: empty.length, version: virtio === 'mmio-legacy' ? 1 : 2 } })
   const { kernel, initrd, firmware, append, translate, hot, time, randomness, wallClock } = options
   return defineMachine({
     name: 'virt',
@@ -173,6 +179,13 @@ export function virt(options: VirtOptions = {}): MachineBlueprint {
     ...(randomness !== undefined && { randomness }),
     ...(wallClock !== undefined && { wallClock }),
   })
+}
+
+/** Addresses of the slots where no device is. */
+function emptySlots(devices: readonly DevicePart[]): number[] {
+  const taken = devices.flatMap(({ options: { at } }) => at ?? [])
+  return Array.from({ length: VIRTIO_SLOTS }, (_, index) => virtMap.virtio + index * virtMap.virtioStride)
+    .filter((slot) => !taken.some((base) => base >= slot && base < slot + virtMap.virtioStride))
 }
 
 /** The CLINT is one block whose regions, if it has several, follow one another. */

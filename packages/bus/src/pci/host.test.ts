@@ -208,8 +208,16 @@ test('configuration space and windows are those of a simple model, whatever a gu
 describe('a bus', () => {
   test('answers with ones where nobody is, and on other buses', () => {
     const { dut } = make()
-    expect([dut.read(0), dut.read(0x1000, 2), dut.read(0x10_8000), dut.read(0x1f_fffc, 1)]).toEqual([0xffff_ffff, 0xffff, 0xffff_ffff, 0xff])
+    expect([dut.read(0x2_0000), dut.read(0x1000, 2), dut.read(0x10_8000), dut.read(0x1f_fffc, 1)]).toEqual([0xffff_ffff, 0xffff, 0xffff_ffff, 0xff])
     expect(dut.read(0x8000)).toBe(0x1042_1af4)
+  })
+
+  test('has its host bridge at 00:00.0, with nothing behind it, and takes no other there', () => {
+    const { dut } = make()
+    dut.write(0x04, 0xffff_ffff)
+    for (let bar = 0x10; bar < 0x28; bar += 4) dut.write(bar, 0xffff_ffff)
+    expect([dut.read(0), dut.read(4, 2), dut.read(8), dut.read(0x0e, 1), dut.read(0x34, 1), dut.read(0x3d, 1)]).toEqual([0x0008_1b36, 0x0547, 0x0600_0000, 0, 0, 0])
+    expect([0x10, 0x14, 0x18, 0x1c, 0x20, 0x24].map((bar) => dut.read(bar))).toEqual([0, 0, 0, 0, 0, 0])
   })
 
   test('swizzles pins, ORs them, and masks them by Interrupt Disable and MSI-X', () => {

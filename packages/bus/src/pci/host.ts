@@ -16,6 +16,14 @@ export interface PciHostState {
 const FUNCTION_SHIFT = 12
 const BUS_SHIFT = 20
 
+/**
+ * The function that stands for the host itself: a host bridge (class code: PCI 3.0, appendix D), by the numbers of QEMU's generic one. Nothing
+ * is behind it, but software that enumerates buses by hand asks for 00:00.0 first, and may end there when nobody answers.
+ */
+const hostBridge: PciFunctionSpec = {
+  vendorId: 0x1b36, deviceId: 0x0008, revision: 0, classCode: 0x06_0000, subsystemVendorId: 0x1af4, subsystemId: 0x1100, bars: [], capabilities: [],
+}
+
 /** What a read gets when nobody answers: all ones, as on a bus whose lines are pulled up. */
 function ones(width: Width): number {
   return 2 ** (8 * width) - 1
@@ -40,6 +48,8 @@ export class EcamHost implements Device<PciHostState>, PciHost {
     this.#windows = hostRegions(config).map(({ window }) => window === null ? null : {
       routes: window.space === 'io' ? this.#io : this.#memory, base: window.base,
     })
+    const { name, dma } = context
+    this.plug({ device: 0, function: 0 }, hostBridge, [], { name, dma, interrupts: false, read: () => 0, write() {}, message() {} })
   }
 
   get pci(): PciHost {

@@ -5,12 +5,12 @@ import { EcamHost, type PciHostState } from './host.ts'
 
 /**
  * A PCI host bridge as `pci-host-ecam-generic` describes it (PCI Firmware 3.3, 4.1; PCI Express Base 6.0, 7.2.2): ECAM,
- * windows for I/O and memory, one bus with 32 slots, four interrupt outputs. Its regions are ECAM, I/O, memory and,
+ * windows for I/O and memory, one bus with 32 slots, of which the first function of the first is the bridge itself, four interrupt outputs. Its regions are ECAM, I/O, memory and,
  * if there is one, memory beyond 4 GiB.
  */
 export const pciHost: DeviceSpec<PciHostConfig, PciHostState, PciIrq, Readonly<Record<never, never>>> = {
   kind: 'pci-host',
-  stateVersion: 1,
+  stateVersion: 2,
   backends: {},
   configure: configureHost,
   regions: (config) => hostRegions(config).map(({ name, size, space }) => ({ name, size, space })),

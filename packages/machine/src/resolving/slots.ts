@@ -8,7 +8,7 @@ export interface ResolvedSlot extends PciSlot {
   readonly host: string
 }
 
-/** Slots are given out from here: device 0 is by custom the host's own. */
+/** Slots are given out from here: function 0 of device 0 is the host's own. */
 const FIRST_DEVICE = 1
 
 /** Whether a device is a PCI function: it has a slot instead of addresses. */
@@ -26,8 +26,12 @@ const print = ({ device, function: number }: PciSlot): string => `${device}.${nu
  */
 export function placeFunctions(devices: readonly ConfiguredDevice[]): ReadonlyMap<string, ResolvedSlot> {
   const rooms = new Map<string, number>()
-  for (const { name, spec, config } of devices) if (spec.slots !== undefined) rooms.set(name, spec.slots(config))
   const users = new Map<string, string>()
+  for (const { name, spec, config } of devices) {
+    if (spec.slots === undefined) continue
+    rooms.set(name, spec.slots(config))
+    users.set(`${name} ${print({ device: 0, function: 0 })}`, name)
+  }
   const slots = new Map<string, ResolvedSlot>()
   const open: { readonly name: string; readonly host: string }[] = []
 

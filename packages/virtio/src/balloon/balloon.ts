@@ -1,7 +1,7 @@
 import type { BalloonPort, BalloonStatistics, DeviceSpec } from '@machinist/api'
 import { plainData } from '@machinist/registers'
 import { ConfigSpace } from '../device/config-space.ts'
-import type { VirtioOptions } from '../device/options.ts'
+import type { MmioOptions, VirtioOptions } from '../device/options.ts'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
 import type { Chain, Virtqueue } from '../queue/queue.ts'
 import { virtioMmio } from '../transport/mmio.ts'
@@ -64,7 +64,7 @@ export const balloonDevice: VirtioSpec<BalloonConfig, BalloonState, BalloonBacke
 }
 
 /** {@link balloonDevice} behind the MMIO transport. */
-export const virtioBalloon: DeviceSpec<BalloonConfig & VirtioOptions, MmioState<BalloonState>, VirtioIrq, BalloonBackends> = virtioMmio(balloonDevice)
+export const virtioBalloon: DeviceSpec<BalloonConfig & MmioOptions, MmioState<BalloonState>, VirtioIrq, BalloonBackends> = virtioMmio(balloonDevice)
 /** {@link balloonDevice} behind the PCI transport. */
 export const virtioBalloonPci: DeviceSpec<BalloonConfig & VirtioOptions, VirtioPciState<BalloonState>, VirtioPciIrq, BalloonBackends> = virtioPci(balloonDevice)
 

@@ -7,7 +7,7 @@ import type { RequestHost } from './request.ts'
 import { BufferPool } from '../device/buffer-pool.ts'
 import { ConfigSpace } from '../device/config-space.ts'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
-import type { VirtioOptions } from '../device/options.ts'
+import type { MmioOptions, VirtioOptions } from '../device/options.ts'
 import { virtioMmio } from '../transport/mmio.ts'
 import type { MmioState, VirtioIrq } from '../transport/mmio.ts'
 import { virtioPci } from '../transport/pci.ts'
@@ -72,7 +72,7 @@ export const blockDevice: VirtioSpec<BlockConfig, BlockState, BlockBackends> = {
 }
 
 /** {@link blockDevice} behind the MMIO transport. */
-export const virtioBlock: DeviceSpec<BlockConfig & VirtioOptions, MmioState<BlockState>, VirtioIrq, BlockBackends> = virtioMmio(blockDevice)
+export const virtioBlock: DeviceSpec<BlockConfig & MmioOptions, MmioState<BlockState>, VirtioIrq, BlockBackends> = virtioMmio(blockDevice)
 
 /** {@link blockDevice} behind the PCI transport. */
 export const virtioBlockPci: DeviceSpec<BlockConfig & VirtioOptions, VirtioPciState<BlockState>, VirtioPciIrq, BlockBackends> = virtioPci(blockDevice)

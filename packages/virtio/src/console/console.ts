@@ -5,7 +5,7 @@ import { consoleConfig, consoleFeature, controlQueue, receiveQueueOf } from './l
 import { ConsoleControl } from './control.ts'
 import { ConsolePort } from './port.ts'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
-import type { VirtioOptions } from '../device/options.ts'
+import type { MmioOptions, VirtioOptions } from '../device/options.ts'
 import { virtioMmio } from '../transport/mmio.ts'
 import type { MmioState, VirtioIrq } from '../transport/mmio.ts'
 import { virtioPci } from '../transport/pci.ts'
@@ -53,7 +53,7 @@ export function consoleWith<const Name extends string>(kind: string, ports: read
 export const consoleDevice: VirtioSpec<object, ConsoleState, ConsoleBackends> = consoleWith('virtio-console', ['console'])
 
 /** {@link consoleDevice} behind the MMIO transport. */
-export const virtioConsole: DeviceSpec<VirtioOptions, MmioState<ConsoleState>, VirtioIrq, ConsoleBackends> = virtioMmio(consoleDevice)
+export const virtioConsole: DeviceSpec<MmioOptions, MmioState<ConsoleState>, VirtioIrq, ConsoleBackends> = virtioMmio(consoleDevice)
 
 /** {@link consoleDevice} behind the PCI transport. */
 export const virtioConsolePci: DeviceSpec<VirtioOptions, VirtioPciState<ConsoleState>, VirtioPciIrq, ConsoleBackends> = virtioPci(consoleDevice)

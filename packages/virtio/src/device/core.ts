@@ -1,7 +1,7 @@
 import { machinistError } from '@machinist/api'
 import type { BackendWants, DeviceContext } from '@machinist/api'
 import { plainData } from '@machinist/registers'
-import { ringOf } from './options.ts'
+import { isLegacy, ringOf } from './options.ts'
 import { deviceStatus, virtioFeature } from './spec.ts'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from './spec.ts'
 import { checkQueueState } from '../queue/state.ts'
@@ -84,7 +84,9 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
       virtioFeature.indirectDescriptors, virtioFeature.eventIdx, virtioFeature.version1, virtioFeature.notificationData, virtioFeature.ringReset,
       ...ringOf(config) === 'packed' ? [virtioFeature.ringPacked] : [],
     ]
-    for (const bit of [...this.device.features, ...common]) {
+    const all = [...this.device.features, ...common]
+    // The legacy interface has bits 0 to 31, and a bit that says what all others promise (2.2.3, 6.3).
+    for (const bit of isLegacy(config) ? [...all.filter((each) => each < 32), virtioFeature.anyLayout] : all) {
       this.#offered[bit >>> 5] = (this.#offered[bit >>> 5] ?? 0) | (1 << (bit & 31))
     }
   }
@@ -128,9 +130,10 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
     const before = this.#status
     let added = value & knownStatus & ~before
     if ((added & deviceStatus.featuresOk) !== 0 && !this.#featuresAcceptable()) added &= ~deviceStatus.featuresOk
+    // Drivers that know no FEATURES_OK have chosen when they say DRIVER_OK (3.1.2).
     if ((added & deviceStatus.driverOk) !== 0 && ((before | added) & deviceStatus.featuresOk) === 0) {
-      this.#warn('DRIVER_OK without FEATURES_OK')
-      added &= ~deviceStatus.driverOk
+      if ((value & deviceStatus.featuresOk) === 0 && this.#featuresAcceptable()) added |= deviceStatus.featuresOk
+      else added &= ~deviceStatus.driverOk
     }
     this.#status = before | added
     if ((added & deviceStatus.featuresOk) !== 0) this.#negotiateQueues()
@@ -247,16 +250,16 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
     if (this.running) this.#resume()
   }
 
+  /**
+   * A driver that leaves out VIRTIO_F_VERSION_1 is served all the same, which 6.2 leaves to devices: many small kernels look at the first 32 bits
+   * alone. Where the formats differ, as with the header of network packets, it gets what drivers had before.
+   */
   #featuresAcceptable(): boolean {
     for (const [word, bits] of this.#accepted.entries()) {
       if ((bits & ~this.offered(word)) !== 0) {
         this.#warn('the driver accepted features that were not offered')
         return false
       }
-    }
-    if (!this.has(virtioFeature.version1)) {
-      this.#warn('the driver is a legacy one, without VIRTIO_F_VERSION_1')
-      return false
     }
     if (this.device.negotiate?.() ?? true) return true
     this.#warn('the device refuses this choice of features')

@@ -95,13 +95,15 @@ export interface VirtioSpec<Config = unknown, S = unknown, Wants extends Backend
 
 /** Feature bits that do not belong to a device type (virtio 1.2, chapter 6). */
 export const virtioFeature: {
+  /** Of the legacy interface alone. */
+  readonly anyLayout: 27
   readonly indirectDescriptors: 28
   readonly eventIdx: 29
   readonly version1: 32
   readonly ringPacked: 34
   readonly notificationData: 38
   readonly ringReset: 40
-} = { indirectDescriptors: 28, eventIdx: 29, version1: 32, ringPacked: 34, notificationData: 38, ringReset: 40 }
+} = { anyLayout: 27, indirectDescriptors: 28, eventIdx: 29, version1: 32, ringPacked: 34, notificationData: 38, ringReset: 40 }
 
 /** Bits of the device status (2.1). */
 export const deviceStatus: {

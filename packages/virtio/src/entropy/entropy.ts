@@ -1,7 +1,7 @@
 import { plainData } from '@machinist/registers'
 import type { DeviceSpec, EntropyPort } from '@machinist/api'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
-import type { VirtioOptions } from '../device/options.ts'
+import type { MmioOptions, VirtioOptions } from '../device/options.ts'
 import { virtioMmio } from '../transport/mmio.ts'
 import type { MmioState, VirtioIrq } from '../transport/mmio.ts'
 import { virtioPci } from '../transport/pci.ts'
@@ -27,7 +27,7 @@ export const entropyDevice: VirtioSpec<object, object, { readonly entropy: 'entr
 }
 
 /** {@link entropyDevice} behind the MMIO transport. */
-export const virtioEntropy: DeviceSpec<VirtioOptions, MmioState<object>, VirtioIrq, { readonly entropy: 'entropy' }> = virtioMmio(entropyDevice)
+export const virtioEntropy: DeviceSpec<MmioOptions, MmioState<object>, VirtioIrq, { readonly entropy: 'entropy' }> = virtioMmio(entropyDevice)
 
 /** {@link entropyDevice} behind the PCI transport. */
 export const virtioEntropyPci: DeviceSpec<VirtioOptions, VirtioPciState<object>, VirtioPciIrq, { readonly entropy: 'entropy' }> = virtioPci(entropyDevice)

@@ -1,7 +1,7 @@
 import type { DeviceSpec, DisplayPort } from '@machinist/api'
 import { plainData } from '@machinist/registers'
 import { ConfigSpace } from '../device/config-space.ts'
-import type { VirtioOptions } from '../device/options.ts'
+import type { MmioOptions, VirtioOptions } from '../device/options.ts'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
 import type { Chain, Virtqueue } from '../queue/queue.ts'
 import { virtioMmio } from '../transport/mmio.ts'
@@ -50,7 +50,7 @@ export const gpuDevice: VirtioSpec<GpuConfig, GpuState, GpuBackends> = {
 }
 
 /** {@link gpuDevice} behind the MMIO transport. */
-export const virtioGpu: DeviceSpec<GpuConfig & VirtioOptions, MmioState<GpuState>, VirtioIrq, GpuBackends> = virtioMmio(gpuDevice)
+export const virtioGpu: DeviceSpec<GpuConfig & MmioOptions, MmioState<GpuState>, VirtioIrq, GpuBackends> = virtioMmio(gpuDevice)
 
 /** {@link gpuDevice} behind the PCI transport. */
 export const virtioGpuPci: DeviceSpec<GpuConfig & VirtioOptions, VirtioPciState<GpuState>, VirtioPciIrq, GpuBackends> = virtioPci(gpuDevice)

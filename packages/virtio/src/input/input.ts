@@ -2,7 +2,7 @@ import type { DeviceSpec, InputEvent, InputPort } from '@machinist/api'
 import { machinistError, maximumInputPacket } from '@machinist/api'
 import { plainData } from '@machinist/registers'
 import { ConfigSpace } from '../device/config-space.ts'
-import type { VirtioOptions } from '../device/options.ts'
+import type { MmioOptions, VirtioOptions } from '../device/options.ts'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
 import type { Virtqueue } from '../queue/queue.ts'
 import { virtioMmio } from '../transport/mmio.ts'
@@ -59,7 +59,7 @@ export const inputDevice: VirtioSpec<InputConfig, InputState, InputBackends> = {
 }
 
 /** {@link inputDevice} behind the MMIO transport. */
-export const virtioInput: DeviceSpec<InputConfig & VirtioOptions, MmioState<InputState>, VirtioIrq, InputBackends> = virtioMmio(inputDevice)
+export const virtioInput: DeviceSpec<InputConfig & MmioOptions, MmioState<InputState>, VirtioIrq, InputBackends> = virtioMmio(inputDevice)
 
 /** {@link inputDevice} behind the PCI transport. */
 export const virtioInputPci: DeviceSpec<InputConfig & VirtioOptions, VirtioPciState<InputState>, VirtioPciIrq, InputBackends> = virtioPci(inputDevice)

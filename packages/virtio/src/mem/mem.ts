@@ -2,7 +2,7 @@ import { machinistError } from '@machinist/api'
 import type { DeviceMemory, DeviceSpec, HotplugPort } from '@machinist/api'
 import { plainData } from '@machinist/registers'
 import { ConfigSpace } from '../device/config-space.ts'
-import type { VirtioOptions } from '../device/options.ts'
+import type { MmioOptions, VirtioOptions } from '../device/options.ts'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
 import type { Chain, Virtqueue } from '../queue/queue.ts'
 import { virtioMmio } from '../transport/mmio.ts'
@@ -69,7 +69,7 @@ export const memDevice: VirtioSpec<MemConfig, MemState, MemBackends> = {
 }
 
 /** {@link memDevice} behind the MMIO transport. */
-export const virtioMem: DeviceSpec<MemConfig & VirtioOptions, MmioState<MemState>, VirtioIrq, MemBackends> = virtioMmio(memDevice)
+export const virtioMem: DeviceSpec<MemConfig & MmioOptions, MmioState<MemState>, VirtioIrq, MemBackends> = virtioMmio(memDevice)
 /** {@link memDevice} behind the PCI transport. */
 export const virtioMemPci: DeviceSpec<MemConfig & VirtioOptions, VirtioPciState<MemState>, VirtioPciIrq, MemBackends> = virtioPci(memDevice)
 

@@ -10,13 +10,14 @@ const typeOf: Readonly<Record<Segmentation['kind'], number>> = { tcp4: gsoType.t
  * believed, and one whose offloads do not fit is refused.
  *
  * @param packet - `struct virtio_net_hdr` and the frame, copied from guest memory
+ * @param headerSize - bytes of the header: 10, or 12 with `num_buffers`
  * @param offloads - what was negotiated
  */
-export function frameOf(packet: Uint8Array, offloads: Offloads): Frame | null {
-  const view = new DataView(packet.buffer, packet.byteOffset, packetHeader.size)
+export function frameOf(packet: Uint8Array, headerSize: number, offloads: Offloads): Frame | null {
+  const view = new DataView(packet.buffer, packet.byteOffset, headerSize)
   const flags = view.getUint8(packetHeader.flags)
   const type = view.getUint8(packetHeader.gsoType)
-  const bytes = packet.subarray(packetHeader.size)
+  const bytes = packet.subarray(headerSize)
   if ((flags & packetFlag.needsCsum) === 0) return type === gsoType.none ? { bytes } : null
   if (!offloads.checksum) return null
   const checksum = { start: view.getUint16(packetHeader.csumStart, true), offset: view.getUint16(packetHeader.csumOffset, true) }

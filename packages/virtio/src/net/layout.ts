@@ -13,7 +13,7 @@ export const netConfig = { mac: 0, status: 6, maxPairs: 8, mtu: 10, speed: 12, d
 /** Bits of the status field. */
 export const netStatus = { linkUp: 1, announce: 2 } as const
 
-/** `struct virtio_net_hdr` before every packet (5.1.6). */
+/** `struct virtio_net_hdr` before every packet (5.1.6). Without `num_buffers`, in its short form, it ends where that would be. */
 export const packetHeader = { flags: 0, gsoType: 1, hdrLen: 2, gsoSize: 4, csumStart: 6, csumOffset: 8, numBuffers: 10, size: 12 } as const
 export const packetFlag = { needsCsum: 1, dataValid: 2 } as const
 export const gsoType = { none: 0, tcp4: 1, tcp6: 4, udpL4: 5, ecn: 0x80 } as const

@@ -375,3 +375,18 @@ it('is the same after saving and restoring, and announces itself', () => {
   dut.write(0x070, 0)
   expect([driver.readConfig(5, 1), net.accepted]).toEqual([1, noOffloads])
 })
+
+it('has a short header for drivers from before version 1.0 that do not merge buffers', () => {
+  const frame = ipFrame({ version: 4, protocol: 'udp', payload: new Uint8Array(100).fill(7), flags: 0 })
+  for (const [firstWord, mergeable, size] of [[true, false, 10], [true, true, 12], [false, false, 12]] as const) {
+    const { driver, net } = make({}, { features: [...common, ...(mergeable ? [F.mrgRxbuf] : [])], firstWord })
+    driver.submit(1, [new Uint8Array(size), frame.bytes], [])
+    driver.notify(1)
+    expect([driver.collect(1), net.sent.map(({ bytes }) => bytes)]).toEqual([1, [frame.bytes]])
+    const request = driver.submit(0, [], [size + frame.bytes.length])
+    driver.notify(0)
+    net.give(frame)
+    expect([driver.collect(0), request.written]).toEqual([1, size + frame.bytes.length])
+    expect(request.answers[0]?.subarray(size)).toEqual(frame.bytes)
+  }
+})

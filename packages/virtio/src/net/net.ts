@@ -3,6 +3,8 @@ import { noOffloads } from '@machinist/api'
 import { broadcast, macBytes } from '@machinist/packets'
 import { plainData } from '@machinist/registers'
 import { ConfigSpace } from '../device/config-space.ts'
+import type { MmioOptions, VirtioOptions } from '../device/options.ts'
+import { virtioFeature } from '../device/spec.ts'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
 import type { Virtqueue } from '../queue/queue.ts'
 import { virtioMmio } from '../transport/mmio.ts'
@@ -15,7 +17,7 @@ import { NetControl } from './control.ts'
 import type { ControlHost } from './control.ts'
 import { ReceiveFilter } from './filter.ts'
 import type { FilterState } from './filter.ts'
-import { netConfig, netFeature, netStatus } from './layout.ts'
+import { netConfig, netFeature, netStatus, packetHeader } from './layout.ts'
 import { Receiver } from './receive.ts'
 import { FlowTable } from './steering.ts'
 import { TransmitQueue } from './transmit.ts'
@@ -66,10 +68,10 @@ export const netDevice: VirtioSpec<NetConfig, NetState, NetBackends> = {
 }
 
 /** {@link netDevice} behind the MMIO transport. */
-export const virtioNet: DeviceSpec<NetConfig, MmioState<NetState>, VirtioIrq, NetBackends> = virtioMmio(netDevice)
+export const virtioNet: DeviceSpec<NetConfig & MmioOptions, MmioState<NetState>, VirtioIrq, NetBackends> = virtioMmio(netDevice)
 
 /** {@link netDevice} behind the PCI transport. */
-export const virtioNetPci: DeviceSpec<NetConfig, VirtioPciState<NetState>, VirtioPciIrq, NetBackends> = virtioPci(netDevice)
+export const virtioNetPci: DeviceSpec<NetConfig & VirtioOptions, VirtioPciState<NetState>, VirtioPciIrq, NetBackends> = virtioPci(netDevice)
 
 class Net implements VirtioDevice<NetState>, ControlHost {
   readonly features: readonly number[]
@@ -254,11 +256,17 @@ class Net implements VirtioDevice<NetState>, ControlHost {
     }
     this.#receiver.offloads = taken
     this.#receiver.mergeable = has(netFeature.mrgRxbuf)
+    // Drivers from before version 1.0 have `num_buffers` only when they use it (5.1.6.1).
+    const headerSize = has(virtioFeature.version1) || has(netFeature.mrgRxbuf) ? packetHeader.size : packetHeader.numBuffers
+    this.#receiver.headerSize = headerSize
     this.#port.accept(taken)
     const given: Offloads = {
       checksum: has(netFeature.csum), tcp4: has(netFeature.hostTso4), tcp6: has(netFeature.hostTso6), udp: has(netFeature.hostUso), ecn: has(netFeature.hostEcn),
     }
-    for (const queue of this.#transmit) queue.offloads = given
+    for (const queue of this.#transmit) {
+      queue.offloads = given
+      queue.headerSize = headerSize
+    }
     this.filter.filtersVlans = has(netFeature.ctrlVlan)
   }
 }

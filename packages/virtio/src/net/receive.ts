@@ -25,6 +25,8 @@ export class Receiver {
   offloads: Offloads = noOffloads
   /** A frame may go into several buffers: VIRTIO_NET_F_MRG_RXBUF. */
   mergeable = false
+  /** Bytes of the header before a frame. */
+  headerSize: number = packetHeader.size
   readonly #port: NetPort
   readonly #context: Pick<VirtioContext, 'queue' | 'running'>
   readonly #host: ReceiveHost
@@ -87,7 +89,7 @@ export class Receiver {
 
   /** False when the driver has too few buffers at the moment. */
   #put(queue: Virtqueue, frame: Frame): boolean {
-    const total = packetHeader.size + frame.bytes.length
+    const total = this.headerSize + frame.bytes.length
     const held = this.#heldOf(queue)
     let room = 0
     let count = 0
@@ -104,17 +106,17 @@ export class Receiver {
     const first = held[0]
     // Nothing is cut off: a frame that does not fit is dropped (5.1.6.4.1). A header is in one piece.
     if (room < total) return true
-    if (first === undefined || first.writableLength < packetHeader.size) {
+    if (first === undefined || first.writableLength < this.headerSize) {
       for (const chain of held.splice(0, 1)) queue.push(chain, 0)
       return true
     }
     writeHeader(this.#header, frame, count, this.offloads.checksum)
     let at = 0
     for (const [index, chain] of held.splice(0, count).entries()) {
-      const skip = index === 0 ? packetHeader.size : 0
+      const skip = index === 0 ? this.headerSize : 0
       const piece = frame.bytes.subarray(at, at + chain.writableLength - skip)
       at += piece.length
-      const stored = (index > 0 || chain.write(0, this.#header)) && chain.write(skip, piece)
+      const stored = (index > 0 || chain.write(0, this.#header.subarray(0, this.headerSize))) && chain.write(skip, piece)
       // Memory that is not there gets nothing, and the driver an empty buffer.
       queue.push(chain, stored ? skip + piece.length : 0)
     }

@@ -14,6 +14,8 @@ const leastCost = 1024
 export class TransmitQueue {
   /** What the driver may leave to us. */
   offloads: Offloads = noOffloads
+  /** Bytes of the header before a frame. */
+  headerSize: number = packetHeader.size
   readonly #index: number
   readonly #port: NetPort
   readonly #context: Pick<VirtioContext, 'queue' | 'running'>
@@ -43,7 +45,7 @@ export class TransmitQueue {
       const packet = this.#take(queue)
       if (packet === null) break
       budget -= Math.max(packet.length, leastCost)
-      const frame = packet.length < packetHeader.size ? null : frameOf(packet, this.offloads)
+      const frame = packet.length < this.headerSize ? null : frameOf(packet, this.headerSize, this.offloads)
       if (frame === null) continue
       this.#sent(frame.bytes)
       this.#waiting = adapt(frame, this.#port.offloads)
@@ -61,7 +63,7 @@ export class TransmitQueue {
     const chain = queue.pop()
     if (chain === null) return null
     const { readableLength } = chain
-    const fits = readableLength >= packetHeader.size + ethernet.length && readableLength <= packetHeader.size + maximumFrame
+    const fits = readableLength >= this.headerSize + ethernet.length && readableLength <= this.headerSize + maximumFrame
     const packet = new Uint8Array(fits ? readableLength : 0)
     const taken = chain.read(0, packet)
     queue.push(chain, 0)

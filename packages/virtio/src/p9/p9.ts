@@ -3,7 +3,7 @@ import type { DeviceSpec } from '@machinist/api'
 import { plainData } from '@machinist/registers'
 import { BufferPool } from '../device/buffer-pool.ts'
 import { ConfigSpace } from '../device/config-space.ts'
-import type { VirtioOptions } from '../device/options.ts'
+import type { MmioOptions, VirtioOptions } from '../device/options.ts'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
 import type { Chain, Virtqueue } from '../queue/queue.ts'
 import { virtioMmio } from '../transport/mmio.ts'
@@ -59,7 +59,7 @@ export const p9Device: VirtioSpec<P9Config, P9State, P9Backends> = {
 }
 
 /** {@link p9Device} behind the MMIO transport. */
-export const virtio9p: DeviceSpec<P9Config & VirtioOptions, MmioState<P9State>, VirtioIrq, P9Backends> = virtioMmio(p9Device)
+export const virtio9p: DeviceSpec<P9Config & MmioOptions, MmioState<P9State>, VirtioIrq, P9Backends> = virtioMmio(p9Device)
 
 /** {@link p9Device} behind the PCI transport. */
 export const virtio9pPci: DeviceSpec<P9Config & VirtioOptions, VirtioPciState<P9State>, VirtioPciIrq, P9Backends> = virtioPci(p9Device)

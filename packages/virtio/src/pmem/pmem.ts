@@ -2,7 +2,7 @@ import { machinistError } from '@machinist/api'
 import type { BlockPort, BlockStatus, DeviceMemory, DeviceSpec } from '@machinist/api'
 import { plainData } from '@machinist/registers'
 import { ConfigSpace } from '../device/config-space.ts'
-import type { VirtioOptions } from '../device/options.ts'
+import type { MmioOptions, VirtioOptions } from '../device/options.ts'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
 import type { Chain, Virtqueue } from '../queue/queue.ts'
 import { virtioMmio } from '../transport/mmio.ts'
@@ -55,7 +55,7 @@ export const pmemDevice: VirtioSpec<PmemConfig, object, PmemBackends> = {
 }
 
 /** {@link pmemDevice} behind the MMIO transport. */
-export const virtioPmem: DeviceSpec<PmemConfig & VirtioOptions, MmioState<object>, VirtioIrq, PmemBackends> = virtioMmio(pmemDevice)
+export const virtioPmem: DeviceSpec<PmemConfig & MmioOptions, MmioState<object>, VirtioIrq, PmemBackends> = virtioMmio(pmemDevice)
 /** {@link pmemDevice} behind the PCI transport. */
 export const virtioPmemPci: DeviceSpec<PmemConfig & VirtioOptions, VirtioPciState<object>, VirtioPciIrq, PmemBackends> = virtioPci(pmemDevice)
 

@@ -2,7 +2,7 @@ import type { DeviceSpec } from '@machinist/api'
 import { machinistError } from '@machinist/api'
 import { plainData } from '@machinist/registers'
 import { ConfigSpace } from '../device/config-space.ts'
-import type { VirtioOptions } from '../device/options.ts'
+import type { MmioOptions, VirtioOptions } from '../device/options.ts'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
 import type { Chain, Virtqueue } from '../queue/queue.ts'
 import { virtioMmio } from '../transport/mmio.ts'
@@ -57,7 +57,7 @@ export const soundDevice: VirtioSpec<SoundConfig, SoundState, SoundBackends> = {
 }
 
 /** {@link soundDevice} behind the MMIO transport. */
-export const virtioSound: DeviceSpec<SoundConfig & VirtioOptions, MmioState<SoundState>, VirtioIrq, SoundBackends> = virtioMmio(soundDevice)
+export const virtioSound: DeviceSpec<SoundConfig & MmioOptions, MmioState<SoundState>, VirtioIrq, SoundBackends> = virtioMmio(soundDevice)
 
 /** {@link soundDevice} behind the PCI transport. */
 export const virtioSoundPci: DeviceSpec<SoundConfig & VirtioOptions, VirtioPciState<SoundState>, VirtioPciIrq, SoundBackends> = virtioPci(soundDevice)

@@ -22,8 +22,10 @@ export class DriverError extends RangeError {
 
 /** What a {@link VirtioDriver} chooses. */
 export interface DriverOptions {
-  /** Feature bits to accept, if offered. VIRTIO_F_VERSION_1 always is. Default: all that are offered. */
+  /** Feature bits to accept, if offered. VIRTIO_F_VERSION_1 always is, unless `firstWord`. Default: all that are offered. */
   readonly features?: readonly number[]
+  /** Knows features 0 to 31 alone, as drivers from before version 1.0 do. Default: false. */
+  readonly firstWord?: boolean
   /** Entries of every queue, at most. Default: what the device offers, at most 16. */
   readonly queueSize?: number
   /** Uses indirect descriptors. Default: false. */
@@ -70,7 +72,7 @@ export class VirtioDriver {
     this.#arena = this.#next = this.ram.memoryBase
     this.#write(0x070, deviceStatus.acknowledge)
     this.#write(0x070, deviceStatus.acknowledge | deviceStatus.driver)
-    const words = [0, 1].map((word) => {
+    const words = (this.#options.firstWord === true ? [0] : [0, 1]).map((word) => {
       this.#write(0x014, word)
       const offered = this.#target.read(0x010)
       const wanted = [...this.#options.features ?? Array.from({ length: 64 }, (_, bit) => bit), virtioFeature.version1]

@@ -53,11 +53,12 @@ export class SplitDriverRing implements DriverRing {
   readonly #free: number[]
   readonly #chains = new Map<number, readonly number[]>()
 
-  constructor(size: number, base: number) {
+  /** @param align - of the used ring, in bytes */
+  constructor(size: number, base: number, align = 4) {
     this.size = size
     this.desc = base
     this.avail = base + 16 * size
-    this.used = Math.ceil((this.avail + 6 + 2 * size) / 4) * 4
+    this.used = Math.ceil((this.avail + 6 + 2 * size) / align) * align
     this.end = Math.ceil((this.used + 6 + 8 * size) / 16) * 16
     this.#free = Array.from({ length: size }, (_, index) => size - 1 - index)
   }

@@ -8,7 +8,7 @@ export const mmioRegisters = {
   MagicValue: { offset: 0x000, access: 'ro', reset: 0x7472_6976, section: '4.2.2' },
   Version: { offset: 0x004, access: 'ro', reset: 2, section: '4.2.2' },
   DeviceID: { offset: 0x008, access: 'ro', section: '4.2.2' },
-  VendorID: { offset: 0x00c, access: 'ro', reset: 0x4843_414d, section: '4.2.2' },
+  VendorID: { offset: 0x00c, access: 'ro', section: '4.2.2' },
   DeviceFeatures: { offset: 0x010, access: 'ro', section: '4.2.2' },
   DeviceFeaturesSel: { offset: 0x014, access: 'wo', section: '4.2.2' },
   DriverFeatures: { offset: 0x020, access: 'wo', section: '4.2.2' },
@@ -36,6 +36,30 @@ export const mmioRegisters = {
   SHMBaseHigh: { offset: 0x0bc, access: 'ro', reset: 0xffff_ffff, section: '4.2.2' },
   QueueReset: { offset: 0x0c0, access: 'rw', section: '4.2.2' },
   ConfigGeneration: { offset: 0x0fc, access: 'ro', section: '4.2.2' },
+} as const
+
+/** Registers of the legacy interface, version 1 (4.2.4); the configuration space is where it is in version 2. */
+export const legacyRegisters = {
+  MagicValue: { offset: 0x000, access: 'ro', reset: 0x7472_6976, section: '4.2.4' },
+  Version: { offset: 0x004, access: 'ro', reset: 1, section: '4.2.4' },
+  DeviceID: { offset: 0x008, access: 'ro', section: '4.2.4' },
+  VendorID: { offset: 0x00c, access: 'ro', section: '4.2.4' },
+  HostFeatures: { offset: 0x010, access: 'ro', section: '4.2.4' },
+  HostFeaturesSel: { offset: 0x014, access: 'wo', section: '4.2.4' },
+  GuestFeatures: { offset: 0x020, access: 'wo', section: '4.2.4' },
+  GuestFeaturesSel: { offset: 0x024, access: 'wo', section: '4.2.4' },
+  /** Bytes of what QueuePFN counts. */
+  GuestPageSize: { offset: 0x028, access: 'wo', section: '4.2.4' },
+  QueueSel: { offset: 0x030, access: 'wo', section: '4.2.4' },
+  QueueNumMax: { offset: 0x034, access: 'ro', section: '4.2.4' },
+  QueueNum: { offset: 0x038, access: 'wo', section: '4.2.4' },
+  QueueAlign: { offset: 0x03c, access: 'wo', section: '4.2.4' },
+  /** Of the queue: the page that it begins in. Zero stops it. */
+  QueuePFN: { offset: 0x040, access: 'rw', section: '4.2.4' },
+  QueueNotify: { offset: 0x050, access: 'wo', section: '4.2.4' },
+  InterruptStatus: { offset: 0x060, access: 'ro', section: '4.2.4' },
+  InterruptACK: { offset: 0x064, access: 'wo', section: '4.2.4' },
+  Status: { offset: 0x070, access: 'rw', section: '4.2.4' },
 } as const
 
 /** Where the device's configuration space begins. */

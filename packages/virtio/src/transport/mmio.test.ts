@@ -75,7 +75,7 @@ const R = {
 describe('identification', () => {
   it('reads as the specification says', () => {
     const dut = make('packed')
-    expect([dut.read(0), dut.read(4), dut.read(8)]).toEqual([0x74726976, 2, 42])
+    expect([dut.read(0), dut.read(4), dut.read(8), dut.read(12)]).toEqual([0x74726976, 2, 42, 0x554d4551])
     expect([0xb0, 0xb4, 0xb8, 0xbc].map((offset) => dut.read(offset))).toEqual(new Array(4).fill(0xffffffff))
     dut.write(R.deviceFeaturesSel, 0)
     expect(dut.read(R.deviceFeatures)).toBe((1 << 3) | (1 << 28) | (1 << 29))
@@ -116,16 +116,32 @@ describe.each(['split', 'packed'] as const)('over %s rings', (ring) => {
       return dut.read(R.status)
     }
 
-    it('refuses features that it did not offer, legacy drivers, and what the device refuses', () => {
+    it('refuses features that it did not offer, and what the device refuses', () => {
       const dut = make(ring)
       expect(choose(dut, 1 << 3, 1)).toBe(11)
-      expect(choose(dut, 1 << 3, 0)).toBe(3)
       expect(choose(dut, 1 << 4, 1)).toBe(3)
       expect(choose(dut, 0, 3)).toBe(3)
       echo.refuse = true
       expect(choose(dut, 0, 1)).toBe(3)
       dut.write(R.status, 15)
       expect(dut.read(R.status)).toBe(3)
+    })
+
+    it('serves drivers that know the first 32 features alone, and those that know no FEATURES_OK', () => {
+      const dut = make(ring)
+      expect(choose(dut, 1 << 3, 0)).toBe(11)
+      expect([3, 32].map((bit) => echo.context.has(bit))).toEqual([true, false])
+      for (const [features, status] of [[1 << 3, 15], [1 << 4, 3]] as const) {
+        dut.write(R.status, 0)
+        dut.write(R.status, 3)
+        dut.write(R.driverFeatures, features)
+        const driver = new VirtioDriver(dut)
+        driver.setUp(0, 16)
+        const request = driver.submit(0, [text('as ever')], [8])
+        dut.write(R.status, 7)
+        expect([dut.read(R.status), driver.collect(0), echo.context.running]).toEqual([status, status === 15 ? 1 : 0, status === 15])
+        expect(request.answers[0]?.subarray(0, 7)).toEqual(status === 15 ? text('as ever') : undefined)
+      }
     })
 
     it('fixes features at FEATURES_OK and never clears status bits', () => {
@@ -357,7 +373,7 @@ describe('description', () => {
       return self
     }
     const at = { name: 'disk0', regions: [{ base: 0x1000_1000, size: 0x1000 }], irqs: [{ irq: 'irq', to: 'plic', line: 1, cells: [1] }], harts: 1, timeFrequency: 1 }
-    virtioEcho.describe?.({ ring: 'split' }, at, { fdt: node('') })
+    virtioEcho.describe?.(virtioEcho.configure({}, 'disk0'), at, { fdt: node('') })
     const found = nodes.get('/soc/virtio_mmio@10001000')
     expect(found?.get('compatible')).toBe('virtio,mmio')
     expect(found?.get('reg')).toEqual([{ u64: 0x1000_1000 }, { u64: 0x1000 }])

@@ -1,7 +1,7 @@
 import type { DeviceSpec, VsockPort, VsockStream } from '@machinist/api'
 import { plainData } from '@machinist/registers'
 import { ConfigSpace } from '../device/config-space.ts'
-import type { VirtioOptions } from '../device/options.ts'
+import type { MmioOptions, VirtioOptions } from '../device/options.ts'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
 import type { Chain, Virtqueue } from '../queue/queue.ts'
 import { virtioMmio } from '../transport/mmio.ts'
@@ -58,7 +58,7 @@ export const vsockDevice: VirtioSpec<VsockConfig, VsockState, VsockBackends> = {
 }
 
 /** {@link vsockDevice} behind the MMIO transport. */
-export const virtioVsock: DeviceSpec<VsockConfig & VirtioOptions, MmioState<VsockState>, VirtioIrq, VsockBackends> = virtioMmio(vsockDevice)
+export const virtioVsock: DeviceSpec<VsockConfig & MmioOptions, MmioState<VsockState>, VirtioIrq, VsockBackends> = virtioMmio(vsockDevice)
 
 /** {@link vsockDevice} behind the PCI transport. */
 export const virtioVsockPci: DeviceSpec<VsockConfig & VirtioOptions, VirtioPciState<VsockState>, VirtioPciIrq, VsockBackends> = virtioPci(vsockDevice)
