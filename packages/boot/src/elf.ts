@@ -30,6 +30,8 @@ export interface ElfSegment {
   readonly memorySize: number
   /** `p_flags`: 1 execute, 2 write, 4 read. */
   readonly flags: number
+  /** Whether it is nothing but the file's own headers, for which some linkers make a segment below the program. */
+  readonly headers: boolean
 }
 
 /** A section; linkers and kernel modules have them, programs to load need none. */
@@ -60,7 +62,7 @@ export interface ElfFile {
   readonly machine: number
   /** `e_entry`, a virtual address. */
   readonly entryVirtual: bigint
-  /** The physical address of `e_entry`, or null when no segment holds it. */
+  /** The physical address of `e_entry`, or null when no segment holds it; an address that is virtual in none is taken for physical. */
   readonly entry: number | null
   readonly segments: readonly ElfSegment[]
   readonly sections: readonly ElfSection[]
@@ -148,7 +150,8 @@ function readSegments(reader: Reader): ElfSegment[] {
     const [flags, offset, virtual, physical, fileSize, memory] = wide ? [4, 8, 16, 24, 32, 40] as const : [24, 4, 8, 12, 16, 20] as const
     const memorySize = reader.size(at + memory, 'segment size')
     if (memorySize === 0) continue
-    const bytes = reader.slice(reader.size(at + offset, 'segment offset'), reader.size(at + fileSize, 'segment size'), `segment ${index}`)
+    const from = reader.size(at + offset, 'segment offset')
+    const bytes = reader.slice(from, reader.size(at + fileSize, 'segment size'), `segment ${index}`)
     if (bytes.length > memorySize) throw reader.fail('a segment is larger in the file than in memory', index)
     segments.push({
       address: reader.size(at + physical, 'physical address'),
@@ -156,6 +159,7 @@ function readSegments(reader: Reader): ElfSegment[] {
       bytes,
       memorySize,
       flags: reader.word(at + flags),
+      headers: from === 0 && bytes.length <= table + count * entrySize && memorySize === bytes.length,
     })
   }
   return segments
@@ -223,12 +227,13 @@ export function parseElf(bytes: Uint8Array, part: string = 'program'): ElfFile {
   const segments = readSegments(reader)
   const { headers, names } = readSections(reader)
   const holder = segments.find((s) => entryVirtual >= s.virtualAddress && entryVirtual < s.virtualAddress + BigInt(s.memorySize))
+  const physical = segments.some(({ address, memorySize }) => entryVirtual >= BigInt(address) && entryVirtual < BigInt(address + memorySize))
   return {
     bits: reader.wide ? 64 : 32,
     type: reader.half(16),
     machine: reader.half(18),
     entryVirtual,
-    entry: holder === undefined ? null : holder.address + Number(entryVirtual - holder.virtualAddress),
+    entry: holder !== undefined ? holder.address + Number(entryVirtual - holder.virtualAddress) : physical ? Number(entryVirtual) : null,
     segments,
     sections: headers.map(({ nameOffset, type, address, bytes: content }) => ({ name: reader.text(names, nameOffset), type, address, bytes: content })),
     symbols: () => readSymbols(reader, headers),

@@ -72,6 +72,25 @@ export function isLinuxImage(bytes: Uint8Array): boolean {
   return magic2 === MAGIC_RISCV || magic2 === MAGIC_ARM64
 }
 
+/** "HdrS" in the boot sector of a Linux kernel for x86 (Documentation/arch/x86/boot.rst). */
+const X86_MAGIC = 0x5372_6448
+
+/** How much of a file is looked at to tell code from text, in bytes. */
+const SAMPLE = 64
+
+/**
+ * Whether `bytes` may be flat RISC-V code: no kernel Image, nothing that is compressed or wrapped, no text, and what it begins with has the form
+ * of an instruction of 16 or 32 bits (unprivileged specification 20240411, 1.5).
+ */
+export function isFlatProgram(bytes: Uint8Array): boolean {
+  if (bytes.length < 4 || isLinuxImage(bytes) || wrapping(bytes) !== null) return false
+  const sample = bytes.subarray(0, SAMPLE)
+  if (sample.every((byte) => (byte >= 0x20 && byte < 0x7f) || (byte >= 0x09 && byte <= 0x0d))) return false
+  const first = viewOf(bytes).getUint16(0, true)
+  // Compressed: quadrant 0 with funct3 100 is reserved, all zeros illegal. Longer: 48 bits and more do not exist.
+  return (first & 3) === 3 ? (first & 0x1f) !== 0x1f : first !== 0 && (first & 0xe003) !== 0x8000
+}
+
 /** What a file that is not a kernel is, with the command that makes it one. */
 function wrapping(bytes: Uint8Array): { readonly what: string; readonly remedy: string } | null {
   const starts = (...magic: readonly number[]): boolean => magic.every((byte, index) => bytes[index] === byte)
@@ -82,6 +101,9 @@ function wrapping(bytes: Uint8Array): { readonly what: string; readonly remedy: 
   if (starts(0x4d, 0x5a, 0, 0, 0x7a, 0x69, 0x6d, 0x67)) {
     return { what: 'a self-decompressing EFI program (vmlinuz.efi)', remedy: 'Give the plain Image from the same kernel build' }
   }
+  const at202 = bytes.length >= 0x206 ? viewOf(bytes).getUint32(0x202, true) : 0
+  if (at202 === X86_MAGIC) return { what: 'built for x86 (bzImage)', remedy: 'Give a kernel built for RISC-V' }
+  if (starts(0x4d, 0x5a) && !isLinuxImage(bytes) && lengthByPe(bytes) > 0) return { what: 'an EFI program', remedy: 'Start it from firmware that knows EFI' }
   if (starts(0x27, 0x05, 0x19, 0x56)) return { what: 'wrapped for U-Boot (uImage)', remedy: 'Give the plain Image from the same kernel build' }
   return null
 }
@@ -94,7 +116,7 @@ function wrapping(bytes: Uint8Array): { readonly what: string; readonly remedy: 
  * @throws typed `image-truncated`, `image-compressed`, `image-magic`, `image-version` or `image-malformed`
  */
 export function parseLinuxImage(bytes: Uint8Array, part: string = 'kernel'): LinuxImage {
-  const remedy = 'Give a RISC-V Linux kernel: arch/riscv/boot/Image of a build, or /boot/vmlinux-* of Debian'
+  const remedy = 'Give a RISC-V kernel: an ELF file, flat code, or Linux: arch/riscv/boot/Image of a build, or /boot/vmlinux-* of Debian'
   const wrapped = wrapping(bytes)
   if (wrapped !== null) throw machinistError({ code: 'image-compressed', part, remedy: wrapped.remedy }, `the kernel is ${wrapped.what}`)
   if (bytes.length < HEADER.size) {
@@ -103,7 +125,7 @@ export function parseLinuxImage(bytes: Uint8Array, part: string = 'kernel'): Lin
   const view = viewOf(bytes)
   const magic2 = view.getUint32(HEADER.magic2, true)
   if (magic2 !== MAGIC_RISCV && magic2 !== MAGIC_ARM64) {
-    throw machinistError({ code: 'image-magic', part, remedy }, 'not a Linux kernel Image')
+    throw machinistError({ code: 'image-magic', part, remedy }, 'neither a Linux kernel Image nor RISC-V code')
   }
   const architecture = magic2 === MAGIC_RISCV ? 'riscv' : 'arm64'
   const textOffset = view.getBigUint64(HEADER.textOffset, true)

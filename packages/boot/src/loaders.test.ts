@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { isMachinistError } from '@machinist/api'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { ELF_MACHINE, createFdt, describeChosen, fdtCells, parseElf, parseFdt, parseLinuxImage, planRiscvBoot } from './index.ts'
+import { ELF_MACHINE, createFdt, describeChosen, fdtCells, isFlatProgram, parseElf, parseFdt, parseLinuxImage, planRiscvBoot } from './index.ts'
 import type { BootPlan } from './index.ts'
 
 const MIB = 1024 * 1024
@@ -141,6 +141,37 @@ describe('planRiscvBoot', () => {
     expect(plan.entry).toEqual({ pc: base, args: ['hartid', at(plan, 'dtb')[0]?.address, info?.address] })
     const words = new BigUint64Array(info?.bytes.slice().buffer ?? new ArrayBuffer(0))
     expect([...words]).toEqual([0x4942534fn, 2n, BigInt(base + 2 * MIB), 1n, 0n, 0xffff_ffff_ffff_ffffn])
+  })
+
+  it('takes flat code to where kernels for this kind of machine are linked, and nothing else for such', () => {
+    const memory = { base, size: 64 * MIB }
+    const flat = Uint8Array.of(0x17, 0x01, 0x00, 0x00, 0x13, 0x01, 0x01, 0x00) // auipc sp, 0; mv sp, sp
+    const plan = planRiscvBoot({ memory, kernel: flat, dtb })
+    expect([plan.mode, plan.entry.pc, at(plan, 'kernel')[0]?.address]).toEqual(['supervisor', base + 2 * MIB, base + 2 * MIB])
+    expect(planRiscvBoot({ memory, kernel: flat, firmware: new Uint8Array(64).fill(1), dtb }).entry.pc).toBe(base)
+    expect(isFlatProgram(Uint8Array.of(0x01, 0x45, 0x02, 0x90))).toBe(true) // c.li a0, 0; c.ebreak
+    const bz = new Uint8Array(0x1000).fill(0x13)
+    bz.set([0x48, 0x64, 0x72, 0x53], 0x202)
+    const words = new TextEncoder().encode('#!/bin/sh\necho this is no kernel, whatever it is called\n'.repeat(3))
+    for (const [kernel, code] of [
+      [new Uint8Array(64), 'image-magic'], [words, 'image-magic'], [Uint8Array.of(0x1f, 0, 0, 0, ...new Uint8Array(60)), 'image-magic'], [bz, 'image-compressed'],
+      [new Uint8Array(0), 'image-truncated'], [image(100).subarray(0, 100).fill(0, 56, 60), 'image-magic'],
+    ] as const) expect(failure(() => planRiscvBoot({ memory, kernel, dtb })).code).toBe(code)
+  })
+
+  it('takes ELF files as the tools of small kernels make them', () => {
+    const memory = { base, size: 64 * MIB }
+    // The file's headers on a page of their own below RAM.
+    const file = elf([{ at: base - 4096, bytes: new Uint8Array(0), memory: 176 }, { at: base, bytes: new Uint8Array(64) }], BigInt(base))
+    const view = new DataView(file.buffer)
+    view.setBigUint64(64 + 8, 0n, true)
+    view.setBigUint64(64 + 32, 176n, true)
+    for (const part of ['kernel', 'firmware'] as const) expect(at(planRiscvBoot({ memory, [part]: file, dtb }), part).map(({ address }) => address)).toEqual([base])
+    // An entry point that is a physical address, though all is linked high.
+    const high = elf([{ at: base + 2 * MIB, virtual: 0xffff_ffc0_0000_0000n, bytes: new Uint8Array(64) }], BigInt(base + 2 * MIB + 4))
+    expect(planRiscvBoot({ memory, kernel: high, dtb }).entry.pc).toBe(base + 2 * MIB + 4)
+    file[4] = 1
+    expect(failure(() => planRiscvBoot({ memory, kernel: file, dtb })).code).toMatch(/^elf-/)
   })
 
   it('moves position-independent firmware to the base of RAM', () => {

@@ -2,7 +2,7 @@ import { machinistError } from '@machinist/api'
 import type { BootEntry } from '@machinist/api'
 import { alignDown, alignUp, hex } from './bytes.ts'
 import { ELF_MACHINE, isElf, parseElf } from './elf.ts'
-import { isLinuxImage, parseLinuxImage } from './linux-image.ts'
+import { isFlatProgram, isLinuxImage, parseLinuxImage } from './linux-image.ts'
 import { FW_DYNAMIC_INFO_SIZE, fwDynamicInfo } from './opensbi.ts'
 
 const MIB = 1024 * 1024
@@ -25,7 +25,7 @@ const GZIP_MAGIC = [0x1f, 0x8b] as const
 export interface RiscvBootOptions {
   /** The RAM to use: base and bytes. */
   readonly memory: { readonly base: number; readonly size: number }
-  /** A Linux Image, or an ELF file for S-mode (a kernel, U-Boot) linked to physical addresses. */
+  /** A Linux Image, an ELF file for S-mode (a kernel, U-Boot) linked to physical addresses, or flat code that begins 2 MiB above the base of RAM. */
   readonly kernel?: Uint8Array | undefined
   /** The initial root file system, in any form that the kernel reads. */
   readonly initrd?: Uint8Array | undefined
@@ -71,7 +71,8 @@ interface Loaded {
 /** `e_type` of position-independent programs: OpenSBI's firmware may be linked to address 0 and moves itself. */
 const ELF_TYPE_SHARED = 3
 
-function loadElf(bytes: Uint8Array, part: string, base: number): Loaded {
+/** @param preferred - where to put a position-independent one */
+function loadElf(bytes: Uint8Array, part: string, base: number, preferred: number): Loaded {
   const elf = parseElf(bytes, part)
   if (elf.machine !== ELF_MACHINE.riscv) {
     throw machinistError({ code: 'elf-machine', part, value: elf.machine, remedy: 'Give a file built for RISC-V' }, 'built for another processor')
@@ -82,9 +83,12 @@ function loadElf(bytes: Uint8Array, part: string, base: number): Loaded {
       'its entry point is in none of its segments',
     )
   }
+  if (elf.bits !== 64) throw machinistError({ code: 'elf-machine', part, value: 'RV32', remedy: 'Build it for RV64' }, 'built for 32-bit harts')
   const lowest = elf.segments.reduce((least, { address }) => Math.min(least, address), Infinity)
-  const bias = elf.type === ELF_TYPE_SHARED && lowest < base ? base - alignDown(lowest, PAGE) : 0
-  const segments = elf.segments.map(({ address, bytes: content, memorySize }) => ({ part, address: address + bias, bytes: content, memorySize }))
+  const bias = elf.type === ELF_TYPE_SHARED && lowest < preferred ? preferred - alignDown(lowest, PAGE) : 0
+  // Headers that a linker put on the page below RAM are no part of the program.
+  const loaded = elf.segments.filter(({ headers, address, memorySize }) => !headers || address + bias + memorySize > base)
+  const segments = loaded.map(({ address, bytes: content, memorySize }) => ({ part, address: address + bias, bytes: content, memorySize }))
   const end = segments.reduce((most, { address, memorySize }) => Math.max(most, address + memorySize), 0)
   return { segments, entry: elf.entry + bias, end }
 }
@@ -93,7 +97,11 @@ function loadKernel(given: Uint8Array, options: RiscvBootOptions): Loaded {
   const { memory, firmware, inflate } = options
   const compressed = GZIP_MAGIC.every((byte, index) => given[index] === byte)
   const bytes = compressed && inflate !== undefined ? inflate(given, memory.size) : given
-  if (isElf(bytes)) return loadElf(bytes, 'kernel', memory.base + NEXT_STAGE_OFFSET)
+  if (isElf(bytes)) return loadElf(bytes, 'kernel', memory.base, memory.base + NEXT_STAGE_OFFSET)
+  if (isFlatProgram(bytes)) {
+    const address = memory.base + NEXT_STAGE_OFFSET
+    return { segments: [{ part: 'kernel', address, bytes, memorySize: bytes.length }], entry: address, end: address + bytes.length }
+  }
   const image = parseLinuxImage(bytes, 'kernel')
   if (image.architecture !== 'riscv' || image.bigEndian) {
     throw machinistError(
@@ -110,9 +118,9 @@ function loadFirmware(bytes: Uint8Array, base: number): Loaded {
   if (bytes.length === 0) {
     throw machinistError({ code: 'firmware-empty', part: 'firmware', remedy: 'Give an M-mode image such as fw_dynamic.bin' }, 'the file is empty')
   }
-  if (isElf(bytes)) return loadElf(bytes, 'firmware', base)
+  if (isElf(bytes)) return loadElf(bytes, 'firmware', base, base)
   if (isLinuxImage(bytes)) {
-    throw machinistError({ code: 'firmware-kernel', part: 'firmware', remedy: 'Give it with --kernel' }, 'this is a Linux kernel')
+    throw machinistError({ code: 'firmware-kernel', part: 'firmware', remedy: 'Give it as the kernel, with firmware or the built-in SBI below it' }, 'this is a Linux kernel')
   }
   return { segments: [{ part: 'firmware', address: base, bytes, memorySize: bytes.length }], entry: base, end: base + bytes.length }
 }
@@ -156,7 +164,8 @@ function tooSmall(part: string, needed: number): Error {
  * Decides where in RAM a RISC-V machine's kernel, initrd, device tree and firmware go, and where the harts begin.
  *
  * Without firmware, a kernel Image goes to `text_offset` (2 MiB on RV64) from the base of RAM, and is entered in S-mode
- * as Linux wants it (Documentation/arch/riscv/boot.rst): a0 the hart, a1 the device tree. With firmware, that is at the
+ * as Linux wants it (Documentation/arch/riscv/boot.rst): a0 the hart, a1 the device tree. Flat code that is no Image goes 2 MiB above the base,
+ * whence kernels built for QEMU's machine begin. With firmware, that is at the
  * base of RAM and is entered in M-mode; the kernel waits 2 MiB above it, where fw_jump and fw_payload look for it and
  * where `fw_dynamic_info` points. The initrd goes as high as it can below 4 GiB, the device tree below the initrd,
  * 2 MiB aligned.

@@ -31,7 +31,7 @@ export interface RunOptions {
   /** Bytes. */
   readonly memory?: number
   readonly harts?: number
-  readonly virtio?: 'mmio' | 'pci'
+  readonly virtio?: 'mmio' | 'mmio-legacy' | 'pci'
   readonly interrupts?: 'plic' | 'aia'
   /** Networks; a NAT of its own unless given. */
   readonly nets?: readonly BackendDescriptor[]
@@ -63,6 +63,9 @@ export type Command =
   | { readonly kind: 'translate'; readonly options: TranslateOptions }
   | { readonly kind: 'disk'; readonly options: DiskCommand }
   | { readonly kind: 'disk-help' }
+
+/** The value of `--firmware` with which the kernel is started in M-mode, in the place of firmware. */
+export const NO_FIRMWARE = 'none'
 
 const SUBCOMMANDS: readonly string[] = ['run', 'profile']
 const MAX_HARTS = 8
@@ -127,9 +130,9 @@ function parseHarts(value: string): number {
   return harts
 }
 
-function parseVirtio(value: string): 'mmio' | 'pci' {
-  if (value === 'mmio' || value === 'pci') return value
-  throw usageError('--virtio', 'not a place for virtio devices', 'Use mmio or pci.', value)
+function parseVirtio(value: string): 'mmio' | 'mmio-legacy' | 'pci' {
+  if (value === 'mmio' || value === 'mmio-legacy' || value === 'pci') return value
+  throw usageError('--virtio', 'not a place for virtio devices', 'Use mmio, mmio-legacy or pci.', value)
 }
 
 function parseInterrupts(value: string): 'plic' | 'aia' {
@@ -206,6 +209,9 @@ export function parseCommand(args: readonly string[]): Command {
     if (image !== null) throw usageError('--exec', 'works in the prepared Debian guest, not in the system of a disk', `Leave out ${image.path}.`)
     const other = (['kernel', 'initrd'] as const).find((name) => values[name] !== undefined)
     if (other !== undefined) throw usageError('--exec', `works in the prepared Debian guest, not with --${other}`, `Leave out --${other}.`)
+  }
+  if (values.firmware === NO_FIRMWARE && (values.kernel === undefined || values.kernel === 'none')) {
+    throw usageError('--firmware', 'without firmware, there must be a kernel for M-mode', 'Give one with --kernel.', values.firmware)
   }
   const options: RunOptions = {
     ...(machineFile !== undefined && { machineFile }),

@@ -16,18 +16,21 @@ Usage:
   machinist --help | --version
 
 What to boot:
-  --kernel PATH        a Linux Image, or an ELF file for S-mode such as U-Boot. Without it,
+  --kernel PATH        a Linux Image, an ELF file for S-mode such as U-Boot, or flat code that
+                       begins at 0x80200000. Without it,
                        Debian 13's kernel and a small user land are fetched once and cached.
                        'none' starts the firmware alone.
   --initrd PATH        the kernel's initial file system
   --append TEXT        the kernel's command line (added to ours for the Debian guest)
   --firmware PATH      M-mode firmware such as OpenSBI, instead of the built-in SBI
+  --firmware none      no firmware and no SBI: the kernel is started in M-mode, at its entry
+                       point or, as flat code, at 0x80000000
 
 The machine:
   --memory SIZE        RAM, such as 512M or 2G; 256M by default
   --harts N            1 to 8 harts; 1 by default
   --virtio mmio|pci    where disks and other virtio devices are; mmio by default, which has
-                       room for 8
+                       room for 8; mmio-legacy is for drivers of version 1 alone
   --interrupts plic|aia
                        the interrupt controller: a PLIC by default; with aia, PCI devices send
                        messages (MSI-X). Not with --firmware.

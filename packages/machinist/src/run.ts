@@ -7,7 +7,7 @@ import { type BackendDescriptor, createMachine, type DevicePart, type Machine, t
 import { imageDisk, limited, overlay } from '@machinist/storage'
 import { type BalloonControl, balloonControl, consoleWith, virtio9p, virtio9pPci, virtioBalloon, virtioBalloonPci, virtioMmio, virtioPci, virtioPmem, virtioPmemPci, virtioVsock, virtioVsockPci } from '@machinist/virtio'
 import { optimiseTranslationsLater } from './engine-flags.ts'
-import type { RunOptions } from './arguments.ts'
+import { NO_FIRMWARE, type RunOptions } from './arguments.ts'
 import { balloonsOf, balloonText } from './balloon.ts'
 import { bootDisk, diskCommandLine } from './debian/index.ts'
 import { type DiskChoice, openChoice } from './disk-option.ts'
@@ -57,10 +57,10 @@ function carry(request: ExecRequest, to: Writable, ended: (status: number) => vo
 }
 
 /** A kernel, its initrd and its command line, from the user or from Debian. */
-async function images(options: RunOptions, request: ExecRequest | null): Promise<{ kernel?: Uint8Array; initrd?: Uint8Array; append?: string }> {
+async function images(options: RunOptions, request: ExecRequest | null): Promise<{ kernel?: Uint8Array; firmware?: Uint8Array; initrd?: Uint8Array; append?: string }> {
   if (options.kernel !== undefined) {
     return {
-      ...(options.kernel === 'none' ? {} : { kernel: readWhole(options.kernel, '--kernel') }),
+      ...(options.kernel === 'none' ? {} : { [options.firmware === NO_FIRMWARE ? 'firmware' : 'kernel']: readWhole(options.kernel, '--kernel') }),
       ...(options.initrd !== undefined && { initrd: readWhole(options.initrd, '--initrd') }),
       append: options.append ?? 'console=ttyS0',
     }
@@ -115,7 +115,7 @@ async function plan(options: RunOptions, request: ExecRequest | null, console: G
   const guestConsole = consoleWith('virtio-exec', ['console', ...EXEC_PORTS])
   return virt({
     ...await images(options, request),
-    ...(options.firmware !== undefined && { firmware: readWhole(options.firmware, '--firmware') }),
+    ...(options.firmware !== undefined && options.firmware !== NO_FIRMWARE && { firmware: readWhole(options.firmware, '--firmware') }),
     ...(options.memory !== undefined ? { memory: options.memory } : options.bootDisk !== undefined && { memory: DISK_MEMORY }),
     ...(options.harts !== undefined && { harts: options.harts }),
     ...(options.virtio !== undefined && { virtio: options.virtio }),
@@ -148,9 +148,9 @@ function override(blueprint: MachineBlueprint, options: RunOptions): MachineBlue
       boot: {
         ...(boot?.protocol === 'riscv' ? boot : {}),
         protocol: 'riscv',
-        ...(kernel !== undefined && { kernel: readWhole(kernel, '--kernel') }),
+        ...(kernel !== undefined && { [firmware === NO_FIRMWARE ? 'firmware' : 'kernel']: readWhole(kernel, '--kernel') }),
         ...(initrd !== undefined && { initrd: readWhole(initrd, '--initrd') }),
-        ...(firmware !== undefined && { firmware: readWhole(firmware, '--firmware') }),
+        ...(firmware !== undefined && firmware !== NO_FIRMWARE && { firmware: readWhole(firmware, '--firmware') }),
         ...(append !== undefined && { append }),
       },
     },
