@@ -42,6 +42,12 @@ export const Csr = {
   mcause: 0x342,
   mtval: 0x343,
   mip: 0x344,
+  /** Debug triggers (Sdtrig 1.0, 5.7). */
+  tselect: 0x7a0,
+  tdata1: 0x7a1,
+  tdata2: 0x7a2,
+  tdata3: 0x7a3,
+  tinfo: 0x7a4,
   pmpcfg0: 0x3a0,
   pmpaddr0: 0x3b0,
   mcycle: 0xb00,

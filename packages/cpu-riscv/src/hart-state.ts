@@ -10,6 +10,12 @@ const words: readonly HartField[] = [
 ]
 const small: readonly HartField[] = ['mode', 'waiting', 'lines', 'fflags', 'frm', 'builtinSbi']
 
+/** Where a suspended hart starts over, and what is in a1 then. */
+export interface ResumePoint {
+  readonly pc: bigint
+  readonly opaque: bigint
+}
+
 /** The saved state of a hart: plain data. */
 export interface SavedHart {
   readonly x: readonly bigint[]
@@ -32,18 +38,21 @@ export function saveHart(record: HartRecord): SavedHart {
   }
 }
 
-/** Takes back a state; returns the hart's HSM state. Throws a typed error when it is not one. */
-export function restoreHart(record: HartRecord, state: unknown): number {
+/** Takes back a state; returns the hart's HSM state and where it is to start over. Throws a typed error when it is not one. */
+export function restoreHart(record: HartRecord, state: unknown): { readonly hsm: number; readonly resume: ResumePoint | null } {
   const fail = (field: string): never => {
     throw machinistError({ code: 'bad-state', part: 'hart', value: field, remedy: 'Restore a state that this version saved.' }, 'the saved state is not valid')
   }
   if (typeof state !== 'object' || state === null) return fail('state')
-  const saved = state as Partial<SavedHart> & { hsm?: unknown }
+  const saved = state as Partial<SavedHart> & { hsm?: unknown; resume?: Partial<ResumePoint> | null }
   const list = (field: 'x' | 'f' | 'pmpaddr', length: number): readonly bigint[] => {
     const value: unknown = saved[field]
     if (!Array.isArray(value) || value.length !== length || !value.every((item) => typeof item === 'bigint')) return fail(field)
     return value as bigint[]
   }
+  const { hsm, resume } = saved
+  if (typeof hsm !== 'number') return fail('hsm')
+  if (resume !== null && (typeof resume?.pc !== 'bigint' || typeof resume.opaque !== 'bigint')) return fail('resume')
   const x = list('x', 32)
   const f = list('f', 32)
   const pmpaddr = list('pmpaddr', 16)
@@ -63,5 +72,5 @@ export function restoreHart(record: HartRecord, state: unknown): number {
   // The current banks of the TLB are those of the address space that `satp` names now; no other space has any.
   const asid = Number((record.get64('satp') >> 44n) & 0xffffn)
   for (let slot = 0; slot < ASID_SLOTS; slot++) record.set('slotAsid', slot === record.get('slot') ? asid : 0xffff_ffff, slot)
-  return typeof saved.hsm === 'number' ? saved.hsm : fail('hsm')
+  return { hsm, resume: resume === null ? null : { pc: resume.pc ?? 0n, opaque: resume.opaque ?? 0n } }
 }

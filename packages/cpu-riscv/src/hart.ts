@@ -2,12 +2,14 @@ import type { Exit, TimeCounter, Vcpu, VcpuSample } from '@machinist/api'
 import { Interrupt, Mode } from './cause.ts'
 import { BANKS_PER_HART, type Engine, type EngineClient } from './engine.ts'
 import { ASID_SLOTS, hartLayout, Leave, PMP_ENTRIES } from './hart-layout.ts'
+import { peekSv } from '@machinist/mmu'
 import { InterruptFile } from './interrupt-file.ts'
 import { HartRecord } from './record.ts'
 import { HsmState } from './sbi/numbers.ts'
+import { type HardwareCounters, HartPmu } from './sbi/pmu.ts'
 import type { SbiHart } from './sbi/sbi.ts'
 import { Envcfg, XL_64 } from './status.ts'
-import { restoreHart, saveHart } from './hart-state.ts'
+import { type ResumePoint, restoreHart, saveHart } from './hart-state.ts'
 import { sampleHart } from './sample.ts'
 
 /** The fast interpreter may overrun its budget by what fits into a page. */
@@ -18,6 +20,7 @@ const PHYSICAL_END = 1n << 56n
 const AT = hartLayout.offset
 const STIP = 1 << Interrupt.stip
 const SSIP = 2n
+const PAGE_OFFSET = 4095n
 /** What programs may read below our SBI: `cycle`, `time` and `instret`, as below OpenSBI. */
 const SHOWN_COUNTERS = 7n
 
@@ -27,6 +30,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   readonly record: HartRecord
   /** For supervisor mode; null without Ssaia. */
   readonly file: InterruptFile | null
+  readonly pmu: HartPmu = new HartPmu(this.#hardwareCounters())
   readonly #engine: Engine
   readonly #counter: TimeCounter
   readonly #home: number
@@ -46,7 +50,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   #stride = 0
   #untilSample = 0
   /** Where a suspended hart starts over. */
-  #resume: { readonly pc: bigint; readonly opaque: bigint } | null = null
+  #resume: ResumePoint | null = null
 
   constructor(engine: Engine, index: number, counter: TimeCounter, now: () => number, onSbi: (hart: Hart) => void, identities: number) {
     this.#engine = engine
@@ -87,6 +91,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     this.hsm = HsmState.started
     this.#resume = null
     this.#timerAt = Infinity
+    this.pmu.reset()
     this.refresh()
   }
 
@@ -123,6 +128,42 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   raiseSoftwareInterrupt(): void {
     this.record.set64('mip', this.record.get64('mip') | SSIP)
     this.record.set('attention', 1)
+  }
+
+  clearSoftwareInterrupt(): boolean {
+    const mip = this.record.get64('mip')
+    this.record.set64('mip', mip & ~SSIP)
+    return (mip & SSIP) !== 0n
+  }
+
+  readVirtual(address: bigint): bigint | null {
+    const { memory } = this.#engine
+    const bytes = new Uint8Array(8)
+    for (const [index] of bytes.entries()) {
+      const at = BigInt.asUintN(64, address + BigInt(index))
+      const page = peekSv(memory, at & ~PAGE_OFFSET, this.record.get64('satp'))
+      if (page < 0 || !memory.read(page + Number(at & PAGE_OFFSET), bytes.subarray(index, index + 1))) return null
+    }
+    return new DataView(bytes.buffer).getBigUint64(0, true)
+  }
+
+  /** `cycle` and `instret` as PMUs see them: a counter that stands still keeps its value in its offset. */
+  #hardwareCounters(): HardwareCounters {
+    const offsets = { 0: 'cycleOffset', 2: 'instretOffset' } as const
+    const offsetOf = (counter: number): 'cycleOffset' | 'instretOffset' => offsets[counter === 0 ? 0 : 2]
+    const inhibited = (counter: number): boolean => ((this.record.getNumber('mcountinhibit') >> counter) & 1) !== 0
+    const value = (counter: number): bigint => this.record.get64(offsetOf(counter)) + (inhibited(counter) ? 0n : BigInt(this.retired))
+    const settle = (counter: number, stopped: boolean, at: bigint): void => {
+      const bit = 1n << BigInt(counter)
+      const { record } = this
+      record.set64('mcountinhibit', stopped ? record.get64('mcountinhibit') | bit : record.get64('mcountinhibit') & ~bit)
+      record.set64(offsetOf(counter), BigInt.asIntN(64, stopped ? at : at - BigInt(this.retired)))
+    }
+    return {
+      isRunning: (counter) => !inhibited(counter),
+      start: (counter, from) => { settle(counter, false, from ?? value(counter)) },
+      stop: (counter) => { settle(counter, true, value(counter)) },
+    }
   }
 
   get #pending(): boolean {
@@ -257,9 +298,9 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     if (this.#running) this.record.set('leave', Leave.halt)
   }
 
-  suspend(resume: { readonly pc: bigint; readonly opaque: bigint } | null): void {
+  suspend(resume: ResumePoint | null): void {
     this.#resume = resume
-    this.hsm = resume ? HsmState.suspended : HsmState.started
+    this.hsm = HsmState.suspended
     this.record.set('waiting', 1)
     if (this.#running) this.record.set('leave', Leave.halt)
   }
@@ -287,6 +328,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
       if (!this.#pending) return 'halt'
       record.set('waiting', 0)
       if (this.#resume) this.start(this.#resume.pc, this.#resume.opaque)
+      else if (this.hsm === HsmState.suspended) this.hsm = HsmState.started
     }
     if (this.hsm === HsmState.stopped) return 'halt'
     record.set('attention', 1)
@@ -359,11 +401,14 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
 
   save(): unknown {
     const file = this.file?.save(this.record.getNumber('siselect'))
-    return { ...saveHart(this.record), hsm: this.hsm, ...(file !== undefined && { file }) }
+    return { ...saveHart(this.record), hsm: this.hsm, resume: this.#resume, pmu: this.pmu.save(), ...(file !== undefined && { file }) }
   }
 
   restore(state: unknown): void {
-    this.hsm = restoreHart(this.record, state)
+    const { hsm, resume } = restoreHart(this.record, state)
+    this.hsm = hsm
+    this.#resume = resume
+    this.pmu.restore((state as { readonly pmu?: unknown }).pmu, `hart${this.index}.pmu`)
     if (this.file !== null) this.record.set64('siselect', BigInt(this.file.restore(`hart${this.index}.file`, (state as { readonly file?: unknown }).file)))
     this.refresh()
   }

@@ -31,9 +31,9 @@ export const Envcfg: { readonly FIOM: bigint; readonly CBIE: bigint; readonly CB
   STCE: -(1n << 63n),
 }
 
-/** `misa`: RV64 with A, C, D, F, I, M, S, U. */
+/** `misa` (3.1.1): RV64 with A, B (Zba, Zbb and Zbs), C, D, F, I, M, S, U. It is read-only, which WARL allows. */
 export const MISA: bigint = (() => {
   let value = 2n << 62n
-  for (const letter of 'ACDFIMSU') value |= 1n << BigInt(letter.charCodeAt(0) - 65)
+  for (const letter of 'ABCDFIMSU') value |= 1n << BigInt(letter.charCodeAt(0) - 65)
   return value
 })()

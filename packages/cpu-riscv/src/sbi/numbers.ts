@@ -9,12 +9,19 @@ export const SbiError = {
   alreadyAvailable: -6n,
   alreadyStarted: -7n,
   alreadyStopped: -8n,
+  noSharedMemory: -9n,
 } as const
 
 /** Extension ids. */
 export const SbiExtension = {
+  legacySetTimer: 0x00,
   legacyPutchar: 0x01,
   legacyGetchar: 0x02,
+  legacyClearIpi: 0x03,
+  legacySendIpi: 0x04,
+  legacyRemoteFenceI: 0x05,
+  legacyRemoteSfenceVma: 0x06,
+  legacyRemoteSfenceVmaAsid: 0x07,
   legacyShutdown: 0x08,
   base: 0x10,
   time: 0x54494d45,
@@ -24,6 +31,7 @@ export const SbiExtension = {
   srst: 0x53525354,
   dbcn: 0x4442434e,
   susp: 0x53555350,
+  pmu: 0x504d55,
 } as const
 
 /** Hart states (9.3). */

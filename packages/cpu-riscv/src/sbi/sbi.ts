@@ -1,4 +1,6 @@
 import { HsmState, SbiError, SbiExtension } from './numbers.ts'
+import type { HartPmu } from './pmu.ts'
+import { ipi, legacyCall, rfence, setTimer } from './remote.ts'
 
 /** What the SBI needs of a hart, of whatever kind. */
 export interface SbiHart {
@@ -11,6 +13,11 @@ export interface SbiHart {
   /** Programs the supervisor timer. */
   setTimer(time: bigint): void
   raiseSoftwareInterrupt(): void
+  /** Whether one was pending. */
+  clearSoftwareInterrupt(): boolean
+  /** 64 bits at a virtual address, as S-mode sees it now; null where there is no RAM. */
+  readVirtual(address: bigint): bigint | null
+  readonly pmu: HartPmu
   /** SFENCE.VMA of everything. */
   requestFlush(): void
   /** Begins in S-mode at `pc`, translation off, with a0 = hart id and a1 = `opaque`. */
@@ -40,7 +47,7 @@ const IMPLEMENTATION_VERSION = 1n
 
 /**
  * The Supervisor Binary Interface, version 2.0, as a machine without M-mode firmware offers it: BASE, TIME, IPI,
- * RFENCE, HSM, SRST, DBCN and SUSP, and the console and shutdown calls of version 0.1.
+ * RFENCE, HSM, SRST, DBCN, SUSP and PMU, and the calls of version 0.1.
  */
 export class Sbi {
   readonly #platform: SbiPlatform
@@ -53,7 +60,7 @@ export class Sbi {
   call(hart: SbiHart): void {
     const extension = hart.getX(17)
     const number = Number(BigInt.asUintN(32, extension))
-    if (number === SbiExtension.legacyPutchar || number === SbiExtension.legacyGetchar || number === SbiExtension.legacyShutdown) {
+    if (extension <= BigInt(SbiExtension.legacyShutdown)) {
       this.#legacy(hart, number)
       return
     }
@@ -73,26 +80,21 @@ export class Sbi {
     } else if (number === SbiExtension.legacyGetchar) {
       const byte = new Uint8Array(1)
       hart.setX(10, console && console.read(byte) === 1 ? BigInt(byte[0] ?? 0) : -1n)
-    } else this.#platform.powerOff(0)
+    } else if (number === SbiExtension.legacyShutdown) this.#platform.powerOff(0)
+    else hart.setX(10, legacyCall(hart, this.#platform.harts, number))
   }
 
   /** `null`: the hart does not go on after the call. */
   readonly #extensions: Readonly<Record<number, (hart: SbiHart, id: number) => bigint | readonly [bigint, bigint] | null>> = {
     [SbiExtension.base]: (hart, id) => this.#base(hart, id),
-    [SbiExtension.time]: (hart, id) => {
-      if (id !== 0) return SbiError.notSupported
-      hart.setTimer(hart.getX(10))
-      return SbiError.success
-    },
-    [SbiExtension.ipi]: (hart, id) => {
-      if (id !== 0) return SbiError.notSupported
-      return this.#forEach(hart.getX(10), hart.getX(11), (target) => target.raiseSoftwareInterrupt())
-    },
-    [SbiExtension.rfence]: (hart, id) => this.#rfence(hart, id),
+    [SbiExtension.time]: (hart, id) => id === 0 ? setTimer(hart) : SbiError.notSupported,
+    [SbiExtension.ipi]: (hart, id) => ipi(hart, this.#platform.harts, id),
+    [SbiExtension.rfence]: (hart, id) => rfence(hart, this.#platform.harts, id),
     [SbiExtension.hsm]: (hart, id) => this.#hsm(hart, id),
     [SbiExtension.srst]: (hart, id) => this.#systemReset(hart, id),
     [SbiExtension.dbcn]: (hart, id) => this.#debugConsole(hart, id),
     [SbiExtension.susp]: (hart, id) => this.#systemSuspend(hart, id),
+    [SbiExtension.pmu]: (hart, id) => hart.pmu.call(hart, id),
   }
 
   #base(hart: SbiHart, id: number): bigint | readonly [bigint, bigint] {
@@ -105,7 +107,7 @@ export class Sbi {
         return [SbiError.success, IMPLEMENTATION_VERSION]
       case 3: {
         const wanted = hart.getX(10)
-        const known = wanted >> 32n === 0n && (Number(wanted) in this.#extensions || [1, 2, 8].includes(Number(wanted)))
+        const known = wanted <= BigInt(SbiExtension.legacyShutdown) || (wanted >> 32n === 0n && Number(wanted) in this.#extensions)
         return [SbiError.success, known ? 1n : 0n]
       }
       case 4: // mvendorid, marchid and mimpid are all zero
@@ -115,33 +117,6 @@ export class Sbi {
       default:
         return SbiError.notSupported
     }
-  }
-
-  /** Calls `action` for the harts of a mask that starts at hart `base`; a base of −1 means all. */
-  #forEach(mask: bigint, base: bigint, action: (hart: SbiHart) => void): bigint {
-    const { harts } = this.#platform
-    if (BigInt.asIntN(64, base) === -1n) {
-      harts.forEach(action)
-      return SbiError.success
-    }
-    const chosen: SbiHart[] = []
-    for (let bit = 0n; bit < 64n; bit++) {
-      if (((mask >> bit) & 1n) === 0n) continue
-      const hart = harts[Number(base + bit)]
-      if (!hart) return SbiError.invalidParam
-      chosen.push(hart)
-    }
-    chosen.forEach(action)
-    return SbiError.success
-  }
-
-  #rfence(hart: SbiHart, id: number): bigint {
-    // 0: remote FENCE.I, which needs nothing. 1 and 2: SFENCE.VMA, by address or address space; more is dropped
-    // than was asked for. The rest are for the hypervisor extension.
-    if (id > 2) return SbiError.notSupported
-    return this.#forEach(hart.getX(10), hart.getX(11), (target) => {
-      if (id !== 0) target.requestFlush()
-    })
   }
 
   #hsm(hart: SbiHart, id: number): bigint | readonly [bigint, bigint] | null {

@@ -111,7 +111,7 @@ void machine_main(u64 hart, u64 tree) {
   say("mhpmevent3", read_csr(0x323));
   say("mconfigptr", read_csr(0xf15));
   say("illegal", illegal);
-  say("misa", (read_csr(misa) >> 62) << 32 | (read_csr(misa) & 0x141129));
+  say("misa", (read_csr(misa) >> 62) << 32 | (read_csr(misa) & 0x14112b));
   u64 before = read_csr(mcycle), then = read_csr(minstret);
   check(read_csr(mcycle) > before && read_csr(minstret) > then, "counters stand still");
   check(REG64(MTIME) <= read_csr(time), "time goes back");

@@ -14,6 +14,7 @@ import { interruptCsrs } from './interrupts.ts'
 import { csrIndex, csrOrder } from './order.ts'
 import { pmpCsrs } from './pmp.ts'
 import { statusCsrs } from './status.ts'
+import { triggerCsrs } from './triggers.ts'
 
 export { readSstatus } from './status.ts'
 
@@ -68,6 +69,7 @@ export function emitCsrs(e: Emit, translation: TranslationFunctions, traps: Trap
     { number: Csr.mhartid, read: () => s.get('mhartid'), write: () => undefined },
     constant(Csr.mconfigptr, 0n),
     constant(Csr.misa, MISA),
+    ...triggerCsrs,
     plain(s, Csr.mtvec, 'mtvec', ~2n),
     plain(s, Csr.mscratch, 'mscratch'),
     plain(s, Csr.mepc, 'mepc', ~1n),
