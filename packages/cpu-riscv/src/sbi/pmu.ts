@@ -76,7 +76,8 @@ export class HartPmu {
       case 1: {
         if (a0 >= BigInt(COUNTERS) || a0 === 1n) return SbiError.invalidParam
         const own = hardwareCounters.find(({ index }) => index === Number(a0))
-        return [SbiError.success, own === undefined ? FIRMWARE_TYPE : own.csr | WIDTH]
+        // A firmware counter has no width to tell (11.6), but Linux 6.12 looks at it all the same.
+        return [SbiError.success, WIDTH | (own === undefined ? FIRMWARE_TYPE : own.csr)]
       }
       case 2:
         return this.#configure(a0, a1, a2, a3)
