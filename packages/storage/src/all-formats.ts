@@ -1,6 +1,7 @@
 import type { DiskFormat } from './format.ts'
 import { bochs } from './bochs/bochs.ts'
 import { cloop } from './cloop/cloop.ts'
+import { dmg } from './dmg/dmg.ts'
 import { parallels } from './parallels/parallels.ts'
 import { qcow } from './qcow/qcow.ts'
 import { qcow2 } from './qcow2/index.ts'
@@ -22,5 +23,6 @@ export const diskFormats: readonly DiskFormat[] = [
   parallels,
   bochs,
   cloop,
+  dmg,
   rawFormat,
 ]

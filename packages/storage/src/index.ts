@@ -29,6 +29,7 @@ export type {
 } from './format.ts'
 export { bochs } from './bochs/bochs.ts'
 export { cloop } from './cloop/cloop.ts'
+export { dmg } from './dmg/dmg.ts'
 export { parallels } from './parallels/parallels.ts'
 export { qcow } from './qcow/qcow.ts'
 export { vdi } from './vdi/vdi.ts'

@@ -9,11 +9,14 @@ const mostExtents = 8192
 /** The CID that says that there is no parent. */
 export const noParent = 'ffffffff'
 
+/** Types of extents; ESX calls its own flat and sparse ones `VMFS…`. */
+const extentTypes = ['FLAT', 'SPARSE', 'ZERO', 'VMFS', 'VMFSSPARSE', 'SESPARSE'] as const
+
 /** A part of the disk. */
 export interface ExtentLine {
   readonly access: 'RW' | 'RDONLY'
   readonly sectors: number
-  readonly type: 'FLAT' | 'SPARSE' | 'ZERO'
+  readonly type: typeof extentTypes[number]
   /** Empty for `'ZERO'`. */
   readonly file: string
   /** Where in the file it begins, in sectors. */
@@ -51,9 +54,10 @@ export function parseDescriptor(text: string, name: string): Descriptor {
     if (match === null) continue
     const [, access, sectors, type, file = '', offset = '0'] = match
     if (access === 'NOACCESS') throw imageUnsupported(name, 'vmdk', 'an extent without access')
-    if (type !== 'FLAT' && type !== 'SPARSE' && type !== 'ZERO') throw imageUnsupported(name, 'vmdk', `an extent of type ${String(type)}`)
+    const known = extentTypes.find((each) => each === type)
+    if (known === undefined) throw imageUnsupported(name, 'vmdk', `an extent of type ${String(type)}`)
     if (Number(sectors) === 0) throw imageDamaged(name, 'vmdk', 'an extent is empty')
-    extents.push({ access: access === 'RW' ? 'RW' : 'RDONLY', sectors: Number(sectors), type, file, offset: Number(offset) })
+    extents.push({ access: access === 'RW' ? 'RW' : 'RDONLY', sectors: Number(sectors), type: known, file, offset: Number(offset) })
     if (extents.length > mostExtents) throw imageDamaged(name, 'vmdk', 'it has too many extents', extents.length)
   }
   const total = extents.reduce((sum, { sectors }) => sum + sectors, 0) * 512

@@ -16,6 +16,7 @@ import { flag, isSparse, sector } from './header.ts'
 import { openSparse, readSparse } from './sparse.ts'
 import type { Extent } from './sparse.ts'
 import { openStream } from './stream.ts'
+import { isSeSparse, isVmfsSparse, openSeSparse, openVmfsSparse } from './vmfs.ts'
 
 /**
  * VMware's VMDK: one sparse file, flat and sparse extents of any number, stream-optimised. An image that stands on another opens that too, and
@@ -25,7 +26,7 @@ export const vmdk: DiskFormat = {
   name: 'vmdk',
   extensions: ['vmdk'],
   parameters,
-  probe: ({ header }) => isSparse(header) || isDescriptor(asciiOf(header.subarray(0, 256))),
+  probe: ({ header }) => isSparse(header) || isVmfsSparse(header) || isSeSparse(header) || isDescriptor(asciiOf(header.subarray(0, 256))),
   open: (file, options) => opening('vmdk', options.name, () => openVmdk(file, options)),
   create: createVmdk,
 }
@@ -71,7 +72,7 @@ async function openVmdk(file: RandomAccessFile, options: OpenOptions): Promise<D
   await file.read(0, start)
   const readOnly = (options.readOnly ?? false) || !file.writable
   const single = isSparse(start) ? await readSparse(file, name) : null
-  if (single !== null && single.descriptor === null) throw imageUnsupported(name, 'vmdk', 'an extent without its descriptor', 'Open the file that names this one')
+  if (single?.descriptor === null || isVmfsSparse(start) || isSeSparse(start)) throw imageUnsupported(name, 'vmdk', 'an extent without its descriptor', 'Open the file that names this one')
   const place: Place = single?.descriptor ? { file, offset: single.descriptor.offset, room: single.descriptor.length } : { file, offset: 0, room: mostText }
   if (single === null && file.size > mostText) throw imageDamaged(name, 'vmdk', 'its descriptor is longer than any', file.size)
   const descriptor = parseDescriptor(await textAt(place), name)
@@ -112,9 +113,12 @@ async function openExtents(
       if (openFile === undefined) {
         throw machinistError({ code: 'image-file-refused', part: name, value: line.file, remedy: 'Allow it to open its extents' }, 'consists of other files')
       }
-      const { file } = await openFile(line.file, !fixed)
+      const onlyRead = line.type === 'VMFSSPARSE' || line.type === 'SESPARSE'
+      const { file } = await openFile(line.file, !fixed && !onlyRead)
       try {
-        if (line.type === 'SPARSE') extents.push(await sparse(file, from(parent, at), fixed || !file.writable))
+        if (line.type === 'VMFSSPARSE') extents.push(await openVmfsSparse(file, from(parent, at), name))
+        else if (line.type === 'SESPARSE') extents.push(await openSeSparse(file, from(parent, at), name))
+        else if (line.type === 'SPARSE') extents.push(await sparse(file, from(parent, at), fixed || !file.writable))
         else {
           if (!((line.offset + line.sectors) * sector <= file.size)) throw imageDamaged(name, 'vmdk', `its extent ${line.file} is shorter than it says`, file.size)
           extents.push(flatExtent(file, line.offset * sector, size, fixed || !file.writable))
