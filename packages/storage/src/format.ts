@@ -40,7 +40,17 @@ export interface NamedFile {
  *
  * Rejects with a typed error: `'image-file-refused'` when the image may not reach it, `'file-…'` when it cannot be opened.
  */
-export type OpenFile = (name: string, writable: boolean) => Promise<NamedFile>
+export interface OpenFile {
+  (name: string, writable: boolean): Promise<NamedFile>
+  /**
+   * Names of files that the image may open, of which a format looks at {@link imageFileLimit} at most: for those that know the image
+   * below by its identity alone. Absent when the host cannot tell.
+   */
+  list?(): Promise<readonly string[]>
+}
+
+/** How many files an image may have looked at to find the one that it stands on. */
+export const imageFileLimit = 1000
 
 /** How compressed data is compressed: raw DEFLATE (RFC 1951), DEFLATE in a zlib stream (RFC 1950), Zstandard (RFC 8878). */
 export type Compression = 'deflate' | 'zlib' | 'zstd'

@@ -22,7 +22,7 @@ export { diskFormats } from './all-formats.ts'
 export { flatRanges, formatNamed, imageDisk, imageFileRefused, openImage, probeFormat, sampleOf } from './formats.ts'
 export { qcow2 } from './qcow2/index.ts'
 export { rawFormat } from './raw-format.ts'
-export { below, imageDamaged, imageUnsupported, maxDepth, sampleSize } from './format.ts'
+export { below, imageDamaged, imageFileLimit, imageUnsupported, maxDepth, sampleSize } from './format.ts'
 export type {
   CheckOptions, CheckReport, Codec, Compression, CreateOptions, DiskFormat, DiskImage, ImageInfo, ImageRange, ImageSample, ImageSnapshot,
   NamedFile, OpenFile, OpenOptions, ResizeOptions,

@@ -1,5 +1,5 @@
-import { realpathSync } from 'node:fs'
-import { dirname, resolve, sep } from 'node:path'
+import { readdirSync, realpathSync } from 'node:fs'
+import { dirname, join, resolve, sep } from 'node:path'
 import { imageFileRefused, type OpenFile } from '@machinist/storage'
 import { fileError } from '../system/errors.ts'
 import { openFile } from './file.ts'
@@ -28,7 +28,7 @@ function realFolder(path: string): string {
 }
 
 function filesBelow(path: string, root: string | null, files: ImageFiles): OpenFile {
-  return async (given, writable) => {
+  const open = async (given: string, writable: boolean): ReturnType<OpenFile> => {
     const name = given.startsWith('file:') ? given.slice('file:'.length) : given
     if (files === 'none' || name === '' || name.includes('\0') || /^[A-Za-z][A-Za-z0-9+.-]*:/.test(name)) throw imageFileRefused(path, given)
     const target = resolve(dirname(path), name)
@@ -43,6 +43,18 @@ function filesBelow(path: string, root: string | null, files: ImageFiles): OpenF
     }
     if (!within(real)) throw imageFileRefused(path, given)
     return Promise.resolve({ file: openFile(real, writable, { name: target }), name: target, openFile: filesBelow(target, root, files) })
+  }
+  // VirtualBox keeps the images that stand on others in a folder below.
+  const list = (): Promise<readonly string[]> => Promise.resolve(files === 'none' ? [] : (root === null ? ['', '..'] : ['']).flatMap((folder) => namesIn(dirname(path), folder)))
+  return Object.assign(open, { list })
+}
+
+/** Names of the files in a folder, which is relative to another; none when it cannot be read. */
+function namesIn(base: string, folder: string): string[] {
+  try {
+    return readdirSync(resolve(base, folder), { withFileTypes: true }).filter((entry) => !entry.isDirectory()).map(({ name }) => join(folder, name)).sort()
+  } catch {
+    return []
   }
 }
 

@@ -52,10 +52,14 @@ class Unpacker {
   }
 }
 
+/** What writes to an image that is only read come to. */
+export function refuseWrites(): Promise<void> {
+  return Promise.reject(Object.assign(new Error('images of this kind are only read'), { code: 'EROFS' }))
+}
+
 /** The blocks of a format that says where its pieces lie: `find` gives the one that holds a byte of the disk. */
 export function readOnlyBlocks(file: RandomAccessFile, backing: Below | null, find: (offset: number) => Promise<Piece>): MappedBlocks {
   const unpacker = new Unpacker()
-  const refuse = (): Promise<void> => Promise.reject(Object.assign(new Error('images of this format are only read'), { code: 'EROFS' }))
 
   const readPiece = async ({ offset, place }: Piece, from: number, into: Uint8Array): Promise<void> => {
     if (place === 'zero') into.fill(0)
@@ -81,9 +85,9 @@ export function readOnlyBlocks(file: RandomAccessFile, backing: Below | null, fi
         done += part.length
       }
     },
-    write: refuse,
-    discard: refuse,
-    writeZeroes: refuse,
+    write: refuseWrites,
+    discard: refuseWrites,
+    writeZeroes: refuseWrites,
     async *ranges(size): AsyncGenerator<ImageRange> {
       let pending: ImageRange = { offset: 0, length: 0, state: 'zero' }
       for (let at = 0; at < size;) {
@@ -115,7 +119,7 @@ export function padded(file: RandomAccessFile): RandomAccessFile {
       into.fill(0, count, all)
       return all
     },
-    write: () => Promise.reject(Object.assign(new Error('the file is only read'), { code: 'EROFS' })),
+    write: refuseWrites,
     flush: () => Promise.resolve(),
     close: () => file.close(),
   }

@@ -25,6 +25,7 @@
  */
 import { imageDamaged, imageUnsupported } from '../format.ts'
 import { allZero, bytesOf, Fields, roundUp } from '../mapped/fields.ts'
+import type { VdiParent } from './parent.ts'
 
 export const vdiHeaderSize = 512
 export const vdiSignature = 0xbeda107f
@@ -36,6 +37,9 @@ export const vdiAllocatedAt = 388
 export const vdiSizeAt = 368
 export const vdiBlocksAt = 384
 export const vdiModifiedAt = 408
+export const vdiUuidAt = 392
+export const vdiParentAt = 424
+export const vdiParentModifiedAt = 440
 
 const defaultBlock = 1 << 20
 
@@ -49,6 +53,8 @@ export interface VdiHeader {
   readonly blocks: number
   readonly allocated: number
   readonly uuid: Uint8Array
+  /** Of a differencing image. */
+  readonly parent: VdiParent | null
 }
 
 /** Checks a header against the length of the file. */
@@ -57,9 +63,8 @@ export function parseVdi(fields: Fields, fileSize: number, name: string): VdiHea
   if (fields.u32(64) !== vdiSignature) bad('it lacks the signature')
   if (fields.u32(68) !== 0x00010001) throw imageUnsupported(name, 'vdi', `version ${String(fields.u32(68) >>> 16)}.${String(fields.u32(68) & 0xffff)}`)
   const type = fields.u32(76)
-  if (type !== vdiType.dynamic && type !== vdiType.fixed) {
-    throw imageUnsupported(name, 'vdi', type === vdiType.differencing || type === vdiType.undo ? 'an image that stands on another' : `type ${String(type)}`)
-  }
+  const differencing = type === vdiType.differencing
+  if (type !== vdiType.dynamic && type !== vdiType.fixed && !differencing) throw imageUnsupported(name, 'vdi', type === vdiType.undo ? 'an undo image' : `type ${String(type)}`)
   if (fields.u32(380) !== 0) throw imageUnsupported(name, 'vdi', 'extra bytes before each block')
   const [map, data, blockSize, blocks, size] = [fields.u32(340), fields.u32(344), fields.u32(376), fields.u32(384), fields.u64(vdiSizeAt)]
   if (blockSize < 4096 || blockSize > 1 << 28 || (blockSize & (blockSize - 1)) !== 0) bad('its blocks have an impossible size', blockSize)
@@ -68,8 +73,12 @@ export function parseVdi(fields: Fields, fileSize: number, name: string): VdiHea
   if (blocks * blockSize < size || blocks >= vdiZero) bad('it has too few blocks for its size', blocks)
   if (data % 512 !== 0 || data < map + roundUp(blocks * 4, 512)) bad('its block map overlaps its blocks', data)
   if (map + blocks * 4 > fileSize) bad('its block map is cut off', fileSize)
-  if (!allZero(fields.bytes.subarray(440, 456))) throw imageUnsupported(name, 'vdi', 'an image that stands on another')
-  return { type, map, data, blockSize, size: size - size % 512, blocks, allocated: fields.u32(vdiAllocatedAt), uuid: fields.bytes.slice(392, 408) }
+  const uuidAt = (at: number): Uint8Array => fields.bytes.slice(at, at + 16)
+  if (differencing === allZero(uuidAt(vdiParentAt)) || (!differencing && !allZero(uuidAt(vdiParentModifiedAt)))) bad('its type and the UUID of its parent contradict one another', type)
+  return {
+    type, map, data, blockSize, size: size - size % 512, blocks, allocated: fields.u32(vdiAllocatedAt), uuid: uuidAt(vdiUuidAt),
+    parent: differencing ? { uuid: uuidAt(vdiParentAt), modified: uuidAt(vdiParentModifiedAt) } : null,
+  }
 }
 
 /** A header for a new image, with room in the map to grow to twice its size, and at least to 256 GiB. */

@@ -3,20 +3,23 @@ import type { CheckOptions, CheckReport, CreateOptions, DiskFormat, DiskImage, O
 import type { RandomAccessFile } from '../file.ts'
 import { writeZeroes } from '../raw.ts'
 import { mappedBlocks, mappedImage } from '../mapped/engine.ts'
-import type { Layout } from '../mapped/engine.ts'
+import type { Layout, MappedBlocks } from '../mapped/engine.ts'
 import { Fields, roundUp } from '../mapped/fields.ts'
 import { identityHelp, identityOf, successor, uuidText } from '../mapped/identity.ts'
 import { checkCreate, checkResize, choice, Findings, Places, tableChunk } from '../mapped/report.ts'
 import { opening, StagedFile } from '../mapped/staged.ts'
 import { encodeVdi, parseVdi, vdiAllocatedAt, vdiBlocksAt, vdiHeaderSize, vdiModifiedAt, vdiSignature, vdiSizeAt, vdiType, vdiZero } from './header.ts'
+import type { VdiHeader } from './header.ts'
+import { openParent } from './parent.ts'
 
 const parameters = { subformat: 'dynamic (the default) or fixed', uuid: identityHelp }
 /** The most that its numbers of blocks can name. */
 const mostBlocks = vdiZero - 1
 const pageSize = 512
+const subformats: Readonly<Record<number, string>> = { [vdiType.dynamic]: 'dynamic', [vdiType.fixed]: 'fixed', [vdiType.differencing]: 'differencing' }
 
 /**
- * VirtualBox's VDI, dynamic and fixed. Images that stand on others are refused.
+ * VirtualBox's VDI: dynamic, fixed, differencing.
  *
  * A flush writes content and the counter of blocks, then the map: after a crash the counter may be too high, which
  * `check` can repair, and which nothing that we or others write depends on.
@@ -85,8 +88,21 @@ async function openVdi(file: RandomAccessFile, options: OpenOptions): Promise<Di
   const staged = new StagedFile(file, pageSize, true)
   const headerFields = await staged.fields(0, vdiHeaderSize)
   const header = parseVdi(headerFields, file.size, name)
+  const parent = header.parent === null || options.maintenance === true ? null : await openParent(vdi, header.parent, options)
+  try {
+    return await openBlocks(staged, headerFields, header, parent, readOnly, name)
+  } catch (error) {
+    await parent?.image.close()
+    throw error
+  }
+}
+
+/** The image, when all that is below it is open. */
+async function openBlocks(staged: StagedFile, headerFields: Fields, header: VdiHeader, parent: { readonly image: DiskImage, readonly name: string } | null, readOnly: boolean, name: string): Promise<DiskImage> {
+  const { file } = staged
   const { map, data, blockSize } = header
   let { size, blocks } = header
+  const elsewhere = header.parent === null ? 'zero' : 'backing'
   const places = Math.max(0, Math.ceil((file.size - data) / blockSize))
   let outside = 0
   let { next } = await scan(staged, map, blocks, (_block, entry) => { if (entry < vdiZero && entry >= places) outside += 1 })
@@ -94,14 +110,11 @@ async function openVdi(file: RandomAccessFile, options: OpenOptions): Promise<Di
 
   /** What the header in the file says. */
   let written = header.allocated
-  let touched = false
+  const modified = successor(headerFields.bytes.subarray(vdiModifiedAt, vdiModifiedAt + 16))
   const free: number[] = []
   staged.before = async () => {
     if (next !== written) {
       headerFields.setU32(vdiAllocatedAt, next)
-      // Tells those who remember the image that it is another one now.
-      if (!touched) headerFields.bytes.set(successor(headerFields.bytes.subarray(vdiModifiedAt, vdiModifiedAt + 16)), vdiModifiedAt)
-      touched = true
       await staged.write(0, headerFields.bytes)
       written = next
     }
@@ -111,7 +124,7 @@ async function openVdi(file: RandomAccessFile, options: OpenOptions): Promise<Di
     async find(block) {
       const { fields, at } = await staged.field(map + block * 4)
       const entry = fields.u32(at)
-      return entry >= vdiZero ? 'zero' : data + entry * blockSize
+      return entry > vdiZero ? elsewhere : entry === vdiZero ? 'zero' : data + entry * blockSize
     },
     reserve() {
       const reused = free.pop()
@@ -122,7 +135,33 @@ async function openVdi(file: RandomAccessFile, options: OpenOptions): Promise<Di
       return { place, fresh: place >= staged.end }
     },
     release({ place }) { free.push((place - data) / blockSize) },
+    async clear(block) {
+      await staged.change(map + block * 4, ({ fields, at }) => { fields.setU32(at, vdiZero) })
+      return true
+    },
     commit: (block, { place }) => staged.change(map + block * 4, ({ fields, at }) => { fields.setU32(at, (place - data) / blockSize) }),
+  }
+  let begun: Promise<void> | null = null
+  /** Before the first write: tells those that stand on the image that it is another one now. */
+  const begin = (): Promise<void> => {
+    headerFields.bytes.set(modified, vdiModifiedAt)
+    begun ??= staged.write(0, headerFields.bytes).catch((error: unknown) => {
+      begun = null
+      throw error
+    })
+    return begun
+  }
+  const mapped = mappedBlocks(layout, staged, parent?.image ?? null, () => size)
+  const blocksOfDisk: MappedBlocks = {
+    ...mapped,
+    async write(offset, from) {
+      await begin()
+      await mapped.write(offset, from)
+    },
+    async writeZeroes(offset, length) {
+      await begin()
+      await mapped.writeZeroes(offset, length)
+    },
   }
   const check = async ({ repair = false, progress }: CheckOptions = {}): Promise<CheckReport> => {
     if (!readOnly) await staged.flush()
@@ -157,6 +196,7 @@ async function openVdi(file: RandomAccessFile, options: OpenOptions): Promise<Di
   }
   const resize = async (to: number, how?: ResizeOptions): Promise<void> => {
     if (!checkResize(name, 'vdi', size, to, how)) return
+    if (header.parent !== null) throw imageUnsupported(name, 'vdi', 'resizing an image that stands on another', 'Convert it to one image')
     if (header.type === vdiType.fixed) throw imageUnsupported(name, 'vdi', 'resizing a fixed image', 'Convert it to a dynamic image')
     const count = Math.ceil(to / blockSize)
     if (map + roundUp(count * 4, 512) > data || count > mostBlocks) {
@@ -179,12 +219,19 @@ async function openVdi(file: RandomAccessFile, options: OpenOptions): Promise<Di
   }
   return mappedImage({
     format: 'vdi', readOnly, unit: blockSize, size: () => size,
-    blocks: mappedBlocks(layout, staged, null, () => size),
+    blocks: blocksOfDisk, below: parent?.image ?? null,
     flush: () => staged.flush(),
-    close: () => staged.close(!readOnly),
+    async close() {
+      try {
+        await staged.close(!readOnly)
+      } finally {
+        await parent?.image.close()
+      }
+    },
     info: () => Promise.resolve({
       format: 'vdi', size, clusterSize: blockSize,
-      details: { subformat: header.type === vdiType.fixed ? 'fixed' : 'dynamic', uuid: uuidText(header.uuid), allocatedBlocks: next },
+      ...(header.parent && { backing: { name: parent?.name ?? uuidText(header.parent.uuid), format: 'vdi' } }),
+      details: { subformat: subformats[header.type] ?? '', uuid: uuidText(header.uuid), allocatedBlocks: next },
     }),
     check, resize,
   })

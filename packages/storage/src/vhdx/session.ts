@@ -7,7 +7,8 @@ import { checksumOf, headerPlaces } from './structures.ts'
 import type { Region } from './structures.ts'
 
 const fileWriteAt = 16
-const dataWriteAt = 32
+/** Where in the header the GUID stands that changes with every change of the content. */
+export const dataWriteAt = 32
 const logGuidAt = 48
 
 /** The headers and the log of an image that is written. */

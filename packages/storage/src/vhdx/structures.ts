@@ -29,6 +29,10 @@ export const itemGuid: { readonly [Name in 'parameters' | 'size' | 'logicalSecto
 }
 /** States of a block (2.5.1.1). */
 export const blockState: { readonly absent: 0, readonly present: 6, readonly partial: 7 } = { absent: 0, present: 6, partial: 7 }
+/** The flag of the file parameters (2.6.2.1) that says that the image stands on another. */
+export const hasParent = 2
+/** The longest parent locator that is believed. */
+const longestLocator = 65536
 /** Bytes of one item of the table of blocks. */
 export const batEntry = 8
 
@@ -128,6 +132,8 @@ export interface VhdxMetadata {
   readonly logicalSector: number
   readonly fixed: boolean
   readonly diskId: string
+  /** Of a differencing image: what names its parent. */
+  readonly parent: Fields | null
 }
 
 export async function readMetadata(staged: StagedFile, region: Region, name: string): Promise<VhdxMetadata> {
@@ -135,6 +141,7 @@ export async function readMetadata(staged: StagedFile, region: Region, name: str
   const count = table.u16(10)
   if (table.text(0, 8) !== 'metadata' || count > 2047) throw imageDamaged(name, 'vhdx', 'its metadata table is not one')
   const known = new Map<string, number>()
+  let locatorLength = 0
   for (let index = 0; index < count; index++) {
     const at = 32 + index * 32
     const guid = guidAt(table, at)
@@ -146,6 +153,7 @@ export async function readMetadata(staged: StagedFile, region: Region, name: str
     }
     if (offset < 65536 || offset + Math.max(length, 16) > region.length) throw imageDamaged(name, 'vhdx', 'metadata has an impossible place', offset)
     known.set(guid, region.offset + offset)
+    if (guid === itemGuid.parent) locatorLength = length
   }
   const item = async (guid: string, length: number): Promise<Fields> => {
     const at = known.get(guid)
@@ -153,20 +161,25 @@ export async function readMetadata(staged: StagedFile, region: Region, name: str
     return staged.fields(at, length)
   }
   const file = await item(itemGuid.parameters, 8)
-  if ((file.u32(4) & 2) !== 0) throw imageUnsupported(name, 'vhdx', 'an image that stands on another')
+  const differencing = (file.u32(4) & hasParent) !== 0
+  if (differencing && locatorLength > longestLocator) throw imageDamaged(name, 'vhdx', 'its parent locator is longer than any', locatorLength)
   const [blockSize, size, logicalSector] = [file.u32(0), (await item(itemGuid.size, 8)).u64(0), (await item(itemGuid.logicalSector, 4)).u32(0)]
   if (blockSize < MiB || blockSize > 256 * MiB || (blockSize & (blockSize - 1)) !== 0) throw imageDamaged(name, 'vhdx', 'its blocks have an impossible size', blockSize)
   if (logicalSector !== 512 && logicalSector !== 4096) throw imageDamaged(name, 'vhdx', 'its sectors have an impossible size', logicalSector)
   if (size === 0 || size > 2 ** 46 || size % logicalSector !== 0) throw imageDamaged(name, 'vhdx', 'it names an impossible size of the disk', size)
   return {
     blockSize, size, logicalSector, sizeAt: known.get(itemGuid.size) ?? 0, fixed: (file.u32(4) & 1) !== 0,
+    parent: differencing ? await item(itemGuid.parent, locatorLength) : null,
     diskId: known.has(itemGuid.diskId) ? guidAt(await item(itemGuid.diskId, 16), 0) : '',
   }
 }
 
-/** Entries of the table of blocks that a size needs: after so many blocks there is one for a bitmap of sectors (2.5). */
-export function batShape(size: number, blockSize: number, logicalSector: number): { readonly blocks: number, readonly ratio: number, readonly entries: number } {
+/**
+ * Entries of the table of blocks that a size needs: after so many blocks there is one for a bitmap of sectors (2.5), which the last ones
+ * need in an image that stands on another.
+ */
+export function batShape(size: number, blockSize: number, logicalSector: number, differencing: boolean = false): { readonly blocks: number, readonly ratio: number, readonly entries: number } {
   const blocks = Math.ceil(size / blockSize)
   const ratio = 2 ** 23 * logicalSector / blockSize
-  return { blocks, ratio, entries: blocks + Math.floor((blocks - 1) / ratio) }
+  return { blocks, ratio, entries: differencing ? Math.ceil(blocks / ratio) * (ratio + 1) : blocks + Math.floor((blocks - 1) / ratio) }
 }

@@ -3,20 +3,22 @@ import { imageDamaged, imageUnsupported } from '../format.ts'
 import type { CheckReport, DiskFormat, DiskImage, OpenOptions, ResizeOptions } from '../format.ts'
 import type { RandomAccessFile } from '../file.ts'
 import { mappedBlocks, mappedImage } from '../mapped/engine.ts'
-import type { Layout, MappedBlocks } from '../mapped/engine.ts'
+import type { Layout, MappedBlocks, Place, Run } from '../mapped/engine.ts'
 import { asciiOf, roundUp } from '../mapped/fields.ts'
 import type { Field } from '../mapped/staged.ts'
+import { refuseWrites } from '../mapped/pieces.ts'
 import { checkResize, Findings, Places, tableChunk } from '../mapped/report.ts'
 import { opening, StagedFile } from '../mapped/staged.ts'
 import { createVhdx, parameters } from './create.ts'
-import { Session } from './session.ts'
-import { batEntry, batShape, blockState, MiB, readHeader, readMetadata, readRegions } from './structures.ts'
+import { openParent, parseLocator } from './parent.ts'
+import { dataWriteAt, Session } from './session.ts'
+import { batEntry, batShape, blockState, guidAt, MiB, readHeader, readMetadata, readRegions } from './structures.ts'
 import type { Region } from './structures.ts'
 
 const pageSize = 4096
 
 /**
- * Hyper-V's VHDX, fixed and dynamic. Images that stand on others are refused.
+ * Hyper-V's VHDX: fixed, dynamic, differencing; the last are only read.
  *
  * A log that is not empty is replayed on opening, which needs a file that can be written. Blocks are written before the table names them;
  * the table is changed by way of the log.
@@ -40,13 +42,13 @@ async function openVhdx(file: RandomAccessFile, options: OpenOptions): Promise<D
   const { name } = options
   if (options.snapshot !== undefined) throw imageUnsupported(name, 'vhdx', 'snapshots')
   if (file.size < 2 * MiB) throw imageDamaged(name, 'vhdx', 'it is too short', file.size)
-  const readOnly = (options.readOnly ?? false) || !file.writable
+  const readOnlyFile = (options.readOnly ?? false) || !file.writable
   const staged = new StagedFile(file, pageSize, true)
   const { fields: header, which } = await readHeader(staged, name)
   const session = new Session(staged, header, which)
   const wasDirty = session.dirty
   if (wasDirty) {
-    if (readOnly) {
+    if (readOnlyFile) {
       throw machinistError(
         { code: 'image-dirty', part: name, remedy: 'Open it once for writing' }, 'was not closed in good order, and its log must be replayed before it can be read')
     }
@@ -55,23 +57,45 @@ async function openVhdx(file: RandomAccessFile, options: OpenOptions): Promise<D
   const { bat, metadata } = await readRegions(staged, session.log, name)
   const { blockSize, sizeAt, logicalSector, fixed, diskId, ...initial } = await readMetadata(staged, metadata, name)
   let { size } = initial
-  if (batShape(size, blockSize, logicalSector).entries * batEntry > bat.length) throw imageDamaged(name, 'vhdx', 'its table of blocks is too short for its size', bat.length)
+  const differencing = initial.parent !== null
+  const locator = initial.parent === null ? null : parseLocator(initial.parent, name)
+  // What is written would need the bitmaps, too: those that stand on others are only read.
+  const readOnly = readOnlyFile || differencing
+  if (batShape(size, blockSize, logicalSector, differencing).entries * batEntry > bat.length) throw imageDamaged(name, 'vhdx', 'its table of blocks is too short for its size', bat.length)
   const { ratio } = batShape(size, blockSize, logicalSector)
   const entryAt = (block: number): number => bat.offset + (block + Math.floor(block / ratio)) * batEntry
   const own: readonly Region[] = [{ offset: 0, length: MiB }, session.log, bat, metadata]
+  const bitmapAt = (block: number): number => bat.offset + (Math.floor(block / ratio) * (ratio + 1) + ratio) * batEntry
   const sound = (place: number): boolean => place + blockSize <= roundUp(staged.end, MiB)
     && own.every(({ offset, length }) => place >= offset + length || place + blockSize <= offset)
 
   let next = roundUp(staged.end, MiB)
   const free: number[] = []
+  const elsewhere = differencing ? 'backing' : 'zero'
+  /** Sectors of a block that lie in one way: where some are in the parent, a bitmap for many blocks has a bit for each (2.4). */
+  const runOf = async (block: number, place: Place, from: number, length: number): Promise<Run> => {
+    if (typeof place !== 'number' || entryOf(await staged.field(entryAt(block))).state !== blockState.partial) return { place, length }
+    const bitmap = entryOf(await staged.field(bitmapAt(block)))
+    if (bitmap.state !== blockState.present || bitmap.place + MiB > roundUp(staged.end, MiB)) throw new Error('a bitmap of sectors is missing')
+    const sectors = block % ratio * blockSize / logicalSector
+    const first = sectors + Math.floor(from / logicalSector)
+    const { fields, at } = await staged.field(bitmap.place + Math.floor(first / 8))
+    const isSet = (sector: number): boolean => ((fields.bytes[at + Math.floor(sector / 8) - Math.floor(first / 8)] ?? 0) & (1 << sector % 8)) !== 0
+    const reach = first - first % 8 + (fields.bytes.length - at) * 8
+    let past = first + 1
+    while (past < reach && (past - sectors) * logicalSector < from + length && isSet(past) === isSet(first)) past += 1
+    return { place: isSet(first) ? place : elsewhere, length: Math.min(length, (past - sectors) * logicalSector - from) }
+  }
   const layout: Layout = {
     blockSize,
     async find(block) {
       const { state, place } = entryOf(await staged.field(entryAt(block)))
+      if (state === blockState.absent) return elsewhere
       if (state < 4) return 'zero'
-      if (state !== blockState.present || !sound(place)) throw new Error('an entry of the table of blocks is damaged')
+      if ((state !== blockState.present && !(differencing && state === blockState.partial)) || !sound(place)) throw new Error('an entry of the table of blocks is damaged')
       return place
     },
+    ...(differencing && { run: runOf }),
     reserve() {
       const reused = free.pop()
       if (reused !== undefined) return { place: reused, fresh: false }
@@ -82,14 +106,18 @@ async function openVhdx(file: RandomAccessFile, options: OpenOptions): Promise<D
     release({ place }) { free.push(place) },
     commit: (block, { place }) => staged.change(entryAt(block), ({ fields, at }) => { fields.setU64(at, place + blockState.present) }),
   }
-  const mapped = mappedBlocks(layout, staged, null, () => size)
+  const parent = locator === null || options.maintenance === true ? null : await openParent(vhdx, locator, options)
+  const mapped = mappedBlocks(layout, staged, parent, () => size)
   const blocks: MappedBlocks = {
     ...mapped,
+    ...(differencing && { discard: refuseWrites }),
     async write(offset, from) {
+      if (differencing) return refuseWrites()
       await session.begin()
       await mapped.write(offset, from)
     },
     async writeZeroes(offset, length) {
+      if (differencing) return refuseWrites()
       await session.begin()
       await mapped.writeZeroes(offset, length)
     },
@@ -108,7 +136,8 @@ async function openVhdx(file: RandomAccessFile, options: OpenOptions): Promise<D
       for (let block = first; block < past; block++) {
         const { state, place } = entryOf({ fields: part, at: entryAt(block) - entryAt(first) })
         if (state < 4) continue
-        if (state !== blockState.present) findings.corruption(`block ${String(block)} is in state ${String(state)}, which an image without a parent does not have`)
+        const held = state === blockState.present || (differencing && state === blockState.partial)
+        if (!held) findings.corruption(`block ${String(block)} is in state ${String(state)}, which such an image does not have`)
         else if (!sound(place)) findings.corruption(`block ${String(block)} lies outside of the file, or over the image's own structures`)
         else {
           let free = true
@@ -116,6 +145,10 @@ async function openVhdx(file: RandomAccessFile, options: OpenOptions): Promise<D
           if (!free) findings.corruption(`block ${String(block)} overlaps another`)
         }
       }
+    }
+    for (let block = 0; differencing && block < count; block += ratio) {
+      const { state, place } = entryOf(await staged.field(bitmapAt(block)))
+      if (state === blockState.present && !(place + MiB <= roundUp(staged.end, MiB) && taken.take(place / MiB))) findings.corruption(`the bitmap of the blocks from ${String(block)} on overlaps something else`)
     }
     const body = Math.floor((staged.end - own.reduce((sum, { length }) => sum + length, 0)) / MiB)
     if (body > taken.used) findings.leak('the file has space that nothing uses', body - taken.used)
@@ -138,7 +171,7 @@ async function openVhdx(file: RandomAccessFile, options: OpenOptions): Promise<D
   }
 
   return mappedImage({
-    format: 'vhdx', readOnly, unit: blockSize, size: () => size, blocks,
+    format: 'vhdx', readOnly, unit: blockSize, size: () => size, blocks, below: parent,
     flush: () => staged.flush(),
     async close() {
       try {
@@ -148,11 +181,17 @@ async function openVhdx(file: RandomAccessFile, options: OpenOptions): Promise<D
         }
       } finally {
         await staged.close(false)
+        await parent?.close()
       }
     },
     info: () => Promise.resolve({
       format: 'vhdx', size, clusterSize: blockSize, dirty: wasDirty,
-      details: { subformat: fixed ? 'fixed' : 'dynamic', logicalSectorSize: logicalSector, uuid: diskId },
+      ...(locator && { backing: { name: locator.name, format: 'vhdx' } }),
+      details: {
+        subformat: differencing ? 'differencing' : fixed ? 'fixed' : 'dynamic', logicalSectorSize: logicalSector, uuid: diskId,
+        // By this those that stand on it know whether it has changed.
+        dataWriteGuid: guidAt(header, dataWriteAt),
+      },
     }),
     check, resize,
   })
