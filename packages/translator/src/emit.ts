@@ -80,14 +80,17 @@ export class RegionEmitter {
     f.unreachable()
   }
 
-  /** Stores what the block has written, and forgets it if control goes on here. */
-  #store(forget: boolean): void {
+  /**
+   * Stores what the block has written since it last did. It is done before every test that may leave, and not on the way
+   * out: a block of many accesses has as many ways out, and each would store the same registers again.
+   */
+  #store(): void {
     for (const register of this.#dirty) {
       const local = this.#registers.get(register)
       const spec = this.#frontend.registers[register]
       if (local && spec) this.#f.do(i64.store(0, local, spec.address))
     }
-    if (forget) this.#dirty.clear()
+    this.#dirty.clear()
   }
 
   /** A local for each register that the region uses; they are loaded on the way in. */
@@ -256,14 +259,14 @@ export class RegionEmitter {
     block.instructions.forEach((instruction, i) => {
       const left = executed - i
       this.#observer?.code(f.position, { kind: 'instruction', block: index, instruction })
-      if (instruction.flow.kind !== 'next') this.#store(true)
+      if (instruction.flow.kind !== 'next') this.#store()
       if (instruction.flow.kind === 'leave') f.return(call(this.#exits.escape, instruction.offset, this.#unit, this.#budget))
       else f.scope(() => instruction.emit(this.#stage(index, instruction, left)))
     })
     const last = block.instructions.at(-1)
     this.#observer?.code(f.position, { kind: 'block', block: index })
     // Whatever did not go elsewhere goes on behind the block.
-    this.#store(true)
+    this.#store()
     if (!last || last.flow.kind === 'next' || last.flow.kind === 'branch') this.#gotoOffset(block.end)
   }
 
@@ -285,7 +288,7 @@ export class RegionEmitter {
         f.set(known(this.#registers.get(register) ?? null), value)
         this.#dirty.add(register)
         // A jump stores what it writes itself before it leaves the block.
-        if (instruction.flow.kind !== 'next') this.#store(true)
+        if (instruction.flow.kind !== 'next') this.#store()
       },
       branch: (condition) => {
         const { flow } = instruction
@@ -296,7 +299,7 @@ export class RegionEmitter {
       },
       indirect: (address) => this.#indirect(address),
       outside: (invoke) => {
-        this.#store(true)
+        this.#store()
         const back = invoke(i64.add(this.#unit, instruction.offset), i32.add(this.#budget, left))
         f.if(i32.eqz(back), () => f.return(call(this.#exits.moved)))
         for (const register of instruction.writes) {
@@ -307,23 +310,17 @@ export class RegionEmitter {
         this.#readConstants()
       },
       leaveBehindIf: (condition) => {
-        f.if(condition, () => {
-          this.#store(false)
-          f.return(call(this.#exits.behind, (instruction.offset + instruction.length) | ((left - 1) << 16), this.#unit, this.#budget))
-        })
+        this.#store()
+        f.if(condition, () => f.return(call(this.#exits.behind, (instruction.offset + instruction.length) | ((left - 1) << 16), this.#unit, this.#budget)))
         this.#readConstants()
       },
       escapeIf: (condition) => {
-        f.if(condition, () => {
-          this.#store(false)
-          f.return(call(this.#exits.escape, at, this.#unit, this.#budget))
-        })
+        this.#store()
+        f.if(condition, () => f.return(call(this.#exits.escape, at, this.#unit, this.#budget)))
       },
       missIf: (condition, va, access) => {
-        f.if(condition, () => {
-          this.#store(false)
-          f.return(call(this.#exits.miss, at, va, access, this.#unit, this.#budget))
-        })
+        this.#store()
+        f.if(condition, () => f.return(call(this.#exits.miss, at, va, access, this.#unit, this.#budget)))
       },
     }
   }

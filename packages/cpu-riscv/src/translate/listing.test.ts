@@ -41,6 +41,20 @@ test('a loop: its blocks, its nesting, and the code of each instruction', () => 
   expect(texts.get('ecall')).toMatch(/call \$exit\.escape/)
 })
 
+test('what a block writes is stored before the next test that may leave, and once', () => {
+  const page = translatePage(bytesOf([
+    encode('addi', { rd: 10, rs1: 10, imm: 1 }),
+    encode('addi', { rd: 10, rs1: 10, imm: 2 }),
+    encode('ld', { rd: 11, rs1: 12 }),
+    encode('ld', { rd: 13, rs1: 12, imm: 8 }),
+    encode('sd', { rs1: 12, rs2: 13, imm: 16 }),
+    encode('ecall'),
+  ]), [0])
+  const stores = page.code.flatMap(({ instruction, lines }) => lines
+    .flatMap(({ text }) => [...text.matchAll(/i64\.store offset=\d+ \(i32\.const 0\) \(local\.get \$(\w+)\)/g)].map(([, local]) => `${instruction?.text ?? ''}: ${local ?? ''}`)))
+  expect(stores).toEqual(['ld a1, 0(a2): a0', 'ld a3, 8(a2): a1', 'sd a3, 16(a2): a3'])
+})
+
 const register = fc.integer({ min: 0, max: 31 })
 const near = fc.integer({ min: -20, max: 20 }).map((words) => words * 4)
 const word: fc.Arbitrary<number> = fc.oneof(
