@@ -8,6 +8,14 @@ export interface DmaSpace {
   read(address: number, into: Uint8Array): boolean
   /** Copies `from` into guest memory. Returns false, having written nothing, when any byte is not RAM. */
   write(address: number, from: Uint8Array): boolean
+  /** Two bytes of guest memory as a number, the low byte first; −1 when not both are RAM. */
+  read16(address: number): number
+  /** Four bytes of guest memory as an unsigned number, the low byte first; −1 when not all are RAM. */
+  read32(address: number): number
+  /** Writes the low 16 bits of `value`, the low byte first. Returns false, having written nothing, when not both bytes are RAM. */
+  write16(address: number, value: number): boolean
+  /** Writes the low 32 bits of `value`, the low byte first. Returns false, having written nothing, when not all bytes are RAM. */
+  write32(address: number, value: number): boolean
   /**
    * Direct views of a range, in order, one for each contiguous piece; null when any byte is not RAM. `'write'`
    * marks the range dirty at once. A view is valid until the device returns to its caller, and the guest may

@@ -89,3 +89,15 @@ test('time is told of accesses that somebody answers, before they happen', () =>
   space.read(0x104, 4)
   expect(order).toEqual(['time', 'read', 'time', 'write'])
 })
+
+test('the halves of an access of 8 bytes are at one instant', () => {
+  const space = new AddressSpace('test')
+  const order: string[] = []
+  space.onAccess = () => order.push('time')
+  space.attach('x', 0x100, 8, 0, { read: (_, offset) => order.push(`read ${offset}`), write: (_, offset) => { order.push(`write ${offset}`) } })
+  space.read(0x100, 4)
+  space.read(0x104, 4, true)
+  space.write(0x100, 4, 1)
+  space.write(0x104, 4, 1, true)
+  expect(order).toEqual(['time', 'read 0', 'read 4', 'time', 'write 0', 'write 4'])
+})

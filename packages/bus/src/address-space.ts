@@ -23,7 +23,7 @@ export class AddressSpace {
   /** Sorted by base; never overlapping. */
   readonly #entries: Entry[] = []
   #last: Entry | null = null
-  /** Called before each access, so that time can be brought up to date. */
+  /** Called before each access: the instant that it sees begins. */
   onAccess: (() => void) | null = null
 
   constructor(name: string) {
@@ -76,19 +76,27 @@ export class AddressSpace {
     return null
   }
 
-  /** Unsigned value, or −1 when nobody answers: the bus error of real hardware. */
-  read(address: number, width: Width): number {
+  /**
+   * Unsigned value, or −1 when nobody answers: the bus error of real hardware.
+   *
+   * @param more - it is the second half of an access of 8 bytes, at the instant of the first
+   */
+  read(address: number, width: Width, more: boolean = false): number {
     const entry = this.#find(address, width)
     if (!entry) return -1
-    this.onAccess?.()
+    if (!more) this.onAccess?.()
     return entry.target.read(entry.region, address - entry.base, width)
   }
 
-  /** Returns false when nobody answers. */
-  write(address: number, width: Width, value: number): boolean {
+  /**
+   * Returns false when nobody answers.
+   *
+   * @param more - as in {@link AddressSpace.read}
+   */
+  write(address: number, width: Width, value: number, more: boolean = false): boolean {
     const entry = this.#find(address, width)
     if (!entry) return false
-    this.onAccess?.()
+    if (!more) this.onAccess?.()
     entry.target.write(entry.region, address - entry.base, width, value)
     return true
   }

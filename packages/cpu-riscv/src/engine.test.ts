@@ -18,6 +18,22 @@ const engines = [
 
 const loop = encode('jal', { rd: 0, imm: 0 })
 
+test.each(engines)('an access of 8 bytes to a device is two of 4, the low one first, at one instant (%s)', (_name, engine) => {
+  const t = testMachine(engine)
+  const seen: unknown[] = []
+  let instant = 0
+  t.bus.onAccess = () => { instant += 1 }
+  t.bus.attach('counter', 0x1000_0000, 16, 0, {
+    read: (_region, offset) => seen.push(['read', offset, instant]) && instant * 16 + offset,
+    write: (_region, offset, width, value) => { seen.push(['write', offset, width, value, instant]) },
+  })
+  t.hart.setX(5, 0x1000_0000n)
+  t.program([encode('ld', { rd: 6, rs1: 5 }), encode('lw', { rd: 7, rs1: 5, imm: 4 }), encode('sd', { rs1: 5, rs2: 6, imm: 8 }), loop])
+  t.hart.run(10, true)
+  expect(seen).toEqual([['read', 0, 1], ['read', 4, 1], ['read', 4, 2], ['write', 8, 4, 16, 3], ['write', 12, 4, 20, 3]])
+  expect([t.hart.getX(6), t.hart.getX(7)]).toEqual([(20n << 32n) + 16n, 36n])
+})
+
 test('straight arithmetic, and the count of instructions', () => {
   const t = testMachine()
   t.program([...li(5, 1234567), encode('mul', { rd: 6, rs1: 5, rs2: 5 }), loop])

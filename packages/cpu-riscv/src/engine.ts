@@ -143,7 +143,7 @@ export class Engine {
     if (low < 0) return 1
     let high = 0
     if (bytes === 8) {
-      high = this.bus.read(address + 4, 4)
+      high = this.bus.read(address + 4, 4, true)
       if (high < 0) return 1
     }
     const { data } = this.memory.arena
@@ -161,7 +161,7 @@ export class Engine {
     const width = Math.min(bytes, 4) as Width
     const value = width === 4 ? low : low & (2 ** (8 * width) - 1)
     if (!this.bus.write(address, width, value)) return 1
-    if (bytes === 8 && !this.bus.write(address + 4, 4, high)) return 1
+    if (bytes === 8 && !this.bus.write(address + 4, 4, high, true)) return 1
     return 0
   }
 }

@@ -68,10 +68,65 @@ test('a range of RAM behaves like an array of bytes, and costs only what is touc
   )
 })
 
+test('numbers are the bytes at their place, in one page or in two, and never half inside', () => {
+  const base = 0x8000_0000
+  const memory = guest(1)
+  memory.addRam('more', base + 2 ** 20, 8192)
+  const bytes = new Uint8Array(4)
+  const view = new DataView(bytes.buffer)
+  const borders = fc.constantFrom(0, 4096, 2 ** 20 - 4096, 2 ** 20, 2 ** 20 + 8192)
+  fc.assert(fc.property(borders, fc.integer({ min: -8, max: 8 }), fc.constantFrom<2 | 4>(2, 4), fc.nat(2 ** 32 - 1), fc.boolean(), (border, near, width, value, whole) => {
+    const at = base + border + near
+    const part = width === 2 ? bytes.subarray(0, 2) : bytes
+    const fits = memory.contains(at, width)
+    const written = width === 2 ? value & 0xffff : value
+    if (whole) {
+      view.setUint32(0, value, true)
+      expect(memory.write(at, part)).toBe(fits)
+    } else expect(width === 2 ? memory.write16(at, value) : memory.write32(at, value)).toBe(fits)
+    expect(width === 2 ? memory.read16(at) : memory.read32(at)).toBe(fits ? written : -1)
+    if (!fits) return
+    view.setUint32(0, 0, true)
+    expect(memory.read(at, part)).toBe(true)
+    expect(view.getUint32(0, true)).toBe(written)
+  }), { numRuns: 2000 })
+  // Bytes around a number stay, and so do those of a region beside it.
+  for (const at of [base + 0x100, base + 0x1ffe, base + 0x2fff]) {
+    memory.write(at - 4, new Uint8Array(12).fill(0xaa))
+    memory.write32(at, 0x0403_0201)
+    const around = new Uint8Array(12)
+    memory.read(at - 4, around)
+    expect([...around]).toEqual([0xaa, 0xaa, 0xaa, 0xaa, 1, 2, 3, 4, 0xaa, 0xaa, 0xaa, 0xaa])
+  }
+})
+
+test('numbers are read without giving a page its frame, and written as any bytes are', () => {
+  const base = 0x8000_0000
+  const memory = guest(1)
+  expect([memory.read16(base), memory.read32(base + 4094), memory.touchedPages]).toEqual([0, 0, 0])
+  memory.takeDirty()
+  expect(memory.write32(base + 2 * 4096 - 2, 1)).toBe(true)
+  expect(memory.write16(base + 5 * 4096, 1)).toBe(true)
+  expect(memory.takeDirty()).toEqual([1, 2, 5].map((page) => base + page * 4096))
+  const told: unknown[] = []
+  memory.onCodeWrite = (_frame, gpa, length) => { told.push([gpa - base, length]) }
+  for (const page of [1, 2, 5]) {
+    const index = memory.entryAddress(base + page * 4096) >>> 2
+    memory.arena.u32[index] = (memory.arena.u32[index] ?? 0) | PAGE_CODE
+  }
+  memory.write16(base + 5 * 4096 + 10, 1)
+  memory.write32(base + 2 * 4096 - 1, 1)
+  expect(told).toEqual([[5 * 4096 + 10, 2], [2 * 4096 - 1, 1], [2 * 4096, 3]])
+  // After the RAM is gone, nothing is where it was.
+  memory.dispose()
+  expect([memory.read16(base), memory.write32(base, 1), memory.contains(base, 1)]).toEqual([-1, false, false])
+})
+
 test('addresses that are not RAM are refused, whatever they are', () => {
   const memory = guest(1)
   for (const address of [0, -1, 0.5, NaN, Infinity, 2 ** 60, 0x8000_0000 + 2 ** 20, 0x7fff_ffff]) {
     expect(memory.read(address, new Uint8Array(2))).toBe(false)
+    expect([memory.read16(address), memory.read32(address), memory.write16(address, 1), memory.write32(address, 1)]).toEqual([-1, -1, false, false])
     expect(memory.map(address, 2, 'write')).toBe(null)
   }
   expect(memory.map(0x8000_0000, Infinity, 'read')).toBe(null)

@@ -32,6 +32,21 @@ export interface RamRegion {
   readonly map: number
 }
 
+const PAGE_MASK = PAGE_SIZE - 1
+
+/** Address of the page-map entry for the byte at `offset` of a region. An arena has less than 2^32 bytes, and so has a region. */
+function entryOf(region: RamRegion, offset: number): number {
+  return region.map + (offset >>> 12) * 4
+}
+
+/** Bytes up to which a loop is faster than the two views that copying at once takes. */
+const FEW = 16
+
+function copy(from: Uint8Array, start: number, to: Uint8Array, at: number, count: number): void {
+  if (count > FEW) to.set(from.subarray(start, start + count), at)
+  else for (let i = 0; i < count; i++) to[at + i] = from[start + i] ?? 0
+}
+
 /** Told when code may have changed under a CPU: `length` bytes at `gpa` inside one page, whose frame is at `frame`. */
 export type CodeWriteListener = (frame: number, gpa: number, length: number) => void
 
@@ -54,6 +69,8 @@ export class GuestMemory implements DmaSpace {
    */
   onRelease: ((frames: readonly number[]) => void) | null = null
   #touched = 0
+  /** The region of the access before. */
+  #last: RamRegion | null = null
 
   constructor(arena: Arena) {
     this.arena = arena
@@ -101,11 +118,8 @@ export class GuestMemory implements DmaSpace {
 
   /** Address of the page-map entry for guest-physical `address`; 0 when that is not RAM. */
   entryAddress(address: number): number {
-    for (const region of this.#regions) {
-      const offset = address - region.base
-      if (offset >= 0 && offset < region.size) return region.map + Math.floor(offset / PAGE_SIZE) * 4
-    }
-    return 0
+    const region = this.#regionOf(address, 1)
+    return region === null ? 0 : entryOf(region, address - region.base)
   }
 
   /** Gives the page behind a page-map entry its frame, if it has none; returns the entry. */
@@ -127,46 +141,129 @@ export class GuestMemory implements DmaSpace {
 
   /** Whether all of a range is RAM of one region. */
   contains(address: number, length: number): boolean {
-    if (!Number.isSafeInteger(address) || !Number.isSafeInteger(length) || length < 0) return false
-    return this.#regions.some((r) => address >= r.base && address + length <= r.base + r.size)
+    return this.#regionOf(address, length) !== null
+  }
+
+  /** The region that all of a range lies in. Devices come back to the one that they used last. */
+  #regionOf(address: number, length: number): RamRegion | null {
+    if (!Number.isSafeInteger(address) || !Number.isSafeInteger(length) || length < 0) return null
+    const last = this.#last
+    if (last !== null && address >= last.base && address + length <= last.base + last.size) return last
+    for (const region of this.#regions) {
+      if (address < region.base || address + length > region.base + region.size) continue
+      this.#last = region
+      return region
+    }
+    return null
+  }
+
+  /**
+   * Arena address of the byte at `offset` of a region, to read what lies between it and the end of its page. 0 for a
+   * page that nobody has touched: it reads as zeros, and stays untouched.
+   */
+  #readable(region: RamRegion, offset: number): number {
+    const entry = this.arena.u32[entryOf(region, offset) >>> 2] ?? 0
+    return entry === 0 ? 0 : ((entry & -PAGE_SIZE) >>> 0) + (offset & PAGE_MASK)
+  }
+
+  /**
+   * Arena address of the byte at `offset` of a region, to write `length` bytes inside its page at once. Every write comes
+   * through here: it gives the page a frame, marks it dirty, and tells the CPU about code.
+   */
+  #writable(region: RamRegion, offset: number, length: number): number {
+    const entryAddress = entryOf(region, offset)
+    const entry = this.touchEntry(entryAddress)
+    const frame = (entry & -PAGE_SIZE) >>> 0
+    if ((entry & PAGE_CODE) !== 0) this.onCodeWrite?.(frame, region.base + offset, length)
+    const { u32 } = this.arena
+    // What was told of code may have changed the flags.
+    u32[entryAddress >>> 2] = (u32[entryAddress >>> 2] ?? entry) | PAGE_DIRTY
+    // Not `|`, whose result would be negative in the upper half of the arena.
+    return frame + (offset & PAGE_MASK)
   }
 
   read(address: number, into: Uint8Array): boolean {
-    if (!this.contains(address, into.length)) return false
-    for (let done = 0; done < into.length; ) {
-      const at = address + done
-      const length = Math.min(into.length - done, PAGE_SIZE - (at % PAGE_SIZE))
-      const entry = this.arena.u32[this.entryAddress(at) >>> 2] ?? 0
-      // A page that nobody has touched reads as zeros, and stays untouched.
-      if (entry === 0) into.fill(0, done, done + length)
-      else {
-        const host = (entry & -PAGE_SIZE) >>> 0
-        into.set(this.arena.u8.subarray(host + (at % PAGE_SIZE), host + (at % PAGE_SIZE) + length), done)
-      }
-      done += length
+    const { length } = into
+    const region = this.#regionOf(address, length)
+    if (region === null) return false
+    for (let done = 0; done < length; ) {
+      const offset = address - region.base + done
+      const count = Math.min(length - done, PAGE_SIZE - (offset & PAGE_MASK))
+      const from = this.#readable(region, offset)
+      if (from === 0) into.fill(0, done, done + count)
+      else copy(this.arena.u8, from, into, done, count)
+      done += count
     }
     return true
   }
 
   write(address: number, from: Uint8Array): boolean {
-    if (!this.contains(address, from.length)) return false
-    for (let done = 0; done < from.length; ) {
-      const at = address + done
-      const length = Math.min(from.length - done, PAGE_SIZE - (at % PAGE_SIZE))
-      const host = this.#prepareWrite(at, length)
-      this.arena.u8.set(from.subarray(done, done + length), host)
-      done += length
+    const { length } = from
+    const region = this.#regionOf(address, length)
+    if (region === null) return false
+    for (let done = 0; done < length; ) {
+      const offset = address - region.base + done
+      const count = Math.min(length - done, PAGE_SIZE - (offset & PAGE_MASK))
+      const to = this.#writable(region, offset, count)
+      copy(from, done, this.arena.u8, to, count)
+      done += count
     }
     return true
   }
 
+  read16(address: number): number {
+    const region = this.#regionOf(address, 2)
+    if (region === null) return -1
+    const offset = address - region.base
+    if ((offset & PAGE_MASK) > PAGE_SIZE - 2) return this.#readBytes(address, 2)
+    const from = this.#readable(region, offset)
+    return from === 0 ? 0 : this.arena.data.getUint16(from, true)
+  }
+
+  read32(address: number): number {
+    const region = this.#regionOf(address, 4)
+    if (region === null) return -1
+    const offset = address - region.base
+    if ((offset & PAGE_MASK) > PAGE_SIZE - 4) return this.#readBytes(address, 4)
+    const from = this.#readable(region, offset)
+    return from === 0 ? 0 : this.arena.data.getUint32(from, true)
+  }
+
+  write16(address: number, value: number): boolean {
+    const region = this.#regionOf(address, 2)
+    if (region === null) return false
+    const offset = address - region.base
+    if ((offset & PAGE_MASK) > PAGE_SIZE - 2) return this.write(address, Uint8Array.of(value, value >>> 8))
+    const to = this.#writable(region, offset, 2)
+    this.arena.data.setUint16(to, value, true)
+    return true
+  }
+
+  write32(address: number, value: number): boolean {
+    const region = this.#regionOf(address, 4)
+    if (region === null) return false
+    const offset = address - region.base
+    if ((offset & PAGE_MASK) > PAGE_SIZE - 4) return this.write(address, Uint8Array.of(value, value >>> 8, value >>> 16, value >>> 24))
+    const to = this.#writable(region, offset, 4)
+    this.arena.data.setUint32(to, value, true)
+    return true
+  }
+
+  /** A number that lies in two pages of one region. */
+  #readBytes(address: number, width: 2 | 4): number {
+    const bytes = new Uint8Array(4)
+    this.read(address, bytes.subarray(0, width))
+    return new DataView(bytes.buffer).getUint32(0, true)
+  }
+
   map(address: number, length: number, access: 'read' | 'write'): readonly Uint8Array[] | null {
-    if (!this.contains(address, length)) return null
+    const region = this.#regionOf(address, length)
+    if (region === null) return null
     const pieces: { start: number; end: number }[] = []
     for (let done = 0; done < length; ) {
-      const at = address + done
-      const part = Math.min(length - done, PAGE_SIZE - (at % PAGE_SIZE))
-      const host = access === 'write' ? this.#prepareWrite(at, part) : this.resolve(at)
+      const offset = address - region.base + done
+      const part = Math.min(length - done, PAGE_SIZE - (offset & PAGE_MASK))
+      const host = access === 'write' ? this.#writable(region, offset, part) : this.resolve(address + done)
       const last = pieces.at(-1)
       if (last?.end === host) last.end += part
       else pieces.push({ start: host, end: host + part })
@@ -199,18 +296,6 @@ export class GuestMemory implements DmaSpace {
     // The pages may be touched again.
     this.arena.reserve(frames.length * PAGE_SIZE, 'memory')
     this.#touched -= frames.length
-  }
-
-  /** Marks dirty and tells the CPU about code, for bytes inside one page; returns the arena address. */
-  #prepareWrite(address: number, length: number): number {
-    const entryAddress = this.entryAddress(address)
-    const entry = this.touchEntry(entryAddress)
-    const frame = (entry & -PAGE_SIZE) >>> 0
-    if ((entry & PAGE_CODE) !== 0) this.onCodeWrite?.(frame, address, length)
-    const now = this.arena.u32[entryAddress >>> 2] ?? entry
-    this.arena.u32[entryAddress >>> 2] = now | PAGE_DIRTY
-    // Not `|`, whose result would be negative in the upper half of the arena.
-    return frame + (address % PAGE_SIZE)
   }
 
   /**
@@ -259,6 +344,7 @@ export class GuestMemory implements DmaSpace {
     this.clear()
     for (const region of this.#regions) this.arena.release(region.size)
     this.#regions.length = 0
+    this.#last = null
     this.arena.data.setUint32(this.table + ramTable.offset.count, 0, true)
   }
 }

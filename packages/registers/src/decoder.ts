@@ -11,12 +11,20 @@ interface Group {
   readonly bytes: Uint8Array
 }
 
+/** Most bytes of a window whose offsets are all in one table. */
+const DIRECT = 4096
+
 /**
- * Finds the register at an offset: a binary search over a few groups, then one table look-up. An array of any
- * length is one entry, so a PLIC's thousands of registers cost no more than one.
+ * Finds the register at an offset. Where there are few, as in most devices, a table has each byte of the window. Elsewhere it is a
+ * binary search over a few groups, then one table look-up: an array of any length is one entry, so a PLIC's thousands of registers
+ * cost no more than one.
  */
 export class Decoder {
   readonly #groups: readonly Group[]
+  /** The distinct registers, behind a null. */
+  readonly #registers: (Register | null)[] = [null]
+  /** For each byte of the window its place among them; null for a large window. */
+  readonly #direct: Uint16Array | null
 
   /** @param part - the device's name, for the error when two registers overlap */
   constructor(registers: readonly Register[], part: string) {
@@ -39,10 +47,29 @@ export class Decoder {
       group.end = Math.max(group.end, end(register))
     }
     this.#groups = groups
+    const size = groups.at(-1)?.end ?? 0
+    this.#direct = size <= DIRECT ? this.#table(size) : null
+  }
+
+  #table(size: number): Uint16Array {
+    const numbers = new Map<Register, number>()
+    return Uint16Array.from({ length: size }, (_, offset) => {
+      const register = this.#search(offset)
+      if (register === null) return 0
+      const number = numbers.get(register) ?? this.#registers.push(register) - 1
+      numbers.set(register, number)
+      return number
+    })
   }
 
   /** The register that has a byte at `offset`, or null. */
   find(offset: number): Register | null {
+    const direct = this.#direct
+    if (direct === null) return this.#search(offset)
+    return this.#registers[direct[offset] ?? 0] ?? null
+  }
+
+  #search(offset: number): Register | null {
     const groups = this.#groups
     let low = 0
     let high = groups.length

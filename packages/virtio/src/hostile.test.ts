@@ -11,17 +11,35 @@ function make<Config, S, Wants extends BackendWants>(spec: DeviceSpec<Config, Mm
   const config = spec.configure({ ring }, 'dut')
   const context = fakeContext<VirtioIrq, Wants>({ irqs: spec.irqs(config), backends, memorySize })
   const count = { accesses: 0, bytes: 0, writes: 0 }
+  const note = (bytes: number, writes: 0 | 1): void => {
+    count.accesses += 1
+    count.writes += writes
+    count.bytes += bytes
+  }
   const dma: DmaSpace = {
     read(address, into) {
-      count.accesses += 1
-      count.bytes += into.length
+      note(into.length, 0)
       return context.dma.read(address, into)
     },
     write(address, from) {
-      count.accesses += 1
-      count.writes += 1
-      count.bytes += from.length
+      note(from.length, 1)
       return context.dma.write(address, from)
+    },
+    read16(address) {
+      note(2, 0)
+      return context.dma.read16(address)
+    },
+    read32(address) {
+      note(4, 0)
+      return context.dma.read32(address)
+    },
+    write16(address, value) {
+      note(2, 1)
+      return context.dma.write16(address, value)
+    },
+    write32(address, value) {
+      note(4, 1)
+      return context.dma.write32(address, value)
     },
     map(address, length, access) {
       count.accesses += 1

@@ -205,6 +205,10 @@ function gated(dma: DmaSpace, open: () => boolean): DmaSpace {
   return {
     read: (address, into) => open() && dma.read(address, into),
     write: (address, from) => open() && dma.write(address, from),
+    read16: (address) => open() ? dma.read16(address) : -1,
+    read32: (address) => open() ? dma.read32(address) : -1,
+    write16: (address, value) => open() && dma.write16(address, value),
+    write32: (address, value) => open() && dma.write32(address, value),
     map: (address, length, access) => open() ? dma.map(address, length, access) : null,
     release: (address, length) => open() && dma.release(address, length),
   }

@@ -116,7 +116,7 @@ export function makeParts(
   }
   try {
     const ram = resolved.memory.map(({ name, base, size }) => memory.addRam(name, base, size))
-    bus.onAccess = () => { time.sample() }
+    bus.onAccess = () => { time.begin() }
     const cpuContext: CpuContext<GuestMemory, AddressSpace> = {
       name: CPU_PART,
       memory,

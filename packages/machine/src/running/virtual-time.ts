@@ -2,8 +2,8 @@ import type { Vcpu } from '@machinist/api'
 import type { TimeMode } from '../definition/definition.ts'
 
 /**
- * The machine's time in nanoseconds. {@link VirtualTime.sample} brings it up to date; between samples it stands
- * still, so that one guest access to a device sees one instant. It never goes back.
+ * The machine's time in nanoseconds. It stands still, so that one guest access to a device sees one instant, until
+ * {@link VirtualTime.sample} brings it up to date or {@link VirtualTime.begin} tells that an instant begins. It never goes back.
  */
 export class VirtualTime {
   /** Whether it counts instructions. */
@@ -11,6 +11,8 @@ export class VirtualTime {
   readonly #perInstruction: number
   readonly #hostNow: () => number
   #now = 0
+  /** An instant has begun, and nobody has looked at the time yet. */
+  #begun = false
   /** Real time: the host's time that corresponds to virtual time zero; null while it stands still. */
   #origin: number | null = null
   /** Counted time, with its fraction of a nanosecond. */
@@ -26,13 +28,19 @@ export class VirtualTime {
     this.#hostNow = hostNow
   }
 
-  /** As of the last sample. */
+  /** Time in the present instant. */
   get now(): number {
-    return this.#now
+    return this.#begun ? this.sample() : this.#now
+  }
+
+  /** A new instant begins. Its time is that of the first look: most accesses to devices are over before anybody asks, and asking the host costs more than they. */
+  begin(): void {
+    this.#begun = true
   }
 
   /** Brings time up to date and returns it. */
   sample(): number {
+    this.#begun = false
     let now = this.#now
     if (!this.counted) {
       if (this.#origin !== null) now = Math.floor(this.#hostNow() - this.#origin)

@@ -141,6 +141,7 @@ const page = 4096
 function fakeDma(memory: Uint8Array, base: number, frame: number): DmaSpace {
   const inside = (address: number, length: number): boolean =>
     Number.isSafeInteger(address) && Number.isSafeInteger(length) && length >= 0 && address >= base && address - base + length <= memory.length
+  const view = new DataView(memory.buffer, memory.byteOffset, memory.length)
   return {
     read(address, into) {
       if (!inside(address, into.length)) return false
@@ -150,6 +151,18 @@ function fakeDma(memory: Uint8Array, base: number, frame: number): DmaSpace {
     write(address, from) {
       if (!inside(address, from.length)) return false
       memory.set(from, address - base)
+      return true
+    },
+    read16: (address) => inside(address, 2) ? view.getUint16(address - base, true) : -1,
+    read32: (address) => inside(address, 4) ? view.getUint32(address - base, true) : -1,
+    write16(address, value) {
+      if (!inside(address, 2)) return false
+      view.setUint16(address - base, value, true)
+      return true
+    },
+    write32(address, value) {
+      if (!inside(address, 4)) return false
+      view.setUint32(address - base, value, true)
       return true
     },
     map(address, length) {

@@ -25,8 +25,6 @@ export class PackedRing implements Ring {
   readonly #features: RingFeatures
   readonly #scratch = new Uint8Array(descriptorSize)
   readonly #view: DataView = new DataView(this.#scratch.buffer)
-  readonly #four: Uint8Array = this.#scratch.subarray(0, 4)
-  readonly #eight: Uint8Array = this.#scratch.subarray(0, 8)
   #at: QueueAddresses = noAddresses
   /** Where the driver's next request begins. */
   #available = 0
@@ -84,11 +82,10 @@ export class PackedRing implements Ring {
   use(chain: Chain, written: number): boolean {
     const { size, desc } = this.#at
     const flags = (written > 0 ? descriptorFlag.write : 0) | (this.#wrap(this.#used) ? availFlag | usedFlag : 0)
-    this.#view.setUint32(0, Math.min(written, 0xffff_ffff), true)
-    this.#view.setUint16(4, chain.head, true)
-    // The flags last: the driver may look at any time. They are the last of the eight bytes.
-    this.#view.setUint16(6, flags, true)
-    if (!this.#owner.dma.write(desc + descriptorSize * (this.#used % size) + 8, this.#eight)) return this.#noRing() !== null
+    const { dma } = this.#owner
+    const used = desc + descriptorSize * (this.#used % size)
+    // The flags last, with the Buffer ID: the driver may look at any time.
+    if (!dma.write32(used + 8, Math.min(written, 0xffff_ffff)) || !dma.write32(used + 12, chain.head | flags << 16)) return this.#noRing() !== null
     this.#used = (this.#used + chain.slots) % (2 * size)
     return true
   }
@@ -97,9 +94,10 @@ export class PackedRing implements Ring {
     const before = this.#signalled
     if (this.#used === before) return false
     this.#signalled = this.#used
-    if (!this.#owner.dma.read(this.#at.driver, this.#four)) return this.#owner.broken('its driver area is not in RAM') !== null
-    const event = this.#view.getUint16(0, true)
-    const flags = this.#view.getUint16(2, true) & eventFlags.mask
+    const wish = this.#owner.dma.read32(this.#at.driver)
+    if (wish < 0) return this.#owner.broken('its driver area is not in RAM') !== null
+    const event = wish & 0xffff
+    const flags = (wish >>> 16) & eventFlags.mask
     if (flags === eventFlags.disable) return false
     if (flags !== eventFlags.descriptor || !this.#features.eventIdx) return true
     const { size } = this.#at
@@ -118,8 +116,7 @@ export class PackedRing implements Ring {
         ? this.#available % this.#at.size | (wrap ? eventWrap : 0) | eventFlags.descriptor << 16
         : eventFlags.enable << 16
       if (ask === this.#asked) return false
-      this.#view.setUint32(0, ask, true)
-      if (!this.#owner.dma.write(this.#at.device, this.#four)) return this.#owner.broken('its device area is not in RAM') !== null
+      if (!this.#owner.dma.write32(this.#at.device, ask)) return this.#owner.broken('its device area is not in RAM') !== null
       // And look again: the driver may have added one without seeing that we ask.
       this.#asked = ask
     }

@@ -13,8 +13,6 @@ export class SplitRing implements Ring {
   readonly #features: RingFeatures
   readonly #scratch = new Uint8Array(descriptorSize)
   readonly #view: DataView = new DataView(this.#scratch.buffer)
-  readonly #two: Uint8Array = this.#scratch.subarray(0, 2)
-  readonly #eight: Uint8Array = this.#scratch.subarray(0, 8)
   #at: QueueAddresses = noAddresses
   /** Entries of the available ring that we have taken, modulo 2^16. */
   #lastAvail = 0
@@ -46,8 +44,8 @@ export class SplitRing implements Ring {
     const owner = this.#owner
     const { size, driver } = this.#at
     if (owner.inFlight >= size) return owner.broken('more requests in flight than it has entries')
-    const head = this.#read16(driver + 4 + 2 * (this.#lastAvail & (size - 1)))
-    if (head === null) return owner.broken('its available ring is not in RAM')
+    const head = owner.dma.read16(driver + 4 + 2 * (this.#lastAvail & (size - 1)))
+    if (head < 0) return owner.broken('its available ring is not in RAM')
     if (head >= size) return owner.broken(`descriptor ${String(head)} does not exist`)
     if (owner.holds(head)) return owner.broken(`descriptor ${String(head)} is in flight already`)
     const chain = this.#walk(head)
@@ -57,13 +55,13 @@ export class SplitRing implements Ring {
 
   /** Writes a used element (2.7.8). */
   use(chain: Chain, written: number): boolean {
+    const { dma } = this.#owner
     const { size, device } = this.#at
-    this.#view.setUint32(0, chain.head, true)
-    this.#view.setUint32(4, Math.min(written, 0xffff_ffff), true)
-    if (!this.#owner.dma.write(device + 4 + 8 * (this.#used & (size - 1)), this.#eight)) return this.#noUsedRing()
+    const element = device + 4 + 8 * (this.#used & (size - 1))
+    if (!dma.write32(element, chain.head) || !dma.write32(element + 4, Math.min(written, 0xffff_ffff))) return this.#noUsedRing()
     // The index after the element: the driver may look at any time.
     const used = (this.#used + 1) & 0xffff
-    if (!this.#write16(device + 2, used)) return false
+    if (!dma.write16(device + 2, used)) return this.#noUsedRing()
     this.#used = used
     return true
   }
@@ -74,16 +72,17 @@ export class SplitRing implements Ring {
     this.#signalled = this.#used
     const { size, driver } = this.#at
     // used_event, or the flag (2.7.7.2).
-    const wish = this.#read16(this.#features.eventIdx ? driver + 4 + 2 * size : driver)
-    if (wish === null) return this.#owner.broken('its available ring is not in RAM') !== null
+    const wish = this.#owner.dma.read16(this.#features.eventIdx ? driver + 4 + 2 * size : driver)
+    if (wish < 0) return this.#owner.broken('its available ring is not in RAM') !== null
     return this.#features.eventIdx ? ((this.#used - wish - 1) & 0xffff) < ((this.#used - before) & 0xffff) : (wish & availNoInterrupt) === 0
   }
 
   #lookForMore(): boolean {
+    const { dma } = this.#owner
     const { size, driver, device } = this.#at
     for (let looks = 0; looks < 2; looks++) {
-      const idx = this.#read16(driver + 2)
-      if (idx === null) return this.#owner.broken('its available ring is not in RAM') !== null
+      const idx = dma.read16(driver + 2)
+      if (idx < 0) return this.#owner.broken('its available ring is not in RAM') !== null
       const waiting = (idx - this.#lastAvail) & 0xffff
       if (waiting > size) return this.#owner.broken(`its available index jumped by ${String(waiting)}`) !== null
       if (waiting > 0) {
@@ -92,7 +91,7 @@ export class SplitRing implements Ring {
       }
       if (!this.#features.eventIdx) return false
       // Ask for a notification, and look again: the driver may have added one without seeing that we ask (2.7.10).
-      if (looks === 0 && !this.#write16(device + 4 + 8 * size, this.#lastAvail)) return false
+      if (looks === 0 && !dma.write16(device + 4 + 8 * size, this.#lastAvail)) return this.#noUsedRing()
     }
     return false
   }
@@ -129,15 +128,6 @@ export class SplitRing implements Ring {
       if ((flags & descriptorFlag.next) === 0) return new Chain(owner, head, 1, buffers.readable, buffers.writable)
       index = next
     }
-  }
-
-  #read16(address: number): number | null {
-    return this.#owner.dma.read(address, this.#two) ? this.#view.getUint16(0, true) : null
-  }
-
-  #write16(address: number, value: number): boolean {
-    this.#view.setUint16(0, value, true)
-    return this.#owner.dma.write(address, this.#two) || this.#noUsedRing()
   }
 
   #noUsedRing(): false {

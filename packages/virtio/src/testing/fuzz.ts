@@ -261,6 +261,10 @@ function makeTarget<Config, S, Wants extends BackendWants, Ports extends PortsOf
     count.bytes += length
     count.largest = Math.max(count.largest, length)
   }
+  const written = (done: boolean): boolean => {
+    if (done) count.writes += 1
+    return done
+  }
   const dma: DmaSpace = {
     read(address, into) {
       note(into.length)
@@ -268,9 +272,23 @@ function makeTarget<Config, S, Wants extends BackendWants, Ports extends PortsOf
     },
     write(address, from) {
       note(from.length)
-      const done = context.dma.write(address, from)
-      if (done) count.writes += 1
-      return done
+      return written(context.dma.write(address, from))
+    },
+    read16(address) {
+      note(2)
+      return context.dma.read16(address)
+    },
+    read32(address) {
+      note(4)
+      return context.dma.read32(address)
+    },
+    write16(address, value) {
+      note(2)
+      return written(context.dma.write16(address, value))
+    },
+    write32(address, value) {
+      note(4)
+      return written(context.dma.write32(address, value))
     },
     map(address, length, access) {
       const views = context.dma.map(address, length, access)
