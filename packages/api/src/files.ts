@@ -86,9 +86,10 @@ export interface FileTree {
 }
 
 /**
- * A file or folder by its place in the tree. Renames through the tree take it along. Names given to it are single
- * components, neither empty nor `.` or `..`, without `/` and NUL: whoever takes them from a guest checks that. A link is
- * never followed.
+ * A file or folder that was found at a place in the tree. Renames through the tree take it along. It never comes to stand for
+ * what somebody else puts in its place: then operations are refused with `'ENOENT'`, except that while a file of the tree is
+ * open its nodes still know and change its attributes, and open it. Names given to it are single components, neither empty
+ * nor `.` or `..`, without `/` and NUL: whoever takes them from a guest checks that. A link is never followed.
  */
 export interface FileNode {
   attributes(): Promise<FileAttributes>
@@ -108,29 +109,39 @@ export interface FileNode {
   readLink(): Promise<Uint8Array>
   /** Opens a regular file. `'EISDIR'`, and `'ELOOP'` for a link. */
   open(how: OpenMode): Promise<FoundFile>
-  /** Begins to list this folder. */
+  /** Opens this folder to list it. `'ENOTDIR'`. */
   list(): Promise<FolderList>
   /** Nobody uses this object any more. Called once; files opened by it stay open. */
   release(): void
 }
 
-/** A regular file, open. It can be used after its last name went. Buffers belong to it until the promise settles. */
-export interface OpenFile {
-  /** Fills `into` from byte `offset` on; fewer bytes only at the end of the file. */
-  read(offset: number, into: Uint8Array): Promise<number>
-  /** Writes all of `from`. A gap reads as zeroes. */
-  write(offset: number, from: Uint8Array): Promise<void>
+/**
+ * A file or folder that is open. Whatever becomes of its names and its mode, this is the one that was opened, and what it was
+ * opened for can be done.
+ */
+export interface OpenNode {
   attributes(): Promise<FileAttributes>
-  /** Makes what was written stable. */
+  /** Changes attributes; the size of a file that was opened to write can always be changed. */
+  change(changes: AttributeChanges): Promise<void>
+  /** Makes what was written stable; of a folder, its entries. */
   flush(): Promise<void>
   close(): void
 }
 
-/** A folder that is being listed, without `.` and `..`. An entry that comes or goes meanwhile may be there or not. */
-export interface FolderList {
+/** A regular file, open. Buffers belong to it until the promise settles. */
+export interface OpenFile extends OpenNode {
+  /** Fills `into` from byte `offset` on; fewer bytes only at the end of the file. */
+  read(offset: number, into: Uint8Array): Promise<number>
+  /** Writes all of `from`. A gap reads as zeroes. */
+  write(offset: number, from: Uint8Array): Promise<void>
+}
+
+/** A folder, open, that is listed without `.` and `..`. An entry that comes or goes meanwhile may be there or not. */
+export interface FolderList extends OpenNode {
   /** The next entries, at most `count`; none at the end. */
   next(count: number): Promise<readonly FolderEntry[]>
-  close(): void
+  /** Begins anew. */
+  rewind(): Promise<void>
 }
 
 /** What a device gets: the tree, and the way back from it. */

@@ -6,16 +6,16 @@ export type Owners = 'squash' | 'host'
 
 /** Makes attributes out of what the kernel says. */
 export class Attributer {
-  readonly #owners: Owners
+  readonly owners: Owners
   /** File systems below the root, in the order in which they were met: inode numbers are unique in each only. */
   readonly #devices = new Map<bigint, bigint>()
 
   constructor(owners: Owners) {
-    this.#owners = owners
+    this.owners = owners
   }
 
   of(stats: BigIntStats): FileAttributes {
-    const squash = this.#owners === 'squash'
+    const squash = this.owners === 'squash'
     return {
       kind: kindOf(stats),
       id: BigInt.asUintN(64, stats.ino ^ (this.#device(stats.dev) << 48n)),

@@ -1,7 +1,9 @@
 import { close, constants, open } from 'node:fs'
 import { promisify } from 'node:util'
 import { posixError } from '@machinist/api'
-import type { Place } from './place.ts'
+import { pathOf, stat } from './host-handle.ts'
+import type { OpenHandles } from './open-handles.ts'
+import { identityOf, type Place, sameFile } from './place.ts'
 
 const openLater = promisify(open)
 
@@ -25,7 +27,13 @@ interface Handle {
  * following links.
  */
 export class FolderHandles {
+  readonly #open: OpenHandles
   readonly #handles = new Map<Place, Handle>()
+
+  /** @param open - what the guest has open: a folder that went from its place is still found there */
+  constructor(open: OpenHandles) {
+    this.#open = open
+  }
 
   /** Runs `work` with a folder open. `'ENOTDIR'`, `'ENOENT'`, … */
   async use<T>(folder: Place, work: (fd: number) => Promise<T>): Promise<T> {
@@ -54,7 +62,7 @@ export class FolderHandles {
   #take(folder: Place): Handle {
     let handle = this.#handles.get(folder)
     if (handle === undefined) {
-      const fd = this.#open(folder)
+      const fd = this.#find(folder)
       handle = { fd, users: 0, dead: false }
       fd.catch(() => { this.forget(folder) })
     } else {
@@ -65,7 +73,8 @@ export class FolderHandles {
     handle.users += 1
     if (this.#handles.size > kept) {
       for (const [place, { users }] of this.#handles) {
-        if (users > 0) continue
+        // The root stays: it is found by a path, where another folder may be by now.
+        if (users > 0 || place.parent === null) continue
         this.forget(place)
         break
       }
@@ -73,11 +82,16 @@ export class FolderHandles {
     return handle
   }
 
-  async #open(folder: Place): Promise<number> {
-    const { parent, name } = folder
+  async #find(folder: Place): Promise<number> {
+    const { parent, name, identity } = folder
     if (parent === null) return openLater(Buffer.from(folder.name), O_PATH | constants.O_DIRECTORY)
+    const open = this.#open.find(identity)
+    if (open !== null) return open.borrow((fd) => openLater(`${pathOf(fd)}/.`, FOLDER))
     if (folder.gone) throw posixError('ENOENT')
-    return this.use(parent, (fd) => openLater(entryPath(fd, name), FOLDER))
+    const fd = await this.use(parent, (above) => openLater(entryPath(above, name), FOLDER))
+    if (sameFile(identityOf(await stat(fd)), identity)) return fd
+    close(fd, () => undefined)
+    throw posixError('ENOENT')
   }
 
   #closeIfDone(handle: Handle): void {
@@ -91,5 +105,5 @@ export class FolderHandles {
 export function entryPath(fd: number, name: Uint8Array): Buffer {
   const dots = name.length <= 2 && name.every((byte) => byte === 0x2e)
   if (dots || name.includes(0) || name.includes(0x2f)) throw posixError('EINVAL')
-  return Buffer.concat([Buffer.from(`/proc/self/fd/${fd}/`), name])
+  return Buffer.concat([Buffer.from(`${pathOf(fd)}/`), name])
 }

@@ -1,26 +1,27 @@
 import { close, constants, fchmod, ftruncate, open } from 'node:fs'
-import { chmod, lchown, link, lstat, lutimes, mkdir, opendir, readlink, rename, rmdir, symlink, unlink } from 'node:fs/promises'
+import { link, lstat, mkdir, readlink, rename, rmdir, symlink, unlink } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import type { BigIntStats } from 'node:fs'
 import { isPosixError, posixError } from '@machinist/api'
 import type { AttributeChanges, FileAttributes, FileNode, FolderList, FoundFile, FoundNode, OpenMode } from '@machinist/api'
 import { entryPath, O_PATH } from './folder-handles.ts'
-import { OpenHostFile, stat } from './host-file.ts'
+import { OpenHostFile } from './host-file.ts'
+import { changeOpen, type HostHandle, modeMask, pathOf, stat } from './host-handle.ts'
 import { HostList } from './host-list.ts'
-import { keyOf, Place } from './place.ts'
+import { identityOf, keyOf, Place, sameFile } from './place.ts'
 import type { FolderShare } from './folder-share.ts'
 
 const openLater = promisify(open)
 const fchmodLater = promisify(fchmod)
 const ftruncateLater = promisify(ftruncate)
 
-/** Bits of a mode that a guest may set: programs that run as another user are none of its business. */
-const modeMask = 0o1777
-/** Never follows a link, never waits for the other end of a pipe, never makes a terminal ours. */
-const careful = constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY
-const nsPerSecond = 1e9
+/** Never waits for the other end of a pipe, never makes a terminal ours. */
+const careful = constants.O_NONBLOCK | constants.O_NOCTTY
 
-/** A file of a shared folder. Every system call names one component below an open folder. */
+/**
+ * A file of a shared folder. What the guest has open is operated on through its handle; else every system call names one
+ * component below an open folder, and what is there must be the file that was found there.
+ */
 export class FolderNode implements FileNode {
   readonly place: Place
   readonly #share: FolderShare
@@ -33,22 +34,23 @@ export class FolderNode implements FileNode {
   }
 
   async attributes(): Promise<FileAttributes> {
-    return this.#share.attributer.of(await this.#stat())
+    const held = this.#held
+    if (held !== null) return held.attributes()
+    const stats = await this.#byName((path) => lstat(path, { bigint: true }))
+    this.place.check(stats)
+    return this.#share.attributer.of(stats)
   }
 
   async change(changes: AttributeChanges): Promise<void> {
     this.#share.writable()
-    const { mode, user, group, size, accessed, modified } = changes
-    if (size !== undefined) await this.#truncate(size)
-    if (mode !== undefined) await this.#chmod(mode & modeMask)
-    if ((user !== undefined || group !== undefined) && this.#share.owners === 'host') {
-      const now = await this.#stat()
-      await this.#byName((path) => lchown(path, user ?? Number(now.uid), group ?? Number(now.gid)))
-    }
-    if (accessed !== undefined || modified !== undefined) {
-      const now = await this.#stat()
-      const time = (given: bigint | 'now' | undefined, old: bigint): number => (given === 'now' ? Date.now() / 1000 : Number(given ?? old) / nsPerSecond)
-      await this.#byName((path) => lutimes(path, time(accessed, now.atimeNs), time(modified, now.mtimeNs)))
+    const held = this.#held
+    if (held !== null) return held.change(changes)
+    const handle = await this.#byName((path) => openLater(path, O_PATH | constants.O_NOFOLLOW))
+    try {
+      this.place.check(await stat(handle))
+      await changeOpen(handle, changes, this.#share.attributer.owners)
+    } finally {
+      close(handle, () => undefined)
     }
   }
 
@@ -63,7 +65,7 @@ export class FolderNode implements FileNode {
       const path = entryPath(fd, name)
       let handle: number
       try {
-        handle = await openLater(path, flagsOf(how) | constants.O_CREAT | constants.O_EXCL, wanted)
+        handle = await openLater(path, flagsOf(how) | constants.O_NOFOLLOW | constants.O_CREAT | constants.O_EXCL, wanted)
       } catch (error) {
         if (how.exclusive || !isPosixError(error, 'EEXIST')) throw error
         const { node } = await this.#find(fd, name)
@@ -74,7 +76,8 @@ export class FolderNode implements FileNode {
           throw refused
         }
       }
-      return this.#opened(handle, how, wanted, (stats) => this.#found(name, stats))
+      const opened = await this.#opened(handle, how, wanted)
+      return { node: this.#found(name, opened.stats).node, ...opened.found }
     })
   }
 
@@ -107,7 +110,11 @@ export class FolderNode implements FileNode {
     if (place.parent === null) throw posixError('EPERM')
     const { parent, name: oldName } = place
     if (place.gone) throw posixError('ENOENT')
-    await this.#share.handles.use(parent, (from) => this.#inside((to) => link(entryPath(from, oldName), entryPath(to, name))))
+    await this.#share.handles.use(parent, async (from) => {
+      const old = entryPath(from, oldName)
+      place.check(await lstat(old, { bigint: true }))
+      await this.#inside((to) => link(old, entryPath(to, name)))
+    })
   }
 
   async unlink(name: Uint8Array, folder: boolean): Promise<void> {
@@ -128,30 +135,33 @@ export class FolderNode implements FileNode {
   }
 
   async readLink(): Promise<Uint8Array> {
-    return this.#byName(async (path) => new Uint8Array(await readlink(path, { encoding: 'buffer' })))
+    return this.#byName(async (path) => {
+      this.place.check(await lstat(path, { bigint: true }))
+      return new Uint8Array(await readlink(path, { encoding: 'buffer' }))
+    })
   }
 
   async open(how: OpenMode): Promise<FoundFile> {
     if (how.write || how.truncate === true) this.#share.writable()
     // A device may do something when it is merely opened.
     if (!this.place.isFile) throw posixError(this.place.isFolder ? 'EISDIR' : this.place.isLink ? 'ELOOP' : 'EACCES')
-    const handle = await this.#byName((path) => openLater(path, flagsOf(how)))
-    return this.#opened(handle, how, null, () => ({}))
+    const held = this.#held
+    const handle = await (held === null
+      ? this.#byName((path) => openLater(path, flagsOf(how) | constants.O_NOFOLLOW))
+      : held.borrow((fd) => openLater(pathOf(fd), flagsOf(how))))
+    return (await this.#opened(handle, how, null)).found
   }
 
   async list(): Promise<FolderList> {
-    if (!this.place.isFolder) throw posixError('ENOTDIR')
-    const share = this.#share
+    const { open, attributer } = this.#share
+    open.reserve()
+    let handle = -1
     try {
-      share.countFile()
-      // Node knows names as bytes; its types do not.
-      const encoding = 'buffer' as BufferEncoding
-      const dir = await this.#inside((fd) => opendir(`/proc/self/fd/${fd}/`, { encoding, bufferSize: 64 }))
-      const attributes = (name: Uint8Array): Promise<FileAttributes> =>
-        this.#inside(async (fd) => share.attributer.of(await lstat(entryPath(fd, name), { bigint: true })))
-      return new HostList(dir, attributes, () => { share.openFiles -= 1 })
+      handle = await this.#inside((fd) => openLater(`${pathOf(fd)}/.`, constants.O_RDONLY | constants.O_DIRECTORY))
+      return new HostList(handle, await stat(handle), attributer, open)
     } catch (error) {
-      share.openFiles -= 1
+      open.unreserve()
+      if (handle >= 0) close(handle, () => undefined)
       throw error
     }
   }
@@ -173,14 +183,13 @@ export class FolderNode implements FileNode {
   async #byName<T>(work: (path: Buffer) => Promise<T>): Promise<T> {
     const { parent, name, gone } = this.place
     if (gone) throw posixError('ENOENT')
-    if (parent === null) return this.#inside((fd) => work(Buffer.from(`/proc/self/fd/${fd}/.`)))
+    if (parent === null) return this.#inside((fd) => work(Buffer.from(`${pathOf(fd)}/.`)))
     return this.#share.handles.use(parent, (fd) => work(entryPath(fd, name)))
   }
 
-  #stat(): Promise<BigIntStats> {
-    const open = this.place.gone ? [...this.place.files].at(-1) : undefined
-    if (open !== undefined) return open.borrow(stat)
-    return this.#byName((path) => lstat(path, { bigint: true }))
+  /** A handle of this file, when the guest has it open. */
+  get #held(): HostHandle | null {
+    return this.#share.open.find(this.place.identity)
   }
 
   async #find(fd: number, name: Uint8Array): Promise<FoundNode> {
@@ -189,7 +198,7 @@ export class FolderNode implements FileNode {
 
   #found(name: Uint8Array, stats: BigIntStats): FoundNode {
     const known = this.place.children.get(keyOf(name))
-    if (known !== undefined && (known.inode !== stats.ino || known.device !== stats.dev)) {
+    if (known !== undefined && !sameFile(known.identity, identityOf(stats))) {
       known.detach()
       this.#share.handles.forget(known)
     }
@@ -200,13 +209,18 @@ export class FolderNode implements FileNode {
   /**
    * Makes an open file of a handle, if it is one of a regular file; closes it otherwise.
    *
-   * @param mode - of a new file: the process has a mask of its own, and the guest's kernel has applied its
+   * @param mode - of a new file: the process has a mask of its own, and the guest's kernel has applied its. Null for one that
+   * was opened, which must be this node's
    */
-  async #opened<T extends object>(handle: number, how: OpenMode, mode: number | null, found: (stats: BigIntStats) => T): Promise<T & FoundFile> {
+  async #opened(handle: number, how: OpenMode, mode: number | null): Promise<{ readonly found: FoundFile, readonly stats: BigIntStats }> {
+    const { open, attributer } = this.#share
+    let counted = false
     try {
-      this.#share.countFile()
+      open.reserve()
+      counted = true
       let stats = await stat(handle)
       if (!stats.isFile()) throw posixError(stats.isDirectory() ? 'EISDIR' : 'EACCES')
+      if (mode === null) this.place.check(stats)
       if (how.truncate === true && stats.size > 0n) {
         await ftruncateLater(handle, 0)
         stats = await stat(handle)
@@ -215,40 +229,11 @@ export class FolderNode implements FileNode {
         await fchmodLater(handle, mode)
         stats = await stat(handle)
       }
-      const result = found(stats)
-      const place = 'node' in result && result.node instanceof FolderNode ? result.node.place : this.place
-      const file = new OpenHostFile(handle, how.append === true, this.#share.attributer, (closed) => {
-        place.files.delete(closed)
-        this.#share.openFiles -= 1
-      })
-      place.files.add(file)
-      return { ...result, file, attributes: this.#share.attributer.of(stats) }
+      return { found: { file: new OpenHostFile(handle, stats, how, attributer, open), attributes: attributer.of(stats) }, stats }
     } catch (error) {
-      this.#share.openFiles -= 1
+      if (counted) open.unreserve()
       close(handle, () => undefined)
       throw error
-    }
-  }
-
-  async #truncate(size: number): Promise<void> {
-    const open = [...this.place.files].at(-1)
-    if (this.place.gone && open !== undefined) return open.borrow((fd) => ftruncateLater(fd, size))
-    const { file } = await this.open({ read: false, write: true })
-    try {
-      if (file instanceof OpenHostFile) await ftruncateLater(file.fd, size)
-    } finally {
-      file.close()
-    }
-  }
-
-  /** Linux has no chmod that does not follow links, so by a handle of what is no link. */
-  async #chmod(mode: number): Promise<void> {
-    const handle = await this.#byName((path) => openLater(path, O_PATH | constants.O_NOFOLLOW))
-    try {
-      if ((await stat(handle)).isSymbolicLink()) throw posixError('EOPNOTSUPP')
-      await chmod(`/proc/self/fd/${handle}`, mode)
-    } finally {
-      close(handle, () => undefined)
     }
   }
 

@@ -6,6 +6,8 @@ import { fileError } from '../system/errors.ts'
 import { Attributer, type Owners } from './attributes.ts'
 import { FolderHandles } from './folder-handles.ts'
 import { FolderNode } from './folder-node.ts'
+import { pathOf } from './host-handle.ts'
+import { OpenHandles } from './open-handles.ts'
 import { Place } from './place.ts'
 
 const statfsLater = promisify(statfs)
@@ -31,21 +33,16 @@ export interface FolderOptions {
 /** What the nodes of a shared folder have in common. */
 export class FolderShare implements SharedTree {
   readonly readOnly: boolean
-  readonly owners: Owners
   readonly attributer: Attributer
-  readonly handles: FolderHandles = new FolderHandles()
-  /** Files that are open. */
-  openFiles = 0
-  readonly #mostOpen: number
-  readonly #path: string
+  readonly open: OpenHandles
+  readonly handles: FolderHandles
   readonly #root: Place
 
   constructor(path: string, options: FolderOptions) {
     this.readOnly = options.readOnly ?? false
-    this.owners = options.owners ?? 'squash'
-    this.attributer = new Attributer(this.owners)
-    this.#mostOpen = options.openFiles ?? defaultOpenFiles
-    this.#path = path
+    this.attributer = new Attributer(options.owners ?? 'squash')
+    this.open = new OpenHandles(options.openFiles ?? defaultOpenFiles)
+    this.handles = new FolderHandles(this.open)
     this.#root = new Place(null, Buffer.from(path), lstatSync(path, { bigint: true }))
     this.#root.users = 1
   }
@@ -61,19 +58,14 @@ export class FolderShare implements SharedTree {
   }
 
   async statistics(): Promise<TreeStatistics> {
-    const { bsize, blocks, bfree, bavail, files: count, ffree } = await statfsLater(this.#path)
+    const { bsize, blocks, bfree, bavail, files: count, ffree } =
+      await this.handles.use(this.#root, (fd) => statfsLater(pathOf(fd)))
     return { blockSize: bsize, blocks, free: bfree, available: bavail, files: count, filesFree: ffree, nameLength: longestName }
   }
 
   /** Refuses a change of a read-only folder. */
   writable(): void {
     if (this.readOnly) throw posixError('EROFS')
-  }
-
-  /** Counts a file that was opened, or refuses it. */
-  countFile(): void {
-    this.openFiles += 1
-    if (this.openFiles > this.#mostOpen) throw posixError('EMFILE')
   }
 
   /** Forgets a place that nobody refers to, and those above it that were kept for its sake. */

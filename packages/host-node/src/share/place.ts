@@ -1,5 +1,20 @@
 import type { BigIntStats } from 'node:fs'
-import type { OpenHostFile } from './host-file.ts'
+import { posixError } from '@machinist/api'
+
+/** Which file something is, on the host, as long as it has a name or somebody has it open. */
+export interface Identity {
+  readonly device: bigint
+  readonly inode: bigint
+}
+
+export function identityOf({ dev, ino }: BigIntStats): Identity {
+  return { device: dev, inode: ino }
+}
+
+/** Whether two are the same file. */
+export function sameFile(one: Identity, other: Identity): boolean {
+  return one.inode === other.inode && one.device === other.device
+}
 
 /**
  * A name in the shared folder that nodes refer to. There is one for each, so that a rename takes all of them along, and
@@ -14,12 +29,9 @@ export class Place {
   readonly isFile: boolean
   readonly isLink: boolean
   /** Which file was there when it was looked up. */
-  readonly device: bigint
-  readonly inode: bigint
+  readonly identity: Identity
   /** Children that somebody refers to, by {@link keyOf} their names. */
   readonly children: Map<string, Place> = new Map<string, Place>()
-  /** Open files that were opened here, the newest last: what is left of a file without a name. */
-  readonly files: Set<OpenHostFile> = new Set<OpenHostFile>()
   /** Its name was removed, or given to another. */
   gone = false
   users = 0
@@ -30,9 +42,16 @@ export class Place {
     this.isFolder = stats.isDirectory()
     this.isFile = stats.isFile()
     this.isLink = stats.isSymbolicLink()
-    this.device = stats.dev
-    this.inode = stats.ino
+    this.identity = identityOf(stats)
     parent?.children.set(keyOf(name), this)
+  }
+
+  /**
+   * Refuses what is another file than was found here, with `'ENOENT'`: of that code Linux's client takes it that the file
+   * went, and looks the name up anew. The root is what it was opened as.
+   */
+  check(stats: BigIntStats): void {
+    if (this.parent !== null && !sameFile(identityOf(stats), this.identity)) throw posixError('ENOENT')
   }
 
   /** Takes it out of its folder: what has its name now is another file. */

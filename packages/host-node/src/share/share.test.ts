@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { linkSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { chmodSync, fstatSync, linkSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, renameSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { FileNode, FileTree, FoundNode, OpenFile } from '@machinist/api'
@@ -38,6 +38,7 @@ describe.skipIf(process.platform !== 'linux')('a shared folder', () => {
     const otherwise: string[] = []
     let refusals = 0
     let steps = 0
+    let orphans = 0
     const before = openFiles()
     for (let seed = 1; seed <= 6; seed++) {
       const random = generator(seed * 7919)
@@ -117,20 +118,35 @@ describe.skipIf(process.platform !== 'linux')('a shared folder', () => {
               const offset = random(3000)
               await both((side) => file[side]!.write(offset, bytes), () => null)
             }
+            if (random(3) === 0) {
+              const changes = { ...(random(2) === 0 ? { size: random(5000) } : { mode: random(0o1000) }), modified: BigInt(random(1e9)) * 1_000_000_000n }
+              await both(async (side) => {
+                await file[side]!.change(changes)
+                return file[side]!.attributes()
+              }, (attributes) => ({ ...describeBoth({ attributes }), time: attributes.modified }))
+            }
             await both((side) => file[side]!.attributes(), (attributes) => describeBoth({ attributes }))
+            await both((side) => file[side]!.flush(), () => null)
             if (random(8) === 0) for (const each of files.splice(files.indexOf(file), 1)[0]!) each.close()
             break
         }
-        // By a name that went a folder of the host knows nothing any more.
-        nodes = nodes.filter((each) => !(each[1] instanceof FolderNode && each[1].place.gone))
+        // By a name that went a folder of the host knows only what is open.
+        nodes = nodes.filter((each) => {
+          const node = each[1]
+          if (!(node instanceof FolderNode && node.place.gone)) return true
+          const open = host.open.find(node.place.identity)
+          if (open !== null) orphans++
+          return open !== null && fstatSync(open.fd).nlink === 0
+        })
         if (nodes.length > 40) for (const each of nodes.splice(20, 10).flat()) each.release()
       }
       for (const each of files.flat()) each.close()
       for (const each of nodes.flat()) each.release()
-      expect(host.openFiles).toBe(0)
+      expect(host.open.count).toBe(0)
       host.close()
     }
     expect(steps).toBeGreaterThan(1800)
+    expect(orphans).toBeGreaterThan(20)
     expect(otherwise.length).toBeLessThan(refusals / 10)
     expect([...errors].sort()).toEqual(expect.arrayContaining(['EEXIST', 'EINVAL', 'EISDIR', 'ELOOP', 'ENAMETOOLONG', 'ENOENT', 'ENOTDIR', 'ENOTEMPTY', 'EPERM']))
     expect([...errors].filter((each) => each.startsWith('not typed'))).toEqual([])
@@ -222,6 +238,104 @@ describe.skipIf(process.platform !== 'linux')('a shared folder', () => {
     rmSync(join(root, 'f'))
     linkSync(join(root, 'g'), join(root, 'f'))
     expect((await at(tree, 'f')).attributes.id).not.toBe(first.attributes.id)
+    tree.close()
+  })
+
+  const contentOf = async (file: OpenFile): Promise<string> => {
+    const into = new Uint8Array(100)
+    return Buffer.from(into.subarray(0, await file.read(0, into))).toString()
+  }
+  const gone = async (works: readonly (() => Promise<unknown>)[]): Promise<void> => {
+    for (const work of works) expect(await outcome(work())).toEqual({ error: 'ENOENT' })
+  }
+
+  it('what is open is operated on through its handle, whatever becomes of its name and mode', async () => {
+    const tree = share()
+    const top = (await tree.root()).node
+    for (const [name, mode] of [['f', 0o644], ['shut', 0o400], ['none', 0]] as const) {
+      const { node, file } = await top.create(text(name), mode, { read: false, write: true, exclusive: true })
+      await file.write(0, text('content'))
+      if (name === 'f') await top.unlink(text(name), false)
+      else chmodSync(join(root, name), 0)
+      // By the handle, and by the node, of which the guest's kernel knows no name any more.
+      for (const each of [file, node]) {
+        await each.change({ size: 4 })
+        expect((await each.attributes()).size).toBe(4)
+        await each.change({ size: 9, mode: 0o400, modified: 7_000_000_000n, accessed: 5_000_000_000n })
+        const { size, mode: now, modified, accessed, links } = await each.attributes()
+        expect([size, now, modified, accessed, links]).toEqual([9, 0o400, 7_000_000_000n, 5_000_000_000n, name === 'f' ? 0 : 1])
+      }
+      await file.flush()
+      const again = (await node.open({ read: true, write: false })).file
+      expect(await contentOf(again)).toBe('cont\0\0\0\0\0')
+      await again.change({ size: 2 }) // also where this one only reads
+      expect((await file.attributes()).size).toBe(2)
+      for (const each of [file, again]) each.close()
+      expect(await outcome(file.attributes())).toEqual({ error: 'EBADF' })
+      if (name === 'f') await gone([() => node.attributes(), () => node.change({ mode: 0o600 }), () => node.open({ read: true, write: false })])
+    }
+    // Folders too.
+    mkdirSync(join(root, 'd'))
+    const { node: folder } = await at(tree, 'd')
+    writeFileSync(join(root, 'd/inside'), '')
+    const list = await folder.list()
+    const names = async (): Promise<string[]> => (await list.next(9)).map(({ name }) => Buffer.from(name).toString())
+    expect([await names(), await names()]).toEqual([['inside'], []])
+    await list.rewind()
+    expect(await names()).toEqual(['inside'])
+    renameSync(join(root, 'd'), join(root, 'e'))
+    mkdirSync(join(root, 'd'))
+    await list.change({ mode: 0o711 })
+    await list.flush()
+    expect([statSync(join(root, 'e')).mode & 0o777, statSync(join(root, 'd')).mode & 0o777]).toEqual([0o711, 0o755])
+    expect((await folder.lookup(text('inside'))).attributes.kind).toBe('file')
+    rmSync(join(root, 'e'), { recursive: true })
+    expect([(await list.attributes()).kind, (await folder.attributes()).kind]).toEqual(['folder', 'folder'])
+    await list.rewind()
+    expect(await names()).toEqual([])
+    list.close()
+    expect(tree.open.count).toBe(0)
+    tree.close()
+  })
+
+  it('a node never becomes another file', async () => {
+    const tree = share()
+    writeFileSync(join(root, 'f'), 'first')
+    mkdirSync(join(root, 'd'))
+    writeFileSync(join(root, 'd/f'), 'first')
+    symlinkSync('first', join(root, 'l'))
+    const [file, folder, inner, link] = [await at(tree, 'f'), await at(tree, 'd'), await at(tree, 'd', 'f'), await at(tree, 'l')].map(({ node }) => node) as [FileNode, FileNode, FileNode, FileNode]
+    const held = (await file.open({ read: true, write: true })).file
+    tree.handles.close() // nothing is remembered but what it was
+    for (const name of ['f', 'd', 'l']) renameSync(join(root, name), join(root, `old-${name}`))
+    writeFileSync(join(root, 'f'), 'the second, which is longer')
+    mkdirSync(join(root, 'd'))
+    writeFileSync(join(root, 'd/f'), 'second')
+    symlinkSync('second', join(root, 'l'))
+    const seen = (): unknown => ['f', 'd/f', 'd', 'l'].map((name) => [lstatSync(join(root, name), { bigint: true }).mtimeNs, lstatSync(join(root, name)).mode])
+    const before = seen()
+    const later = { modified: 5n, mode: 0o600 }
+    const how = { read: true, write: true, truncate: true }
+    const top = (await tree.root()).node
+    await gone([
+      () => folder.attributes(), () => folder.change(later), () => folder.lookup(text('f')), () => folder.list(), () => folder.makeFolder(text('new'), 0o755),
+      () => folder.create(text('new'), 0o644, { ...how, exclusive: false }), () => folder.unlink(text('f'), false), () => folder.rename(text('f'), folder, text('g')),
+      () => inner.attributes(), () => inner.open(how), () => inner.change(later), () => inner.change({ size: 0 }), () => inner.change({ modified: 5n }),
+      () => link.readLink(), () => link.attributes(), () => link.change({ modified: 5n }), () => top.link(text('new'), link), () => top.link(text('new'), file),
+    ])
+    // It is open, so the first is still there.
+    expect((await file.attributes()).size).toBe(5)
+    expect(await contentOf((await file.open({ read: true, write: false })).file)).toBe('first')
+    await file.change({ size: 3, mode: 0o600 })
+    expect(readFileSync(join(root, 'old-f'), 'utf8')).toBe('fir')
+    held.close()
+    const { node: second, attributes } = await at(tree, 'f')
+    expect(attributes.size).toBe(27)
+    expect((await second.attributes()).size).toBe(27)
+    expect(seen()).toEqual(before)
+    // Cut off from outside, it is the same file.
+    truncateSync(join(root, 'f'), 3)
+    expect((await second.attributes()).size).toBe(3)
     tree.close()
   })
 

@@ -1,6 +1,7 @@
 import { posixError } from '@machinist/api'
-import type { AttributeChanges, FileAttributes, FileNode, FolderList, FoundFile, FoundNode, OpenFile, OpenMode } from '@machinist/api'
-import { entriesOf, type Inode, type MemoryStore, nameKey } from './memory-store.ts'
+import type { AttributeChanges, FileAttributes, FileNode, FolderList, FoundFile, FoundNode, OpenMode } from '@machinist/api'
+import { MemoryFile, MemoryList } from './memory-open.ts'
+import { type Inode, type MemoryStore, nameKey } from './memory-store.ts'
 
 const longestName = 255
 
@@ -20,21 +21,7 @@ export class MemoryNode implements FileNode {
   }
 
   async change(changes: AttributeChanges): Promise<void> {
-    this.#writable()
-    const { inode } = this
-    const now = this.#store.now()
-    if (changes.mode !== undefined && inode.kind === 'link') throw posixError('EOPNOTSUPP')
-    if (changes.size !== undefined) {
-      if (inode.kind !== 'file') throw posixError(inode.kind === 'folder' ? 'EISDIR' : 'EINVAL')
-      this.#store.resize(inode, changes.size)
-      inode.modified = now
-    }
-    inode.mode = changes.mode === undefined ? inode.mode : changes.mode & 0o7777
-    inode.user = changes.user ?? inode.user
-    inode.group = changes.group ?? inode.group
-    inode.accessed = changes.accessed === 'now' ? now : changes.accessed ?? inode.accessed
-    inode.modified = changes.modified === 'now' ? now : changes.modified ?? inode.modified
-    inode.changed = now
+    this.#store.change(this.inode, changes)
   }
 
   async lookup(name: Uint8Array): Promise<FoundNode> {
@@ -130,8 +117,7 @@ export class MemoryNode implements FileNode {
 
   async list(): Promise<FolderList> {
     void this.#folder
-    const left = entriesOf(this.inode)
-    return { next: (count) => Promise.resolve(left.splice(0, count)), close() {} }
+    return new MemoryList(this.#store, this.inode)
   }
 
   release(): void {
@@ -173,44 +159,6 @@ export class MemoryNode implements FileNode {
 
   #writable(): void {
     if (this.#store.readOnly) throw posixError('EROFS')
-  }
-}
-
-class MemoryFile implements OpenFile {
-  readonly #store: MemoryStore
-  readonly #inode: Inode
-  readonly #append: boolean
-
-  constructor(store: MemoryStore, inode: Inode, append: boolean) {
-    this.#store = store
-    this.#inode = inode
-    this.#append = append
-    store.hold(inode)
-  }
-
-  async read(offset: number, into: Uint8Array): Promise<number> {
-    const { bytes, size } = this.#inode
-    const piece = bytes.subarray(Math.min(offset, size), Math.min(offset + into.length, size))
-    into.set(piece)
-    return piece.length
-  }
-
-  async write(offset: number, from: Uint8Array): Promise<void> {
-    const inode = this.#inode
-    const at = this.#append ? inode.size : offset
-    if (at + from.length > inode.size) this.#store.resize(inode, at + from.length)
-    inode.bytes.set(from, at)
-    inode.modified = inode.changed = this.#store.now()
-  }
-
-  async attributes(): Promise<FileAttributes> {
-    return this.#inode.attributes()
-  }
-
-  async flush(): Promise<void> {}
-
-  close(): void {
-    this.#store.drop(this.#inode)
   }
 }
 

@@ -1,5 +1,5 @@
 import { posixError } from '@machinist/api'
-import type { FileAttributes, FileKind, FolderEntry, TreeStatistics } from '@machinist/api'
+import type { AttributeChanges, FileAttributes, FileKind, FolderEntry, TreeStatistics } from '@machinist/api'
 
 /** What each name of a file counts. */
 const leastCost = 512
@@ -104,6 +104,24 @@ export class MemoryStore {
       inode.bytes.fill(0, size, Math.max(size, inode.size))
     }
     inode.size = size
+  }
+
+  /** Changes attributes of a file, whether it has a name or not. */
+  change(inode: Inode, changes: AttributeChanges): void {
+    if (this.readOnly) throw posixError('EROFS')
+    const now = this.now()
+    if (changes.mode !== undefined && inode.kind === 'link') throw posixError('EOPNOTSUPP')
+    if (changes.size !== undefined) {
+      if (inode.kind !== 'file') throw posixError(inode.kind === 'folder' ? 'EISDIR' : 'EINVAL')
+      this.resize(inode, changes.size)
+      inode.modified = now
+    }
+    inode.mode = changes.mode === undefined ? inode.mode : changes.mode & 0o7777
+    inode.user = changes.user ?? inode.user
+    inode.group = changes.group ?? inode.group
+    inode.accessed = changes.accessed === 'now' ? now : changes.accessed ?? inode.accessed
+    inode.modified = changes.modified === 'now' ? now : changes.modified ?? inode.modified
+    inode.changed = now
   }
 
   /** Content without name and user gives its room back. */

@@ -1,5 +1,5 @@
 import { posixError } from '@machinist/api'
-import type { FileKind, FileNode, FileTree, FolderEntry, FolderList, FoundNode, OpenFile, OpenMode } from '@machinist/api'
+import type { FileKind, FileNode, FileTree, FolderEntry, FolderList, FoundNode, OpenFile, OpenMode, OpenNode } from '@machinist/api'
 
 /** Names from the root on. */
 export type Path = readonly Uint8Array[]
@@ -7,12 +7,15 @@ export type Path = readonly Uint8Array[]
 /** A place in the tree that fids share. */
 export class Place {
   path: Path
+  /** The file's id; null when it has yet to be looked up. */
+  readonly id: bigint | null
   #found: Promise<FoundNode> | null
   #users = 0
 
   /** @param found - null: it is looked up by its path when somebody asks */
   constructor(path: Path, found: FoundNode | null) {
     this.path = path
+    this.id = found?.attributes.id ?? null
     this.#found = found === null ? null : Promise.resolve(found)
   }
 
@@ -43,8 +46,8 @@ export class Place {
 
 /** How a fid is open. */
 export type Opened =
-  | { readonly kind: 'file', readonly file: OpenFile, readonly mode: OpenMode }
-  | { readonly kind: 'folder', listing: Listing | null }
+  | { readonly kind: 'file', readonly file: OpenFile, readonly id: bigint, readonly mode: OpenMode }
+  | { readonly kind: 'folder', readonly listing: Listing }
 
 /** Where a client is in a folder that it lists. */
 export interface Listing {
@@ -90,10 +93,15 @@ export class Fid {
   drop(): void {
     this.#users -= 1
     if (this.#users > 0) return
-    if (this.opened?.kind === 'file') this.opened.file.close()
-    else this.opened?.listing?.list.close()
+    this.handle?.close()
     this.opened = null
     this.place.drop()
+  }
+
+  /** What a client has opened: requests about the fid are about this, whatever is at its place now. */
+  get handle(): OpenNode | null {
+    const { opened } = this
+    return opened === null ? null : opened.kind === 'file' ? opened.file : opened.listing.list
   }
 
   get isOpen(): boolean {
@@ -123,6 +131,13 @@ export class Fid {
     return this.opened
   }
 
+  /** The same, opened again if need be; `'EBADF'`. */
+  async handleAgain(tree: FileTree): Promise<OpenNode> {
+    await this.#reopen(tree)
+    if (this.handle === null) throw posixError('EBADF')
+    return this.handle
+  }
+
   /** A number for {@link Fid}'s constructor. */
   save(): number {
     const { opened } = this
@@ -141,10 +156,11 @@ export class Fid {
     const node = await this.place.node(tree)
     const bit = (mask: number): boolean => (this.#dormant & mask) !== 0
     if (bit(saved.folder)) {
-      this.opened = { kind: 'folder', listing: null }
+      this.opened = { kind: 'folder', listing: await beginListing(node) }
     } else {
       const mode = { read: bit(saved.read), write: bit(saved.write), append: bit(saved.append) }
-      this.opened = { kind: 'file', file: (await node.open(mode)).file, mode }
+      const { file, attributes: { id } } = await node.open(mode)
+      this.opened = { kind: 'file', file, id, mode }
     }
     this.#dormant = 0
   }
@@ -164,12 +180,24 @@ export async function walk(tree: FileTree, path: Path): Promise<FoundNode> {
   return found
 }
 
-/** Does something in the folder that holds a path's last name. `'EBUSY'` for the root, which is in none. */
-export async function inParent<T>(tree: FileTree, path: Path, work: (folder: FileNode, name: Uint8Array) => Promise<T>): Promise<T> {
-  const name = path.at(-1)
+/** Begins to list a folder. */
+export async function beginListing(node: FileNode): Promise<Listing> {
+  return { list: await node.list(), ahead: [], position: 0 }
+}
+
+/**
+ * Does something in the folder that holds a place's last name. `'EBUSY'` for the root, which is in none; `'ENOENT'` when
+ * the name is another file's by now.
+ */
+export async function inParent<T>(tree: FileTree, place: Place, work: (folder: FileNode, name: Uint8Array) => Promise<T>): Promise<T> {
+  const name = place.path.at(-1)
   if (name === undefined) throw posixError('EBUSY')
-  const { node } = await walk(tree, path.slice(0, -1))
+  const { id } = await (await place.node(tree)).attributes()
+  const { node } = await walk(tree, place.path.slice(0, -1))
   try {
+    const there = await node.lookup(name)
+    there.node.release()
+    if (there.attributes.id !== id) throw posixError('ENOENT')
     return await work(node, name)
   } finally {
     node.release()

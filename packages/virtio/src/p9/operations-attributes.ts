@@ -2,7 +2,7 @@
 import { posixError } from '@machinist/api'
 import type { AttributeChanges, FileAttributes } from '@machinist/api'
 import type { MessageReader, MessageWriter } from './codec.ts'
-import { type Answer, type Call, modeOf, nothing, type Operation, putQid } from './call.ts'
+import { type Answer, type Call, modeOf, type Operation, putQid } from './call.ts'
 import { attributesValid, changeBit, fileSystemType, messageType } from './protocol.ts'
 
 const nanoseconds = 1_000_000_000n
@@ -11,11 +11,11 @@ const furthest = 1n << 40n
 const ioUnit = 4096
 
 async function getAttributes(call: Call): Promise<Answer> {
-  const { reader, tree } = call
+  const { reader, tree, session: { sizes } } = call
   const fid = call.use(reader.u32())
-  // An open file may have no name any more.
-  const attributes = fid.opened?.kind === 'file' ? await fid.opened.file.attributes() : await (await fid.place.node(tree)).attributes()
+  const attributes = await (fid.handle ?? await fid.place.node(tree)).attributes()
   return (out) => {
+    sizes.told(attributes.id, attributes.size)
     out.u64(attributesValid)
     putQid(out, attributes).u32(modeOf(attributes)).u32(attributes.user).u32(attributes.group)
     out.u64(attributes.links).u64(0).u64(attributes.size).u64(ioUnit).u64(attributes.blocks)
@@ -33,11 +33,14 @@ function putTimes(out: MessageWriter, { accessed, modified, changed }: FileAttri
 }
 
 async function setAttributes(call: Call): Promise<Answer> {
-  const { reader, tree } = call
+  const { reader, tree, session: { sizes } } = call
   const fid = call.use(reader.u32())
   const changes = readChanges(reader)
-  await (await fid.place.node(tree)).change(changes)
-  return nothing
+  const { size } = changes
+  const id = fid.opened?.kind === 'file' ? fid.opened.id : fid.place.id
+  if (size !== undefined && id !== null) sizes.cut(id, size)
+  await (fid.handle ?? await fid.place.node(tree)).change(changes)
+  return () => { if (size !== undefined && id !== null) sizes.told(id, size) }
 }
 
 function readChanges(reader: MessageReader): AttributeChanges {

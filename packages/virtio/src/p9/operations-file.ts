@@ -1,8 +1,8 @@
 /** Requests on open files and folders. */
 import { posixError } from '@machinist/api'
-import type { FileNode, FileTree, FolderEntry, OpenMode } from '@machinist/api'
+import type { FileTree, FolderEntry, OpenMode } from '@machinist/api'
 import { MessageWriter } from './codec.ts'
-import { type Fid, type Listing, type Opened, Place, type Path, walk } from './fid.ts'
+import { beginListing, type Fid, type Listing, Place, type Path, walk } from './fid.ts'
 import { type Answer, type Call, modeOf, nothing, type Operation, putQid } from './call.ts'
 import { entryTypeShift, messageType, openFlag, readOverhead } from './protocol.ts'
 import { below } from './session.ts'
@@ -32,22 +32,23 @@ async function opening<T>(fid: Fid, work: () => Promise<T>): Promise<T> {
 }
 
 async function open(call: Call): Promise<Answer> {
-  const { reader, tree, port } = call
+  const { reader, tree, port, session: { sizes } } = call
   const fid = call.use(reader.u32())
   const flags = reader.u32()
   const mode = openMode(flags)
   if (port.readOnly && (mode.write || mode.truncate === true)) throw posixError('EROFS')
+  if (mode.truncate === true && fid.place.id !== null) sizes.cut(fid.place.id, 0)
   return opening(fid, async () => {
     const node = await fid.place.node(tree)
     if (await fid.place.kind(tree) === 'folder') {
       if (mode.write) throw posixError('EISDIR')
       const attributes = await node.attributes()
-      fid.opened = { kind: 'folder', listing: null }
+      fid.opened = { kind: 'folder', listing: await beginListing(node) }
       return (out) => putQid(out, attributes).u32(0)
     }
     if ((flags & openFlag.folder) !== 0) throw posixError('ENOTDIR')
     const { file, attributes } = await node.open(mode)
-    fid.opened = { kind: 'file', file, mode }
+    fid.opened = { kind: 'file', file, id: attributes.id, mode }
     return (out) => putQid(out, attributes).u32(0)
   })
 }
@@ -63,33 +64,39 @@ async function create(call: Call): Promise<Answer> {
     const path = below(fid.place.path, name)
     const folder = await fid.place.node(tree)
     const { node, file, attributes } = await folder.create(name, permissions, { ...mode, exclusive: (flags & openFlag.exclusive) !== 0 })
-    fid.become(new Place(path, { node, attributes }), { kind: 'file', file, mode })
+    fid.become(new Place(path, { node, attributes }), { kind: 'file', file, id: attributes.id, mode })
     return (out) => putQid(out, attributes).u32(0)
   })
 }
 
 async function read(call: Call): Promise<Answer> {
-  const { reader, tree, room } = call
+  const { reader, tree, room, session: { sizes } } = call
   const fid = call.use(reader.u32())
   const offset = reader.offset()
   const count = Math.min(reader.u32(), room - readOverhead)
   const into = call.answerIn(readOverhead + count).subarray(readOverhead)
-  const { file, mode } = await fid.file(tree)
+  const { file, id, mode } = await fid.file(tree)
   if (!mode.read) throw posixError('EBADF')
   const length = await file.read(offset, into)
-  return (out) => out.u32(length).skip(length)
+  return (out) => {
+    if (length === 0 && count > 0 && sizes.expects(id, offset)) throw posixError('EIO')
+    out.u32(length).skip(length)
+  }
 }
 
 async function write(call: Call): Promise<Answer> {
-  const { reader, tree } = call
+  const { reader, tree, session: { sizes } } = call
   const fid = call.use(reader.u32())
   const offset = reader.offset()
   const count = reader.u32()
   const bytes = reader.data(count)
-  const { file, mode } = await fid.file(tree)
+  const { file, id, mode } = await fid.file(tree)
   if (!mode.write) throw posixError('EBADF')
   await file.write(offset, bytes)
-  return (out) => out.u32(count)
+  return (out) => {
+    sizes.reached(id, offset + count)
+    out.u32(count)
+  }
 }
 
 async function readFolder(call: Call): Promise<Answer> {
@@ -100,8 +107,8 @@ async function readFolder(call: Call): Promise<Answer> {
   const buffer = call.answerIn(readOverhead + count)
   const { path } = fid.place
   const work = fid.turn.then(async () => {
-    const opened = await fid.folder(tree)
-    return fill(new MessageWriter(buffer, readOverhead), opened, await fid.place.node(tree), path, tree, offset)
+    const { listing } = await fid.folder(tree)
+    return fill(new MessageWriter(buffer, readOverhead), listing, path, tree, offset)
   })
   fid.turn = work.catch(() => undefined)
   const length = await work
@@ -112,7 +119,7 @@ async function readFolder(call: Call): Promise<Answer> {
  * Writes as many entries as there is room for, from number `offset` on: `.` is 0, `..` is 1. Going on where the last call
  * stopped costs nothing; going back begins anew.
  */
-async function fill(out: MessageWriter, opened: Opened & { readonly kind: 'folder' }, node: FileNode, path: Path, tree: FileTree, offset: number): Promise<number> {
+async function fill(out: MessageWriter, listing: Listing, path: Path, tree: FileTree, offset: number): Promise<number> {
   const start = out.length
   let number = offset
   const put = ({ name, attributes }: FolderEntry): boolean => {
@@ -122,10 +129,10 @@ async function fill(out: MessageWriter, opened: Opened & { readonly kind: 'folde
     return true
   }
   let fits = true
-  if (offset === 0) fits = put({ name: self, attributes: await node.attributes() })
+  if (offset === 0) fits = put({ name: self, attributes: await listing.list.attributes() })
   if (fits && number === 1) fits = put({ name: up, attributes: await parentAttributes(tree, path) })
   if (fits && number >= 2) {
-    const listing = await seek(opened, node, number - 2)
+    await seek(listing, number - 2)
     for (let entry = await next(listing); entry !== undefined; entry = await next(listing)) {
       fits = put(entry)
       if (!fits) {
@@ -145,15 +152,13 @@ async function parentAttributes(tree: FileTree, path: Path): Promise<FolderEntry
   return attributes
 }
 
-async function seek(opened: Opened & { readonly kind: 'folder' }, node: FileNode, position: number): Promise<Listing> {
-  let listing = opened.listing
-  if (listing === null || listing.position > position) {
-    listing?.list.close()
-    opened.listing = null
-    listing = opened.listing = { list: await node.list(), ahead: [], position: 0 }
+async function seek(listing: Listing, position: number): Promise<void> {
+  if (listing.position > position) {
+    await listing.list.rewind()
+    listing.ahead = []
+    listing.position = 0
   }
   for (; listing.position < position; listing.position++) if (await next(listing) === undefined) break
-  return listing
 }
 
 async function next(listing: Listing): Promise<FolderEntry | undefined> {
@@ -163,7 +168,7 @@ async function next(listing: Listing): Promise<FolderEntry | undefined> {
 
 async function flush(call: Call): Promise<Answer> {
   const fid = call.use(call.reader.u32())
-  if (fid.opened?.kind !== 'folder') await (await fid.file(call.tree)).file.flush()
+  await (await fid.handleAgain(call.tree)).flush()
   return nothing
 }
 

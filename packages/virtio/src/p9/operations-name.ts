@@ -64,7 +64,7 @@ async function rename(call: Call): Promise<Answer> {
   const from = fid.place.path
   const to = below(folder.place.path, name)
   const into = await folder.place.node(tree)
-  await inParent(tree, from, (parent, old) => parent.rename(old, into, name))
+  await inParent(tree, fid.place, (parent, old) => parent.rename(old, into, name))
   return () => { session.moved(from, to) }
 }
 
@@ -96,7 +96,7 @@ async function remove(call: Call): Promise<Answer> {
   const fid = call.use(number)
   session.remove(number)
   const folder = await fid.place.kind(tree) === 'folder'
-  await inParent(tree, fid.place.path, (parent, name) => parent.unlink(name, folder))
+  await inParent(tree, fid.place, (parent, name) => parent.unlink(name, folder))
   return nothing
 }
 

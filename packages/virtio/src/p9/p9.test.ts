@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { FilesPort } from '@machinist/api'
+import { posixError } from '@machinist/api'
+import type { FileNode, FilesPort, FoundNode } from '@machinist/api'
 import { testDevice } from '@machinist/registers/testing'
 import { files, memoryTree } from '@machinist/storage'
 import { VirtioDriver } from '../testing.ts'
@@ -169,6 +170,100 @@ describe('9P', () => {
     expect(await free()).toBeLessThan(before)
     await start() // a new session
     expect(await free()).toBe(before)
+  })
+
+  it('asks what is open about itself, not its place', async () => {
+    const tree = memoryTree()
+    tree.put('d/f', text('content'))
+    // A host in whose tree something else has come to be at every place: nodes refuse.
+    let replaced = false
+    const guard = (node: FileNode): FileNode => new Proxy(node, {
+      get: (target, key) => {
+        const value: unknown = Reflect.get(target, key)
+        if (typeof value !== 'function') return value
+        return (...values: unknown[]): unknown => {
+          if (replaced && key !== 'release' && key !== 'lookup') return Promise.reject(posixError('ENOENT'))
+          const result: unknown = Reflect.apply(value, target, values)
+          return key === 'lookup' ? (result as Promise<FoundNode>).then(wrap) : result
+        }
+      },
+    })
+    const wrap = ({ node, attributes }: FoundNode): FoundNode => ({ node: guard(node), attributes })
+    const { start, call, walk, list } = client({ tree: { ...tree, root: () => tree.root().then(wrap) } })
+    await start()
+    for (const [fid, names, flags] of [[1, ['d', 'f'], 2], [2, ['d'], 0]] as const) {
+      await walk(0, fid, ...names)
+      await call(t.lopen, (out) => out.u32(fid).u32(flags))
+    }
+    await walk(0, 3, 'd', 'f')
+    replaced = true
+    const setattr = (fid: number, mode: number, size: number | null) =>
+      call(t.setattr, (out) => out.u32(fid).u32(1 | (size === null ? 0 : 8)).u32(mode).u32(0).u32(0).u64(size ?? 0).u64(0).u64(0).u64(0).u64(0))
+    await setattr(1, 0o400, 4)
+    await setattr(2, 0o700, null)
+    const getattr = async (fid: number) => {
+      const reader = await call(t.getattr, (out) => out.u32(fid).u64(0x7ff))
+      reader.data(8 + 13)
+      const mode = reader.u32()
+      reader.data(4 + 4 + 8 + 8)
+      return [mode, Number(reader.u64())]
+    }
+    expect(await getattr(1)).toEqual([0o100400, 4])
+    expect((await getattr(2))[0]).toBe(0o040700)
+    for (const fid of [1, 2]) await call(t.fsync, (out) => out.u32(fid).u32(0))
+    expect(await list(2)).toEqual(['.', '..', 'f'])
+    expect(await list(2)).toEqual(['.', '..', 'f'])
+    await gives(getattr(3), 'ENOENT')
+    await gives(setattr(3, 0, null), 'ENOENT')
+  })
+
+  it('a read of what the host has cut off fails until the client knows the size', async () => {
+    const { start, call, walk, tree } = client()
+    tree.put('f', text('content'))
+    await start()
+    const read = async (offset: number): Promise<string> => {
+      const reader = await call(t.read, (out) => out.u32(2).u64(offset).u32(100))
+      return latin(reader.data(reader.u32()))
+    }
+    const cut = async (size: number): Promise<void> => { await (await (await tree.root()).node.lookup(text('f'))).node.change({ size }) }
+    const getattr = (fid: number) => call(t.getattr, (out) => out.u32(fid).u64(0x7ff))
+    await walk(0, 1, 'f')
+    await getattr(1)
+    await walk(1, 2)
+    await call(t.lopen, (out) => out.u32(2).u32(2))
+    expect([await read(0), await read(7)]).toEqual(['content', ''])
+    await cut(3)
+    expect(await read(0)).toBe('con')
+    await gives(read(3), 'EIO')
+    await getattr(1)
+    expect(await read(3)).toBe('')
+    // What the client wrote, and cut off, it knows.
+    await call(t.write, (out) => { out.u32(2).u64(8).u32(2).u8(1).u8(2) })
+    expect(await read(10)).toBe('')
+    await cut(4)
+    await gives(read(9), 'EIO')
+    await call(t.setattr, (out) => out.u32(1).u32(8).u32(0).u32(0).u32(0).u64(2).u64(0).u64(0).u64(0).u64(0))
+    expect([await read(1), await read(2)]).toEqual(['o', ''])
+    await walk(0, 3, 'f')
+    await getattr(3)
+    await call(t.lopen, (out) => out.u32(3).u32(0o1001))
+    expect(await read(0)).toBe('')
+  })
+
+  it('renames and removes by fid only what the fid stands for', async () => {
+    const { start, call, walk, tree } = client()
+    tree.put('f', text('first'))
+    tree.put('g', text('second'))
+    await start()
+    await walk(0, 1, 'f')
+    const other = (await tree.root()).node
+    await other.rename(text('g'), other, text('f')) // behind the client's back
+    await gives(call(t.rename, (out) => out.u32(1).u32(0).string(text('moved'))), 'ENOENT')
+    await gives(call(t.remove, (out) => out.u32(1)), 'ENOENT')
+    expect((await other.lookup(text('f'))).attributes.size).toBe(6)
+    await walk(0, 1, 'f')
+    await call(t.remove, (out) => out.u32(1))
+    await expect(other.lookup(text('f'))).rejects.toThrow('ENOENT')
   })
 
   it('goes on after a restore, in another device, from paths', async () => {

@@ -1,5 +1,6 @@
 import { posixError } from '@machinist/api'
 import { Fid, mostSaved, Place, type Path } from './fid.ts'
+import { KnownSizes } from './known-sizes.ts'
 import { plainData } from '@machinist/registers'
 import type { PlainData } from '@machinist/registers'
 
@@ -19,6 +20,7 @@ export interface FidState {
 export class Session {
   /** Bytes of the largest message, as agreed on. */
   readonly messageSize: number
+  readonly sizes: KnownSizes = new KnownSizes()
   readonly #fids = new Map<number, Fid>()
   #closed = false
 

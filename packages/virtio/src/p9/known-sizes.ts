@@ -1,0 +1,36 @@
+/** Most files whose sizes are remembered: a client has no more fids. */
+const most = 65536
+
+/**
+ * How long a client believes files to be: as it was told last, or has made them since. Its kernel (Linux 6.8 to 6.12 at least)
+ * asks again for ever, until its stack is full, when a read before that end brings nothing. So a read of what the host has cut
+ * off meanwhile must fail.
+ */
+export class KnownSizes {
+  /** By the file's id, the longest unused first. */
+  readonly #sizes = new Map<bigint, number>()
+
+  /** The client knows the size now. */
+  told(id: bigint, size: number): void {
+    this.#sizes.delete(id)
+    this.#sizes.set(id, size)
+    const [oldest] = this.#sizes.size > most ? this.#sizes.keys() : []
+    if (oldest !== undefined) this.#sizes.delete(oldest)
+  }
+
+  /** The client has written up to `end`. */
+  reached(id: bigint, end: number): void {
+    this.told(id, Math.max(end, this.#sizes.get(id) ?? 0))
+  }
+
+  /** The client asks to cut it off at `size`. */
+  cut(id: bigint, size: number): void {
+    const known = this.#sizes.get(id)
+    if (known !== undefined && known > size) this.#sizes.set(id, size)
+  }
+
+  /** Whether the client takes it that there is something at `offset`. */
+  expects(id: bigint, offset: number): boolean {
+    return offset < (this.#sizes.get(id) ?? 0)
+  }
+}
