@@ -10,7 +10,11 @@ export const INITTAB: string = `::sysinit:/etc/machinist/start
 ::shutdown:/bin/umount -a -r 2>/dev/null
 `
 
-/** File systems, names, modules. Anything may be missing in another machine, so nothing here ends the boot. */
+/**
+ * File systems, names, modules, the network. Addresses of IPv6 are used at once: nobody else makes them of this Ethernet address, and waiting
+ * to be sure of it (RFC 4862, 5.4) would take the first seconds of a guest that runs one command. Anything may be missing in another machine, so nothing here
+ * ends the boot.
+ */
 export const START: string = `#!/bin/sh
 export PATH=/sbin:/usr/sbin:/bin:/usr/bin
 /bin/busybox mount -t proc -o nosuid,nodev,noexec proc /proc
@@ -37,6 +41,11 @@ done 2>/dev/null
 for path in /sys/class/net/eth*; do
   [ -e "$path" ] || continue
   name=\${path##*/}
+  settings=/proc/sys/net/ipv6/conf/$name
+  if [ -d $settings ]; then
+    echo 0 >$settings/accept_dad
+    echo 0 >$settings/router_solicitation_delay
+  fi
   ifconfig "$name" up
   udhcpc -i "$name" -s /etc/machinist/lease -n -q -t 3 -T 1 >/dev/null 2>&1
 done
@@ -46,7 +55,7 @@ exit 0
 /** What udhcpc calls with what it was told of the network. */
 export const LEASE: string = `#!/bin/sh
 case $1 in
-  deconfig) ip addr flush dev $interface 2>/dev/null ;;
+  deconfig) ip -4 addr flush dev $interface 2>/dev/null ;;
   bound|renew)
     [ -n "$mtu" ] && ip link set dev $interface mtu $mtu
     ip addr replace $ip/$mask dev $interface

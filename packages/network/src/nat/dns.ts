@@ -1,14 +1,13 @@
 import { get16, set16 } from '@machinist/packets'
+import { dnsHeader, failure, fitted, isQuestion, udpLimit } from './dns-message.ts'
 import type { HostSockets, HostStream, StreamEvents } from './sockets.ts'
 
 /** Questions that may wait for the host's resolvers at once. */
 const MOST_QUERIES = 64
 /** Of these, those of one TCP connection. */
 const MOST_PIPELINED = 16
-const HEADER = 12
-const SERVER_FAILURE = 2
 
-/** Carries questions to the host's resolvers: messages go through as they are. */
+/** Carries questions to the host's resolvers: messages go through as they are, but for what a client does not take. */
 export class DnsRelay {
   readonly #sockets: HostSockets
   readonly #gate: (work: () => void) => void
@@ -19,10 +18,15 @@ export class DnsRelay {
     this.#gate = gate
   }
 
+  /** The same for a client that asked by UDP, and takes only so much of an answer. */
+  askByUdp(query: Uint8Array, done: (answer: Uint8Array) => void): void {
+    this.ask(query, (answer) => { done(fitted(answer, udpLimit(query))) })
+  }
+
   /** Asks; `done` is called once, with "server failure" when nobody answers, or not at all for what is no question. */
   ask(query: Uint8Array, done: (answer: Uint8Array) => void): void {
     // A response would go round in circles.
-    if (query.length < HEADER || ((query[2] ?? 0) & 0x80) !== 0) return
+    if (!isQuestion(query)) return
     if (this.#waiting >= MOST_QUERIES) {
       done(failure(query))
       return
@@ -31,20 +35,11 @@ export class DnsRelay {
     this.#sockets.resolve(query.slice(), (answer) => {
       this.#gate(() => {
         this.#waiting--
-        const good = answer !== null && answer.length >= HEADER && get16(answer, 0) === get16(query, 0)
+        const good = answer !== null && answer.length >= dnsHeader && get16(answer, 0) === get16(query, 0)
         done(good ? answer : failure(query))
       })
     })
   }
-}
-
-/** The question's header as an answer that says that the server failed. */
-function failure(query: Uint8Array): Uint8Array {
-  const answer = query.slice(0, HEADER)
-  answer[2] = (answer[2] ?? 0) | 0x80
-  answer[3] = 0x80 | SERVER_FAILURE
-  answer.fill(0, 4)
-  return answer
 }
 
 /**
@@ -71,8 +66,8 @@ export function dnsStream(relay: DnsRelay, events: StreamEvents): HostStream {
       while (open && all.length - at >= 2 && all.length - at - 2 >= get16(all, at)) {
         const query = all.subarray(at + 2, at + 2 + get16(all, at))
         at += 2 + query.length
-        // A client that does not read what it asked for is not answered.
-      if (asked >= MOST_PIPELINED || credit <= 0) continue
+        // A client that does not read what it asked for is not answered, nor is one that does not ask.
+        if (asked >= MOST_PIPELINED || credit <= 0 || !isQuestion(query)) continue
         asked++
         relay.ask(query, (answer) => {
           asked--

@@ -1,18 +1,19 @@
 import { allOffloads, type BackendClock, type Deliver, type Frame, type NetPort, type Offloads } from '@machinist/api'
-import { ethernet, etherType, get16, ipProtocol, isGroup, macBytes, segments, udp } from '@machinist/packets'
+import { ethernet, etherType, get16, ipProtocol, ipv6, isGroup, segments, udp } from '@machinist/packets'
 import { natClock, type NatClock } from './clock.ts'
 import { type Address, addressText, contains, sameAddress } from './address.ts'
 import { sendArpRequest, takeArp } from './arp.ts'
 import { guestOf, type NatContext } from './context.ts'
 import { datagram, DhcpServer } from './dhcp.ts'
 import { DnsRelay } from './dns.ts'
-import { echoOf, hopsOf, neighborDiscovery, quoteOf, type Router, sendEchoReply, sendSolicitation, sendTrouble } from './icmp.ts'
+import { advertisementInterval, echoOf, hopsOf, neighborDiscovery, quoteOf, type Router, sendAdvertisement, sendEchoReply, sendSolicitation, sendTrouble, type Trouble } from './icmp.ts'
 import { forUs, packetOf } from './ingress.ts'
 import { Link } from './link.ts'
 import type { Forward, NatSettings } from './options.ts'
 import type { Packet } from './packet.ts'
 import { Policy } from './policy.ts'
 import { Reassembly } from './reassembly.ts'
+import { linkLocal, routerOf } from './router.ts'
 import type { HostDatagrams, HostListener, HostSockets, StreamEvents } from './sockets.ts'
 import type { TcpFlow } from './tcp-flow.ts'
 import { TcpFlows } from './tcp-flows.ts'
@@ -21,8 +22,12 @@ import { UdpFlows } from './udp-flows.ts'
 /** Steps of the NAT's clock in milliseconds, as something is near or far. */
 const FINE = 100
 const COARSE = 1000
+/** And when all that is to come is the next advertisement. */
+const REST = 60_000
 const DHCP_SERVER = 67
 const DHCP_CLIENT = 68
+/** Of IPv6: there is nothing behind the headers. */
+const NO_NEXT_HEADER = 59
 const BROADCAST: Address = Uint8Array.of(255, 255, 255, 255)
 /** Echo requests under way through the host. */
 const MOST_PINGS = 32
@@ -56,6 +61,10 @@ export class Engine implements NetPort {
   #told = false
   #closed = false
   readonly #clock: NatClock
+  /** The clock is armed for the next advertisement only. */
+  #resting = false
+  /** When what a guest knows of the router is told again: never, before one has used IPv6. */
+  #advertiseAt = Infinity
   #pings = 0
   #dropped = 0
 
@@ -66,7 +75,7 @@ export class Engine implements NetPort {
     this.#clock = natClock(clock, sockets, (work) => { this.#gate(work) }, () => { this.#expire() })
     this.mtu = settings.mtu
     this.#link = new Link(settings.mac, settings.mtu)
-    this.#router = router(settings, (address) => this.#owns(address))
+    this.#router = routerOf(settings, (address) => this.#owns(address))
     const own = (): readonly Address[] => sockets.addresses()
     const dhcp = new DhcpServer(settings)
     for (const { from } of settings.services) dhcp.reserve(from.address)
@@ -144,9 +153,15 @@ export class Engine implements NetPort {
   }
 
   #arm(): void {
-    if (this.#clock.armed || this.#closed) return
+    if (this.#closed || (this.#clock.armed && !this.#resting)) return
     const first = Math.min(this.#tcp.deadline, this.#udp.deadline, this.#reassembly.deadline)
-    if (first !== Infinity) this.#clock.arm(Math.min(COARSE, Math.max(FINE, first - this.#clock.now())))
+    const resting = first === Infinity
+    const due = Math.min(first, this.#advertiseAt)
+    if (due === Infinity || (this.#clock.armed && resting)) return
+    // What is soon does not wait for the end of a rest.
+    if (this.#clock.armed) this.#clock.cancel()
+    this.#resting = resting
+    this.#clock.arm(Math.min(resting ? REST : COARSE, Math.max(FINE, due - this.#clock.now())))
   }
 
   #expire(): void {
@@ -154,6 +169,10 @@ export class Engine implements NetPort {
     this.#tcp.expire(now)
     this.#udp.expire(now)
     this.#reassembly.expire(now)
+    if (now >= this.#advertiseAt) {
+      this.#advertiseAt = now + advertisementInterval
+      sendAdvertisement(this.#link, this.#router)
+    }
     this.#tell()
     this.#arm()
   }
@@ -191,6 +210,7 @@ export class Engine implements NetPort {
     const { network, network6 } = this.#settings
     if (version === 4 && protocol === ipProtocol.udp && packet.payload !== null && get16(bytes, transport + udp.destination) === DHCP_SERVER) return this.#dhcp(packet)
     if (version === 6 && network6 === null) return false
+    if (version === 6 && this.#advertiseAt === Infinity) this.#advertiseAt = this.#clock.now() + advertisementInterval
     const local = version === 6 && contains(linkLocal, source)
     const unspecified = version === 6 && source.every((byte) => byte === 0)
     const inside = contains(version === 4 ? network : network6 ?? network, source) || local
@@ -202,8 +222,7 @@ export class Engine implements NetPort {
     if (unspecified || isGroup(get16(bytes, ethernet.destination) * 2 ** 32)) return false
     if (!mine && (local || contains(network, destination) || (network6 !== null && contains(network6, destination)))) return false
     if (!mine && hopsOf(packet) <= 1) {
-      sendTrouble(this.#link, this.#context.gatewayFor(source), quoteOf(packet), 'hops')
-      return true
+      return this.#refuse(packet, 'hops')
     }
     switch (protocol) {
       case ipProtocol.tcp:
@@ -216,8 +235,18 @@ export class Engine implements NetPort {
       case ipProtocol.icmpv6:
         return (protocol === ipProtocol.icmp) === (version === 4) && this.#echo(packet, mine)
       default:
-        return false
+        return this.#refuse(packet, 'protocol')
     }
+  }
+
+  /** Says that a packet goes no further; not of an ICMP message that may be an error itself (RFC 1122, 3.2.2; RFC 4443, 2.4). */
+  #refuse(packet: Packet, trouble: Trouble): boolean {
+    const messages = packet.protocol === ipProtocol.icmp || packet.protocol === ipProtocol.icmpv6
+    // Behind IPv6's extension headers the field in trouble is another.
+    const plain = trouble !== 'protocol' || packet.version === 4 || packet.transport === packet.network + ipv6.length
+    if ((messages && echoOf(packet) === null) || packet.protocol === NO_NEXT_HEADER || !plain) return false
+    sendTrouble(this.#link, this.#context.gatewayFor(packet.source), quoteOf(packet), trouble)
+    return true
   }
 
   #dhcp({ bytes, payload, end, mac }: Packet): boolean {
@@ -301,15 +330,4 @@ function late(events: () => StreamEvents | null): StreamEvents {
     sent(count) { events()?.sent(count) },
     closed(error) { events()?.closed(error) },
   }
-}
-
-const linkLocal = { address: Uint8Array.from({ length: 16 }, (_, index) => [0xfe, 0x80][index] ?? 0), bits: 64 }
-
-/** The router as neighbour discovery sees it. Its link-local address is made of its Ethernet address (RFC 4291, appendix A). */
-function router({ mac, network6, gateway6, resolver6, mode, mtu }: NatSettings, owns: (address: Address) => boolean): Router {
-  const bytes = macBytes(mac)
-  const [first = 0] = bytes
-  const address = Uint8Array.of(0xfe, 0x80, 0, 0, 0, 0, 0, 0, first ^ 2, ...bytes.subarray(1, 3), 0xff, 0xfe, ...bytes.subarray(3))
-  const routes = mode === 'nat'
-  return { mac: bytes, prefix: network6?.address ?? new Uint8Array(16), gateway: gateway6, linkLocal: address, resolver: routes ? resolver6 : null, routes, mtu, owns }
 }

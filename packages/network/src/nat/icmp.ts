@@ -8,11 +8,19 @@ export const echoRequest: { readonly 4: 8; readonly 6: 128 } = { 4: 8, 6: 128 }
 const echoReply = { 4: 0, 6: 129 } as const
 const unreachable = { 4: 3, 6: 1 } as const
 const timeExceeded = { 4: 11, 6: 3 } as const
+const parameterProblem = 4
 
-/** Why something did not get there: codes for IPv4 (RFC 1812, 5.2.7.1) and IPv6 (RFC 4443, 3.1). */
-const codes = { host: { 4: 1, 6: 3 }, port: { 4: 3, 6: 4 }, prohibited: { 4: 13, 6: 1 }, hops: { 4: 0, 6: 0 } } as const
+/** Why something did not get there. */
+export type Trouble = 'host' | 'port' | 'prohibited' | 'hops' | 'protocol'
 
-export type Trouble = keyof typeof codes
+/** How that is said: types and codes for IPv4 (RFC 1812, 5.2.7.1) and IPv6 (RFC 4443, 3.1 to 3.4). */
+const troubles: Readonly<Record<Trouble, Readonly<Record<4 | 6, readonly [type: number, code: number]>>>> = {
+  host: { 4: [unreachable[4], 1], 6: [unreachable[6], 3] },
+  port: { 4: [unreachable[4], 3], 6: [unreachable[6], 4] },
+  prohibited: { 4: [unreachable[4], 13], 6: [unreachable[6], 1] },
+  hops: { 4: [timeExceeded[4], 0], 6: [timeExceeded[6], 0] },
+  protocol: { 4: [unreachable[4], 2], 6: [parameterProblem, 1] },
+}
 
 /** Bytes of the payload that an error gives back. */
 const QUOTED = 64
@@ -32,8 +40,11 @@ export function quoteOf({ version, source, bytes, network, transport, end }: Pac
 /** Tells the sender of a packet that it did not get there. */
 export function sendTrouble(link: Link, gateway: Address, { version, source, bytes }: Quote, trouble: Trouble): void {
   const body = new Uint8Array(icmp.length + bytes.length)
-  body[icmp.type] = trouble === 'hops' ? timeExceeded[version] : unreachable[version]
-  body[icmp.code] = codes[trouble][version]
+  const [type, code] = troubles[trouble][version]
+  body[icmp.type] = type
+  body[icmp.code] = code
+  // Where the field is that is the problem.
+  if (trouble === 'protocol' && version === 6) set32(body, 4, ipv6.nextHeader)
   body.set(bytes, icmp.length)
   sendIcmp(link, gateway, source, body)
 }
@@ -65,8 +76,10 @@ export function hopsOf({ bytes, version, network }: Packet): number {
 
 const neighbor = { routerSolicitation: 133, routerAdvertisement: 134, solicitation: 135, advertisement: 136 } as const
 const option = { source: 1, target: 2, prefix: 3, mtu: 5, resolvers: 25 } as const
-/** How long what is advertised holds, in seconds. A guest asks again when its link comes up; nothing here changes meanwhile. */
-const LIFETIME = 65_535
+/** For how long this is a router, in seconds: the most that RFC 4861, 6.2.1 lets it say. */
+const LIFETIME = 9000
+/** After so many milliseconds it says so again (MaxRtrAdvInterval). */
+export const advertisementInterval: number = 1_800_000
 const FOREVER = 0xffff_ffff
 /** Only packets that no router forwarded have it (RFC 4861, 6.1.1 and 7.1.1). */
 const OWN_LINK = 255
@@ -92,7 +105,7 @@ export function neighborDiscovery(link: Link, router: Router, packet: Packet): b
   if (type < neighbor.routerSolicitation || type > neighbor.advertisement + 1) return false
   if (hopsOf(packet) !== OWN_LINK || bytes[transport + icmp.code] !== 0) return true
   if (type === neighbor.routerSolicitation) {
-    link.sendTo(packet.mac, router.linkLocal, allNodes, ipProtocol.icmpv6, advertisement(router), icmp.checksum, true, OWN_LINK)
+    sendAdvertisement(link, router, packet.mac)
   } else if (type === neighbor.solicitation && end - transport >= 24) {
     const target = bytes.slice(transport + 8, transport + 24)
     if (!router.owns(target)) return true
@@ -108,7 +121,13 @@ export function neighborDiscovery(link: Link, router: Router, packet: Packet): b
   return true
 }
 
-/** ff02::1. */
+/** Says what the router is, to one station or to all. */
+export function sendAdvertisement(link: Link, router: Router, mac: number = allNodesMac): void {
+  link.sendTo(mac, router.linkLocal, allNodes, ipProtocol.icmpv6, advertisement(router), icmp.checksum, true, OWN_LINK)
+}
+
+/** ff02::1, and the Ethernet address of this group (RFC 2464, 7). */
+const allNodesMac = 0x3333_0000_0001
 const allNodes: Address = Uint8Array.from({ length: 16 }, (_, index) => [0xff, 2][index] ?? (index === 15 ? 1 : 0))
 
 /** A router advertisement (RFC 4861, 4.2). */

@@ -2,9 +2,10 @@ import { newPacket, fragmentOf, addresses, senderOf } from './packet.ts'
 
 /** Packets whose fragments are waited for; a new one ends the oldest. With their largest size that is 1 MiB. */
 const MOST_PACKETS = 16
-/** Fragments of one packet: as many as 64 KiB have on a link of 1280 bytes, and some. */
-const MOST_FRAGMENTS = 64
-const MOST_BYTES = 65_535 - 60
+/** Fragments of one packet: as many as 64 KiB have on a link of 576 bytes, and some. */
+const MOST_FRAGMENTS = 128
+/** What the fields for a packet's length let it carry: that of IPv4 counts the header, which is made anew without options. */
+const mostBytes = { 4: 65_535 - 20, 6: 65_535 } as const
 /** RFC 791, 3.2, as a lower bound; on a link inside the host nothing is under way for longer. */
 const PATIENCE = 15_000
 
@@ -46,7 +47,7 @@ export class Reassembly {
     if (part === null) return null
     const { key, from, data, more } = part
     const length = end - data
-    if (length <= 0 || (more && length % 8 !== 0) || from + length > MOST_BYTES) return null
+    if (length <= 0 || (more && length % 8 !== 0) || from + length > mostBytes[version]) return null
     let whole = this.#partial.get(key)
     if (whole === undefined) {
       if (this.#partial.size >= MOST_PACKETS) {

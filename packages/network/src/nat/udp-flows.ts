@@ -76,7 +76,7 @@ export class UdpFlows {
     const { link, sockets, gatewayFor } = this.#nat
     switch (where.kind) {
       case 'dns':
-        this.#dns.ask(data, (answer) => { this.#reply(remote, guest, answer) })
+        this.#dns.askByUdp(data, (answer) => { this.#reply(remote, guest, answer) })
         return
       case 'denied':
       case 'nobody':
