@@ -8,13 +8,16 @@ export type Path = readonly Uint8Array[]
 export class Place {
   path: Path
   /** The file's id; null when it has yet to be looked up. */
-  readonly id: bigint | null
+  id: bigint | null
+  /** How long the client believed the file to be, of a saved state. */
+  readonly believed: number
   #found: Promise<FoundNode> | null
   #users = 0
 
   /** @param found - null: it is looked up by its path when somebody asks */
-  constructor(path: Path, found: FoundNode | null) {
+  constructor(path: Path, found: FoundNode | null, believed: number = 0) {
     this.path = path
+    this.believed = believed
     this.id = found?.attributes.id ?? null
     this.#found = found === null ? null : Promise.resolve(found)
   }
@@ -38,9 +41,11 @@ export class Place {
     return (await this.#look(tree)).attributes.kind
   }
 
-  #look(tree: FileTree): Promise<FoundNode> {
+  async #look(tree: FileTree): Promise<FoundNode> {
     this.#found ??= walk(tree, this.path).catch(() => { throw posixError('ESTALE') })
-    return this.#found
+    const found = await this.#found
+    this.id = found.attributes.id
+    return found
   }
 }
 

@@ -29,8 +29,8 @@ export class KnownSizes {
     if (known !== undefined && known > size) this.#sizes.set(id, size)
   }
 
-  /** Whether the client takes it that there is something at `offset`. */
-  expects(id: bigint, offset: number): boolean {
-    return offset < (this.#sizes.get(id) ?? 0)
+  /** How long the client believes a file to be; `otherwise` when nothing was heard of it. */
+  of(id: bigint | null, otherwise: number): number {
+    return (id === null ? undefined : this.#sizes.get(id)) ?? otherwise
   }
 }

@@ -276,11 +276,11 @@ describe('9P', () => {
     await one.call(t.lopen, (out) => out.u32(2).u32(0))
     await one.call(t.renameat, (out) => out.u32(0).string(text('a')).u32(0).string(text('z')))
     const state = structuredClone(one.dut.device.save())
-    const restored = () => {
+    const restored = (from = state) => {
       const other = client({ tree: one.tree })
       // The queues of its own driver, the fids of the other.
       const saved = other.dut.device.save()
-      const mixed = { ...saved, core: { ...saved.core, device: state.core.device } }
+      const mixed = { ...saved, core: { ...saved.core, device: from.core.device } }
       other.dut.device.restore(mixed)
       expect(other.dut.device.save()).toEqual(mixed)
       return other
@@ -290,10 +290,17 @@ describe('9P', () => {
     expect(latin(reader.data(reader.u32()))).toBe('content')
     expect(await again.list(2)).toEqual(['.', '..', 'b'])
     await gives(again.call(t.write, (out) => out.u32(1).u64(0).u32(0)), 'EBADF')
+    // What the host cuts off before the guest goes on is not missed in silence.
+    await one.call(t.getattr, (out) => out.u32(1).u64(0x7ff))
+    const shorter = restored(structuredClone(one.dut.device.save()))
+    await (await (await (await one.tree.root()).node.lookup(text('z'))).node.lookup(text('b'))).node.lookup(text('file')).then(({ node }) => node.change({ size: 3 }))
+    await gives(shorter.call(t.read, (out) => out.u32(1).u64(3).u32(100)), 'EIO')
+    await shorter.call(t.getattr, (out) => out.u32(1).u64(0x7ff))
+    expect((await shorter.call(t.read, (out) => out.u32(1).u64(3).u32(100))).u32()).toBe(0)
     const stale = restored()
     await again.call(t.renameat, (out) => out.u32(0).string(text('z')).u32(0).string(text('y')))
     await gives(stale.call(t.getattr, (out) => out.u32(2).u64(0)), 'ESTALE')
-    expect(() => { stale.dut.device.restore({ ...state, core: { ...state.core, device: { messageSize: 5000, fids: [{ fid: -1, path: [], open: 0 }] } } }) }).toThrow(expect.objectContaining({ code: 'state' }))
+    expect(() => { stale.dut.device.restore({ ...state, core: { ...state.core, device: { messageSize: 5000, fids: [{ fid: -1, path: [], open: 0, size: 0 }] } } }) }).toThrow(expect.objectContaining({ code: 'state' }))
   })
 
   it('survives nonsense: any message gets one answer, or the device asks for a reset', async () => {

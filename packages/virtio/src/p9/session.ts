@@ -14,6 +14,8 @@ export interface FidState {
   readonly fid: number
   readonly path: readonly (readonly number[])[]
   readonly open: number
+  /** How long the client believes the file to be; 0 when that was never said. */
+  readonly size: number
 }
 
 /** What a client has between one `version` and the next. */
@@ -84,7 +86,7 @@ export class Session {
   }
 
   save(): readonly FidState[] {
-    return [...this.#fids].map(([fid, each]) => ({ fid, path: each.place.path.map((name) => [...name]), open: each.save() }))
+    return [...this.#fids].map(([fid, each]) => ({ fid, path: each.place.path.map((name) => [...name]), open: each.save(), size: this.sizes.of(each.place.id, each.place.believed) }))
   }
 
   /** A session like the one that {@link save} was called of, whose fids are the field `fids` of `state`. Throws a typed error (`state`). */
@@ -93,11 +95,12 @@ export class Session {
     state.list('fids', mostFids, (data) => {
       const number = data.integer('fid', 0, 0xffff_ffff)
       const open = data.integer('open', 0, mostSaved)
+      const size = data.integer('size', 0, Number.MAX_SAFE_INTEGER, 0)
       const names = data.unknown('path')
       const list: readonly unknown[] = Array.isArray(names) ? names : []
       const path = list.slice(0, deepest).map((name) => Uint8Array.from(plainData(`${part}.fids`, { name }, 'state').bytes('name', 255)))
       session.#fids.get(number)?.drop()
-      session.#fids.set(number, new Fid(new Place(path, null), open).hold())
+      session.#fids.set(number, new Fid(new Place(path, null, size), open).hold())
     })
     return session
   }
