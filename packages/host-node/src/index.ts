@@ -6,6 +6,7 @@ export { ESCAPE_KEY, escapeParser, type EscapeParser } from './console/escape.ts
 export { type DiskMode, fileDisk, type FileOptions, openFile, readWhole } from './files/file.ts'
 export { httpFile, type HttpOptions } from './files/http-file.ts'
 export { type ImageFiles, imageFiles, imageUrls } from './files/image-files.ts'
+export { canLock, type FileLock } from './files/lock.ts'
 export { readImages } from './files/images.ts'
 export { openDisks } from './disks/machine-disks.ts'
 export { nodeHost, type NodeHostOptions, nodeLoop } from './node-host.ts'

@@ -87,9 +87,9 @@ function byName(descriptor: BackendDescriptor, kind: BackendKind, part: string, 
   if (kind === 'char' && name === 'terminal') return terminal()
   if (kind === 'char' && name === 'stdout') return stream({ output: process.stdout })
   if (kind === 'block' && name === 'disk' && typeof descriptor === 'object') {
-    const { path, mode, options: { format = 'raw' } } = diskOptions(descriptor, part)
+    const { path, mode, options: { format = 'raw', lock } } = diskOptions(descriptor, part)
     if (format !== 'raw') throw machinistError({ code: 'backend-option', part, value: format, remedy: 'Open the disks of the machine with openDisks first.' }, 'only a raw image opens at once')
-    return withLimits(() => fileDisk(path, { name: part, mode }), descriptor['limits'], part)
+    return withLimits(() => fileDisk(path, { name: part, mode, ...(lock !== undefined && { lock }) }), descriptor['limits'], part)
   }
   if (kind === 'vsock' && name === 'unix' && typeof descriptor === 'object') {
     const { path } = descriptor

@@ -2,7 +2,7 @@ import { type BackendDescriptor, parseNumber } from '@machinist/machine'
 import { type BalloonChoice, parseBalloon } from './balloon.ts'
 import { DEBIAN, type DebianOptions, isDiskImage, parseDebian } from './debian/index.ts'
 import { DISK, type DiskCommand, parseDiskCommand } from './disk/arguments.ts'
-import { type DiskChoice, parseDisk } from './disk-option.ts'
+import { type DiskChoice, hideCommas, parseDisk, showCommas } from './disk-option.ts'
 import { parseNet } from './net-option.ts'
 import { parseTranslate, TRANSLATE, type TranslateOptions } from './translate/arguments.ts'
 import { parseFlags, SEE_HELP, usageError, type Values } from './usage.ts'
@@ -105,14 +105,15 @@ const PROFILE_FLAGS = ['out', 'symbols', 'rate'] as const
 /** Flags that say what a machine file says already. */
 const NOT_WITH_FILE = ['disk', 'share', 'vsock', 'net', 'balloon', 'pmem', 'memory', 'harts', 'virtio', 'interrupts', 'exec'] as const
 
-/** `PATH[:TAG][,ro]`, the first tag being `share`, the next `share1`. A colon in the path needs a tag behind it. */
-export function parseShare(value: string, index: number): Share {
+/** `PATH[:TAG][,ro]`, the first tag being `share`, the next `share1`. A colon in the path needs a tag behind it, and two commas are one of the path. */
+export function parseShare(given: string, index: number): Share {
+  const value = hideCommas(given)
   const readOnly = value.endsWith(',ro')
   const match = /^(.*?)(?::([^:/]*))?$/s.exec(readOnly ? value.slice(0, -3) : value)
-  const path = match?.[1] ?? ''
+  const path = showCommas(match?.[1] ?? '')
   const tag = match?.[2] ?? (index === 0 ? 'share' : `share${index}`)
   const remedy = 'Use --share PATH, PATH:TAG or PATH:TAG,ro.'
-  if (path === '') throw usageError('--share', 'no path is given', remedy, value)
+  if (path === '') throw usageError('--share', 'no path is given', remedy, given)
   if (!/^[\w.-]{1,31}$/.test(tag)) throw usageError('--share', 'a tag is 1 to 31 letters, digits, dots, underscores and hyphens', remedy, tag)
   return { path, tag, readOnly }
 }

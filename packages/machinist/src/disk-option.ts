@@ -1,5 +1,5 @@
 import type { Backend, BlockPort } from '@machinist/api'
-import { type DiskMode, type ImageFiles, openDisk } from '@machinist/host-node'
+import { type DiskMode, type FileLock, type ImageFiles, openDisk } from '@machinist/host-node'
 import { parseNumber } from '@machinist/machine'
 import { type DiskLimits, limited } from '@machinist/storage'
 import { usageError } from './usage.ts'
@@ -11,6 +11,7 @@ export interface DiskChoice {
   readonly format?: string
   readonly files?: ImageFiles
   readonly snapshot?: string
+  readonly lock?: FileLock
   readonly limits?: DiskLimits
 }
 
@@ -19,26 +20,27 @@ const LIMITS: Readonly<Record<string, Exclude<keyof DiskLimits, 'queue'>>> = {
   bps: 'bytesPerSecond', iops: 'operationsPerSecond', 'bps-burst': 'burstBytes', 'iops-burst': 'burstOperations',
 }
 
-const OPTION = new RegExp(`^(.*),(?:(rw|ro|overlay)|format=([a-z0-9]+)|files=(any|inside|none)|snapshot=([^,]+)|(${Object.keys(LIMITS).join('|')})=([^,]*))$`)
+const OPTION = new RegExp(`^(.*),(?:(rw|ro|overlay)|format=([a-z0-9]+)|files=(any|inside|none)|snapshot=([^,]+)|lock=(auto|on|off)|(${Object.keys(LIMITS).join('|')})=([^,]*))$`)
 
 /**
- * Understands `PATH`, and behind commas `ro` or `overlay`, `format=F`, `files=W`, `snapshot=S`, and limits: `bps=N`, `iops=N`, `bps-burst=N`,
- * `iops-burst=N`. What stands before these belongs to the path.
+ * Understands `PATH`, and behind commas `ro` or `overlay`, `format=F`, `files=W`, `snapshot=S`, `lock=L`, and limits: `bps=N`, `iops=N`, `bps-burst=N`,
+ * `iops-burst=N`. What stands before these belongs to the path. Two commas stand for one that is none of these: `a,,ro` is the path `a,ro`.
  *
  * @param flag - named in errors
  * @throws a typed error, `'usage'`
  */
 export function parseDisk(value: string, flag = '--disk'): DiskChoice {
-  let path = value
-  const found: { mode?: DiskMode; format?: string; files?: ImageFiles; snapshot?: string } = {}
+  let path = hideCommas(value)
+  const found: { mode?: DiskMode; format?: string; files?: ImageFiles; snapshot?: string; lock?: FileLock } = {}
   const limits: { -readonly [Name in keyof DiskLimits]: DiskLimits[Name] } = {}
   for (let match = OPTION.exec(path); match !== null; match = OPTION.exec(path)) {
-    const [, before = '', mode, format, files, snapshot, limit, amount] = match
+    const [, before = '', mode, format, files, snapshot, lock, limit, amount] = match
     path = before
     if (mode !== undefined) found.mode ??= mode as DiskMode
     if (format !== undefined) found.format ??= format
     if (files !== undefined) found.files ??= files as ImageFiles
-    if (snapshot !== undefined) found.snapshot ??= snapshot
+    if (snapshot !== undefined) found.snapshot ??= showCommas(snapshot)
+    if (lock !== undefined) found.lock ??= lock as FileLock
     const name = LIMITS[limit ?? '']
     if (name !== undefined) limits[name] ??= parseLimit(`${limit ?? ''}=${amount ?? ''}`, amount ?? '', flag)
   }
@@ -46,7 +48,20 @@ export function parseDisk(value: string, flag = '--disk'): DiskChoice {
   for (const [burst, rate, use] of [['burstBytes', 'bytesPerSecond', 'bps'], ['burstOperations', 'operationsPerSecond', 'iops']] as const) {
     if (limits[burst] !== undefined && limits[rate] === undefined) throw usageError(flag, 'a burst of what has no limit', `Give ${use}= too.`, `${use}-burst=`)
   }
-  return { path, mode: found.snapshot === undefined ? 'rw' : 'ro', ...found, ...(Object.keys(limits).length > 0 && { limits }) }
+  return { path: showCommas(path), mode: found.snapshot === undefined ? 'rw' : 'ro', ...found, ...(Object.keys(limits).length > 0 && { limits }) }
+}
+
+/** What cannot be in a path, for commas that are doubled. */
+const HIDDEN = '\0'
+
+/** Hides the commas that are doubled, as QEMU has them, while those that separate are looked for. */
+export function hideCommas(text: string): string {
+  return text.replaceAll(',,', HIDDEN)
+}
+
+/** Puts the commas that were hidden, each for two. */
+export function showCommas(text: string): string {
+  return text.replaceAll(HIDDEN, ',')
 }
 
 function parseLimit(option: string, amount: string, flag: string): number {

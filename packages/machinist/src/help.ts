@@ -38,8 +38,9 @@ The machine:
                        of one, with ,ro or ,overlay. Repeat for more.
   --disk PATH,ro       the same, read-only
   --disk PATH,overlay  the same, with writes kept in memory and forgotten at the end
-                       Also ,format=raw to take it as it is, ,snapshot=NAME, and ,files=any to
-                       let it name files outside its folder
+                       Also ,format=raw to take it as it is, ,snapshot=NAME, ,files=any to let it
+                       name files outside its folder, and ,lock=off not to lock it. A comma of the
+                       path may be doubled: 'a,,ro' is the path a,ro
   --disk PATH,bps=20M,iops=500  no more than so many bytes and requests in a second; an idle
                        disk does a tenth of that at once, or bps-burst= and iops-burst=
   --balloon SIZE       a memory balloon, into which the guest is to put SIZE, such as 64M, or 0.

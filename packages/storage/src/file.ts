@@ -13,8 +13,8 @@ import { type Eager, eagerly, type Soon } from './eager.ts'
  * - A buffer handed over belongs to the file until the answer is there.
  * - `read` and `write` may answer at once, without a promise, if that takes no longer than the guest can be kept waiting: a few microseconds. It
  *   saves most of what a small request costs.
- * - Failures reject, or throw, an `Error` whose `code`, when it has one, is a POSIX name (`'ENOSPC'`, `'EIO'`, …);
- *   {@link statusOfError} turns it into what the guest sees.
+ * - Failures reject, or throw, an `Error` whose `code`, when it has one, is a POSIX name (`'ENOSPC'`, `'EIO'`, …), or a typed error whose code has
+ *   that name behind `file-` (`'file-enospc'`); {@link statusOfError} turns it into what the guest sees.
  */
 export interface RandomAccessFile {
   /** Length in bytes when it was opened. Writing past it makes the file longer. */
@@ -44,7 +44,7 @@ export interface RandomAccessFile {
 /** What a rejected call of a {@link RandomAccessFile} means to a disk: full, read-only, or any other failure. */
 export function statusOfError(error: unknown): Exclude<BlockStatus, 'ok'> {
   const code: unknown = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined
-  switch (code) {
+  switch (typeof code === 'string' ? code.replace(/^file-/, '').toUpperCase() : code) {
     case 'ENOSPC': // the disk is full
     case 'EDQUOT': // the quota is
     case 'EFBIG': // longer than the file system allows

@@ -103,6 +103,12 @@ export class PowerFile implements RandomAccessFile {
     })
   }
 
+  /** A hole arrives as zeroes do. */
+  async discard(offset: number, length: number): Promise<void> {
+    const count = Math.min(length, this.size - offset)
+    if (count > 0) await this.write(offset, new Uint8Array(count))
+  }
+
   async flush(): Promise<void> {
     const sync = { index: this.#index, since: this.#since }
     this.#since = []

@@ -31,20 +31,20 @@ export function isUrl(path: string): boolean {
  * @throws typed errors `'file-…'`, `'http-…'`, `'image-…'`, `'disk-empty'`
  */
 export async function openDiskImage(path: string, options: DiskImageOptions & { readonly writable?: boolean, readonly maintenance?: boolean } = {}): Promise<DiskImage> {
-  const { name = path, writable = false, format, files, snapshot, http = {} } = options
+  const { name = path, writable = false, format, files, snapshot, http = {}, lock = 'auto' } = options
   let file: RandomAccessFile
   if (isUrl(path)) {
     if (writable) throw machinistError({ code: 'file-read-only', part: name, value: path, remedy: 'Use it with mode ro or overlay.' }, 'what a web server has cannot be written')
     file = await httpFile(path, http)
   } else {
-    file = openFile(path, writable, { name })
+    file = openFile(path, writable, { name, lock })
   }
   const about: OpenOptions = {
     name,
     readOnly: !writable,
     codec,
     formats: diskFormats,
-    ...(files !== 'none' && { openFile: isUrl(path) ? imageUrls(path, http) : imageFiles(path, files) }),
+    ...(files !== 'none' && { openFile: isUrl(path) ? imageUrls(path, http) : imageFiles(path, files, lock) }),
     ...(snapshot !== undefined && { snapshot }),
     ...(options.maintenance === true && { maintenance: true }),
   }

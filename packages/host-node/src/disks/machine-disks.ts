@@ -4,10 +4,12 @@ import type { BackendDescriptor, MachineBlueprint } from '@machinist/machine'
 import { type DiskImageOptions, isUrl, openDisk } from './disk.ts'
 import type { DiskMode } from '../files/file.ts'
 import type { ImageFiles } from '../files/image-files.ts'
+import type { FileLock } from '../files/lock.ts'
 import { withLimits } from './limits.ts'
 
 const MODES: readonly string[] = ['rw', 'ro', 'overlay']
 const FILES: readonly string[] = ['inside', 'any', 'none']
+const LOCKS: readonly string[] = ['auto', 'on', 'off']
 
 /**
  * A machine whose disks `{ type: 'disk', path, mode, format, files, snapshot, limits }` are open, images of every format: opening one takes
@@ -47,15 +49,19 @@ export function diskOptions(descriptor: Exclude<BackendDescriptor, string>, part
   const refuse = (value: unknown, problem: string, remedy: string): never => {
     throw machinistError({ code: 'backend-option', part, value: String(value), remedy }, problem)
   }
-  const { path, mode = 'rw', format, files, snapshot } = descriptor
+  const { path, mode = 'rw', format, files, snapshot, lock } = descriptor
   if (typeof path !== 'string') return refuse(path, 'a disk without a path', 'Give the path of an image.')
   if (!MODES.includes(mode as string)) refuse(mode, 'no such mode of a disk', "Use 'rw', 'ro' or 'overlay'.")
   if (format !== undefined && typeof format !== 'string') return refuse(format, 'no such format', "Use 'raw', 'qcow2' or another.")
   if (files !== undefined && !FILES.includes(files as string)) refuse(files, 'no such choice of files', "Use 'inside', 'any' or 'none'.")
+  if (lock !== undefined && !LOCKS.includes(lock as string)) refuse(lock, 'no such choice of a lock', "Use 'auto', 'on' or 'off'.")
   if (snapshot !== undefined && typeof snapshot !== 'string') return refuse(snapshot, 'no such snapshot', 'Give its name.')
   return {
     path,
     mode: mode as DiskMode,
-    options: { ...(format !== undefined && { format }), ...(files !== undefined && { files: files as ImageFiles }), ...(snapshot !== undefined && { snapshot }) },
+    options: {
+      ...(format !== undefined && { format }), ...(files !== undefined && { files: files as ImageFiles }), ...(snapshot !== undefined && { snapshot }),
+      ...(lock !== undefined && { lock: lock as FileLock }),
+    },
   }
 }

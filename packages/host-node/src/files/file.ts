@@ -3,6 +3,8 @@ import { promisify } from 'node:util'
 import { machinistError } from '@machinist/api'
 import { type Disk, overlay, type RandomAccessFile, raw } from '@machinist/storage'
 import { fileError } from '../system/errors.ts'
+import { holes } from './holes.ts'
+import { type FileLock, lockFile } from './lock.ts'
 import { Patience } from './patience.ts'
 
 const readLater = promisify(read)
@@ -18,13 +20,17 @@ export type DiskMode = 'rw' | 'ro' | 'overlay'
 export interface FileOptions {
   /** How errors name the file; its path unless given. */
   readonly name?: string
+  /** Whether it is locked against other programs, QEMU's among them, while it is open. Default: `'auto'`, where the host can. */
+  readonly lock?: FileLock
 }
 
 /**
  * Opens a file for reading, or reading and writing, at any place. Opening is synchronous; reading and writing answer at once what the
- * host has in its page cache, and else later; `flush` is `fdatasync`.
+ * host has in its page cache, and else later; `flush` is `fdatasync`; `discard` makes holes, where the host can.
  *
- * @throws a typed error `'file-…'`: it is missing, a directory, not permitted
+ * Whatever fails, then or later, does so with a typed error `'file-…'`.
+ *
+ * @throws a typed error `'file-…'`: it is missing, a directory, not permitted, in use
  */
 export function openFile(path: string, writable: boolean, options: FileOptions = {}): RandomAccessFile {
   const part = options.name ?? path
@@ -39,11 +45,14 @@ export function openFile(path: string, writable: boolean, options: FileOptions =
       throw machinistError({ code: 'file-kind', part, value: path, remedy: 'Name a regular file, for example a copy made with dd.' }, 'it is not a regular file')
     }
     size = stat.size
+    lockFile(fd, writable, options.lock ?? 'auto', part, path)
   } catch (error) {
     if (fd >= 0) closeSync(fd)
     throw fileError(error, part, path)
   }
   const patience = new Patience()
+  const discard = writable ? holes(fd, size) : null
+  const typed = (error: unknown): never => { throw fileError(error, part, path) }
   const restOfRead = async (offset: number, into: Uint8Array, begun: number): Promise<number> => {
     for (let done = begun; done < into.length;) {
       const { bytesRead } = await readLater(fd, into, done, into.length - done, offset + done)
@@ -62,16 +71,25 @@ export function openFile(path: string, writable: boolean, options: FileOptions =
     size,
     writable,
     read(offset, into) {
-      const count = patience.atOnce(into.length, () => readSync(fd, into, 0, into.length, offset))
-      return count === into.length || count === 0 ? count : restOfRead(offset, into, count ?? 0)
+      try {
+        const count = patience.atOnce(into.length, () => readSync(fd, into, 0, into.length, offset))
+        return count === into.length || count === 0 ? count : restOfRead(offset, into, count ?? 0).catch(typed)
+      } catch (error) {
+        return typed(error)
+      }
     },
     write(offset, from) {
-      const count = patience.atOnce(from.length, () => writeSync(fd, from, 0, from.length, offset))
-      return count === from.length ? undefined : restOfWrite(offset, from, count ?? 0)
+      try {
+        const count = patience.atOnce(from.length, () => writeSync(fd, from, 0, from.length, offset))
+        return count === from.length ? undefined : restOfWrite(offset, from, count ?? 0).catch(typed)
+      } catch (error) {
+        return typed(error)
+      }
     },
-    flush: () => syncLater(fd),
-    truncate: (length) => truncateLater(fd, length),
-    close: () => closeLater(fd),
+    flush: () => syncLater(fd).catch(typed),
+    truncate: (length) => truncateLater(fd, length).catch(typed),
+    ...(discard !== null && { discard: (offset, length) => discard(offset, length).catch(typed) }),
+    close: () => closeLater(fd).catch(typed),
   }
 }
 
@@ -83,7 +101,7 @@ export function openFile(path: string, writable: boolean, options: FileOptions =
 export function fileDisk(path: string, options: FileOptions & { readonly mode?: DiskMode } = {}): Disk {
   const name = options.name ?? path
   const mode = options.mode ?? 'rw'
-  const file = openFile(path, mode === 'rw', { name })
+  const file = openFile(path, mode === 'rw', { ...options, name })
   try {
     const disk = raw(file, { readOnly: mode !== 'rw', name })
     return mode === 'overlay' ? overlay(disk) : disk

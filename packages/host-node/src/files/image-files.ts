@@ -3,6 +3,7 @@ import { dirname, join, resolve, sep } from 'node:path'
 import { imageFileRefused, type OpenFile } from '@machinist/storage'
 import { fileError } from '../system/errors.ts'
 import { openFile } from './file.ts'
+import type { FileLock } from './lock.ts'
 import { httpFile, type HttpOptions } from './http-file.ts'
 
 /**
@@ -15,8 +16,8 @@ export type ImageFiles = 'inside' | 'any' | 'none'
  * How the names in an image at `path` are looked up: relative to it, and refused with `'image-file-refused'` when `files` does not
  * allow what they lead to. A name with a protocol (`json:`, `nbd:`, `https:`) is refused always.
  */
-export function imageFiles(path: string, files: ImageFiles = 'inside'): OpenFile {
-  return filesBelow(path, files === 'inside' ? realFolder(path) : null, files)
+export function imageFiles(path: string, files: ImageFiles = 'inside', lock: FileLock = 'auto'): OpenFile {
+  return filesBelow(path, files === 'inside' ? realFolder(path) : null, files, lock)
 }
 
 function realFolder(path: string): string {
@@ -27,7 +28,7 @@ function realFolder(path: string): string {
   }
 }
 
-function filesBelow(path: string, root: string | null, files: ImageFiles): OpenFile {
+function filesBelow(path: string, root: string | null, files: ImageFiles, lock: FileLock): OpenFile {
   const open = async (given: string, writable: boolean): ReturnType<OpenFile> => {
     const name = given.startsWith('file:') ? given.slice('file:'.length) : given
     if (files === 'none' || name === '' || name.includes('\0') || /^[A-Za-z][A-Za-z0-9+.-]*:/.test(name)) throw imageFileRefused(path, given)
@@ -42,7 +43,7 @@ function filesBelow(path: string, root: string | null, files: ImageFiles): OpenF
       throw fileError(error, `${path}, file named in it`, target)
     }
     if (!within(real)) throw imageFileRefused(path, given)
-    return Promise.resolve({ file: openFile(real, writable, { name: target }), name: target, openFile: filesBelow(target, root, files) })
+    return Promise.resolve({ file: openFile(real, writable, { name: target, lock }), name: target, openFile: filesBelow(target, root, files, lock) })
   }
   // VirtualBox keeps the images that stand on others in a folder below.
   const list = (): Promise<readonly string[]> => Promise.resolve(files === 'none' ? [] : (root === null ? ['', '..'] : ['']).flatMap((folder) => namesIn(dirname(path), folder)))

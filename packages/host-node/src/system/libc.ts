@@ -9,11 +9,29 @@ export interface Libc {
   sendTo(fd: number, bytes: Uint8Array, address: Uint8Array): number
   /** Fills `bytes` and `address`; returns how many bytes there were. */
   receiveFrom(fd: number, bytes: Uint8Array, address: Uint8Array): number
+  /** Null where offsets are not of 64 bits. */
+  readonly files: FileCalls | null
   errno(): number
 }
 
+/** System calls for files, at offsets of 64 bits. */
+export interface FileCalls {
+  fallocate(fd: number, mode: number, offset: number, length: number): number
+  /** The same in Node's pool of threads; of a failure the reason is not known. */
+  fallocateLater(fd: number, mode: number, offset: number, length: number): Promise<number>
+  fcntl(fd: number, command: number, argument: Uint8Array): number
+}
+
+/** Machines whose `long` and `off_t` have 64 bits, the lower first. */
+const wide: readonly string[] = ['x64', 'arm64', 'riscv64', 'loong64']
+
+interface Library {
+  func(prototype: string): ((...values: unknown[]) => number) & { async(...values: unknown[]): void }
+}
+
 interface Koffi {
-  load(library: string): { func(prototype: string): ((...values: unknown[]) => number) & { async(...values: unknown[]): void } }
+  /** With null, what the program itself was linked with. */
+  load(library: string | null): Library
   errno(): number
 }
 
@@ -23,12 +41,13 @@ let known: Libc | null = null
 export function libc(): Libc | null {
   if (known !== null || process.platform !== 'linux') return known
   let koffi: Koffi
+  let library: Library
   try {
     koffi = createRequire(import.meta.url)('koffi') as Koffi
+    library = koffi.load(null)
   } catch {
     return null
   }
-  const library = koffi.load('libc.so.6')
   const withPointer = library.func('int ioctl(int, unsigned long, void *)')
   const withNumber = library.func('int ioctl(int, unsigned long, unsigned long)')
   const poll = library.func('int poll(void *, unsigned long, int)')
@@ -44,7 +63,20 @@ export function libc(): Libc | null {
       const length = Uint32Array.of(address.length)
       return Number(receiveFrom(fd, bytes, bytes.length, 0, address, length))
     },
+    files: wide.includes(process.arch) ? fileCalls(library) : null,
     errno: () => koffi.errno(),
   }
   return known
+}
+
+function fileCalls(library: Library): FileCalls {
+  const fallocate = library.func('int fallocate(int, int, long, long)')
+  const fcntl = library.func('int fcntl(int, int, void *)')
+  return {
+    fallocate: (fd, mode, offset, length) => fallocate(fd, mode, offset, length),
+    fallocateLater: (fd, mode, offset, length) => new Promise((resolve) => {
+      fallocate.async(fd, mode, offset, length, (_error: unknown, result: number) => { resolve(result) })
+    }),
+    fcntl: (fd, command, argument) => fcntl(fd, command, argument),
+  }
 }

@@ -1,4 +1,4 @@
-import type { ImageFiles } from '@machinist/host-node'
+import type { FileLock, ImageFiles } from '@machinist/host-node'
 import { parseNumber } from '@machinist/machine'
 import { parseFlags, usageError, type Values } from '../usage.ts'
 
@@ -13,6 +13,7 @@ interface Common {
   /** Of the file; found by its signature unless given. */
   readonly format?: string
   readonly files?: ImageFiles
+  readonly lock?: FileLock
 }
 
 /** What `machinist disk` was asked for. */
@@ -33,6 +34,7 @@ const FLAGS = {
   format: { type: 'string' },
   from: { type: 'string' },
   files: { type: 'string' },
+  lock: { type: 'string' },
   backing: { type: 'string' },
   'backing-format': { type: 'string' },
   set: { type: 'string', multiple: true },
@@ -47,7 +49,7 @@ const FLAGS = {
 
 type Flag = keyof typeof FLAGS
 
-/** Of each action: how many arguments, and which flags besides `--files`. */
+/** Of each action: how many arguments, and which flags besides `--files` and `--lock`. */
 const ACTIONS: Readonly<Record<DiskCommand['action'], { readonly least: number; readonly most: number; readonly flags: readonly Flag[] }>> = {
   info: { least: 1, most: 1, flags: ['format', 'json'] },
   create: { least: 1, most: 2, flags: ['format', 'backing', 'backing-format', 'set', 'force'] },
@@ -90,17 +92,19 @@ export function parseDiskCommand(args: readonly string[]): DiskCommand | null {
   const action = (Object.keys(ACTIONS) as DiskCommand['action'][]).find((name) => name === given)
   if (action === undefined) throw usageError(DISK, given === undefined ? 'it is not said what to do' : 'no such action', SEE_DISK_HELP, given)
   const { least, most, flags } = ACTIONS[action]
-  const foreign = (Object.keys(values) as Flag[]).find((name) => name !== 'files' && !flags.includes(name))
+  const foreign = (Object.keys(values) as Flag[]).find((name) => name !== 'files' && name !== 'lock' && !flags.includes(name))
   if (foreign !== undefined) throw usageError(`--${foreign}`, `is not for machinist disk ${action}`, SEE_DISK_HELP)
   if (rest.length < least) throw usageError(`disk ${action}`, 'an argument is missing', SEE_DISK_HELP)
   if (rest.length > most) throw usageError(`disk ${action}`, 'too many arguments', SEE_DISK_HELP, rest[most])
   const empty = [...rest, ...Object.values(values).flat()].includes('')
   if (empty) throw usageError(`disk ${action}`, 'an argument is empty', SEE_DISK_HELP)
   if (values.files !== undefined && !['inside', 'any', 'none'].includes(values.files)) throw usageError('--files', 'no such choice', 'Use inside, any or none.', values.files)
+  if (values.lock !== undefined && !['auto', 'on', 'off'].includes(values.lock)) throw usageError('--lock', 'no such choice', 'Use auto, on or off.', values.lock)
   const [file = '', second] = rest
   const common = {
     file,
     ...(values.files !== undefined && { files: values.files as ImageFiles }),
+    ...(values.lock !== undefined && { lock: values.lock as FileLock }),
     ...(values.format !== undefined && { format: values.format }),
   }
   const { json = false, force = false, quiet = false, shrink = false, repair, snapshot, from, backing, set = [] } = values

@@ -1,7 +1,7 @@
 import { closeSync, existsSync, openSync, rmSync, statSync } from 'node:fs'
 import { dirname, extname, join } from 'node:path'
 import { machinistError } from '@machinist/api'
-import { fileError, openDiskImage, openFile } from '@machinist/host-node'
+import { fileError, type FileLock, openDiskImage, openFile } from '@machinist/host-node'
 import { type CreateOptions, type DiskFormat, diskFormats, type DiskImage, formatNamed, rawFormat } from '@machinist/storage'
 import { copyDisk } from './copy.ts'
 
@@ -17,16 +17,26 @@ export function formatFor(path: string, given?: string): DiskFormat {
   return format
 }
 
+/** How a file comes to be. */
+export interface NewFile {
+  /** Writes over a file that is there, and that no other program has open. */
+  readonly force: boolean
+  readonly lock?: FileLock
+}
+
 /**
  * Makes a new image file; what was begun is removed when it fails.
  *
  * @returns removes what was made
  * @throws typed errors `'file-…'`, `'image-…'`
  */
-export async function createFile(path: string, force: boolean, format: DiskFormat, size: number, options: Omit<CreateOptions, 'name' | 'createFile'>): Promise<() => void> {
+export async function createFile(path: string, { force, lock = 'auto' }: NewFile, format: DiskFormat, size: number, options: Omit<CreateOptions, 'name' | 'createFile'>): Promise<() => void> {
   const made: string[] = []
-  const newFile = (at: string): ReturnType<typeof openFile> => {
-    if (force && existsSync(at) && statSync(at).isFile()) rmSync(at)
+  const newFile = async (at: string): Promise<ReturnType<typeof openFile>> => {
+    if (force && existsSync(at) && statSync(at).isFile()) {
+      await openFile(at, true, { lock }).close()
+      rmSync(at)
+    }
     try {
       closeSync(openSync(at, 'wx'))
     } catch (error) {
@@ -35,17 +45,17 @@ export async function createFile(path: string, force: boolean, format: DiskForma
         : fileError(error, at, at)
     }
     made.push(at)
-    return openFile(at, true)
+    return openFile(at, true, { lock })
   }
   const undo = (): void => { for (const at of made) rmSync(at, { force: true }) }
-  const file = newFile(path)
+  const file = await newFile(path)
   try {
     await format.create?.(file, size, {
       ...options, name: path,
-      createFile(name) {
+      async createFile(name) {
         const at = join(dirname(path), name)
         if (dirname(at) !== dirname(join(path))) throw machinistError({ code: 'image-parameter', part: path, value: name, remedy: 'Use a name without folders.' }, 'its parts lie in its own folder')
-        return Promise.resolve().then(() => newFile(at))
+        return newFile(at)
       },
     })
   } catch (error) {
@@ -58,9 +68,7 @@ export async function createFile(path: string, force: boolean, format: DiskForma
 }
 
 /** Options of {@link convertDisk}. */
-export interface ConvertOptions {
-  /** Writes over a file that is there. */
-  readonly force: boolean
+export interface ConvertOptions extends NewFile {
   readonly parameters?: Readonly<Record<string, string>>
   /** Told how far it is, from 0 to 1. */
   readonly progress?: (done: number) => void
@@ -73,9 +81,9 @@ export interface ConvertOptions {
  * @throws typed errors `'file-…'`, `'image-…'`, `'disk-…'`
  */
 export async function convertDisk(from: DiskImage, fromName: string, to: string, format: DiskFormat, options: ConvertOptions): Promise<void> {
-  const undo = await createFile(to, options.force, format, from.size, { parameters: options.parameters ?? {} })
+  const undo = await createFile(to, options, format, from.size, { parameters: options.parameters ?? {} })
   try {
-    const target = await openDiskImage(to, { format: format.name, writable: true, files: 'inside' })
+    const target = await openDiskImage(to, { format: format.name, writable: true, files: 'inside', lock: options.lock ?? 'auto' })
     try {
       await copyDisk(from, target, fromName, to, options.progress ?? (() => {}))
     } finally {

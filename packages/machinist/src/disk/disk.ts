@@ -30,8 +30,8 @@ export async function runDisk(command: DiskCommand): Promise<number> {
 }
 
 /** Options of opening the image of a command. */
-function opening({ format, files }: { readonly format?: string; readonly files?: Of<'info'>['files'] }): Pick<Of<'info'>, 'format' | 'files'> {
-  return { ...(format !== undefined && { format }), ...(files !== undefined && { files }) }
+function opening({ format, files, lock }: Pick<Of<'info'>, 'format' | 'files' | 'lock'>): Pick<Of<'info'>, 'format' | 'files' | 'lock'> {
+  return { ...(format !== undefined && { format }), ...(files !== undefined && { files }), ...(lock !== undefined && { lock }) }
 }
 
 async function info(command: Of<'info'>): Promise<number> {
@@ -47,25 +47,25 @@ async function info(command: Of<'info'>): Promise<number> {
 }
 
 async function create(command: Of<'create'>): Promise<number> {
-  const { file, backing, force, parameters } = command
+  const { file, backing, force, lock, parameters } = command
   const format = formatFor(file, command.format)
   let { size } = command
   let base: CreateOptions['backing']
   if (backing !== undefined) {
     // As the image is going to look it up: relative to itself, and only where it may.
     const name = relative(dirname(resolve(file)), resolve(backing))
-    const named = await imageFiles(file, command.files)(name, false)
+    const named = await imageFiles(file, command.files, command.lock)(name, false)
     const image = await openImage(named.file, { name: backing, readOnly: true, formats: diskFormats, openFile: named.openFile, maintenance: true }, command.backingFormat)
     base = { name, format: image.format, size: image.size }
     size ??= image.size
     await image.close()
   }
-  await createFile(file, force, format, size ?? 0, { parameters, ...(base !== undefined && { backing: base }) })
+  await createFile(file, { force, ...(lock !== undefined && { lock }) }, format, size ?? 0, { parameters, ...(base !== undefined && { backing: base }) })
   return 0
 }
 
 async function convert(command: Of<'convert'>): Promise<number> {
-  const { file, to, force, snapshot, parameters, quiet } = command
+  const { file, to, force, lock, snapshot, parameters, quiet } = command
   const format = formatFor(to, command.toFormat)
   const source = await openDiskImage(file, { ...opening(command), ...(snapshot !== undefined && { snapshot }) })
   const { progress, done } = terminalProgress(process.stderr)
@@ -73,7 +73,7 @@ async function convert(command: Of<'convert'>): Promise<number> {
     if (!isUrl(file) && existsSync(to) && realpathSync(to) === realpathSync(file)) {
       throw machinistError({ code: 'file-exists', part: to, remedy: 'Choose another name.' }, 'it is the image to be converted')
     }
-    await convertDisk(source, file, to, format, { force, parameters, ...(!quiet && { progress: (fraction: number) => { progress('Converting', fraction) } }) })
+    await convertDisk(source, file, to, format, { force, ...(lock !== undefined && { lock }), parameters, ...(!quiet && { progress: (fraction: number) => { progress('Converting', fraction) } }) })
   } finally {
     done()
     await source.close()

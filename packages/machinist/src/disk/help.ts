@@ -22,6 +22,8 @@ Sizes are bytes, or have a unit: 512M, 20G. FILE and FROM may be http: and https
   --snapshot NAME      convert an internal snapshot of FROM
   --files WHICH        the files that an image may name: inside (its folder and below; the default),
                        any, or none
+  --lock off           do not mind that another program has the image open; on: only where it can
+                       be locked. Otherwise, it is locked where the system can, as QEMU does
   --force              write over a file that exists
   --quiet              no progress
 

@@ -137,6 +137,7 @@ export class Refcounts {
   /** Takes one owner from each of some clusters, given by their offsets. What is free then may be taken again at once. */
   release(offsets: readonly number[]): Promise<void> {
     return this.#lock.run(async () => {
+      const free: number[] = []
       for (const offset of offsets) {
         const cluster = offset / 2 ** this.#clusterBits
         const index = Math.floor(cluster / this.#perBlock)
@@ -151,14 +152,26 @@ export class Refcounts {
           return count - 1
         })
         if (left !== 0) continue
-        try {
-          await this.#file.discard?.(offset, 2 ** this.#clusterBits)
-        } catch {
-          // Only room of the host's that could have been given back.
-        }
+        // An image may name its own structures as content: then they stay what they are.
+        if (!this.#reserved(offset) && !this.isBlock(offset)) free.push(cluster)
         this.#hint = Math.min(this.#hint, cluster)
       }
+      await this.#giveBack(free.sort((a, b) => a - b))
     })
+  }
+
+  /** Gives the host the storage of clusters that are free, neighbours together. */
+  async #giveBack(free: readonly number[]): Promise<void> {
+    const clusterSize = 2 ** this.#clusterBits
+    for (let first = 0, past = 1; first < free.length; first = past, past += 1) {
+      const start = free[first] ?? 0
+      while (free[past] === start + past - first) past += 1
+      try {
+        await this.#file.discard?.(start * clusterSize, (past - first) * clusterSize)
+      } catch {
+        return // Only room of the host's that could have been given back.
+      }
+    }
   }
 
   /** The count of a cluster. */

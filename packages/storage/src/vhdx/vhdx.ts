@@ -116,6 +116,11 @@ async function openVhdx(file: RandomAccessFile, options: OpenOptions): Promise<D
       await session.begin()
       await mapped.write(offset, from)
     },
+    async discard(offset, length) {
+      if (file.discard === undefined) return
+      await session.begin()
+      await mapped.discard(offset, length)
+    },
     async writeZeroes(offset, length) {
       if (differencing) return refuseWrites()
       await session.begin()

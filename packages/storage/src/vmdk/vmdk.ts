@@ -167,6 +167,10 @@ function imageOf({ name, place, descriptor, extents, parent, unclean, readOnly, 
       await begin()
       await mapped.write(offset, bytes)
     },
+    async discard(offset, length) {
+      await begin()
+      await mapped.discard(offset, length)
+    },
     async writeZeroes(offset, length) {
       await begin()
       await mapped.writeZeroes(offset, length)
