@@ -12,7 +12,7 @@ const FILES: readonly string[] = ['inside', 'any', 'none']
 const LOCKS: readonly string[] = ['auto', 'on', 'off']
 
 /**
- * A machine whose disks `{ type: 'disk', path, mode, format, files, snapshot, limits }` are open, images of every format: opening one takes
+ * A machine whose disks `{ type: 'disk', path, mode, format, files, snapshot, lock, limits }` are open, images of every format: opening one takes
  * time, which connecting it has not.
  *
  * @param folder - what relative paths are relative to

@@ -3,7 +3,9 @@ import { randomFillSync } from 'node:crypto'
 import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { canLock, openDiskImage } from '@machinist/host-node'
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
+import { parseShare } from '../arguments.ts'
 import { parseDisk } from '../disk-option.ts'
 import { main } from '../main.ts'
 import { parseDiskCommand } from './arguments.ts'
@@ -40,7 +42,7 @@ describe('the command line', () => {
 
   it('is refused with status 2 when it makes no sense', async () => {
     const wrong = [[], ['eat', 'x'], ['info'], ['info', 'a', 'b'], ['create', 'a'], ['create', 'a', '100'], ['create', 'a', '-5'], ['create', 'a', '1G', '--json'], ['convert', 'a'],
-      ['resize', 'a', '0'], ['check', 'a', '--repair', 'some'], ['info', 'a', '--files', 'every'], ['create', 'a', '1G', '--set', 'x'], ['info', ''], ['create', 'a', '1G', '--backing-format', 'raw']]
+      ['resize', 'a', '0'], ['check', 'a', '--repair', 'some'], ['info', 'a', '--files', 'every'], ['info', 'a', '--lock', 'maybe'], ['create', 'a', '1G', '--set', 'x'], ['info', ''], ['create', 'a', '1G', '--backing-format', 'raw']]
     for (const args of wrong) expect((await disk(...args)).status, args.join(' ')).toBe(2)
   })
 
@@ -49,6 +51,12 @@ describe('the command line', () => {
     expect(parseDisk('a.img,overlay,format=raw')).toEqual({ path: 'a.img', mode: 'overlay', format: 'raw' })
     expect(parseDisk('a,format=qcow2,ro,files=any')).toEqual({ path: 'a', mode: 'ro', format: 'qcow2', files: 'any' })
     expect(parseDisk('a,snapshot=one')).toEqual({ path: 'a', mode: 'ro', snapshot: 'one' })
+    expect(parseDisk('a,lock=off')).toEqual({ path: 'a', mode: 'rw', lock: 'off' })
+    // Commas of the path, doubled.
+    expect(parseDisk('a,,ro')).toEqual({ path: 'a,ro', mode: 'rw' })
+    expect(parseDisk('a,,,,b,,,ro')).toEqual({ path: 'a,,b,', mode: 'ro' })
+    expect(parseDisk('a,snapshot=x,,y,format=qcow2')).toEqual({ path: 'a', mode: 'ro', snapshot: 'x,y', format: 'qcow2' })
+    expect([parseShare('a,,ro:t', 0), parseShare('a,,b,ro', 0)]).toEqual([{ path: 'a,ro', tag: 't', readOnly: false }, { path: 'a,b', tag: 'share', readOnly: true }])
   })
 })
 
@@ -123,6 +131,25 @@ describe('images', () => {
     expect(() => statSync(at('none.qcow2'))).toThrow()
     expect(await disk('resize', at('mine'), '512K')).toMatchObject({ status: 1, err: expect.stringMatching(/^[^\n]*\n$/) })
     expect(await disk('create', at('out.qcow2'), '--backing', '/etc/hostname')).toMatchObject({ status: 1, err: expect.stringContaining('may not reach') })
+  })
+
+  it.skipIf(!canLock())('are not touched while somebody has them open', async () => {
+    await disk('create', at('open.qcow2'), '1M')
+    const image = await openDiskImage(at('open.qcow2'), { writable: true })
+    for (const args of [['info', at('open.qcow2')], ['resize', at('open.qcow2'), '2M'], ['create', at('open.qcow2'), '1M', '--force'], ['convert', at('open.qcow2'), at('other.img')]]) {
+      expect(await disk(...args), args.join(' ')).toMatchObject({ status: 1, err: expect.stringContaining('another program') })
+    }
+    expect(await disk('info', at('open.qcow2'), '--lock', 'off')).toMatchObject({ status: 0 })
+    await image.close()
+    expect(await disk('create', at('open.qcow2'), '2M', '--force')).toMatchObject({ status: 0 })
+  })
+
+  it('that are too large for the file system are refused with a remedy', async () => {
+    // That of ext4 has files of 16 TiB, those of XFS and btrfs of 8 EiB.
+    const { status, err } = await disk('create', at('vast.img'), '4000T')
+    if (status === 0) return
+    expect({ status, err }).toMatchObject({ status: 1, err: expect.stringMatching(/^machinist: [^\n]*longer than its file system[^\n]*\n$/) })
+    expect(() => statSync(at('vast.img'))).toThrow()
   })
 
   it('have leaks and damage found, told by the status, and repaired', async () => {
