@@ -208,6 +208,13 @@ test('the host: its loop, memory, entropy, clock and backends', async () => {
   expect(host.backend?.('toString', 'char', 'x')).toBeNull()
   expect(codeOf(() => host.backend?.({ type: 'disk', path: folder }, 'block', 'x'))).toBe('file-eisdir')
   expect(codeOf(() => host.backend?.({ type: 'disk', path: 'x', mode: 'w' }, 'block', 'x'))).toBe('backend-option')
+  // What has the signature of another format is no raw image, unless that is said.
+  for (const [signature, code] of [['QFI\u00fb\0\0\0\x03', 'backend-option'], ['QED\0', 'image-format'], ['plain', 'nothing']] as const) {
+    const path = join(folder, 'signature')
+    writeFileSync(path, Buffer.from(signature.padEnd(4096, '\0'), 'latin1'))
+    expect(codeOf(() => { host.backend?.({ type: 'disk', path, lock: 'off' }, 'block', 'x')?.close?.() })).toBe(code)
+    expect(codeOf(() => { host.backend?.({ type: 'disk', path, lock: 'off', format: 'raw' }, 'block', 'x')?.close?.() })).toBe('nothing')
+  }
   expect(codeOf(() => host.backend?.({ type: 'disk', path: 'x', limits: { bps: 1 } }, 'block', 'x'))).toBe('backend-option')
 })
 

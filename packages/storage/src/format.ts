@@ -34,7 +34,7 @@ export interface NamedFile {
 }
 
 /**
- * Opens a file that an image names: a backing file, a parent, an extent. The name is the image's own, unchecked and
+ * Opens a file that an image names: a backing file, a parent, an extent. The name is a path as the image has it, unchecked and
  * relative to the image; the host decides what it may reach. `@machinist/host-node` opens only what lies, after all
  * symbolic links, in the folder of the first image or below it, unless told otherwise.
  *
@@ -114,7 +114,7 @@ export function below(options: OpenOptions, named: NamedFile): OpenOptions {
 export interface CreateOptions {
   /** How errors name the image. */
   readonly name: string
-  /** The image below a new one that holds only what differs from it. Refused by formats that cannot. */
+  /** The image below a new one that holds only what differs from it, by its path from the new one's folder. Refused by formats that cannot. */
   readonly backing?: { readonly name: string, readonly format: string, readonly size: number }
   /** By name, as a user wrote them; the format knows which ({@link DiskFormat.parameters}) and refuses others. */
   readonly parameters?: Readonly<Record<string, string>>
@@ -156,6 +156,8 @@ export interface DiskFormat {
 export interface DiskImage extends DiskEngine {
   /** {@link DiskFormat.name}. */
   readonly format: string
+  /** The file begins with the disk itself, so that who writes the disk writes what the next to open it looks at first. */
+  readonly plain?: boolean
   /** The open image that holds what this one does not (backing file, parent). `close` closes it too. */
   readonly below?: DiskImage
   info(): Promise<ImageInfo>

@@ -5,8 +5,9 @@ import type { Disk } from './disk.ts'
 import type { RandomAccessFile } from './file.ts'
 import { sampleSize } from './format.ts'
 import type { DiskFormat, DiskImage, ImageRange, ImageSample, OpenOptions } from './format.ts'
-import { rawFormat } from './raw-format.ts'
+import { openRaw, rawFormat } from './raw-format.ts'
 import { guardHeaders } from './raw-guard.ts'
+import { signatureOf } from './signatures.ts'
 
 /**
  * The disk over an open image, to connect to a device. Closing it closes the image.
@@ -35,22 +36,42 @@ export function probeFormat(sample: ImageSample, formats: readonly DiskFormat[])
 }
 
 /**
- * Opens an image of the format that is named, or of the one that its signature shows, or else as raw.
+ * Opens an image of the format that is named, or of the one that its signature shows, or else as raw. A signature decides, whatever else is wrong with the
+ * image, and one of a format that is not known here is refused.
  *
  * What a guest writes to a raw disk could be a signature, and the next to open it by its signature would believe whatever stands in
  * that header: the names of other files. So a raw image that was opened without naming its format does not take a write that
- * would make it look like an image of another (see `guardHeaders`).
+ * would make it look like an image of another (see `guardHeaders`). Neither does a fixed VHD, which begins as a raw image does.
  *
  * @param format - `'raw'`, or the name of one of `options.formats`
- * @throws typed errors: `'image-format'` for a format that is not known, else as {@link DiskFormat.open}
+ * @throws typed errors: `'image-format'` for a format, named or shown, that is not known, else as {@link DiskFormat.open}
  */
 export async function openImage(file: RandomAccessFile, options: OpenOptions, format?: string): Promise<DiskImage> {
   const formats = options.formats ?? []
   if (format !== undefined) return formatNamed(format, formats, options.name).open(file, options)
   const sample = await sampleOf(file)
   const found = probeFormat(sample, formats)
-  if (found !== null) return found.open(file, options)
-  const image = await rawFormat.open(file, options)
+  if (found === null) return openUnnamedRaw(file, sample, options)
+  const image = await found.open(file, options)
+  return image.readOnly || image.plain !== true ? image : guardHeaders(image, file, sample, formats.filter((format) => format !== found))
+}
+
+/**
+ * What {@link openImage} does with an image that none of the formats knows and whose format was not named, at once: it is raw, unless its signature says
+ * otherwise.
+ *
+ * @param sample - the ends of `file`
+ * @throws typed errors: `'image-format'` for an image with a signature, `'disk-empty'`
+ */
+export function openUnnamedRaw(file: RandomAccessFile, sample: ImageSample, options: OpenOptions): DiskImage {
+  const formats = options.formats ?? []
+  const shown = probeFormat(sample, formats)?.name ?? signatureOf(sample)
+  if (shown !== null) {
+    throw machinistError(
+      { code: 'image-format', part: options.name, value: shown, remedy: 'Convert it with the program that made it, or with qemu-img; or name the format raw, if the very bytes of the file are the disk' },
+      'is an image of a format that is not known here')
+  }
+  const image = openRaw(file, options)
   return image.readOnly ? image : guardHeaders(image, file, sample, formats)
 }
 

@@ -10,7 +10,7 @@ export const rawFormat: DiskFormat = {
   name: 'raw',
   extensions: ['img', 'raw'],
   probe: () => false,
-  open: (file, options) => Promise.resolve().then(() => openRaw(growing(file), options)),
+  open: (file, options) => Promise.resolve().then(() => openRaw(file, options)),
   async create(file, size, { name, backing, parameters = {} }) {
     checkSize(name, size)
     const [parameter] = Object.keys(parameters)
@@ -27,12 +27,15 @@ async function setLength(file: RandomAccessFile, size: number): Promise<void> {
   else await file.write(size - 1, new Uint8Array(1))
 }
 
-function openRaw(file: RandomAccessFile, { name, readOnly = false, snapshot }: OpenOptions): DiskImage {
+/** Opens a raw image, at once. */
+export function openRaw(given: RandomAccessFile, { name, readOnly = false, snapshot }: OpenOptions): DiskImage {
+  const file = growing(given)
   if (file.size <= 0) throw machinistError({ code: 'disk-empty', part: name, value: file.size, remedy: 'Make it as long as the disk is to be, for example with machinist disk create' }, 'the image has no bytes')
   if (snapshot !== undefined) throw machinistError({ code: 'image-snapshot', part: name, value: snapshot, remedy: 'Leave it out' }, 'a raw image has no snapshots')
   let engine = rawEngine(file, readOnly || !file.writable)
   return {
     format: 'raw',
+    plain: true,
     get size() { return engine.size },
     readOnly: engine.readOnly,
     blockSize: engine.blockSize,

@@ -4,17 +4,20 @@ import type { RandomAccessFile } from './file.ts'
 import { sampleSize } from './format.ts'
 import type { DiskFormat, DiskImage, ImageSample } from './format.ts'
 import { Lock } from './lock.ts'
+import { signatureOf } from './signatures.ts'
 
 const trailerSize = 512
 
 /**
- * A raw image that refuses, with `'io-error'`, each write after which it would be taken for an image of one of `formats`: those are
- * known by their first bytes and by their last.
+ * An image that refuses, with `'io-error'`, each write after which it would be taken for an image of one of `formats`, or for one of another format that has a
+ * signature: those are known by their first bytes and by their last.
  *
  * @param sample - what the file holds now
  */
 export function guardHeaders(image: DiskImage, file: RandomAccessFile, sample: ImageSample, formats: readonly DiskFormat[]): DiskImage {
   const lock = new Lock()
+  /** What it rightly looks like: nothing, or a fixed VHD. */
+  const known = signatureOf(sample)
   const trailerStart = sample.size - Math.min(trailerSize, sample.size)
 
   /** Does `work` when the ends of the file, changed by `change`, still look like nothing. */
@@ -35,8 +38,8 @@ export function guardHeaders(image: DiskImage, file: RandomAccessFile, sample: I
         const shorter = new Uint8Array(Math.min(trailerSize, sample.size))
         await file.read(trailerStart, shorter)
         change(shorter, trailerStart)
-        const risky = formats.some((format) => format.probe({ header, trailer, size }) || format.probe({ header, trailer: shorter, size: sample.size }))
-        return risky ? 'io-error' : await work()
+        const risky = (found: ImageSample): boolean => formats.some((format) => format.probe(found)) || (signatureOf(found) ?? known) !== known
+        return risky({ header, trailer, size }) || risky({ header, trailer: shorter, size: sample.size }) ? 'io-error' : await work()
       } catch {
         return 'io-error'
       }

@@ -27,8 +27,11 @@ async function codeOf(work: Promise<unknown>): Promise<string> {
 async function make(path: string, backing?: { name: string, format: string }): Promise<string> {
   closeSync(openSync(path, 'w'))
   const file = openFile(path, true)
-  await qcow2.create?.(file, 1 << 20, { name: path, ...(backing !== undefined && { backing: { ...backing, size: 4096 } }) })
+  // Whatever the name is, the image has it so.
+  const place = '?'.repeat(backing?.name.length ?? 0)
+  await qcow2.create?.(file, 1 << 20, { name: path, ...(backing !== undefined && { backing: { ...backing, name: place, size: 4096 } }) })
   await file.close()
+  if (backing !== undefined) writeFileSync(path, readFileSync(path, 'latin1').replace(place, backing.name), 'latin1')
   return path
 }
 
@@ -37,10 +40,12 @@ describe('files that an image names', () => {
     const inner = join(folder, 'images')
     mkdirSync(join(inner, 'deep'), { recursive: true })
     for (const at of [folder, inner, join(inner, 'deep')]) writeFileSync(join(at, 'base'), Buffer.alloc(4096, at.length))
+    writeFileSync(join(inner, 'x:y'), Buffer.alloc(4096))
     symlinkSync(folder, join(inner, 'up'))
     symlinkSync(join(inner, 'deep', 'base'), join(inner, 'link'))
     const names: [string, string, string][] = [
       ['base', 'none', 'none'], ['deep/base', 'none', 'none'], ['link', 'none', 'none'], ['file:base', 'none', 'none'], [join(inner, 'base'), 'none', 'none'],
+      ['./x:y', 'none', 'none'], ['file:x:y', 'none', 'none'], ['x:y', 'image-file-refused', 'image-file-refused'], ['1:y', 'image-file-refused', 'image-file-refused'],
       ['../base', 'image-file-refused', 'none'], [join(folder, 'base'), 'image-file-refused', 'none'], ['up/base', 'image-file-refused', 'none'],
       ['/etc/shadow', 'image-file-refused', 'none'], ['/no/such/file', 'image-file-refused', 'file-enoent'], ['missing', 'file-enoent', 'file-enoent'],
       ['json:{"driver":"file","filename":"/etc/passwd"}', 'image-file-refused', 'image-file-refused'], ['nbd://host/disk', 'image-file-refused', 'image-file-refused'],

@@ -14,7 +14,7 @@ export type ImageFiles = 'inside' | 'any' | 'none'
 
 /**
  * How the names in an image at `path` are looked up: relative to it, and refused with `'image-file-refused'` when `files` does not
- * allow what they lead to. A name with a protocol (`json:`, `nbd:`, `https:`) is refused always.
+ * allow what they lead to. They are paths; formats whose names may be more refuse what is none.
  */
 export function imageFiles(path: string, files: ImageFiles = 'inside', lock: FileLock = 'auto'): OpenFile {
   return filesBelow(path, files === 'inside' ? realFolder(path) : null, files, lock)
@@ -30,16 +30,15 @@ function realFolder(path: string): string {
 
 function filesBelow(path: string, root: string | null, files: ImageFiles, lock: FileLock): OpenFile {
   const open = async (given: string, writable: boolean): ReturnType<OpenFile> => {
-    const name = given.startsWith('file:') ? given.slice('file:'.length) : given
-    if (files === 'none' || name === '' || name.includes('\0') || /^[A-Za-z][A-Za-z0-9+.-]*:/.test(name)) throw imageFileRefused(path, given)
-    const target = resolve(dirname(path), name)
+    if (files === 'none' || given === '' || given.includes('\0')) throw imageFileRefused(path, given)
+    const target = resolve(dirname(path), given)
     // Refused before anything tells whether it exists.
     const within = (found: string): boolean => root === null || (root === sep ? dirname(found) === sep : found.startsWith(root + sep))
     let real: string
     try {
       real = realpathSync(target)
     } catch (error) {
-      if (!within(target) && !within(resolve(realFolder(path), name))) throw imageFileRefused(path, given)
+      if (!within(target) && !within(resolve(realFolder(path), given))) throw imageFileRefused(path, given)
       throw fileError(error, `${path}, file named in it`, target)
     }
     if (!within(real)) throw imageFileRefused(path, given)
@@ -63,8 +62,9 @@ function namesIn(base: string, folder: string): string[] {
 export function imageUrls(url: string, options: HttpOptions): OpenFile {
   const root = new URL('.', url).href
   const below = (base: string): OpenFile => async (name, writable) => {
-    const target = URL.canParse(name, base) ? new URL(name, base).href : ''
-    if (writable || !target.startsWith(root) || /^[A-Za-z][A-Za-z0-9+.-]*:/.test(name)) throw imageFileRefused(url, name)
+    // Whatever is in the name, it is a path.
+    const target = new URL(name.split('/').map(encodeURIComponent).join('/'), base).href
+    if (writable || !target.startsWith(root)) throw imageFileRefused(url, name)
     return { file: await httpFile(target, options), name: target, openFile: below(target) }
   }
   return below(url)

@@ -3,7 +3,7 @@ import { randomFillSync } from 'node:crypto'
 import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { canLock, openDiskImage } from '@machinist/host-node'
+import { canLock, openDisk, openDiskImage } from '@machinist/host-node'
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest'
 import { parseShare } from '../arguments.ts'
 import { parseDisk } from '../disk-option.ts'
@@ -117,6 +117,27 @@ describe('images', () => {
       expect(await disk('convert', theirs, back), extension).toMatchObject({ status: 0 })
       expect(readFileSync(back).equals(content), extension).toBe(true)
     }
+  })
+
+  it('have names with colons and commas, those that they stand on and consist of too', async () => {
+    const content = Buffer.alloc(1 << 20)
+    randomFillSync(content)
+    writeFileSync(at('plain'), content)
+    expect(await disk('convert', at('plain'), at('x:y.qcow2'))).toMatchObject({ status: 0 })
+    expect(await disk('create', at('a,ro'), '--format', 'qcow2', '--backing', at('x:y.qcow2'))).toMatchObject({ status: 0 })
+    expect(await disk('convert', at('a,ro'), at('colons.img'))).toMatchObject({ status: 0 })
+    expect(readFileSync(at('colons.img')).equals(content)).toBe(true)
+    expect(await disk('convert', at('a,ro'), at('p:q.vmdk'), '--set', 'subformat=twoGbMaxExtentFlat')).toMatchObject({ status: 0 })
+    expect(await disk('convert', '--force', at('p:q.vmdk'), at('colons.img'))).toMatchObject({ status: 0 })
+    expect(readFileSync(at('colons.img')).equals(content)).toBe(true)
+    const opened = await openDisk(parseDisk(`${at('a,,ro')},overlay`).path)
+    await opened.close()
+    if (noQemu) return
+    expect(qemuImg('compare', '-F', 'raw', at('a,ro'), at('plain'))).toContain('identical')
+    // And one that QEMU made.
+    qemuImg('create', '-f', 'qcow2', '-b', './x:y.qcow2', '-F', 'qcow2', at('theirs.qcow2'))
+    expect(await disk('convert', '--force', at('theirs.qcow2'), at('colons.img'))).toMatchObject({ status: 0 })
+    expect(readFileSync(at('colons.img')).equals(content)).toBe(true)
   })
 
   it('are not written over, and nothing is left of what failed', async () => {

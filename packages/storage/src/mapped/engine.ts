@@ -209,6 +209,8 @@ export interface MappedParts {
   readonly format: string
   readonly readOnly: boolean
   readonly unit: number
+  /** {@link DiskImage.plain}. */
+  readonly plain?: boolean
   readonly size: () => number
   readonly blocks: MappedBlocks
   /** The image below, if there is one. */
@@ -228,6 +230,7 @@ export function mappedImage(parts: MappedParts): DiskImage {
     readOnly: parts.readOnly,
     blockSize: Math.min(parts.unit, 4096),
     unit: parts.unit,
+    ...(parts.plain === true && { plain: true }),
     get size() { return parts.size() },
     read: (offset, into) => settled(async () => {
       for (const buffer of into) {

@@ -12,6 +12,7 @@
  * An L1 entry is the place of an L2 table, an L2 entry that of a cluster; 0 for none, which is in the backing file, or zeroes. With its
  * highest bit set, a cluster is compressed: below that bit stand its length, in as many bits as a cluster's size has, and its place.
  */
+import { backingPath } from '../backing-name.ts'
 import { imageFileRefused, openImage } from '../formats.ts'
 import type { RandomAccessFile } from '../file.ts'
 import { below, imageDamaged, imageUnsupported } from '../format.ts'
@@ -109,8 +110,9 @@ async function openQcow(file: RandomAccessFile, options: OpenOptions): Promise<D
 }
 
 async function openBacking(name: string, options: OpenOptions): Promise<DiskImage> {
-  if (options.openFile === undefined) throw imageFileRefused(options.name, name)
-  const named = await options.openFile(name, false)
+  const path = backingPath(name)
+  if (options.openFile === undefined || path === null) throw imageFileRefused(options.name, name)
+  const named = await options.openFile(path, false)
   try {
     return await openImage(named.file, { ...below(options, named), formats: options.formats ?? [qcow] })
   } catch (error) {

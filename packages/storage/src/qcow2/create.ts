@@ -1,5 +1,6 @@
 import { machinistError } from '@machinist/api'
 import { sectorSize } from '../disk.ts'
+import { backingName } from '../backing-name.ts'
 import type { RandomAccessFile } from '../file.ts'
 import type { CreateOptions } from '../format.ts'
 import { backingNameRoom, encodeHeader, l1EntriesFor } from './header.ts'
@@ -41,8 +42,9 @@ export async function createImage(file: RandomAccessFile, size: number, { name, 
   if (!Number.isSafeInteger(size) || size <= 0 || size % sectorSize !== 0 || l1Entries * 8 > limit.l1) {
     throw machinistError({ code: 'disk-size', part: name, value: size, remedy: 'Use a positive multiple of 512 bytes, and larger clusters for a large disk' }, 'is not a size for a disk of this format')
   }
-  if (backing !== undefined && bytesOf(backing.name).length > backingNameRoom(clusterBits)) {
-    throw machinistError({ code: 'image-parameter', part: name, value: backing.name, remedy: 'Use a relative name, or larger clusters' }, 'the name of the backing file is too long')
+  const under = backing === undefined ? null : { name: backingName(backing.name), format: backing.format }
+  if (under !== null && bytesOf(under.name).length > backingNameRoom(clusterBits)) {
+    throw machinistError({ code: 'image-parameter', part: name, value: under.name, remedy: 'Use a relative name, or larger clusters' }, 'the name of the backing file is too long')
   }
   const perBlock = 2 ** (clusterBits + 3 - refcountOrder)
   const l1Clusters = Math.ceil(l1Entries * 8 / clusterSize)
@@ -73,7 +75,7 @@ export async function createImage(file: RandomAccessFile, size: number, { name, 
   await file.write(0, encodeHeader({
     version, clusterBits, size, l1Entries, l1Offset, refcountTableOffset: clusterSize, refcountTableClusters: tableClusters, refcountOrder,
     snapshotCount: 0, snapshotsOffset: 0, incompatible: 0, compatible: lazy ? lazyRefcounts : 0,
-    backing: backing === undefined ? null : { name: backing.name, format: backing.format },
+    backing: under,
   }))
   await file.flush()
 }

@@ -3,6 +3,7 @@
  * encryption, external data files, extended L2 entries.
  */
 import { machinistError } from '@machinist/api'
+import { backingPath } from '../backing-name.ts'
 import type { RandomAccessFile } from '../file.ts'
 import { below, imageDamaged } from '../format.ts'
 import type { DiskFormat, DiskImage, OpenOptions } from '../format.ts'
@@ -73,8 +74,9 @@ async function writableCounts(file: RandomAccessFile, header: Header, name: stri
 }
 
 async function openBacking(backing: { readonly name: string, readonly format?: string }, options: OpenOptions): Promise<DiskImage> {
-  if (options.openFile === undefined) throw imageFileRefused(options.name, backing.name)
-  const named = await options.openFile(backing.name, false)
+  const path = backingPath(backing.name)
+  if (options.openFile === undefined || path === null) throw imageFileRefused(options.name, backing.name)
+  const named = await options.openFile(path, false)
   try {
     return await openImage(named.file, { ...below(options, named), formats: options.formats ?? [qcow2] }, backing.format)
   } catch (error) {

@@ -28,7 +28,7 @@ export const vdi: DiskFormat = {
   name: 'vdi',
   extensions: ['vdi'],
   parameters,
-  probe: ({ header }) => header.length >= vdiHeaderSize && new Fields(header, true).u32(64) === vdiSignature,
+  probe: ({ header }) => header.length >= 68 && new Fields(header, true).u32(64) === vdiSignature,
   open: (file, options) => opening('vdi', options.name, () => openVdi(file, options)),
   create: createVdi,
 }

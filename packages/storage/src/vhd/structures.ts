@@ -3,7 +3,7 @@
  * every image; one that is not fixed has a copy at its beginning, then a header of 1024 bytes that tells where the table of blocks is.
  */
 import { imageDamaged, imageUnsupported } from '../format.ts'
-import { Fields } from '../mapped/fields.ts'
+import { asciiOf, Fields } from '../mapped/fields.ts'
 
 export const footerSize = 512
 export const dynamicSize = 1024
@@ -16,8 +16,8 @@ const version = 0x00010000
 
 /** The most that cylinders, heads and sectors can say, in sectors. */
 const mostGeometry = 65535 * 16 * 255
-/** The most of the format: 2040 GiB. */
-export const mostBytes: number = mostGeometry * 512
+/** The most of the format: 2040 GiB. Sectors have numbers of 32 bits, and tables and bitmaps need some too. */
+export const mostBytes: number = 2040 * 2 ** 30
 
 /** Cylinders, heads and sectors per track. */
 export interface Geometry {
@@ -44,11 +44,16 @@ export function checksum(bytes: Uint8Array, at: number): number {
   return ~sum >>> 0
 }
 
+/** Whether a footer, or its copy, begins here; its checksum may be wrong. */
+export function looksLikeFooter(bytes: Uint8Array): boolean {
+  return asciiOf(bytes.subarray(0, 8)) === 'conectix'
+}
+
 /** Whether these are the 512 bytes of a footer whose checksum is right. */
 export function isFooter(bytes: Uint8Array): boolean {
   if (bytes.length < footerSize) return false
   const fields = new Fields(bytes.subarray(0, footerSize), false)
-  return fields.text(0, 8) === 'conectix' && fields.u32(checksumOfFooter) === checksum(fields.bytes, checksumOfFooter)
+  return looksLikeFooter(bytes) && fields.u32(checksumOfFooter) === checksum(fields.bytes, checksumOfFooter)
 }
 
 /** What we go by in a footer. */
@@ -72,7 +77,7 @@ export function parseFooter(fields: Fields, name: string): VhdFooter {
   const creator = fields.text(28, 4)
   const stated = fields.u64(48)
   const byGeometry = fields.u16(56) * (fields.u16(58) >>> 8) * (fields.u16(58) & 0xff) * 512
-  const size = (creator === 'vpc ' || creator === 'qemu') && byGeometry < mostBytes ? byGeometry : stated
+  const size = (creator === 'vpc ' || creator === 'qemu') && byGeometry < mostGeometry * 512 ? byGeometry : stated
   if (!Number.isSafeInteger(size) || size <= 0 || size > 2 ** 43) throw imageDamaged(name, 'vhd', 'it names an impossible size of the disk', size)
   return { type, size: size - size % 512, next: fields.u64(16), uuid: fields.bytes.slice(68, 84), creator }
 }

@@ -9,7 +9,7 @@ import { checkCreate, checkResize, choice, powerOfTwo } from '../mapped/report.t
 import { opening, StagedFile } from '../mapped/staged.ts'
 import { openDynamic } from './dynamic.ts'
 import { openParent, parentName } from './parent.ts'
-import { dynamicSize, encodeDynamic, encodeFooter, footerSize, isFooter, mostBytes, parseDynamic, parseFooter, setFooterSize, vhdType } from './structures.ts'
+import { dynamicSize, encodeDynamic, encodeFooter, footerSize, isFooter, looksLikeFooter, mostBytes, parseDynamic, parseFooter, setFooterSize, vhdNone, vhdType } from './structures.ts'
 import type { VhdFooter } from './structures.ts'
 
 const parameters = { subformat: 'dynamic (the default) or fixed', block_size: 'bytes of a block: 2M (the default), or another power of two', uuid: identityHelp }
@@ -20,7 +20,8 @@ export const vhd: DiskFormat = {
   name: 'vhd',
   extensions: ['vhd', 'vpc'],
   parameters,
-  probe: ({ header, trailer }) => isFooter(header) || isFooter(trailer),
+  // The footers of Virtual PC before 2004 have a byte less.
+  probe: ({ header, trailer }) => looksLikeFooter(header) || looksLikeFooter(trailer) || looksLikeFooter(trailer.subarray(1)),
   open: (file, options) => opening('vhd', options.name, () => openVhd(file, options)),
   create: createVhd,
 }
@@ -38,6 +39,8 @@ async function createVhd(file: RandomAccessFile, size: number, options: CreateOp
   const table = footerSize + dynamicSize
   // Room to grow: to four times the size, and at least to 16384 blocks.
   const end = table + roundUp(Math.max(entries, Math.min(Math.max(entries * 4, 16384), Math.ceil(mostBytes / blockSize))) * 4, 512)
+  const whole = end + entries * (roundUp(blockSize / 512 / 8, 512) + blockSize)
+  if (whole > vhdNone * 512) throw imageUnsupported(options.name, 'vhd', `blocks of ${String(blockSize)} bytes for a disk of this size`, 'Use larger blocks')
   const footer = encodeFooter(size, vhdType.dynamic, uuid)
   for (let at = table; at < end; at += 65536) await file.write(at, new Uint8Array(Math.min(65536, end - at)).fill(0xff))
   await file.write(footerSize, encodeDynamic(table, entries, blockSize).bytes)
@@ -55,7 +58,9 @@ async function openVhd(file: RandomAccessFile, options: OpenOptions): Promise<Di
   const last = await staged.fields(file.size - footerSize, footerSize)
   const first = await staged.fields(0, footerSize)
   const footerFields = isFooter(last.bytes) ? last : first
-  if (!isFooter(footerFields.bytes)) throw imageDamaged(name, 'vhd', 'it has no footer whose checksum is right')
+  if (!isFooter(footerFields.bytes)) {
+    throw looksLikeFooter(last.bytes.subarray(1)) ? imageUnsupported(name, 'vhd', 'a footer of 511 bytes') : imageDamaged(name, 'vhd', 'it has no footer whose checksum is right')
+  }
   const footer = parseFooter(footerFields, name)
   if (footer.type === vhdType.fixed) return openFixed(staged, footer, footerFields, name, readOnly)
   if (!Number.isSafeInteger(footer.next) || footer.next + dynamicSize > file.size || footer.next % 512 !== 0 || footer.next < footerSize) {
@@ -79,7 +84,7 @@ function openFixed(staged: StagedFile, footer: VhdFooter, footerFields: Fields, 
   let { size } = footer
   if (size + footerSize > staged.end) throw imageDamaged(name, 'vhd', 'it is shorter than its disk', staged.end)
   return mappedImage({
-    format: 'vhd', readOnly, unit: 512, size: () => size,
+    format: 'vhd', readOnly, unit: 512, plain: true, size: () => size,
     blocks: mappedBlocks(flatLayout(0), staged, null, () => size),
     flush: () => staged.flush(),
     close: () => staged.close(!readOnly),

@@ -5,7 +5,7 @@ import { writeZeroes } from '../raw.ts'
 import { bytesOf } from '../mapped/fields.ts'
 import { identityHelp, identityOf } from '../mapped/identity.ts'
 import { checkCreate, choice } from '../mapped/report.ts'
-import { encodeDescriptor, nextCid } from './descriptor.ts'
+import { encodeDescriptor, mostExtents, nextCid } from './descriptor.ts'
 import type { ExtentLine } from './descriptor.ts'
 import { descriptorSectors, sector } from './header.ts'
 import { createSparse } from './sparse.ts'
@@ -15,9 +15,9 @@ export const parameters: Readonly<Record<string, string>> = {
   subformat: 'monolithicSparse (the default), monolithicFlat, twoGbMaxExtentSparse, twoGbMaxExtentFlat or streamOptimized', uuid: identityHelp,
 }
 
-/** What one file can name: sectors of 32 bits. Images of several files have no such limit; nobody makes larger ones than 62 TiB. */
+/** What one file can name: sectors of 32 bits. A flat one has no such limit; nobody makes larger ones than 62 TiB. */
 const mostOfOne = 2 ** 41 - 2 ** 32
-const mostOfAll = 62 * 2 ** 40
+const mostOfFlat = 62 * 2 ** 40
 /** Sectors of one of several extents: 2047 MiB. */
 const splitSectors = 4192256
 
@@ -25,7 +25,7 @@ export async function createVmdk(file: RandomAccessFile, size: number, options: 
   const subformat = choice(options, 'subformat', ['monolithicSparse', 'monolithicFlat', 'twoGbMaxExtentSparse', 'twoGbMaxExtentFlat', 'streamOptimized'])
   const several = subformat.startsWith('twoGb')
   const flat = subformat.endsWith('Flat')
-  checkCreate('vmdk', size, flat || several ? mostOfAll : mostOfOne, options, parameters)
+  checkCreate('vmdk', size, several ? mostExtents * splitSectors * sector : flat ? mostOfFlat : mostOfOne, options, parameters)
   const cid = nextCid(Array.from(identityOf(size, options).subarray(0, 4), (byte) => byte.toString(16).padStart(2, '0')).join(''))
   const sectors = size / sector
   const base = (/[^/\\]*$/.exec(options.name)?.[0] ?? '').replace(/\.vmdk$/i, '').replaceAll('"', '') || 'disk'

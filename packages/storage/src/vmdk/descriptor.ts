@@ -4,8 +4,8 @@
 import { imageDamaged, imageUnsupported } from '../format.ts'
 
 /** The most text that is believed. */
-export const mostText = 65536
-const mostExtents = 8192
+export const mostText: number = 1 << 20
+export const mostExtents = 8192
 /** The CID that says that there is no parent. */
 export const noParent = 'ffffffff'
 
@@ -35,15 +35,23 @@ export interface Descriptor {
   readonly extents: readonly ExtentLine[]
 }
 
-/** Whether it looks like the text of a descriptor. */
+/**
+ * Whether it looks like the text of a descriptor: in a comment at its beginning it says so, or the first that it says is its version, as QEMU looks at it. What
+ * that comment is differs from program to program.
+ */
 export function isDescriptor(text: string): boolean {
-  return /^\s*# *disk descriptorfile/i.test(text)
+  // Perhaps behind a byte order mark.
+  for (const line of text.replace(/^\xef\xbb\xbf/, '').split(/[\r\n]+/)) {
+    const said = line.trim()
+    if (/^#\s*disk\s*descriptor\s*file/i.test(said)) return true
+    if (said !== '' && !said.startsWith('#')) return /^version\s*=\s*"?[1-4]"?$/i.test(said)
+  }
+  return false
 }
 
 export function parseDescriptor(text: string, name: string): Descriptor {
   const zero = text.indexOf('\0')
   if (zero >= 0) text = text.slice(0, zero)
-  if (!isDescriptor(text)) throw imageDamaged(name, 'vmdk', 'it lacks a descriptor')
   const value = (key: string): string | null => new RegExp(`^[ \\t]*${key}[ \\t]*=[ \\t]*"?([^"\\r\\n]*)"?`, 'im').exec(text)?.[1]?.trim() ?? null
   const cid = /^[ \t]*CID[ \t]*=[ \t]*([0-9a-f]{1,8})\b/im.exec(text)
   const createType = value('createType')

@@ -15,7 +15,7 @@
  * A grain directory names grain tables, a grain table names grains: 0 for none, 1 for zeroes when the flags say so.
  */
 import { imageDamaged, imageUnsupported } from '../format.ts'
-import { Fields } from '../mapped/fields.ts'
+import { asciiOf, Fields } from '../mapped/fields.ts'
 
 export const sector = 512
 export const tableEntries = 512
@@ -41,8 +41,9 @@ export interface SparseHeader {
   readonly unclean: boolean
 }
 
+/** Whether a sparse extent begins here; it may be cut off. */
 export function isSparse(header: Uint8Array): boolean {
-  return header.length >= sector && new Fields(header, true).text(0, 4) === 'KDMV'
+  return asciiOf(header.subarray(0, 4)) === 'KDMV'
 }
 
 /** Checks a header, or a footer, against the length of the file. */

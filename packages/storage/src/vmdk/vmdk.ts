@@ -26,7 +26,7 @@ export const vmdk: DiskFormat = {
   name: 'vmdk',
   extensions: ['vmdk'],
   parameters,
-  probe: ({ header }) => isSparse(header) || isVmfsSparse(header) || isSeSparse(header) || isDescriptor(asciiOf(header.subarray(0, 256))),
+  probe: ({ header }) => isSparse(header) || isVmfsSparse(header) || isSeSparse(header) || isDescriptor(asciiOf(header)),
   open: (file, options) => opening('vmdk', options.name, () => openVmdk(file, options)),
   create: createVmdk,
 }
