@@ -48,6 +48,7 @@ export function statusOfError(error: unknown): Exclude<BlockStatus, 'ok'> {
     case 'ENOSPC': // the disk is full
     case 'EDQUOT': // the quota is
     case 'EFBIG': // longer than the file system allows
+    case 'IMAGE-FULL': // or than the format does
       return 'no-space'
     case 'EROFS':
     case 'EACCES':

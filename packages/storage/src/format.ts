@@ -256,3 +256,8 @@ export function imageDamaged(name: string, format: string, problem: string, valu
 export function imageUnsupported(name: string, format: string, feature: string, remedy: string = 'Convert it with the program that made it'): MachinistError {
   return machinistError({ code: 'image-unsupported', part: name, value: feature, remedy }, `uses a feature of ${format} that is not supported`)
 }
+
+/** An image that can hold no more, whatever room the host has. To a guest, its disk is full. */
+export function imageFull(name: string, problem: string): MachinistError {
+  return machinistError({ code: 'image-full', part: name, remedy: 'Copy the content into an image with larger blocks, or of another format' }, problem)
+}

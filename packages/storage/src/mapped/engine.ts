@@ -1,9 +1,9 @@
 import type { BlockStatus } from '@machinist/api'
 import { sectorSize } from '../disk.ts'
 import { statusOfError } from '../file.ts'
-import type { DiskImage, ImageRange } from '../format.ts'
+import type { CheckOptions, DiskImage, ImageRange, ResizeOptions } from '../format.ts'
 import { roundUp } from './fields.ts'
-import type { StagedFile } from './staged.ts'
+import { opening, type StagedFile } from './staged.ts'
 
 /** Where a block's content is: from a byte of the file on, nowhere, or in the image below. */
 export type Place = number | 'zero' | 'backing'
@@ -224,7 +224,7 @@ export interface MappedParts {
 
 /** An image of blocks. */
 export function mappedImage(parts: MappedParts): DiskImage {
-  const { blocks } = parts
+  const { blocks, check, resize } = parts
   return {
     format: parts.format,
     readOnly: parts.readOnly,
@@ -250,8 +250,8 @@ export function mappedImage(parts: MappedParts): DiskImage {
     info: parts.info,
     ...(parts.below && { below: parts.below }),
     ranges: () => blocks.ranges(parts.size()),
-    ...(parts.check && { check: parts.check }),
-    ...(parts.resize && !parts.readOnly && { resize: parts.resize }),
+    ...(check && { check: (options?: CheckOptions) => opening(parts.format, `${parts.format} image`, () => check(options)) }),
+    ...(resize && !parts.readOnly && { resize: (size: number, options?: ResizeOptions) => opening(parts.format, `${parts.format} image`, () => resize(size, options)) }),
     close: parts.close,
   }
 }

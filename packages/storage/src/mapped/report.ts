@@ -25,30 +25,6 @@ export class Findings {
   }
 }
 
-/**
- * Places that blocks have in the file, to find those that two of them have. Bounded by the file, which has no more
- * places than this has bits.
- */
-export class Places {
-  readonly #bits: Uint8Array
-  used = 0
-
-  constructor(count: number) {
-    this.#bits = new Uint8Array(Math.ceil(count / 8))
-  }
-
-  /** Whether it was free. */
-  take(place: number): boolean {
-    const mask = 1 << (place % 8)
-    const index = Math.floor(place / 8)
-    const bits = this.#bits[index] ?? 0
-    if ((bits & mask) !== 0) return false
-    this.#bits[index] = bits | mask
-    this.used += 1
-    return true
-  }
-}
-
 /** Checks a new size. Returns false when nothing is to be done. */
 export function checkResize(name: string, format: string, from: number, to: number, options: ResizeOptions | undefined): boolean {
   if (!Number.isSafeInteger(to) || to <= 0 || to % 512 !== 0) {

@@ -6,7 +6,7 @@ import { Fields } from './fields.ts'
 /** The code of an error that says that the file ends too early. */
 const cutOff = 'cut-off'
 
-/** Opens an image, and says in a typed error when the file is too short for what it says. */
+/** Opens, checks or resizes an image, and says in a typed error when the file is too short for what it says. */
 export async function opening<T>(format: string, name: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work()

@@ -1,11 +1,12 @@
 import type { RandomAccessFile } from '../file.ts'
+import { imageDamaged, imageFull } from '../format.ts'
 import { Lock } from '../lock.ts'
 import { field, limit, setU64, getU64 } from './layout.ts'
 import { TableCache } from './table-cache.ts'
 
 /** An error that a disk reports as `'no-space'` or `'io-error'`. */
-export function systemError(code: 'ENOSPC' | 'EIO', message: string): Error {
-  return Object.assign(new Error(message), { code })
+export function systemError(code: 'ENOSPC' | 'EIO', problem: string): Error {
+  return code === 'ENOSPC' ? imageFull('qcow2 image', problem) : imageDamaged('qcow2 image', 'qcow2', problem)
 }
 
 /** One count of a block, of `2^order` bits; those below a byte fill it from its lowest bits. */

@@ -1,4 +1,4 @@
-import { imageDamaged, imageUnsupported } from '../format.ts'
+import { imageDamaged, imageFull, imageUnsupported } from '../format.ts'
 import type { CheckOptions, CheckReport, CreateOptions, DiskFormat, DiskImage, OpenOptions, ResizeOptions } from '../format.ts'
 import type { RandomAccessFile } from '../file.ts'
 import { writeZeroes } from '../raw.ts'
@@ -6,7 +6,8 @@ import { mappedBlocks, mappedImage } from '../mapped/engine.ts'
 import type { Layout, MappedBlocks } from '../mapped/engine.ts'
 import { Fields, roundUp } from '../mapped/fields.ts'
 import { identityHelp, identityOf, successor, uuidText } from '../mapped/identity.ts'
-import { checkCreate, checkResize, choice, Findings, Places, tableChunk } from '../mapped/report.ts'
+import { closeGaps, Places } from '../mapped/places.ts'
+import { checkCreate, checkResize, choice, Findings, tableChunk } from '../mapped/report.ts'
 import { opening, StagedFile } from '../mapped/staged.ts'
 import { encodeVdi, parseVdi, vdiAllocatedAt, vdiBlocksAt, vdiHeaderSize, vdiModifiedAt, vdiSignature, vdiSizeAt, vdiType, vdiZero } from './header.ts'
 import type { VdiHeader } from './header.ts'
@@ -129,7 +130,7 @@ async function openBlocks(staged: StagedFile, headerFields: Fields, header: VdiH
     reserve() {
       const reused = free.pop()
       if (reused !== undefined) return { place: data + reused * blockSize, fresh: false }
-      if (next >= mostBlocks) throw Object.assign(new Error('the format has no more blocks'), { code: 'EFBIG' })
+      if (next >= mostBlocks) throw imageFull(name, 'the format has no more blocks')
       const place = data + next * blockSize
       next += 1
       return { place, fresh: place >= staged.end }
@@ -158,10 +159,23 @@ async function openBlocks(staged: StagedFile, headerFields: Fields, header: VdiH
       await begin()
       await mapped.write(offset, from)
     },
+    async discard(offset, length) {
+      if (file.discard === undefined) return
+      await begin()
+      await mapped.discard(offset, length)
+    },
     async writeZeroes(offset, length) {
       await begin()
       await mapped.writeZeroes(offset, length)
     },
+  }
+  /** Writes how many blocks the file has. */
+  const count = async (blocks: number): Promise<void> => {
+    next = written = blocks
+    free.length = 0
+    headerFields.setU32(vdiAllocatedAt, next)
+    await staged.write(0, headerFields.bytes)
+    await file.flush()
   }
   const check = async ({ repair = false, progress }: CheckOptions = {}): Promise<CheckReport> => {
     if (!readOnly) await staged.flush()
@@ -176,18 +190,24 @@ async function openBlocks(staged: StagedFile, headerFields: Fields, header: VdiH
       progress?.((block + 1) / blocks)
     })
     const stated = (await staged.fields(vdiAllocatedAt, 4)).u32(0)
-    if (found.used < found.next) findings.leak(`${String(found.next - found.used)} blocks of the file are not in the map`, found.next - found.used)
+    const lost = found.next - found.used
+    if (lost > 0) {
+      const fix = repair !== false && !readOnly && findings.report.corruptions === 0
+      if (fix) {
+        const end = await closeGaps({
+          staged, taken, unit: blockSize, base: data, first: 0, length: blockSize,
+          each: async (visit) => { await scan(staged, map, blocks, (block, entry) => { if (entry < vdiZero) visit(block, data + entry * blockSize) }) },
+          name: (block, place) => layout.commit(block, { place, fresh: false }, 0, blockSize),
+        })
+        await count(found.used)
+        await file.truncate?.(end)
+      }
+      findings.leak(`${String(lost)} blocks of the file are not in the map`, lost, fix)
+    }
     if (stated !== found.next) {
       // Too high costs space; too low makes others give a block away twice.
       const fix = repair !== false && !readOnly
-      if (fix) {
-        next = found.next
-        headerFields.setU32(vdiAllocatedAt, next)
-        await staged.write(0, headerFields.bytes)
-        await file.flush()
-        written = next
-        free.length = 0
-      }
+      if (fix) await count(next)
       const problem = `the header counts ${String(stated)} blocks, and the map ${String(found.next)}`
       if (stated > found.next) findings.leak(problem, stated - found.next, fix)
       else findings.corruption(problem, fix)

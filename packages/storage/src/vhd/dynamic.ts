@@ -1,10 +1,11 @@
-import { imageDamaged, imageUnsupported } from '../format.ts'
-import type { CheckReport, DiskImage, ResizeOptions } from '../format.ts'
+import { imageDamaged, imageFull, imageUnsupported } from '../format.ts'
+import type { CheckOptions, CheckReport, DiskImage, ResizeOptions } from '../format.ts'
 import { mappedBlocks, mappedImage } from '../mapped/engine.ts'
 import type { Layout } from '../mapped/engine.ts'
 import { roundUp } from '../mapped/fields.ts'
 import type { Fields } from '../mapped/fields.ts'
 import { uuidText } from '../mapped/identity.ts'
+import { closeGaps, Places } from '../mapped/places.ts'
 import { checkResize, Findings, tableChunk } from '../mapped/report.ts'
 import type { StagedFile } from '../mapped/staged.ts'
 import { footerSize, isFooter, mostBytes, setEntries, setFooterSize, vhdNone } from './structures.ts'
@@ -104,7 +105,7 @@ export async function openDynamic(parts: DynamicParts): Promise<DiskImage> {
       const reused = free.pop()
       if (reused !== undefined) return { place: reused, fresh: false }
       const place = next + bitmapSize
-      if (place + blockSize > vhdNone * 512) throw Object.assign(new Error('the format has no more blocks'), { code: 'EFBIG' })
+      if (place + blockSize > vhdNone * 512) throw imageFull(name, 'the format has no more blocks')
       next = place + blockSize
       return { place, fresh: place >= staged.end }
     },
@@ -132,23 +133,33 @@ export async function openDynamic(parts: DynamicParts): Promise<DiskImage> {
     },
   }
 
-  const check = async (): Promise<CheckReport> => {
+  const check = async ({ repair = false }: CheckOptions = {}): Promise<CheckReport> => {
     if (!readOnly) await staged.flush()
     const findings = new Findings()
-    const places: number[] = []
+    const length = bitmapSize + blockSize
+    const taken = new Places(Math.ceil(next / 512))
     await scan((block, sector) => {
       if (sector === vhdNone) return
       if (sector * 512 < bodyEnd()) findings.corruption(`block ${String(block)} lies over the image's own structures`)
       else if (sector * 512 + bitmapSize > staged.end) findings.corruption(`block ${String(block)} lies beyond the end of the file`)
-      else places.push(sector)
+      else if (!taken.takeAll(sector, length / 512)) findings.corruption(`the block at sector ${String(sector)} overlaps another`)
     })
-    places.sort((a, b) => a - b)
-    places.forEach((sector, index) => {
-      if (index > 0 && (places[index - 1] ?? 0) * 512 + bitmapSize + blockSize > sector * 512) findings.corruption(`the block at sector ${String(sector)} overlaps another`)
-    })
-    const used = places.length * (bitmapSize + blockSize)
-    const body = next - (places.length > 0 ? (places[0] ?? 0) * 512 : next)
-    if (body > used) findings.leak('between the blocks lies space that nothing uses', Math.floor((body - used) / (bitmapSize + blockSize)))
+    const first = bodyEnd() / 512
+    const lost = taken.gaps(first, length / 512)
+    if (lost === 0) return findings.report
+    const fix = repair !== false && !readOnly && findings.report.corruptions === 0
+    if (fix) {
+      const end = await closeGaps({
+        staged, taken, unit: 512, base: 0, first, length,
+        each: (visit) => scan((block, sector) => { if (sector !== vhdNone) visit(block, sector * 512) }),
+        name: (block, place) => staged.change(table + block * 4, ({ fields, at }) => { fields.setU32(at, place / 512) }),
+      })
+      // Nothing names any more what lies where the footer goes.
+      next = Math.max(bodyEnd(), end)
+      await staged.flush()
+      await staged.file.truncate?.(next + footerSize)
+    }
+    findings.leak('between the blocks lies space that nothing uses', lost, fix)
     return findings.report
   }
 

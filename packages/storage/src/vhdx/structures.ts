@@ -92,8 +92,8 @@ export interface Region {
   readonly length: number
 }
 
-/** The regions (2.2.3). */
-export async function readRegions(staged: StagedFile, log: Region, name: string): Promise<{ readonly bat: Region, readonly metadata: Region }> {
+/** The regions (2.2.3); `others` are those that need not be known. */
+export async function readRegions(staged: StagedFile, log: Region, name: string): Promise<{ readonly bat: Region, readonly metadata: Region, readonly others: readonly Region[] }> {
   for (const place of regionPlaces) {
     const fields = await staged.fields(place, regionTableSize)
     if (!isSound(fields, 'regi')) continue
@@ -101,12 +101,14 @@ export async function readRegions(staged: StagedFile, log: Region, name: string)
     if (count > 2047) throw imageDamaged(name, 'vhdx', 'its region table has too many entries', count)
     const found = new Map<string, Region>()
     const taken = [log]
+    const others: Region[] = []
     for (let index = 0; index < count; index++) {
       const at = 16 + index * 32
       const guid = guidAt(fields, at)
       const region = { offset: fields.u64(at + 16), length: fields.u32(at + 24) }
       if (guid !== regionGuid.bat && guid !== regionGuid.metadata) {
         if ((fields.u32(at + 28) & 1) !== 0) throw imageUnsupported(name, 'vhdx', `region ${guid}`)
+        others.push(region)
         continue
       }
       if (found.has(guid) || region.offset % MiB !== 0 || region.offset < MiB || region.length % MiB !== 0 || region.length === 0 || !(region.offset + region.length <= staged.end)
@@ -118,7 +120,7 @@ export async function readRegions(staged: StagedFile, log: Region, name: string)
     }
     const [bat, metadata] = [found.get(regionGuid.bat), found.get(regionGuid.metadata)]
     if (bat === undefined || metadata === undefined) throw imageDamaged(name, 'vhdx', 'it lacks metadata or its table of blocks')
-    return { bat, metadata }
+    return { bat, metadata, others }
   }
   throw imageDamaged(name, 'vhdx', 'neither of its region tables is sound')
 }

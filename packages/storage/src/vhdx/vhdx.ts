@@ -1,13 +1,14 @@
 import { machinistError } from '@machinist/api'
 import { imageDamaged, imageUnsupported } from '../format.ts'
-import type { CheckReport, DiskFormat, DiskImage, OpenOptions, ResizeOptions } from '../format.ts'
+import type { CheckOptions, CheckReport, DiskFormat, DiskImage, OpenOptions, ResizeOptions } from '../format.ts'
 import type { RandomAccessFile } from '../file.ts'
 import { mappedBlocks, mappedImage } from '../mapped/engine.ts'
 import type { Layout, MappedBlocks, Place, Run } from '../mapped/engine.ts'
 import { asciiOf, roundUp } from '../mapped/fields.ts'
 import type { Field } from '../mapped/staged.ts'
 import { refuseWrites } from '../mapped/pieces.ts'
-import { checkResize, Findings, Places, tableChunk } from '../mapped/report.ts'
+import { closeGaps, Places } from '../mapped/places.ts'
+import { checkResize, Findings, tableChunk } from '../mapped/report.ts'
 import { opening, StagedFile } from '../mapped/staged.ts'
 import { createVhdx, parameters } from './create.ts'
 import { openParent, parseLocator } from './parent.ts'
@@ -54,7 +55,7 @@ async function openVhdx(file: RandomAccessFile, options: OpenOptions): Promise<D
     }
     await session.replay(name)
   }
-  const { bat, metadata } = await readRegions(staged, session.log, name)
+  const { bat, metadata, others } = await readRegions(staged, session.log, name)
   const { blockSize, sizeAt, logicalSector, fixed, diskId, ...initial } = await readMetadata(staged, metadata, name)
   let { size } = initial
   const differencing = initial.parent !== null
@@ -110,13 +111,13 @@ async function openVhdx(file: RandomAccessFile, options: OpenOptions): Promise<D
   const mapped = mappedBlocks(layout, staged, parent, () => size)
   const blocks: MappedBlocks = {
     ...mapped,
-    ...(differencing && { discard: refuseWrites }),
     async write(offset, from) {
       if (differencing) return refuseWrites()
       await session.begin()
       await mapped.write(offset, from)
     },
     async discard(offset, length) {
+      if (differencing) return refuseWrites()
       if (file.discard === undefined) return
       await session.begin()
       await mapped.discard(offset, length)
@@ -128,35 +129,56 @@ async function openVhdx(file: RandomAccessFile, options: OpenOptions): Promise<D
     },
   }
 
-  const check = async (): Promise<CheckReport> => {
-    if (!readOnly) await staged.flush()
-    const findings = new Findings()
+  /** Goes through the table in the file. */
+  const scan = async (visit: (block: number, entry: ReturnType<typeof entryOf>) => void): Promise<void> => {
     const count = batShape(size, blockSize, logicalSector).blocks
-    const taken = new Places(Math.ceil(staged.end / MiB) + blockSize / MiB)
     const perChunk = tableChunk / batEntry
     for (let first = 0; first < count; first += perChunk) {
       // Blocks of a part of the table, whose entries for bitmaps are passed over.
       const past = Math.min(count, first + perChunk)
       const part = await staged.fields(entryAt(first), entryAt(past - 1) + batEntry - entryAt(first))
-      for (let block = first; block < past; block++) {
-        const { state, place } = entryOf({ fields: part, at: entryAt(block) - entryAt(first) })
-        if (state < 4) continue
-        const held = state === blockState.present || (differencing && state === blockState.partial)
-        if (!held) findings.corruption(`block ${String(block)} is in state ${String(state)}, which such an image does not have`)
-        else if (!sound(place)) findings.corruption(`block ${String(block)} lies outside of the file, or over the image's own structures`)
-        else {
-          let free = true
-          for (let at = place; at < place + blockSize; at += MiB) free = taken.take(at / MiB) && free
-          if (!free) findings.corruption(`block ${String(block)} overlaps another`)
-        }
-      }
+      for (let block = first; block < past; block++) visit(block, entryOf({ fields: part, at: entryAt(block) - entryAt(first) }))
     }
-    for (let block = 0; differencing && block < count; block += ratio) {
+  }
+
+  const check = async ({ repair = false }: CheckOptions = {}): Promise<CheckReport> => {
+    if (!readOnly) await staged.flush()
+    const findings = new Findings()
+    const units = blockSize / MiB
+    const taken = new Places(Math.ceil(staged.end / MiB) + units)
+    // Regions that we do not know are somebody's, wherever they say that they are.
+    for (const { offset, length } of [...own, ...others]) if (Number.isSafeInteger(offset)) taken.takeAll(Math.floor(offset / MiB), Math.ceil(length / MiB))
+    await scan((_block, { state, place }) => {
+      // Blocks without content may have a place that they had.
+      if (state < 4) taken.takeAll(place / MiB, place === 0 ? 0 : units)
+    })
+    await scan((block, { state, place }) => {
+      if (state < 4) return
+      const held = state === blockState.present || (differencing && state === blockState.partial)
+      if (!held) findings.corruption(`block ${String(block)} is in state ${String(state)}, which such an image does not have`)
+      else if (!sound(place)) findings.corruption(`block ${String(block)} lies outside of the file, or over the image's own structures`)
+      else if (!taken.takeAll(place / MiB, units)) findings.corruption(`block ${String(block)} overlaps another`)
+    })
+    for (let block = 0; differencing && block < batShape(size, blockSize, logicalSector).blocks; block += ratio) {
       const { state, place } = entryOf(await staged.field(bitmapAt(block)))
       if (state === blockState.present && !(place + MiB <= roundUp(staged.end, MiB) && taken.take(place / MiB))) findings.corruption(`the bitmap of the blocks from ${String(block)} on overlaps something else`)
     }
-    const body = Math.floor((staged.end - own.reduce((sum, { length }) => sum + length, 0)) / MiB)
-    if (body > taken.used) findings.leak('the file has space that nothing uses', body - taken.used)
+    const behind = Math.max(0, Math.floor(staged.end / MiB) - taken.end)
+    const lost = taken.gaps(0, units) * units + behind
+    if (lost === 0) return findings.report
+    const fix = repair !== false && !readOnly && findings.report.corruptions === 0 && file.truncate !== undefined
+    if (fix) {
+      await session.begin()
+      const end = await closeGaps({
+        staged, taken, unit: MiB, base: 0, first: 1, length: blockSize,
+        each: (visit) => scan((block, { state, place }) => { if (state === blockState.present) visit(block, place) }),
+        name: (block, place) => layout.commit(block, { place, fresh: false }, 0, blockSize),
+      })
+      // An entry of the log tells how long the file has to be (2.3.1.1).
+      await session.end()
+      await file.truncate?.(end)
+    }
+    findings.leak('the file has space that nothing uses', lost, fix)
     return findings.report
   }
 

@@ -1,9 +1,9 @@
-import { imageDamaged } from '../format.ts'
+import { imageDamaged, imageFull } from '../format.ts'
 import type { RandomAccessFile } from '../file.ts'
 import { mappedBlocks } from '../mapped/engine.ts'
 import type { Below, Layout, MappedBlocks } from '../mapped/engine.ts'
 import { roundUp } from '../mapped/fields.ts'
-import { Places } from '../mapped/report.ts'
+import { closeGaps, Places } from '../mapped/places.ts'
 import type { Findings } from '../mapped/report.ts'
 import { StagedFile } from '../mapped/staged.ts'
 import { defaultGrain, descriptorSectors, directorySectors, encodeSparse, flag, parseSparse, sector, tableBytes, tableEntries } from './header.ts'
@@ -64,7 +64,7 @@ export function openSparse(file: RandomAccessFile, header: SparseHeader, backing
   let next = Math.max(staged.end, sector)
   const take = (length: number, unit: number): number => {
     const place = roundUp(next, unit)
-    if ((place + length) / sector >= 2 ** 32) throw Object.assign(new Error('the format names no place so far'), { code: 'EFBIG' })
+    if ((place + length) / sector >= 2 ** 32) throw imageFull(name, 'the format names no place so far')
     next = place + length
     return place
   }
@@ -93,6 +93,19 @@ export function openSparse(file: RandomAccessFile, header: SparseHeader, backing
     for (const start of redundant === null ? [directory] : [redundant, directory]) {
       const table = await ensureTable(start, block)
       await staged.change(table + block % tableEntries * 4, ({ fields, at }) => { fields.setU32(at, entry) })
+    }
+  }
+  /** Goes through the grains that have a place. */
+  const eachGrain = async (visit: (block: number, place: number) => void): Promise<void> => {
+    const tables = Math.ceil(capacity / header.grain / tableEntries)
+    for (let index = 0; index < tables; index++) {
+      const table = await tableOf(directory, index * tableEntries)
+      if (table === 0) continue
+      const grains = await staged.fields(table, tableBytes)
+      for (let entry = 0; entry < tableEntries; entry++) {
+        const grain = grains.u32(entry * 4)
+        if (grain !== 0 && !(grain === 1 && zeroGrains)) visit(index * tableEntries + entry, grain * sector)
+      }
     }
   }
   const free: number[] = []
@@ -133,9 +146,7 @@ export function openSparse(file: RandomAccessFile, header: SparseHeader, backing
       const taken = new Places(Math.ceil(staged.end / sector))
       const use = (place: number, length: number, what: string): void => {
         if (place < sector || place >= staged.end) return findings.corruption(`${what} lies beyond the end of the file`)
-        let alone = true
-        for (let at = place; at < Math.min(place + length, staged.end); at += sector) alone = taken.take(at / sector) && alone
-        if (!alone) findings.corruption(`${what} overlaps something else`)
+        if (!taken.takeAll(place / sector, length / sector)) findings.corruption(`${what} overlaps something else`)
       }
       const tables = Math.ceil(capacity / header.grain / tableEntries)
       for (const start of redundant === null ? [directory] : [redundant, directory]) use(start, Math.ceil(tables * 4 / sector) * sector, 'a grain directory')
@@ -159,9 +170,16 @@ export function openSparse(file: RandomAccessFile, header: SparseHeader, backing
         staged.forget()
         await staged.file.flush()
       }
-      const head = Math.min(header.fields.u64(64), staged.end / sector)
-      const unused = Math.floor((staged.end / sector - taken.used - head) / header.grain)
-      if (unused > 0) findings.leak(`${String(unused)} grains of the file are in no table`, unused)
+      if (header.descriptor !== null) taken.takeAll(Math.floor(header.descriptor.offset / sector), Math.ceil(header.descriptor.length / sector))
+      const head = Math.min(header.fields.u64(64), Math.ceil(staged.end / sector))
+      const unused = taken.gaps(head, header.grain) + Math.max(0, Math.floor((staged.end / sector - Math.max(head, taken.end)) / header.grain))
+      if (unused === 0) return
+      const fix = repair && !readOnly && findings.report.corruptions === 0
+      if (fix) {
+        const end = await closeGaps({ staged, taken, unit: sector, base: 0, first: head, length: grainBytes, each: eachGrain, name: (block, place) => setGrain(block, place / sector) })
+        await staged.file.truncate?.(Math.max(end, head * sector))
+      }
+      findings.leak(`${String(unused)} grains of the file are in no table`, unused, fix)
     },
     async grow(size) {
       await staged.flush()

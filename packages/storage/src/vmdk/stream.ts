@@ -6,7 +6,7 @@
  * appends a new footer. An image that is written in one go, as a conversion does, has one footer and can be read as a stream. Space of
  * grains and tables that were written again is not used again. After a crash the last footer counts.
  */
-import { imageDamaged, imageUnsupported } from '../format.ts'
+import { imageDamaged, imageFull, imageUnsupported } from '../format.ts'
 import type { Codec } from '../format.ts'
 import type { RandomAccessFile } from '../file.ts'
 import { readBacking } from '../mapped/engine.ts'
@@ -157,7 +157,7 @@ export async function openStream(file: RandomAccessFile, header: SparseHeader, b
       record.setU64(0, block * grain)
       record.setU32(8, packed.length)
       record.bytes.set(packed, grainMarkerBytes)
-      if ((next + record.bytes.length) / sector >= 2 ** 32) throw Object.assign(new Error('the format names no place so far'), { code: 'EFBIG' })
+      if ((next + record.bytes.length) / sector >= 2 ** 32) throw imageFull(name, 'the format names no place so far')
       await staged.write(next, record.bytes)
       await setEntry(block, next / sector)
       next += record.bytes.length
