@@ -97,6 +97,11 @@ export interface CpuSpec<Config = unknown, Memory = unknown, Bus = unknown, Want
   configure(input: unknown, name: string): Config
   /** How many harts a configuration has. */
   harts(config: Config): number
+  /**
+   * What a device tree calls one of the inputs by (see `Cpu.input`): the label of the hart's interrupt controller, and cells after its
+   * phandle. Null for an input that it does not have, or cannot name.
+   */
+  inputReference?(line: string): { readonly ref: string; readonly cells: readonly number[] } | null
   create(config: Config, context: CpuContext<Memory, Bus, Wants>): Cpu
   /** Adds `/cpus`, each hart's interrupt controller (labelled `hart0`, …) and whatever its firmware contributes. */
   describe(config: Config, at: { readonly name: string; readonly timeFrequency: number }, out: { readonly fdt?: FdtNode }): void

@@ -111,6 +111,8 @@ export interface DeviceSpec<Config = unknown, S = unknown, Irq extends string = 
   pci?(config: Config): PciFunctionSpec
   /** How many PCI devices it has room for; only for PCI host bridges. */
   slots?(config: Config): number
+  /** Its outputs are those of a controller that every hart has some of: a machine with a hart that is left out is refused. */
+  readonly perHart?: boolean
   /** Where outputs go that the definition does not route: for controllers, whose outputs are harts' inputs. */
   defaultRoute?(irq: Irq, config: Config): IrqRoute | null
   create(config: Config, context: DeviceContext<Irq, Wants>): Device<S>
@@ -120,17 +122,26 @@ export interface DeviceSpec<Config = unknown, S = unknown, Irq extends string = 
   describe?(config: Config, at: Resolved, out: { readonly fdt?: FdtNode }): void
 }
 
+/** Where an interrupt output goes; see {@link Resolved}. */
+export interface ResolvedIrq {
+  readonly irq: string
+  readonly to: string
+  readonly line: number | string
+  readonly ref: string
+  readonly cells: readonly number[]
+}
+
 /** Where the machine put a device. */
 export interface Resolved {
   readonly name: string
   /** One entry for each region, in order: guest-physical (or port) base address and size. */
   readonly regions: readonly { readonly base: number; readonly size: number }[]
   /**
-   * For each interrupt output that goes to a controller: the controller's part name (its phandle label) and input, and what a
-   * device tree calls the input by, which is nothing for an input of the CPU.
+   * For each interrupt output that is connected: the part that it goes to and the input there, and what a device tree calls that input by:
+   * a label, which becomes a phandle, and cells. No cells: a device tree has no words for it.
    */
-  readonly irqs: readonly { readonly irq: string; readonly to: string; readonly line: number | string; readonly cells: readonly number[] }[]
-  /** Number of harts and the machine's time frequency, for tables that list them. */
+  readonly irqs: readonly ResolvedIrq[]
+  /** Number of harts of the CPU and the machine's time frequency, for tables that list them. Which harts a controller serves, `irqs` tells. */
   readonly harts: number
   readonly timeFrequency: number
 }

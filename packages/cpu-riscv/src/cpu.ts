@@ -40,6 +40,9 @@ const inputs: Readonly<Record<string, number>> = {
   msip: Interrupt.msip,
 }
 
+/** The local interrupt that each input raises, by its cause: messages end as a supervisor external interrupt (AIA 1.0, 3.7). */
+const localInterrupts: Readonly<Record<string, number>> = { ...inputs, ssip: Interrupt.ssip, simsic: Interrupt.seip }
+
 /** All harts of a machine. */
 export class RiscvCpu implements Cpu {
   readonly vcpus: readonly Hart[]
@@ -132,6 +135,10 @@ export class RiscvCpu implements Cpu {
       if (entry !== 0) this.#engine.cache.written(((memory.arena.u32[entry >>> 2] ?? 0) & -4096) >>> 0, entry, 4096)
     }
   }
+
+  dispose(): void {
+    this.#engine.dispose()
+  }
 }
 
 /** RV64GC harts with a built-in SBI; see {@link RiscvConfig}. */
@@ -158,6 +165,11 @@ export const riscv: CpuSpec<RiscvConfig, GuestMemory, AddressSpace, Wants> = {
     return { harts, firmware, translate, hot, identities }
   },
   harts: (config) => config.harts,
+  inputReference(line) {
+    const [, hart, input = ''] = /^(hart\d+)\.(\w+)$/.exec(line) ?? []
+    const cause = localInterrupts[input]
+    return hart === undefined || cause === undefined ? null : { ref: hart, cells: [cause] }
+  },
   create: (config, context) => new RiscvCpu(config, context),
   describe(config, at, out) {
     if (out.fdt) describeHarts(out.fdt, config, at.timeFrequency)

@@ -1,4 +1,4 @@
-import type { TimeCounter, Width } from '@machinist/api'
+import { machinistError, type TimeCounter, type Width } from '@machinist/api'
 import type { AddressSpace } from '@machinist/bus'
 import type { GuestMemory } from '@machinist/memory'
 import { tlbLayout } from '@machinist/mmu'
@@ -28,6 +28,12 @@ export interface EngineClient {
   sbiCall(): void
 }
 
+interface EngineCode {
+  readonly exports: HartExports
+  readonly cache: CodeCache
+  readonly translation: Translation
+}
+
 /**
  * The generated code of one cluster of harts and what it shares. Code addresses the running hart's record at a
  * fixed place, the window; harts move in and out of it, a copy of about two kilobytes.
@@ -36,9 +42,8 @@ export class Engine {
   readonly memory: GuestMemory
   readonly bus: AddressSpace
   readonly window: number
-  readonly exports: HartExports
-  readonly cache: CodeCache
-  readonly translation: Translation
+  /** Whatever holds the arena's linear memory; null when disposed of. */
+  #code: EngineCode | null = null
   /** Accesses to devices. */
   deviceAccesses = 0
   /** All TLB banks, hart by hart. */
@@ -55,14 +60,14 @@ export class Engine {
       arena.u8.fill(0xff, bank, bank + tlbLayout.arrays)
       return bank
     })
-    this.cache = new CodeCache(memory, this.banks, CODE_PAGES)
+    const cache = new CodeCache(memory, this.banks, CODE_PAGES)
     const linear = arena.memory
     const module = compileNow(
       emitHartModule({
         window: this.window,
         ramTable: memory.table,
-        enters: this.cache.enters,
-        jumps: this.cache.jumps,
+        enters: cache.enters,
+        jumps: cache.jumps,
         crossings: arena.allocate(CROSSINGS * CROSSING_SIZE),
         memory: { initial: 1, maximum: 65536, shared: !(linear.buffer instanceof ArrayBuffer) },
       }),
@@ -91,10 +96,10 @@ export class Engine {
     }
     const table = createTable(256)
     const exports = instantiate<HartExports & Readonly<Record<string, unknown>>>(module, { host: { ...host, memory: linear, table } })
-    this.exports = exports
+    // No function below may capture these: it would keep them.
+    this.#code = { exports, cache, translation: new Translation({ cache, arena, window: this.window, table, core: exports, mode, hot }) }
     // Each bank gets a stamp of its own.
     this.flushBanks(this.banks)
-    this.translation = new Translation({ cache: this.cache, arena, window: this.window, table, core: exports, mode, hot })
     memory.onCodeWrite = (frame, gpa, length) => this.cache.written(frame + (gpa % 4096), memory.entryAddress(gpa), length)
     memory.onDirtyReset = () => this.flushBanks(this.banks)
     memory.onRelease = (frames) => {
@@ -103,6 +108,29 @@ export class Engine {
       // It names a frame. Other harts have none: entering one clears it.
       this.#current?.record.set('reservation', 0)
     }
+  }
+
+  get #alive(): EngineCode {
+    if (this.#code !== null) return this.#code
+    throw machinistError({ code: 'disposed', part: 'cpu', remedy: 'Make another machine.' }, 'the CPU was disposed of')
+  }
+
+  get exports(): HartExports {
+    return this.#alive.exports
+  }
+
+  get cache(): CodeCache {
+    return this.#alive.cache
+  }
+
+  get translation(): Translation {
+    return this.#alive.translation
+  }
+
+  /** Lets go of all code, which holds the arena. */
+  dispose(): void {
+    this.#code = null
+    this.memory.onCodeWrite = this.memory.onDirtyReset = this.memory.onRelease = null
   }
 
   /** Makes `client` the hart in the window. */

@@ -15,7 +15,7 @@ function recorder(into: Node): FdtNode {
 function described<Config, S, Irq extends string>(spec: Pick<DeviceSpec<Config, S, Irq>, 'describe' | 'configure'>, input: unknown, name: string, irq: number | string | null): Node {
   const root: Node = { properties: {}, children: {}, labels: [] }
   spec.describe?.(spec.configure(input, name), {
-    name, harts: 1, timeFrequency: 1, regions: [{ base: 0x1000_0000, size: 0x100 }], irqs: irq === null ? [] : [{ irq: 'interrupt', to: 'plic', line: irq, cells: typeof irq === 'number' ? [irq, 4] : [] }],
+    name, harts: 1, timeFrequency: 1, regions: [{ base: 0x1000_0000, size: 0x100 }], irqs: irq === null ? [] : [{ irq: 'interrupt', to: 'plic', line: irq, ...(typeof irq === 'number' ? { ref: 'plic', cells: [irq, 4] } : { ref: 'hart0', cells: [] }) }],
   }, { fdt: recorder(root) })
   return root
 }

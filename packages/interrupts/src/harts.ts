@@ -1,4 +1,4 @@
-import { machinistError, type FdtCell, type IrqLine, type IrqRoute } from '@machinist/api'
+import { machinistError, type FdtCell, type FdtNode, type IrqLine, type IrqRoute, type Resolved } from '@machinist/api'
 
 /** What every controller of harts' inputs is told. */
 export interface HartsConfig {
@@ -32,7 +32,14 @@ export function routeToCpu(irq: string, config: HartsConfig): IrqRoute {
   return { to: config.cpu, line: irq }
 }
 
-/** `interrupts-extended`: for each hart, its local interrupts with these causes. */
-export function hartInterrupts(harts: number, causes: readonly number[]): FdtCell[] {
-  return Array.from({ length: harts }, (_, hart) => causes.flatMap((cause): FdtCell[] => [{ ref: `hart${hart}` }, cause])).flat()
+/** Stands for no interrupt in `interrupts-extended`, where places count (binding `sifive,plic-1.0.0`). */
+const NO_INTERRUPT = 0xffff_ffff
+
+/** Adds `interrupts-extended`: where each of these outputs goes, in order. Those that go nowhere keep their places, with a cause of all ones. */
+export function describeOutputs(node: FdtNode, at: Resolved, outputs: readonly string[]): void {
+  const routes = outputs.map((output) => at.irqs.find(({ irq, cells }) => irq === output && cells.length > 0))
+  const known = routes.find((route) => route !== undefined)
+  if (known === undefined) return
+  node.set('interrupts-extended', routes.flatMap((route): FdtCell[] =>
+    route === undefined ? [{ ref: known.ref }, ...known.cells.map(() => NO_INTERRUPT)] : [{ ref: route.ref }, ...route.cells]))
 }

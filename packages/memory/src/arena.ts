@@ -25,7 +25,7 @@ export interface ArenaViews {
  * that back guest pages. Addresses are byte offsets below 2^32. Address 0 is never handed out.
  */
 export class Arena {
-  readonly memory: LinearMemory
+  #memory: LinearMemory
   /** Bytes that this arena may grow to. */
   readonly maximum: number
   #next = 64
@@ -37,12 +37,16 @@ export class Arena {
 
   /** @param maximum - bytes; at most 4 GiB, and at most what `memory` was made to grow to */
   constructor(memory: LinearMemory, maximum: number) {
-    this.memory = memory
+    this.#memory = memory
     this.maximum = maximum
     this.#end = memory.buffer.byteLength
     this.#views = viewsOf(memory.buffer)
   }
 
+  /** @throws a typed error `'disposed'` once it was disposed of, as all views do */
+  get memory(): LinearMemory {
+    return this.#memory
+  }
   get u8(): Uint8Array {
     return this.#views.u8
   }
@@ -124,7 +128,7 @@ export class Arena {
     }
     const pages = Math.ceil((want - this.#end) / WASM_PAGE)
     try {
-      this.memory.grow(pages)
+      this.#memory.grow(pages)
     } catch {
       throw machinistError(
         { code: 'host-memory', part: 'memory', value: `${pages * WASM_PAGE} bytes`, remedy: 'Free memory on the host, or give machines less.' },
@@ -136,10 +140,23 @@ export class Arena {
 
   /** Makes the views anew, after somebody else (another thread) grew the memory. */
   refresh(): void {
-    this.#end = this.memory.buffer.byteLength
-    this.#views = viewsOf(this.memory.buffer)
+    this.#end = this.#memory.buffer.byteLength
+    this.#views = viewsOf(this.#memory.buffer)
+  }
+
+  /** Lets go of the linear memory, so that the host gets it back even while somebody holds the arena. */
+  dispose(): void {
+    this.#memory = goneMemory
+    this.#views = goneViews
   }
 }
+
+function gone(): never {
+  throw machinistError({ code: 'disposed', part: 'memory', remedy: 'Look at memory before the machine is disposed of.' }, 'the memory was given back to the host')
+}
+
+const goneMemory: LinearMemory = { get buffer() { return gone() }, grow: gone }
+const goneViews: ArenaViews = { get u8() { return gone() }, get i32() { return gone() }, get u32() { return gone() }, get data() { return gone() } }
 
 function viewsOf(buffer: ArrayBufferLike): ArenaViews {
   return { u8: new Uint8Array(buffer), i32: new Int32Array(buffer), u32: new Uint32Array(buffer), data: new DataView(buffer) }

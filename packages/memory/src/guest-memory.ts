@@ -339,7 +339,7 @@ export class GuestMemory implements DmaSpace {
     }
   }
 
-  /** Gives all frames and promises back to the arena. */
+  /** Gives all frames and promises back to the arena. There is no RAM any more: what is read and written lies outside. */
   dispose(): void {
     this.clear()
     for (const region of this.#regions) this.arena.release(region.size)

@@ -23,7 +23,7 @@ export function describeHost(config: PciHostConfig, at: Resolved, out: { readonl
   for (let device = 0; device < Math.min(PCI_DEVICES, pciIrqs.length); device++) {
     for (let pin = 0; pin < pciIrqs.length; pin++) {
       const wire = wires[(device + pin) % pciIrqs.length]
-      if (wire !== undefined && wire.cells.length > 0) map.push(device << DEVICE_SHIFT, 0, 0, pin + 1, { ref: wire.to }, ...wire.cells)
+      if (wire !== undefined && wire.cells.length > 0) map.push(device << DEVICE_SHIFT, 0, 0, pin + 1, { ref: wire.ref }, ...wire.cells)
     }
   }
   const node = out.fdt.child('soc').child(`pci@${ecam.base.toString(16)}`)

@@ -10,27 +10,28 @@ export type AclintSpec = DeviceSpec<HartsConfig, AclintState, AclintIrq, NoBacke
 
 /** Machine timer: `mtime` (region 0) and one `mtimecmp` for each hart (region 1). ACLINT 1.0-rc4, chapter 2. */
 export const aclintMtimer: AclintSpec = aclint('aclint-mtimer', ['mtimer'], mtimerWindows, {
-  name: 'mtimer', compatible: ['riscv,aclint-mtimer'], causes: [7], controller: false,
+  name: 'mtimer', compatible: ['riscv,aclint-mtimer'], controller: false,
 })
 
 /** Machine software interrupts: one `msip` for each hart. ACLINT 1.0-rc4, chapter 3. */
 export const aclintMswi: AclintSpec = aclint('aclint-mswi', ['mswi'], mswiWindows, {
-  name: 'mswi', compatible: ['riscv,aclint-mswi'], causes: [3], controller: true,
+  name: 'mswi', compatible: ['riscv,aclint-mswi'], controller: true,
 })
 
 /** Supervisor software interrupts: writing 1 to `setssip` sends an edge to the hart. ACLINT 1.0-rc4, chapter 4. */
 export const aclintSswi: AclintSpec = aclint('aclint-sswi', ['sswi'], sswiWindows, {
-  name: 'sswi', compatible: ['riscv,aclint-sswi'], causes: [1], controller: true,
+  name: 'sswi', compatible: ['riscv,aclint-sswi'], controller: true,
 })
 
 /** MSWI and MTIMER in the layout of the SiFive CLINT, which firmware and kernels of any age find. */
 export const clint: AclintSpec = aclint('clint', ['mswi', 'mtimer'], clintWindows, {
-  name: 'clint', compatible: ['sifive,clint0', 'riscv,clint0'], causes: [3, 7], controller: false,
+  name: 'clint', compatible: ['sifive,clint0', 'riscv,clint0'], controller: false,
 })
 
 const outputs = { mtimer: 'mtip', mswi: 'msip', sswi: 'ssip' } as const
 
 function aclint(kind: string, parts: readonly AclintPart[], windows: readonly Window[], node: AclintNode): AclintSpec {
+  const irqs = ({ harts }: HartsConfig): AclintIrq[] => Array.from({ length: harts }, (_, hart) => parts.map((part): AclintIrq => `hart${hart}.${outputs[part]}`)).flat()
   return {
     kind,
     stateVersion: 1,
@@ -42,9 +43,10 @@ function aclint(kind: string, parts: readonly AclintPart[], windows: readonly Wi
       return config
     },
     regions: () => windows.map(({ name, size }) => ({ name, size, space: 'mmio' })),
-    irqs: ({ harts }) => Array.from({ length: harts }, (_, hart) => parts.map((part): AclintIrq => `hart${hart}.${outputs[part]}`)).flat(),
+    irqs,
+    perHart: true,
     defaultRoute: routeToCpu,
     create: (config, context) => new Aclint(config, context, parts, windows),
-    describe(config, at, out) { describeAclint(node, config, at, out) },
+    describe(config, at, out) { describeAclint(node, irqs(config), at, out) },
   }
 }

@@ -42,6 +42,7 @@ export const aplic: DeviceSpec<AplicConfig, AplicState, AplicIrq, NoBackends> = 
   irqs: ({ harts }) => Array.from({ length: harts }, (_, hart): AplicIrq => `hart${hart}.simsic`),
   inputs: ({ sources }) => sources + 1,
   inputCells: (line) => [line, LEVEL_HIGH],
+  perHart: true,
   defaultRoute: (irq, config) => ({ ...routeToCpu(irq, config), shared: true }),
   create: (config, context) => new Aplic(config, context),
   describe: describeAplic,

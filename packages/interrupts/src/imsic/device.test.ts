@@ -26,10 +26,10 @@ test('its node and routes follow the configuration, and a wrong configuration or
   expect(imsic.defaultRoute?.('hart1.simsic', config)).toEqual({ to: 'cpu', line: 'hart1.simsic', shared: true })
   const seen = new Map<string, FdtValue>()
   const node: FdtNode = { set(name, value) { seen.set(name, value); return this }, child: () => node, label: () => node }
-  imsic.describe?.(config, { name: 'imsic', regions: [{ base: 0x2800_0000, size: 0x2000 }], irqs: [], harts: 2, timeFrequency: 1 }, { fdt: node })
+  imsic.describe?.(config, { name: 'imsic', regions: [{ base: 0x2800_0000, size: 0x2000 }], irqs: [3, 1].map((hart, index) => ({ irq: `hart${index}.simsic`, to: 'cpu', line: `hart${hart}.simsic`, ref: `hart${hart}`, cells: [9] })), harts: 4, timeFrequency: 1 }, { fdt: node })
   expect(Object.fromEntries(seen)).toMatchObject({
     compatible: 'riscv,imsics', '#msi-cells': 0, '#interrupt-cells': 0, 'msi-controller': true, 'interrupt-controller': true, 'riscv,num-ids': 127,
-    'interrupts-extended': [{ ref: 'hart0' }, 9, { ref: 'hart1' }, 9],
+    'interrupts-extended': [{ ref: 'hart3' }, 9, { ref: 'hart1' }, 9],
   })
   for (const wrong of [{ identities: 62 }, { identities: 64 }, { harts: 0 }, { guests: 1 }]) expect(() => imsic.configure(wrong, 'imsic')).toThrow(expect.objectContaining({ code: 'config' }))
   const { device } = make({})

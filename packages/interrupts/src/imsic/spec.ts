@@ -14,6 +14,11 @@ export interface ImsicConfig extends HartsConfig {
 /** The outputs: messages to each hart's interrupt file for supervisor mode. */
 export type ImsicIrq = `hart${number}.simsic`
 
+/** The outputs in the order of the pages. */
+export function imsicIrqs({ harts }: ImsicConfig): readonly ImsicIrq[] {
+  return Array.from({ length: harts }, (_, hart): ImsicIrq => `hart${hart}.simsic`)
+}
+
 /**
  * The supervisor-level IMSICs of all harts (AIA 1.0, chapter 3): a page for each hart, in order, where devices and harts write the
  * identity of an interrupt. The interrupt files behind the pages are part of the harts.
@@ -36,7 +41,8 @@ export const imsic: DeviceSpec<ImsicConfig, ImsicState, ImsicIrq, NoBackends> = 
     return config
   },
   regions: ({ harts }) => [{ name: 'files', size: harts * filePage, space: 'mmio' }],
-  irqs: ({ harts }) => Array.from({ length: harts }, (_, hart): ImsicIrq => `hart${hart}.simsic`),
+  irqs: imsicIrqs,
+  perHart: true,
   defaultRoute: (irq, config) => ({ ...routeToCpu(irq, config), shared: true }),
   create: (config, context) => new Imsic(config, context),
   describe: describeImsic,

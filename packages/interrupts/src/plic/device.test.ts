@@ -235,10 +235,16 @@ test('outputs, inputs, routes and the device-tree node follow the configuration'
     child: (name) => node(`${path}/${name}`),
     label(label) { seen.set(path, label); return this },
   })
-  plic.describe?.(config, { name: 'plic', regions: [{ base: 0xc00_0000, size: 0x400_0000 }], irqs: [], harts: 2, timeFrequency: 1 }, { fdt: node('') })
+  const irqs = [
+    { irq: 'hart0.meip', to: 'cpu', line: 'hart3.meip', ref: 'hart3', cells: [11] },
+    { irq: 'hart1.meip', to: 'other', line: 5, ref: 'other', cells: [5] },
+    { irq: 'hart1.seip', to: 'cpu', line: 'hart1.seip', ref: 'hart1', cells: [9] },
+  ]
+  plic.describe?.(config, { name: 'plic', regions: [{ base: 0xc00_0000, size: 0x400_0000 }], irqs, harts: 2, timeFrequency: 1 }, { fdt: node('') })
   const path = '/soc/plic@c000000'
   expect(seen.get(path)).toBe('plic')
-  const cells: FdtCell[] = [{ ref: 'hart0' }, 11, { ref: 'hart0' }, 9, { ref: 'hart1' }, 11, { ref: 'hart1' }, 9]
+  // Where the outputs were routed; the context that goes nowhere keeps its place.
+  const cells: FdtCell[] = [{ ref: 'hart3' }, 11, { ref: 'hart3' }, 0xffff_ffff, { ref: 'other' }, 5, { ref: 'hart1' }, 9]
   expect(seen.get(`${path}:interrupts-extended`)).toEqual(cells)
   expect(seen.get(`${path}:riscv,ndev`)).toBe(10)
 })

@@ -18,6 +18,11 @@ export interface PlicConfig extends HartsConfig {
 /** The outputs: a hart's external interrupts for machine and supervisor mode. */
 export type PlicIrq = `hart${number}.meip` | `hart${number}.seip`
 
+/** The outputs in the order of the contexts. */
+export function plicIrqs({ harts, modes }: PlicConfig): readonly PlicIrq[] {
+  return Array.from({ length: harts }, (_, hart) => [...modes].map((mode): PlicIrq => mode === 'M' ? `hart${hart}.meip` : `hart${hart}.seip`)).flat()
+}
+
 /**
  * The RISC-V Platform-Level Interrupt Controller, specification 1.0.0, with level-triggered gateways. Its inputs are
  * the sources; input 0 is never used. Contexts are numbered hart by hart: hart 0 M, hart 0 S, hart 1 M, ….
@@ -39,9 +44,9 @@ export const plic: DeviceSpec<PlicConfig, PlicState, PlicIrq, NoBackends> = {
     return config
   },
   regions: () => [{ name: 'registers', size: plicSize, space: 'mmio' }],
-  irqs: ({ harts, modes }) => Array.from({ length: harts }, (_, hart) =>
-    [...modes].map((mode): PlicIrq => mode === 'M' ? `hart${hart}.meip` : `hart${hart}.seip`)).flat(),
+  irqs: plicIrqs,
   inputs: ({ sources }) => sources + 1,
+  perHart: true,
   defaultRoute: routeToCpu,
   create: (config, context) => new Plic(config, context),
   describe: describePlic,

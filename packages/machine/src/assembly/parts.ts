@@ -113,6 +113,7 @@ export function makeParts(
     backendTimers.clear()
     gate.clear()
     memory.dispose()
+    arena.dispose()
   }
   try {
     const ram = resolved.memory.map(({ name, base, size }) => memory.addRam(name, base, size))

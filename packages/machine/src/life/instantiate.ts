@@ -1,11 +1,11 @@
-import { type Backend, machinistError } from '@machinist/api'
+import { type Backend, type MachinistErrorFields, machinistError } from '@machinist/api'
 import { type BootPlacement, planBoot } from '../booting/boot.ts'
 import type { Catalogue } from '../definition/catalogue.ts'
 import { parseDefinition } from '../definition/check.ts'
 import type { MachineBlueprint } from '../definition/define.ts'
 import type { MachineDefinition } from '../definition/definition.ts'
 import { Emitter } from './emitter.ts'
-import type { MachineEvents, MachineState } from './events.ts'
+import type { MachineEvents, MachineState, MachineStats } from './events.ts'
 import type { MachineHost } from '../assembly/host.ts'
 import type { Machine } from './machine.ts'
 import { makeParts } from '../assembly/parts.ts'
@@ -53,6 +53,8 @@ export function instantiate(input: MachineDefinition, catalogue: Catalogue, host
   let idleSince: number | null = null
   let idleTime = 0
   let slicing = false
+  /** When it is disposed of. */
+  let lastStats: MachineStats | null = null
   /** Whether it has run before, so that there is something to clear. */
   let used = false
   /** Made at once, so that what is wrong with images is found at once. */
@@ -203,6 +205,28 @@ export function instantiate(input: MachineDefinition, catalogue: Catalogue, host
     soon()
   }
 
+  const misuse = (code: string, remedy: string, problem: string, value?: MachinistErrorFields['value']): never => {
+    throw machinistError({ code, part: definition.name, remedy, ...(value !== undefined && { value }) }, problem)
+  }
+  const beAlive = (): void => {
+    if (state === 'disposed') misuse('disposed', 'Make another machine.', 'the machine was disposed of')
+  }
+  const statsNow = (): MachineStats => ({
+    retired: engine.retired,
+    runTime: engine.runTime,
+    idleTime: idleTime + (idleSince === null ? 0 : loop.now() - idleSince),
+    virtualTime: parts.time.now,
+    exits: { ...engine.exits },
+    events: parts.gate.delivered,
+    touchedMemory: parts.memory.touchedPages * 4096,
+    cpu: { ...parts.cpu.stats },
+  })
+  const end = (): void => {
+    lastStats = statsNow()
+    firstPlan = null
+    parts.dispose()
+  }
+
   const machine: Machine = {
     name: definition.name,
     get state() { return state },
@@ -210,21 +234,14 @@ export function instantiate(input: MachineDefinition, catalogue: Catalogue, host
     memory: parts.memory,
     vcpus: parts.cpu.vcpus,
     get status() { return status },
-    get stats() {
-      return {
-        retired: engine.retired,
-        runTime: engine.runTime,
-        idleTime: idleTime + (idleSince === null ? 0 : loop.now() - idleSince),
-        virtualTime: parts.time.now,
-        exits: { ...engine.exits },
-        events: parts.gate.delivered,
-        touchedMemory: parts.memory.touchedPages * 4096,
-        cpu: { ...parts.cpu.stats },
-      }
-    },
+    get stats() { return lastStats ?? statsNow() },
     on: (name, listener) => emitter.on(name, listener),
     start(start = {}) {
-      if (state === 'disposed' || state === 'running') return
+      beAlive()
+      if (state === 'running') {
+        if ((start.drive ?? drive) !== drive) misuse('running', 'Pause it first.', 'it runs already, driven in another way', drive)
+        return
+      }
       drive = start.drive ?? 'host'
       if (state !== 'paused') {
         status = null
@@ -241,9 +258,11 @@ export function instantiate(input: MachineDefinition, catalogue: Catalogue, host
       if (state === 'running') change('paused')
     },
     resume() {
+      beAlive()
       if (state === 'paused') machine.start({ drive })
     },
     reset() {
+      beAlive()
       if (state === 'paused' || state === 'running') parts.gate.push('machine.reset', () => { restart('host') })
     },
     powerOff(code = 0) {
@@ -254,10 +273,12 @@ export function instantiate(input: MachineDefinition, catalogue: Catalogue, host
       if (state === 'disposed') return
       change('disposed')
       // Not beneath the very hart or device that asked for it.
-      if (slicing) loop.soon(() => { parts.dispose() })
-      else parts.dispose()
+      if (slicing) loop.soon(end)
+      else end()
     },
     runSlice(limit): SliceResult {
+      if (!(limit >= 0)) misuse('bad-limit', 'Use nanoseconds from 0, for example 1000000.', 'a slice cannot take that long', limit)
+      if (state === 'created') misuse('not-started', "Call start({ drive: 'caller' }) first.", 'the machine was never started')
       if (state !== 'running' || slicing) return { kind: 'stopped' }
       slicing = true
       let result: SliceResult
@@ -279,12 +300,19 @@ export function instantiate(input: MachineDefinition, catalogue: Catalogue, host
     },
     record(listener) { parts.gate.onRecord = listener },
     sample(how) {
+      if (how !== null) beAlive()
       engine.sampler?.end()
       engine.interrupt()
       engine.sampler = how && new Sampler(parts.cpu.vcpus, parts.time, how, (sample) => { emitter.emit('sample', sample) })
     },
-    saveDevices: () => saveDevices(parts),
-    restoreDevices(saved) { restoreDevices(parts, saved) },
+    saveDevices() {
+      beAlive()
+      return saveDevices(parts)
+    },
+    restoreDevices(saved) {
+      beAlive()
+      restoreDevices(parts, saved)
+    },
   }
   try {
     firstPlan = planBoot(resolved, parts.entropy, host)

@@ -1,4 +1,4 @@
-import type { Backend, BackendClock, BlockPort, MachinistErrorFields } from '@machinist/api'
+import { type Backend, type BackendClock, type BlockPort, isMachinistError, type MachinistErrorFields } from '@machinist/api'
 import { fdtStrings, parseFdt } from '@machinist/boot'
 import { pciHost } from '@machinist/bus'
 import { describe, expect, test } from 'vitest'
@@ -23,6 +23,16 @@ function define(code: readonly number[], more: Partial<MachineOptions> & { harts
     boot: { protocol: 'raw', images: [{ name: 'code', at: RAM, bytes: assemble(code) }], entry: RAM },
     ...rest,
   })
+}
+
+const codeOf = (work: () => unknown): string => {
+  try {
+    work()
+  } catch (error) {
+    if (isMachinistError(error)) return error.code
+    throw error
+  }
+  return 'none'
 }
 
 /** Writes `value` to the gadget's register. Uses registers 6 and 7. */
@@ -77,9 +87,27 @@ describe('lifecycle', () => {
     expect(machine.stats.virtualTime - virtualTime).toBeLessThan(5e9)
     machine.dispose()
     expect(machine.state).toBe('disposed')
-    machine.start()
-    machine.reset()
+    machine.pause()
+    machine.powerOff()
+    machine.dispose()
+    expect(machine.runSlice(1000)).toEqual({ kind: 'stopped' })
     expect(machine.state).toBe('disposed')
+    const { start, resume, reset, saveDevices, restoreDevices, sample } = machine
+    for (const call of [start, resume, reset, saveDevices, () => { restoreDevices({}) }, () => { sample({}) }]) expect(codeOf(call)).toBe('disposed')
+    expect(machine.stats.retired).toBeGreaterThan(retired)
+  })
+
+  test('what cannot be meant is refused', () => {
+    const machine = createMachine(define([op.branch(0, 0)]), testHost())
+    expect(codeOf(() => machine.runSlice(1000))).toBe('not-started')
+    machine.start()
+    machine.start()
+    expect(codeOf(() => { machine.start({ drive: 'caller' }) })).toBe('running')
+    machine.pause()
+    machine.start({ drive: 'caller' })
+    for (const limit of [NaN, -1, undefined as unknown as number]) expect(codeOf(() => machine.runSlice(limit))).toBe('bad-limit')
+    for (const options of [{ interval: 0 }, { interval: NaN }, { depth: 0 }, { depth: 1.5 }]) expect(codeOf(() => { machine.sample(options) })).toBe('bad-sampling')
+    expect(machine.runSlice(0)).toEqual({ kind: 'runnable' })
   })
 
   test('a reset boots again, from the images and not from what the guest made of them', () => {

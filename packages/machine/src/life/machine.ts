@@ -14,7 +14,8 @@ export interface StartOptions {
 
 /**
  * A machine. Its life: `created` → start → `running` ⇄ `paused`; power off, by the guest or the host, leads to `off`,
- * from which it can be started again; dispose ends it. All methods may be called at any time, also from its events.
+ * from which it can be started again; dispose ends it. All methods may be called at any time, also from its events. Those that would
+ * have no effect on a machine that was disposed of throw a typed error `'disposed'`, unless that is what they were called for.
  */
 export interface Machine {
   readonly name: string
@@ -27,20 +28,35 @@ export interface Machine {
   readonly status: number | null
   /** Adds a listener; returns the function that removes it. */
   on<Name extends keyof MachineEvents>(name: Name, listener: (event: MachineEvents[Name]) => void): () => void
-  /** Powers it on: loads the boot images and begins, or continues when paused. Does nothing when it runs. */
+  /**
+   * Powers it on: loads the boot images and begins, or continues when paused. Does nothing when it runs.
+   *
+   * @throws a typed error `'disposed'`; `'running'` when it runs but is driven in the other way
+   */
   start(options?: StartOptions): void
-  /** Stops between slices; virtual time stands still. */
+  /** Stops between slices; virtual time stands still. Does nothing unless it runs. */
   pause(): void
+  /** Does nothing unless it is paused. @throws a typed error `'disposed'` */
   resume(): void
-  /** Restarts it as a reset button does: devices and harts are reset, RAM is cleared, the boot images loaded again. */
+  /**
+   * Restarts it as a reset button does: devices and harts are reset, RAM is cleared, the boot images loaded again. Does nothing when
+   * it is off.
+   *
+   * @throws a typed error `'disposed'`
+   */
   reset(): void
   /** Switches it off at once, as pulling the plug does. */
   powerOff(status?: number): void
-  /** Ends it and gives everything back. Whatever is called afterwards does nothing. */
+  /**
+   * Ends it and gives everything back, the memory too, even while somebody holds the machine: `memory` and `vcpus` are of no use
+   * afterwards. `stats` stays as it was at the end. Does nothing the second time.
+   */
   dispose(): void
   /**
    * Runs for about `limit` nanoseconds (of the host's time), synchronously: delivers what waits, expires timers, and
-   * runs harts in turn. For callers that drive it; never throws on account of a part.
+   * runs harts in turn. For callers that drive it; never throws on account of a part. Infinity runs it until it waits or stops.
+   *
+   * @throws a typed error `'not-started'` before the first start, `'bad-limit'` for a limit that is not 0 or more
    */
   runSlice(limit: number): SliceResult
   /** Resolves when it is off or disposed of; to the status, and the error if a part failed. */
@@ -52,10 +68,11 @@ export interface Machine {
    * waited, or the host was busy between. Null ends it; a machine that is not sampled pays nothing. Sampling changes nothing
    * in the guest: with counted time it is the same run as one without.
    *
-   * @throws a typed error `'no-sampling'` when the CPU's harts cannot tell where they are
+   * @throws a typed error `'no-sampling'` when the CPU's harts cannot tell where they are; `'bad-sampling'`; `'disposed'`
    */
   sample(options: SampleOptions | null): void
+  /** @throws a typed error `'disposed'` */
   saveDevices(): DevicesState
-  /** All or none. @throws a typed error `'state'`, or what a device throws */
+  /** All or none. @throws a typed error `'state'`, `'disposed'`, or what a device throws */
   restoreDevices(state: unknown): void
 }

@@ -1,8 +1,8 @@
-import { type CpuSpec, type DeviceSpec, machinistError, type Resolved } from '@machinist/api'
+import { type CpuSpec, type DeviceSpec, machinistError, type Resolved, type ResolvedIrq } from '@machinist/api'
 import { type Catalogue, cpuSpec, deviceSpec } from '../definition/catalogue.ts'
 import { CPU_PART, DEFAULT_TIME_FREQUENCY, type DeviceDefinition, type MachineDefinition, type MemoryRange } from '../definition/definition.ts'
 import { placeDevices, placeMemory } from './placement.ts'
-import { routeInterrupts, type Wire } from './routing.ts'
+import { checkHarts, routeInterrupts, type Wire } from './routing.ts'
 import { isFunction, placeFunctions, type ResolvedSlot } from './slots.ts'
 
 /** A device, its configuration checked, with its place and wires. */
@@ -45,7 +45,7 @@ export interface ConfiguredDevice {
  *
  * @throws typed errors: `'unknown-kind'`; whatever the specs' `configure` throws; `'overlap'`, naming both parts;
  * `'no-room'`; `'slot-taken'`, naming both, `'bad-slot'`, `'no-pci-host'`, `'no-free-slot'`; `'unknown-part'`, `'bad-irq'`, `'irq-taken'`,
- * `'no-controller'`, `'no-free-input'`, `'bad-memory'`
+ * `'no-controller'`, `'no-free-input'`, `'hart-not-served'`, `'bad-memory'`
  */
 export function resolve(definition: MachineDefinition, catalogue: Catalogue): ResolvedMachine {
   const spec = cpuSpec(catalogue, definition.cpu.kind, CPU_PART)
@@ -59,10 +59,12 @@ export function resolve(definition: MachineDefinition, catalogue: Catalogue): Re
   const memory = placeMemory(configured, definition, regions)
   const interruptController = controllerOf(definition, configured)
   const wires = routeInterrupts(configured, interruptController, slots)
+  const harts = spec.harts(config)
+  checkHarts(configured, wires, harts)
   return {
     definition,
     memory: definition.memory,
-    cpu: { spec, config, harts: spec.harts(config) },
+    cpu: { spec, config, harts },
     devices: configured.map((device) => ({
       ...device, regions: regions.get(device.name) ?? [], memory: memory.get(device.name) ?? [], slot: slots.get(device.name) ?? null, wires: wires.get(device.name) ?? [],
     })),
@@ -89,15 +91,15 @@ export function resolvedFor(machine: ResolvedMachine, device: ResolvedDevice): R
   return {
     name: device.name,
     regions: device.regions.map(({ base, size }) => ({ base, size })),
-    irqs: device.wires.map(({ irq, to, line }) => ({ irq, to, line, cells: cellsOf(machine, to, line) })),
+    irqs: device.wires.map(({ irq, to, line }) => ({ irq, to, line, ...referenceTo(machine, to, line) })),
     harts: machine.cpu.harts,
     timeFrequency: machine.timeFrequency,
   }
 }
 
-function cellsOf(machine: ResolvedMachine, to: string, line: number | string): readonly number[] {
-  if (typeof line !== 'number') return []
-  return machine.devices.find(({ name }) => name === to)?.spec.inputCells?.(line) ?? [line]
+function referenceTo(machine: ResolvedMachine, to: string, line: number | string): Pick<ResolvedIrq, 'ref' | 'cells'> {
+  if (typeof line !== 'number') return machine.cpu.spec.inputReference?.(line) ?? { ref: to, cells: [] }
+  return { ref: to, cells: machine.devices.find(({ name }) => name === to)?.spec.inputCells?.(line) ?? [line] }
 }
 
 const hex = (value: number): string => `0x${value.toString(16).padStart(8, '0')}`

@@ -110,3 +110,34 @@ function needController(controller: string | null, part: string): string {
   if (controller !== null) return controller
   throw machinistError({ code: 'no-controller', part, remedy: 'Add an interrupt controller, or leave the output unconnected with irq: null.' }, 'there is no interrupt controller')
 }
+
+/** An input of a hart, as CPUs name them. */
+const HART_INPUT = /^hart\d+\.(.+)$/
+
+/**
+ * Controllers have outputs for as many harts as they are configured for. Where that is fewer than the CPU has, the others would
+ * wait for an interrupt that never comes. What the definition leaves unconnected with null is meant so.
+ *
+ * @throws a typed error `'hart-not-served'`
+ */
+export function checkHarts(devices: readonly ConfiguredDevice[], wires: ReadonlyMap<string, readonly Wire[]>, harts: number): void {
+  const settled = new Set<number | string>([...wires.values()].flat().filter(({ to }) => to === CPU_PART).map(({ line }) => line))
+  const controllers = new Map<string, string>()
+  for (const { name, spec, config, definition: { irq: choice } } of devices) {
+    if (!spec.perHart) continue
+    for (const irq of spec.irqs(config)) {
+      const route = spec.defaultRoute?.(irq, config)
+      const input = route?.to === CPU_PART ? HART_INPUT.exec(String(route.line))?.[1] : undefined
+      if (!route || input === undefined) continue
+      if (!controllers.has(input)) controllers.set(input, name)
+      if (choice === null || (isPerIrq(choice) && choice[irq] === null)) settled.add(route.line)
+    }
+  }
+  for (const [input, part] of controllers) {
+    for (let hart = 0; hart < harts; hart++) {
+      const line = `hart${hart}.${input}`
+      if (settled.has(line)) continue
+      throw machinistError({ code: 'hart-not-served', part, value: line, remedy: `Configure it with harts: ${harts}, or connect another controller there.` }, 'an input of the CPU is driven by nothing')
+    }
+  }
+}

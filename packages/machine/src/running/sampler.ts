@@ -68,12 +68,17 @@ export class Sampler {
   readonly #spent = { idle: 0, host: 0 }
   #random = 0x2545_f491
 
-  /** @throws a typed error `'no-sampling'` when a hart cannot tell where it is */
+  /** @throws a typed error `'no-sampling'` when a hart cannot tell where it is, `'bad-sampling'` for options out of range */
   constructor(vcpus: readonly Vcpu[], time: VirtualTime, options: SampleOptions, listener: (sample: MachineSample) => void) {
     const { interval = INTERVAL, depth = DEPTH } = options
     if (vcpus.some((vcpu) => vcpu.sample === undefined)) {
       throw machinistError({ code: 'no-sampling', part: 'cpu', remedy: 'Use a CPU whose harts have `sample`.' }, 'its harts cannot tell where they are')
     }
+    const refuse = (name: keyof SampleOptions, value: number, remedy: string): void => {
+      throw machinistError({ code: 'bad-sampling', part: `sample.${name}`, value, remedy }, 'is out of range')
+    }
+    if (!(interval > 0 && interval < Infinity)) refuse('interval', interval, 'Use nanoseconds above 0.')
+    if (!(Number.isInteger(depth) && depth > 0)) refuse('depth', depth, 'Use a whole number from 1.')
     this.#time = time
     this.#interval = interval
     this.#depth = depth

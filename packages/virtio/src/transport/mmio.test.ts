@@ -372,7 +372,7 @@ describe('description', () => {
       }
       return self
     }
-    const at = { name: 'disk0', regions: [{ base: 0x1000_1000, size: 0x1000 }], irqs: [{ irq: 'irq', to: 'plic', line: 1, cells: [1] }], harts: 1, timeFrequency: 1 }
+    const at = { name: 'disk0', regions: [{ base: 0x1000_1000, size: 0x1000 }], irqs: [{ irq: 'irq', to: 'plic', line: 1, ref: 'plic', cells: [1] }], harts: 1, timeFrequency: 1 }
     virtioEcho.describe?.(virtioEcho.configure({}, 'disk0'), at, { fdt: node('') })
     const found = nodes.get('/soc/virtio_mmio@10001000')
     expect(found?.get('compatible')).toBe('virtio,mmio')

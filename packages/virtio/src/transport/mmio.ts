@@ -59,7 +59,7 @@ function describeMmio(at: Resolved, root: FdtNode): void {
     .label(at.name)
   const route = at.irqs[0]
   if (route !== undefined && route.cells.length > 0) {
-    node.set('interrupt-parent', [{ ref: route.to }]).set('interrupts', route.cells)
+    node.set('interrupt-parent', [{ ref: route.ref }]).set('interrupts', route.cells)
   }
 }
 
