@@ -14,8 +14,8 @@ export interface Uart16550aState {
   readonly sending: readonly number[]
   readonly holdingEmpty: boolean
   readonly timedOut: boolean
-  /** Virtual time of the character timeout; -1 for none. */
-  readonly timeoutAt: number
+  /** Virtual nanoseconds until the character timeout; -1 for none. */
+  readonly timeoutLeft: number
 }
 
 /** The modem lines of a terminal that is there: CTS, DSR and DCD are on. */
@@ -108,7 +108,7 @@ export class Uart16550a implements Device<Uart16550aState> {
     const { bytes, timedOut, timeoutAt } = this.#receiver.save()
     return {
       registers: this.#registers.save(), fcr: this.#fcr, received: bytes, sending: this.#transmitter.save(),
-      holdingEmpty: this.#holdingEmpty, timedOut, timeoutAt,
+      holdingEmpty: this.#holdingEmpty, timedOut, timeoutLeft: timeoutAt < 0 ? -1 : Math.max(0, timeoutAt - this.#context.clock.now()),
     }
   }
 
@@ -119,11 +119,11 @@ export class Uart16550a implements Device<Uart16550aState> {
     const sending = data.bytes('sending', (control & fcr.enable) !== 0 ? fifoSize + 1 : 2)
     const holdingEmpty = data.boolean('holdingEmpty')
     const timedOut = data.boolean('timedOut')
-    const timeoutAt = data.integer('timeoutAt', -1, Number.MAX_SAFE_INTEGER)
+    const timeoutLeft = data.integer('timeoutLeft', -1, Number.MAX_SAFE_INTEGER)
     this.#registers.restore(data.unknown('registers'))
     this.#registers.bank = this.#registers.field('LCR', 'DLAB') === 1 ? 'dlab' : null
     this.#setFifoControl(control)
-    this.#receiver.restore(received, timedOut, timeoutAt)
+    this.#receiver.restore(received, timedOut, timeoutLeft < 0 ? -1 : this.#context.clock.now() + timeoutLeft)
     this.#transmitter.restore(sending)
     this.#holdingEmpty = holdingEmpty
     this.#send()

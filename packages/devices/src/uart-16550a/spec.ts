@@ -22,7 +22,7 @@ export type UartBackends = { readonly console: 'char' }
  */
 export const uart16550a: DeviceSpec<Uart16550aConfig, Uart16550aState, 'interrupt', UartBackends> = {
   kind: 'uart-16550a',
-  stateVersion: 1,
+  stateVersion: 2,
   backends: { console: 'char' },
   configure(input, name) {
     const data = plainData(name, input, 'configuration')
@@ -43,6 +43,11 @@ export const uart16550a: DeviceSpec<Uart16550aConfig, Uart16550aState, 'interrup
   regions: () => [{ name: 'registers', size: 0x100, space: 'mmio' }],
   irqs: () => ['interrupt'],
   create: (config, context) => new Uart16550a(config, context),
+  // Version 1 had the time of the timeout instead of what is left until then.
+  migrate(old) {
+    const { timeoutAt = -1, ...rest } = old as { readonly timeoutAt?: number }
+    return { ...rest, timeoutLeft: Math.min(timeoutAt, 0) } as Uart16550aState
+  },
   describe(config, at, out) {
     if (out.fdt === undefined) return
     const node = socNode(out.fdt, 'serial', at)
