@@ -32,6 +32,18 @@ function fakeClock(): BackendClock & { advance(to: number): void, readonly next:
 const size = 1 << 20
 const direct = (callback: () => void): void => { callback() }
 
+it('begins a request at the nanosecond at which its tokens are there', () => {
+  const clock = fakeClock()
+  const port = limited(memoryDisk(size), { operationsPerSecond: 2, burstOperations: 2 }).connect(direct, clock)
+  const began: number[] = []
+  for (const at of [0, 499_999_487, 499_999_501, 499_999_501]) {
+    clock.advance(at)
+    port.flush(() => { began.push(clock.now()) })
+  }
+  while (clock.next < Infinity) clock.advance(clock.next)
+  expect(began).toEqual([0, 499_999_487, 500_000_000, 1_000_000_000])
+})
+
 it('never does more than its limits in any stretch of time, keeps the order, fails nothing, and wastes no time', () => {
   const request = fc.record({
     kind: fc.constantFrom('read' as const, 'write' as const, 'flush' as const, 'writeZeroes' as const),

@@ -17,33 +17,30 @@ export interface DiskLimits {
 }
 
 const second = 1e9
-/** What rounding may take from a bucket. */
-const crumb = 1e-6
 
-/** So many tokens a second, up to a capacity. Whoever needs more than the capacity waits for a full one, and leaves a debt. */
+/**
+ * So many tokens a second, up to a capacity. Whoever needs more than the capacity waits for a full one, and leaves a debt. It keeps
+ * the time at which it will be full, not a level: nothing has to be added up as time passes, so nothing is rounded.
+ */
 class Bucket {
-  readonly #rate: number
   readonly #capacity: number
-  #level: number
-  #at: number
+  /** Nanoseconds that a token takes. */
+  readonly #period: number
+  #fullAt: number
 
   constructor(rate: number, capacity: number, now: number) {
-    this.#rate = rate
     this.#capacity = capacity
-    this.#level = capacity
-    this.#at = now
+    this.#period = second / rate
+    this.#fullAt = now
   }
 
   /** When there will be enough, in nanoseconds: `now` when there is. */
   ready(cost: number, now: number): number {
-    this.#level = Math.min(this.#capacity, this.#level + (now - this.#at) * this.#rate / second)
-    this.#at = now
-    const lacking = Math.min(cost, this.#capacity) - this.#level
-    return lacking <= crumb ? now : now + Math.ceil(lacking * second / this.#rate)
+    return Math.max(now, Math.ceil(this.#fullAt - Math.max(0, this.#capacity - cost) * this.#period))
   }
 
-  take(cost: number): void {
-    this.#level -= cost
+  take(cost: number, now: number): void {
+    this.#fullAt = Math.max(this.#fullAt, now) + cost * this.#period
   }
 }
 
@@ -106,8 +103,8 @@ function throttle(limits: DiskLimits, clock: BackendClock): { readonly submit: S
         timer.arm(at)
         return
       }
-      bytes?.take(next.bytes)
-      operations?.take(1)
+      bytes?.take(next.bytes, now)
+      operations?.take(1, now)
       first += 1
       if (first > 1024) {
         queue = queue.slice(first)
