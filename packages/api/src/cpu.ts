@@ -10,7 +10,7 @@ export type Exit =
   | 'budget'
   /** Waiting for an interrupt, or stopped: do not run again before something changes (see {@link Vcpu.runnable}). */
   | 'halt'
-  /** Gave way of its own accord (a spin-wait hint, or a change to the machine that others must see now). */
+  /** Gave way of its own accord (a spin-wait hint while others may run, or a change to the machine that others must see now). */
   | 'yield'
   /** A breakpoint or a finished single step. */
   | 'debug'
@@ -40,6 +40,12 @@ export interface Vcpu {
    * access: the guest switched the machine off, say. Without a run in progress it does nothing.
    */
   kick(): void
+  /**
+   * Runs on for at most 256 instructions, and returns `'yield'` when it spins: it goes round in a short loop and nothing changes, so it waits
+   * for what somebody else does. Other exits are those of `run`. For harts that others wait for; with `exact`, all that happens is a function
+   * of the hart's state alone. A CPU that cannot tell does not have it.
+   */
+  spin?(exact: boolean): Exit
   /** Virtual time at which it wants to be looked at again even if idle: its own timer (Sstc). `Infinity` for none, and
    * once that timer has risen: a time in the past means that the hart is to be asked again at once. */
   deadline(): number

@@ -55,7 +55,7 @@ export class RiscvCpu implements Cpu {
     this.#engine = new Engine(context.memory, context.bus, context.counter, config.harts, config.translate ?? 'later', config.hot ?? HOT)
     this.vcpus = Array.from(
       { length: config.harts },
-      (_, index) => new Hart(this.#engine, index, context.counter, () => context.clock.now(), (hart) => this.#sbi.call(hart), config.identities ?? 0),
+      (_, index) => new Hart(this.#engine, index, context.counter, () => context.clock.now(), (hart) => this.#sbi.call(hart), config.identities ?? 0, () => this.vcpus),
     )
     this.#sbi = new Sbi({
       harts: this.vcpus,

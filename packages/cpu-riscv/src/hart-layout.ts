@@ -32,6 +32,8 @@ export type HartFields = {
   readonly leave: 'u32'
   /** In WFI. */
   readonly waiting: 'u32'
+  /** Not zero: other harts may be able to run, so PAUSE gives way to them. */
+  readonly others: 'u32'
   /** Interrupt lines driven from outside (bits of mip), and STIP when Sstc drives it. */
   readonly lines: 'u32'
   /** Bank of the TLB for loads and stores, and for fetches; the privilege view that goes with the former. */
@@ -132,6 +134,7 @@ const fields: HartFields = {
   attention: 'u32',
   leave: 'u32',
   waiting: 'u32',
+  others: 'u32',
   lines: 'u32',
   dataBank: 'u32',
   fetchBank: 'u32',

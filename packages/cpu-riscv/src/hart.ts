@@ -21,6 +21,11 @@ const AT = hartLayout.offset
 const STIP = 1 << Interrupt.stip
 const SSIP = 2n
 const PAGE_OFFSET = 4095n
+/** To find out whether a hart spins: instructions until its place is compared, bytes and most instructions of the loop that it may be in. */
+const SPIN_LOOK = 32
+const SPIN_REACH = 256n
+const SPIN_MOST = 48
+const STACK_POINTER = 2
 /** What programs may read below our SBI: `cycle`, `time` and `instret`, as below OpenSBI. */
 const SHOWN_COUNTERS = 7n
 
@@ -37,6 +42,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   readonly #banks: readonly number[]
   readonly #now: () => number
   readonly #onSbi: (hart: Hart) => void
+  readonly #harts: () => readonly Hart[]
   #running = false
   /** Virtual time at which STIP rises; Infinity when it has risen, or never will. */
   #timerAt = Infinity
@@ -52,12 +58,13 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   /** Where a suspended hart starts over. */
   #resume: ResumePoint | null = null
 
-  constructor(engine: Engine, index: number, counter: TimeCounter, now: () => number, onSbi: (hart: Hart) => void, identities: number) {
+  constructor(engine: Engine, index: number, counter: TimeCounter, now: () => number, onSbi: (hart: Hart) => void, identities: number, harts: () => readonly Hart[]) {
     this.#engine = engine
     this.index = index
     this.#counter = counter
     this.#now = now
     this.#onSbi = onSbi
+    this.#harts = harts
     this.#home = engine.memory.arena.allocate(hartLayout.size)
     this.record = new HartRecord(engine.memory.arena, this.#home)
     this.file = identities === 0 ? null : new InterruptFile(identities, (level) => { this.setLine(Interrupt.seip, level) })
@@ -122,12 +129,20 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     const lines = this.record.get('lines')
     this.record.set('lines', level ? lines | bit : lines & ~bit)
     this.record.set('attention', 1)
+    this.#wanted()
   }
 
   /** Raises SSIP, as a software interrupt from another hart does. */
   raiseSoftwareInterrupt(): void {
     this.record.set64('mip', this.record.get64('mip') | SSIP)
     this.record.set('attention', 1)
+    this.#wanted()
+  }
+
+  /** It may be able to run now: the hart that runs should give way when it waits. */
+  #wanted(): void {
+    const { current } = this.#engine
+    if (current !== null && current !== this) current.record.set('others', 1)
   }
 
   clearSoftwareInterrupt(): boolean {
@@ -288,6 +303,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     this.#resume = null
     this.hsm = HsmState.started
     this.requestFlush()
+    this.#wanted()
     // In the middle of another hart's SBI call the window is taken: what follows from the CSRs waits for the next run.
     if (this.#engine.current === null || this.#engine.current === this) this.refresh()
     else this.#stale = true
@@ -332,19 +348,28 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     }
     if (this.hsm === HsmState.stopped) return 'halt'
     record.set('attention', 1)
+    record.set('others', this.#harts().some((hart) => hart !== this && hart.runnable) ? 1 : 0)
     this.#running = true
     try {
-      let left = budget
-      if (!exact) left -= this.#fast(left)
-      else {
-        if (left > OVERRUN) left -= this.#fast(left - OVERRUN)
-        if (left > 0 && (left === budget || record.get('leave') === Leave.budget)) this.#pass(left, exports.crawl)
-      }
+      this.#go(budget, exact)
     } finally {
       this.#running = false
     }
     this.#engine.translation.afterRun()
-    switch (record.get('leave')) {
+    return this.#exit()
+  }
+
+  #go(budget: number, exact: boolean): void {
+    if (!exact) {
+      this.#fast(budget)
+      return
+    }
+    const left = budget > OVERRUN ? budget - this.#fast(budget - OVERRUN) : budget
+    if (left > 0 && (left === budget || this.record.get('leave') === Leave.budget)) this.#pass(left, this.#engine.exports.crawl)
+  }
+
+  #exit(): Exit {
+    switch (this.record.get('leave')) {
       case Leave.halt:
         return 'halt'
       case Leave.yield:
@@ -354,6 +379,31 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
       default:
         return 'budget'
     }
+  }
+
+  spin(exact: boolean): Exit {
+    const { record } = this
+    const before = record.get64('pc')
+    const stack = record.get64('x', STACK_POINTER)
+    const exit = this.run(SPIN_LOOK, exact)
+    if (exit !== 'budget') return exit
+    const pc = record.get64('pc')
+    const distance = pc - before
+    if (distance >= SPIN_REACH || distance <= -SPIN_REACH || record.get64('x', STACK_POINTER) !== stack) return 'budget'
+    // It is near where it was. Once round the loop, one instruction at a time: all is as it was, or it gets on.
+    const registers = record.getX()
+    this.#running = true
+    try {
+      for (let step = 0; step < SPIN_MOST; step++) {
+        this.#pass(1, this.#engine.exports.crawl)
+        if (record.get('leave') !== Leave.budget) break
+        if (record.get64('pc') !== pc) continue
+        return record.getX().every((value, index) => value === registers[index]) ? 'yield' : 'budget'
+      }
+    } finally {
+      this.#running = false
+    }
+    return this.#exit()
   }
 
   /**

@@ -38,6 +38,12 @@ export class HartRecord {
     return this.#arena.data.getInt32(at + 4, true) * 2 ** 32 + this.#arena.data.getUint32(at, true)
   }
 
+  /** A copy of all integer registers, in words. */
+  getX(): Uint32Array {
+    const at = (this.base + hartLayout.offset.x) >>> 2
+    return this.#arena.u32.slice(at, at + 64)
+  }
+
   #width(field: HartField): 1 | 4 | 8 {
     const type = hartFields[field]
     const scalar = typeof type === 'string' ? type : type[0]

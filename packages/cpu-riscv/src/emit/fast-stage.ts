@@ -229,7 +229,7 @@ export class FastStage extends OpOperands implements Stage {
     this.#later(at)
   }
   yieldHart(): void {
-    this.raise()
+    this.f.brIf(this.#place.escape, this.s.get('others'))
   }
 }
 

@@ -1,5 +1,5 @@
 import { Access } from '@machinist/mmu'
-import { call, type Expr, type Func, i32, i64, type Label, type Local, select } from '@machinist/wasm'
+import { call, type Expr, type Func, i32, i64, type Label, type Local } from '@machinist/wasm'
 import { Cause, Mode } from '../cause.ts'
 import { Leave } from '../hart-layout.ts'
 import { OP_FIELD, type Form } from '../handlers.ts'
@@ -295,6 +295,7 @@ export class PreciseStage extends OpOperands implements Stage {
   }
 
   yieldHart(): void {
-    this.f.do(this.s.set('leave', select('i32', this.s.get('leave'), this.s.get('leave'), Leave.yield)))
+    const { f, s } = this
+    f.if(i32.and(i32.ne(s.get('others'), 0), i32.eqz(s.get('leave'))), () => f.do(s.set('leave', Leave.yield)))
   }
 }

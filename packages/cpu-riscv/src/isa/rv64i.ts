@@ -64,7 +64,7 @@ pure('sraw', '0100000 rs2 rs1 101 rd 0111011', 'rd, rs1, rs2', (s) => s.setRd32(
 
 // Harts of one machine take turns on one thread, so every hart already sees memory in program order.
 effect('fence', 'fence12 rs1 000 rd 0001111', 'fence', (s) => s.nothing())
-// PAUSE (Zihintpause) is the FENCE with pred = W and everything else zero: a spin-wait, so other harts should run.
-system('pause', '000000010000 00000 000 00000 0001111', '', (s) => s.yieldHart())
+// PAUSE (Zihintpause) is the FENCE with pred = W and everything else zero: a spin-wait, so other harts should run, if there are any.
+effect('pause', '000000010000 00000 000 00000 0001111', '', (s) => s.yieldHart())
 system('ecall', '000000000000 00000 000 00000 1110011', '', (s) => s.environmentCall())
 system('ebreak', '000000000001 00000 000 00000 1110011', '', (s) => s.raise(Cause.breakpoint, s.pc))

@@ -266,7 +266,7 @@ export class RegionInstruction implements Stage {
     for (let i = 0; i < 64; i += 8) f.do(i64.store(at, 0, i))
   }
   yieldHart(): void {
-    this.raise()
+    this.#region.escapeIf(i32.ne(this.#s.get('others'), 0))
   }
 }
 

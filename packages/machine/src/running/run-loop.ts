@@ -1,6 +1,7 @@
 import type { Exit, Vcpu } from '@machinist/api'
 import type { Parts } from '../assembly/parts.ts'
 import type { Sampler } from './sampler.ts'
+import { Speed } from './speed.ts'
 
 /** How a slice of a machine's life ended. `until` is virtual time in nanoseconds, `Infinity` when only an event will do. */
 export type SliceResult = { readonly kind: 'runnable' } | { readonly kind: 'idle'; readonly until: number } | { readonly kind: 'stopped' }
@@ -19,8 +20,16 @@ const MOST_BUDGET = 2 ** 30
 /** Counted time: the turn of each hart in virtual nanoseconds, alone and when others want to run too. */
 const COUNTED_TURN = 1_000_000
 const COUNTED_SHARED_TURN = 50_000
-/** Turns shorter than this say nothing about speed. */
-const MEASURABLE = 20_000
+/**
+ * Instructions after which a hart that others wait for is asked whether it spins, and how many times as many until it is asked again: of one
+ * that did in its last turn, and of others.
+ */
+const FIRST_STRETCH = 32
+const GROWTH = { spun: 2, others: 8 }
+/** More instructions than `Vcpu.spin` takes. */
+const SPIN_ROOM = 256
+/** Counted time: the longest such stretch, since exact runs are slow. */
+const COUNTED_STRETCH = 256
 
 /** Runs the harts in turn, and delivers between turns. Knows nothing of the host's event loop. */
 export class RunLoop {
@@ -34,8 +43,9 @@ export class RunLoop {
   #turnEnd = Infinity
   #interrupted = false
   #last = -1
-  /** Instructions per nanosecond of host time, lately. */
-  #speed = 0.05
+  readonly #speed = new Speed()
+  /** Harts that spun at the end of their last turns. */
+  readonly #spun = new Set<Vcpu>()
   runTime = 0
   readonly exits: Record<Exit, number> = { budget: 0, halt: 0, yield: 0, debug: 0 }
   /** While true no hart runs, but events are delivered: a reset waits for what is in flight. */
@@ -138,7 +148,7 @@ export class RunLoop {
     time.beginSlice(vcpu, runnable)
     let exit: Exit = 'yield'
     try {
-      exit = this.sampler === null ? vcpu.run(budget, time.counted) : this.sampler.run(vcpu, budget, () => this.#interrupted)
+      exit = runnable === 1 ? this.#run(vcpu, budget) : this.#shared(vcpu, budget)
     } catch (error) {
       this.#fault(`cpu.hart${vcpu.index}`, error)
     }
@@ -148,8 +158,30 @@ export class RunLoop {
     const took = this.#hostNow() - begin
     this.runTime += took
     this.exits[exit]++
-    if (took > MEASURABLE) this.#speed += 0.25 * ((vcpu.retired - before) / took - this.#speed)
+    this.#speed.add(vcpu.retired - before, took)
     if (exit === 'debug') this.onDebug?.(vcpu.index)
+  }
+
+  #run(vcpu: Vcpu, budget: number): Exit {
+    return this.sampler === null ? vcpu.run(budget, this.#parts.time.counted) : this.sampler.run(vcpu, budget, () => this.#interrupted)
+  }
+
+  /** The turn of a hart that others wait for: it ends when the hart only waits for them. */
+  #shared(vcpu: Vcpu, budget: number): Exit {
+    const { counted } = this.#parts.time
+    const growth = this.#spun.delete(vcpu) ? GROWTH.spun : GROWTH.others
+    const longest = counted ? COUNTED_STRETCH : budget / growth
+    const end = vcpu.retired + budget
+    for (let stretch = FIRST_STRETCH; vcpu.spin !== undefined && stretch <= longest; stretch *= growth) {
+      // What is asked takes some instructions too.
+      if (end - vcpu.retired < 2 * stretch + SPIN_ROOM) break
+      const exit = this.#run(vcpu, stretch)
+      if (exit !== 'budget') return exit
+      const answer = vcpu.spin(counted)
+      if (answer === 'yield') this.#spun.add(vcpu)
+      if (answer !== 'budget') return answer
+    }
+    return this.#run(vcpu, Math.max(1, end - vcpu.retired))
   }
 
   /** The next runnable hart in turn. */
@@ -176,6 +208,6 @@ export class RunLoop {
   #realBudget(runnable: number, deadline: number, left: number): number {
     // Among several, a turn is not cut to what is left: the same harts would get short ones again and again.
     const turn = Math.min(runnable === 1 ? Math.min(LONGEST_TURN, left) : SHARED_TURN, deadline - this.#parts.time.now)
-    return Math.min(MOST_BUDGET, Math.max(LEAST_BUDGET, Math.ceil(turn * this.#speed)))
+    return Math.min(MOST_BUDGET, Math.max(LEAST_BUDGET, this.#speed.instructionsIn(turn)))
   }
 }
