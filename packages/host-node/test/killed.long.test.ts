@@ -16,7 +16,7 @@ const program = join(folder, 'work.mjs')
 
 beforeAll(() => build({
   entryPoints: [join(import.meta.dirname, 'killed.ts')], outfile: program, bundle: true, platform: 'node', format: 'esm', target: 'node20',
-  conditions: ['@machinist/source'], external: ['koffi'], logLevel: 'error', banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url)" },
+  conditions: ['@machinist/source'], external: ['koffi'], logLevel: 'error', banner: { js: "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire(import.meta.url)" },
 }))
 afterAll(() => { rmSync(folder, { recursive: true }) })
 

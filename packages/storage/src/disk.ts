@@ -58,8 +58,8 @@ export function diskOf(open: (clock?: BackendClock) => DiskEngine, release?: () 
       return portOf(engine, sequencer, deliver, () => closing !== null)
     },
     close(): Promise<void> {
-      closing ??= new Promise<void>((resolve) => { sequencer.whenIdle(resolve) })
-        .then(() => engine === null ? release?.() : engine.close())
+      // At once when nothing is in flight: then what is below can be opened anew right away.
+      closing ??= new Promise<void>((resolve) => { sequencer.whenIdle(() => { resolve(engine === null ? release?.() : engine.close()) }) })
       return closing
     },
   }

@@ -3,6 +3,7 @@ import { type Disk, diskFormats, type DiskImage, imageDisk, openImage, type Open
 import { codec } from './codec.ts'
 import { type DiskMode, type FileOptions, openFile } from '../files/file.ts'
 import { httpFile, type HttpOptions } from '../files/http-file.ts'
+import { openWhenClosed } from '../files/lock.ts'
 import { type ImageFiles, imageFiles, imageUrls } from '../files/image-files.ts'
 
 /** Options of {@link openDiskImage} and {@link openDisk}. */
@@ -37,7 +38,7 @@ export async function openDiskImage(path: string, options: DiskImageOptions & { 
     if (writable) throw machinistError({ code: 'file-read-only', part: name, value: path, remedy: 'Use it with mode ro or overlay.' }, 'what a web server has cannot be written')
     file = await httpFile(path, http)
   } else {
-    file = openFile(path, writable, { name, lock })
+    file = await openWhenClosed(path, () => openFile(path, writable, { name, lock }))
   }
   const about: OpenOptions = {
     name,

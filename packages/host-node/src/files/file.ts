@@ -1,17 +1,16 @@
-import { close, closeSync, fdatasync, fstatSync, ftruncate, openSync, read, readFileSync, readSync, write, writeSync } from 'node:fs'
+import { closeSync, fdatasync, fstatSync, ftruncate, openSync, read, readFileSync, readSync, write, writeSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { machinistError } from '@machinist/api'
 import { type Disk, overlay, type RandomAccessFile, raw } from '@machinist/storage'
 import { fileError } from '../system/errors.ts'
 import { holes } from './holes.ts'
-import { type FileLock, lockFile } from './lock.ts'
+import { type FileLock, hold, lockFile } from './lock.ts'
 import { Patience } from './patience.ts'
 
 const readLater = promisify(read)
 const writeLater = promisify(write)
 const syncLater = promisify(fdatasync)
 const truncateLater = promisify(ftruncate)
-const closeLater = promisify(close)
 
 /** How a file is used as a disk: in place, only read, or read with writes kept in memory and then forgotten. */
 export type DiskMode = 'rw' | 'ro' | 'overlay'
@@ -36,6 +35,7 @@ export function openFile(path: string, writable: boolean, options: FileOptions =
   const part = options.name ?? path
   let fd = -1
   let size = 0
+  let released: () => void
   try {
     fd = openSync(path, writable ? 'r+' : 'r')
     const stat = fstatSync(fd)
@@ -46,10 +46,12 @@ export function openFile(path: string, writable: boolean, options: FileOptions =
     }
     size = stat.size
     lockFile(fd, writable, options.lock ?? 'auto', part, path)
+    released = hold(stat)
   } catch (error) {
     if (fd >= 0) closeSync(fd)
     throw fileError(error, part, path)
   }
+  let closed = false
   const patience = new Patience()
   const discard = writable ? holes(fd, size) : null
   const typed = (error: unknown): never => { throw fileError(error, part, path) }
@@ -89,7 +91,15 @@ export function openFile(path: string, writable: boolean, options: FileOptions =
     flush: () => syncLater(fd).catch(typed),
     truncate: (length) => truncateLater(fd, length).catch(typed),
     ...(discard !== null && { discard: (offset, length) => discard(offset, length).catch(typed) }),
-    close: () => closeLater(fd).catch(typed),
+    // At once, so that it can be opened anew right away.
+    close: () => new Promise<void>((resolve) => {
+      released()
+      if (!closed) {
+        closed = true
+        closeSync(fd)
+      }
+      resolve()
+    }).catch(typed),
   }
 }
 

@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { machinistError } from '@machinist/api'
 import { type FileCalls, libc, type Libc } from '../system/libc.ts'
 
@@ -72,4 +73,45 @@ function take(system: Libc, files: FileCalls, fd: number, writable: boolean): 'o
     if (wanted.readInt16LE(0) !== kind.none) return 'other'
   }
   return 'ours'
+}
+
+/** Files that this process has open, by device and inode: promises that each will be closed. */
+const held = new Map<string, Set<Promise<void>>>()
+const keyOf = ({ dev, ino }: { readonly dev: number, readonly ino: number }): string => `${dev}:${ino}`
+
+/** Notes that this process has a file open. @returns to be called when it is closed */
+export function hold(stat: { readonly dev: number, readonly ino: number }): () => void {
+  const key = keyOf(stat)
+  const files = held.get(key) ?? new Set()
+  held.set(key, files)
+  let released = (): void => {}
+  const closed = new Promise<void>((resolve) => { released = resolve })
+  files.add(closed)
+  return () => {
+    files.delete(closed)
+    if (files.size === 0 && held.get(key) === files) held.delete(key)
+    released()
+  }
+}
+
+/** Milliseconds that a file of this process is waited for. */
+const PATIENCE = 2000
+
+/**
+ * Opens a file that may be locked by this process itself, which is just about to close it, as a machine does that was disposed of: it waits for that a little.
+ *
+ * @throws what `open` throws
+ */
+export async function openWhenClosed<T>(path: string, open: () => T): Promise<T> {
+  try {
+    return open()
+  } catch (error) {
+    const ours = error instanceof Error && 'code' in error && error.code === 'file-locked' ? held.get(keyOf(statSync(path))) : undefined
+    if (ours === undefined) throw error
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<void>((resolve) => { timer = setTimeout(resolve, PATIENCE) })
+    await Promise.race([Promise.all(ours), late])
+    clearTimeout(timer)
+    return open()
+  }
 }

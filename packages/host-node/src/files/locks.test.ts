@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { qcow2 } from '@machinist/storage'
-import { canLock, type FileLock, openDiskImage, openFile } from '../index.ts'
+import { canLock, fileDisk, type FileLock, openDisk, openDiskImage, openFile } from '../index.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'machinist-lock-'))
 afterAll(() => { rmSync(folder, { recursive: true }) })
@@ -48,6 +48,26 @@ describe.skipIf(!canLock())('an image that is open', () => {
     expect(await all()).toEqual(['file-locked', 'opens', 'opens', 'opens'])
     for (const reader of readers) await reader.close()
     expect(await opens(path, true, 'on')).toBe('opens')
+  })
+
+  it('can be opened anew when its disk was closed, at once when nothing is in flight, and soon otherwise', async () => {
+    const path = await image('again')
+    for (let round = 0; round < 3; round++) {
+      const disk = fileDisk(path)
+      disk.connect((callback) => { callback() })
+      void disk.close()
+      const next = fileDisk(path)
+      void next.close()
+      // What is in flight, and what closing writes, comes first.
+      const busy = await openDisk(path)
+      const port = busy.connect((callback) => { callback() })
+      const written = new Promise((resolve) => { port.write(0, [new Uint8Array(1 << 20).fill(round + 1)], resolve) })
+      void busy.close()
+      const after = await openDiskImage(path)
+      const bytes = new Uint8Array(512)
+      expect([await written, await after.read(4096, [bytes]), bytes[0]]).toEqual(['ok', 'ok', round + 1])
+      await after.close()
+    }
   })
 
   it.skipIf(noQemu)('is refused to QEMU as among its own programs', async () => {
