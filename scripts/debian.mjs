@@ -22,6 +22,9 @@ export const debianPackages = [
   { name: 'e2fsprogs', shows: 'mke2fs', use: 'bench', why: 'makes and checks ext4 disks' },
   { name: 'cpio', shows: 'cpio', use: 'bench', why: 'writes the initramfs of benchmarks, and reads the archives that we write' },
   { name: 'openssh-client', shows: 'ssh', use: 'test', why: 'logs in to Debian on our machine' },
+  { name: 'zsh', shows: 'zsh', use: 'test', why: 'completes the words of machinist, as bash does' },
+  { name: 'fish', shows: 'fish', use: 'test', why: 'the same' },
+  { name: 'mandoc', shows: 'mandoc', use: 'test', why: 'checks the manual page' },
   { name: 'xz-utils', shows: 'xz', use: 'test', why: 'unpacks kernel modules' },
 ]
 

@@ -1,9 +1,13 @@
 import { type BackendDescriptor, parseNumber } from '@machinist/machine'
 import { type BalloonChoice, parseBalloon } from './balloon.ts'
+import { HELP_OPTIONS, SHELLS } from './command-line/commands.ts'
+import { unknownCommand } from './command-line/help.ts'
+import { COMMON_OPTIONS } from './command-line/table.ts'
 import { DEBIAN, type DebianOptions, isDiskImage, parseDebian } from './debian/index.ts'
 import { DISK, type DiskCommand, parseDiskCommand } from './disk/arguments.ts'
 import { type DiskChoice, hideCommas, parseDisk, showCommas } from './disk-option.ts'
 import { parseNet } from './net-option.ts'
+import { PROFILE_OPTIONS, RUN_OPTIONS } from './run-options.ts'
 import { parseTranslate, TRANSLATE, type TranslateOptions } from './translate/arguments.ts'
 import { parseFlags, SEE_HELP, usageError, type Values } from './usage.ts'
 
@@ -55,14 +59,16 @@ export interface ProfileOptions {
 
 /** A command line, understood. */
 export type Command =
-  | { readonly kind: 'help' }
+  /** `topic` is the words of a command, or `''` for all. */
+  | { readonly kind: 'help'; readonly topic: string }
+  | { readonly kind: 'manual' }
+  | { readonly kind: 'completion'; readonly shell: typeof SHELLS[number] }
   | { readonly kind: 'version' }
   | { readonly kind: 'run'; readonly options: RunOptions }
   | { readonly kind: 'profile'; readonly options: RunOptions; readonly profile: ProfileOptions }
   | { readonly kind: 'debian'; readonly options: DebianOptions }
   | { readonly kind: 'translate'; readonly options: TranslateOptions }
   | { readonly kind: 'disk'; readonly options: DiskCommand }
-  | { readonly kind: 'disk-help' }
 
 /** The value of `--firmware` with which the kernel is started in M-mode, in the place of firmware. */
 export const NO_FIRMWARE = 'none'
@@ -74,33 +80,8 @@ const PROFILE_RATE = 1000
 /** More than this, and the guest's time is that of the profiler. */
 const MAX_PROFILE_RATE = 10_000
 
-const FLAGS = {
-  kernel: { type: 'string' },
-  initrd: { type: 'string' },
-  append: { type: 'string' },
-  firmware: { type: 'string' },
-  disk: { type: 'string', multiple: true },
-  share: { type: 'string', multiple: true },
-  vsock: { type: 'string' },
-  memory: { type: 'string' },
-  harts: { type: 'string' },
-  virtio: { type: 'string' },
-  interrupts: { type: 'string' },
-  net: { type: 'string', multiple: true },
-  balloon: { type: 'string' },
-  pmem: { type: 'string', multiple: true },
-  exec: { type: 'string' },
-  quiet: { type: 'boolean' },
-  stats: { type: 'boolean' },
-  out: { type: 'string' },
-  symbols: { type: 'string', multiple: true },
-  rate: { type: 'string' },
-  help: { type: 'boolean', short: 'h' },
-  version: { type: 'boolean' },
-} as const
-
-/** Flags of `machinist profile` alone. */
-const PROFILE_FLAGS = ['out', 'symbols', 'rate'] as const
+const HELP_FLAGS = { ...HELP_OPTIONS, ...COMMON_OPTIONS } as const
+const FLAGS = { ...RUN_OPTIONS, ...PROFILE_OPTIONS } as const
 
 /** Flags that say what a machine file says already. */
 const NOT_WITH_FILE = ['disk', 'share', 'vsock', 'net', 'balloon', 'pmem', 'memory', 'harts', 'virtio', 'interrupts', 'exec'] as const
@@ -167,32 +148,63 @@ function parseMemory(value: string): number {
   return bytes
 }
 
+/** `machinist help [COMMAND] [--man]`. */
+function parseHelp(args: readonly string[]): Command {
+  const { values, positionals }: { values: Values<typeof HELP_FLAGS>; positionals: string[] } = parseFlags(args, HELP_FLAGS, 'help')
+  if (values.help === true) return { kind: 'help', topic: 'help' }
+  return values.man === true ? { kind: 'manual' } : { kind: 'help', topic: positionals.join(' ') }
+}
+
+/** `machinist completion SHELL`. */
+function parseCompletion(args: readonly string[]): Command {
+  const { values, positionals }: { values: Values<typeof COMMON_OPTIONS>; positionals: string[] } = parseFlags(args, COMMON_OPTIONS, 'completion')
+  if (values.help === true) return { kind: 'help', topic: 'completion' }
+  const shell = SHELLS.find((name) => name === positionals[0])
+  if (shell === undefined || positionals.length > 1) throw usageError('completion', 'needs the name of a shell', `Use machinist completion ${SHELLS.join(', ')}.`, positionals[0])
+  return { kind: 'completion', shell }
+}
+
+/** The words that ask for help of a command whose first word is `family`. */
+function helpOf(family: string, args: readonly string[]): Command {
+  const known = args.find((word) => !word.startsWith('-'))
+  return { kind: 'help', topic: known === undefined ? family : `${family} ${known}` }
+}
+
 /**
- * Understands a command line. The subcommand is `run` or `profile`; `run` may be left out.
+ * Understands a command line. `run` may be left out.
  *
  * @param args - without the program's own name
  * @throws a typed error {@link USAGE_ERROR}
  */
 export function parseCommand(args: readonly string[]): Command {
-  if (args[0] === TRANSLATE) {
-    const options = parseTranslate(args.slice(1))
-    return options === null ? { kind: 'help' } : { kind: 'translate', options }
+  const [first = '', ...rest] = args
+  switch (first) {
+    case 'help':
+      return parseHelp(rest)
+    case 'completion':
+      return parseCompletion(rest)
+    case TRANSLATE: {
+      const options = parseTranslate(rest)
+      return options === null ? { kind: 'help', topic: TRANSLATE } : { kind: 'translate', options }
+    }
+    case DISK: {
+      const options = parseDiskCommand(rest)
+      return options === null ? helpOf(DISK, rest) : { kind: 'disk', options }
+    }
+    case DEBIAN: {
+      const options = parseDebian(rest)
+      return options === null ? helpOf(DEBIAN, rest) : { kind: 'debian', options }
+    }
   }
-  if (args[0] === DISK) {
-    const options = parseDiskCommand(args.slice(1))
-    return options === null ? { kind: 'disk-help' } : { kind: 'disk', options }
-  }
-  if (args[0] === DEBIAN) {
-    const options = parseDebian(args.slice(1))
-    return options === null ? { kind: 'help' } : { kind: 'debian', options }
-  }
-  const { values, positionals }: { values: Values<typeof FLAGS>; positionals: string[] } = parseFlags(args, FLAGS)
-  if (values.help === true) return { kind: 'help' }
+  const { values, positionals }: { values: Values<typeof FLAGS>; positionals: string[] } = parseFlags(args, FLAGS, SUBCOMMANDS.find((name) => name === first) ?? '')
   if (values.version === true) return { kind: 'version' }
   const subcommand = SUBCOMMANDS.find((name) => name === positionals[0])
+  if (values.help === true) return { kind: 'help', topic: subcommand ?? '' }
+  // Machine files and disks have a dot, or lie in a folder.
+  if (subcommand === undefined && positionals[0] !== undefined && /^[\w-]+$/.test(positionals[0])) throw unknownCommand(positionals[0])
   const files = subcommand === undefined ? positionals : positionals.slice(1)
   const profile = subcommand === 'profile' ? parseProfile(values) : null
-  const foreign = profile === null ? PROFILE_FLAGS.find((name) => values[name] !== undefined) : undefined
+  const foreign = profile === null ? (Object.keys(PROFILE_OPTIONS) as (keyof typeof PROFILE_OPTIONS)[]).find((name) => values[name] !== undefined) : undefined
   if (foreign !== undefined) throw usageError(`--${foreign}`, 'is for machinist profile', `Leave it out, or begin with profile.`)
   const choice = files[0] === undefined || files[0] === '' ? null : parseDisk(files[0])
   const image = choice !== null && isDiskImage(choice.path) ? choice : null

@@ -1,7 +1,7 @@
 export { type Command, parseCommand, type ProfileOptions, type RunOptions } from './arguments.ts'
 export { type DiskChoice, openChoice, parseDisk } from './disk-option.ts'
 export { bootDisk, buildDebian, type DebianDisk, type DebianDiskOptions, type DiskBoot } from './debian/index.ts'
-export { HELP } from './help.ts'
+export { helpText } from './command-line/help.ts'
 export { loadMachineFile, type MachineModule } from './machine-file.ts'
 export { main, version } from './main.ts'
 export { type CallFrame, type CodeSymbol, type CpuProfile, profile, ProfileBuilder, type ProfileNode, SymbolTable } from './profile/index.ts'

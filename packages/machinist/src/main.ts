@@ -2,10 +2,12 @@ import { readFileSync } from 'node:fs'
 import { isMachinistError } from '@machinist/api'
 import { systemCode } from '@machinist/host-node'
 import { parseCommand } from './arguments.ts'
+import { completion } from './command-line/completion.ts'
+import { helpText } from './command-line/help.ts'
+import { manualPage } from './command-line/manual.ts'
+import { styled } from './command-line/style.ts'
 import { debian } from './debian/index.ts'
 import { runDisk } from './disk/disk.ts'
-import { DISK_HELP } from './disk/help.ts'
-import { HELP } from './help.ts'
 import { profile } from './profile/index.ts'
 import { run } from './run.ts'
 import { translate } from './translate/translate.ts'
@@ -20,6 +22,12 @@ export function version(): string {
   return about.version
 }
 
+/** The day of a manual page: that of the sources where a build says it (SOURCE_DATE_EPOCH), else today. */
+function today(): string {
+  const epoch = Number(process.env['SOURCE_DATE_EPOCH'])
+  return new Date(epoch > 0 ? epoch * 1000 : Date.now()).toISOString().slice(0, 10)
+}
+
 /**
  * The `machinist` command.
  *
@@ -31,7 +39,13 @@ export async function main(args: readonly string[]): Promise<number> {
     const command = parseCommand(args)
     switch (command.kind) {
       case 'help':
-        process.stdout.write(HELP)
+        process.stdout.write(helpText(command.topic, (text) => styled(process.stdout, 'bold', text)))
+        return 0
+      case 'manual':
+        process.stdout.write(manualPage(version(), today()))
+        return 0
+      case 'completion':
+        process.stdout.write(completion(command.shell))
         return 0
       case 'version':
         process.stdout.write(`machinist ${version()}\n`)
@@ -47,20 +61,18 @@ export async function main(args: readonly string[]): Promise<number> {
         return 0
       case 'disk':
         return await runDisk(command.options)
-      case 'disk-help':
-        process.stdout.write(DISK_HELP)
-        return 0
       case 'debian':
         return await debian(command.options)
       case 'profile':
         return await profile(command.options, command.profile)
     }
   } catch (error) {
+    const name = styled(process.stderr, 'red', 'machinist:')
     if (!isMachinistError(error)) {
-      process.stderr.write(`machinist: ${error instanceof Error ? error.stack ?? error.message : String(error)}\n`)
+      process.stderr.write(`${name} ${error instanceof Error ? error.stack ?? error.message : String(error)}\n`)
       return 1
     }
-    process.stderr.write(`machinist: ${error.message}\n`)
+    process.stderr.write(`${name} ${error.message}\n`)
     return USAGE_CODES.includes(error.code) ? 2 : 1
   }
 }

@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { fileError } from '@machinist/host-node'
 import { parseNumber } from '@machinist/machine'
-import { parseFlags, SEE_HELP, usageError } from '../usage.ts'
+import { unknownCommand } from '../command-line/help.ts'
+import { parseFlags, SEE_HELP, usageError, type Values } from '../usage.ts'
 import type { DebianDiskOptions } from './build.ts'
+import { COMMON_OPTIONS } from '../command-line/table.ts'
+import { DEBIAN_OPTIONS } from './options.ts'
 
 /** The subcommand. */
 export const DEBIAN = 'debian'
@@ -11,17 +14,7 @@ const DEFAULT_OUTPUT = 'debian.qcow2'
 const MIN_SIZE = 2 ** 30
 const MAX_SIZE = 2 ** 44
 
-const FLAGS = {
-  'output': { type: 'string' },
-  'size': { type: 'string' },
-  'packages': { type: 'string', multiple: true },
-  'hostname': { type: 'string' },
-  'root-password': { type: 'string' },
-  'ssh-key': { type: 'string', multiple: true },
-  'fresh': { type: 'boolean' },
-  'quiet': { type: 'boolean' },
-  'help': { type: 'boolean', short: 'h' },
-} as const
+const FLAGS = { ...DEBIAN_OPTIONS, ...COMMON_OPTIONS } as const
 
 /** What `machinist debian build` was asked for. */
 export interface DebianOptions extends DebianDiskOptions {
@@ -61,9 +54,10 @@ function parseKeys(value: string): readonly string[] {
  * @throws a typed error `'usage'`
  */
 export function parseDebian(args: readonly string[]): DebianOptions | null {
-  const { values, positionals } = parseFlags(args, FLAGS)
+  const { values, positionals }: { values: Values<typeof FLAGS>; positionals: string[] } = parseFlags(args, FLAGS, DEBIAN)
   if (values.help === true) return null
-  if (positionals.length !== 1 || positionals[0] !== 'build') throw usageError(DEBIAN, 'needs to know what to do', 'Use machinist debian build.', positionals.join(' '))
+  if (positionals[0] !== undefined && positionals[0] !== 'build') throw unknownCommand(`${DEBIAN} ${positionals[0]}`)
+  if (positionals.length !== 1) throw usageError(DEBIAN, 'needs to know what to do', 'Use machinist debian build.', positionals.join(' '))
   const output = values.output ?? DEFAULT_OUTPUT
   if (output === '') throw usageError('--output', 'no path is given', SEE_HELP)
   const { hostname } = values

@@ -24,7 +24,7 @@ describe('the image of a disk', () => {
     expect(parseCommand([`${path},overlay,files=none`])).toMatchObject({ options: { bootDisk: { path, mode: 'overlay', files: 'none' }, disks: [{ path, mode: 'overlay', files: 'none' }] } })
   })
 
-  it.each(['m.json', 'm.mjs', 'qcow2', 'a.img/m.ts', 'm.json,overlay'])('is not %s', (path) => {
+  it.each(['m.json', 'm.mjs', './qcow2', 'a.img/m.ts', 'm.json,overlay'])('is not %s', (path) => {
     expect(parseCommand([path])).toMatchObject({ options: { machineFile: path, disks: [] } })
   })
 

@@ -1,5 +1,8 @@
 import type { FileLock, ImageFiles } from '@machinist/host-node'
 import { parseNumber } from '@machinist/machine'
+import { unknownCommand } from '../command-line/help.ts'
+import { optionsOf } from '../command-line/table.ts'
+import { DISK_COMMANDS, DISK_OPTIONS } from './options.ts'
 import { parseFlags, usageError, type Values } from '../usage.ts'
 
 /** The name of the command. */
@@ -30,32 +33,11 @@ export type DiskCommand =
     readonly parameters: Readonly<Record<string, string>>; readonly force: boolean; readonly quiet: boolean
   }
 
-const FLAGS = {
-  format: { type: 'string' },
-  from: { type: 'string' },
-  files: { type: 'string' },
-  lock: { type: 'string' },
-  backing: { type: 'string' },
-  'backing-format': { type: 'string' },
-  set: { type: 'string', multiple: true },
-  snapshot: { type: 'string' },
-  repair: { type: 'string' },
-  shrink: { type: 'boolean' },
-  force: { type: 'boolean' },
-  json: { type: 'boolean' },
-  quiet: { type: 'boolean' },
-  help: { type: 'boolean', short: 'h' },
-} as const
+type Flag = keyof typeof DISK_OPTIONS
 
-type Flag = keyof typeof FLAGS
-
-/** Of each action: how many arguments, and which flags besides `--files` and `--lock`. */
-const ACTIONS: Readonly<Record<DiskCommand['action'], { readonly least: number; readonly most: number; readonly flags: readonly Flag[] }>> = {
-  info: { least: 1, most: 1, flags: ['format', 'json'] },
-  create: { least: 1, most: 2, flags: ['format', 'backing', 'backing-format', 'set', 'force'] },
-  convert: { least: 2, most: 2, flags: ['format', 'from', 'set', 'snapshot', 'force', 'quiet'] },
-  resize: { least: 2, most: 2, flags: ['format', 'shrink'] },
-  check: { least: 1, most: 1, flags: ['format', 'repair', 'json', 'quiet'] },
+/** Of each action: how many arguments, at least and at most. */
+const ACTIONS: Readonly<Record<DiskCommand['action'], readonly [least: number, most: number]>> = {
+  info: [1, 1], create: [1, 2], convert: [2, 2], resize: [2, 2], check: [1, 1],
 }
 
 function parseSize(text: string): number {
@@ -86,13 +68,15 @@ function parseParameters(given: readonly string[]): Readonly<Record<string, stri
  */
 export function parseDiskCommand(args: readonly string[]): DiskCommand | null {
   // A size such as -1G looks like an option.
-  const { values, positionals }: { values: Values<typeof FLAGS>; positionals: string[] } = parseFlags(args.map((text) => /^-[0-9]/.test(text) ? `\0${text}` : text), FLAGS)
+  const { values, positionals }: { values: Values<typeof DISK_OPTIONS>; positionals: string[] } = parseFlags(args.map((text) => /^-[0-9]/.test(text) ? `\0${text}` : text), DISK_OPTIONS, DISK)
   if (values.help === true) return null
   const [given, ...rest] = positionals.map((text) => text.replace(/^\0/, ''))
   const action = (Object.keys(ACTIONS) as DiskCommand['action'][]).find((name) => name === given)
-  if (action === undefined) throw usageError(DISK, given === undefined ? 'it is not said what to do' : 'no such action', SEE_DISK_HELP, given)
-  const { least, most, flags } = ACTIONS[action]
-  const foreign = (Object.keys(values) as Flag[]).find((name) => name !== 'files' && name !== 'lock' && !flags.includes(name))
+  if (given === undefined) throw usageError(DISK, 'it is not said what to do', SEE_DISK_HELP)
+  if (action === undefined) throw unknownCommand(`${DISK} ${given}`)
+  const [least, most] = ACTIONS[action]
+  const command = DISK_COMMANDS.find(({ name }) => name === `${DISK} ${action}`)
+  const foreign = (Object.keys(values) as Flag[]).find((name) => command === undefined || !Object.hasOwn(optionsOf(command), name))
   if (foreign !== undefined) throw usageError(`--${foreign}`, `is not for machinist disk ${action}`, SEE_DISK_HELP)
   if (rest.length < least) throw usageError(`disk ${action}`, 'an argument is missing', SEE_DISK_HELP)
   if (rest.length > most) throw usageError(`disk ${action}`, 'too many arguments', SEE_DISK_HELP, rest[most])

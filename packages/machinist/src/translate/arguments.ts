@@ -1,4 +1,6 @@
-import { parseFlags, SEE_HELP, usageError } from '../usage.ts'
+import { parseFlags, SEE_HELP, usageError, type Values } from '../usage.ts'
+import { COMMON_OPTIONS } from '../command-line/table.ts'
+import { TRANSLATE_OPTIONS } from './options.ts'
 
 /** What `machinist translate` was asked for. */
 export interface TranslateOptions {
@@ -19,13 +21,7 @@ export const TRANSLATE = 'translate'
 /** A page has no more. */
 const MOST_INSTRUCTIONS = 2048
 
-const FLAGS = {
-  at: { type: 'string' },
-  base: { type: 'string' },
-  instructions: { type: 'string' },
-  wasm: { type: 'string' },
-  help: { type: 'boolean', short: 'h' },
-} as const
+const FLAGS = { ...TRANSLATE_OPTIONS, ...COMMON_OPTIONS } as const
 
 /** A hexadecimal address of 64 bits, with or without `0x`; null for anything else. */
 export function parseAddress(text: string): bigint | null {
@@ -40,7 +36,7 @@ export function parseAddress(text: string): bigint | null {
  * @throws a typed error `usage`
  */
 export function parseTranslate(args: readonly string[]): TranslateOptions | null {
-  const { values, positionals } = parseFlags(args, FLAGS)
+  const { values, positionals }: { values: Values<typeof FLAGS>; positionals: string[] } = parseFlags(args, FLAGS, TRANSLATE)
   if (values.help === true) return null
   const [file, more] = positionals
   if (file === undefined || file === '') throw usageError(TRANSLATE, 'no file is given', 'Use machinist translate FILE --at ADDRESS.')

@@ -152,7 +152,7 @@ describe('the command line of translate', () => {
     expect(parseCommand(['translate', 'a.elf', '--at', 'main', '--base=0x8000_0000', '--instructions', '40', '--wasm', 'x'])).toEqual({
       kind: 'translate', options: { file: 'a.elf', at: 'main', base: 0x8000_0000n, instructions: 40, wasm: 'x' },
     })
-    expect(parseCommand(['translate', '--help'])).toEqual({ kind: 'help' })
+    expect(parseCommand(['translate', '--help'])).toEqual({ kind: 'help', topic: 'translate' })
     expect(['0', '0x10', 'ffffffffffffffff', '00000000000000001', 'dead_beef'].map(parseAddress)).toEqual([0n, 16n, 2n ** 64n - 1n, 1n, 0xdead_beefn])
     expect(['', '0x', 'x', '-1', '1ffffffffffffffff', '_1', '1__2', '1.5', ' 1'].map(parseAddress)).toEqual(Array(9).fill(null))
     expect(await main(['translate', 'a.elf'])).toBe(2)

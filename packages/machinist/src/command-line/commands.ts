@@ -1,0 +1,50 @@
+import { DEBIAN_COMMAND } from '../debian/options.ts'
+import { DISK_COMMANDS } from '../disk/options.ts'
+import { PROFILE_COMMAND, RUN_COMMAND } from '../run-options.ts'
+import { TRANSLATE_COMMAND } from '../translate/options.ts'
+import { COMMON_OPTIONS, type CommandInfo } from './table.ts'
+
+/** The shells for which there is a completion. */
+export const SHELLS = ['bash', 'zsh', 'fish'] as const
+
+/** Options of `machinist help`, besides those of every command. */
+export const HELP_OPTIONS = {
+  man: { type: 'boolean', forms: [['', 'the manual page machinist(1), for man: machinist help --man | man -l -']] },
+} as const
+
+const HELP_COMMAND: CommandInfo = {
+  name: 'help',
+  summary: 'show what a command does, and its options',
+  usage: [['[COMMAND]']],
+  groups: [{ title: 'Options', options: { ...HELP_OPTIONS, ...COMMON_OPTIONS } }],
+  examples: ['disk convert'],
+}
+
+const COMPLETION_COMMAND: CommandInfo = {
+  name: 'completion',
+  summary: 'write what a shell needs to complete the words of machinist',
+  usage: [['bash|zsh|fish']],
+  groups: [{ title: 'Options', options: COMMON_OPTIONS }],
+  offers: SHELLS,
+  notes: [
+    'bash: put this into ~/.bashrc: eval "$(machinist completion bash)"',
+    'zsh: put this into ~/.zshrc, behind compinit: eval "$(machinist completion zsh)"',
+    'fish: machinist completion fish > ~/.config/fish/completions/machinist.fish',
+  ],
+}
+
+/** Every command of the command line, in the order of its help. */
+export const COMMANDS: readonly CommandInfo[] = [RUN_COMMAND, DEBIAN_COMMAND, ...DISK_COMMANDS, PROFILE_COMMAND, TRANSLATE_COMMAND, HELP_COMMAND, COMPLETION_COMMAND]
+
+/** What is told of words that begin the names of several commands. */
+export const FAMILIES: Readonly<Record<string, string>> = {
+  debian: 'disks with Debian 13',
+  disk: 'make, convert and check disk images',
+}
+
+/** The words that may follow `prefix`, itself `''` or a command's first word. */
+export function wordsAfter(prefix: string): readonly string[] {
+  const depth = prefix === '' ? 0 : 1
+  const words = COMMANDS.map(({ name }) => name.split(' ')).filter(([first]) => depth === 0 || first === prefix)
+  return [...new Set(words.map((each) => each[depth]).filter((word) => word !== undefined))]
+}

@@ -1,0 +1,120 @@
+import { COMMON_OPTIONS, type CommandInfo } from './command-line/table.ts'
+
+/** What `machinist run` boots. */
+const BOOT = {
+  kernel: {
+    type: 'string', offers: 'file',
+    forms: [['PATH', "a Linux Image, or an ELF file for S-mode such as U-Boot. Without it, Debian 13's kernel and a small user land are fetched once and cached. 'none' starts the firmware alone."]],
+  },
+  initrd: { type: 'string', offers: 'file', forms: [['PATH', "the kernel's initial file system"]] },
+  append: { type: 'string', forms: [['TEXT', "the kernel's command line (added to ours for the Debian guest)"]] },
+  firmware: { type: 'string', offers: 'file', forms: [['PATH', 'M-mode firmware such as OpenSBI, instead of the built-in SBI']] },
+} as const
+
+/** What the machine is made of. */
+const MACHINE = {
+  memory: { type: 'string', forms: [['SIZE', 'RAM, such as 512M or 2G; 256M by default']] },
+  harts: { type: 'string', offers: ['1', '2', '4', '8'], forms: [['N', '1 to 8 harts; 1 by default']] },
+  virtio: { type: 'string', offers: ['mmio', 'pci'], forms: [['mmio|pci', 'where disks and other virtio devices are; mmio by default, which has room for 8']] },
+  interrupts: {
+    type: 'string', offers: ['plic', 'aia'],
+    forms: [['plic|aia', 'the interrupt controller: a PLIC by default; with aia, PCI devices send messages (MSI-X). Not with --firmware.']],
+  },
+  disk: {
+    type: 'string', multiple: true, offers: 'file',
+    forms: [
+      ['PATH', 'a disk image, /dev/vda in the guest: raw, qcow2 or another; or the URL of one, with ,ro or ,overlay. Repeat for more.'],
+      ['PATH,ro', 'the same, read-only'],
+      ['PATH,overlay', 'the same, with writes kept in memory and forgotten at the end. Also ,format=raw to take it as it is, ,snapshot=NAME, and ,files=any to let it name files outside its folder'],
+      ['PATH,bps=20M,iops=500', 'no more than so many bytes and requests in a second; an idle disk does a tenth of that at once, or bps-burst= and iops-burst='],
+    ],
+  },
+  balloon: {
+    type: 'string',
+    forms: [['SIZE', 'a memory balloon, into which the guest is to put SIZE, such as 64M, or 0. What it gives up or reports as free goes back to the host. Behind commas: reporting=off; oom=off, to keep it when the guest runs out']],
+  },
+  pmem: {
+    type: 'string', multiple: true, offers: 'file',
+    forms: [['PATH', 'a disk image, of a multiple of 2 MiB, as persistent memory: /dev/pmem0. What may follow --disk PATH may follow it. Repeat for more.']],
+  },
+  share: {
+    type: 'string', multiple: true, offers: 'folder',
+    forms: [
+      ['PATH', 'a folder of the host: mount -t 9p share /mnt in the guest. Repeat for more.'],
+      ['PATH:TAG,ro', 'the same, read-only, as TAG'],
+    ],
+  },
+  vsock: {
+    type: 'string', offers: 'file',
+    forms: [['PATH', 'sockets between guest (CID 3) and host: port P of the host is the socket PATH_P; at PATH a program says "CONNECT P" to reach port P of the guest']],
+  },
+  net: {
+    type: 'string', multiple: true, offers: ['nat', 'none'],
+    forms: [
+      ['nat', 'a network in user mode: addresses, names, and the world behind this host, but neither this host itself nor link-local addresses. The default.'],
+      ['nat,forward=tcp:127.0.0.1:2222-:22,allow=tcp:127.0.0.1:8080,deny=10.0.0.0/8', 'with a port of this host that leads to the guest, and with what may be reached; also mode=host-only|isolated, service=, mtu=, network=, resolver='],
+      ['tap=NAME', 'a TAP device of Linux'],
+      ['none', 'no network'],
+    ],
+  },
+} as const
+
+/** How the machine is run. */
+const HOW = {
+  exec: { type: 'string', forms: [['CMD', 'run CMD in the Debian guest, write only its output, and end with its status']] },
+  quiet: { type: 'boolean', forms: [['', 'no progress, and no kernel messages']] },
+  stats: { type: 'boolean', forms: [['', 'instructions, speed and times on standard error, at the end and, where no terminal is in the way, every second']] },
+  version: { type: 'boolean', forms: [['', 'show the version of machinist']] },
+} as const
+
+/** Options of `machinist profile` alone. */
+export const PROFILE_OPTIONS = {
+  out: { type: 'string', offers: 'file', forms: [['PATH', 'the file to write; guest.cpuprofile by default']] },
+  symbols: {
+    type: 'string', multiple: true, offers: 'file',
+    forms: [
+      ['PATH', "names of the guest's code: an ELF file, System.map or /proc/kallsyms. Repeat for more."],
+      ['PATH@0xN', 'the same, with N added to every address in it'],
+    ],
+  },
+  rate: { type: 'string', forms: [['N', "samples in a second of a hart's running; 1000 by default"]] },
+} as const
+
+/** Options of `machinist run`. */
+export const RUN_OPTIONS: typeof BOOT & typeof MACHINE & typeof HOW & typeof COMMON_OPTIONS = { ...BOOT, ...MACHINE, ...HOW, ...COMMON_OPTIONS }
+
+const GROUPS: CommandInfo['groups'] = [
+  { title: 'What to boot', options: BOOT },
+  { title: 'The machine', options: MACHINE },
+  { title: 'How to run', options: { ...HOW, ...COMMON_OPTIONS } },
+]
+const DISKS = 'A DISK is an ext4 file system with a kernel in /boot, /dev/vda in the guest, which has 1G of RAM by default. It is a .qcow2, .img, .raw, .ext4, .vmdk, .vdi, .vhd or .vhdx file, or the URL of one, and may be followed by what may follow --disk PATH. --kernel and --initrd replace its own.'
+
+export const RUN_COMMAND: CommandInfo = {
+  name: 'run',
+  summary: "boot Debian's Linux to a shell, or run another machine",
+  usage: [
+    ['[options]', "boot Debian's Linux to a shell on a RISC-V machine"],
+    ['[options] MACHINE-FILE', 'run the machine that a .json, .mjs or .ts file defines'],
+    ['[options] DISK', 'boot the Linux on a disk: a .qcow2, .img, .vmdk … file'],
+  ],
+  groups: GROUPS,
+  offers: 'file',
+  notes: [DISKS],
+  examples: [
+    '',
+    "--exec 'uname -a; cat /proc/cpuinfo'",
+    '--harts 4 --memory 1G --disk disk.img,overlay',
+    '--net nat,forward=tcp:127.0.0.1:2222-:22',
+    '--firmware fw_dynamic.bin --kernel uboot.elf',
+  ],
+}
+
+export const PROFILE_COMMAND: CommandInfo = {
+  name: 'profile',
+  summary: 'run a machine, and write where the guest spent its time',
+  usage: [['[options] [MACHINE-FILE|DISK]', "for speedscope, Chrome's DevTools and Visual Studio Code"]],
+  groups: [{ title: 'The profile', options: PROFILE_OPTIONS }, ...GROUPS],
+  offers: 'file',
+  examples: ["--symbols kallsyms --exec 'find / | sha256sum'"],
+}
