@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { projectFields } from '../lib/metadata.mjs'
 import { packages, root, trackedFiles } from './workspace.ts'
 
 // Written in pieces, so that this file does not hold what it forbids.
@@ -56,10 +57,17 @@ describe('every package', () => {
       const raw = JSON.parse(readFileSync(join(root, dir, 'package.json'), 'utf8')) as Record<string, unknown>
       expect(raw).toMatchObject({ license: 'MIT', type: 'module', engines: { node: '>=20.19' }, publishConfig: { access: 'public' } })
       expect(raw['files']).toContain('dist')
-      expect(raw['repository']).toBeUndefined()
       // What is published under a name is what the sources export under it.
       const published = raw['publishConfig'] as { exports: Record<string, unknown> }
       expect(Object.keys(published.exports)).toEqual(Object.keys(manifest.exports ?? {}))
+    })
+
+    it(`${manifest.name} says what it is, who made it and where`, () => {
+      expect(manifest).toMatchObject(projectFields(dir))
+      expect(manifest.description).toMatch(/^.{10,}[^.]$/)
+      expect(manifest.keywords).toContain('machinist')
+      expect(manifest.keywords?.length).toBeGreaterThanOrEqual(5)
+      expect(new Set(manifest.keywords).size).toBe(manifest.keywords?.length)
     })
 
     it(`${manifest.name} documents every entry point`, () => {

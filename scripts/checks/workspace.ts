@@ -6,11 +6,17 @@ import { fileURLToPath } from 'node:url'
 /** The repository's root folder. */
 export const root: string = join(dirname(fileURLToPath(import.meta.url)), '../..')
 
+/** The oldest TypeScript that understands the declarations of the packages. */
+export const OLDEST_TYPESCRIPT = '5.7'
+
 /** What the checks read of a package's manifest. */
 export interface Manifest {
   readonly name: string
   readonly version: string
+  readonly description?: string
+  readonly keywords?: readonly string[]
   readonly private?: boolean
+  readonly man?: string
   readonly exports?: Readonly<Record<string, unknown>>
   readonly dependencies?: Readonly<Record<string, string>>
   readonly devDependencies?: Readonly<Record<string, string>>

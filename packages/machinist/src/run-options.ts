@@ -4,18 +4,27 @@ import { COMMON_OPTIONS, type CommandInfo } from './command-line/table.ts'
 const BOOT = {
   kernel: {
     type: 'string', offers: 'file',
-    forms: [['PATH', "a Linux Image, or an ELF file for S-mode such as U-Boot. Without it, Debian 13's kernel and a small user land are fetched once and cached. 'none' starts the firmware alone."]],
+    forms: [['PATH', "a Linux Image, an ELF file for S-mode such as U-Boot, or flat code that begins at 0x80200000. Without it, Debian 13's kernel and a small user land are fetched once and cached. 'none' starts the firmware alone."]],
   },
   initrd: { type: 'string', offers: 'file', forms: [['PATH', "the kernel's initial file system"]] },
   append: { type: 'string', forms: [['TEXT', "the kernel's command line (added to ours for the Debian guest)"]] },
-  firmware: { type: 'string', offers: 'file', forms: [['PATH', 'M-mode firmware such as OpenSBI, instead of the built-in SBI']] },
+  firmware: {
+    type: 'string', offers: 'file',
+    forms: [
+      ['PATH', 'M-mode firmware such as OpenSBI, instead of the built-in SBI'],
+      ['none', 'no firmware and no SBI: the kernel is started in M-mode, at its entry point or, as flat code, at 0x80000000'],
+    ],
+  },
 } as const
 
 /** What the machine is made of. */
 const MACHINE = {
   memory: { type: 'string', forms: [['SIZE', 'RAM, such as 512M or 2G; 256M by default']] },
   harts: { type: 'string', offers: ['1', '2', '4', '8'], forms: [['N', '1 to 8 harts; 1 by default']] },
-  virtio: { type: 'string', offers: ['mmio', 'pci'], forms: [['mmio|pci', 'where disks and other virtio devices are; mmio by default, which has room for 8']] },
+  virtio: {
+    type: 'string', offers: ['mmio', 'pci', 'mmio-legacy'],
+    forms: [['mmio|pci', 'where disks and other virtio devices are; mmio by default, which has room for 8; mmio-legacy is for drivers of version 1 alone']],
+  },
   interrupts: {
     type: 'string', offers: ['plic', 'aia'],
     forms: [['plic|aia', 'the interrupt controller: a PLIC by default; with aia, PCI devices send messages (MSI-X). Not with --firmware.']],
@@ -25,7 +34,7 @@ const MACHINE = {
     forms: [
       ['PATH', 'a disk image, /dev/vda in the guest: raw, qcow2 or another; or the URL of one, with ,ro or ,overlay. Repeat for more.'],
       ['PATH,ro', 'the same, read-only'],
-      ['PATH,overlay', 'the same, with writes kept in memory and forgotten at the end. Also ,format=raw to take it as it is, ,snapshot=NAME, and ,files=any to let it name files outside its folder'],
+      ['PATH,overlay', 'the same, with writes kept in memory and forgotten at the end. Also ,format=raw to take it as it is, ,snapshot=NAME, ,files=any to let it name files outside its folder, and ,lock=off not to lock it. A comma of the path may be doubled: \'a,,ro\' is the path a,ro'],
       ['PATH,bps=20M,iops=500', 'no more than so many bytes and requests in a second; an idle disk does a tenth of that at once, or bps-burst= and iops-burst='],
     ],
   },

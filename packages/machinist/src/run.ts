@@ -76,7 +76,7 @@ async function images(options: RunOptions, request: ExecRequest | null): Promise
   }
   const { progress, done } = terminalProgress(process.stderr)
   const guest = await prepareGuest({
-    ...(options.quiet || request !== null ? {} : { progress }),
+    ...(options.quiet ? {} : { progress }),
     modules: [...options.balloon === undefined ? [] : ['virtio_balloon'] as const, ...options.pmems === undefined ? [] : ['virtio_pmem', 'nd_pmem'] as const],
   }).finally(done)
   const initrd = readWhole(options.initrd ?? guest.initrd, options.initrd === undefined ? 'initrd' : '--initrd')

@@ -18,7 +18,7 @@ function distance(one: string, other: string): number {
 const LONGEST = 64
 
 /**
- * The names that somebody may have meant, the nearest first: those that differ in few letters, and those that begin with what was given.
+ * The names that somebody may have meant, the nearest first: those that differ in few letters, and those that hold what was given.
  *
  * @param most - how many, at most
  */
@@ -28,16 +28,16 @@ export function near(given: string, names: Iterable<string>, most = 3): readonly
   // A third of the letters may be wrong, of a short word one.
   const limit = Math.max(1, Math.floor(wanted.length / 3))
   return [...new Set(names)]
-    .map((name) => ({ name, far: distance(wanted, name.toLowerCase()), begins: wanted.length > 1 && name.toLowerCase().startsWith(wanted) }))
-    .filter(({ far, begins }) => far <= limit || begins)
+    .map((name) => ({ name, far: distance(wanted, name.toLowerCase()), holds: wanted.length > 1 && name.toLowerCase().startsWith(wanted) || wanted.length > 2 && name.toLowerCase().includes(wanted) }))
+    .filter(({ far, holds }) => far <= limit || holds)
     .sort((one, other) => one.far - other.far)
     .slice(0, most)
     .map(({ name }) => name)
 }
 
 /** `Did you mean A, B or C?`, or nothing when no name is near. */
-export function didYouMean(given: string, names: Iterable<string>): string {
-  const [...found] = near(given, names)
+export function didYouMean(given: string, names: Iterable<string>, most = 3): string {
+  const [...found] = near(given, names, most)
   const last = found.pop()
   if (last === undefined) return ''
   return `Did you mean ${found.length === 0 ? last : `${found.join(', ')} or ${last}`}? `

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { rmSync } from 'node:fs'
 import { mkdtemp, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { machinistError } from '@machinist/api'
@@ -7,6 +8,7 @@ import { type DiskFormat, rawFormat } from '@machinist/storage'
 import { convertDisk, formatFor } from '../disk/create.ts'
 import { configuredSources, step } from '../guest/apt.ts'
 import { prepareGuest } from '../guest/index.ts'
+import { undoneWhenInterrupted } from '../guest/interruption.ts'
 import { SUITE } from '../guest/packages.ts'
 import type { Progress } from '../guest/progress.ts'
 import { guestSources, ownFiles } from './files.ts'
@@ -76,7 +78,7 @@ export async function buildDebian(options: DebianDiskOptions): Promise<DebianDis
   const work = await mkdtemp(join(dirname(options.output), '.debian-')).catch((error: unknown) => {
     throw machinistError({ code: 'debian-output', part: '--output', value: options.output, remedy: 'Name a file in a folder that may be written' }, String(error))
   })
-  try {
+  return undoneWhenInterrupted(() => { rmSync(work, { recursive: true, force: true }) }, async () => {
     const guest = await prepareGuest({ cache, progress })
     const { archive, all } = await configuredSources()
     const sources = guestSources(archive, all, SUITE)
@@ -98,7 +100,5 @@ export async function buildDebian(options: DebianDiskOptions): Promise<DebianDis
     })
     await deliver(disk, options.output, format, work, progress)
     return { path: options.output, packages: base.packages }
-  } finally {
-    await rm(work, { recursive: true, force: true })
-  }
+  }).finally(() => rm(work, { recursive: true, force: true }))
 }

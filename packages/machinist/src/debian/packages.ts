@@ -1,6 +1,6 @@
 import { mkdir, rm, stat, truncate, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
-import { guestError } from '../guest/apt.ts'
+import { programError } from '../guest/apt.ts'
 import type { PrivateApt } from '../guest/apt.ts'
 import { debPackage } from '../guest/deb.ts'
 import { runProgram } from '../guest/process.ts'
@@ -53,7 +53,7 @@ async function store(deb: string, to: string): Promise<number> {
   const parts: Buffer[] = []
   for (const option of ['--ctrl-tarfile', '--fsys-tarfile']) {
     const result = await runProgram('dpkg-deb', [option, deb])
-    if (result.status !== 0) throw guestError('guest-extract', 'a package could not be read', 'Check that the disk has room', basename(deb))
+    if (result.status !== 0) throw programError('guest-extract', `the package ${basename(deb)} could not be read`, 'Empty the cache and try again', result.stderr, result.status)
     parts.push(result.stdout)
   }
   const [control = Buffer.alloc(0), data = Buffer.alloc(0)] = parts

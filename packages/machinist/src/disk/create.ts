@@ -3,6 +3,7 @@ import { dirname, extname, join } from 'node:path'
 import { machinistError } from '@machinist/api'
 import { fileError, type FileLock, openDiskImage, openFile } from '@machinist/host-node'
 import { type CreateOptions, type DiskFormat, diskFormats, type DiskImage, formatNamed, rawFormat } from '@machinist/storage'
+import { undoneWhenInterrupted } from '../guest/interruption.ts'
 import { copyDisk } from './copy.ts'
 
 /**
@@ -75,7 +76,7 @@ export interface ConvertOptions extends NewFile {
 }
 
 /**
- * Makes a new image with the content of another, sparse; what was begun is removed when it fails.
+ * Makes a new image with the content of another, sparse; what was begun is removed when it fails or is interrupted.
  *
  * @param fromName - how errors call the other
  * @throws typed errors `'file-…'`, `'image-…'`, `'disk-…'`
@@ -83,12 +84,14 @@ export interface ConvertOptions extends NewFile {
 export async function convertDisk(from: DiskImage, fromName: string, to: string, format: DiskFormat, options: ConvertOptions): Promise<void> {
   const undo = await createFile(to, options, format, from.size, { parameters: options.parameters ?? {} })
   try {
-    const target = await openDiskImage(to, { format: format.name, writable: true, files: 'inside', lock: options.lock ?? 'auto' })
-    try {
-      await copyDisk(from, target, fromName, to, options.progress ?? (() => {}))
-    } finally {
-      await target.close()
-    }
+    await undoneWhenInterrupted(undo, async () => {
+      const target = await openDiskImage(to, { format: format.name, writable: true, files: 'inside', lock: options.lock ?? 'auto' })
+      try {
+        await copyDisk(from, target, fromName, to, options.progress ?? (() => {}))
+      } finally {
+        await target.close()
+      }
+    })
   } catch (error) {
     undo()
     throw error

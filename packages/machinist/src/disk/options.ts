@@ -13,6 +13,12 @@ const FILES = {
     forms: [['WHICH', 'the files that an image may name: inside (its folder and below; the default), any, or none']],
   },
 } as const
+const LOCK = {
+  lock: {
+    type: 'string', offers: ['off', 'on', 'auto'],
+    forms: [['off', 'do not mind that another program has the image open; on: only where it can be locked. Otherwise, it is locked where the system can, as QEMU does']],
+  },
+} as const
 const JSON_OUTPUT = { json: { type: 'boolean', forms: [['', 'for programs']] } } as const
 const QUIET = { quiet: { type: 'boolean', forms: [['', 'no progress']] } } as const
 const NEW_IMAGE = {
@@ -33,8 +39,8 @@ const CHECK = {
 } as const
 
 /** Options of all actions of `machinist disk` together. */
-export const DISK_OPTIONS: typeof FORMAT & typeof FILES & typeof JSON_OUTPUT & typeof QUIET & typeof NEW_IMAGE & typeof CREATE & typeof CONVERT & typeof RESIZE & typeof CHECK & typeof COMMON_OPTIONS =
-  { ...FORMAT, ...FILES, ...JSON_OUTPUT, ...QUIET, ...NEW_IMAGE, ...CREATE, ...CONVERT, ...RESIZE, ...CHECK, ...COMMON_OPTIONS }
+export const DISK_OPTIONS: typeof FORMAT & typeof FILES & typeof LOCK & typeof JSON_OUTPUT & typeof QUIET & typeof NEW_IMAGE & typeof CREATE & typeof CONVERT & typeof RESIZE & typeof CHECK & typeof COMMON_OPTIONS =
+  { ...FORMAT, ...FILES, ...LOCK, ...JSON_OUTPUT, ...QUIET, ...NEW_IMAGE, ...CREATE, ...CONVERT, ...RESIZE, ...CHECK, ...COMMON_OPTIONS }
 
 const FORMAT_NAMES: readonly string[] = diskFormats.map(({ name }) => name)
 
@@ -51,24 +57,24 @@ const URLS = 'A file that is only read may be given as an http: or https: URL.'
 export const DISK_COMMANDS: readonly CommandInfo[] = [
   {
     name: 'disk info', summary: 'tell what a disk image is', usage: [['FILE [options]']],
-    groups: options({ ...FORMAT, ...FILES, ...JSON_OUTPUT }), offers: 'file', notes: [URLS], examples: ['debian.qcow2'],
+    groups: options({ ...FORMAT, ...FILES, ...LOCK, ...JSON_OUTPUT }), offers: 'file', notes: [URLS], examples: ['debian.qcow2'],
   },
   {
     name: 'disk create', summary: 'make a disk image',
     usage: [['FILE SIZE [options]', 'one that reads as zeroes'], ['FILE [SIZE] --backing BASE [options]', 'one that holds what differs from BASE']],
-    groups: options({ ...FORMAT, ...CREATE, ...NEW_IMAGE, ...FILES }), offers: 'file', notes: [SIZES], examples: ['data.qcow2 20G', 'test.qcow2 --backing debian.qcow2'],
+    groups: options({ ...FORMAT, ...CREATE, ...NEW_IMAGE, ...FILES, ...LOCK }), offers: 'file', notes: [SIZES], examples: ['data.qcow2 20G', 'test.qcow2 --backing debian.qcow2'],
   },
   {
     name: 'disk convert', summary: 'write the content of a disk image, with all below it, as another image', usage: [['FROM TO [options]']],
-    groups: options({ ...FORMAT, ...CONVERT, ...NEW_IMAGE, ...FILES, ...QUIET }), offers: 'file', notes: [URLS], examples: ['debian.qcow2 debian.img'],
+    groups: options({ ...FORMAT, ...CONVERT, ...NEW_IMAGE, ...FILES, ...LOCK, ...QUIET }), offers: 'file', notes: [URLS], examples: ['debian.qcow2 debian.img'],
   },
   {
     name: 'disk resize', summary: 'make a disk larger, or with --shrink smaller', usage: [['FILE SIZE|+SIZE|-SIZE [options]']],
-    groups: options({ ...FORMAT, ...RESIZE, ...FILES }), offers: 'file', notes: [SIZES], examples: ['debian.qcow2 +4G'],
+    groups: options({ ...FORMAT, ...RESIZE, ...FILES, ...LOCK }), offers: 'file', notes: [SIZES], examples: ['debian.qcow2 +4G'],
   },
   {
     name: 'disk check', summary: 'look for damage in a disk image, and for space that nothing uses', usage: [['FILE [options]']],
-    groups: options({ ...FORMAT, ...CHECK, ...FILES, ...JSON_OUTPUT, ...QUIET }), offers: 'file',
+    groups: options({ ...FORMAT, ...CHECK, ...FILES, ...LOCK, ...JSON_OUTPUT, ...QUIET }), offers: 'file',
     notes: ['Its exit status is 3 when space leaks and 4 when there is damage; with --repair, when that is left.'], examples: ['debian.qcow2 --repair leaks'],
   },
 ]

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { parseUris } from './apt.ts'
+import { parseUris, programError } from './apt.ts'
 
 it('reads what apt would install', () => {
   const text = `Reading package lists...
@@ -14,4 +14,17 @@ The following NEW packages will be installed:
     { name: 'base-files', version: '13.8', size: 88248 },
     { name: 'tzdata', version: '2026c-0+deb13u1', size: 264156 },
   ])
+})
+
+it.each([
+  ['E: You don\'t have enough free space in /c/archives/.', 'guest-cache'],
+  ['W: x\nE: Failed to fetch http://mirror.invalid/x.deb  Error writing to file - write (28: No space left on device)', 'guest-cache'],
+  ['dpkg-deb: error: cannot copy archive member from \'x.deb\' to decompressor pipe: failed to write (No space left on device)', 'guest-cache'],
+  ['E: Failed to fetch http://mirror.invalid/x.deb  Could not connect', 'guest-download'],
+  ['', 'guest-download'],
+])('knows a full disk from a network that fails: %s', (stderr, code) => {
+  const error = programError('guest-download', 'it failed', 'Check the network connection and try again', stderr, 100)
+  expect(error).toMatchObject({ code })
+  expect(error.message.includes('network')).toBe(code === 'guest-download')
+  expect(error.message.includes('Make room')).toBe(code === 'guest-cache')
 })

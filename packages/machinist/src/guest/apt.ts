@@ -15,6 +15,17 @@ export function guestError(code: string, problem: string, remedy: string, value?
   return machinistError({ code, part: 'guest', value, remedy: `${remedy}, or ${OWN_FILES}` }, problem)
 }
 
+/** What programs say on a full disk. */
+const FULL = /No space left on device|enough free space|Disk quota exceeded/
+
+/** The refusal of a program that failed: a full disk is not the fault of what the program was at. */
+export function programError(code: string, problem: string, remedy: string, stderr: string, status: number | null): Error {
+  const lines = stderr.split('\n').filter((line) => /^[EW]:|error:/.test(line))
+  const full = stderr.split('\n').find((line) => FULL.test(line))
+  if (full !== undefined) return guestError('guest-cache', 'the disk of the cache is full', 'Make room there or name another folder with MACHINIST_CACHE', full.replace(/^[EW]: */, '').trim())
+  return guestError(code, problem, remedy, lines.at(0)?.replace(/^[EW]: */, '') ?? (stderr.trim().split('\n').at(-1) || `status ${status ?? 'unknown'}`))
+}
+
 /** Keyrings of Debian's archive, for sources that do not name one. */
 const KEYRINGS = ['/usr/share/keyrings/debian-archive-keyring.gpg', '/usr/share/keyrings/debian-archive-keyring.pgp']
 
@@ -143,13 +154,7 @@ export async function privateApt(folder: string, suite: string, architecture: st
     }
     const result = await runProgram(program, ['-c', config, ...args], { cwd, onLine })
     if (result.status === 0) return result.stdout
-    const lines = result.stderr.split('\n').filter((line) => /^[EW]:/.test(line))
-    throw guestError(
-      'guest-download',
-      `${program} could not fetch Debian ${suite} for ${architecture}`,
-      'Check the network connection and try again',
-      lines.at(0)?.slice(3) ?? `status ${result.status}`,
-    )
+    throw programError('guest-download', `${program} could not fetch Debian ${suite} for ${architecture}`, 'Check the network connection and try again', result.stderr, result.status)
   }
 
   return {
@@ -182,7 +187,7 @@ export async function privateApt(folder: string, suite: string, architecture: st
 export async function extractPackage(file: string, folder: string): Promise<void> {
   const result = await runProgram('dpkg-deb', ['--extract', file, folder])
   if (result.status === 0) return
-  throw guestError('guest-extract', 'a package could not be extracted', 'Check that the disk has room', result.stderr.trim().split('\n').at(-1) ?? '')
+  throw programError('guest-extract', 'a package could not be extracted', 'Empty the cache and try again', result.stderr, result.status)
 }
 
 /**
@@ -196,11 +201,17 @@ export async function decompressXz(bytes: Uint8Array, scratch: string): Promise<
   await writeFile(file, debPackage(new Uint8Array(1024), 'data.tar.xz', bytes))
   const result = await runProgram('dpkg-deb', ['--fsys-tarfile', file])
   if (result.status === 0) return result.stdout
-  throw guestError('guest-extract', 'a kernel module could not be decompressed', 'Check that the disk has room', result.stderr.trim().split('\n').at(-1) ?? '')
+  throw programError('guest-extract', 'a kernel module could not be decompressed', 'Empty the cache and try again', result.stderr, result.status)
 }
 
-/** Joins steps of one task into a {@link Progress}. */
+/** A step of a task, told at its begin, and then whenever a whole percent more is done. */
 export function step(progress: Progress | undefined, text: string): (fraction: number) => void {
+  let told = -1
   progress?.(text)
-  return (fraction) => progress?.(text, fraction)
+  return (fraction) => {
+    const percent = Math.floor(fraction * 100)
+    if (percent <= told) return
+    told = percent
+    progress?.(text, fraction)
+  }
 }

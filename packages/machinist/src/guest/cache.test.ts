@@ -1,9 +1,11 @@
-import { spawnSync } from 'node:child_process'
-import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readFile, readdir, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { cacheFolder, cachedFile, cachedFolder } from './cache.ts'
+import { build } from 'esbuild'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { cacheFolder, cachedFile, cachedFolder, prune, used } from './cache.ts'
 
 let folder = ''
 beforeEach(async () => {
@@ -56,4 +58,54 @@ describe('the cache', () => {
     expect([...(await readFile(path))]).toEqual([1])
     expect(await readdir(folder)).toEqual(['file'])
   })
+
+  it('is rid of what is old, and of what was left half made', async () => {
+    const make = async (name: string, days: number): Promise<void> => {
+      await mkdir(join(folder, name))
+      await writeFile(join(folder, name, 'x'), '12345')
+      const time = new Date(Date.now() - days * 86_400_000)
+      await utimes(join(folder, name), time, time)
+    }
+    const uuid = '01234567-89ab-cdef-0123-456789abcdef'
+    const { pid } = spawnSync('true')
+    for (const [name, days] of [['old-1', 9], ['old-2', 1], ['kept', 100], [`.unfinished-a-${uuid}`, 0], [`.unfinished-b-${uuid}`, 0], [`.unfinished-c-${uuid}`, 0]] as const) await make(name, days)
+    await writeFile(join(folder, 'b.lock'), String(process.pid))
+    await writeFile(join(folder, 'c.lock'), String(pid))
+    const pruned = await prune(folder, (name) => name.startsWith('old') ? 2 : null)
+    expect(pruned.map(({ name, size }) => [name, size]).sort()).toEqual([[`.unfinished-a-${uuid}`, 5], [`.unfinished-c-${uuid}`, 5], ['old-1', 5]])
+    expect((await readdir(folder)).sort()).toEqual([`.unfinished-b-${uuid}`, 'b.lock', 'c.lock', 'kept', 'old-2'])
+    await used(join(folder, 'kept'))
+    expect(await prune(folder, () => 50)).toEqual([])
+  })
+
+  it.each(['SIGINT', 'SIGTERM', 'SIGHUP', 'exit'] as const)('holds nothing of what %s interrupted, nor do its programs go on', async (end) => {
+    const bundle = join(folder, 'bundle.mjs')
+    const program = `
+      import { cachedFolder } from './cache.ts'
+      import { runProgram } from './process.ts'
+      await cachedFolder(process.argv[2], 'thing', () => {}, async (temporary) => {
+        const work = runProgram('sh', ['-c', 'echo $$ > pid; exec sleep 60'], { cwd: temporary })
+        console.log('started')
+        ${end === 'exit' ? 'setTimeout(() => process.exit(3), 300)' : ''}
+        await work
+      })`
+    await build({ stdin: { contents: program, resolveDir: import.meta.dirname, loader: 'ts' }, bundle: true, platform: 'node', format: 'esm', outfile: bundle })
+    const cache = join(folder, 'cache')
+    const child = spawn(process.execPath, [bundle, cache], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const ended = once(child, 'exit')
+    await once(child.stdout, 'data')
+    const pidFile = async (): Promise<string> => {
+      for (;;) {
+        const [name = ''] = (await readdir(cache)).filter((each) => each.startsWith('.unfinished-'))
+        const text = await readFile(join(cache, name, 'pid'), 'utf8').catch(() => '')
+        if (text.endsWith('\n')) return text
+      }
+    }
+    const pid = Number(await pidFile())
+    if (end !== 'exit') child.kill(end)
+    expect(await ended).toEqual(end === 'exit' ? [3, null] : [null, end])
+    expect(await readdir(cache)).toEqual([])
+    // Killed, and then taken over by who looks after orphans.
+    await vi.waitFor(() => { expect(() => process.kill(pid, 0)).toThrow() }, 10_000)
+  }, 30_000)
 })

@@ -1,12 +1,21 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdir, open, readFile, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { undoneWhenInterrupted } from './interruption.ts'
 
 /** How often somebody else's lock is looked at. */
 const LOCK_POLL_MS = 250
 const TEMPORARY = '.unfinished-'
+const LOCK = '.lock'
+const DAY = 86_400_000
+
+/** Removes something with all that is in it, even while a program that was just killed may still be writing there. */
+function removeNow(path: string): void {
+  rmSync(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 })
+}
 
 /** Where downloads are kept: `$MACHINIST_CACHE`, else `$XDG_CACHE_HOME/machinist`, else `~/.cache/machinist`. */
 export function cacheFolder(env: Readonly<Record<string, string | undefined>> = process.env): string {
@@ -55,7 +64,7 @@ async function locked<T>(path: string, waiting: () => void, work: () => Promise<
     await sleep(LOCK_POLL_MS)
   }
   try {
-    return await work()
+    return await undoneWhenInterrupted(() => { removeNow(path) }, work)
   } finally {
     await rm(path, { force: true })
   }
@@ -71,14 +80,14 @@ export async function cachedFolder(cache: string, name: string, waiting: () => v
   const final = join(cache, name)
   if (await exists(final)) return final
   await mkdir(cache, { recursive: true })
-  return locked(join(cache, `${name}.lock`), waiting, async () => {
+  return locked(join(cache, `${name}${LOCK}`), waiting, async () => {
     if (await exists(final)) return final
     const prefix = `${TEMPORARY}${name}-`
     for (const left of await readdir(cache)) if (left.startsWith(prefix)) await rm(join(cache, left), { recursive: true, force: true })
     const temporary = join(cache, `${prefix}${randomUUID()}`)
     await mkdir(temporary)
     try {
-      await make(temporary)
+      await undoneWhenInterrupted(() => { removeNow(temporary) }, () => make(temporary))
       await rename(temporary, final).catch(async (error: unknown) => {
         if (!(await exists(final))) throw error
       })
@@ -94,10 +103,61 @@ export async function cachedFile(path: string, make: () => Promise<Uint8Array>):
   if (await exists(path)) return path
   const temporary = `${path}${TEMPORARY}${randomUUID()}`
   try {
-    await writeFile(temporary, await make())
-    await rename(temporary, path)
+    await undoneWhenInterrupted(() => { removeNow(temporary) }, async () => {
+      await writeFile(temporary, await make())
+      await rename(temporary, path)
+    })
   } finally {
     await rm(temporary, { force: true })
   }
   return path
+}
+
+/** Whether a lock is held by a process that lives. */
+async function held(path: string): Promise<boolean> {
+  const owner = await readFile(path, 'utf8').then(Number, () => null)
+  return owner !== null && (owner === 0 || alive(owner))
+}
+
+async function sizeOf(path: string): Promise<number> {
+  const info = await stat(path)
+  if (!info.isDirectory()) return info.size
+  const sizes = await Promise.all((await readdir(path)).map((name) => sizeOf(join(path, name)).catch(() => 0)))
+  return sizes.reduce((sum, size) => sum + size, 0)
+}
+
+/** Notes that something in the cache was used just now: its time of modification. */
+export async function used(path: string): Promise<void> {
+  const now = new Date()
+  // A cache that cannot be written serves all the same.
+  await utimes(path, now, now).catch(() => undefined)
+}
+
+/** Something that was removed. */
+export interface Pruned {
+  readonly name: string
+  /** Bytes. */
+  readonly size: number
+}
+
+/**
+ * Removes from a folder of the cache what nobody needs any more, and what was left by processes that were killed.
+ *
+ * @param old - days for which something must not have been used to be removed, by its name; null keeps it
+ * @returns what was removed
+ */
+export async function prune(folder: string, old: (name: string) => number | null): Promise<readonly Pruned[]> {
+  const pruned: Pruned[] = []
+  for (const name of await readdir(folder).catch(() => [])) {
+    const path = join(folder, name)
+    const [, of] = new RegExp(`^\\${TEMPORARY}(.+)-[0-9a-f-]{36}$`).exec(name) ?? []
+    const days = of === undefined ? old(name) : 0
+    if (days === null || (of !== undefined && await held(join(folder, `${of}${LOCK}`)))) continue
+    const age = await stat(path).then(({ mtimeMs }) => Date.now() - mtimeMs, () => -1)
+    if (age < days * DAY) continue
+    const size = await sizeOf(path).catch(() => 0)
+    await rm(path, { recursive: true, force: true })
+    pruned.push({ name, size })
+  }
+  return pruned
 }

@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto'
-import { copyFile, mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { copyFile, mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isLinuxImage } from '@machinist/boot'
 import { guestError } from './apt.ts'
-import { cacheFolder, cachedFile, cachedFolder, exists } from './cache.ts'
+import { cacheFolder, cachedFile, cachedFolder, exists, prune, used } from './cache.ts'
 import { buildInitramfs, initramfsRecipe } from './initramfs.ts'
-import { collectModules, withDependencies } from './modules.ts'
-import type { KernelModule } from './modules.ts'
+import { undoneWhenInterrupted } from './interruption.ts'
+import { checkModules, collectModules, kernelName } from './modules.ts'
 import { ARCHITECTURE, openArchive, SUITE, unpack } from './packages.ts'
 import type { Progress } from './progress.ts'
 
@@ -15,18 +17,19 @@ const KERNEL_METAPACKAGE = 'linux-image-riscv64'
 const BUSYBOX_PACKAGE = 'busybox-static'
 /** What the guest carries of the kernel's modules, where they are not built in. */
 const MODULES = ['virtio_mmio', 'virtio_blk', 'virtio_console', 'virtio_rng', 'virtio_net', 'crc32c_generic', 'ext4', '9pnet_virtio', '9p', 'vmw_vsock_virtio_transport'] as const
-/** What is at hand for those who ask: {@link PrepareGuestOptions.modules}. */
-const MODULES_AT_HAND: readonly string[] = ['virtio_balloon', 'virtio_pmem', 'nd_pmem']
 /** Names the layout of the cached folder. */
-const LAYOUT = 6
+const LAYOUT = 7
+/** What an earlier version of this program kept goes after so many days, and a file system that nobody asked for again after so many. */
+const OLD_LAYOUT_DAYS = 1
+const OLD_INITRD_DAYS = 30
 
 /** How to prepare a guest. */
 export interface PrepareGuestOptions {
   /** Where to keep it; {@link cacheFolder} unless given. */
   readonly cache?: string | undefined
   /**
-   * Further modules of Debian's kernel by name, with all that they depend on. `virtio_balloon`, `virtio_pmem` and `nd_pmem` are at hand; a guest
-   * with others, drivers of devices that Machinist does not have, is fetched and kept apart from that without.
+   * Further modules of Debian's kernel by name, with all that they depend on. Any will do, such as `virtio_balloon`: the kernel's package is kept
+   * whole, so that nothing is fetched again.
    */
   readonly modules?: readonly string[] | undefined
   readonly progress?: Progress | undefined
@@ -44,10 +47,12 @@ export interface PreparedGuest {
   readonly packages: Readonly<Record<string, string>>
 }
 
+/** Where the kernel's modules are in the cached folder. */
+const MODULE_TREE = 'modules'
+
 interface GuestFile {
   readonly release: string
   readonly packages: Readonly<Record<string, string>>
-  readonly modules: readonly KernelModule[]
 }
 
 /** A name for a text. */
@@ -55,7 +60,7 @@ function hash(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 12)
 }
 
-async function fetchGuest(folder: string, further: readonly string[], progress: Progress | undefined): Promise<void> {
+async function fetchGuest(folder: string, progress: Progress | undefined): Promise<void> {
   const work = join(folder, 'work')
   await mkdir(work)
   const apt = await openArchive(join(work, 'apt'), progress)
@@ -88,40 +93,60 @@ async function fetchGuest(folder: string, further: readonly string[], progress: 
   for (const place of ['usr/bin/busybox', 'bin/busybox']) {
     if (!(await exists(join(folder, 'busybox'))) && (await exists(join(tree, place)))) await copyFile(join(tree, place), join(folder, 'busybox'))
   }
-  progress?.('Preparing the kernel modules')
   const moduleTree = (await exists(join(tree, 'usr/lib/modules', release))) ? join(tree, 'usr/lib/modules', release) : join(tree, 'lib/modules', release)
-  await mkdir(join(folder, 'modules'))
-  const modules = await collectModules(moduleTree, join(folder, 'modules'), [...MODULES, ...MODULES_AT_HAND, ...further])
-  const about: GuestFile = { release, packages, modules }
+  // As they come, compressed: each initial file system takes its own out of them.
+  await rename(moduleTree, join(folder, MODULE_TREE))
+  const about: GuestFile = { release, packages }
   await writeFile(join(folder, 'guest.json'), `${JSON.stringify(about, null, 2)}\n`)
-  await rm(join(folder, 'modules', 'decompress.deb'), { force: true })
   await rm(work, { recursive: true })
+}
+
+/** The initial file system with some modules, from the cached folder or made anew. */
+async function initrdWith(folder: string, release: string, further: readonly string[]): Promise<string> {
+  const path = join(folder, `initrd-${hash(`${initramfsRecipe()}${[...MODULES, ...further].join()}`)}.cpio`)
+  await cachedFile(path, async () => {
+    const tree = join(folder, MODULE_TREE)
+    await checkModules(tree, further)
+    const work = await mkdtemp(join(tmpdir(), 'machinist-modules-'))
+    try {
+      const modules = await undoneWhenInterrupted(() => { rmSync(work, { recursive: true, force: true }) }, () => collectModules(tree, work, [...MODULES, ...further]))
+      return await buildInitramfs({ kernelRelease: release, busybox: join(folder, 'busybox'), moduleFolder: work, modules })
+    } finally {
+      await rm(work, { recursive: true, force: true })
+    }
+  })
+  await used(path)
+  return path
+}
+
+/** Removes what earlier versions of this program kept, and what was not used for long; tells of it. */
+async function pruneCache(cache: string, folder: string, progress: Progress | undefined): Promise<void> {
+  const guests = new RegExp(`^debian-${SUITE}-${ARCHITECTURE}-([0-9]+)(?:-[0-9a-f]{12})?$`)
+  const pruned = [
+    ...await prune(cache, (name) => Number(guests.exec(name)?.[1] ?? LAYOUT) < LAYOUT ? OLD_LAYOUT_DAYS : null),
+    ...await prune(folder, (name) => name.startsWith('initrd-') ? OLD_INITRD_DAYS : null),
+  ]
+  if (pruned.length > 0) progress?.(`Removed from the cache what is not needed any more: ${pruned.map(({ name, size }) => `${name} (${Math.round(size / 1e6)} MB)`).join(', ')}`)
 }
 
 /**
  * Gets Debian's current kernel and a small user land for a RISC-V guest, once: later calls find them in the cache and touch neither
  * network nor apt. The packages come from the mirror in the machine's own apt configuration; apt checks them against Debian's keys.
  *
- * @throws typed `guest-*`: no apt on this system, no entry for Debian, no network, no room; each says what to do instead
+ * Signals that end the process in the middle of it leave nothing half done.
+ *
+ * @throws typed `guest-*`: no apt on this system, no entry for Debian, no network, no room, no such module; each says what to do instead
  */
 export async function prepareGuest(options: PrepareGuestOptions = {}): Promise<PreparedGuest> {
   const cache = options.cache ?? cacheFolder()
   const waiting = (): void => options.progress?.('Waiting for another machinist that is fetching Debian')
   try {
-    const asked = [...new Set(options.modules)].sort()
-    const atHand = asked.filter((module) => MODULES_AT_HAND.includes(module))
-    const further = asked.filter((module) => !MODULES_AT_HAND.includes(module))
-    const name = [`debian-${SUITE}-${ARCHITECTURE}-${LAYOUT}`, ...further.length === 0 ? [] : [hash(further.join())]].join('-')
-    const folder = await cachedFolder(cache, name, waiting, (temporary) => fetchGuest(temporary, further, options.progress))
+    const asked = [...new Set(options.modules?.map(kernelName))].filter((name) => !MODULES.some((each) => each === name)).sort()
+    const folder = await cachedFolder(cache, `debian-${SUITE}-${ARCHITECTURE}-${LAYOUT}`, waiting, (temporary) => fetchGuest(temporary, options.progress))
+    await used(folder)
+    await pruneCache(cache, folder, options.progress)
     const about = JSON.parse(await readFile(join(folder, 'guest.json'), 'utf8')) as GuestFile
-    const prefix = ['initrd', ...atHand].join('+')
-    const initrd = await cachedFile(join(folder, `${prefix}-${hash(initramfsRecipe())}.cpio`), async () => {
-      // Those of earlier versions of this program.
-      for (const name of await readdir(folder)) if (name.startsWith(`${prefix}-`) && name.endsWith('.cpio')) await rm(join(folder, name), { force: true })
-      const modules = withDependencies(about.modules, [...MODULES, ...asked])
-      return buildInitramfs({ kernelRelease: about.release, busybox: join(folder, 'busybox'), moduleFolder: join(folder, 'modules'), modules })
-    })
-    return { kernel: join(folder, 'Image'), initrd, release: about.release, packages: about.packages }
+    return { kernel: join(folder, 'Image'), initrd: await initrdWith(folder, about.release, asked), release: about.release, packages: about.packages }
   } catch (error) {
     // Everything else that can go wrong here is the disk's doing.
     const system = error instanceof Error && 'code' in error && 'syscall' in error ? error : null

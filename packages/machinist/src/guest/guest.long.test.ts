@@ -2,12 +2,12 @@
  * Fetches Debian, and boots it on QEMU: what the guest does on another machine shows whether the guest is right.
  * Needs the network, apt, and `qemu-system-riscv64` (Debian's qemu-system-misc and opensbi).
  */
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { concatInitrds, createFdt, describeChosen, parseFdt, planRiscvBoot } from '@machinist/boot'
+import { dirname, join } from 'node:path'
+import { concatInitrds, createFdt, describeChosen, parseFdt, planRiscvBoot, readCpio } from '@machinist/boot'
 import type { BootPlan, Chosen } from '@machinist/boot'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { prepareGuest } from './debian.ts'
@@ -164,6 +164,36 @@ function started(plan: BootPlan): string[] {
 }
 
 const memory = { base: 0x8000_0000, size: 256 << 20 }
+
+describe('the cache', () => {
+  it('has all modules of the kernel: what is asked for later is not fetched', async () => {
+    const told: string[] = []
+    const progress = (step: string): void => { told.push(step) }
+    const other = await prepareGuest({ modules: ['virtio-gpu', 'virtio_balloon', 'virtio_ring'], progress })
+    expect(other.kernel).toBe(guest.kernel)
+    expect(dirname(other.initrd)).toBe(dirname(guest.initrd))
+    const has = (initrd: string): string[] => readCpio(readFileSync(initrd)).map(({ path }) => /[^/]+(?=\.ko$)/.exec(path)?.[0] ?? '')
+    expect(has(other.initrd)).toEqual(expect.arrayContaining(['virtio-gpu', 'virtio_balloon', 'virtio_blk']))
+    expect(has(guest.initrd)).not.toContain('virtio-gpu')
+    expect(told).toEqual([])
+  })
+  it('knows names that are of no module', async () => {
+    await expect(prepareGuest({ modules: ['nosuch'] })).rejects.toMatchObject({ code: 'guest-module', value: 'nosuch' })
+    await expect(prepareGuest({ modules: ['virtio_baloon'] })).rejects.toThrow('Did you mean virtio_balloon')
+  })
+  const small = join(tmpdir(), `machinist-small-${process.pid}`)
+  const mounted = ((): boolean => {
+    mkdirSync(small)
+    const done = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', small]).status === 0
+    if (!done) rmSync(small, { recursive: true })
+    return done
+  })()
+  afterAll(() => { if (mounted) { spawnSync('umount', [small]); rmSync(small, { recursive: true }) } })
+  it.skipIf(!mounted)('says when its disk is full, and leaves nothing there', async () => {
+    await expect(prepareGuest({ cache: small })).rejects.toMatchObject({ code: 'guest-cache', remedy: expect.stringContaining('Make room') as string })
+    expect(readdirSync(small)).toEqual([])
+  })
+})
 
 describe.each(FIRMWARE.filter((file) => existsSync(file)))('planRiscvBoot with %s', (firmware) => {
   it('starts Linux', async () => {

@@ -1,11 +1,11 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { decompressXz } from './apt.ts'
 import { buildInitramfs, initramfsRecipe } from './initramfs.ts'
-import { modulesAlias, modulesDep, withDependencies } from './modules.ts'
+import { checkModules, modulesAlias, modulesDep } from './modules.ts'
 import { readCpio } from '@machinist/boot'
 
 function has(program: string): boolean {
@@ -32,11 +32,20 @@ it('names what a module needs in the order that modprobe expects', () => {
   expect(modulesAlias(modules)).toContain('alias fs-ext4 ext4\n')
 })
 
-it('takes along what the chosen modules need, and no more', () => {
-  const modules = [module('crc16'), module('jbd2', 'crc16'), module('nvdimm'), module('nd', 'nvdimm'), module('ext4', 'jbd2', 'crc16')]
-  const names = (...chosen: string[]): string[] => withDependencies(modules, chosen).map(({ name }) => name)
-  expect(names('ext4', 'built-in')).toEqual(['crc16', 'jbd2', 'ext4'])
-  expect(names('nd', 'jbd2')).toEqual(['crc16', 'jbd2', 'nvdimm', 'nd'])
+it('refuses names that are not of modules, with those that were meant', async () => {
+  const tree = mkdtempSync(join(tmpdir(), 'machinist-modules-'))
+  try {
+    mkdirSync(join(tree, 'kernel/drivers'), { recursive: true })
+    for (const name of ['virtio_blk', 'virtio-gpu', 'nd_pmem']) writeFileSync(join(tree, 'kernel/drivers', `${name}.ko.xz`), '')
+    writeFileSync(join(tree, 'modules.builtin'), 'kernel/drivers/virtio/virtio_ring.ko\n')
+    await checkModules(tree, ['virtio_blk', 'virtio_gpu', 'virtio_ring'])
+    await expect(checkModules(tree, ['virtio_blk', 'nosuch'])).rejects.toMatchObject({ code: 'guest-module', value: 'nosuch', message: expect.stringContaining('All modules are in') as string })
+    await expect(checkModules(tree, ['virtio_bkl'])).rejects.toThrow('Did you mean virtio_blk')
+    await expect(checkModules(tree, ['pmem'])).rejects.toThrow('Did you mean nd_pmem?')
+    await expect(checkModules(tree, [''])).rejects.toMatchObject({ code: 'guest-module' })
+  } finally {
+    rmSync(tree, { recursive: true })
+  }
 })
 
 // Without xz to compress, or dpkg to decompress, there is nothing to compare.

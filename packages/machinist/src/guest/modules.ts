@@ -1,6 +1,8 @@
 import { mkdir, readFile, readdir, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { machinistError } from '@machinist/api'
 import { decodeUtf8, parseElf } from '@machinist/boot'
+import { didYouMean } from '../command-line/suggest.ts'
 import { decompressXz, guestError } from './apt.ts'
 
 /** A kernel module taken out of its package. */
@@ -15,7 +17,7 @@ export interface KernelModule {
 }
 
 /** modprobe takes `-` and `_` for one another. */
-const kernelName = (file: string): string => basename(file).replace(/\.ko(\.xz)?$/, '').replaceAll('-', '_')
+export const kernelName = (file: string): string => basename(file).replace(/\.ko(\.xz)?$/, '').replaceAll('-', '_')
 
 /** The `key=value` pairs of a module's `.modinfo` section. */
 function moduleInfo(bytes: Uint8Array, file: string): ReadonlyMap<string, readonly string[]> {
@@ -37,6 +39,30 @@ async function filesBelow(folder: string): Promise<string[]> {
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
 }
 
+/** The modules that a kernel package holds, as files by their names, and those that are built into its kernel. */
+async function modulesOf(tree: string): Promise<{ readonly files: ReadonlyMap<string, string>; readonly builtIn: ReadonlySet<string> }> {
+  return {
+    files: new Map((await filesBelow(join(tree, 'kernel'))).filter((file) => /\.ko(\.xz)?$/.test(file)).map((file) => [kernelName(file), file])),
+    builtIn: new Set((await readFile(join(tree, 'modules.builtin'), 'utf8')).split('\n').filter((line) => line !== '').map(kernelName)),
+  }
+}
+
+/**
+ * Refuses names that are not those of modules. What is built into the kernel is there already.
+ *
+ * @param tree - as for {@link collectModules}
+ * @throws a typed error `guest-module`
+ */
+export async function checkModules(tree: string, names: readonly string[]): Promise<void> {
+  const { files, builtIn } = await modulesOf(tree)
+  const unknown = names.find((name) => !files.has(name) && !builtIn.has(name))
+  if (unknown === undefined) return
+  throw machinistError(
+    { code: 'guest-module', part: 'modules', value: unknown, remedy: `${didYouMean(unknown, [...files.keys(), ...builtIn], 5)}All modules are in ${join(tree, 'kernel')}` },
+    "Debian's kernel has no such module",
+  )
+}
+
 /**
  * Copies the modules in `wanted`, and all that they depend on, decompressed from the tree of a kernel package to `to`. Debian makes
  * modules.dep only when it installs a kernel, so the dependencies are read from the modules themselves. A wanted module that the
@@ -46,8 +72,7 @@ async function filesBelow(folder: string): Promise<string[]> {
  * @returns the modules in an order in which they can be loaded
  */
 export async function collectModules(tree: string, to: string, wanted: readonly string[]): Promise<readonly KernelModule[]> {
-  const files = new Map((await filesBelow(join(tree, 'kernel'))).filter((file) => /\.ko(\.xz)?$/.test(file)).map((file) => [kernelName(file), file]))
-  const builtIn = new Set((await readFile(join(tree, 'modules.builtin'), 'utf8')).split('\n').map(kernelName))
+  const { files, builtIn } = await modulesOf(tree)
   const done: KernelModule[] = []
   const visited = new Set<string>()
 
@@ -71,14 +96,6 @@ export async function collectModules(tree: string, to: string, wanted: readonly 
   }
   for (const name of wanted) await visit(name, null)
   return done
-}
-
-/** Those of `modules` whose names are given, and all that they need, in the order of `modules`. What is not there is built into the kernel. */
-export function withDependencies(modules: readonly KernelModule[], names: readonly string[]): readonly KernelModule[] {
-  const wanted = new Set(names)
-  // Whatever a module needs stands before it.
-  for (const { name, depends } of modules.toReversed()) if (wanted.has(name)) for (const other of depends) wanted.add(other)
-  return modules.filter(({ name }) => wanted.has(name))
 }
 
 /** modules.dep(5): each module's path, and the paths of all it needs, the last to be loaded first. */

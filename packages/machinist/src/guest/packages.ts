@@ -1,7 +1,9 @@
+import { rmSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { extractPackage, privateApt, step } from './apt.ts'
 import type { PrivateApt } from './apt.ts'
+import { undoneWhenInterrupted } from './interruption.ts'
 import type { Progress } from './progress.ts'
 
 /** The release and architecture of the guest. */
@@ -47,14 +49,13 @@ export interface ExtractDebianOptions {
 export async function extractDebian(names: readonly string[], folder: string, options: ExtractDebianOptions = {}): Promise<Readonly<Record<string, string>>> {
   await mkdir(folder, { recursive: true })
   const work = await mkdtemp(`${folder}.apt-`)
-  try {
+  const undo = (): void => { rmSync(work, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 }) }
+  return undoneWhenInterrupted(undo, async () => {
     const apt = await openArchive(work, options.progress)
     const packages = await apt.closure([LAYOUT_PACKAGE, ...names])
     const order = [LAYOUT_PACKAGE, ...packages.map(({ name }) => name).filter((name) => name !== LAYOUT_PACKAGE)]
     const bytes = packages.reduce((sum, { size }) => sum + size, 0)
     await unpack(apt, order, work, folder, options.progress, `Downloading ${packages.length} packages of Debian (${Math.round(bytes / 1e6)} MB)`)
     return Object.fromEntries(packages.map(({ name, version }) => [name, version]))
-  } finally {
-    await rm(work, { recursive: true, force: true })
-  }
+  }).finally(() => rm(work, { recursive: true, force: true }))
 }

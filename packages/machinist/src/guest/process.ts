@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
 
+import { undoneWhenInterrupted } from './interruption.ts'
+
 /** What a program did. */
 export interface Finished {
   readonly status: number | null
@@ -18,14 +20,16 @@ export interface RunOptions {
   readonly onLine?: (line: string) => void
 }
 
-/** Runs a program to its end; never rejects because of what the program does. */
+/** Runs a program to its end, or to ours; never rejects because of what the program does. */
 export function runProgram(program: string, args: readonly string[], options: RunOptions = {}): Promise<Finished> {
-  return new Promise((resolve) => {
+  let stop = (): void => undefined
+  return undoneWhenInterrupted(() => { stop() }, () => new Promise((resolve) => {
     const child = spawn(program, args, {
       cwd: options.cwd,
       env: { ...process.env, LC_ALL: 'C.UTF-8', DEBIAN_FRONTEND: 'noninteractive', ...options.env },
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
     })
+    stop = () => { child.kill('SIGKILL') }
     const out: Buffer[] = []
     let stderr = ''
     let missing = false
@@ -45,5 +49,5 @@ export function runProgram(program: string, args: readonly string[], options: Ru
       resolve({ status: null, stdout: Buffer.concat(out), stderr: stderr || error.message, missing })
     })
     child.on('close', (code) => resolve({ status: code, stdout: Buffer.concat(out), stderr, missing }))
-  })
+  }))
 }
