@@ -1,7 +1,9 @@
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdtempSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
+import { exportsSection, packageExports, withSection } from '../docs/exports.mjs'
 import { packages, root, trackedFiles } from './workspace.ts'
 
 /** Where the sources of the packages' entries are, for the compiler, by what is imported. */
@@ -41,6 +43,28 @@ it('programs in the documentation compile', () => {
       found = error instanceof Error && 'stdout' in error ? String(error.stdout) : String(error)
     }
     expect(found).toBe('')
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+})
+
+it('READMEs name what the packages export (npm run exports)', () => {
+  for (const { dir, name, exports } of packageExports()) {
+    const readme = readFileSync(join(root, dir, 'README.md'), 'utf8')
+    expect(readme).toBe(withSection(readme, exportsSection(name, exports)))
+  }
+})
+
+it('the reference is built without a warning', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'machinist-reference-'))
+  try {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [join(root, 'node_modules/typedoc/bin/typedoc'), '--out', folder, '--logLevel', 'Warn'], { cwd: root, encoding: 'utf8' })
+    expect(`${stdout}${stderr}`).toBe('')
+    expect(status).toBe(0)
+    const page = readFileSync(join(folder, 'modules/_machinist_virtio._machinist_virtio_block.html'), 'utf8')
+    expect(page).toContain('Module @machinist/virtio/block')
+    expect(page).toContain('Disks and persistent memory')
+    expect(readdirSync(join(folder, 'documents'))).toContain('Write_a_device.html')
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

@@ -16,7 +16,7 @@ export interface Disk extends Backend<BlockPort> {
 /** At once, or later. A rejection is the implementation's own mistake and reads as `'io-error'`. */
 export type Outcome = Soon<BlockStatus>
 
-/** What a disk format implements; {@link diskOf} adds checks, ordering and delivery. */
+/** What a disk format implements; `diskOf` adds checks, ordering and delivery. */
 export interface DiskEngine {
   readonly size: number
   readonly readOnly: boolean

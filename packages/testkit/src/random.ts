@@ -47,13 +47,13 @@ export class Random {
     return items[this.below(items.length)] as T
   }
 
-  /** Sets {@link lo} and {@link hi}. */
+  /** Sets `lo` and `hi`. */
   set(lo: number, hi: number): void {
     this.lo = lo >>> 0
     this.hi = hi >>> 0
   }
 
-  /** 64 random bits into {@link lo} and {@link hi}. */
+  /** 64 random bits into `lo` and `hi`. */
   u64(): void {
     this.lo = this.u32()
     this.hi = this.u32()

@@ -25,7 +25,7 @@ const OLD_INITRD_DAYS = 30
 
 /** How to prepare a guest. */
 export interface PrepareGuestOptions {
-  /** Where to keep it; {@link cacheFolder} unless given. */
+  /** Where to keep it; `$MACHINIST_CACHE`, else `machinist` in `$XDG_CACHE_HOME` or `~/.cache`, unless given. */
   readonly cache?: string | undefined
   /**
    * Further modules of Debian's kernel by name, with all that they depend on. Any will do, such as `virtio_balloon`: the kernel's package is kept

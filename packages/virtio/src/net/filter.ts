@@ -7,7 +7,7 @@ export const mostAddresses = 64
 const vlans = 4096
 const modeNames = Object.keys(rxCommand) as (keyof typeof rxCommand)[]
 
-/** What {@link ReceiveFilter} saves. */
+/** What the filters of a device save. */
 export interface FilterState {
   /** Names of the modes that are on. */
   readonly modes: readonly string[]

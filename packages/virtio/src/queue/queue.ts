@@ -162,7 +162,7 @@ export class Virtqueue implements ChainOwner {
     return { ...this.#at, ready: this.#ready, ...this.#ring.counters, inFlight: [...this.#inFlight.values()].map(requestOf) }
   }
 
-  /** Takes back a state that {@link checkQueueState} accepted, of the format that was negotiated. */
+  /** Takes back a state that `checkQueueState` accepted, of the format that was negotiated. */
   restore(state: QueueState): void {
     this.reset()
     this.#at = { size: state.size, desc: state.desc, driver: state.driver, device: state.device }

@@ -1,0 +1,147 @@
+/**
+ * What people do with the exports of each package: groups, and the sources below `src` whose exports they hold (files, or folders with a
+ * slash). The most exact one counts; `''` is the rest. The reference shows these groups, and the packages' READMEs name them.
+ * @type {Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>}
+ */
+export const groups = {
+  '@machinist/api': {
+    'Write a device': ['device', 'interrupt', 'dma', 'clock', 'trace', 'fdt', 'pci'],
+    'Write a CPU': ['cpu'],
+    'Serve a device: backends': ['', 'backend', 'net', 'vsock', 'files', 'balloon', 'hotplug', 'display', 'input', 'audio'],
+    'Refuse': ['errors'],
+  },
+  '@machinist/boards': {
+    'Make a virt machine': ['', 'virt/virt'],
+    'Know its addresses': ['virt/memory-map'],
+  },
+  '@machinist/boot': {
+    'Place a kernel': ['riscv-boot', 'opensbi', 'chosen'],
+    'Read programs': ['elf', 'linux-image', 'flat'],
+    'Build and read device trees': ['fdt-builder', 'fdt-reader'],
+    'Make an initial file system': ['cpio'],
+    'Find the Linux of a disk': ['linux-disk', 'ext4/'],
+    'Texts': ['', 'text'],
+  },
+  '@machinist/bus': {
+    'Route accesses': ['', 'address-space'],
+    'Have PCI': ['pci/'],
+  },
+  '@machinist/cpu-riscv': {
+    'Have harts': ['', 'cpu', 'hart', 'hart-layout', 'describe', 'cause'],
+    'Look at translations': ['translate/'],
+    'Assemble and disassemble': ['isa/'],
+    'Serve SBI calls': ['sbi/'],
+  },
+  '@machinist/devices': {
+    'Have a serial line': ['uart-16550a/'],
+    'Tell the time': ['goldfish-rtc/'],
+    'Switch off': ['', 'syscon/'],
+  },
+  '@machinist/display': {
+    'See the screen': ['', 'memory-display', 'picture'],
+    'Press keys and move the pointer': ['input', 'codes'],
+    'Hear and speak': ['memory-audio', 'wav'],
+  },
+  '@machinist/host-node': {
+    'Run a machine': ['', 'node-host', 'system/'],
+    'Talk to a console': ['console/'],
+    'Open disks': ['disks/', 'files/file', 'files/http-file', 'files/image-files'],
+    'Read files': ['files/'],
+    'Join networks': ['network/'],
+    'Share folders and sockets': ['share/', 'vsock/'],
+  },
+  '@machinist/interrupts': {
+    'Have a PLIC': ['plic/'],
+    'Have timers and software interrupts': ['', 'aclint/', 'harts'],
+    'Have messages: IMSIC and APLIC': ['imsic/', 'aplic/'],
+  },
+  '@machinist/machine': {
+    'Define a machine': ['', 'definition/'],
+    'See what was chosen': ['resolving/', 'booting/'],
+    'Make and run it': ['life/', 'running/', 'assembly/'],
+  },
+  '@machinist/machinist': {
+    'Run the command': ['', 'main', 'arguments', 'command-line/', 'usage', 'run', 'stats', 'disk-option', 'machine-file'],
+    'Prepare a guest': ['guest/'],
+    'Make and boot disks with Debian': ['debian/', 'disk/'],
+    'Profile': ['profile/'],
+    'Look at translations': ['translate/'],
+  },
+  '@machinist/memory': {
+    'Have guest memory': ['', 'guest-memory'],
+    'Lay out linear memory': ['arena', 'layout'],
+  },
+  '@machinist/mmu': {
+    'Walk page tables': ['', 'sv', 'peek'],
+    'Keep translations': ['tlb', 'ram'],
+  },
+  '@machinist/network': {
+    'Join machines': ['', 'switch', 'cable', 'join', 'port'],
+    'Capture': ['capture'],
+    'Reach the world: the NAT': ['nat/'],
+  },
+  '@machinist/packets': {
+    'Read and write headers': ['', 'headers', 'ethernet', 'parse'],
+    'Check sums': ['checksum'],
+    'Cut and join': ['segment', 'flow'],
+    'Test': ['testing'],
+  },
+  '@machinist/registers': {
+    'Describe registers': ['', 'table', 'block', 'hooks', 'plain-data'],
+    'Test a device': ['testing', 'testing/'],
+  },
+  '@machinist/softfloat': {
+    'Emit arithmetic': ['', 'emit', 'types'],
+    'Round and raise flags': ['environment'],
+  },
+  '@machinist/storage': {
+    'Have disks': ['disk', 'raw', 'memory-disk', 'limited', 'read-only', 'eager'],
+    'Keep changes apart': ['overlay', 'overlay-file', 'overlay-store'],
+    'Open and make images': ['', 'formats', 'format', 'file'],
+    'Formats of images': ['all-formats', 'raw-format', 'cluster-map', 'bochs/', 'cloop/', 'dmg/', 'parallels/', 'qcow/', 'qcow2/', 'vdi/', 'vhd/', 'vhdx/', 'vmdk/'],
+    'Share trees of files': ['tree/'],
+  },
+  '@machinist/testkit': {
+    'Fuzz a device': ['', 'fuzz', 'virtio-driver', 'random'],
+    'Compare a CPU with QEMU': ['differential/'],
+  },
+  '@machinist/translator': {
+    'Bring an instruction set': ['', 'code'],
+    'Compile regions': ['compiler', 'emit', 'exits'],
+    'Find structure': ['graph', 'structure'],
+  },
+  '@machinist/virtio': {
+    'Disks and persistent memory': ['block/', 'pmem/'],
+    'Consoles and entropy': ['console/', 'entropy/'],
+    'Networks and sockets': ['net/', 'vsock/'],
+    'Shared folders': ['p9/'],
+    'Memory that comes and goes': ['balloon/', 'mem/', 'target-control'],
+    'Screens, input and sound': ['gpu/', 'input/', 'sound/'],
+    'Write a virtio device': ['', 'device/', 'queue/'],
+    'Put it on a bus': ['transport/'],
+    'Test a virtio device': ['testing', 'testing/'],
+  },
+  '@machinist/wasm': {
+    'Build modules': ['', 'module', 'function', 'expr', 'ops', 'bytes'],
+    'Run modules': ['engine'],
+    'Read modules': ['read', 'text'],
+  },
+}
+
+/**
+ * The group of what a source file declares.
+ * @param {string} name the package's
+ * @param {string} source the file's path below `src`
+ * @returns {string | undefined}
+ */
+export function groupOf(name, source) {
+  const path = source.replace(/\.ts$/, '')
+  let best = { group: /** @type {string | undefined} */ (undefined), length: -1 }
+  for (const [group, places] of Object.entries(groups[name] ?? {})) {
+    for (const place of places) {
+      const fits = place === '' || path === place || (place.endsWith('/') && path.startsWith(place))
+      if (fits && place.length > best.length) best = { group, length: place.length }
+    }
+  }
+  return best.group
+}
