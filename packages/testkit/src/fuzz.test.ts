@@ -3,7 +3,7 @@ import { goldfishRtc, syscon, uart16550a } from '@machinist/devices'
 import { aclintMswi, aclintMtimer, aclintSswi, clint, plic } from '@machinist/interrupts'
 import { fakeBlock, fakeChar, fakeEntropy, fakePower, fakeWallClock } from '@machinist/registers/testing'
 import { pciHost } from '@machinist/bus'
-import { virtioBlock, virtioBlockPci, virtioConsole, virtioEntropy } from '@machinist/virtio'
+import { virtioBlock, virtioBlockPci, virtioConsole, virtioEntropy, virtioPlaceholders } from '@machinist/virtio'
 import { describe, expect, it } from 'vitest'
 import { fuzzDevice, type FuzzOptions } from './fuzz.ts'
 import type { Random } from './random.ts'
@@ -88,6 +88,11 @@ const devices: Readonly<Record<string, Run>> = {
     const { block, host } = disk(true)
     return { backends: { disk: block }, host, driver: hostileVirtioDriver(1) }
   }),
+  'virtio-block, legacy': runs(virtioBlock, { legacy: true }, () => {
+    const { block, host } = disk(false)
+    return { backends: { disk: block }, host }
+  }),
+  'virtio-placeholders': runs(virtioPlaceholders, { count: 3 }, () => ({ backends: {} })),
   'virtio-console': runs(virtioConsole, {}, () => {
     const { char, host } = terminal()
     return { backends: { console: char }, host, driver: hostileVirtioDriver(4) }

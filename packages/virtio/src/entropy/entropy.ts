@@ -34,7 +34,7 @@ export const virtioEntropyPci: DeviceSpec<VirtioOptions, VirtioPciState<object>,
 
 class Entropy implements VirtioDevice<object> {
   readonly features: readonly number[] = []
-  readonly queueSizes: readonly number[] = [64]
+  readonly queueSizes: readonly number[] = [256]
   readonly configSize = 0
   readonly #context: VirtioContext<{ readonly entropy: 'entropy' }>
   readonly #source: EntropyPort

@@ -64,7 +64,7 @@ interface Work {
 
 class Gpu implements VirtioDevice<GpuState> {
   readonly features: readonly number[] = [edidFeature]
-  readonly queueSizes: readonly number[] = [256, 64]
+  readonly queueSizes: readonly number[] = [256, 256]
   readonly configSize: number = gpuConfig.size
   readonly #context: VirtioContext<GpuBackends>
   readonly #port: DisplayPort

@@ -66,7 +66,7 @@ export const virtioInputPci: DeviceSpec<InputConfig & VirtioOptions, VirtioPciSt
 
 class Input implements VirtioDevice<InputState> {
   readonly features: readonly number[] = []
-  readonly queueSizes: readonly number[] = [64, 64]
+  readonly queueSizes: readonly number[] = [256, 256]
   readonly configSize: number = inputConfig.length
   readonly #config: InputConfig
   readonly #context: VirtioContext<InputBackends>
