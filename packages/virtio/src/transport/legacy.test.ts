@@ -38,9 +38,11 @@ describe('the legacy interface', () => {
       for (let life = 0; life < 2; life++) {
         const at = ram.memoryBase + 4096 * (page + 8 * life)
         const ring = new SplitDriverRing(size, at, align || 4096)
+        // Once, and before the reset, as Linux does.
+        if (pageSize > 1 && life === 0) dut.write(R.guestPageSize, pageSize)
+        dut.write(R.status, 0)
         dut.write(R.status, 3)
         dut.write(R.guestFeatures, 0)
-        if (pageSize > 1) dut.write(R.guestPageSize, pageSize)
         dut.write(R.queueSel, 0)
         expect([dut.read(R.queuePfn), dut.read(R.queueNumMax) >= size]).toEqual([0, true])
         dut.write(R.queueNum, size)

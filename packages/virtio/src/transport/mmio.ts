@@ -156,8 +156,11 @@ class MmioTransport<Config, S, Wants extends BackendWants> implements Device<Mmi
 
   setStatus(value: number): void {
     this.core.setStatus(value)
-    // A reset of the device makes its queues forget where they were, too.
-    if (value === 0) this.#forget()
+    if (value !== 0) return
+    // A reset of the device makes its queues forget where they were, too. The size of pages stays: Linux names it once, before its first reset.
+    const pageSize = this.selectors[selector.guestPageSize] ?? 0
+    this.#forget()
+    this.selectors[selector.guestPageSize] = pageSize
   }
 
   warn(message: string): void {
