@@ -54,7 +54,7 @@ export interface LinuxImage {
  */
 function lengthByPe(bytes: Uint8Array): number {
   const view = viewOf(bytes)
-  const pe = bytes[0] === 0x4d && bytes[1] === 0x5a ? view.getUint32(PE.offset, true) : 0
+  const pe = bytes[0] === 0x4d && bytes[1] === 0x5a && bytes.length >= HEADER.size ? view.getUint32(PE.offset, true) : 0
   if (pe === 0 || pe + PE.headerSize > bytes.length || view.getUint32(pe, true) !== PE.signature) return 0
   const sections = view.getUint16(pe + PE.sectionCount, true)
   const table = pe + PE.headerSize + view.getUint16(pe + PE.optionalSize, true)
@@ -83,7 +83,9 @@ const SAMPLE = 64
  * of an instruction of 16 or 32 bits (unprivileged specification 20240411, 1.5).
  */
 export function isFlatProgram(bytes: Uint8Array): boolean {
-  if (bytes.length < 4 || isLinuxImage(bytes) || wrapping(bytes) !== null) return false
+  // What begins as EFI programs do is one, or a kernel that was cut short.
+  const efi = bytes[0] === 0x4d && bytes[1] === 0x5a
+  if (bytes.length < 4 || efi || isLinuxImage(bytes) || wrapping(bytes) !== null) return false
   const sample = bytes.subarray(0, SAMPLE)
   if (sample.every((byte) => (byte >= 0x20 && byte < 0x7f) || (byte >= 0x09 && byte <= 0x0d))) return false
   const first = viewOf(bytes).getUint16(0, true)

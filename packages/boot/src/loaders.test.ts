@@ -153,9 +153,13 @@ describe('planRiscvBoot', () => {
     const bz = new Uint8Array(0x1000).fill(0x13)
     bz.set([0x48, 0x64, 0x72, 0x53], 0x202)
     const words = new TextEncoder().encode('#!/bin/sh\necho this is no kernel, whatever it is called\n'.repeat(3))
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 700 }), fc.constantFrom([], [0x4d, 0x5a], [0x4d, 0x5a, 0, 0, 0x7a]), (noise, head) => {
+      noise.set(head.slice(0, noise.length))
+      expect(failure(() => planRiscvBoot({ memory, kernel: noise, dtb })).code).toMatch(/^(none|image-.*|elf-.*)$/)
+    }))
     for (const [kernel, code] of [
       [new Uint8Array(64), 'image-magic'], [words, 'image-magic'], [Uint8Array.of(0x1f, 0, 0, 0, ...new Uint8Array(60)), 'image-magic'], [bz, 'image-compressed'],
-      [new Uint8Array(0), 'image-truncated'], [image(100).subarray(0, 100).fill(0, 56, 60), 'image-magic'],
+      [new Uint8Array(0), 'image-truncated'], [Uint8Array.of(0x4d, 0x5a, ...new Uint8Array(38)), 'image-truncated'], [image(100).subarray(0, 100).fill(0, 56, 60), 'image-magic'],
     ] as const) expect(failure(() => planRiscvBoot({ memory, kernel, dtb })).code).toBe(code)
   })
 
