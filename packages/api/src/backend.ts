@@ -54,11 +54,22 @@ export interface CharPort {
   write(bytes: Uint8Array): number
   /** Takes at most `into.length` bytes of input; returns how many. */
   read(into: Uint8Array): number
+  /** No more input will come than what can be read already. `readable` is called when it becomes so. Absent: not yet. */
+  readonly ended?: boolean
   /** Registers the device's interest. Both are called through the gate. */
   listen(listener: { readable(): void; writable(): void }): void
   /** Size of the terminal, when the stream is one. */
   readonly size?: { readonly columns: number; readonly rows: number } | undefined
   onResize?(listener: () => void): void
+}
+
+/** A {@link CharPort} as the machine gives it to a part. */
+export interface CharLine extends CharPort {
+  /**
+   * Sends all bytes. What the host does not take at once is kept, and no hart runs until it has been taken: for output
+   * whose guest cannot be told to wait. One call for what one access of a guest says, some kilobytes at most.
+   */
+  send(bytes: Uint8Array): void
 }
 
 /** Random bytes from the host, at once. */
@@ -98,8 +109,13 @@ export interface BackendPorts {
 
 export type BackendKind = keyof BackendPorts
 
+/** What a part gets for each kind: the backend's port, of which the machine makes more for some. */
+export interface PartPorts extends Omit<BackendPorts, 'char'> {
+  char: CharLine
+}
+
 /** The ports for a device that declared `{ disk: 'block', … }`. */
-export type PortsOf<Wants extends BackendWants> = { readonly [Name in keyof Wants]: BackendPorts[Wants[Name]] }
+export type PortsOf<Wants extends BackendWants> = { readonly [Name in keyof Wants]: PartPorts[Wants[Name]] }
 
 /** Names a device gives to the capabilities it needs, each with its kind. */
 export type BackendWants = Readonly<Record<string, BackendKind>>

@@ -49,6 +49,7 @@ export function testMachine(config: Partial<RiscvConfig> = {}, ramMiB: number = 
       power: { off: (status) => void events.push(`off ${status}`), reset: () => void events.push('reset') },
       console: {
         write: (bytes) => output.push(...bytes) && bytes.length,
+        send: (bytes) => { output.push(...bytes) },
         read: () => 0,
         listen: () => undefined,
       },

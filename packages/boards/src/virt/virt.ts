@@ -166,8 +166,8 @@ export function virt(options: VirtOptions = {}): MachineBlueprint {
         ...(translate === undefined ? {} : { translate }),
         ...(hot === undefined ? {} : { hot }),
       },
-      // The SBI's console writes to the same line; input belongs to the UART.
-      backends: { console: { type: 'share', with: 'uart0.console' } },
+      // The SBI's console is the same line, and takes input from it when a kernel asks there.
+      backends: { console: { type: 'share', with: 'uart0.console', input: true } },
     }),
     devices,
     interruptController: interrupts === 'plic' ? 'plic' : 'aplic',

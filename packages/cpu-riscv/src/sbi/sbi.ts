@@ -32,13 +32,14 @@ export interface SbiHart {
 export interface SbiPlatform {
   readonly harts: readonly SbiHart[]
   readonly memory: { read(address: number, into: Uint8Array): boolean; write(address: number, from: Uint8Array): boolean }
-  readonly console: { write(bytes: Uint8Array): number; read(into: Uint8Array): number } | null
+  /** `send` takes all: a hart that says more than the host takes goes on when it has been taken, as it would below firmware. */
+  readonly console: { send(bytes: Uint8Array): void; read(into: Uint8Array): number }
   powerOff(status: number): void
   reset(): void
 }
 
 /** Most bytes a debug-console call moves at once; the guest calls again for the rest. */
-const CONSOLE_CHUNK = 4096
+const CONSOLE_CHUNK = 65536
 
 const SPEC_VERSION = 2n << 24n
 /** No registered implementation id; Machinist has none yet. */
@@ -75,11 +76,11 @@ export class Sbi {
   #legacy(hart: SbiHart, number: number): void {
     const { console } = this.#platform
     if (number === SbiExtension.legacyPutchar) {
-      console?.write(Uint8Array.of(Number(hart.getX(10) & 0xffn)))
+      console.send(Uint8Array.of(Number(hart.getX(10) & 0xffn)))
       hart.setX(10, 0n)
     } else if (number === SbiExtension.legacyGetchar) {
       const byte = new Uint8Array(1)
-      hart.setX(10, console && console.read(byte) === 1 ? BigInt(byte[0] ?? 0) : -1n)
+      hart.setX(10, console.read(byte) === 1 ? BigInt(byte[0] ?? 0) : -1n)
     } else if (number === SbiExtension.legacyShutdown) this.#platform.powerOff(0)
     else hart.setX(10, legacyCall(hart, this.#platform.harts, number))
   }
@@ -170,7 +171,7 @@ export class Sbi {
     const { console, memory } = this.#platform
     if (id > 2) return SbiError.notSupported
     if (id === 2) {
-      console?.write(Uint8Array.of(Number(hart.getX(10) & 0xffn)))
+      console.send(Uint8Array.of(Number(hart.getX(10) & 0xffn)))
       return SbiError.success
     }
     const bytes = hart.getX(10)
@@ -179,11 +180,12 @@ export class Sbi {
     const buffer = new Uint8Array(Number(bytes < BigInt(CONSOLE_CHUNK) ? bytes : BigInt(CONSOLE_CHUNK)))
     if (id === 0) {
       if (!memory.read(Number(address), buffer)) return SbiError.invalidParam
-      return [SbiError.success, BigInt(console ? console.write(buffer) : buffer.length)]
+      console.send(buffer)
+      return [SbiError.success, BigInt(buffer.length)]
     }
     // Checked before input is taken, so that none is lost.
     if (!memory.read(Number(address), buffer)) return SbiError.invalidParam
-    const taken = console ? console.read(buffer) : 0
+    const taken = console.read(buffer)
     memory.write(Number(address), buffer.subarray(0, taken))
     return [SbiError.success, BigInt(taken)]
   }

@@ -149,7 +149,7 @@ export class Uart16550a implements Device<Uart16550aState> {
       if (!this.#receiver.loop(byte)) this.#registers.setField('LSR', 'OE', 1)
       this.#receiver.watch(this.#timeout())
     } else {
-      if (!this.#transmitter.put(byte)) this.#context.trace.warn(`${this.#context.name}: the guest wrote to a full transmitter and lost a byte`)
+      this.#transmitter.put(byte)
       this.#transmitter.pump()
     }
     this.#holdingEmpty = this.#transmitter.holdingEmpty

@@ -1,21 +1,22 @@
-import type { CharPort } from '@machinist/api'
+import type { CharLine } from '@machinist/api'
 import { Fifo } from './fifo.ts'
 import { fifoSize } from './registers.ts'
 
 /**
  * The sending half. The first byte of the queue is in the shift register, on its way to the host; the others are in
- * the FIFO, or one in the holding register. A host that takes nothing fills it up, and THRE tells the guest to wait.
+ * the FIFO, or one in the holding register. A host that takes nothing fills it up, and THRE tells the guest to wait. A
+ * guest that has waited long enough for its taste (Linux's console: 10 ms) or never looks waits in its access.
  */
 export class Transmitter {
   /** FIFO mode; otherwise there is only the holding register. */
   fifos = false
   readonly #queue = new Fifo(fifoSize + 1)
-  readonly #port: CharPort
+  readonly #port: CharLine
   readonly #byte = new Uint8Array(1)
   /** The host took nothing; wait until it says that it will. */
   #blocked = false
 
-  constructor(port: CharPort) {
+  constructor(port: CharLine) {
     this.#port = port
   }
 
@@ -29,13 +30,10 @@ export class Transmitter {
     return this.#queue.length === 0
   }
 
-  /** The guest writes THR. Returns false when a byte was lost because the guest did not wait for THRE. */
-  put(byte: number): boolean {
-    const full = this.#queue.length > (this.fifos ? fifoSize : 1)
-    if (full && this.fifos) return false
-    if (full) this.#queue.truncate(1)
+  /** The guest writes THR. */
+  put(byte: number): void {
+    if (this.#queue.length > (this.fifos ? fifoSize : 1)) this.#force()
     this.#queue.push(byte)
-    return !full
   }
 
   /** The host takes output again. */
@@ -52,13 +50,18 @@ export class Transmitter {
     }
   }
 
-  /** Empties the FIFO; the shift register goes on (section 8.5). */
+  /** Empties the FIFO (section 8.5). A guest that does so to set the UART up does not mean what it has printed: on a line as fast as this it had gone. */
   clear(): void {
-    this.#queue.truncate(1)
+    while (this.#queue.length > 1) this.#force()
   }
 
   reset(): void {
     this.#queue.truncate(0)
+  }
+
+  #force(): void {
+    this.#byte[0] = this.#queue.shift()
+    this.#port.send(this.#byte)
   }
 
   save(): number[] {

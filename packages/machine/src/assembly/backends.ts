@@ -1,6 +1,7 @@
 import {
-  type Backend, type BackendKind, type BackendPorts, type BackendWants, type BlockPort, type BlockStatus, type CharPort, machinistError, type PortsOf,
+  type Backend, type BackendKind, type BackendPorts, type BackendWants, type BlockPort, type BlockStatus, type CharLine, type CharPort, machinistError, type PortsOf,
 } from '@machinist/api'
+import { CharLines } from './char-lines.ts'
 import type { BackendDescriptor } from '../definition/definition.ts'
 import type { Gate } from '../running/gate.ts'
 import type { MachineHost } from './host.ts'
@@ -10,7 +11,7 @@ import type { VirtualTime } from '../running/virtual-time.ts'
 /** What the machine itself offers to parts that are given nothing else. */
 export type OwnPorts = { readonly [Kind in 'entropy' | 'wallClock' | 'power']: BackendPorts[Kind] }
 
-const nullChar: CharPort = { write: (bytes) => bytes.length, read: () => 0, listen() {} }
+const nullChar: CharLine = { write: (bytes) => bytes.length, send() {}, read: () => 0, listen() {} }
 
 /** Turns descriptors into ports, and remembers what to close. */
 export class BackendConnector {
@@ -23,18 +24,24 @@ export class BackendConnector {
   readonly #open: Backend<unknown>[] = []
   #inFlight = 0
   readonly #drained: (() => void)[] = []
-  readonly #chars = new Map<string, CharPort>()
+  readonly #chars = new Map<string, CharLine>()
+  /** What streams have yet to hand to the host. */
+  readonly output: CharLines
   /** Sharers whose stream is not connected yet, with the name of what they wait for. */
-  readonly #waiting: { readonly part: string; readonly on: string }[] = []
+  readonly #waiting: { readonly part: string; readonly on: string; readonly connect: (line: CharLine) => void }[] = []
 
-  /** @param timers - for backends alone: they outlive a reset */
-  constructor(host: MachineHost, gate: Gate, live: ReadonlyMap<string, Backend<unknown>>, own: OwnPorts, time: VirtualTime, timers: Timers) {
+  /**
+   * @param timers - for backends alone: they outlive a reset
+   * @param onStall - told when output must go before a hart may go on
+   */
+  constructor(host: MachineHost, gate: Gate, live: ReadonlyMap<string, Backend<unknown>>, own: OwnPorts, time: VirtualTime, timers: Timers, onStall: () => void) {
     this.#host = host
     this.#gate = gate
     this.#live = live
     this.#own = own
     this.#time = time
     this.#timers = timers
+    this.output = new CharLines(onStall)
   }
 
   /**
@@ -61,22 +68,36 @@ export class BackendConnector {
       throw machinistError({ code: 'backend-missing', part, value: kind, remedy: kind === 'char' ? "Give it one, or 'null'." : 'Give it one.' }, 'it has no backend')
     }
     if (kind === 'char') {
-      const port = descriptor === 'null' ? nullChar : this.#shared(part, descriptor) ?? this.#attach(part, kind, descriptor) as CharPort
+      const port = descriptor === 'null' ? nullChar : this.#shared(part, descriptor) ?? this.output.line(this.#attach(part, kind, descriptor) as CharPort)
       this.#chars.set(part, port)
       return port
     }
     return this.#attach(part, kind, descriptor)
   }
 
-  /** Output to another part's stream. The other may come later in the definition, so it is looked up at each write. */
-  #shared(part: string, descriptor: BackendDescriptor): CharPort | null {
+  /**
+   * Another part's stream: output goes there, and with `input: true` either takes what comes. The other may come later in
+   * the definition, so it is looked up at each access.
+   */
+  #shared(part: string, descriptor: BackendDescriptor): CharLine | null {
     if (typeof descriptor === 'string' || descriptor.type !== 'share') return null
-    const { with: other } = descriptor
+    const { with: other, input = false } = descriptor
     if (typeof other !== 'string') {
       throw machinistError({ code: 'backend-unknown', part, value: String(other), remedy: "Give a name such as 'uart0.console'." }, 'it shares the stream of nobody')
     }
-    this.#waiting.push({ part, on: other })
-    return { ...nullChar, write: (bytes) => this.#chars.get(other)?.write(bytes) ?? bytes.length }
+    const line = (): CharLine => this.#chars.get(other) ?? nullChar
+    let listener: Parameters<CharPort['listen']>[0] | null = null
+    this.#waiting.push({
+      part, on: other,
+      connect(to) { to.listen({ readable() { if (input === true) listener?.readable() }, writable() { listener?.writable() } }) },
+    })
+    return {
+      write: (bytes) => line().write(bytes),
+      send: (bytes) => { line().send(bytes) },
+      read: (into) => input === true ? line().read(into) : 0,
+      listen(to) { listener = to },
+      get ended() { return input !== true || line().ended === true },
+    }
   }
 
   #attach(part: string, kind: BackendKind, descriptor: BackendDescriptor): unknown {
@@ -140,8 +161,12 @@ export class BackendConnector {
 
   /** To be called when all parts are connected: sharers must have found each other. */
   check(): void {
-    for (const { part, on } of this.#waiting) {
-      if (this.#chars.has(on) && !this.#waiting.some((other) => other.part === on)) continue
+    for (const { part, on, connect } of this.#waiting) {
+      const line = this.#waiting.some((other) => other.part === on) ? undefined : this.#chars.get(on)
+      if (line !== undefined) {
+        connect(line)
+        continue
+      }
       throw machinistError({ code: 'backend-unknown', part, value: on, remedy: "Name a stream of another part, such as 'uart0.console'." }, 'it shares the stream of nobody')
     }
   }

@@ -57,6 +57,8 @@ export interface PartEvents {
   power: PowerPort
   fault(part: string, error: unknown): void
   warn(part: string, message: string): void
+  /** No hart must run before output has gone; see {@link BackendConnector.output}. */
+  stall(): void
 }
 
 /** Answers the bus for a device, once it is made; whatever the device throws becomes a fault of that device. */
@@ -99,7 +101,7 @@ export function makeParts(
   const counter = counterView(state, () => time.now)
   const cpuCounter = counterView(state, () => time.sample())
   const own = { power: events.power, entropy: entropyOf(resolved, host), wallClock: wallClockOf(resolved, host, time) }
-  const connector = new BackendConnector(host, gate, live, own, time, backendTimers)
+  const connector = new BackendConnector(host, gate, live, own, time, backendTimers, events.stall)
   const arena = new Arena(host.linearMemory(Math.min(MAX_ARENA, host.maximumMemory ?? MAX_ARENA)), Math.min(MAX_ARENA, host.maximumMemory ?? MAX_ARENA))
   const memory = new GuestMemory(arena)
   const bus = new AddressSpace(definition.name)

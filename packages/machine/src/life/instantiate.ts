@@ -68,11 +68,12 @@ export function instantiate(input: MachineDefinition, catalogue: Catalogue, host
     if (!slicing && state !== 'created') settle()
   }
   const power = {
-    off: (code: number): void => { parts.gate.push('machine.power', () => { switchOff(code, 'guest') }) },
-    reset: (): void => { parts.gate.push('machine.reset', () => { restart('guest') }) },
+    off: (code: number): void => { parts.gate.push('machine.power', () => { whenSent(() => { switchOff(code, 'guest') }) }) },
+    reset: (): void => { parts.gate.push('machine.reset', () => { whenSent(() => { restart('guest') }) }) },
   }
   const parts = makeParts(resolved, host, options.backends ?? new Map(), {
     power, fault: (part, error) => { fault(part, error) }, warn: (part, message) => { emitter.emit('warn', { part, message }) },
+    stall: () => { engine.interrupt() },
   }, options.trace)
   const engine = new RunLoop(parts, () => loop.now(), () => state === 'running' && failed === null, fault)
   engine.onDebug = (hart) => {
@@ -152,6 +153,7 @@ export function instantiate(input: MachineDefinition, catalogue: Catalogue, host
   const switchOff = (code: number, by: 'guest' | 'host'): void => {
     if (state === 'off' || state === 'disposed') return
     status = code
+    engine.leaving = null
     change('off')
     emitter.emit('power', { status: code, by })
   }
@@ -174,8 +176,20 @@ export function instantiate(input: MachineDefinition, catalogue: Catalogue, host
     engine.held = true
     parts.connector.whenDrained(go)
   }
+  /** What the guest said before it went leaves first. */
+  const whenSent = (then: () => void): void => {
+    const { output } = parts.connector
+    if (!output.sending) return then()
+    engine.leaving = then
+    output.whenSent(() => {
+      const go = engine.leaving
+      engine.leaving = null
+      go?.()
+    })
+  }
   const restart = (by: 'guest' | 'host'): void => {
     if (state !== 'running' && state !== 'paused') return
+    engine.leaving = null
     engine.interrupt()
     bootWhenQuiet('warm', () => { emitter.emit('reset', { by }) })
   }

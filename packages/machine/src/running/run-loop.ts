@@ -50,6 +50,8 @@ export class RunLoop {
   readonly exits: Record<Exit, number> = { budget: 0, halt: 0, yield: 0, debug: 0 }
   /** While true no hart runs, but events are delivered: a reset waits for what is in flight. */
   held = false
+  /** What comes when all output has reached the host. Until then no hart runs, but devices do: the guest has had its last word. */
+  leaving: (() => void) | null = null
   /** Told when a hart stopped for a debugger. */
   onDebug: ((hart: number) => void) | null = null
   sampler: Sampler | null = null
@@ -96,7 +98,7 @@ export class RunLoop {
       if (runnable === 0) {
         // Delivering may have brought more to deliver.
         if (this.#parts.gate.pending === 0) {
-          const until = this.held ? this.#parts.backendTimers.next : this.#nextDeadline()
+          const until = this.#wait()
           if (until > time.now) {
             this.sampler?.idle()
             if (!time.counted || until === Infinity) return { kind: 'idle', until }
@@ -122,8 +124,21 @@ export class RunLoop {
 
   #runnable(): number {
     let count = 0
-    if (!this.held) for (const vcpu of this.#vcpus) if (vcpu.runnable) count++
+    if (!this.held && !this.#stalled) for (const vcpu of this.#vcpus) if (vcpu.runnable) count++
     return count
+  }
+
+  /** Whether harts wait for the host to take output. */
+  get #stalled(): boolean {
+    return this.leaving !== null || this.#parts.connector.output.stalled
+  }
+
+  /** When to look again while no hart runs. Counted time stands still until the host has taken output that is in the way. */
+  #wait(): number {
+    const { timers, backendTimers, time } = this.#parts
+    if (this.held) return backendTimers.next
+    if (!this.#stalled) return this.#nextDeadline()
+    return time.counted ? Infinity : Math.min(timers.next, backendTimers.next)
   }
 
   /** The first time at which a timer expires or an idle hart wants to be looked at. */

@@ -1,8 +1,8 @@
-import type { BlockPort, BlockStatus, CharPort, EntropyPort, Frame, NetPort, Offloads, PowerPort, WallClockPort } from '@machinist/api'
+import type { BlockPort, BlockStatus, CharLine, EntropyPort, Frame, NetPort, Offloads, PowerPort, WallClockPort } from '@machinist/api'
 import { noOffloads } from '@machinist/api'
 
 /** A terminal that a test types on and reads from. */
-export interface FakeChar extends CharPort {
+export interface FakeChar extends CharLine {
   /** Everything the device has sent. */
   readonly sent: number[]
   /** {@link sent} as Latin-1 text. */
@@ -13,25 +13,35 @@ export interface FakeChar extends CharPort {
   type(input: string | readonly number[]): void
   /** Input that the device has not taken yet. */
   readonly waiting: number
+  /** No more than that will come. */
+  ended: boolean
+  /** Bytes of `send` for which there is no room: a machine would not go on before they are gone. */
+  readonly held: number
   /** Gives room for `bytes` more and tells the device. */
   drain(bytes: number): void
 }
 
-/** A scripted {@link CharPort}. Its callbacks run at once. */
+/** A scripted {@link CharLine}. Its callbacks run at once. */
 export function fakeChar(): FakeChar {
   const sent: number[] = []
   let input: number[] = []
+  let held: number[] = []
   let listener: { readable(): void; writable(): void } | null = null
   return {
     sent,
+    ended: false,
+    get held() { return held.length },
     room: Infinity,
     text: () => sent.map((byte) => String.fromCharCode(byte)).join(''),
     get waiting() { return input.length },
     write(bytes) {
-      const taken = Math.min(bytes.length, this.room)
+      const taken = held.length > 0 ? 0 : Math.min(bytes.length, this.room)
       this.room -= taken
       for (const byte of bytes.subarray(0, taken)) sent.push(byte)
       return taken
+    },
+    send(bytes) {
+      held.push(...bytes.subarray(this.write(bytes)))
     },
     read(into) {
       const taken = input.slice(0, into.length)
@@ -46,7 +56,10 @@ export function fakeChar(): FakeChar {
     },
     drain(bytes) {
       this.room += bytes
-      listener?.writable()
+      const rest = held
+      held = []
+      this.send(Uint8Array.from(rest))
+      if (held.length === 0) listener?.writable()
     },
   }
 }

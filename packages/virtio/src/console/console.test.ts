@@ -102,7 +102,10 @@ describe.each(['split', 'packed'] as const)('over %s rings', (ring) => {
     it('writes in an emergency, with no driver at all', () => {
       const char = fakeChar()
       const dut = testDevice(virtioConsole, { ring }, { backends: { console: char } })
+      char.room = 2
       for (const letter of text('oops')) dut.write(0x108, letter)
+      expect([char.text(), char.held]).toEqual(['oo', 2])
+      char.drain(2)
       expect(char.text()).toBe('oops')
     })
   })

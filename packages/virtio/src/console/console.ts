@@ -1,4 +1,4 @@
-import type { CharPort, DeviceSpec } from '@machinist/api'
+import type { CharLine, DeviceSpec } from '@machinist/api'
 import { plainData } from '@machinist/registers'
 import { ConfigSpace } from '../device/config-space.ts'
 import { consoleConfig, consoleFeature, controlQueue, receiveQueueOf } from './layout.ts'
@@ -67,7 +67,7 @@ class Console implements VirtioDevice<ConsoleState> {
   readonly #ports: readonly ConsolePort[]
   readonly #control: ConsoleControl
 
-  constructor(context: VirtioContext<ConsoleBackends<string>>, ports: readonly { readonly name: string, readonly char: CharPort | undefined }[]) {
+  constructor(context: VirtioContext<ConsoleBackends<string>>, ports: readonly { readonly name: string, readonly char: CharLine | undefined }[]) {
     this.#context = context
     const turnAgain = (): void => { context.clock.timer(again).arm(context.clock.now()) }
     const list: ConsolePort[] = []
@@ -98,8 +98,8 @@ class Console implements VirtioDevice<ConsoleState> {
   }
 
   writeConfig(offset: number, _width: 1 | 2 | 4, value: number): void {
-    // At any time, even before the driver is there; a host that is not ready loses it (5.3.5).
-    if (offset === consoleConfig.emergencyWrite) this.#ports[0]?.char.write(Uint8Array.of(value & 0xff))
+    // At any time, even before the driver is there, and without a queue on which it could be made to wait (5.3.5).
+    if (offset === consoleConfig.emergencyWrite) this.#ports[0]?.char.send(Uint8Array.of(value & 0xff))
     else this.#context.trace.warn(`${this.#context.name}: ignored a write to its configuration, at ${String(offset)}`)
   }
 
@@ -139,7 +139,7 @@ class Console implements VirtioDevice<ConsoleState> {
     return this.#context.has(consoleFeature.multiport)
   }
 
-  #takeSize(char: CharPort | undefined): void {
+  #takeSize(char: CharLine | undefined): void {
     this.#config.view.setUint16(consoleConfig.columns, char?.size?.columns ?? 0, true)
     this.#config.view.setUint16(consoleConfig.rows, char?.size?.rows ?? 0, true)
   }

@@ -1,4 +1,4 @@
-import type { CharPort } from '@machinist/api'
+import type { CharLine } from '@machinist/api'
 import type { VirtioContext } from '../device/spec.ts'
 import type { Chain, Virtqueue } from '../queue/queue.ts'
 
@@ -10,7 +10,7 @@ const leastCost = 64
 
 /** One port of a console device: a receive queue, a transmit queue and a byte stream of the host (virtio 1.2, 5.3.6). */
 export class ConsolePort {
-  readonly char: CharPort
+  readonly char: CharLine
   readonly receiveQueue: number
   readonly transmitQueue: number
   readonly #context: Pick<VirtioContext, 'queue' | 'running'>
@@ -23,7 +23,7 @@ export class ConsolePort {
   #sent = 0
 
   /** @param again - asks for another call of {@link pump} at the next opportunity */
-  constructor(char: CharPort, receiveQueue: number, context: Pick<VirtioContext, 'queue' | 'running'>, again: () => void) {
+  constructor(char: CharLine, receiveQueue: number, context: Pick<VirtioContext, 'queue' | 'running'>, again: () => void) {
     this.char = char
     this.receiveQueue = receiveQueue
     this.transmitQueue = receiveQueue + 1

@@ -1,0 +1,78 @@
+import type { CharLine, CharPort } from '@machinist/api'
+
+/** A machine's streams as its parts have them: they know what output the host has yet to take. */
+export class CharLines {
+  /** Lines that keep bytes of `send`. */
+  #stalled = 0
+  /** Lines with output that the host has not taken, in the line or still in the device. */
+  #sending = 0
+  readonly #waiters: (() => void)[] = []
+  readonly #onStall: () => void
+
+  /** @param onStall - told when no hart must run any more, before {@link stalled} ends */
+  constructor(onStall: () => void) {
+    this.#onStall = onStall
+  }
+
+  /** Output without a place to wait: no hart must run. */
+  get stalled(): boolean {
+    return this.#stalled > 0
+  }
+
+  /** Some output has not reached the host. */
+  get sending(): boolean {
+    return this.#sending > 0
+  }
+
+  /** Calls back, once, when all output has reached the host. */
+  whenSent(callback: () => void): void {
+    this.#waiters.push(callback)
+  }
+
+  /** A stream for a part. Whoever shares it uses the same line, so that bytes keep their order. */
+  line(port: CharPort): CharLine {
+    let kept: Uint8Array = new Uint8Array(0)
+    let short = false
+    const listeners: Parameters<CharPort['listen']>[0][] = []
+    const note = (isShort: boolean): void => {
+      if (isShort !== short) this.#sending += isShort ? 1 : -1
+      short = isShort
+    }
+    const writable = (): void => {
+      if (kept.length > 0) {
+        kept = kept.subarray(Math.min(kept.length, port.write(kept)))
+        if (kept.length > 0) return
+        this.#stalled--
+      }
+      // Unless a part has more to say now.
+      note(false)
+      for (const listener of listeners) listener.writable()
+      if (!this.sending) for (const waiter of this.#waiters.splice(0)) waiter()
+    }
+    port.listen({ readable() { for (const listener of listeners) listener.readable() }, writable })
+    return {
+      write(bytes) {
+        const taken = kept.length > 0 ? 0 : port.write(bytes)
+        note(taken < bytes.length)
+        return taken
+      },
+      send: (bytes) => {
+        const waiting = kept
+        const rest = bytes.subarray(waiting.length > 0 ? 0 : port.write(bytes))
+        note(waiting.length + rest.length > 0)
+        if (rest.length === 0) return
+        kept = new Uint8Array(waiting.length + rest.length)
+        kept.set(waiting)
+        kept.set(rest, waiting.length)
+        if (waiting.length > 0) return
+        this.#stalled++
+        this.#onStall()
+      },
+      read: (into) => port.read(into),
+      listen(to) { listeners.push(to) },
+      get ended() { return port.ended === true },
+      get size() { return port.size },
+      ...(port.onResize && { onResize: (to: () => void) => { port.onResize?.(to) } }),
+    }
+  }
+}
