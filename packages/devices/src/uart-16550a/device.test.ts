@@ -232,6 +232,85 @@ describe('receiving', () => {
   })
 })
 
+describe('input that is there before the guest listens', () => {
+  /** What Linux's driver does to a UART at the first opening (drivers/tty/serial/8250), and at the last closing. */
+  const clearFifos = (uart: Uart): void => { for (const value of [FIFO, FIFO | 0x06, 0]) uart.put(FCR, value) }
+  const clearInterrupts = (uart: Uart): void => { for (const register of [LSR, RBR, IIR, MSR]) uart.get(register) }
+  const open = (uart: Uart): void => {
+    clearFifos(uart)
+    clearInterrupts(uart)
+    uart.get(LSR)
+    uart.put(MCR, 0x08)
+    uart.put(IER, ETBEI)
+    for (const register of [LSR, IIR]) uart.get(register)
+    uart.put(IER, 0)
+    clearInterrupts(uart)
+    uart.put(IER, ERBFI | ELSI)
+    uart.put(FCR, FIFO)
+    uart.put(FCR, FIFO | 0x80)
+    uart.put(MCR, 0x0b)
+  }
+  const close = (uart: Uart): void => {
+    uart.put(IER, 0)
+    uart.put(MCR, 0x08)
+    clearFifos(uart)
+    uart.get(RBR)
+    uart.get(IIR)
+  }
+
+  test('all of it arrives, although a driver throws away what it finds, and looks at LSR to print', () => {
+    fc.assert(fc.property(fc.array(fc.oneof(fc.uint8Array({ maxLength: 20 }), fc.constantFrom('open', 'close', 'print', 'read', 'copy'))), (steps) => {
+      let { uart, host } = make()
+      const typed: number[] = []
+      const got: number[] = []
+      let isOpen = false
+      for (const step of steps) {
+        if (typeof step !== 'string') {
+          host.type([...step])
+          typed.push(...step)
+        } else if (step === 'print') for (let i = 0; i < 3; i++) uart.get(LSR)
+        else if (step === 'copy') {
+          const waiting = new Uint8Array(host.waiting)
+          host.read(waiting)
+          const copy = make()
+          copy.host.type([...waiting])
+          copy.uart.device.restore(structuredClone(uart.device.save()))
+          ;({ uart, host } = copy)
+        } else if (step === 'read' && isOpen) for (let i = 0; i < 5 && uart.irq; i++) got.push(uart.get(RBR))
+        else if (step !== 'read' && isOpen !== (step === 'open')) {
+          isOpen = step === 'open'
+          if (isOpen) open(uart)
+          else close(uart)
+        }
+      }
+      if (isOpen) close(uart)
+      // Whoever polls is given the rest.
+      while ((uart.get(LSR) & DR) !== 0) got.push(uart.get(RBR))
+      expect(got).toEqual(typed)
+    }))
+  })
+
+  test('a guest that has taken RTS back gets nothing until it is on again; one that never had it gets all', () => {
+    const { uart, host } = make()
+    uart.put(IER, ERBFI)
+    uart.put(FCR, FIFO)
+    uart.put(MCR, 0x01)
+    host.type('a')
+    expect(receive(uart)).toBe('a')
+    uart.put(MCR, 0x0b)
+    host.type('b')
+    uart.put(MCR, 0x09)
+    host.type('c')
+    expect(receive(uart)).toBe('b')
+    const copy = make().uart
+    copy.device.restore(structuredClone(uart.device.save()))
+    expect(copy.device.save()).toEqual(uart.device.save())
+    uart.put(MCR, 0x0b)
+    expect(uart.irq).toBe(true)
+    expect(receive(uart)).toBe('c')
+  })
+})
+
 describe('loopback', () => {
   test('bytes come back, the host sees none and sends none', () => {
     const { uart, host } = make()

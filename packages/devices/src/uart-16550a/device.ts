@@ -10,6 +10,10 @@ export interface Uart16550aState {
   readonly registers: Readonly<Record<string, number | readonly number[]>>
   readonly fcr: number
   readonly received: readonly number[]
+  /** Input that a driver threw away while it did not listen, and that will come again. */
+  readonly returned: readonly number[]
+  /** RTS has been on since the last reset. */
+  readonly usesRts: boolean
   /** The shift register's byte first. */
   readonly sending: readonly number[]
   readonly holdingEmpty: boolean
@@ -34,6 +38,8 @@ export class Uart16550a implements Device<Uart16550aState> {
   readonly #receiver: Receiver
   readonly #transmitter: Transmitter
   #fcr = 0
+  /** RTS has been on: the guest uses it. */
+  #usesRts = false
   /** The transmitter interrupt: THRE became set, and nobody has read IIR since. */
   #holdingEmpty = false
 
@@ -80,10 +86,13 @@ export class Uart16550a implements Device<Uart16550aState> {
   }
 
   read(_region: number, offset: number, width: Width): number {
-    return this.#registers.read(offset, width)
+    const value = this.#registers.read(offset, width)
+    if (offset >>> this.#config.regShift !== 0) this.#receiver.settle()
+    return value
   }
 
   write(_region: number, offset: number, width: Width, value: number): void {
+    this.#receiver.settle()
     this.#registers.write(offset, width, value)
   }
 
@@ -98,6 +107,7 @@ export class Uart16550a implements Device<Uart16550aState> {
     this.#registers.set('MSR', connected)
     this.#setFifoControl(0)
     this.#receiver.clear()
+    this.#usesRts = false
     this.#transmitter.reset()
     this.#holdingEmpty = false
     this.#receive(false)
@@ -105,9 +115,9 @@ export class Uart16550a implements Device<Uart16550aState> {
   }
 
   save(): Uart16550aState {
-    const { bytes, timedOut, timeoutAt } = this.#receiver.save()
+    const { bytes, back, timedOut, timeoutAt } = this.#receiver.save()
     return {
-      registers: this.#registers.save(), fcr: this.#fcr, received: bytes, sending: this.#transmitter.save(),
+      registers: this.#registers.save(), fcr: this.#fcr, received: bytes, returned: back, usesRts: this.#usesRts, sending: this.#transmitter.save(),
       holdingEmpty: this.#holdingEmpty, timedOut, timeoutLeft: timeoutAt < 0 ? -1 : Math.max(0, timeoutAt - this.#context.clock.now()),
     }
   }
@@ -116,6 +126,8 @@ export class Uart16550a implements Device<Uart16550aState> {
     const data = plainData(this.#context.name, state, 'state')
     const control = data.integer('fcr', 0, 0xff) & fcr.kept
     const received = data.bytes('received', (control & fcr.enable) !== 0 ? fifoSize : 1)
+    const returned = data.bytes('returned', fifoSize)
+    const usesRts = data.boolean('usesRts')
     const sending = data.bytes('sending', (control & fcr.enable) !== 0 ? fifoSize + 1 : 2)
     const holdingEmpty = data.boolean('holdingEmpty')
     const timedOut = data.boolean('timedOut')
@@ -123,7 +135,8 @@ export class Uart16550a implements Device<Uart16550aState> {
     this.#registers.restore(data.unknown('registers'))
     this.#registers.bank = this.#registers.field('LCR', 'DLAB') === 1 ? 'dlab' : null
     this.#setFifoControl(control)
-    this.#receiver.restore(received, timedOut, timeoutLeft < 0 ? -1 : this.#context.clock.now() + timeoutLeft)
+    this.#receiver.restore(received, returned, timedOut, timeoutLeft < 0 ? -1 : this.#context.clock.now() + timeoutLeft)
+    this.#usesRts = usesRts
     this.#transmitter.restore(sending)
     this.#holdingEmpty = holdingEmpty
     this.#send()
@@ -135,8 +148,18 @@ export class Uart16550a implements Device<Uart16550aState> {
     return ((this.#mcr[0] ?? 0) & 0x10) !== 0
   }
 
+  /** A driver that listens: the receiver interrupt is on. */
+  get #listening(): boolean {
+    return ((this.#ier[0] ?? 0) & 0x01) !== 0
+  }
+
+  /** Flow control (section 8.8): a guest that has taken RTS back, DTR being on, is there but wants nothing more now. */
+  get #throttled(): boolean {
+    return this.#usesRts && ((this.#mcr[0] ?? 0) & 0x03) === 0x01
+  }
+
   #readData(): number {
-    const byte = this.#receiver.take()
+    const byte = this.#receiver.take(!this.#listening && !this.#loopback)
     this.#receiver.watch(this.#timeout())
     this.#receive(false)
     this.#update()
@@ -161,8 +184,8 @@ export class Uart16550a implements Device<Uart16550aState> {
    * looks for one: what a driver throws away when it sets the UART up is then not sixteen bytes of somebody's typing.
    */
   #receive(polled: boolean): void {
-    const interrupts = ((this.#ier[0] ?? 0) & 0x01) !== 0
-    if (this.#loopback || !(interrupts || polled)) return
+    const interrupts = this.#listening
+    if (this.#loopback || this.#throttled || !(interrupts || polled)) return
     if (this.#receiver.pull(interrupts ? fifoSize : 1)) {
       this.#receiver.watch(this.#timeout())
       this.#update()
@@ -186,7 +209,7 @@ export class Uart16550a implements Device<Uart16550aState> {
   #controlFifos(value: number): void {
     const changed = ((value ^ this.#fcr) & fcr.enable) !== 0
     const enabled = (value & fcr.enable) !== 0
-    if (changed || (enabled && (value & fcr.resetReceiver) !== 0)) this.#receiver.clear()
+    if (changed || (enabled && (value & fcr.resetReceiver) !== 0)) this.#receiver.clear(!this.#loopback && (changed || !this.#listening))
     if (changed || (enabled && (value & fcr.resetTransmitter) !== 0)) {
       if (!this.#transmitter.holdingEmpty) this.#holdingEmpty = true
       this.#transmitter.clear()
@@ -204,6 +227,7 @@ export class Uart16550a implements Device<Uart16550aState> {
   /** Section 8.8: in loopback the modem outputs drive the modem inputs. */
   #controlModem(value: number): void {
     const looped = (value & 0x10) !== 0
+    if (!looped && (value & 0x02) !== 0) this.#usesRts = true
     const lines = looped ? ((value & 0x02) << 3) | ((value & 0x01) << 5) | ((value & 0x0c) << 4) : connected
     const before = this.#registers.get('MSR')
     const changed = (before ^ lines) >>> 4
@@ -235,8 +259,12 @@ export class Uart16550a implements Device<Uart16550aState> {
     return status
   }
 
-  /** Reading IIR acknowledges the transmitter's interrupt, when that is the one it tells. */
+  /**
+   * Reading IIR acknowledges the transmitter's interrupt, when that is the one it tells. A driver that has just read RBR with the receiver
+   * interrupt off, and now reads this, clears what may be pending and wants no data: one that polls for data has no use for IIR.
+   */
   #identify(): number {
+    this.#receiver.untake()
     const source = this.#source()
     if (source === iir.holdingEmpty) {
       this.#holdingEmpty = false

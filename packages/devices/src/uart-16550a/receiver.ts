@@ -5,6 +5,10 @@ import { fifoSize } from './registers.ts'
 /**
  * The receiving half: a FIFO that is filled from the host only while it has room, so that what the guest does not read
  * stays with the host, and the character timeout.
+ *
+ * A driver that sets a UART up throws away what it finds there: stray bytes on hardware, but here what somebody typed or piped
+ * before the guest was ready. Such bytes go back to the head of the input: while the receiver interrupt is off, and when the
+ * FIFOs are turned on or off.
  */
 export class Receiver {
   /** FIFO mode; otherwise there is room for one byte. */
@@ -12,6 +16,10 @@ export class Receiver {
   /** The interrupt that says that bytes below the trigger level have been left lying. */
   timedOut = false
   readonly #fifo = new Fifo(fifoSize)
+  /** Input that went back, which comes before the host's. */
+  readonly #back = new Fifo(fifoSize)
+  /** The byte that the last access took, while it can go back. */
+  #taken = -1
   readonly #port: CharPort
   readonly #timer: Timer
   /** Views of one buffer, by length, so that reading from the host allocates nothing. */
@@ -38,12 +46,16 @@ export class Receiver {
 
   /** Takes what the host has and there is room for, until there are `most` bytes. Returns whether anything came. */
   pull(most: number): boolean {
-    const room = this.#room[Math.min(most, this.fifos ? fifoSize : 1) - this.#fifo.length]
-    if (!this.#more || room === undefined || room.length === 0) return false
-    const taken = Math.min(this.#port.read(room), room.length)
-    for (let i = 0; i < taken; i++) this.#fifo.push(room[i] ?? 0)
-    this.#more = taken > 0
-    return taken > 0
+    const limit = Math.min(most, this.fifos ? fifoSize : 1)
+    const before = this.#fifo.length
+    while (this.#back.length > 0 && this.#fifo.length < limit) this.#fifo.push(this.#back.shift())
+    const room = this.#room[limit - this.#fifo.length]
+    if (this.#more && room !== undefined && room.length > 0) {
+      const taken = Math.min(this.#port.read(room), room.length)
+      for (let i = 0; i < taken; i++) this.#fifo.push(room[i] ?? 0)
+      this.#more = taken > 0
+    }
+    return this.#fifo.length > before
   }
 
   /** A byte from the transmitter, in loopback. Returns false on an overrun: a full FIFO keeps what it has, a full RBR does not. */
@@ -55,13 +67,32 @@ export class Receiver {
     return !full
   }
 
-  /** The guest reads RBR. */
-  take(): number {
+  /**
+   * The guest reads RBR.
+   *
+   * @param polled - it may not mean it: {@link untake} can follow
+   */
+  take(polled: boolean): number {
     this.timedOut = false
+    this.#taken = polled && this.#fifo.length > 0 ? this.#fifo.peek() : -1
     return this.#fifo.shift()
   }
 
-  clear(): void {
+  /** The byte of the last access goes back: it was not meant. */
+  untake(): void {
+    if (this.#taken >= 0) this.#fifo.fill([this.#taken, ...this.#fifo.toArray()])
+    this.#taken = -1
+  }
+
+  /** The byte of the last access was meant. */
+  settle(): void {
+    this.#taken = -1
+  }
+
+  /** Empties the FIFO; with `back` what is in it will come again. */
+  clear(back = false): void {
+    // What went back earlier came after it; and while there is any, nothing new comes, so that there is room.
+    if (back) this.#back.fill([...this.#fifo.toArray(), ...this.#back.toArray()])
     this.#fifo.truncate(0)
     this.timedOut = false
     this.#arm(Infinity)
@@ -78,12 +109,14 @@ export class Receiver {
     this.timedOut = this.fifos && this.#fifo.length > 0
   }
 
-  save(): { bytes: number[]; timedOut: boolean; timeoutAt: number } {
-    return { bytes: this.#fifo.toArray(), timedOut: this.timedOut, timeoutAt: this.#timeoutAt === Infinity ? -1 : this.#timeoutAt }
+  save(): { bytes: number[]; back: number[]; timedOut: boolean; timeoutAt: number } {
+    return { bytes: this.#fifo.toArray(), back: this.#back.toArray(), timedOut: this.timedOut, timeoutAt: this.#timeoutAt === Infinity ? -1 : this.#timeoutAt }
   }
 
-  restore(bytes: readonly number[], timedOut: boolean, timeoutAt: number): void {
+  restore(bytes: readonly number[], back: readonly number[], timedOut: boolean, timeoutAt: number): void {
     this.#fifo.fill(bytes)
+    this.#back.fill(back)
+    this.#taken = -1
     this.timedOut = timedOut
     this.#more = true
     this.#arm(timeoutAt < 0 ? Infinity : timeoutAt)

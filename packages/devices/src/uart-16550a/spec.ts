@@ -22,7 +22,7 @@ export type UartBackends = { readonly console: 'char' }
  */
 export const uart16550a: DeviceSpec<Uart16550aConfig, Uart16550aState, 'interrupt', UartBackends> = {
   kind: 'uart-16550a',
-  stateVersion: 2,
+  stateVersion: 3,
   backends: { console: 'char' },
   configure(input, name) {
     const data = plainData(name, input, 'configuration')
