@@ -3,7 +3,7 @@ import { plainData } from '@machinist/registers'
 import { ConfigSpace } from '../device/config-space.ts'
 import { consoleConfig, consoleFeature, controlQueue, receiveQueueOf } from './layout.ts'
 import { ConsoleControl } from './control.ts'
-import { ConsolePort } from './port.ts'
+import { ConsolePort, settleInterval } from './port.ts'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
 import type { MmioOptions, VirtioOptions } from '../device/options.ts'
 import { virtioMmio } from '../transport/mmio.ts'
@@ -16,6 +16,10 @@ import type { Virtqueue } from '../queue/queue.ts'
 export interface ConsoleState {
   /** For each port: bytes of the output in flight that the host has taken. */
   readonly sent: readonly number[]
+  /** For each port: 1 when the guest takes input. */
+  readonly open: readonly number[]
+  /** For each port: 1 when the guest has been told that there will be no more. */
+  readonly hungUp: readonly number[]
   /** Control messages that wait for a buffer of the driver. */
   readonly messages: readonly (readonly number[])[]
 }
@@ -24,6 +28,7 @@ export interface ConsoleState {
 export type ConsoleBackends<Name extends string = 'console'> = Readonly<Record<Name, 'char'>>
 
 const again = 'again'
+const settle = 'settle'
 const queueSize = 64
 
 /**
@@ -39,7 +44,7 @@ export function consoleWith<const Name extends string>(kind: string, ports: read
   return {
     kind,
     deviceId: 3,
-    stateVersion: 1,
+    stateVersion: 2,
     backends: backends as ConsoleBackends<Name>,
     configure(input, name) {
       plainData(name, input, 'configuration').done()
@@ -66,14 +71,24 @@ class Console implements VirtioDevice<ConsoleState> {
   readonly #config = new ConfigSpace(consoleConfig.size)
   readonly #ports: readonly ConsolePort[]
   readonly #control: ConsoleControl
+  /** A timer runs after which the console may be given input. */
+  #settling = false
 
   constructor(context: VirtioContext<ConsoleBackends<string>>, ports: readonly { readonly name: string, readonly char: CharLine | undefined }[]) {
     this.#context = context
     const turnAgain = (): void => { context.clock.timer(again).arm(context.clock.now()) }
     const list: ConsolePort[] = []
-    for (const { char } of ports) if (char !== undefined) list.push(new ConsolePort(char, receiveQueueOf(list.length), context, turnAgain))
+    for (const { char } of ports) {
+      const index = list.length
+      // A console has no end: its reader is a terminal, and the end of a terminal's input is a character.
+      const onEnd = (): void => { if (index > 0) this.#control.hangUp(index) }
+      if (char !== undefined) list.push(new ConsolePort(char, receiveQueueOf(index), context, turnAgain, onEnd))
+    }
     this.#ports = list
-    this.#control = new ConsoleControl(context, ports.map(({ name }) => name), () => list[0]?.char.size)
+    this.#control = new ConsoleControl(context, ports.map(({ name }) => name), () => list[0]?.char.size, (index, open) => {
+      const port = list[index]
+      if (index > 0 && port !== undefined) port.open = open
+    })
     const several = list.length > 1
     this.queueSizes = new Array<number>(several ? 2 * list.length + 2 : 2).fill(queueSize)
     const first = list[0]?.char
@@ -104,6 +119,7 @@ class Console implements VirtioDevice<ConsoleState> {
   }
 
   notify(queue: Virtqueue): void {
+    if (this.#context.running && this.#ports[0]?.isOpen === false && !this.#settling) this.#wait()
     if (this.#multiport && (queue.index === controlQueue.receive || queue.index === controlQueue.transmit)) return this.#control.pump()
     for (const port of this.#ports) {
       if (port.receiveQueue === queue.index) port.receive()
@@ -111,28 +127,49 @@ class Console implements VirtioDevice<ConsoleState> {
     }
   }
 
-  event(): void {
+  event(timer: string): void {
+    if (timer === settle) {
+      this.#settling = false
+      if (this.#ports[0]?.settle() === false) this.#wait()
+      return
+    }
     if (this.#multiport) this.#control.pump()
     for (const port of this.#ports) port.pump()
   }
 
   reset(): void {
     this.#context.clock.timer(again).cancel()
+    this.#context.clock.timer(settle).cancel()
+    this.#settling = false
     this.#control.reset()
     for (const port of this.#ports) port.reset()
   }
 
   save(): ConsoleState {
-    return { sent: this.#ports.map((port) => port.save()), messages: this.#control.save() }
+    const { messages, hungUp } = this.#control.save()
+    return {
+      sent: this.#ports.map((port) => port.save()), open: this.#ports.map(({ isOpen }) => Number(isOpen)),
+      hungUp: this.#ports.map((_, index) => Number(hungUp.includes(index))), messages,
+    }
   }
 
   restore(state: ConsoleState): void {
     const data = plainData(this.#context.name, state, 'state')
     const sent = data.integers('sent', this.#ports.length, 0, 2 ** 32)
+    const open = data.integers('open', this.#ports.length, 0, 1)
+    const hungUp = data.integers('hungUp', this.#ports.length, 0, 1)
     const messages = data.unknown('messages')
     data.done()
-    this.#control.restore(messages)
-    for (const [index, port] of this.#ports.entries()) port.restore(sent[index] ?? 0)
+    this.#control.restore(messages, hungUp.flatMap((flag, index) => flag === 1 ? [index] : []))
+    for (const [index, port] of this.#ports.entries()) port.restore(sent[index] ?? 0, open[index] === 1)
+    this.#context.clock.timer(settle).cancel()
+    this.#settling = false
+  }
+
+  /** The driver of the console gets a little more time. */
+  #wait(): void {
+    this.#settling = true
+    this.#context.clock.timer(settle).arm(this.#context.clock.now() + settleInterval)
   }
 
   get #multiport(): boolean {

@@ -13,14 +13,18 @@ const again = 'again'
 export class ConsoleControl {
   readonly #context: Pick<VirtioContext, 'name' | 'clock' | 'trace' | 'running' | 'queue' | 'has'>
   readonly #names: readonly string[]
+  readonly #opened: (port: number, open: boolean) => void
+  /** Ports whose input has ended: nobody is there any more. */
+  #hungUp = new Set<number>()
   readonly #size: () => { readonly columns: number, readonly rows: number } | undefined
   readonly #header = new Uint8Array(controlSize)
   #waiting: Uint8Array[] = []
 
   constructor(
     context: Pick<VirtioContext, 'name' | 'clock' | 'trace' | 'running' | 'queue' | 'has'>,
-    names: readonly string[], size: () => { readonly columns: number, readonly rows: number } | undefined,
+    names: readonly string[], size: () => { readonly columns: number, readonly rows: number } | undefined, opened: (port: number, open: boolean) => void,
   ) {
+    this.#opened = opened
     this.#context = context
     this.#names = names
     this.#size = size
@@ -50,18 +54,28 @@ export class ConsoleControl {
     this.#deliver()
   }
 
-  reset(): void {
-    this.#waiting = []
+  /** The input of a port has ended: its reader sees that. Once, until the device is reset. */
+  hangUp(port: number): void {
+    if (this.#hungUp.has(port)) return
+    this.#hungUp.add(port)
+    this.#send(port, controlEvent.portOpen, 0)
+    this.#deliver()
   }
 
-  save(): number[][] {
-    return this.#waiting.map((message) => [...message])
+  reset(): void {
+    this.#waiting = []
+    this.#hungUp.clear()
+  }
+
+  save(): { messages: number[][]; hungUp: number[] } {
+    return { messages: this.#waiting.map((message) => [...message]), hungUp: [...this.#hungUp] }
   }
 
   /** Throws a typed error when `input` is not what {@link save} gives. */
-  restore(input: unknown): void {
+  restore(input: unknown, hungUp: readonly number[]): void {
     const list: readonly unknown[] = Array.isArray(input) ? input.slice(0, 2 * waitingLimit) : []
     this.#waiting = list.map((message) => Uint8Array.from(plainData(this.#context.name, { message }, 'state').bytes('message', longestMessage)))
+    this.#hungUp = new Set(hungUp)
   }
 
   #answer(): void {
@@ -81,11 +95,12 @@ export class ConsoleControl {
           if (this.#context.has(consoleFeature.size)) this.#sendSize()
         }
         this.#send(id, controlEvent.portName, 1, Array.from(name.slice(0, 255), (letter) => letter.charCodeAt(0) & 0x7f))
-        this.#send(id, controlEvent.portOpen, 1)
+        this.#send(id, controlEvent.portOpen, this.#hungUp.has(id) ? 0 : 1)
         return
       }
       case controlEvent.portOpen:
-        return // whether somebody in the guest listens; its buffers say how much
+        if (this.#names[id] !== undefined) this.#opened(id, value === 1)
+        return
       default:
         this.#context.trace.warn(`${this.#context.name}: ignored control message ${String(event)}`)
     }
