@@ -43,6 +43,10 @@ export interface RunOptions {
   /** Disks that the guest has as persistent memory. */
   readonly pmems?: readonly DiskChoice[]
   readonly exec?: string
+  /** The console at this terminal: the serial line unless given. */
+  readonly console?: 'ttyS0' | 'hvc0'
+  /** What the end of input that is no terminal means: the end for the shell of the prepared guest, nothing for another. */
+  readonly inputEnd?: 'eot' | 'ignore'
   readonly quiet: boolean
   readonly stats: boolean
 }
@@ -84,7 +88,13 @@ const HELP_FLAGS = { ...HELP_OPTIONS, ...COMMON_OPTIONS } as const
 const FLAGS = { ...RUN_OPTIONS, ...PROFILE_OPTIONS } as const
 
 /** Flags that say what a machine file says already. */
-const NOT_WITH_FILE = ['disk', 'share', 'vsock', 'net', 'balloon', 'pmem', 'memory', 'harts', 'virtio', 'interrupts', 'exec'] as const
+const NOT_WITH_FILE = ['disk', 'share', 'vsock', 'net', 'balloon', 'pmem', 'memory', 'harts', 'virtio', 'interrupts', 'exec', 'console'] as const
+
+function oneOf<const Choice extends string>(flag: string, value: string, choices: readonly Choice[]): Choice {
+  const found = choices.find((choice) => choice === value)
+  if (found === undefined) throw usageError(flag, 'there is no such choice', `Use ${choices.join(' or ')}.`, value)
+  return found
+}
 
 /** `PATH[:TAG][,ro]`, the first tag being `share`, the next `share1`. A colon in the path needs a tag behind it, and two commas are one of the path. */
 export function parseShare(given: string, index: number): Share {
@@ -244,6 +254,8 @@ export function parseCommand(args: readonly string[]): Command {
     ...(values.balloon !== undefined && { balloon: parseBalloon(values.balloon) }),
     ...(values.pmem !== undefined && { pmems: values.pmem.map((disk) => parseDisk(disk, '--pmem')) }),
     ...(values.exec !== undefined && { exec: values.exec }),
+    ...(values.console !== undefined && { console: oneOf('--console', values.console, ['ttyS0', 'hvc0']) }),
+    ...(values['input-end'] !== undefined && { inputEnd: oneOf('--input-end', values['input-end'], ['eot', 'ignore']) }),
     quiet: values.quiet ?? false,
     stats: values.stats ?? false,
   }

@@ -70,7 +70,15 @@ const MACHINE = {
 
 /** How the machine is run. */
 const HOW = {
-  exec: { type: 'string', forms: [['CMD', 'run CMD in the Debian guest, write only its output, and end with its status']] },
+  exec: { type: 'string', forms: [['CMD', 'run CMD in the Debian guest with our standard input, write only its output, and end with its status']] },
+  console: {
+    type: 'string', offers: ['ttyS0', 'hvc0'],
+    forms: [['ttyS0|hvc0', 'the terminal is a serial line by default; as a virtio console the guest also hears when it changes its size']],
+  },
+  'input-end': {
+    type: 'string', offers: ['eot', 'ignore'],
+    forms: [['eot|ignore', "when input that is no terminal ends, Ctrl-D is typed for the Debian guest's shell, which ends the machine; other guests just get no more"]],
+  },
   quiet: { type: 'boolean', forms: [['', 'no progress, and no kernel messages']] },
   stats: { type: 'boolean', forms: [['', 'instructions, speed and times on standard error, at the end and, where no terminal is in the way, every second']] },
   version: { type: 'boolean', forms: [['', 'show the version of machinist']] },

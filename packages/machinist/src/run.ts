@@ -16,8 +16,10 @@ import { loadMachineFile } from './machine-file.ts'
 import { liveText, statsText } from './stats.ts'
 import { TimeMeter } from './time-shares.ts'
 
-/** The ports on which the guest answers to `--exec`: how it went, standard output, standard error. */
-const EXEC_PORTS = ['machinist.exec', 'machinist.exec.1', 'machinist.exec.2'] as const
+/** The ports of `--exec`: how it went, standard output, standard error, and standard input. */
+const EXEC_PORTS = ['machinist.exec', 'machinist.exec.1', 'machinist.exec.2', 'machinist.exec.0'] as const
+/** Those of them that tell of the end of what the guest sends. */
+const EXEC_ANSWERS = 3
 /** What of the console is shown when a command never answered, in bytes. */
 const CONSOLE_TAIL = 4096
 /** RAM for the system of a disk, unless the user says otherwise, in bytes. */
@@ -62,7 +64,7 @@ async function images(options: RunOptions, request: ExecRequest | null): Promise
     return {
       ...(options.kernel === 'none' ? {} : { [options.firmware === NO_FIRMWARE ? 'firmware' : 'kernel']: readWhole(options.kernel, '--kernel') }),
       ...(options.initrd !== undefined && { initrd: readWhole(options.initrd, '--initrd') }),
-      append: options.append ?? 'console=ttyS0',
+      append: options.append ?? `console=${options.console ?? 'ttyS0'}`,
     }
   }
   if (options.bootDisk !== undefined) {
@@ -86,17 +88,19 @@ async function images(options: RunOptions, request: ExecRequest | null): Promise
     initrd: request === null ? initrd : concatInitrds([initrd, request.initrd]),
     append: guestCommandLine({
       console: 'ttyS0',
+      shell: options.console,
       quiet: options.quiet || request !== null,
-      ...(process.stdout.isTTY ? { rows, columns, term: process.env['TERM'] } : {}),
+      // A virtio console knows its size.
+      ...(process.stdout.isTTY && options.console === 'hvc0' ? { term: process.env['TERM'] } : process.stdout.isTTY ? { rows, columns, term: process.env['TERM'] } : {}),
       append: options.append,
     }),
   }
 }
 
 /** What the machine is connected to: by itself, to the world, where it has a place for that. */
-function networks({ nets, disks, shares, vsock, balloon, pmems = [], exec, virtio }: RunOptions): readonly BackendDescriptor[] {
+function networks({ nets, disks, shares, vsock, balloon, pmems = [], exec, console, virtio }: RunOptions): readonly BackendDescriptor[] {
   // The entropy device has a place too, and so has the answer to a command.
-  const room = VIRTIO_SLOTS - disks.length - pmems.length - shares.length - (vsock === undefined ? 0 : 1) - (balloon === undefined ? 0 : 1) - 1 - (exec === undefined ? 0 : 1)
+  const room = VIRTIO_SLOTS - disks.length - pmems.length - shares.length - (vsock === undefined ? 0 : 1) - (balloon === undefined ? 0 : 1) - 1 - (exec === undefined ? 0 : 1) - (console === 'hvc0' ? 1 : 0)
   return nets ?? (room > 0 || virtio === 'pci' ? ['nat'] : [])
 }
 
@@ -122,7 +126,8 @@ async function plan(options: RunOptions, request: ExecRequest | null, console: G
     ...(options.interrupts !== undefined && { interrupts: options.interrupts }),
     nets: networks(options).map((net) => ({ net, config: {} })),
     disks: await Promise.all(options.disks.map(openChoice)),
-    console,
+    // The kernel's messages, and the SBI's, go where the shell is.
+    ...(options.console === 'hvc0' ? { virtioConsole: console, console: { type: 'share', with: 'hvc.console' } } : { console }),
     devices: {
       ...(request !== null && { exec: part(options.virtio === 'pci' ? virtioPci(guestConsole) : virtioMmio(guestConsole), { backends: { console: 'null', ...backends } }) }),
       ...Object.fromEntries(options.shares.map(({ path, tag, readOnly }, index) =>
@@ -171,7 +176,8 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
     process.stderr.write('\r\n')
     holder.machine?.powerOff(0)
   }
-  const shell = options.exec === undefined ? terminal({ onLeave: leave }) : tail
+  const prepared = options.kernel === undefined && options.bootDisk === undefined && options.machineFile === undefined
+  const shell = options.exec === undefined ? terminal({ onLeave: leave, endOfInput: options.inputEnd ?? (prepared ? 'eot' : 'ignore') }) : tail
   const request = options.exec === undefined ? null : execRequest(options.exec)
   const answers: CharBackend[] = []
   if (request !== null) {
@@ -180,7 +186,7 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
       holder.status ??= BROKEN_PIPE
       holder.machine?.powerOff(0)
     })
-    let missing = EXEC_PORTS.length
+    let missing = EXEC_ANSWERS
     let answer = 0
     const ended = (): void => {
       // The command has ended: there is no need to wait for the guest to put itself to bed.
@@ -200,6 +206,7 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
       stream({ output: (bytes) => { report.push(bytes) } }),
       stream({ output: carry(request, process.stdout, ended) }),
       stream({ output: carry(request, process.stderr, ended) }),
+      stream({ input: process.stdin }),
     )
   }
   const blueprint = await plan(options, request, shell, answers)
@@ -226,6 +233,8 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
   try {
     const ended = observe?.(machine)
     const began = performance.now()
+    // A port that is taken is known by then: better no machine than one that is not where it is looked for.
+    await new Promise((resolve) => { setImmediate(resolve) })
     machine.start()
     const { status, error } = await machine.finished()
     ended?.()
@@ -236,7 +245,7 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
     const { stats } = machine
     const balloonTexts = balloons.map(balloonText)
     machine.dispose()
-    if (error !== null) process.stderr.write(`machinist: the machine stopped: ${error.message}\n`)
+    if (error !== null) process.stderr.write(`machinist: ${stats.retired === 0 ? '' : 'the machine stopped: '}${error.message}\n`)
     if (options.stats) process.stderr.write(`${warnings.map((line) => `warning: ${line}\n`).join('')}${statsText(stats, elapsed, spent, balloonTexts)}`)
     if (request === null || error !== null) return status
     if (holder.status !== undefined) return holder.status
@@ -247,5 +256,7 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
     clearInterval(live)
     clearInterval(asking)
     machine.dispose()
+    // A command that did not read its input to the end leaves it: nobody waits for more.
+    if (request !== null && 'unref' in process.stdin) process.stdin.unref()
   }
 }

@@ -167,7 +167,7 @@ export function virt(options: VirtOptions = {}): MachineBlueprint {
         ...(hot === undefined ? {} : { hot }),
       },
       // The SBI's console is the same line, and takes input from it when a kernel asks there.
-      backends: { console: { type: 'share', with: 'uart0.console', input: true } },
+      backends: { console: isShare(console) ? console : { type: 'share', with: 'uart0.console', input: true } },
     }),
     devices,
     interruptController: interrupts === 'plic' ? 'plic' : 'aplic',
@@ -186,6 +186,11 @@ function emptySlots(devices: readonly DevicePart[]): number[] {
   const taken = devices.flatMap(({ options: { at } }) => at ?? [])
   return Array.from({ length: VIRTIO_SLOTS }, (_, index) => virtMap.virtio + index * virtMap.virtioStride)
     .filter((slot) => !taken.some((base) => base >= slot && base < slot + virtMap.virtioStride))
+}
+
+/** Whether a stream is that of another part already. */
+function isShare(console: Given<CharPort>): console is BackendDescriptor {
+  return typeof console === 'object' && 'type' in console && console.type === 'share'
 }
 
 /** The CLINT is one block whose regions, if it has several, follow one another. */

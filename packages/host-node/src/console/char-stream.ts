@@ -17,6 +17,8 @@ export interface StreamOptions {
   readonly output?: Writable | OutputSink
   /** Changes input on its way to the guest. */
   readonly filter?: (bytes: Uint8Array) => Uint8Array
+  /** Told when the input has come to its end. */
+  readonly onEnd?: () => void
   readonly size?: () => { readonly columns: number; readonly rows: number } | undefined
   /** Registers who is told that {@link StreamOptions.size} has changed; returns how to end that. */
   readonly onResize?: (listener: () => void) => () => void
@@ -27,6 +29,10 @@ export interface CharBackend extends Backend<CharPort> {
   readonly kind: 'char'
   /** Bytes for the guest, as if typed. */
   type(bytes: Uint8Array | string): void
+  /** Bytes that the guest has not taken. */
+  readonly waiting: number
+  /** Bytes of the guest so far. */
+  readonly written: number
   /** Hands what waits to the output stream, now. */
   flush(): void
   close(): void
@@ -43,6 +49,7 @@ class Output {
   #full = false
   #broken = false
   #starved = false
+  written = 0
   onWritable: () => void = () => {}
   readonly #onDrain = (): void => {
     this.#full = false
@@ -64,8 +71,9 @@ class Output {
   }
 
   write(bytes: Uint8Array): number {
-    if (this.#broken) return bytes.length
-    const taken = Math.min(bytes.length, OUTPUT_LIMIT - this.#length)
+    const taken = this.#broken ? bytes.length : Math.min(bytes.length, OUTPUT_LIMIT - this.#length)
+    this.written += taken
+    if (this.#broken) return taken
     this.#pending.set(bytes.subarray(0, taken), this.#length)
     this.#length += taken
     if (taken < bytes.length) this.#starved = true
@@ -107,20 +115,34 @@ class Input {
   #length = 0
   readonly #source: Readable | null
   readonly #filter: (bytes: Uint8Array) => Uint8Array
+  ended = false
   onReadable: () => void = () => {}
   readonly #onData = (chunk: Uint8Array | string): void => {
     this.push(this.#filter(typeof chunk === 'string' ? Buffer.from(chunk) : chunk))
   }
-  readonly #onError = (): void => {}
+  readonly #onEnd: () => void
 
   constructor(options: StreamOptions) {
+    this.#onEnd = () => {
+      if (this.ended) return
+      this.ended = true
+      options.onEnd?.()
+      this.onReadable()
+    }
     this.#source = options.input ?? null
     this.#filter = options.filter ?? ((bytes) => bytes)
   }
 
   open(): void {
     this.#source?.on('data', this.#onData)
-    this.#source?.on('error', this.#onError)
+    // A source that fails gives no more, too.
+    this.#source?.on('error', this.#onEnd)
+    this.#source?.on('end', this.#onEnd)
+    if (this.#source?.readableEnded === true) this.#onEnd()
+  }
+
+  get waiting(): number {
+    return this.#length
   }
 
   push(bytes: Uint8Array): void {
@@ -149,6 +171,7 @@ class Input {
 
   close(): void {
     this.#source?.off('data', this.#onData)
+    this.#source?.off('end', this.#onEnd)
     this.#source?.pause()
   }
 }
@@ -170,6 +193,7 @@ export function stream(options: StreamOptions = {}): CharBackend {
       return {
         write: (bytes) => output.write(bytes),
         read: (into) => input.read(into),
+        get ended() { return input.ended },
         listen(listener) {
           input.onReadable = () => { deliver?.(() => { listener.readable() }) }
           output.onWritable = () => { deliver?.(() => { listener.writable() }) }
@@ -186,6 +210,8 @@ export function stream(options: StreamOptions = {}): CharBackend {
       }
     },
     type(bytes) { input.push(typeof bytes === 'string' ? Buffer.from(bytes) : bytes) },
+    get waiting() { return input.waiting },
+    get written() { return output.written },
     flush() { output.flush() },
     close() {
       deliver = null
@@ -225,5 +251,5 @@ export function collector(limit: number = 16 * 2 ** 20): Collector {
     chunks = [all]
     return all.subarray(Math.max(0, all.length - limit))
   }
-  return { ...backend, bytes, text: () => Buffer.from(bytes()).toString() }
+  return { ...backend, get waiting() { return backend.waiting }, get written() { return backend.written }, bytes, text: () => Buffer.from(bytes()).toString() }
 }

@@ -11,12 +11,28 @@ export const TERMINAL_HELP: string = [
   'Everything else, Ctrl-C included, goes to the guest.',
 ].map((line) => `${line}\r\n`).join('')
 
+/** What ends the input of a terminal: Ctrl-D, EOT. */
+const END_OF_TRANSMISSION = '\x04'
+/**
+ * The same for a guest that was told before: what a terminal took for the end may have come to a line editor as a NUL, which Ctrl-U erases. On an empty
+ * line it does nothing.
+ */
+const END_AGAIN = `\x15${END_OF_TRANSMISSION}`
+/** For how long a guest is silent before it is told again that there is no more input, in milliseconds. */
+const END_INTERVAL = 1000
+
 /** How {@link terminal} behaves. */
 export interface TerminalOptions {
   /** Called for Ctrl-A X, with the terminal still raw. */
   readonly onLeave?: () => void
   /** Asked about any other `Ctrl-A key` (lower case) before help; returns whether it was a command. */
   readonly onCommand?: (key: string) => boolean
+  /**
+   * What a guest is told when input that is no terminal ends. A serial line has no end: `'ignore'` (unless given) leaves it silent from then on.
+   * `'eot'` types Ctrl-D, which a shell takes for the end, on a line of its own; and again when the guest has said something since, and is silent: a
+   * pipe, too, is at its end for one reader after the other.
+   */
+  readonly endOfInput?: 'eot' | 'ignore'
   /** `process.stdin` and `process.stdout` unless given. */
   readonly input?: Readable & Partial<Pick<ReadStream, 'isTTY' | 'setRawMode' | 'isRaw'>>
   readonly output?: NodeJS.WritableStream & Partial<Pick<WriteStream, 'isTTY' | 'columns' | 'rows'>>
@@ -50,10 +66,31 @@ export function terminal(options: TerminalOptions = {}): CharBackend {
     else return false
     return true
   })
-  const backend = stream({
+  let ending: NodeJS.Timeout | undefined
+  let lastByte = 0x0a
+  const endInput = (): void => {
+    if (options.endOfInput !== 'eot' || raw !== null) return
+    backend.type(lastByte === 0x0a || lastByte === 0x0d ? END_OF_TRANSMISSION : `\n${END_OF_TRANSMISSION}`)
+    let told = backend.written
+    let before = told
+    ending = setInterval(() => {
+      const { waiting, written } = backend
+      if (waiting === 0 && written !== told && written === before) {
+        told = written
+        backend.type(END_AGAIN)
+      }
+      before = written
+    }, END_INTERVAL).unref()
+  }
+  const backend: CharBackend = stream({
     ...(input === undefined ? {} : { input }),
     output: output as import('node:stream').Writable,
-    ...(raw === null ? {} : { filter: (bytes: Uint8Array) => escape.feed(bytes) }),
+    filter: (bytes) => {
+      if (raw !== null) return escape.feed(bytes)
+      lastByte = bytes.at(-1) ?? lastByte
+      return bytes
+    },
+    onEnd: endInput,
     size: () => (output.columns !== undefined && output.rows !== undefined ? { columns: output.columns, rows: output.rows } : undefined),
     onResize(listener) {
       output.on('resize', listener)
@@ -95,6 +132,8 @@ export function terminal(options: TerminalOptions = {}): CharBackend {
   }
   return {
     ...backend,
+    get waiting() { return backend.waiting },
+    get written() { return backend.written },
     connect(deliver, clock) {
       if (raw !== null) {
         process.on('exit', restore)
@@ -106,6 +145,7 @@ export function terminal(options: TerminalOptions = {}): CharBackend {
     },
     close() {
       backend.close()
+      clearInterval(ending)
       release()
       if (input !== undefined && 'unref' in input && typeof input.unref === 'function') input.unref()
     },

@@ -75,14 +75,19 @@ function stream(socket: Socket, events: () => StreamEvents | null): HostStream {
   }
 }
 
-function datagrams(events: DatagramEvents, family: 4 | 6, begin: (socket: ReturnType<typeof createSocket>, ready: () => void) => void, connected: boolean): HostDatagrams {
+function datagrams(
+  events: DatagramEvents, family: 4 | 6, begin: (socket: ReturnType<typeof createSocket>, ready: () => void) => void, connected: boolean,
+  failed: (error: SocketError) => void = (error) => { events.error(error) },
+): HostDatagrams {
   const socket = createSocket({ type: family === 4 ? 'udp4' : 'udp6', ...(family === 6 && { ipv6Only: true }) })
   let ready = false
   let closed = false
   let early: (() => void)[] = []
   let waiting = 0
   const fail = (error: Error): void => {
-    if (!closed) events.error(socketError(error))
+    if (closed) return
+    if (ready) events.error(socketError(error))
+    else failed(socketError(error))
   }
   socket.on('error', fail)
   socket.on('message', (bytes, from) => {
@@ -168,7 +173,8 @@ export function nodeSockets(options: NodeSocketsOptions = {}): HostSockets {
         events = address === null ? null : accept({ address, port: socket.remotePort ?? 0 }, inner)
         if (events === null) inner.abort()
       })
-      server.on('error', (error) => { failed(socketError(error)) })
+      // Later ones are of a connection that was not to be (EMFILE): the next may be.
+      server.on('error', (error) => { if (!server.listening) failed(socketError(error)) })
       server.listen({ host: addressText(at.address), port: at.port, backlog: BACKLOG, exclusive: true, ipv6Only: true })
       return keep({
         get port() {
@@ -179,9 +185,9 @@ export function nodeSockets(options: NodeSocketsOptions = {}): HostSockets {
       })
     },
     datagrams: (to, events) => keep(datagrams(events, to.address.length === 4 ? 4 : 6, (socket, ready) => { socket.connect(to.port, addressText(to.address), ready) }, true)),
-    bind: (at, events) => keep(datagrams(events, at.address.length === 4 ? 4 : 6, (socket, ready) => {
+    bind: (at, events, failed) => keep(datagrams(events, at.address.length === 4 ? 4 : 6, (socket, ready) => {
       socket.bind({ address: addressText(at.address), port: at.port, exclusive: true }, ready)
-    }, false)),
+    }, false, failed)),
     resolve: (query, done) => { names.ask(query, done) },
     ping: (to, payload, done) => pings.ask(to, payload, done),
     addresses() {

@@ -59,12 +59,15 @@ const DEVICE_TIMEOUT = 900
  * The kernel's command line for the system of a disk at the terminal of this process. systemd is told the terminal's size: it would ask
  * the terminal, and wait for an answer where there is none.
  */
-export function diskCommandLine(root: string, { append, quiet }: { readonly append?: string; readonly quiet: boolean }): string {
+export function diskCommandLine(root: string, { append, quiet, console: tty = 'ttyS0' }: { readonly append?: string; readonly quiet: boolean; readonly console?: string }): string {
   const { isTTY, rows = 24, columns = 80 } = process.stdout
   const term = isTTY && /^[\w.+-]{1,40}$/.test(process.env['TERM'] ?? '') ? process.env['TERM'] ?? 'dumb' : 'dumb'
   return [
-    root, 'console=ttyS0', `systemd.default_device_timeout_sec=${DEVICE_TIMEOUT}`, ...(quiet ? ['quiet'] : []), 'earlycon=sbi', `TERM=${term}`,
-    ...['console', 'ttyS0'].flatMap((tty) => [`systemd.tty.term.${tty}=${term}`, `systemd.tty.rows.${tty}=${rows}`, `systemd.tty.columns.${tty}=${columns}`]),
+    root, `console=${tty}`, `systemd.default_device_timeout_sec=${DEVICE_TIMEOUT}`, ...(quiet ? ['quiet'] : []), 'earlycon=sbi', `TERM=${term}`,
+    ...['console', tty].flatMap((name) => [
+      // A virtio console knows its size, and hears when it changes.
+      `systemd.tty.term.${name}=${term}`, ...(tty === 'hvc0' ? [] : [`systemd.tty.rows.${name}=${rows}`, `systemd.tty.columns.${name}=${columns}`]),
+    ]),
     ...(append ? [append] : []),
   ].join(' ')
 }

@@ -2,6 +2,8 @@
 export interface GuestCommandLine {
   /** The kernel's console: `'ttyS0'`, `'hvc0'`. */
   readonly console: string
+  /** Where the shell is, when not there. */
+  readonly shell?: string | undefined
   /** Keeps the kernel's messages off the console. */
   readonly quiet?: boolean | undefined
   /** Size of the user's terminal, in characters. */
@@ -22,6 +24,7 @@ export function guestCommandLine(options: GuestCommandLine): string {
     ...(options.quiet === true ? ['quiet'] : []),
     // A kernel that comes to its end before it knows its console should say why. Behind `quiet`, which it heeds only from there on.
     'earlycon=sbi',
+    ...(options.shell !== undefined && options.shell !== options.console ? [`machinist.console=${options.shell}`] : []),
     ...size('rows', options.rows),
     ...size('columns', options.columns),
     ...(options.term !== undefined && /^[\w.+-]{1,40}$/.test(options.term) ? [`TERM=${options.term}`] : []),

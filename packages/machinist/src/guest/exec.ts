@@ -12,7 +12,8 @@ import { cpio } from '@machinist/boot'
  *   /machinist/channel  optional: the character device for the answer, such as /dev/hvc0
  *
  * The answer comes as frames on that device; without one, on the virtio port named `machinist.exec` if there is one, and
- * else on the console, between whatever the kernel has to say. If there are ports named `machinist.exec.1` and
+ * else on the console, between whatever the kernel has to say. The command's standard input is a port named `machinist.exec.0`, which ends when
+ * the host closes it; without one it has none. If there are ports named `machinist.exec.1` and
  * `machinist.exec.2`, standard output and standard error come there as they are, each with an "x" frame at its end. A frame is
  *
  *   RS token SP stream SP length LF bytes     stream 1: standard output, 2: standard error

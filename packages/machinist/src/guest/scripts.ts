@@ -73,13 +73,19 @@ poweroff -f
 `
 
 /**
- * The shell on the console, a login shell with job control. The size of the terminal comes from the kernel's command line:
+ * The shell, a login shell with job control, on the kernel's console or on that of `machinist.console=hvc0`, which stays open: what is typed before a
+ * program reads it would go with the last one that closes it. The size of a serial line comes from the kernel's command line:
  * `machinist.rows=50 machinist.columns=132`; its kind from `TERM=xterm-256color`, which the kernel hands on by itself.
  */
 export const SESSION: string = `#!/bin/sh
 export PATH=/sbin:/usr/sbin:/bin:/usr/bin HOME=/root LANG=C.UTF-8 USER=root
 cd /root
 [ -f /machinist/exec ] && exec /etc/machinist/exec
+console=$(sed 's/.* //' /sys/class/tty/console/active)
+for word in $(cat /proc/cmdline); do
+  case $word in machinist.console=*) console=\${word#*=} ;; esac
+done
+[ -c "/dev/$console" ] && exec <>"/dev/$console" >&0 2>&0
 for word in $(cat /proc/cmdline); do
   case $word in
     machinist.rows=*) stty rows "\${word#*=}" ;;
@@ -87,8 +93,9 @@ for word in $(cat /proc/cmdline); do
   esac
 done 2>/dev/null
 stty sane iutf8 2>/dev/null || stty sane
+stty crtscts 2>/dev/null
 cat /etc/motd
-setsid cttyhack /bin/sh -l
+setsid -c /bin/sh -l
 ${STOP}`
 
 /** `/etc/profile`. */
@@ -111,12 +118,13 @@ work=/run/machinist
 mkdir -p $work
 token=$(cat /machinist/token)
 channel=/dev/console
-stream1= stream2=
+stream0= stream1= stream2=
 for name in /sys/class/virtio-ports/*/name; do
   [ -f "$name" ] || continue
   device=/dev/$(basename "$(dirname "$name")")
   case $(cat "$name") in
     machinist.exec) channel=$device ;;
+    machinist.exec.0) stream0=$device ;;
     machinist.exec.1) stream1=$device ;;
     machinist.exec.2) stream2=$device ;;
   esac
@@ -169,8 +177,15 @@ else
   pump 1 <$work/1 & out=$!
   pump 2 <$work/2 & err=$!
 fi
-/bin/sh /machinist/exec </dev/null >$work/1 2>$work/2 3>&- 4>&- 5>&-
+input=/dev/null
+if [ -c "$stream0" ]; then
+  input=$work/0
+  mkfifo $input
+  dd bs=65536 <"$stream0" >$input 2>/dev/null & in=$!
+fi
+/bin/sh /machinist/exec <$input >$work/1 2>$work/2 3>&- 4>&- 5>&-
 status=$?
+[ -n "$in" ] && kill $in 2>/dev/null
 release $out 1 & one=$!
 release $err 2 & two=$!
 wait $out

@@ -1,4 +1,4 @@
-import { allOffloads, type BackendClock, type Deliver, type Frame, type NetPort, type Offloads } from '@machinist/api'
+import { allOffloads, type BackendClock, type Deliver, type Frame, machinistError, type NetPort, type Offloads } from '@machinist/api'
 import { ethernet, etherType, get16, ipProtocol, ipv6, isGroup, segments, udp } from '@machinist/packets'
 import { natClock, type NatClock } from './clock.ts'
 import { type Address, addressText, contains, sameAddress } from './address.ts'
@@ -14,7 +14,7 @@ import type { Packet } from './packet.ts'
 import { Policy } from './policy.ts'
 import { Reassembly } from './reassembly.ts'
 import { linkLocal, routerOf } from './router.ts'
-import type { HostDatagrams, HostListener, HostSockets, StreamEvents } from './sockets.ts'
+import type { HostDatagrams, HostListener, HostSockets, SocketError, StreamEvents } from './sockets.ts'
 import type { TcpFlow } from './tcp-flow.ts'
 import { TcpFlows } from './tcp-flows.ts'
 import { UdpFlows } from './udp-flows.ts'
@@ -31,6 +31,12 @@ const NO_NEXT_HEADER = 59
 const BROADCAST: Address = Uint8Array.of(255, 255, 255, 255)
 /** Echo requests under way through the host. */
 const MOST_PINGS = 32
+
+/** Why a forward's socket is not there, in words. */
+const trouble: Readonly<Record<SocketError, string>> = {
+  'in-use': 'it is taken', 'denied': 'the system forbids it', 'unreachable': 'this host has no such address',
+  'refused': 'refused', 'reset': 'reset', 'timeout': 'no answer', 'failed': 'the system cannot',
+}
 
 /** What a NAT holds at the moment. */
 export interface NatStats {
@@ -290,12 +296,17 @@ export class Engine implements NetPort {
 
   /** Opens a port of the host. */
   #open(forward: Forward): void {
-    const failed = (why: string): void => { this.#settings.warn(`forward ${forward.text}: ${addressText(forward.from.address)} port ${forward.from.port} cannot be used (${why})`) }
+    const failed = (why: SocketError): void => {
+      // A machine that is not where it is looked for had better not be: what is thrown in the gate ends it.
+      this.#gate(() => {
+        throw machinistError({ code: 'nat-forward', part: `forward ${forward.text}`, value: `${addressText(forward.from.address)} port ${forward.from.port}`, remedy: 'Take another port or address, or end what has it.' }, `the host does not give its port: ${trouble[why]}`)
+      })
+    }
     if (forward.protocol === 'udp') {
       const socket = this.#sockets.bind(forward.from, {
         message: (bytes, from) => { this.#gate(() => { this.#udp.inward(forward, socket, from, bytes) }) },
-        error: failed,
-      })
+        error: (why) => { this.#settings.warn(`forward ${forward.text}: a datagram could not be sent (${trouble[why]})`) },
+      }, failed)
       this.#listeners.push(socket)
       return
     }

@@ -73,8 +73,12 @@ export interface HostSockets {
   listen(at: Endpoint, accept: (from: Endpoint, stream: HostStream) => StreamEvents | null, failed: (error: SocketError) => void): HostListener
   /** A UDP socket that is connected to `to`: it hears only from there. */
   datagrams(to: Endpoint, events: DatagramEvents): HostDatagrams
-  /** A UDP socket that is bound to `at`. */
-  bind(at: Endpoint, events: DatagramEvents): HostDatagrams
+  /**
+   * A UDP socket that is bound to `at`.
+   *
+   * @param failed - the address cannot be bound; what goes wrong later is told by `events.error`
+   */
+  bind(at: Endpoint, events: DatagramEvents, failed: (error: SocketError) => void): HostDatagrams
   /**
    * Asks the host's resolvers.
    *
