@@ -184,6 +184,21 @@ describe('planRiscvBoot', () => {
     expect(at(plan, 'firmware')[0]).toMatchObject({ address: base, memorySize: 8192 })
   })
 
+  it('refuses Linux with less RAM than it can begin in, and says how much that is', () => {
+    // Debian 13's kernel and our initrd boot with 120 MiB, and neither with 96 nor 112.
+    const debian = { kernel: image(30 * MIB, 31_899_648), initrd: new Uint8Array(15_163_792), dtb }
+    for (const size of [64, 96, 112]) {
+      expect(failure(() => planRiscvBoot({ memory: { base, size: size * MIB }, ...debian }))).toMatchObject({
+        code: 'boot-memory', part: 'memory', value: `${size} MiB`, remedy: 'Give the machine memory of at least 120M',
+        message: expect.stringContaining('too little for a kernel of 31 MiB and an initrd of 15 MiB') as string,
+      })
+    }
+    expect(planRiscvBoot({ memory: { base, size: 120 * MIB }, ...debian }).mode).toBe('supervisor')
+    // A small one is content with little, and what is not Linux is its author's affair.
+    expect(planRiscvBoot({ memory: { base, size: 16 * MIB }, kernel: image(4 * MIB), initrd: new Uint8Array(MIB), dtb }).mode).toBe('supervisor')
+    expect(planRiscvBoot({ memory: { base, size: 16 * MIB }, kernel: elf([{ at: base, bytes: new Uint8Array(64), memory: 12 * MIB }], BigInt(base)), dtb }).mode).toBe('supervisor')
+  })
+
   it('fits or says how much memory would do, and with that it fits', () => {
     const size = fc.integer({ min: 64, max: 24 * MIB })
     fc.assert(

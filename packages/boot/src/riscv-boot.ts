@@ -19,6 +19,11 @@ const DTB_SLACK = 64 * 1024
 const LOW_LIMIT = 0x1_0000_0000
 /** U-Boot moves itself to the top of RAM, without asking what lies there. */
 const LOADER_ROOM = 64 * MIB
+/**
+ * RAM that Linux needs for each byte of its image and of its initrd: for tables, and for what is unpacked. Debian's kernel for riscv64 and an initrd
+ * of half its size boot with 2.6, and no less.
+ */
+const LINUX_ROOM = 2.6
 const GZIP_MAGIC = [0x1f, 0x8b] as const
 
 /** What to boot, and in what RAM. */
@@ -63,6 +68,8 @@ export interface BootPlan {
 }
 
 interface Loaded {
+  /** Bytes of a Linux Image with its BSS; absent for everything else. */
+  readonly linux?: number
   readonly segments: readonly BootSegment[]
   readonly entry: number
   readonly end: number
@@ -111,7 +118,7 @@ function loadKernel(given: Uint8Array, options: RiscvBootOptions): Loaded {
   }
   const base = alignUp(memory.base, LARGE_PAGE)
   const address = base + (firmware === undefined ? image.textOffset : Math.max(image.textOffset, NEXT_STAGE_OFFSET))
-  return { segments: [{ part: 'kernel', address, bytes, memorySize: image.imageSize }], entry: address, end: address + image.imageSize }
+  return { segments: [{ part: 'kernel', address, bytes, memorySize: image.imageSize }], linux: image.imageSize, entry: address, end: address + image.imageSize }
 }
 
 function loadFirmware(bytes: Uint8Array, base: number): Loaded {
@@ -157,7 +164,19 @@ function check(segments: readonly BootSegment[], memory: { readonly base: number
 
 function tooSmall(part: string, needed: number): Error {
   const mib = alignUp(Math.ceil(needed / MIB), 8)
-  return machinistError({ code: 'boot-memory', part, value: `needs ${mib} MiB`, remedy: `Give --memory at least ${mib}M` }, 'does not fit into the RAM of this machine')
+  return machinistError({ code: 'boot-memory', part, value: `needs ${mib} MiB`, remedy: `Give the machine memory of at least ${mib}M` }, 'does not fit into the RAM of this machine')
+}
+
+/** Linux with less RAM than this ends in a panic, or goes on without end, and often says nothing: it is refused before that. */
+function checkLinuxRoom(memory: number, kernel: number, initrd: number, placed: number): void {
+  const needed = Math.max(placed, Math.ceil(LINUX_ROOM * (kernel + initrd)))
+  if (memory >= needed) return
+  const size = (bytes: number): string => `${Math.ceil(bytes / MIB)} MiB`
+  const mib = alignUp(Math.ceil(needed / MIB), 8)
+  throw machinistError(
+    { code: 'boot-memory', part: 'memory', value: size(memory), remedy: `Give the machine memory of at least ${mib}M` },
+    `too little for a kernel of ${size(kernel)}${initrd === 0 ? '' : ` and an initrd of ${size(initrd)}`}, which take room to unpack and for tables`,
+  )
 }
 
 /**
@@ -184,6 +203,10 @@ export function planRiscvBoot(options: RiscvBootOptions): BootPlan {
   const firmware = options.firmware === undefined ? null : loadFirmware(options.firmware, memory.base)
   const kernel = options.kernel === undefined ? null : loadKernel(options.kernel, options)
   const loaded = [...(firmware?.segments ?? []), ...(kernel?.segments ?? [])]
+  if (kernel?.linux !== undefined) {
+    const placed = Math.max(firmware?.end ?? 0, kernel.end) - memory.base + (options.initrd?.length ?? 0) + MIB
+    checkLinuxRoom(memory.size, kernel.linux, options.initrd?.length ?? 0, placed)
+  }
   check(loaded, memory)
 
   const used = Math.max(firmware?.end ?? 0, kernel?.end ?? 0, memory.base + (firmware === null ? 0 : NEXT_STAGE_OFFSET))

@@ -35,7 +35,7 @@ it('a guest that panics, or starts over, is an error at once', async () => {
   expect(panic.stderr).toContain('Kernel panic')
   expect(panic.status).toBe(1)
   const small = await inGuest('true', ['--memory', '64M'])
-  expect(small.stderr).toMatch(/^machinist: --exec: the guest .* without an answer/)
+  expect(small.stderr).toMatch(/^machinist: memory: too little for a kernel of \d+ MiB and an initrd of \d+ MiB/)
   expect(small.status).toBe(1)
   const reboot = await inGuest('reboot -f; sleep 1000')
   expect(reboot.stderr).toMatch(/^machinist: --exec: the guest .* without an answer/)

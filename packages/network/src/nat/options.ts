@@ -34,7 +34,7 @@ export interface NatOptions {
   readonly buffers?: number
   /** Is asked about each new connection, conversation or echo that the rules allow. */
   readonly permit?: (to: Destination) => boolean
-  /** Told, in a sentence, of what went wrong after the start: a port of the host that is taken. */
+  /** Told, in a sentence, of what went wrong after the start. A forward whose port is taken is an error that ends the machine. */
   readonly warn?: (message: string) => void
 }
 
