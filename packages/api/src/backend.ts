@@ -40,6 +40,12 @@ export interface BlockPort {
   readonly blockSize: number
   /** Fills `into`, one after another, from byte `offset`. The buffers belong to the backend until `done`. */
   read(offset: number, into: readonly Uint8Array[], done: (status: BlockStatus) => void): void
+  /**
+   * Reads as `read` does into buffers that are only lent until it returns, such as views of guest memory: the bytes are there then, and `done`
+   * is called with `'ok'` as ever. False when that cannot be, without waiting or at all: `done` will not be called, the buffers hold anything, and
+   * `read` is the way. Absent when it never can.
+   */
+  readAtOnce?(offset: number, into: readonly Uint8Array[], done: (status: BlockStatus) => void): boolean
   write(offset: number, from: readonly Uint8Array[], done: (status: BlockStatus) => void): void
   /** Completes when everything that had completed before is on stable storage. */
   flush(done: (status: BlockStatus) => void): void

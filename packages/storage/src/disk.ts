@@ -24,6 +24,8 @@ export interface DiskEngine {
   /** Requests that touch the same unit of this many bytes are ordered; 1 for no rounding. */
   readonly unit: number
   read(offset: number, into: readonly Uint8Array[]): Outcome
+  /** As {@link BlockPort.readAtOnce}, without its bounds and its answer. */
+  readAtOnce?(offset: number, into: readonly Uint8Array[]): boolean
   write(offset: number, from: readonly Uint8Array[]): Outcome
   flush(): Outcome
   discard(offset: number, length: number): Outcome
@@ -69,6 +71,10 @@ function portOf(engine: DiskEngine, sequencer: Sequencer, deliver: Deliver, clos
   const { size, unit } = engine
   type Done = (status: BlockStatus) => void
 
+  // `length <= size - offset`, since the sum of the two may not be exact.
+  const inside = (offset: number, length: number): boolean =>
+    Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= 0 && offset <= size && length <= size - offset
+
   const refuse = (done: Done, status: BlockStatus): void => { deliver(() => { done(status) }) }
 
   const settle = (operation: () => Outcome, finish: Done): void => {
@@ -85,10 +91,7 @@ function portOf(engine: DiskEngine, sequencer: Sequencer, deliver: Deliver, clos
   const submit = (offset: number, length: number, exclusive: boolean, operation: () => Outcome, done: Done): void => {
     if (closed()) return refuse(done, 'io-error')
     if (exclusive && engine.readOnly) return refuse(done, 'read-only')
-    // `length > size - offset`, since the sum of the two may not be exact.
-    if (!Number.isSafeInteger(offset) || !Number.isSafeInteger(length) || offset < 0 || length < 0 || offset > size || length > size - offset) {
-      return refuse(done, 'out-of-range')
-    }
+    if (!inside(offset, length)) return refuse(done, 'out-of-range')
     if (length === 0) return refuse(done, 'ok')
     const start = offset - offset % unit
     const last = offset + length - 1
@@ -108,6 +111,16 @@ function portOf(engine: DiskEngine, sequencer: Sequencer, deliver: Deliver, clos
     read(offset, into, done) {
       submit(offset, lengthOf(into), false, () => engine.read(offset, into), done)
     },
+    ...(engine.readAtOnce !== undefined && {
+      readAtOnce(offset: number, into: readonly Uint8Array[], done: Done): boolean {
+        const length = lengthOf(into)
+        // What is wrong with it, or has to come before it, `read` knows.
+        if (closed() || !inside(offset, length) || !sequencer.readable(offset, offset + length)) return false
+        if (engine.readAtOnce?.(offset, into) !== true) return false
+        deliver(() => { done('ok') })
+        return true
+      },
+    }),
     write(offset, from, done) {
       submit(offset, lengthOf(from), true, () => engine.write(offset, from), done)
     },

@@ -26,6 +26,11 @@ export interface RandomAccessFile {
    * when the file ends there (0 at or past its end).
    */
   read(offset: number, into: Uint8Array): Soon<number>
+  /**
+   * Fills `into`, one after another, from byte `offset` before it returns; the buffers are only lent to it for so long. False when it cannot without
+   * waiting, or not all of them, or fails: then they hold anything. Absent when it never can.
+   */
+  readAtOnce?(offset: number, into: readonly Uint8Array[]): boolean
   /** Writes all of `from` at byte `offset`; past the end, the gap reads as zeroes. */
   write(offset: number, from: Uint8Array): Soon<void>
   /** Resolves when every write that had been answered before the call is on stable storage (POSIX `fdatasync`). */

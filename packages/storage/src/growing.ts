@@ -8,6 +8,7 @@ export function growing(file: RandomAccessFile): RandomAccessFile {
     get size() { return size },
     writable: file.writable,
     read: (offset, into) => file.read(offset, into),
+    ...(file.readAtOnce !== undefined && { readAtOnce: (offset: number, into: readonly Uint8Array[]) => file.readAtOnce?.(offset, into) ?? false }),
     write: (offset, from) => eagerly(function* () {
       yield* wait(file.write(offset, from))
       size = Math.max(size, offset + from.length)

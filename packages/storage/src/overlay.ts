@@ -123,6 +123,14 @@ function overlayEngine(base: BlockPort, store: OverlayStore, close: () => Promis
     blockSize: Math.max(base.blockSize, 4096),
     unit: clusterSize,
     read: (offset, into) => eagerly(read(offset, into)),
+    ...(base.readAtOnce !== undefined && {
+      // What the store has is in memory, or in another file, and not one range of the base.
+      readAtOnce(offset: number, into: readonly Uint8Array[]): boolean {
+        const first = Math.floor(offset / clusterSize)
+        const past = Math.ceil((offset + lengthOf(into)) / clusterSize)
+        return store.map.get(first) === clusterState.base && store.map.runEnd(first, past) >= past && base.readAtOnce?.(offset, into, () => {}) === true
+      },
+    }),
     write: (offset, from) => eagerly(write(offset, from, lengthOf(from))),
     flush: () => store.flush(),
     discard: (offset, length) => clear(offset, length, () => 'ok'),

@@ -41,6 +41,7 @@ export function openRaw(given: RandomAccessFile, { name, readOnly = false, snaps
     blockSize: engine.blockSize,
     unit: engine.unit,
     read: (offset, into) => engine.read(offset, into),
+    ...(engine.readAtOnce !== undefined && { readAtOnce: (offset: number, into: readonly Uint8Array[]) => engine.readAtOnce?.(offset, into) ?? false }),
     write: (offset, from) => engine.write(offset, from),
     flush: () => engine.flush(),
     discard: (offset, length) => engine.discard(offset, length),

@@ -64,6 +64,7 @@ export function guardHeaders(image: DiskImage, file: RandomAccessFile, sample: I
     blockSize: image.blockSize,
     unit: image.unit,
     read: (offset, into) => image.read(offset, into),
+    ...(image.readAtOnce !== undefined && { readAtOnce: (offset: number, into: readonly Uint8Array[]) => image.readAtOnce?.(offset, into) ?? false }),
     write: (offset, from) => guarded(offset, lengthOf(from), copy(offset, from), () => image.write(offset, from)),
     flush: () => image.flush(),
     discard: (offset, length) => guarded(offset, length, zero(offset, length), () => image.discard(offset, length)),

@@ -49,6 +49,7 @@ export function rawEngine(file: RandomAccessFile, readOnly: boolean): DiskEngine
       }
       return 'ok'
     }),
+    ...(file.readAtOnce !== undefined && { readAtOnce: (offset: number, into: readonly Uint8Array[]) => file.readAtOnce?.(offset, into) ?? false }),
     write: (offset, from) => guarded(function* () {
       for (const buffer of from) {
         if (buffer.length > 0) yield* wait(file.write(offset, buffer))

@@ -12,6 +12,7 @@ export function readOnly(disk: Backend<BlockPort>): Backend<BlockPort> {
         readOnly: true,
         blockSize: port.blockSize,
         read: (offset, into, done) => { port.read(offset, into, done) },
+        ...(port.readAtOnce && { readAtOnce: (offset: number, into: readonly Uint8Array[], done: (status: BlockStatus) => void) => port.readAtOnce?.(offset, into, done) ?? false }),
         write: (_offset, _from, done) => { refuse(done) },
         flush: (done) => { port.flush(done) },
       }

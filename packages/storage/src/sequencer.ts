@@ -51,6 +51,14 @@ export class Sequencer {
     if (entry.blockers === 0) this.#begin(entry)
   }
 
+  /** Whether nothing that has not finished changes a byte of a range. */
+  readable(start: number, end: number): boolean {
+    for (let entry = this.#newest; entry !== null; entry = entry.previous) {
+      if (entry.exclusive && entry.start < end && start < entry.end) return false
+    }
+    return true
+  }
+
   /** Calls `callback` when nothing is pending: at once if so already. */
   whenIdle(callback: () => void): void {
     if (this.#pending === 0) callback()

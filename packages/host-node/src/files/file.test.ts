@@ -42,6 +42,9 @@ vi.mock('node:fs', async (importOriginal) => {
   }
   return {
     ...fs,
+    readvSync(fd: number, into: readonly Uint8Array[], position: number): number {
+      return Math.min(host.some(into.reduce((sum, buffer) => sum + buffer.length, 0)), fs.readvSync(fd, into, position))
+    },
     readSync: now(fs.readSync), writeSync: now(fs.writeSync),
     read: later(fs.readSync, (bytesRead) => ({ bytesRead })), write: later(fs.writeSync, (bytesWritten) => ({ bytesWritten })),
   }
@@ -57,11 +60,23 @@ it('reads and writes all that it is asked to, at once or later, or says that it 
   const model = new Int16Array(size)
   const seen = new Set<string>()
   let atOnce = 0
+  const straight = { done: 0, not: 0 }
   for (let step = 0; step < 1500; step++) {
     host.failures = step < 700 ? 0 : 20
     const length = 512 * (1 + host.random(host.random(10) === 0 ? 500 : 20))
     const offset = 512 * host.random((size - length) / 512)
     const bytes = new Uint8Array(length).fill(step)
+    if (host.random(4) === 0) {
+      const cut = host.random(length + 1)
+      const pieces = [bytes.subarray(0, cut), bytes.subarray(cut)]
+      // Partly is not enough, and what fails is not told here.
+      if (port.readAtOnce?.(offset, pieces, (status) => { expect(status).toBe('ok') }) !== true) straight.not += 1
+      else {
+        straight.done += 1
+        expect(bytes.every((byte, index) => model[offset + index] === -1 || model[offset + index] === byte)).toBe(true)
+      }
+      continue
+    }
     const write = host.random(2) === 0
     let known: BlockStatus | null = null
     const end = new Promise<BlockStatus>((resolve) => {
@@ -77,11 +92,14 @@ it('reads and writes all that it is asked to, at once or later, or says that it 
     else if (status === 'ok') expect(bytes.every((byte, index) => model[offset + index] === -1 || model[offset + index] === byte)).toBe(true)
   }
   expect(seen).toEqual(new Set(['read', 'write'].flatMap((kind) => ['ok', 'no-space', 'io-error'].map((status) => `${kind}: ${status}`))))
-  expect([atOnce, host.calls.now, host.calls.later].every((count) => count > 20)).toBe(true)
+  expect([atOnce, host.calls.now, host.calls.later, straight.done, straight.not].every((count) => count > 20)).toBe(true)
   // Somebody cuts the file short.
   host.failures = 0
   truncateSync(path, 5000)
   const read = (offset: number): Promise<BlockStatus> => new Promise((resolve) => { port.read(offset, [new Uint8Array(1024)], resolve) })
+  expect(port.readAtOnce?.(4096, [new Uint8Array(1024)], () => {})).toBe(false)
+  // More buffers than one call takes.
+  expect(port.readAtOnce?.(0, Array.from({ length: 1025 }, () => new Uint8Array(1)), () => {})).toBe(false)
   expect(await Promise.all([0, 4096, 4608, 5120].map(read))).toEqual(['ok', 'io-error', 'io-error', 'io-error'])
   await disk.close()
   rmSync(folder, { recursive: true })

@@ -1,4 +1,4 @@
-import { closeSync, fdatasync, fstatSync, ftruncate, openSync, read, readFileSync, readSync, write, writeSync } from 'node:fs'
+import { closeSync, fdatasync, fstatSync, ftruncate, openSync, read, readFileSync, readSync, readvSync, write, writeSync } from 'node:fs'
 import { promisify } from 'node:util'
 import { machinistError } from '@machinist/api'
 import { type Disk, overlay, type RandomAccessFile, raw } from '@machinist/storage'
@@ -11,6 +11,9 @@ const readLater = promisify(read)
 const writeLater = promisify(write)
 const syncLater = promisify(fdatasync)
 const truncateLater = promisify(ftruncate)
+
+/** What one call reads into: Linux's IOV_MAX. */
+const MOST_BUFFERS = 1024
 
 /** How a file is used as a disk: in place, only read, or read with writes kept in memory and then forgotten. */
 export type DiskMode = 'rw' | 'ro' | 'overlay'
@@ -78,6 +81,17 @@ export function openFile(path: string, writable: boolean, options: FileOptions =
         return count === into.length || count === 0 ? count : restOfRead(offset, into, count ?? 0).catch(typed)
       } catch (error) {
         return typed(error)
+      }
+    },
+    readAtOnce(offset, into) {
+      if (into.length > MOST_BUFFERS) return false
+      let total = 0
+      for (const { length } of into) total += length
+      try {
+        // However long: no other thread could copy straight to where it is to be.
+        return patience.atOnce(total, () => readvSync(fd, into, offset), Infinity) === total
+      } catch {
+        return false
       }
     },
     write(offset, from) {

@@ -54,9 +54,13 @@ export class Patience {
     this.#turn = turn
   }
 
-  /** Does `work`, which moves `bytes`, at once; null if it should be done later. */
-  atOnce<T>(bytes: number, work: () => T): T | null {
-    if (bytes > LARGE) return null
+  /**
+   * Does `work`, which moves `bytes`, at once; null if it should be done later.
+   *
+   * @param most - more bytes than these are moved later
+   */
+  atOnce<T>(bytes: number, work: () => T, most: number = LARGE): T | null {
+    if (bytes > most) return null
     const begin = this.#now()
     this.#left = Math.min(MOST, this.#left + (begin - this.#at) * SHARE)
     this.#at = begin

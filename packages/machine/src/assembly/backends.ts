@@ -136,12 +136,20 @@ export class BackendConnector {
         if (this.#inFlight === 0) for (const waiter of this.#drained.splice(0)) waiter()
       }
     }
-    const { discard, writeZeroes } = port
+    const { readAtOnce, discard, writeZeroes } = port
     return {
       size: port.size,
       readOnly: port.readOnly,
       blockSize: port.blockSize,
       read: (offset, into, done) => { port.read(offset, into, count(done)) },
+      ...(readAtOnce && {
+        readAtOnce: (offset: number, into: readonly Uint8Array[], done: (status: BlockStatus) => void) => {
+          if (readAtOnce.call(port, offset, into, count(done))) return true
+          // It is not in flight, and its `done` will not be called.
+          this.#inFlight--
+          return false
+        },
+      }),
       write: (offset, from, done) => { port.write(offset, from, count(done)) },
       flush: (done) => { port.flush(count(done)) },
       ...(discard && { discard: (offset: number, length: number, done: (status: BlockStatus) => void) => { discard.call(port, offset, length, count(done)) } }),

@@ -235,6 +235,71 @@ describe.each(['split', 'packed'] as const)('over %s rings', (ring) => {
     })
   })
 
+  describe('straight into guest memory', () => {
+    /** A disk that reads at once when it is told that it can, and then is done when it is told. */
+    function quick() {
+      const fake = fakeBlock({ size: diskSize })
+      fake.data.forEach((_, at) => { fake.data[at] = at * 7 + (at >>> 8) })
+      const log: string[] = []
+      const done: (() => void)[] = []
+      const state = { able: true }
+      const disk: BlockPort = { ...fake,
+        read(offset: number, into: readonly Uint8Array[], finish: (status: BlockStatus) => void) {
+          log.push('read')
+          fake.read(offset, into, finish)
+          fake.complete()
+        },
+        readAtOnce(offset: number, into: readonly Uint8Array[], finish: (status: BlockStatus) => void) {
+          log.push('at once')
+          for (const buffer of into) {
+            buffer.set(fake.data.subarray(offset, offset + buffer.length))
+            offset += buffer.length
+          }
+          if (state.able) done.push(() => { finish('ok') })
+          return state.able
+        } }
+      return { state, log, done, fake, disk }
+    }
+
+    it('goes what is large, in however many buffers, and small things go as ever', () => {
+      const host = quick()
+      const { driver, ask } = make({}, {}, host.disk)
+      const lengths = [512, 1, 4096 - 1, 30_000, 700, 54_804]
+      const large = ask(0, 3, [], lengths)
+      expect(host.log).toEqual(['at once'])
+      driver.collect(0)
+      expect(statusOf(large)).toBe(255)
+      for (const finish of host.done.splice(0)) finish()
+      driver.collect(0)
+      expect([statusOf(large), large.written]).toEqual([0, lengths.reduce((sum, length) => sum + length, 1)])
+      const all = Buffer.concat(large.answers.slice(0, -1))
+      expect(Buffer.compare(all, host.fake.data.subarray(3 * 512, 3 * 512 + all.length))).toBe(0)
+      const small = ask(0, 5, [], [512])
+      driver.collect(0)
+      expect([statusOf(small), host.log]).toEqual([0, ['at once', 'read']])
+    })
+
+    it('does not go what the disk cannot, and comes by a buffer', () => {
+      const host = quick()
+      const { driver, ask } = make({}, {}, host.disk)
+      host.state.able = false
+      const request = ask(0, 3, [], [65536])
+      driver.collect(0)
+      expect([statusOf(request), host.log]).toEqual([0, ['at once', 'read']])
+      expect(Buffer.compare(request.answers[0] ?? Buffer.alloc(0), host.fake.data.subarray(3 * 512, 3 * 512 + 65536))).toBe(0)
+    })
+
+    it('is over when a reset comes: nothing is written later', () => {
+      const host = quick()
+      const { dut, driver, ask } = make({}, {}, host.disk)
+      ask(0, 3, [], [65536])
+      driver.start()
+      dut.context.memory.fill(0xee)
+      for (const finish of host.done.splice(0)) finish()
+      expect(dut.context.memory.every((byte) => byte === 0xee)).toBe(true)
+    })
+  })
+
   describe('flush and caching', () => {
     const calls = (config: object, features: number[] | undefined, set?: number): string[] => {
       const log: string[] = []

@@ -14,6 +14,11 @@ export interface RequestHost {
   writeThrough(): boolean
 }
 
+/** Bytes from which on reading straight into guest memory costs less than a buffer between: a view costs as much as copying some hundred bytes. */
+const direct = 32768
+/** Most views of guest memory to be filled in one go. */
+const mostViews = 1024
+
 /** How a request ended: its status byte, and how much was written before it. */
 export type RequestDone = (status: number, written: number) => void
 
@@ -74,10 +79,10 @@ function transfer(host: RequestHost, chain: Chain, sector: number, length: numbe
   if (length % sectorSize !== 0 || !onDisk(port, sector, length / sectorSize)) return done(requestStatus.ioError, 0)
   if (length === 0) return done(requestStatus.ok, 0)
   const start = sector * sectorSize
-  const buffer = pool.take(Math.min(length, blockLimits.transfer))
+  let buffer: Uint8Array | null = null
   let position = 0
   const finish = (status: number): void => {
-    pool.give(buffer)
+    if (buffer !== null) pool.give(buffer)
     done(status, direction === 'in' ? position : 0)
   }
   const step = (): void => {
@@ -87,7 +92,14 @@ function transfer(host: RequestHost, chain: Chain, sector: number, length: numbe
       if (direction === 'out' && host.writeThrough()) return port.flush((status) => { finish(statusByte(status)) })
       return finish(requestStatus.ok)
     }
-    const piece = buffer.subarray(0, Math.min(length - position, blockLimits.transfer))
+    const count = Math.min(length - position, blockLimits.transfer)
+    if (direction === 'in' && count >= direct && readStraight(port, start + position, chain, position, count, (status) => {
+      if (status !== 'ok') return finish(statusByte(status))
+      position += count
+      step()
+    })) return
+    buffer ??= pool.take(Math.min(length, blockLimits.transfer))
+    const piece = buffer.subarray(0, count)
     const next = (status: BlockStatus): void => {
       if (status !== 'ok') return finish(statusByte(status))
       if (direction === 'in' && !chain.write(position, piece)) return finish(requestStatus.ioError)
@@ -99,6 +111,13 @@ function transfer(host: RequestHost, chain: Chain, sector: number, length: numbe
     else finish(requestStatus.ioError)
   }
   step()
+}
+
+/** Reads straight into guest memory, when the disk can before this returns: guest memory may not be touched later. */
+function readStraight(port: BlockPort, from: number, chain: Chain, position: number, count: number, done: (status: BlockStatus) => void): boolean {
+  if (port.readAtOnce === undefined) return false
+  const views = chain.views(position, count, mostViews)
+  return views !== null && port.readAtOnce(from, views, done)
 }
 
 /** Discard and write zeroes (5.2.6): a list of ranges, all of them checked before the first is carried out. */

@@ -64,6 +64,38 @@ export class Chain {
     return this.#copy(this.writable, offset, from, (address, piece) => this.#owner.dma.write(address, piece))
   }
 
+  /**
+   * Views of device-writable bytes from byte `offset` on, in order, until the device returns to its caller: to be filled as a whole, for they count
+   * as written. Null when they are not all there and in RAM, or would be more than `most` views.
+   */
+  views(offset: number, length: number, most: number): readonly Uint8Array[] | null {
+    if (!this.live) return null
+    const pieces: Segment[] = []
+    for (const segment of this.writable) {
+      if (length > 0 && offset < segment.length) {
+        const count = Math.min(segment.length - offset, length)
+        pieces.push({ address: segment.address + offset, length: count })
+        length -= count
+        offset = 0
+      } else offset -= Math.min(offset, segment.length)
+    }
+    if (length > 0 || pieces.length > most) return null
+    // Making a view may give pages their frames and so end the life of those made before; the second time all have theirs.
+    const views = this.#map(pieces)
+    if (views === null || views.length > most) return null
+    return views.every(({ buffer }) => buffer === views[0]?.buffer) ? views : this.#map(pieces)
+  }
+
+  #map(pieces: readonly Segment[]): Uint8Array[] | null {
+    const views: Uint8Array[] = []
+    for (const { address, length } of pieces) {
+      const mapped = this.#owner.dma.map(address, length, 'write')
+      if (mapped === null) return null
+      for (const view of mapped) views.push(view)
+    }
+    return views
+  }
+
   #copy(segments: readonly Segment[], offset: number, bytes: Uint8Array, move: (address: number, piece: Uint8Array) => boolean): boolean {
     if (!this.live) return false
     let done = 0
