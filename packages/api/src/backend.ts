@@ -21,6 +21,11 @@ export interface Backend<Port> {
    * @param clock - the machine's time; every machine gives it, other callers need not
    */
   connect(deliver: Deliver, clock?: BackendClock): Port
+  /**
+   * A backend for a copy of the machine: what it has of its own is as it is now, and changes on either side are not seen on the other. Absent when
+   * that cannot be.
+   */
+  fork?(): Backend<Port>
   /** Releases host resources; called when the machine is disposed of. */
   close?(): void
 }

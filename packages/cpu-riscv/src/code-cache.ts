@@ -1,18 +1,9 @@
-import { type GuestMemory, PAGE_CODE, PAGE_SIZE } from '@machinist/memory'
+import { type Arena, PAGE_CODE, PAGE_SHARED, PAGE_SIZE } from '@machinist/memory'
 import { tlbLayout } from '@machinist/mmu'
 import { ENTER_FIELD, ENTRY_BITS, handlerOf, JUMP_SIZE, JUMPS, MAX_ENTERS, OP_SIZE, OPS_BYTES, PAGE_TAIL, Pseudo } from './handlers.ts'
 import { isCompressed } from './isa/decoder.ts'
 import { ENDS_BLOCK, LENGTH, OpWriter } from './op-writer.ts'
-
-/**
- * Flags in a page-map entry, beside those of `@machinist/memory`: some write TLB may hold the page; in the group of entries of this
- * number, or, if the last is set, in several.
- */
-export const PAGE_IN_WRITE_TLB = 4
-export const WRITE_GROUP_SHIFT = 3
-export const WRITE_GROUP: number = 63 << WRITE_GROUP_SHIFT
-export const PAGE_IN_WRITE_GROUPS: number = 1 << 9
-const WRITE_FLAGS = PAGE_IN_WRITE_TLB | WRITE_GROUP | PAGE_IN_WRITE_GROUPS
+import { dropFetches, dropTranslations, withoutHints } from './tlb-hints.ts'
 
 /** One op for each halfword, and the one behind the last, which leads to the next page. */
 const PAGE_OPS_BYTES: number = OPS_BYTES + PAGE_TAIL.marks + PAGE_SIZE / 2
@@ -27,8 +18,6 @@ interface Region {
 export interface CodePage {
   readonly ops: number
   readonly frame: number
-  /** Address of the page-map entry. */
-  readonly entry: number
   /** Stores into the page since it was decoded. */
   writes: number
   /** Counts up when the page changes; what was translated from an older version is of no use. */
@@ -48,12 +37,16 @@ export interface CodePage {
 /** After so many stores a page is taken for data that was once code. */
 const WRITES_UNTIL_DATA = 64
 
+/** Whose TLBs may lead to pages of the cache: the machines of an arena. */
+export type Banks = Iterable<{ readonly banks: readonly number[] }>
+
 /**
- * Pre-decoded pages, by frame. Memory that code was decoded from is watched: its page-map entry says `PAGE_CODE`,
- * no write TLB holds it, and a store to it empties the ops of the bytes it changes.
+ * Pre-decoded pages, by frame, for all machines of an arena. Memory that code was decoded from is watched: its page-map entry says `PAGE_CODE`,
+ * no write TLB holds it, and a store to it empties the ops of the bytes it changes. Nobody writes to a frame that several pages share: its
+ * code is theirs together.
  */
 export class CodeCache {
-  readonly #memory: GuestMemory
+  readonly #arena: Arena
   readonly #pages = new Map<number, CodePage>()
   readonly #byOps = new Map<number, CodePage>()
   readonly #free: number[] = []
@@ -62,18 +55,22 @@ export class CodeCache {
   /** Ops pages of the pool that were ever taken. */
   #used = 0
   readonly #writer = new OpWriter()
-  /** Banks of all harts: write and fetch entries are dropped from them. */
-  readonly #banks: readonly number[]
+  readonly #clusters: Banks
+  readonly #deaf: () => void
 
   /** @param limit - most pages to keep */
-  constructor(memory: GuestMemory, banks: readonly number[], limit: number) {
-    this.#memory = memory
-    this.#banks = banks
+  constructor(arena: Arena, clusters: Banks, limit: number) {
+    this.#arena = arena
+    this.#clusters = clusters
     this.#limit = limit
     // Host pages of the pool that nothing was written to cost nothing.
-    this.#pool = memory.arena.allocate(limit * PAGE_OPS_BYTES)
-    this.enters = memory.arena.allocate(MAX_ENTERS * OP_SIZE)
-    this.jumps = memory.arena.allocate(JUMPS * JUMP_SIZE)
+    this.#pool = arena.allocate(limit * PAGE_OPS_BYTES)
+    this.enters = arena.allocate(MAX_ENTERS * OP_SIZE)
+    this.jumps = arena.allocate(JUMPS * JUMP_SIZE)
+    this.#deaf = arena.onCodeFreed((frame) => {
+      const page = this.#pages.get(frame)
+      if (page) this.#remove(page)
+    })
   }
 
   /** Regions dropped because their code changed or was evicted, and pages evicted. */
@@ -85,26 +82,29 @@ export class CodeCache {
     return this.#pages.size
   }
 
-  /** The ops of the page in `frame`, whose page-map entry is at `entry`; made if need be. */
-  page(frame: number, entry: number): number {
+  /**
+   * The ops of the page in `frame`; made if need be.
+   *
+   * @param entry - address of the page-map entry by which a machine with these TLB banks came to it
+   */
+  page(frame: number, entry: number, banks: readonly number[]): number {
+    const arena = this.#arena
+    const flags = arena.u32[entry >>> 2] ?? 0
+    if ((flags & (PAGE_CODE | PAGE_SHARED)) === 0) {
+      dropTranslations(arena, banks, 'write', flags)
+      arena.u32[entry >>> 2] = withoutHints(flags) | PAGE_CODE
+    }
     const known = this.#pages.get(frame)
     if (known) return known.ops
     if (this.#pages.size >= this.#limit) this.#evict()
-    const { arena } = this.#memory
     const free = this.#free.pop()
     const ops = free ?? this.#pool + this.#used++ * PAGE_OPS_BYTES
     if (free !== undefined) arena.u8.fill(0, ops, ops + PAGE_OPS_BYTES)
     arena.data.setUint16(ops + OPS_BYTES, handlerOf(Pseudo.pageEnd, 4), true)
-    const page: CodePage = { ops, frame, entry, writes: 0, version: 0, regions: [], requests: 0, pending: false, heat: 0, heatAt: new Map(), warm: false }
+    const page: CodePage = { ops, frame, writes: 0, version: 0, regions: [], requests: 0, pending: false, heat: 0, heatAt: new Map(), warm: false }
     this.#pages.set(frame, page)
     this.#byOps.set(ops, page)
-    const { u32 } = arena
-    const flags = u32[entry >>> 2] ?? 0
-    if ((flags & PAGE_IN_WRITE_TLB) !== 0) {
-      if ((flags & PAGE_IN_WRITE_GROUPS) !== 0) this.#dropWriteEntries(frame, 0, 63)
-      else this.#dropWriteEntries(frame, (flags & WRITE_GROUP) >>> WRITE_GROUP_SHIFT, (flags & WRITE_GROUP) >>> WRITE_GROUP_SHIFT)
-    }
-    u32[entry >>> 2] = (flags & ~WRITE_FLAGS) | PAGE_CODE
+    arena.markCode(frame)
     return ops
   }
 
@@ -115,7 +115,7 @@ export class CodeCache {
   decodeAt(op: number): void {
     const page = this.#pageOf(op)
     if (!page) return
-    const { data } = this.#memory.arena
+    const { data } = this.#arena
     for (let offset = ((op - page.ops) / OP_SIZE) * 2; offset < PAGE_SIZE; ) {
       const at = page.ops + (offset / 2) * OP_SIZE
       if (data.getUint16(at, true) !== 0) return
@@ -132,7 +132,7 @@ export class CodeCache {
 
   /** Decodes an instruction that stands alone at `at`. */
   decodeAlone(bits: number, at: number): void {
-    this.#writer.write(this.#memory.arena.data, at, bits, -1)
+    this.#writer.write(this.#arena.data, at, bits, -1)
   }
 
   #pageOf(op: number): CodePage | undefined {
@@ -152,12 +152,13 @@ export class CodeCache {
     }
     if (++page.writes > WRITES_UNTIL_DATA) {
       this.#drop(page)
+      this.#clearFlag(entry)
       return
     }
     this.#dropRegions(page)
     // Other code has a claim of its own to be translated.
     page.requests = 0
-    const { data } = this.#memory.arena
+    const { data } = this.#arena
     const offset = host - frame
     // An instruction may begin two bytes before the first byte written.
     const first = Math.max(0, (offset - 2) & ~1)
@@ -167,7 +168,7 @@ export class CodeCache {
   }
 
   #clearFlag(entry: number): void {
-    const { u32 } = this.#memory.arena
+    const { u32 } = this.#arena
     u32[entry >>> 2] = (u32[entry >>> 2] ?? 0) & ~PAGE_CODE
   }
 
@@ -178,7 +179,7 @@ export class CodeCache {
 
   /** Offsets at which control has arrived in `page`. */
   arrivals(page: CodePage): number[] {
-    const { u8 } = this.#memory.arena
+    const { u8 } = this.#arena
     const marks = page.ops + OPS_BYTES + PAGE_TAIL.marks
     const offsets: number[] = []
     for (let i = 0; i < PAGE_SIZE / 2; i++) if (u8[marks + i] !== 0) offsets.push(2 * i)
@@ -190,9 +191,9 @@ export class CodeCache {
    * translated code is entered.
    */
   interpretedAt(low: number, high: number, bank: number): CodePage | undefined {
-    const { data, u32 } = this.#memory.arena
+    const { data, u32 } = this.#arena
     const entry = (bank + tlbLayout.fetch + ((low >>> 8) & ((tlbLayout.fetchEntries - 1) << 4))) >>> 2
-    if (u32[entry] !== (low & -PAGE_SIZE) >>> 0 || u32[entry + 1] !== high) return undefined
+    if (u32[entry] !== (low | (PAGE_SIZE - 1)) >>> 0 || u32[entry + 1] !== high) return undefined
     const ops = u32[entry + 2] ?? 0
     if (data.getUint16(ops + ((low & 0xffe) / 2) * OP_SIZE, true) === handlerOf(Pseudo.enter, 4)) return undefined
     return this.#byOps.get(ops)
@@ -203,24 +204,24 @@ export class CodeCache {
    * present. Not while it has translated code.
    */
   startOver(page: CodePage): void {
-    this.#memory.arena.u8.fill(0, page.ops, page.ops + OPS_BYTES)
+    this.#arena.u8.fill(0, page.ops, page.ops + OPS_BYTES)
     const marks = page.ops + OPS_BYTES + PAGE_TAIL.marks
-    this.#memory.arena.u8.fill(0, marks, marks + PAGE_SIZE / 2)
+    this.#arena.u8.fill(0, marks, marks + PAGE_SIZE / 2)
   }
 
   /** Whether the instruction at `offset` was ever reached. */
   reached(page: CodePage, offset: number): boolean {
-    return this.#memory.arena.data.getUint16(page.ops + (offset / 2) * OP_SIZE, true) !== 0
+    return this.#arena.data.getUint16(page.ops + (offset / 2) * OP_SIZE, true) !== 0
   }
 
   /** The bytes of a page of code. */
   code(page: CodePage): DataView {
-    return new DataView(this.#memory.arena.data.buffer, page.frame, PAGE_SIZE)
+    return new DataView(this.#arena.data.buffer, page.frame, PAGE_SIZE)
   }
 
   /** Lets the interpreter enter translated code, the function in `slot`, at `entries`, unless other code is entered there. */
   install(page: CodePage, slot: number, entries: readonly number[]): void {
-    const { data } = this.#memory.arena
+    const { data } = this.#arena
     const enters: { record: number; op: number }[] = []
     const enter = handlerOf(Pseudo.enter, 4)
     entries.forEach((offset, number) => {
@@ -249,8 +250,8 @@ export class CodeCache {
 
   #dropRegions(page: CodePage): void {
     page.version++
-    if (page.regions.length > 0) this.#memory.arena.u8.fill(0, this.jumps, this.jumps + JUMPS * JUMP_SIZE)
-    const { data } = this.#memory.arena
+    if (page.regions.length > 0) this.#forgetJumps()
+    const { data } = this.#arena
     for (const { slot, enters } of page.regions.splice(0)) {
       for (const { record, op } of enters) {
         data.setBigUint64(op, data.getBigUint64(this.enters + record * OP_SIZE, true), true)
@@ -261,30 +262,35 @@ export class CodeCache {
     }
   }
 
-  #drop(page: CodePage): void {
+  /** Forgets a page that no fetch TLB leads to. */
+  #remove(page: CodePage): void {
     this.#dropRegions(page)
-    this.#clearFlag(page.entry)
     this.#pages.delete(page.frame)
     this.#byOps.delete(page.ops)
     this.#free.push(page.ops)
-    const { u32 } = this.#memory.arena
-    for (const bank of this.#banks) {
-      for (let i = 0; i < tlbLayout.fetchEntries; i++) {
-        const at = (bank + tlbLayout.fetch + 16 * i) >>> 2
-        if (u32[at + 2] === page.ops >>> 0) u32[at] = u32[at + 1] = 0xffff_ffff
-      }
-    }
   }
 
-  /** Forgets everything. */
-  dropAll(): void {
-    this.#forget([...this.#pages.values()])
+  /** Forgets a page. Entries of page maps may go on saying that it has code, until somebody writes to it. */
+  #drop(page: CodePage): void {
+    this.#remove(page)
+    for (const { banks } of this.#clusters) dropFetches(this.#arena, banks, page.ops)
   }
 
-  /** Forgets the pages in these frames, which will back others. */
-  forgetFrames(frames: readonly number[]): void {
-    const pages = frames.map((frame) => this.#pages.get(frame)).filter((page) => page !== undefined)
-    if (pages.length > 0) this.#forget(pages)
+  /**
+   * A page of a machine with these banks has got another frame: code of the old one is not its own any more.
+   *
+   * @param from - the old frame
+   */
+  moved(from: number, banks: readonly number[]): void {
+    const page = this.#pages.get(from)
+    if (!page) return
+    dropFetches(this.#arena, banks, page.ops)
+    this.#forgetJumps()
+  }
+
+  /** Jumps lead past the fetch TLB. */
+  #forgetJumps(): void {
+    this.#arena.u8.fill(0, this.jumps, this.jumps + JUMPS * JUMP_SIZE)
   }
 
   /**
@@ -299,33 +305,17 @@ export class CodeCache {
     this.#forget(pages)
   }
 
-  #forget(pages: readonly CodePage[]): void {
-    for (const page of pages) {
-      this.#dropRegions(page)
-      this.#clearFlag(page.entry)
-      this.#pages.delete(page.frame)
-      this.#byOps.delete(page.ops)
-      this.#free.push(page.ops)
-    }
-    const { u8 } = this.#memory.arena
-    for (const bank of this.#banks) u8.fill(0xff, bank + tlbLayout.fetch, bank + tlbLayout.fetch + 16 * tlbLayout.fetchEntries)
+  /** Gives its memory back. */
+  dispose(): void {
+    this.#deaf()
+    this.#arena.u8.fill(0, this.#pool, this.#pool + this.#used * PAGE_OPS_BYTES)
+    this.#arena.freeZeroed(this.#pool, this.#limit * PAGE_OPS_BYTES)
+    this.#arena.free(this.enters, MAX_ENTERS * OP_SIZE)
+    this.#arena.free(this.jumps, JUMPS * JUMP_SIZE)
   }
 
-  /** Takes the page in `frame` out of every write TLB, whose groups of entries from `from` to `to` may have it. */
-  #dropWriteEntries(frame: number, from: number, to: number): void {
-    const { u32 } = this.#memory.arena
-    for (const bank of this.#banks) {
-      // Most banks have little to write to, or nothing.
-      for (let group = from; group <= to; group++) {
-        const mask = u32[(bank + tlbLayout.writeGroups + 4 * (group >>> 5)) >>> 2] ?? 0
-        if (((mask >>> (group & 31)) & 1) === 0) continue
-        const first = (bank + tlbLayout.write + group * tlbLayout.groupBytes) >>> 2
-        for (let at = first; at < first + tlbLayout.groupBytes / 4; at += 4) {
-          if (u32[at] === 0xffff_ffff) continue
-          // Tag plus addend is the frame, in 32-bit arithmetic.
-          if ((((u32[at] ?? 0) + (u32[at + 2] ?? 0)) | 0) >>> 0 === frame) u32[at] = u32[at + 1] = 0xffff_ffff
-        }
-      }
-    }
+  #forget(pages: readonly CodePage[]): void {
+    for (const page of pages) this.#remove(page)
+    for (const { banks } of this.#clusters) dropFetches(this.#arena, banks)
   }
 }

@@ -1,8 +1,9 @@
 import { type BootEntry, type Cpu, type CpuContext, type CpuSpec, type IrqLine, machinistError } from '@machinist/api'
 import type { AddressSpace } from '@machinist/bus'
-import type { GuestMemory } from '@machinist/memory'
+import { frameOf, type GuestMemory, PAGE_CODE, PAGE_SIZE } from '@machinist/memory'
 import { Interrupt } from './cause.ts'
 import { describeHarts } from './describe.ts'
+import { Cluster } from './cluster.ts'
 import { Engine } from './engine.ts'
 import { Hart } from './hart.ts'
 import { MAX_IDENTITIES } from './interrupt-file.ts'
@@ -47,15 +48,18 @@ const localInterrupts: Readonly<Record<string, number>> = { ...inputs, ssip: Int
 export class RiscvCpu implements Cpu {
   readonly vcpus: readonly Hart[]
   readonly #engine: Engine
+  readonly #cluster: Cluster
   readonly #config: RiscvConfig
   readonly #sbi: Sbi
 
   constructor(config: RiscvConfig, context: CpuContext<GuestMemory, AddressSpace, Wants>) {
     this.#config = config
-    this.#engine = new Engine(context.memory, context.bus, context.counter, config.harts, config.translate ?? 'later', config.hot ?? HOT)
+    this.#engine = Engine.of(context.memory.arena, config.translate ?? 'later', config.hot ?? HOT)
+    this.#cluster = new Cluster(context.memory, context.bus, context.counter, config.harts)
+    this.#engine.add(this.#cluster)
     this.vcpus = Array.from(
       { length: config.harts },
-      (_, index) => new Hart(this.#engine, index, context.counter, () => context.clock.now(), (hart) => this.#sbi.call(hart), config.identities ?? 0, () => this.vcpus),
+      (_, index) => new Hart(this.#engine, this.#cluster, index, () => context.clock.now(), (hart) => this.#sbi.call(hart), config.identities ?? 0, () => this.vcpus),
     )
     this.#sbi = new Sbi({
       harts: this.vcpus,
@@ -71,17 +75,17 @@ export class RiscvCpu implements Cpu {
 
   /**
    * Instructions executed as translated code, and one at a time by the precise stepper; misses of the TLB; accesses to
-   * devices; regions translated and dropped, modules compiled, bytes of WebAssembly written; pages of decoded code
-   * held, and evicted so far.
+   * devices. And for all machines of the arena together: regions translated and dropped, modules compiled, bytes of WebAssembly written; pages
+   * of decoded code held, and evicted so far.
    */
   get stats(): Readonly<Record<string, number>> {
-    const { cache, translation, deviceAccesses } = this.#engine
+    const { cache, translation } = this.#engine
     const sum = (field: 'regionSteps' | 'slowSteps' | 'tlbMisses'): number => this.vcpus.reduce((total, { record }) => total + record.getNumber(field), 0)
     return {
       translated: sum('regionSteps'),
       stepped: sum('slowSteps'),
       tlbMisses: sum('tlbMisses'),
-      deviceAccesses,
+      deviceAccesses: this.#cluster.deviceAccesses,
       ...translation.stats,
       dropped: cache.dropped,
       codePages: cache.size,
@@ -116,7 +120,6 @@ export class RiscvCpu implements Cpu {
 
   reset(_kind: 'cold' | 'warm', entry: BootEntry): void {
     this.#engine.leave()
-    this.#engine.cache.dropAll()
     for (const hart of this.vcpus) {
       hart.reset(entry.pc)
       entry.args.forEach((arg, i) => hart.setX(10 + i, BigInt(arg === 'hartid' ? hart.index : arg)))
@@ -127,17 +130,19 @@ export class RiscvCpu implements Cpu {
   }
 
   memoryChanged(address: number, length: number): void {
-    const { memory } = this.#engine
+    const { memory, banks } = this.#cluster
     // The page map may have changed: translations hold frames.
-    this.#engine.flushBanks(this.#engine.banks)
-    for (let at = address - (address % 4096); at < address + length; at += 4096) {
+    this.#engine.flushBanks(banks)
+    for (let at = address - (address % PAGE_SIZE); at < address + length; at += PAGE_SIZE) {
       const entry = memory.entryAddress(at)
-      if (entry !== 0) this.#engine.cache.written(((memory.arena.u32[entry >>> 2] ?? 0) & -4096) >>> 0, entry, 4096)
+      const value = memory.arena.u32[entry >>> 2] ?? 0
+      if (entry !== 0 && (value & PAGE_CODE) !== 0) this.#engine.cache.written(frameOf(value), entry, PAGE_SIZE)
     }
   }
 
   dispose(): void {
-    this.#engine.dispose()
+    this.#engine.remove(this.#cluster)
+    for (const hart of this.vcpus) hart.dispose()
   }
 }
 

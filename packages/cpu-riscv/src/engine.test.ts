@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { Cause, Mode } from './cause.ts'
 import { Csr } from './csr-numbers.ts'
+import type { GuestMemory } from '@machinist/memory'
 import type { Hart } from './hart.ts'
 import { saveHart } from './hart-state.ts'
 import { encode, instructions } from './isa/index.ts'
@@ -238,8 +239,8 @@ function randomProgram(random: (below: number) => number): Uint8Array {
   return new Uint8Array(words.buffer)
 }
 
-function stateOf(hart: Hart): unknown {
-  return { ...saveHart(hart.record), reserved: 0 }
+function stateOf(hart: Hart, memory: GuestMemory): unknown {
+  return { ...saveHart(hart.record, memory), reservation: null }
 }
 
 test('translated code, the interpreter and the precise stepper are the same machine', () => {
@@ -278,7 +279,7 @@ test('translated code, the interpreter and the precise stepper are the same mach
       let hash = 0
       for (const byte of bytes) hash = (Math.imul(hash, 31) + byte) | 0
       if (engine === 'translated') translated += t.cpu.stats['regions'] ?? 0
-      runs.push({ seed, state: stateOf(t.hart), hash, retired: t.hart.retired })
+      runs.push({ seed, state: stateOf(t.hart, t.memory), hash, retired: t.hart.retired })
     }
     expect(runs[1]).toEqual(runs[2])
     expect(runs[0]).toEqual(runs[2])

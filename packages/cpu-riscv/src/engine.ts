@@ -1,25 +1,23 @@
-import { machinistError, type TimeCounter, type Width } from '@machinist/api'
-import type { AddressSpace } from '@machinist/bus'
-import type { GuestMemory } from '@machinist/memory'
-import { tlbLayout } from '@machinist/mmu'
+import { machinistError, type Width } from '@machinist/api'
+import { type Arena, frameOf, PAGE_CODE } from '@machinist/memory'
 import { compileNow, createTable, instantiate } from '@machinist/wasm'
+import type { Cluster } from './cluster.ts'
 import { CodeCache } from './code-cache.ts'
 import type { HostCallName } from './emit/context.ts'
 import type { InterruptFile } from './interrupt-file.ts'
 import { emitHartModule, type HartExports } from './emit/module.ts'
 import { CROSSING_SIZE, CROSSINGS } from './handlers.ts'
-import { ASID_SLOTS, hartLayout } from './hart-layout.ts'
-import { HartRecord } from './record.ts'
+import { hartLayout } from './hart-layout.ts'
+import type { HartRecord } from './record.ts'
+import { dropTranslations } from './tlb-hints.ts'
 import { Translation, type TranslationMode } from './translate/translation.ts'
-
-/** Banks of one hart: M-mode, S-mode, and two for each address space. */
-export const BANKS_PER_HART: number = 2 + 2 * ASID_SLOTS
 
 /** Pages of pre-decoded code an engine keeps: 16 MiB of guest code. */
 const CODE_PAGES = 8192
 
 /** Whoever is running; told of what generated code cannot do itself. */
 export interface EngineClient {
+  readonly cluster: Cluster
   readonly record: HartRecord
   /** Null without Ssaia, and then nobody asks for it. */
   readonly file: InterruptFile | null
@@ -34,38 +32,42 @@ interface EngineCode {
   readonly translation: Translation
 }
 
+/** Engines of each arena, by how they translate. */
+const engines = new WeakMap<Arena, Map<string, Engine>>()
+
 /**
- * The generated code of one cluster of harts and what it shares. Code addresses the running hart's record at a
- * fixed place, the window; harts move in and out of it, a copy of about two kilobytes.
+ * The generated code for all harts of an arena, and what they share: decoded and translated code, by frame. Code addresses the running hart's
+ * record at a fixed place, the window; harts move in and out of it, a copy of about two kilobytes.
  */
 export class Engine {
-  readonly memory: GuestMemory
-  readonly bus: AddressSpace
+  readonly arena: Arena
   readonly window: number
-  /** Whatever holds the arena's linear memory; null when disposed of. */
+  /** Whatever holds the arena's linear memory; null once the last machine is gone. */
   #code: EngineCode | null = null
-  /** Accesses to devices. */
-  deviceAccesses = 0
-  /** All TLB banks, hart by hart. */
-  readonly banks: readonly number[]
+  readonly #clusters = new Set<Cluster>()
+  readonly #forget: () => void
   #current: EngineClient | null = null
+  #home = 0
 
-  constructor(memory: GuestMemory, bus: AddressSpace, counter: TimeCounter, harts: number, mode: TranslationMode, hot: number) {
-    this.memory = memory
-    this.bus = bus
-    const { arena } = memory
+  /** The engine of an arena. Machines that share the arena share it, and so their code. */
+  static of(arena: Arena, mode: TranslationMode, hot: number): Engine {
+    let known = engines.get(arena)
+    if (known === undefined) engines.set(arena, known = new Map())
+    const kind = `${mode} ${hot}`
+    let engine = known.get(kind)
+    if (engine === undefined) known.set(kind, engine = new Engine(arena, mode, hot, () => known.delete(kind)))
+    return engine
+  }
+
+  private constructor(arena: Arena, mode: TranslationMode, hot: number, forget: () => void) {
+    this.arena = arena
+    this.#forget = forget
     this.window = arena.allocate(hartLayout.size)
-    this.banks = Array.from({ length: harts * BANKS_PER_HART }, () => {
-      const bank = arena.allocate(tlbLayout.size)
-      arena.u8.fill(0xff, bank, bank + tlbLayout.arrays)
-      return bank
-    })
-    const cache = new CodeCache(memory, this.banks, CODE_PAGES)
+    const cache = new CodeCache(arena, this.#clusters, CODE_PAGES)
     const linear = arena.memory
     const module = compileNow(
       emitHartModule({
         window: this.window,
-        ramTable: memory.table,
         enters: cache.enters,
         jumps: cache.jumps,
         crossings: arena.allocate(CROSSINGS * CROSSING_SIZE),
@@ -73,14 +75,14 @@ export class Engine {
       }),
     )
     const host: Record<HostCallName, (...args: never[]) => number | void> = {
-      touch: (entry: number) => memory.touchEntry(entry >>> 0),
+      readFault: (entry: number) => this.#cluster.memory.fault(entry >>> 0, 'read'),
+      writeFault: (entry: number, offset: number, bytes: number) => this.#writeFault(entry >>> 0, offset, bytes),
       mmioRead: (address: number, bytes: number) => this.#mmioRead(address, bytes),
       mmioWrite: (address: number, bytes: number) => this.#mmioWrite(address, bytes),
-      codePage: (frame: number, entry: number) => this.cache.page(frame >>> 0, entry >>> 0),
+      codePage: (frame: number, entry: number) => this.cache.page(frame >>> 0, entry >>> 0, this.#cluster.banks),
       decode: (op: number) => this.cache.decodeAt(op >>> 0),
       decodeCross: (bits: number, op: number) => this.cache.decodeAlone(bits, op >>> 0),
-      codeWrite: (at: number, entry: number, bytes: number) => this.cache.written(at >>> 0, entry >>> 0, bytes),
-      ticks: () => counter.elapsed(),
+      ticks: () => this.#cluster.counter.elapsed(),
       timerChanged: () => this.#current?.timerChanged(),
       pmpChanged: () => this.#current?.pmpChanged(),
       fileRead: (register: number) => {
@@ -96,41 +98,63 @@ export class Engine {
     }
     const table = createTable(256)
     const exports = instantiate<HartExports & Readonly<Record<string, unknown>>>(module, { host: { ...host, memory: linear, table } })
-    // No function below may capture these: it would keep them.
+    // No function that somebody keeps may capture these: it would keep them.
     this.#code = { exports, cache, translation: new Translation({ cache, arena, window: this.window, table, core: exports, mode, hot }) }
-    // Each bank gets a stamp of its own.
-    this.flushBanks(this.banks)
-    memory.onCodeWrite = (frame, gpa, length) => this.cache.written(frame + (gpa % 4096), memory.entryAddress(gpa), length)
-    memory.onDirtyReset = () => this.flushBanks(this.banks)
-    memory.onRelease = (frames) => {
-      this.flushBanks(this.banks)
-      this.cache.forgetFrames(frames)
-      // It names a frame. Other harts have none: entering one clears it.
-      this.#current?.record.set('reservation', 0)
-    }
   }
 
-  get #alive(): EngineCode {
-    if (this.#code !== null) return this.#code
-    throw machinistError({ code: 'disposed', part: 'cpu', remedy: 'Make another machine.' }, 'the CPU was disposed of')
+  get #live(): EngineCode {
+    if (this.#code === null) {
+      throw machinistError({ code: 'disposed', part: 'cpu', remedy: 'Look at harts before the machine is disposed of.' }, 'the machine was disposed of')
+    }
+    return this.#code
   }
 
   get exports(): HartExports {
-    return this.#alive.exports
+    return this.#live.exports
   }
 
   get cache(): CodeCache {
-    return this.#alive.cache
+    return this.#live.cache
   }
 
   get translation(): Translation {
-    return this.#alive.translation
+    return this.#live.translation
   }
 
-  /** Lets go of all code, which holds the arena. */
-  dispose(): void {
+  /** Makes harts known, whose TLBs begin empty. */
+  add(cluster: Cluster): void {
+    const { memory, banks } = cluster
+    this.#clusters.add(cluster)
+    // Each bank gets a stamp of its own.
+    this.flushBanks(banks)
+    memory.onCodeWrite = (frame, gpa, length) => this.cache.written(frame + (gpa % 4096), memory.entryAddress(gpa), length)
+    memory.onProtect = () => this.flushBanks(banks)
+    memory.onRelease = () => {
+      this.flushBanks(banks)
+      // It names a frame. Other harts have none: entering one clears it.
+      cluster.last?.record.set('reservation', 0)
+    }
+    memory.onMove = (from, to) => {
+      dropTranslations(this.arena, banks, 'read', from)
+      this.cache.moved(frameOf(from), banks)
+      const reservation = cluster.last?.record.get('reservation') ?? 0
+      if (reservation !== 0 && frameOf(reservation) === frameOf(from)) cluster.last?.record.set('reservation', frameOf(to) + (reservation & 4095))
+    }
+  }
+
+  /** Forgets harts, none of which runs. */
+  remove(cluster: Cluster): void {
+    if (!this.#clusters.delete(cluster)) return
+    if (this.#current?.cluster === cluster) this.leave()
+    this.flushBanks(cluster.banks)
+    cluster.free()
+    const { memory } = cluster
+    memory.onCodeWrite = memory.onProtect = memory.onRelease = memory.onMove = null
+    if (this.#clusters.size > 0) return
+    this.#forget()
+    this.cache.dispose()
+    this.arena.free(this.window, hartLayout.size)
     this.#code = null
-    this.memory.onCodeWrite = this.memory.onDirtyReset = this.memory.onRelease = null
   }
 
   /** Makes `client` the hart in the window. */
@@ -140,10 +164,12 @@ export class Engine {
     this.#current = client
     this.#home = home
     client.record.moveTo(this.window)
+    const { cluster } = client
+    cluster.copyRamTable(this.window + hartLayout.offset.ramTable)
     // Another hart may have stored to the reserved bytes meanwhile.
-    client.record.set('reservation', 0)
+    if (cluster.last !== client) client.record.set('reservation', 0)
+    cluster.last = client
   }
-  #home = 0
 
   /** Moves the hart in the window back to its own place. */
   leave(): void {
@@ -155,9 +181,29 @@ export class Engine {
     return this.#current
   }
 
+  /** The machine whose hart is in the window. */
+  get #cluster(): Cluster {
+    if (this.#current === null) throw new RangeError('no hart is in the window')
+    return this.#current.cluster
+  }
+
   /** Empties banks of the TLB. */
   flushBanks(banks: readonly number[]): void {
     for (const bank of banks) this.exports.flushBank(bank)
+  }
+
+  #writeFault(entry: number, offset: number, bytes: number): number {
+    const { arena } = this
+    const { memory } = this.#cluster
+    const before = arena.u32[entry >>> 2] ?? 0
+    const now = memory.fault(entry, 'write')
+    if ((now & PAGE_CODE) === 0) {
+      // Nothing is written yet, and the page has lost its code: the store is made where that makes no difference, outside of all code.
+      return bytes === 0 && frameOf(before) !== frameOf(now) && arena.hasCode(frameOf(before)) ? now | PAGE_CODE : now
+    }
+    if (bytes === 0) return now
+    this.cache.written(frameOf(now) + offset, entry, bytes)
+    return arena.u32[entry >>> 2] ?? now
   }
 
   #mailbox(): number {
@@ -165,31 +211,33 @@ export class Engine {
   }
 
   #mmioRead(address: number, bytes: number): number {
-    this.deviceAccesses++
+    const cluster = this.#cluster
+    cluster.deviceAccesses++
     const at = this.#mailbox()
-    const low = this.bus.read(address, Math.min(bytes, 4) as Width)
+    const low = cluster.bus.read(address, Math.min(bytes, 4) as Width)
     if (low < 0) return 1
     let high = 0
     if (bytes === 8) {
-      high = this.bus.read(address + 4, 4, true)
+      high = cluster.bus.read(address + 4, 4, true)
       if (high < 0) return 1
     }
-    const { data } = this.memory.arena
+    const { data } = this.arena
     data.setUint32(at, low, true)
     data.setUint32(at + 4, high, true)
     return 0
   }
 
   #mmioWrite(address: number, bytes: number): number {
-    this.deviceAccesses++
-    const { data } = this.memory.arena
+    const cluster = this.#cluster
+    cluster.deviceAccesses++
+    const { data } = this.arena
     const at = this.#mailbox()
     const low = data.getUint32(at, true)
     const high = data.getUint32(at + 4, true)
     const width = Math.min(bytes, 4) as Width
     const value = width === 4 ? low : low & (2 ** (8 * width) - 1)
-    if (!this.bus.write(address, width, value)) return 1
-    if (bytes === 8 && !this.bus.write(address + 4, 4, high, true)) return 1
+    if (!cluster.bus.write(address, width, value)) return 1
+    if (bytes === 8 && !cluster.bus.write(address + 4, 4, high, true)) return 1
     return 0
   }
 }

@@ -1,6 +1,7 @@
 import { machinistError } from '@machinist/api'
 import { ASID_SLOTS, type HartField } from './hart-layout.ts'
 import type { HartRecord } from './record.ts'
+import type { GuestMemory } from '@machinist/memory'
 
 /** What the architecture says a hart is; everything else in its record follows from it, or is a cache. */
 const words: readonly HartField[] = [
@@ -24,9 +25,12 @@ export interface SavedHart {
   readonly pmpaddr: readonly bigint[]
   readonly csr: Readonly<Record<string, bigint>>
   readonly small: Readonly<Record<string, number>>
+  /** What LR reserved: the guest-physical address, and the value that was read there. */
+  readonly reservation: { readonly address: number; readonly value: bigint } | null
 }
 
-export function saveHart(record: HartRecord): SavedHart {
+export function saveHart(record: HartRecord, memory: GuestMemory): SavedHart {
+  const reserved = record.get('reservation')
   const array = (field: HartField, length: number): bigint[] => Array.from({ length }, (_, i) => record.get64(field, i))
   return {
     x: array('x', 32),
@@ -35,11 +39,12 @@ export function saveHart(record: HartRecord): SavedHart {
     pmpaddr: array('pmpaddr', 16),
     csr: Object.fromEntries(words.map((field) => [field, record.get64(field)])),
     small: Object.fromEntries(small.map((field) => [field, record.get(field)])),
+    reservation: reserved === 0 ? null : { address: memory.addressOf(reserved), value: record.get64('reservedValue') },
   }
 }
 
 /** Takes back a state; returns the hart's HSM state and where it is to start over. Throws a typed error when it is not one. */
-export function restoreHart(record: HartRecord, state: unknown): { readonly hsm: number; readonly resume: ResumePoint | null } {
+export function restoreHart(record: HartRecord, memory: GuestMemory, state: unknown): { readonly hsm: number; readonly resume: ResumePoint | null } {
   const fail = (field: string): never => {
     throw machinistError({ code: 'bad-state', part: 'hart', value: field, remedy: 'Restore a state that this version saved.' }, 'the saved state is not valid')
   }
@@ -62,13 +67,16 @@ export function restoreHart(record: HartRecord, state: unknown): { readonly hsm:
   for (const field of small) if (!Number.isInteger(saved.small?.[field])) fail(field)
   const mode = saved.small?.['mode'] ?? -1
   if (![0, 1, 3].includes(mode)) fail('mode')
+  const { reservation = null } = saved
+  if (reservation !== null && (typeof reservation !== 'object' || !memory.contains(reservation.address, 8) || typeof reservation.value !== 'bigint')) fail('reservation')
   x.forEach((value, i) => record.set64('x', i === 0 ? 0n : value, i))
   f.forEach((value, i) => record.set64('f', value, i))
   pmpaddr.forEach((value, i) => record.set64('pmpaddr', value, i))
   pmpcfg.forEach((value, i) => record.set('pmpcfg', Number(value), i))
   for (const field of words) record.set64(field, saved.csr?.[field] ?? 0n)
   for (const field of small) record.set(field, saved.small?.[field] ?? 0)
-  record.set('reservation', 0)
+  record.set('reservation', reservation === null ? 0 : memory.resolve(reservation.address))
+  record.set64('reservedValue', reservation?.value ?? 0n)
   // The current banks of the TLB are those of the address space that `satp` names now; no other space has any.
   const asid = Number((record.get64('satp') >> 44n) & 0xffffn)
   for (let slot = 0; slot < ASID_SLOTS; slot++) record.set('slotAsid', slot === record.get('slot') ? asid : 0xffff_ffff, slot)

@@ -1,6 +1,7 @@
-import type { Exit, TimeCounter, Vcpu, VcpuSample } from '@machinist/api'
+import type { Exit, Vcpu, VcpuSample } from '@machinist/api'
 import { Interrupt, Mode } from './cause.ts'
-import { BANKS_PER_HART, type Engine, type EngineClient } from './engine.ts'
+import { BANKS_PER_HART, type Cluster } from './cluster.ts'
+import type { Engine, EngineClient } from './engine.ts'
 import { ASID_SLOTS, hartLayout, Leave, PMP_ENTRIES } from './hart-layout.ts'
 import { peekSv } from '@machinist/mmu'
 import { InterruptFile } from './interrupt-file.ts'
@@ -37,7 +38,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   readonly file: InterruptFile | null
   readonly pmu: HartPmu = new HartPmu(this.#hardwareCounters())
   readonly #engine: Engine
-  readonly #counter: TimeCounter
+  readonly cluster: Cluster
   readonly #home: number
   readonly #banks: readonly number[]
   readonly #now: () => number
@@ -58,17 +59,17 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   /** Where a suspended hart starts over. */
   #resume: ResumePoint | null = null
 
-  constructor(engine: Engine, index: number, counter: TimeCounter, now: () => number, onSbi: (hart: Hart) => void, identities: number, harts: () => readonly Hart[]) {
+  constructor(engine: Engine, cluster: Cluster, index: number, now: () => number, onSbi: (hart: Hart) => void, identities: number, harts: () => readonly Hart[]) {
     this.#engine = engine
+    this.cluster = cluster
     this.index = index
-    this.#counter = counter
     this.#now = now
     this.#onSbi = onSbi
     this.#harts = harts
-    this.#home = engine.memory.arena.allocate(hartLayout.size)
-    this.record = new HartRecord(engine.memory.arena, this.#home)
+    this.#home = engine.arena.allocate(hartLayout.size)
+    this.record = new HartRecord(engine.arena, this.#home)
     this.file = identities === 0 ? null : new InterruptFile(identities, (level) => { this.setLine(Interrupt.seip, level) })
-    this.#banks = engine.banks.slice(index * BANKS_PER_HART, (index + 1) * BANKS_PER_HART)
+    this.#banks = cluster.banks.slice(index * BANKS_PER_HART, (index + 1) * BANKS_PER_HART)
   }
 
   /** Power-on: M-mode, everything off (privileged specification, 3.4), about to fetch from `pc`. */
@@ -119,7 +120,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   }
 
   updateTimeBase(): void {
-    this.record.set64('timeBase', this.#counter.base)
+    this.record.set64('timeBase', this.cluster.counter.base)
     this.timerChanged()
   }
 
@@ -142,7 +143,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   /** It may be able to run now: the hart that runs should give way when it waits. */
   #wanted(): void {
     const { current } = this.#engine
-    if (current !== null && current !== this) current.record.set('others', 1)
+    if (current !== null && current !== this && current.cluster === this.cluster) current.record.set('others', 1)
   }
 
   clearSoftwareInterrupt(): boolean {
@@ -152,7 +153,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   }
 
   readVirtual(address: bigint): bigint | null {
-    const { memory } = this.#engine
+    const { memory } = this.cluster
     const bytes = new Uint8Array(8)
     for (const [index] of bytes.entries()) {
       const at = BigInt.asUintN(64, address + BigInt(index))
@@ -209,8 +210,8 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     let next = lines & ~STIP
     if ((record.get64('menvcfg') & BigInt.asUintN(64, Envcfg.STCE)) !== 0n) {
       const compare = record.get64('stimecmp')
-      if (this.#counter.read() >= compare) next = lines | STIP
-      else this.#timerAt = this.#counter.timeOf(compare)
+      if (this.cluster.counter.read() >= compare) next = lines | STIP
+      else this.#timerAt = this.cluster.counter.timeOf(compare)
     }
     if (next !== lines) {
       record.set('lines', next)
@@ -411,7 +412,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
    * exit or the end of the budget cuts short goes on in the next run: a guest that sleeps often would else never be seen.
    */
   #fast(budget: number): number {
-    const { translation, exports, memory } = this.#engine
+    const { translation, exports, arena } = this.#engine
     const { base } = this.record
     let left = budget
     do {
@@ -419,7 +420,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
       const steps = this.#pass(Math.min(left, this.#untilSample), exports.run)
       left -= steps
       this.#untilSample -= steps
-      const { data } = memory.arena
+      const { data } = arena
       if (data.getUint32(base + AT.leave, true) !== Leave.budget) break
       if (this.#untilSample <= 0) translation.sample(base + AT.pc, data.getUint32(base + AT.fetchBank, true), this.#stride - this.#untilSample)
     } while (left > 0)
@@ -428,7 +429,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
 
   /** Runs generated code and books the steps it took, which are returned. */
   #pass(budget: number, code: () => void): number {
-    const { arena } = this.#engine.memory
+    const { arena } = this.#engine
     const { base } = this.record
     arena.data.setUint32(base + AT.leave, Leave.none, true)
     arena.data.setUint32(base + AT.budgetStart, budget, true)
@@ -446,16 +447,21 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   }
 
   sample(depth: number): VcpuSample {
-    return sampleHart(this.record, this.#engine.memory, depth)
+    return sampleHart(this.record, this.cluster.memory, depth)
+  }
+
+  /** Gives its record back. */
+  dispose(): void {
+    this.#engine.arena.free(this.#home, hartLayout.size)
   }
 
   save(): unknown {
     const file = this.file?.save(this.record.getNumber('siselect'))
-    return { ...saveHart(this.record), hsm: this.hsm, resume: this.#resume, pmu: this.pmu.save(), ...(file !== undefined && { file }) }
+    return { ...saveHart(this.record, this.cluster.memory), hsm: this.hsm, resume: this.#resume, pmu: this.pmu.save(), ...(file !== undefined && { file }) }
   }
 
   restore(state: unknown): void {
-    const { hsm, resume } = restoreHart(this.record, state)
+    const { hsm, resume } = restoreHart(this.record, this.cluster.memory, state)
     this.hsm = hsm
     this.#resume = resume
     this.pmu.restore((state as { readonly pmu?: unknown }).pmu, `hart${this.index}.pmu`)

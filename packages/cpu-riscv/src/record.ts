@@ -1,5 +1,5 @@
 import type { Arena } from '@machinist/memory'
-import { type HartField, hartFields, hartLayout } from './hart-layout.ts'
+import { type HartField, hartLayout } from './hart-layout.ts'
 
 /** TypeScript's access to a hart's record. It moves: a running hart's record is in the engine's window. */
 export class HartRecord {
@@ -45,7 +45,7 @@ export class HartRecord {
   }
 
   #width(field: HartField): 1 | 4 | 8 {
-    const type = hartFields[field]
+    const type = hartLayout.fields[field]
     const scalar = typeof type === 'string' ? type : type[0]
     return scalar === 'u8' ? 1 : scalar === 'u32' ? 4 : 8
   }

@@ -18,6 +18,12 @@ export interface TestMachine {
   readonly events: string[]
   /** Virtual nanoseconds. */
   time: number
+  /**
+   * The same machine again, in the same arena: it shares memory, until one of both writes, and code.
+   *
+   * @param bus - what it has for devices; those of this one unless given
+   */
+  fork(bus?: AddressSpace): TestMachine
   /** Puts 32-bit instruction words (or halfwords below 2^16 marked by `half`) at `address`. */
   program(words: readonly number[], address?: number): void
 }
@@ -25,10 +31,13 @@ export interface TestMachine {
 export function testMachine(config: Partial<RiscvConfig> = {}, ramMiB: number = 8): TestMachine {
   const memory = new GuestMemory(new Arena(createMemory({ initial: 1, maximum: 65536, shared: true }), 2 ** 32 - 65536))
   memory.addRam('ram', RAM, ramMiB * 2 ** 20)
-  const bus = new AddressSpace('mmio')
+  return machineOf(config, memory, new AddressSpace('mmio'), 0)
+}
+
+function machineOf(config: Partial<RiscvConfig>, memory: GuestMemory, bus: AddressSpace, now: number): TestMachine {
   const output: number[] = []
   const events: string[] = []
-  const time = { now: 0 }
+  const time = { now }
   const counter: TimeCounter = {
     frequency: 10_000_000,
     base: 0n,
@@ -72,6 +81,11 @@ export function testMachine(config: Partial<RiscvConfig> = {}, ramMiB: number = 
     },
     set time(now) {
       time.now = now
+    },
+    fork(other = bus) {
+      const copy = machineOf(config, memory.fork(), other, time.now)
+      cpu.vcpus.forEach((vcpu, index) => copy.cpu.vcpus[index]?.restore(vcpu.save()))
+      return copy
     },
     program(words, address = RAM) {
       memory.write(address, new Uint8Array(Uint32Array.from(words).buffer))

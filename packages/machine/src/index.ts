@@ -8,6 +8,7 @@ export {
   type IrqConnection, type MachineDefinition, type MemoryRange, type RawImage, type SlotChoice, type TimeMode,
 } from './definition/definition.ts'
 export type { MachineEvents, MachineState, MachineStats } from './life/events.ts'
+export type { ForkOptions } from './life/fork.ts'
 export type { GateRecord } from './running/gate.ts'
 export type { HostLoop, MachineHost } from './assembly/host.ts'
 export { createMachine, instantiate, type InstantiateOptions } from './life/instantiate.ts'

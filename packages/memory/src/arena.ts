@@ -5,6 +5,17 @@ export const PAGE_SIZE = 4096
 
 const WASM_PAGE = 65536
 
+/**
+ * The frame table has a record for each frame that an arena can have: how many pages have it (32 bits), and flags. It lies in the
+ * arena, so that whoever shares the arena shares it.
+ */
+const FRAME_RECORD = 8
+const REFERENCES = 0
+const FLAGS = 4
+
+/** Flag of a frame: some CPU holds code that was decoded from it. */
+const FRAME_CODE = 1
+
 /** What an arena lives in: a `WebAssembly.Memory` (shared or not), or anything of that shape. */
 export interface LinearMemory {
   readonly buffer: ArrayBufferLike
@@ -33,7 +44,13 @@ export class Arena {
   #reserved = 0
   #views: ArenaViews
   readonly #freeFrames: number[] = []
+  /** Structures that were given back, all zeros, by their length. */
+  readonly #freeStructures = new Map<number, number[]>()
+  readonly #frameTable: number
   #frames = 0
+  /** Machines whose memory is here. */
+  members = 0
+  readonly #codeListeners: ((frame: number) => void)[] = []
 
   /** @param maximum - bytes; at most 4 GiB, and at most what `memory` was made to grow to */
   constructor(memory: LinearMemory, maximum: number) {
@@ -41,6 +58,7 @@ export class Arena {
     this.maximum = maximum
     this.#end = memory.buffer.byteLength
     this.#views = viewsOf(memory.buffer)
+    this.#frameTable = this.allocate(Math.ceil(maximum / PAGE_SIZE) * FRAME_RECORD)
   }
 
   /** @throws a typed error `'disposed'` once it was disposed of, as all views do */
@@ -88,32 +106,95 @@ export class Arena {
   }
 
   /**
-   * Takes zeroed bytes for a structure, for the life of the arena.
+   * Takes zeroed bytes for a structure.
    *
    * @param align - a power of two
    */
   allocate(bytes: number, align: number = 64): number {
+    const again = this.#freeStructures.get(bytes)?.pop()
+    if (again !== undefined && again % align === 0) return again
+    if (again !== undefined) this.#freeStructures.get(bytes)?.push(again)
     const address = Math.ceil(this.#next / align) * align
     this.#ensure(address + bytes)
     this.#next = address + bytes
     return address
   }
 
-  /** Takes a zeroed frame of {@link PAGE_SIZE} bytes; returns its address. */
-  takeFrame(): number {
-    const free = this.#freeFrames.pop()
-    this.#frames++
-    if (free !== undefined) {
-      this.u8.fill(0, free, free + PAGE_SIZE)
-      return free
-    }
-    return this.allocate(PAGE_SIZE, PAGE_SIZE)
+  /** Gives back a structure of {@link Arena.allocate}, which will serve others of that length. */
+  free(address: number, bytes: number): void {
+    this.u8.fill(0, address, address + bytes)
+    this.freeZeroed(address, bytes)
   }
 
-  /** Gives a frame back. */
-  freeFrame(address: number): void {
+  /** The same for a structure that is all zeros already, so that memory that nobody ever wrote to stays that way. */
+  freeZeroed(address: number, bytes: number): void {
+    const list = this.#freeStructures.get(bytes)
+    if (list === undefined) this.#freeStructures.set(bytes, [address])
+    else list.push(address)
+  }
+
+  /**
+   * Takes a frame of {@link PAGE_SIZE} bytes for one page; returns its address.
+   *
+   * @param zeroed - false when all of it is written at once anyway
+   * @throws a typed error `'arena-full'` or `'host-memory'`
+   */
+  takeFrame(zeroed: boolean = true): number {
+    const free = this.#freeFrames.pop()
+    const frame = free ?? this.allocate(PAGE_SIZE, PAGE_SIZE)
+    if (free !== undefined && zeroed) this.u8.fill(0, free, free + PAGE_SIZE)
+    this.#frames++
+    this.u32[this.#record(frame) + REFERENCES / 4] = 1
+    return frame
+  }
+
+  /** One more page has a frame. */
+  shareFrame(frame: number): void {
+    const at = this.#record(frame) + REFERENCES / 4
+    this.u32[at] = (this.u32[at] ?? 0) + 1
+  }
+
+  /** One page fewer has a frame; nobody may reach it through that page any more. The last one gives it back. */
+  freeFrame(frame: number): void {
+    const at = this.#record(frame)
+    const left = (this.u32[at + REFERENCES / 4] ?? 0) - 1
+    this.u32[at + REFERENCES / 4] = left
+    if (left > 0) return
+    if (this.hasCode(frame)) for (const listener of this.#codeListeners) listener(frame)
+    this.u32[at + FLAGS / 4] = 0
     this.#frames--
-    this.#freeFrames.push(address)
+    this.#freeFrames.push(frame)
+  }
+
+  /** How many pages have a frame. */
+  references(frame: number): number {
+    return this.u32[this.#record(frame) + REFERENCES / 4] ?? 0
+  }
+
+  /** Whether some CPU holds code that was decoded from a frame. */
+  hasCode(frame: number): boolean {
+    return ((this.u32[this.#record(frame) + FLAGS / 4] ?? 0) & FRAME_CODE) !== 0
+  }
+
+  /** Says that a CPU holds code that was decoded from a frame, until it is told to forget it. */
+  markCode(frame: number): void {
+    const at = this.#record(frame) + FLAGS / 4
+    this.u32[at] = (this.u32[at] ?? 0) | FRAME_CODE
+  }
+
+  /**
+   * Registers a CPU that holds code by frame: it is told of each frame with code that no page has any more, and forgets what it holds.
+   *
+   * @returns what ends that
+   */
+  onCodeFreed(listener: (frame: number) => void): () => void {
+    this.#codeListeners.push(listener)
+    return () => { this.#codeListeners.splice(this.#codeListeners.indexOf(listener), 1) }
+  }
+
+  /** Index of a frame's record in {@link Arena.u32}. */
+  #record(frame: number): number {
+    return (this.#frameTable >>> 2) + (frame >>> 12) * (FRAME_RECORD / 4)
   }
 
   #ensure(end: number): void {

@@ -180,20 +180,20 @@ test('frames are reused, zeroed; admission is checked', () => {
 
 test('released pages are untouched, their frames back others, and the CPU hears of it first', () => {
   const memory = guest(1)
-  const told: number[][] = []
-  memory.onRelease = (frames) => {
-    told.push([...frames])
+  let told = 0
+  memory.onRelease = () => {
+    told++
     // No page has them any more, and nobody can have taken them yet.
-    expect(memory.arena.frames).toBe(4)
+    expect([memory.arena.frames, ...[1, 2].map((page) => memory.arena.u32[memory.entryAddress(0x8000_0000 + page * 4096) >>> 2])]).toEqual([4, 0, 0])
   }
   for (let page = 0; page < 4; page++) memory.write(0x8000_0000 + page * 4096, Uint8Array.of(page + 1))
   const frames = [1, 2].map((page) => memory.resolve(0x8000_0000 + page * 4096))
   expect(memory.release(0x8000_0ffe, 3 * 4096)).toBe(true)
-  expect(told).toEqual([frames])
+  expect(told).toBe(1)
   expect([memory.touchedPages, memory.arena.frames]).toEqual([2, 2])
   memory.release(0x8000_1000, 8192)
   memory.release(0x8000_0001, 4096)
-  expect(told).toHaveLength(1)
+  expect(told).toBe(1)
   expect(frames).toContain(memory.resolve(0x8000_9000))
   const byte = Uint8Array.of(9)
   for (const [page, value] of [[0, 1], [1, 0], [2, 0], [3, 4], [9, 0]] as const) {

@@ -1,36 +1,7 @@
 import { type DmaSpace, machinistError } from '@machinist/api'
 import { type Arena, PAGE_SIZE } from './arena.ts'
-import { layout, type Layout } from './layout.ts'
-
-/** Flags in the low bits of a page-map entry; the rest is the address of the frame. */
-export const PAGE_DIRTY = 1
-/** Some CPU holds decoded or translated code of this page: writers must tell it. */
-export const PAGE_CODE = 2
-
-/** Most RAM regions a machine may have. */
-export const MAX_RAM_REGIONS = 8
-
-/**
- * The table by which generated code finds RAM: for region `i`, RAM of `size[i]` bytes at `base[i]`, with its page
- * map (one 32-bit entry for each page: frame address and flags, 0 while untouched) at `map[i]`.
- */
-export const ramTable: Layout<{
-  readonly count: 'u32'
-  readonly map: readonly ['u32', 8]
-  readonly base: readonly ['i64', 8]
-  readonly size: readonly ['i64', 8]
-}> = layout('ram-table', { count: 'u32', map: ['u32', MAX_RAM_REGIONS], base: ['i64', MAX_RAM_REGIONS], size: ['i64', MAX_RAM_REGIONS] })
-
-/** A range of guest-physical RAM. */
-export interface RamRegion {
-  readonly name: string
-  /** Guest-physical address of the first byte; a multiple of {@link PAGE_SIZE}. */
-  readonly base: number
-  /** Bytes; a multiple of {@link PAGE_SIZE}. */
-  readonly size: number
-  /** Address of the page map in the arena. */
-  readonly map: number
-}
+import { frameOf, MAX_RAM_REGIONS, PAGE_CODE, PAGE_DIRTY, PAGE_PRESENT, PAGE_SHARED, type RamRegion, ramTable } from './page-map.ts'
+import { type MoveListener, Pager, type PageSource } from './pager.ts'
 
 const PAGE_MASK = PAGE_SIZE - 1
 
@@ -59,22 +30,28 @@ export class GuestMemory implements DmaSpace {
   /** Address of the {@link ramTable} of this machine. */
   readonly table: number
   readonly #regions: RamRegion[] = []
+  #disposed = false
   /** Set by the CPU. */
   onCodeWrite: CodeWriteListener | null = null
-  /** Set by the CPU: write-side translations must be dropped, because dirty logging began again. */
-  onDirtyReset: (() => void) | null = null
+  /** Set by the CPU: all translations must be dropped, because writers must be seen again, or must ask. */
+  onProtect: (() => void) | null = null
   /**
-   * Set by the CPU: pages lost these frames, which other pages will get. All translations must be dropped, in every
-   * hart and also in one that is running, and code that was decoded from the frames.
+   * Set by the CPU: pages lost their frames, which other pages will get. All translations must be dropped, in every
+   * hart and also in one that is running.
    */
-  onRelease: ((frames: readonly number[]) => void) | null = null
-  #touched = 0
+  onRelease: (() => void) | null = null
+  readonly #pager: Pager
+  readonly #promised: boolean
   /** The region of the access before. */
   #last: RamRegion | null = null
 
-  constructor(arena: Arena) {
+  /** @param promised - whether the arena promises all the memory that is added; without, a machine may run out of memory later */
+  constructor(arena: Arena, promised: boolean = true) {
     this.arena = arena
+    this.#promised = promised
+    this.#pager = new Pager(arena, promised)
     this.table = arena.allocate(ramTable.size)
+    arena.members++
   }
 
   get regions(): readonly RamRegion[] {
@@ -83,7 +60,7 @@ export class GuestMemory implements DmaSpace {
 
   /** Pages that have a frame. */
   get touchedPages(): number {
-    return this.#touched
+    return this.#pager.touched
   }
 
   /**
@@ -102,9 +79,9 @@ export class GuestMemory implements DmaSpace {
     if (clash) fail(`it overlaps ${clash.name}`, `0x${base.toString(16)}`, `Move ${name} or ${clash.name}.`)
     const mapBytes = (size / PAGE_SIZE) * 4
     // Frames are taken at page alignment, between structures: allow for the map and a little waste.
-    this.arena.reserve(size + mapBytes + PAGE_SIZE, name)
+    if (this.#promised) this.arena.reserve(size + mapBytes + PAGE_SIZE, name)
     const map = this.arena.allocate(mapBytes)
-    this.arena.release(mapBytes + PAGE_SIZE)
+    if (this.#promised) this.arena.release(mapBytes + PAGE_SIZE)
     const region: RamRegion = { name, base, size, map }
     const index = this.#regions.length
     this.#regions.push(region)
@@ -122,21 +99,37 @@ export class GuestMemory implements DmaSpace {
     return region === null ? 0 : entryOf(region, address - region.base)
   }
 
-  /** Gives the page behind a page-map entry its frame, if it has none; returns the entry. */
-  touchEntry(entryAddress: number): number {
-    const known = this.arena.u32[entryAddress >>> 2] ?? 0
-    if (known !== 0) return known
-    const frame = this.arena.takeFrame()
-    this.arena.release(PAGE_SIZE)
-    this.#touched++
-    this.arena.u32[entryAddress >>> 2] = frame
-    return frame
+  /** Makes the page behind a page-map entry readable, or writable; see {@link Pager.fault}. */
+  fault(entryAddress: number, access: 'read' | 'write'): number {
+    return this.#pager.fault(entryAddress, access)
+  }
+
+  /** Has the content of pages that are not present and not zero. */
+  set source(source: PageSource | null) {
+    this.#pager.source = source
+  }
+
+  /** Set by the CPU: a page has got another frame, with the same content. What was known of the old one through this page must be dropped. */
+  set onMove(listener: MoveListener | null) {
+    this.#pager.onMove = listener
   }
 
   /** Arena address of the byte at guest-physical `address`, giving its page a frame; 0 when that is not RAM. */
   resolve(address: number): number {
     const entry = this.entryAddress(address)
-    return entry === 0 ? 0 : ((this.touchEntry(entry) & -PAGE_SIZE) >>> 0) + (address % PAGE_SIZE)
+    return entry === 0 ? 0 : frameOf(this.fault(entry, 'read')) + (address % PAGE_SIZE)
+  }
+
+  /** The guest-physical address whose byte is at an address of the arena; −1 when no page has that frame. */
+  addressOf(host: number): number {
+    const { u32 } = this.arena
+    for (const { base, size, map } of this.#regions) {
+      for (let page = 0; page < size / PAGE_SIZE; page++) {
+        const entry = u32[(map >>> 2) + page] ?? 0
+        if ((entry & PAGE_PRESENT) !== 0 && frameOf(entry) === frameOf(host)) return base + page * PAGE_SIZE + (host & PAGE_MASK)
+      }
+    }
+    return -1
   }
 
   /** Whether all of a range is RAM of one region. */
@@ -162,8 +155,13 @@ export class GuestMemory implements DmaSpace {
    * page that nobody has touched: it reads as zeros, and stays untouched.
    */
   #readable(region: RamRegion, offset: number): number {
-    const entry = this.arena.u32[entryOf(region, offset) >>> 2] ?? 0
-    return entry === 0 ? 0 : ((entry & -PAGE_SIZE) >>> 0) + (offset & PAGE_MASK)
+    const at = entryOf(region, offset)
+    let entry = this.arena.u32[at >>> 2] ?? 0
+    if ((entry & PAGE_PRESENT) === 0) {
+      if (entry < PAGE_SIZE) return 0
+      entry = this.fault(at, 'read')
+    }
+    return frameOf(entry) + (offset & PAGE_MASK)
   }
 
   /**
@@ -172,12 +170,12 @@ export class GuestMemory implements DmaSpace {
    */
   #writable(region: RamRegion, offset: number, length: number): number {
     const entryAddress = entryOf(region, offset)
-    const entry = this.touchEntry(entryAddress)
-    const frame = (entry & -PAGE_SIZE) >>> 0
-    if ((entry & PAGE_CODE) !== 0) this.onCodeWrite?.(frame, region.base + offset, length)
     const { u32 } = this.arena
-    // What was told of code may have changed the flags.
-    u32[entryAddress >>> 2] = (u32[entryAddress >>> 2] ?? entry) | PAGE_DIRTY
+    let entry = u32[entryAddress >>> 2] ?? 0
+    if ((entry & (PAGE_PRESENT | PAGE_SHARED)) === PAGE_PRESENT) u32[entryAddress >>> 2] = entry | PAGE_DIRTY
+    else entry = this.fault(entryAddress, 'write')
+    const frame = frameOf(entry)
+    if ((entry & PAGE_CODE) !== 0) this.onCodeWrite?.(frame, region.base + offset, length)
     // Not `|`, whose result would be negative in the upper half of the arena.
     return frame + (offset & PAGE_MASK)
   }
@@ -274,28 +272,12 @@ export class GuestMemory implements DmaSpace {
   }
 
   release(address: number, length: number): boolean {
-    if (!this.contains(address, length)) return false
-    const { u32 } = this.arena
-    const frames: number[] = []
-    const end = address + length
-    for (let at = Math.ceil(address / PAGE_SIZE) * PAGE_SIZE; at + PAGE_SIZE <= end; at += PAGE_SIZE) {
-      const index = this.entryAddress(at) >>> 2
-      const entry = u32[index] ?? 0
-      if (entry === 0) continue
-      u32[index] = 0
-      frames.push((entry & -PAGE_SIZE) >>> 0)
-    }
-    if (frames.length > 0) this.#giveBack(frames)
+    const region = this.#regionOf(address, length)
+    if (region === null) return false
+    const first = Math.ceil((address - region.base) / PAGE_SIZE)
+    const end = Math.floor((address - region.base + length) / PAGE_SIZE)
+    if (end > first) this.#pager.drop(region.map, first, end - first, () => this.onRelease?.())
     return true
-  }
-
-  /** Frames that no page has any more. Nobody may get them before the CPU has forgotten them. */
-  #giveBack(frames: readonly number[]): void {
-    this.onRelease?.(frames)
-    for (const frame of frames) this.arena.freeFrame(frame)
-    // The pages may be touched again.
-    this.arena.reserve(frames.length * PAGE_SIZE, 'memory')
-    this.#touched -= frames.length
   }
 
   /**
@@ -316,7 +298,7 @@ export class GuestMemory implements DmaSpace {
         u32[(region.map >>> 2) + page] = entry & ~PAGE_DIRTY
       }
     }
-    this.onDirtyReset?.()
+    this.onProtect?.()
     return dirty
   }
 
@@ -326,25 +308,31 @@ export class GuestMemory implements DmaSpace {
    * @param only - the content of one region alone
    */
   clear(only?: RamRegion): void {
-    for (const region of only === undefined ? this.#regions : [only]) {
-      for (let page = 0; page < region.size / PAGE_SIZE; page++) {
-        const index = (region.map >>> 2) + page
-        const entry = this.arena.u32[index] ?? 0
-        if (entry === 0) continue
-        this.arena.u32[index] = 0
-        this.arena.freeFrame((entry & -PAGE_SIZE) >>> 0)
-        this.arena.reserve(PAGE_SIZE, region.name)
-        this.#touched--
-      }
-    }
+    for (const region of only === undefined ? this.#regions : [only]) this.#pager.drop(region.map, 0, region.size / PAGE_SIZE, () => {})
+  }
+
+  /**
+   * The same content again, in the same arena, for another machine. Frames are shared until one of both writes. No memory is promised to it.
+   */
+  fork(): GuestMemory {
+    const copy = new GuestMemory(this.arena, false)
+    for (const { name, base, size, map } of this.#regions) this.#pager.share(map, copy.#pager, copy.addRam(name, base, size).map, size / PAGE_SIZE)
+    this.onProtect?.()
+    return copy
   }
 
   /** Gives all frames and promises back to the arena. There is no RAM any more: what is read and written lies outside. */
   dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    this.arena.members--
     this.clear()
-    for (const region of this.#regions) this.arena.release(region.size)
+    for (const { map, size } of this.#regions) {
+      if (this.#promised) this.arena.release(size)
+      this.arena.freeZeroed(map, (size / PAGE_SIZE) * 4)
+    }
     this.#regions.length = 0
     this.#last = null
-    this.arena.data.setUint32(this.table + ramTable.offset.count, 0, true)
+    this.arena.free(this.table, ramTable.size)
   }
 }

@@ -15,16 +15,15 @@ function setup(): { readonly guest: GuestMemory; readonly walk: Walk } {
   const guest = new GuestMemory(new Arena(linear, 2 ** 26))
   guest.addRam('ram', RAM, PAGES * 4096)
   const m = new ModuleBuilder()
-  const touch = m.importFunction('host', 'touch', ['i32'], 'i32')
+  const faults = { read: m.importFunction('host', 'read', ['i32'], 'i32'), write: m.importFunction('host', 'write', ['i32', 'i32', 'i32'], 'i32') }
   m.importMemory({ module: 'host', name: 'memory', initial: 1, maximum: 1024 })
   const walker = emitSvWalker(m, {
-    ram: emitRam(m, guest.table, touch),
+    ram: emitRam(m, guest.table, faults),
     open: i32.const(1),
     allowed: m.func('allowed', ['i64', 'i32'], 'i32', (f) => f.return(i32.const(1))),
-    beforeWrite: m.func('beforeWrite', ['i64', 'i32'], 'void', () => {}),
   })
   m.export('walk', walker.walk)
-  const { walk } = instantiate<{ walk: Walk }>(compileNow(m.toBytes()), { host: { memory: linear, touch: (entry: number) => guest.touchEntry(entry) } })
+  const { walk } = instantiate<{ walk: Walk }>(compileNow(m.toBytes()), { host: { memory: linear, read: (entry: number) => guest.fault(entry, 'read'), write: (entry: number) => guest.fault(entry, 'write') } })
   return { guest, walk }
 }
 

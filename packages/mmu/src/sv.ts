@@ -47,8 +47,6 @@ export interface WalkerEnvironment {
   readonly open: Expr<'i32'>
   /** `(pa, access)` → 1 when physical memory protection lets S-mode read or write 8 bytes of page table there. */
   readonly allowed: FuncRef<readonly ['i64', 'i32'], 'i32'>
-  /** `(pa, entry)`: the walker writes a PTE at `pa`, whose page-map entry is at `entry`: mark dirty, drop stale code. */
-  readonly beforeWrite: FuncRef<readonly ['i64', 'i32'], 'void'>
 }
 
 /** Emits the page-table walker for Bare, Sv39, Sv48 and Sv57, as `satp.MODE` says. */
@@ -114,8 +112,8 @@ export function emitSvWalker(m: ModuleBuilder, env: WalkerEnvironment): SvWalker
       f.if(i64.ne(wanted, pte), () => {
         fault(i32.eqz(viewed(View.update)))
         f.if(i32.eqz(call(env.allowed, at, Access.write)), () => f.return(WalkFault.access))
-        f.do(call(env.beforeWrite, at, call(env.ram.entry, at)))
-        f.do(i64.store(host, wanted))
+        // The address that the entry was read at may not be written to.
+        f.do(i64.store(call(env.ram.writable, call(env.ram.entry, at), at, 8), wanted))
       })
       f.setGlobal(level, i)
       f.return(i64.or(table, i64.and(va, inside)))

@@ -14,22 +14,21 @@ const GROUP = ENTRIES / 64
  *
  * | offset | |
  * |---|---|
- * | 0 | tag: the guest-virtual page address, or −1 |
+ * | 0 | tag: the guest-virtual address of the page's last byte, or 0: no page ends there. So zeroed memory is an empty TLB |
  * | 8 | data: what to add to the low 32 bits of the address to get the arena address. Fetch: the decoded page |
  * | 12 | fetch: the arena address of the page |
  *
- * One comparison of the tag with the page of the *last* byte of an access covers presence and page crossing;
+ * One comparison of the tag with the tag of the *last* byte of an access covers presence and page crossing;
  * misaligned accesses within a page take the fast path.
  */
 export const tlbLayout: {
   /** Data entries and fetch entries of a bank. */
   readonly entries: number
   readonly fetchEntries: number
-  /** Offsets of the three arrays in a bank, and their length together. */
+  /** Offsets of the three arrays in a bank. */
   readonly read: number
   readonly write: number
   readonly fetch: number
-  readonly arrays: number
   /**
    * Offsets of two 64-bit masks, for reads and writes: bit n is set when any of the entries from n·64 on was filled
    * since the bank was flushed. And of a byte, 1 when a fetch entry was.
@@ -51,7 +50,6 @@ export const tlbLayout: {
   read: 0,
   write: ENTRIES * 16,
   fetch: 2 * ENTRIES * 16,
-  arrays: ARRAYS,
   readGroups: ARRAYS,
   writeGroups: ARRAYS + 8,
   fetched: ARRAYS + 16,
@@ -72,9 +70,14 @@ export function fetchEntry(bank: Expr<'i32'>, va: Expr<'i64'>): Expr<'i32'> {
   return i32.add(i32.and(i32.wrap(i64.shrU(va, 8)), (tlbLayout.fetchEntries - 1) << 4), bank)
 }
 
-/** The page of the last byte of an access of `bytes` bytes at `va`: equal to the tag exactly on a hit. */
-export function lastPage(va: Expr<'i64'>, bytes: number): Expr<'i64'> {
-  return i64.and(i64.add(va, bytes - 1), -4096)
+/** The tag of the entries for `va`. */
+export function tagOf(va: Expr<'i64'>): Expr<'i64'> {
+  return i64.or(va, 4095)
+}
+
+/** The tag for the last byte of an access of `bytes` bytes at `va`: equal to the entry's exactly on a hit. */
+export function lastTag(va: Expr<'i64'>, bytes: number): Expr<'i64'> {
+  return tagOf(i64.add(va, bytes - 1))
 }
 
 /** Notes that the data entry for `va` was filled: `groups` is `tlbLayout.readGroups` or `.writeGroups`. */
@@ -96,8 +99,8 @@ export function emitTlb(m: ModuleBuilder): TlbFunctions {
     f.setGlobal(stamps, i64.add(stamps, 1))
     f.do(i64.store(bank, stamps, tlbLayout.stamp))
   }
-  const forget = (f: Func, at: Local<'i32'>, array: number, page: Local<'i64'>): void =>
-    f.if(i64.eq(i64.load(at, array), page), () => f.do(i64.store(at, -1, array)))
+  const forget = (f: Func, at: Local<'i32'>, array: number, tag: Local<'i64'>): void =>
+    f.if(i64.eq(i64.load(at, array), tag), () => f.do(i64.store(at, 0, array)))
   return {
     flushBank: m.func('tlbFlushBank', ['i32'], 'void', (f, bank) => {
       // A bank has more than a hundred kilobytes, of which few are used, as a rule.
@@ -107,7 +110,7 @@ export function emitTlb(m: ModuleBuilder): TlbFunctions {
         f.block((done) => {
           f.loop((next) => {
             f.brIf(done, i64.eqz(groups))
-            f.do(memoryFill(i32.add(i32.add(bank, array), i32.mul(i32.wrap(i64.ctz(groups)), GROUP * 16)), 0xff, GROUP * 16))
+            f.do(memoryFill(i32.add(i32.add(bank, array), i32.mul(i32.wrap(i64.ctz(groups)), GROUP * 16)), 0, GROUP * 16))
             f.set(groups, i64.and(groups, i64.sub(groups, 1)))
             f.br(next)
           })
@@ -115,18 +118,18 @@ export function emitTlb(m: ModuleBuilder): TlbFunctions {
         f.do(i64.store(bank, 0, mask))
       }
       f.if(i32.load8U(bank, tlbLayout.fetched), () => {
-        f.do(memoryFill(i32.add(bank, tlbLayout.fetch), 0xff, FETCH_ENTRIES * 16))
+        f.do(memoryFill(i32.add(bank, tlbLayout.fetch), 0, FETCH_ENTRIES * 16))
         f.do(i32.store8(bank, 0, tlbLayout.fetched))
       })
       renew(f, bank)
     }),
     flushPage: m.func('tlbFlushPage', ['i32', 'i64'], 'void', (f, bank, va) => {
-      const page = f.let(i64.and(va, -4096))
+      const tag = f.let(tagOf(va))
       const data = f.let(dataEntry(bank, va))
-      forget(f, data, tlbLayout.read, page)
-      forget(f, data, tlbLayout.write, page)
+      forget(f, data, tlbLayout.read, tag)
+      forget(f, data, tlbLayout.write, tag)
       const fetch = f.let(fetchEntry(bank, va))
-      forget(f, fetch, tlbLayout.fetch, page)
+      forget(f, fetch, tlbLayout.fetch, tag)
       renew(f, bank)
     }),
   }

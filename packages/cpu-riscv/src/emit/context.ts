@@ -7,8 +7,13 @@ import type { Helpers } from './stage.ts'
 
 /** What generated code asks of TypeScript: rare, so a call is cheap enough. Numbers only, never BigInt. */
 export interface HostCalls {
-  /** `(entry address)`: gives a RAM page its frame; returns the page-map entry. */
-  readonly touch: FuncRef<readonly ['i32'], 'i32'>
+  /** `(entry address)`: makes a page of RAM readable; returns the page-map entry. */
+  readonly readFault: FuncRef<readonly ['i32'], 'i32'>
+  /**
+   * `(entry address, offset, bytes)`: makes a page of RAM writable, and drops code of the bytes that are about to change; returns the page-map
+   * entry. With 0 bytes, nothing changes yet.
+   */
+  readonly writeFault: FuncRef<readonly ['i32', 'i32', 'i32'], 'i32'>
   /** `(guest-physical address, bytes)`: 0 and the value in `mailbox`, or 1 when nobody answers. */
   readonly mmioRead: FuncRef<readonly ['f64', 'i32'], 'i32'>
   /** `(guest-physical address, bytes)`: writes `mailbox`. 1 when nobody answers. */
@@ -19,8 +24,6 @@ export interface HostCalls {
   readonly decode: FuncRef<readonly ['i32'], 'void'>
   /** `(instruction bits, op)`: decodes an instruction that lies in two pages. */
   readonly decodeCross: FuncRef<readonly ['i32', 'i32'], 'void'>
-  /** `(arena address, entry address, bytes)`: a store is about to change a code page. */
-  readonly codeWrite: FuncRef<readonly ['i32', 'i32', 'i32'], 'void'>
   /** Ticks of the time counter since the machine was made. */
   readonly ticks: FuncRef<readonly [], 'f64'>
   /** `stimecmp`, or whether it counts, has changed. */
@@ -55,16 +58,16 @@ export interface Emit {
   readonly pendingValue: Global<'i64'>
 }
 
-export function createEmit(options: { readonly window: number; readonly ramTable: number; readonly enters: number; readonly crossings: number; readonly jumps: number; readonly memory: { initial: number; maximum: number; shared: boolean } }): Emit {
+export function createEmit(options: { readonly window: number; readonly enters: number; readonly crossings: number; readonly jumps: number; readonly memory: { initial: number; maximum: number; shared: boolean } }): Emit {
   const m = new ModuleBuilder()
   const host: HostCalls = {
-    touch: m.importFunction('host', 'touch', ['i32'], 'i32'),
+    readFault: m.importFunction('host', 'readFault', ['i32'], 'i32'),
+    writeFault: m.importFunction('host', 'writeFault', ['i32', 'i32', 'i32'], 'i32'),
     mmioRead: m.importFunction('host', 'mmioRead', ['f64', 'i32'], 'i32'),
     mmioWrite: m.importFunction('host', 'mmioWrite', ['f64', 'i32'], 'i32'),
     codePage: m.importFunction('host', 'codePage', ['i32', 'i32'], 'i32'),
     decode: m.importFunction('host', 'decode', ['i32'], 'void'),
     decodeCross: m.importFunction('host', 'decodeCross', ['i32', 'i32'], 'void'),
-    codeWrite: m.importFunction('host', 'codeWrite', ['i32', 'i32', 'i32'], 'void'),
     ticks: m.importFunction('host', 'ticks', [], 'f64'),
     timerChanged: m.importFunction('host', 'timerChanged', [], 'void'),
     pmpChanged: m.importFunction('host', 'pmpChanged', [], 'void'),
@@ -75,7 +78,7 @@ export function createEmit(options: { readonly window: number; readonly ramTable
   m.importMemory({ module: 'host', name: 'memory', ...options.memory })
   m.importTable('host', 'table', 1)
   const s = new HartState(options.window)
-  const ram = emitRam(m, options.ramTable, host.touch)
+  const ram = emitRam(m, s.at('ramTable'), { read: host.readFault, write: host.writeFault })
   const tlb = emitTlb(m)
   // Translated code imports these, by name.
   const before = m.functionCount

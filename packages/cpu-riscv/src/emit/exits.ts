@@ -1,5 +1,5 @@
 import { PAGE_SIZE } from '@machinist/memory'
-import { fetchEntry, tlbLayout } from '@machinist/mmu'
+import { fetchEntry, tagOf, tlbLayout } from '@machinist/mmu'
 import { emitExits, type ExitPlace, REGION_PARAMS, type RegionExits } from '@machinist/translator'
 import { i32, i64, type Local, type ModuleBuilder } from '@machinist/wasm'
 import { ENTER_FIELD, ENTRY_BITS, handlerOf, JUMP_FIELD, JUMP_SIZE, JUMPS, Pseudo } from '../handlers.ts'
@@ -24,7 +24,7 @@ export function emitRegionExits(m: ModuleBuilder, s: HartState, jumps: number): 
       enter(f.let(i32.load(jump, JUMP_FIELD.target))),
     )
     const entry = f.let(fetchEntry(bank, pc))
-    f.if(i64.eq(i64.load(entry, tlbLayout.fetch), page), () => {
+    f.if(i64.eq(i64.load(entry, tlbLayout.fetch), tagOf(pc)), () => {
       const op = f.let(i32.add(i32.load(entry, tlbLayout.fetch + tlbLayout.dataOffset), i32.shl(i32.and(i32.wrap(pc), PAGE_SIZE - 2), 2)))
       f.if(i32.eq(i32.load16U(op), handlerOf(Pseudo.enter, 4)), () => {
         const to = f.let(i32.load(op, ENTER_FIELD.target))

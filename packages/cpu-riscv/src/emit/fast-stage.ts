@@ -1,4 +1,4 @@
-import { dataEntry, lastPage, tlbLayout } from '@machinist/mmu'
+import { dataEntry, lastTag, tlbLayout } from '@machinist/mmu'
 import { type Expr, type Func, i32, i64, type Label, type Local, select } from '@machinist/wasm'
 import { OP_FIELD, OP_SIZE, OPS_BYTES, PAGE_TAIL, type Form } from '../handlers.ts'
 import type { Instruction } from '../isa/instruction.ts'
@@ -82,7 +82,7 @@ export class FastStage extends OpOperands implements Stage {
     const array = write ? tlbLayout.write : tlbLayout.read
     f.set(va, address)
     f.set(entry, dataEntry(tlb, va))
-    f.if(i64.ne(i64.load(entry, array), lastPage(va, bytes)), () => {
+    f.if(i64.ne(i64.load(entry, array), lastTag(va, bytes)), () => {
       f.set(missKind, bytes * 2 + (write ? 1 : 0))
       f.br(miss)
     })

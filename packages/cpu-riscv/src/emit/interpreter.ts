@@ -1,4 +1,4 @@
-import { fetchEntry, tlbLayout } from '@machinist/mmu'
+import { fetchEntry, tagOf, tlbLayout } from '@machinist/mmu'
 import { Exit, REGION_PARAMS } from '@machinist/translator'
 import { call, type Func, type FuncRef, i32, i64, type Label, type Local } from '@machinist/wasm'
 import { CROSSING_FIELD, CROSSING_SIZE, CROSSINGS, ENTER_FIELD, ENTRY_BITS, OP_SIZE, Pseudo, variants } from '../handlers.ts'
@@ -112,7 +112,7 @@ export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
   /** One instruction, at the `pc` of the state; or what it takes to fetch it. */
   const single = m.func('single', [], 'void', (f) => {
     const slot = f.let(fetchEntry(s.get('fetchBank'), s.get('pc')))
-    f.if(i64.ne(i64.load(slot, tlbLayout.fetch), i64.and(s.get('pc'), -4096)), () => {
+    f.if(i64.ne(i64.load(slot, tlbLayout.fetch), tagOf(s.get('pc'))), () => {
       f.do(call(fetch))
       f.return()
     })
@@ -188,7 +188,7 @@ export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
           f.return()
         })
         const slot = f.let(fetchEntry(s.get('fetchBank'), target))
-        f.if(i64.ne(i64.load(slot, tlbLayout.fetch), i64.and(target, -4096)), () => {
+        f.if(i64.ne(i64.load(slot, tlbLayout.fetch), tagOf(target)), () => {
           f.do(s.set('pc', target))
           f.do(s.set('budget', budget))
           f.do(call(fetch))

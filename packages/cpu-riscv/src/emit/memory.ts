@@ -1,8 +1,8 @@
-import { PAGE_CODE } from '@machinist/memory'
-import { Access, dataEntry, emitSvWalker, fetchEntry, noteFilled, type SvWalker, tlbLayout, View } from '@machinist/mmu'
+import { PAGE_CODE, PAGE_DIRTY, PAGE_PRESENT, PAGE_SHARED } from '@machinist/memory'
+import { Access, dataEntry, emitSvWalker, fetchEntry, noteFilled, type SvWalker, tagOf, tlbLayout, View } from '@machinist/mmu'
 import { call, type Expr, f64, type Func, type FuncRef, i32, i64, type Local, select } from '@machinist/wasm'
 import { Cause, Mode } from '../cause.ts'
-import { PAGE_IN_WRITE_GROUPS, PAGE_IN_WRITE_TLB, WRITE_GROUP, WRITE_GROUP_SHIFT } from '../code-cache.ts'
+import { GROUP_SHIFT, PAGE_GROUP, PAGE_IN_GROUPS, PAGE_IN_TLB } from '../tlb-hints.ts'
 import { Envcfg } from '../status.ts'
 import { bit, type Emit, increment } from './context.ts'
 import type { PmpCheck } from './protection.ts'
@@ -18,8 +18,8 @@ export interface MemoryFunctions {
   readonly store: FuncRef<readonly ['i64', 'i32', 'i64'], 'void'>
   /** `(va, bytes, access, misaligned cause)` → arena address for an atomic, or 0 with the exception pending. */
   readonly atomic: FuncRef<readonly ['i64', 'i32', 'i32', 'i32'], 'i32'>
-  /** `(arena address, va, bytes, value)`: the store of an atomic whose address `atomic` gave. */
-  readonly atomicStore: FuncRef<readonly ['i32', 'i64', 'i32', 'i64'], 'void'>
+  /** `(va, bytes, value)`: the store of an atomic that `atomic` gave an address. */
+  readonly atomicStore: FuncRef<readonly ['i64', 'i32', 'i64'], 'void'>
   /** `(pc)` → the 16 bits there. */
   readonly fetchHalf: FuncRef<readonly ['i64'], 'i32'>
   /** `(va, access, bytes)` → 0 when the TLB now has the page, 1 when the access must be made one step at a time. */
@@ -38,12 +38,8 @@ export function raise(e: Emit, f: Func, cause: Expr<'i32'> | number, value: Expr
 
 export function emitMemory(e: Emit, pmp: PmpCheck): MemoryFunctions {
   const { m, s, host, ram } = e
-  const beforeWrite = m.func('beforeWrite', ['i64', 'i32'], 'void', (f, pa, entry) => {
-    f.if(i32.and(i32.load(entry), PAGE_CODE), () => f.do(call(host.codeWrite, call(ram.host, pa), entry, 8)))
-    f.do(call(ram.markDirty, entry))
-  })
   const allowed = m.func('pteAllowed', ['i64', 'i32'], 'i32', (f, pa, access) => f.return(call(pmp, pa, 8, access, 0)))
-  const walker = emitSvWalker(m, { ram, open: s.get('pmpOpen'), allowed, beforeWrite })
+  const walker = emitSvWalker(m, { ram, open: s.get('pmpOpen'), allowed })
 
   /** View of an access: fetches ignore MPRV and SUM. */
   const viewOf = (f: Func, access: Local<'i32'>): Local<'i32'> =>
@@ -146,9 +142,7 @@ export function emitMemory(e: Emit, pmp: PmpCheck): MemoryFunctions {
 
   /** `(pa, bytes, value)`: a store to RAM at `entry`, inside one page. */
   const storeRam = m.func('storeRam', ['i64', 'i32', 'i32', 'i64'], 'void', (f, pa, entry, bytes, value) => {
-    const at = f.let(i32.or(i32.and(call(ram.touched, entry), -4096), i32.and(i32.wrap(pa), 4095)))
-    f.if(i32.and(i32.load(entry), PAGE_CODE), () => f.do(call(host.codeWrite, at, entry, bytes)))
-    f.do(call(ram.markDirty, entry))
+    const at = f.let(call(ram.writable, entry, pa, bytes))
     storeBytes(f, at, bytes, value)
   })
 
@@ -199,19 +193,16 @@ export function emitMemory(e: Emit, pmp: PmpCheck): MemoryFunctions {
     f.return(at)
   })
 
-  const atomicStore = m.func('atomicStore', ['i32', 'i64', 'i32', 'i64'], 'void', (f, at, va, bytes, value) => {
-    // The page map is reached again by address; only pages with code or a first write come here.
+  const atomicStore = m.func('atomicStore', ['i64', 'i32', 'i64'], 'void', (f, va, bytes, value) => {
+    // The page map is reached again by address; only pages that writers must ask for come here.
     const access = f.let(i32.const(Access.write))
     const pa = f.let(call(physical, va, bytes, access))
-    const entry = f.let(call(ram.entry, pa))
-    f.if(i32.and(i32.load(entry), PAGE_CODE), () => f.do(call(host.codeWrite, at, entry, bytes)))
-    f.do(call(ram.markDirty, entry))
-    storeBytes(f, at, bytes, value)
+    f.do(call(storeRam, pa, f.let(call(ram.entry, pa)), bytes, value))
   })
 
   const fetchHalf = m.func('fetchHalf', ['i64'], 'i32', (f, va) => {
     const slot = f.let(fetchEntry(s.get('fetchBank'), va))
-    f.if(i64.eq(i64.load(slot, tlbLayout.fetch), i64.and(va, -4096)), () =>
+    f.if(i64.eq(i64.load(slot, tlbLayout.fetch), tagOf(va)), () =>
       f.return(i32.load16U(i32.or(i32.load(slot, tlbLayout.fetch + tlbLayout.frameOffset), i32.and(i32.wrap(va), 4095)))),
     )
     const access = f.let(i32.const(Access.fetch))
@@ -248,18 +239,23 @@ export function emitMemory(e: Emit, pmp: PmpCheck): MemoryFunctions {
     const value = f.let(call(ram.touched, entry))
     const bank = f.let(s.get('dataBank'))
     const slot = f.let(dataEntry(bank, va))
-    f.if(i32.eq(access, Access.write), () => {
+    const writes = f.let(i32.eq(access, Access.write))
+    f.if(writes, () => {
+      f.if(i32.ne(i32.and(value, PAGE_PRESENT | PAGE_SHARED), PAGE_PRESENT), () => f.set(value, call(host.writeFault, entry, 0, 0)))
       f.if(i32.and(value, PAGE_CODE), () => f.return(1))
-      const group = f.let(i32.and(i32.shl(i32.wrap(i64.shrU(va, 18)), WRITE_GROUP_SHIFT), WRITE_GROUP))
-      const again = select('i32', i32.eq(i32.and(value, WRITE_GROUP), group), value, i32.or(value, PAGE_IN_WRITE_GROUPS))
-      const flags = select('i32', i32.and(value, PAGE_IN_WRITE_TLB), again, i32.or(value, i32.or(group, PAGE_IN_WRITE_TLB)))
-      f.do(i32.store(entry, flags))
-      f.do(call(ram.markDirty, entry))
+      f.set(value, i32.or(value, PAGE_DIRTY))
       f.set(slot, i32.add(slot, tlbLayout.write))
     })
-    f.do(noteFilled(bank, va, select('i32', i32.eq(access, Access.write), tlbLayout.writeGroups, tlbLayout.readGroups)))
+    // Where writers are, so that they can be told when the page gets code; where readers are, so that they can when it gets another frame.
+    f.if(i32.or(writes, i32.and(value, PAGE_SHARED)), () => {
+      const group = f.let(i32.and(i32.shl(i32.wrap(i64.shrU(va, 18)), GROUP_SHIFT), PAGE_GROUP))
+      const again = select('i32', i32.eq(i32.and(value, PAGE_GROUP), group), value, i32.or(value, PAGE_IN_GROUPS))
+      const flags = select('i32', i32.and(value, PAGE_IN_TLB), again, i32.or(value, i32.or(group, PAGE_IN_TLB)))
+      f.do(i32.store(entry, flags))
+    })
+    f.do(noteFilled(bank, va, select('i32', writes, tlbLayout.writeGroups, tlbLayout.readGroups)))
     remember(f, bank, va)
-    f.do(i64.store(slot, i64.and(va, -4096)))
+    f.do(i64.store(slot, tagOf(va)))
     f.do(i32.store(slot, i32.sub(i32.and(value, -4096), i32.and(i32.wrap(va), -4096)), tlbLayout.dataOffset))
     f.return(0)
   })
@@ -277,7 +273,7 @@ export function emitMemory(e: Emit, pmp: PmpCheck): MemoryFunctions {
     const slot = f.let(fetchEntry(bank, va))
     remember(f, bank, va)
     f.do(i32.store8(bank, 1, tlbLayout.fetched))
-    f.do(i64.store(slot, i64.and(va, -4096), tlbLayout.fetch))
+    f.do(i64.store(slot, tagOf(va), tlbLayout.fetch))
     f.do(i32.store(slot, ops, tlbLayout.fetch + tlbLayout.dataOffset))
     f.do(i32.store(slot, frame, tlbLayout.fetch + tlbLayout.frameOffset))
     f.return(0)

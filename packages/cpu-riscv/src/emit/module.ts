@@ -26,7 +26,6 @@ export interface HartExports {
 /** Emits the module that executes harts whose record is at `window`. */
 export function emitHartModule(options: {
   readonly window: number
-  readonly ramTable: number
   readonly enters: number
   readonly crossings: number
   readonly jumps: number

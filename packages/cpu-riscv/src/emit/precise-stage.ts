@@ -148,7 +148,7 @@ export class PreciseStage extends OpOperands implements Stage {
     const failed = f.let(i32.const(1))
     f.if(i32.and(i32.eq(s.get('reservation'), at), i64.eq(this.#atomicLoad(bytes, at), s.get('reservedValue'))), () => {
       f.set(failed, 0)
-      f.do(call(this.#parts.memory.atomicStore, at, address, bytes, value))
+      f.do(call(this.#parts.memory.atomicStore, address, bytes, value))
     })
     f.do(s.set('reservation', 0))
     return failed
@@ -157,7 +157,7 @@ export class PreciseStage extends OpOperands implements Stage {
   readModifyWrite(bytes: 4 | 8, address: Expr<'i64'>, combine: (old: Local<'i64'>) => Expr<'i64'>): Expr<'i64'> {
     const at = this.#atomicAddress(bytes, address, Access.write, Cause.storeMisaligned)
     const old = this.f.let(this.#atomicLoad(bytes, at))
-    this.f.do(call(this.#parts.memory.atomicStore, at, address, bytes, combine(old)))
+    this.f.do(call(this.#parts.memory.atomicStore, address, bytes, combine(old)))
     return old
   }
 

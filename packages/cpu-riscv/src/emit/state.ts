@@ -1,7 +1,7 @@
 import { type Expr, i32, i64, type Operand } from '@machinist/wasm'
-import { type HartField, hartFields, hartLayout } from '../hart-layout.ts'
+import { type HartField, hartLayout } from '../hart-layout.ts'
 
-type Value<F extends HartField> = (typeof hartFields)[F] extends 'i64' | readonly ['i64', number] ? 'i64' : 'i32'
+type Value<F extends HartField> = (typeof hartLayout.fields)[F] extends 'i64' | readonly ['i64', number] ? 'i64' : 'i32'
 
 /** Expressions for the fields of the hart record at a fixed address. */
 export class HartState {
@@ -16,7 +16,7 @@ export class HartState {
   }
 
   #scalar(field: HartField): 'u8' | 'u32' | 'i64' {
-    const type = hartFields[field]
+    const type = hartLayout.fields[field]
     return typeof type === 'string' ? type : type[0]
   }
 

@@ -1,4 +1,4 @@
-import { dataEntry, lastPage, tlbLayout } from '@machinist/mmu'
+import { dataEntry, lastTag, tlbLayout } from '@machinist/mmu'
 import type { RegionStage } from '@machinist/translator'
 import { call, type Expr, type Func, i32, i64, type Local, select } from '@machinist/wasm'
 import { Csr } from '../csr-numbers.ts'
@@ -141,7 +141,7 @@ export class RegionInstruction implements Stage {
     if (!bank) throw new RangeError('the region has no TLB')
     const va = f.let(address)
     const entry = f.let(dataEntry(bank, va))
-    this.#region.missIf(i64.ne(i64.load(entry, array), lastPage(va, bytes)), va, bytes * 2 + (write ? 1 : 0))
+    this.#region.missIf(i64.ne(i64.load(entry, array), lastTag(va, bytes)), va, bytes * 2 + (write ? 1 : 0))
     return i32.add(i32.wrap(va), i32.load(entry, array + tlbLayout.dataOffset))
   }
 

@@ -27,8 +27,7 @@ test.each([
     piece?.set(bytesOf(word))
   }],
   ['what somebody else changed, and said so', (g: Guest, at: number, word: number) => {
-    g.machine.memory.arena.data.setUint32(g.machine.memory.resolve(at), word, true)
-    g.machine.cpu.memoryChanged(at, 4)
+    g.change(at, word)
   }],
 ])('between runs: %s', (_name, write) => {
   everyWay((g) => {
@@ -163,8 +162,7 @@ test('code in the upper half of the arena, where addresses look negative', () =>
       g.setPc(p.address(i % 3 === 0 ? 'main' : 'loop'))
       if (i % 3 === 1) g.writeWord(p.address('target'), give(i))
       if (i % 3 === 2) {
-        g.machine.memory.arena.data.setUint32(g.machine.memory.resolve(p.address('target')), give(i), true)
-        g.machine.cpu.memoryChanged(p.address('target'), 4)
+        g.change(p.address('target'), give(i))
       }
       if (i % 3 === 0) g.run(2)
       g.runHot(6000, 0.1)

@@ -1,3 +1,4 @@
+import { AddressSpace } from '@machinist/bus'
 import { expect } from 'vitest'
 import type { RiscvConfig } from '../../src/cpu.ts'
 import type { Hart } from '../../src/hart.ts'
@@ -13,6 +14,8 @@ export interface Way {
   readonly pieces: readonly number[]
   /** Whether each piece is exactly so long: then the precise stepper executes it, if it is short. */
   readonly exact: boolean
+  /** Each run goes on in a copy of the machine, or beside one that does other things. */
+  readonly forked?: boolean
 }
 
 /**
@@ -23,6 +26,7 @@ const ways: readonly Way[] = [
   { name: 'interpreted', config: { translate: 'off' }, pieces: [Infinity], exact: true },
   { name: 'stepped', config: { translate: 'off' }, pieces: [500], exact: true },
   { name: 'translated', config: { translate: 'now', hot: 1 }, pieces: [10], exact: false },
+  { name: 'forked', config: { translate: 'now', hot: 1 }, pieces: [10], exact: false, forked: true },
   { name: 'translated a little later', config: { translate: 'now', hot: 40 }, pieces: [199, 401], exact: false },
 ]
 
@@ -47,12 +51,14 @@ export interface GuestOptions {
   readonly ramMiB?: number
   readonly harts?: number
   readonly firmware?: RiscvConfig['firmware']
+  /** False for a scenario that looks at the machine itself, and so must not go on in a copy of it. */
+  readonly forks?: boolean
 }
 
 /** A machine for one run of a scenario in one way. */
 export class Guest {
   readonly way: Way
-  readonly machine: TestMachine
+  machine: TestMachine
   readonly #ramBytes: number
   /** What the guest saw after each run. */
   readonly trace: unknown[] = []
@@ -93,6 +99,15 @@ export class Guest {
     for (const [at, bytes] of program.pieces()) this.write(at, bytes)
   }
 
+  /** Changes a word of RAM behind the back of everybody, and says so. */
+  change(at: number, word: number): void {
+    const { memory, cpu } = this.machine
+    // A page that others have, too, must be made writable first.
+    memory.fault(memory.entryAddress(at), 'write')
+    memory.arena.data.setUint32(memory.resolve(at), word, true)
+    cpu.memoryChanged(at, 4)
+  }
+
   /** DMA. */
   write(address: number, bytes: Uint8Array | readonly number[]): void {
     expect(this.machine.memory.write(address, Uint8Array.from(bytes))).toBe(true)
@@ -112,8 +127,26 @@ export class Guest {
     return new DataView(bytes.buffer).getBigUint64(0, true)
   }
 
+  /**
+   * Copies the machine. The copy goes on, and the other one comes to its end; or the copy runs for a while, without devices, does what it
+   * likes, and comes to its end, and this one goes on.
+   */
+  #fork(): void {
+    const goOn = this.#forks++ % 3 !== 0
+    const parent = this.machine
+    const copy = parent.fork(goOn ? parent.bus : new AddressSpace('none'))
+    const [gone, here] = goOn ? [parent, copy] : [copy, parent]
+    this.machine = here
+    if (!goOn) for (const hart of gone.cpu.vcpus) hart.run(700, false)
+    for (let at = RAM; at < RAM + this.#ramBytes; at += 3 * 4096) if (this.#forks % 2 === 0) gone.memory.write(at + 8, Uint8Array.of(0x13, 0, 0, 0))
+    gone.cpu.dispose()
+    gone.memory.dispose()
+  }
+  #forks = 0
+
   /** Executes exactly `count` instructions, or fewer if the hart ends the run itself. */
   run(count: number, hart: number = 0): string {
+    if (this.way.forked === true) this.#fork()
     const target = this.hart(hart)
     const { pieces, exact } = this.way
     const before = target.retired
@@ -143,7 +176,7 @@ export class Guest {
   /** What the guest can see of itself. */
   state(): { readonly harts: readonly unknown[]; readonly memory: number } {
     return {
-      harts: this.machine.cpu.vcpus.map((hart) => ({ ...saveHart(hart.record), hsm: hart.hsm, retired: hart.retired })),
+      harts: this.machine.cpu.vcpus.map((hart) => ({ ...saveHart(hart.record, this.machine.memory), hsm: hart.hsm, retired: hart.retired })),
       memory: this.#hash(),
     }
   }
@@ -169,6 +202,7 @@ export class Guest {
 export function everyWay(scenario: (guest: Guest) => void, options: GuestOptions = {}): void {
   let reference: readonly unknown[] | null = null
   for (const way of ways) {
+    if (way.forked === true && options.forks === false) continue
     const guest = new Guest(way, options)
     try {
       scenario(guest)

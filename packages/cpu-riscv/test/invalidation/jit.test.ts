@@ -58,7 +58,7 @@ test('fresh code for ever, in hundreds of pages: what the engine holds is bounde
     const { regions, slow } = figures(g)
     expect(regions / (pages * rounds)).toBeLessThan(2)
     expect(slow / (pages * rounds)).toBeLessThan(g.way.pieces[0] === 500 ? Infinity : 20)
-  }, OPTIONS)
+  }, { ...OPTIONS, forks: false })
 })
 
 test.each([1, 8])('code that is used for a while before it is replaced is translated again and again, in a ring of %i', (pages) => {

@@ -28,25 +28,25 @@ describe.each([
       g.load(handler)
       start(g, { pc: page(0), mode: Mode.machine, status: Status.MPIE, csrs: [[Csr.mtvec, page(1)]] })
       g.setX(5, page(0))
-      const hart = g.hart()
       g.run(6000)
       for (const count of [1, 2, 3, 100, 2047, 2048, 2049, 2050, 2100, 5000]) {
-        const before = hart.retired
+        const before = g.hart().retired
         g.run(count)
-        expect(hart.retired - before).toBe(count)
+        expect(g.hart().retired - before).toBe(count)
       }
-      const line = g.machine.cpu.input('hart0.mtip')
+      const drive = (level: boolean): void => { g.machine.cpu.input('hart0.mtip')?.set(level) }
       for (let i = 1; i <= 5; i++) {
-        hart.record.set64('mie', BigInt(MTI))
-        line?.set(true)
+        g.hart().record.set64('mie', BigInt(MTI))
+        drive(true)
         // The interrupt comes first, then the handler's four instructions.
         g.run(4)
-        expect([g.x(9), Number(hart.record.get64('pc')) - page(0) < 4 * words.length]).toEqual([BigInt(i), true])
-        line?.set(false)
+        expect([g.x(9), Number(g.hart().record.get64('pc')) - page(0) < 4 * words.length]).toEqual([BigInt(i), true])
+        drive(false)
         g.run(4000)
       }
       // Not exactly, but not much longer either: about what fits into a page, twice.
       if (g.way.exact) return
+      const hart = g.hart()
       const before = hart.retired
       hart.run(1000, false)
       expect(hart.retired - before).toBeGreaterThanOrEqual(1000)
@@ -58,8 +58,7 @@ describe.each([
 test('interrupts that a device raises, and that a CSR instruction lets in, are taken behind the very instruction', () => {
   everyWay((g) => {
     const device = 0x1000_0000
-    const line = g.machine.cpu.input('hart0.mtip')
-    g.machine.bus.attach('line', device, 4, 0, { read: () => 0, write: (_region, _offset, _width, value) => { line?.set(value !== 0) } })
+    g.machine.bus.attach('line', device, 4, 0, { read: () => 0, write: (_region, _offset, _width, value) => { g.machine.cpu.input('hart0.mtip')?.set(value !== 0) } })
     const p = new Program(page(0)).label('round').op('addi', { rd: 12, imm: 10 }).label('again').op('addi', { rd: 11, rs1: 11, imm: 1 }).until(12, 'again')
     // By the device, while interrupts are on.
     p.op('csrrs', { rs1: 16, imm: Csr.mie }).op('sw', { rs1: 5, rs2: 16 }).label('one').op('addi', { rd: 11, rs1: 11, imm: 1 })

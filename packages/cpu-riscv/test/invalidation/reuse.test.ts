@@ -86,7 +86,7 @@ test('a page that is executed and then taken for data, thousands of times', () =
   })
 })
 
-test('a page that is taken for data while it has translated code gives all of it back; so does a reset', () => {
+test('a page that is taken for data while it has translated code gives all of it back; so does a machine whose memory is cleared', () => {
   const tables = watchTables()
   everyWay((g) => {
     const before = tables.live()
@@ -103,6 +103,7 @@ test('a page that is taken for data while it has translated code gives all of it
     g.runHot(rounds * round, 0.2)
     expect([g.x(9), g.x(11)]).toEqual([BigInt(rounds), BigInt(rounds * 200)])
     expect(tables.live() - before).toBeLessThan(10)
+    g.machine.memory.clear()
     g.machine.cpu.reset('warm', { pc: page(0), args: [] })
     expect(tables.live() - before).toBe(0)
   })

@@ -1,5 +1,5 @@
 import {
-  type Backend, type Clock, type Cpu, type CpuContext, type Device, type DeviceContext, type DeviceMemory, type EntropyPort, type IrqLine, machinistError, type PowerPort,
+  type Backend, type Clock, type Timer, type Cpu, type CpuContext, type Device, type DeviceContext, type DeviceMemory, type EntropyPort, type IrqLine, machinistError, type PowerPort,
   type TimeCounter, type WallClockPort,
 } from '@machinist/api'
 import { AddressSpace, type BusTarget } from '@machinist/bus'
@@ -47,6 +47,10 @@ export interface Parts {
   readonly entropy: EntropyPort
   /** The machine's counter, at the time of the last sample. */
   readonly counter: TimeCounter
+  /** Sets what the counter was at time zero. */
+  setCounterBase(base: bigint): void
+  /** The timer behind a name that {@link Timers.save} gave; null when no part has it. */
+  timer(name: string): Timer | null
   readonly connector: BackendConnector
   /** Closes backends and gives memory back. */
   dispose(): void
@@ -85,10 +89,11 @@ function guarded(name: string, device: () => Device | null, fault: PartEvents['f
 /**
  * Makes all parts of a machine and wires them up.
  *
+ * @param content - memory of a machine like this, which will be this one's; new memory, all zeros, when absent
  * @throws typed errors: no memory, no such backend, no such input; what was made till then is undone
  */
 export function makeParts(
-  resolved: ResolvedMachine, host: MachineHost, live: ReadonlyMap<string, Backend<unknown>>, events: PartEvents, trace: TraceListener | undefined,
+  resolved: ResolvedMachine, host: MachineHost, live: ReadonlyMap<string, Backend<unknown>>, events: PartEvents, trace: TraceListener | undefined, content?: GuestMemory,
 ): Parts {
   const { definition } = resolved
   const time = new VirtualTime(definition.time, () => host.loop.now())
@@ -102,10 +107,16 @@ export function makeParts(
   const cpuCounter = counterView(state, () => time.sample())
   const own = { power: events.power, entropy: entropyOf(resolved, host), wallClock: wallClockOf(resolved, host, time) }
   const connector = new BackendConnector(host, gate, live, own, time, backendTimers, events.stall)
-  const arena = new Arena(host.linearMemory(Math.min(MAX_ARENA, host.maximumMemory ?? MAX_ARENA)), Math.min(MAX_ARENA, host.maximumMemory ?? MAX_ARENA))
-  const memory = new GuestMemory(arena)
+  const memory = content ?? newMemory(host)
+  const addRam = (name: string, base: number, size: number): RamRegion =>
+    memory.regions.find((region) => region.name === name && region.base === base && region.size === size) ?? memory.addRam(name, base, size)
   const bus = new AddressSpace(definition.name)
   const devices: LiveDevice[] = []
+  const clocks = new Map<string, Clock>()
+  const remember = (name: string, clock: Clock): Clock => {
+    clocks.set(name, clock)
+    return clock
+  }
   let cpu: Cpu | null = null
   const dispose = (): void => {
     for (const { device } of devices) device.dispose?.()
@@ -115,10 +126,10 @@ export function makeParts(
     backendTimers.clear()
     gate.clear()
     memory.dispose()
-    arena.dispose()
+    if (memory.arena.members === 0) memory.arena.dispose()
   }
   try {
-    const ram = resolved.memory.map(({ name, base, size }) => memory.addRam(name, base, size))
+    const ram = resolved.memory.map(({ name, base, size }) => addRam(name, base, size))
     bus.onAccess = () => { time.begin() }
     const cpuContext: CpuContext<GuestMemory, AddressSpace> = {
       name: CPU_PART,
@@ -143,8 +154,8 @@ export function makeParts(
         irq: Object.fromEntries(each.spec.irqs(each.config).map((irq): [string, IrqLine] => [irq, lineOf(each, irq, made, inputs, wiring)])),
         msi: plugged?.msi ?? null,
         dma: plugged?.dma ?? memory,
-        ownMemory: each.memory.map(({ name, base, size }) => deviceMemory(memory, memory.addRam(name, base, size))),
-        clock: clockOf(each.name, time, timers, inputs),
+        ownMemory: each.memory.map(({ name, base, size }) => deviceMemory(memory, addRam(name, base, size))),
+        clock: remember(each.name, clockOf(each.name, time, timers, inputs)),
         counter,
         backends: connector.connect(each.name, each.spec.backends, each.definition.backends ?? {}),
         trace: tracing,
@@ -156,11 +167,26 @@ export function makeParts(
       each.regions.forEach(({ base, size }, region) => { bus.attach(each.name, base, size, region, target) })
     }
     connector.check()
-    return { resolved, memory, ram, bus, cpu, devices, time, timers, backendTimers, gate, wiring, entropy: own.entropy, counter, connector, dispose }
+    return {
+      resolved, memory, ram, bus, cpu, devices, time, timers, backendTimers, gate, wiring, entropy: own.entropy, counter, connector, dispose,
+      setCounterBase(base) {
+        state.base = base
+        for (const listener of state.listeners) listener()
+      },
+      timer(name) {
+        const [, device, port] = /^timer:(.+)\.([^.]+)$/.exec(name) ?? []
+        return clocks.get(device ?? '')?.timer(port ?? '') ?? null
+      },
+    }
   } catch (error) {
     dispose()
     throw error
   }
+}
+
+function newMemory(host: MachineHost): GuestMemory {
+  const maximum = Math.min(MAX_ARENA, host.maximumMemory ?? MAX_ARENA)
+  return new GuestMemory(new Arena(host.linearMemory(maximum), maximum))
 }
 
 /** A region of memory for the device that brought it along. */

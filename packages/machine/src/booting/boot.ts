@@ -1,55 +1,57 @@
-import { type BootEntry, type EntropyPort, machinistError } from '@machinist/api'
-import { type BootSegment, planRiscvBoot } from '@machinist/boot'
-import type { BootDefinition, ImageSource } from '../definition/definition.ts'
+import { machinistError } from '@machinist/api'
 import type { MachineHost } from '../assembly/host.ts'
-import type { ResolvedMachine } from '../resolving/resolve.ts'
-import { buildTree } from './tree.ts'
+import type { Parts } from '../assembly/parts.ts'
+import { type BootPlacement, planBoot } from './plan.ts'
 
-/** What to put where, and where to begin. */
-export interface BootPlacement {
-  readonly segments: readonly Pick<BootSegment, 'part' | 'address' | 'bytes'>[]
-  readonly entry: BootEntry
-}
+/** Does work of a part; what it throws is the part's fault. */
+export type Contain = (part: string, work: () => void) => void
 
-/** Linux credits 256 bits from `rng-seed`; twice that leaves room for conditioning. */
-const SEED_BYTES = 64
+/** Brings a machine to where it begins: at power-on, and at each reset. */
+export class Boot {
+  readonly #parts: Parts
+  readonly #host: MachineHost
+  readonly #contain: Contain
+  /** Made at once, so that what is wrong with images is found at once. */
+  #first: BootPlacement | null
+  /** Whether there is something to clear. */
+  #used: boolean
 
-function bytesOf(source: ImageSource, part: string): Uint8Array {
-  if (source instanceof Uint8Array) return source
-  throw machinistError({ code: 'image-not-loaded', part, value: source.file, remedy: 'Read the files of a definition before making the machine.' }, 'the file has not been read')
-}
-
-/**
- * Plans one start of a machine: loads images, makes the device tree with a new seed. Called for each power-on and
- * reset.
- */
-export function planBoot(machine: ResolvedMachine, entropy: EntropyPort, host: Pick<MachineHost, 'inflate'>): BootPlacement {
-  const boot: BootDefinition = machine.definition.boot ?? { protocol: 'raw', images: [], entry: machine.memory[0]?.base ?? 0 }
-  const rngSeed = new Uint8Array(SEED_BYTES)
-  entropy.fill(rngSeed)
-  const ram = machine.memory[0]
-  if (ram === undefined) throw machinistError({ code: 'definition', part: 'memory', remedy: 'Give at least one range.' }, 'the machine has no RAM')
-  if (boot.console !== undefined && !machine.devices.some((device) => device.name === boot.console)) {
-    throw machinistError({ code: 'unknown-part', part: 'boot.console', value: boot.console, remedy: 'Name a device of the machine.' }, 'no such device')
+  /**
+   * @param used - the machine's memory is not empty: it is a copy of one that runs
+   * @throws typed errors for images that are damaged or do not fit
+   */
+  constructor(parts: Parts, host: MachineHost, contain: Contain, used: boolean) {
+    this.#parts = parts
+    this.#host = host
+    this.#contain = contain
+    this.#used = used
+    this.#first = used ? null : planBoot(parts.resolved, parts.entropy, host)
   }
-  if (boot.protocol === 'riscv') {
-    const { kernel, initrd, firmware } = boot
-    return planRiscvBoot({
-      memory: ram,
-      kernel: kernel && bytesOf(kernel, 'kernel'),
-      initrd: initrd && bytesOf(initrd, 'initrd'),
-      firmware: firmware && bytesOf(firmware, 'firmware'),
-      inflate: host.inflate?.bind(host),
-      dtb: (placed) => buildTree(machine, { bootargs: boot.append, initrd: placed.initrd, rngSeed, console: boot.console }),
-    })
+
+  /** Harts, lines and devices as at power-on, RAM empty but for the boot images. */
+  begin(kind: 'cold' | 'warm'): void {
+    const { parts, contain } = { parts: this.#parts, contain: this.#contain }
+    parts.timers.clear()
+    const plan = this.#first ?? planBoot(parts.resolved, parts.entropy, this.#host)
+    this.#first = null
+    contain('cpu', () => { parts.cpu.reset(kind, plan.entry) })
+    parts.wiring.clear()
+    for (const { resolved: { name }, device } of parts.devices) contain(name, () => { device.reset(kind) })
+    if (this.#used) {
+      for (const region of parts.ram) {
+        parts.memory.clear(region)
+        contain('cpu', () => { parts.cpu.memoryChanged(region.base, region.size) })
+      }
+    }
+    this.#used = true
+    for (const { part, address, bytes } of plan.segments) {
+      if (parts.memory.write(address, bytes)) continue
+      throw machinistError({ code: 'boot-outside', part, value: `0x${address.toString(16)}`, remedy: 'Give the machine more memory.' }, 'it does not lie in RAM')
+    }
   }
-  const segments = boot.images.map(({ name, at, bytes }) => ({ part: name, address: at, bytes: bytesOf(bytes, name) }))
-  if (boot.fdt !== undefined) segments.push({ part: 'dtb', address: boot.fdt, bytes: buildTree(machine, { rngSeed, console: boot.console }) })
-  for (const [index, a] of segments.entries()) {
-    const inside = machine.memory.some(({ base, size }) => a.address >= base && a.address + a.bytes.length <= base + size)
-    if (!inside) throw machinistError({ code: 'boot-outside', part: a.part, value: `0x${a.address.toString(16)}`, remedy: 'Put it into RAM.' }, 'it does not lie in RAM')
-    const b = segments.slice(0, index).find((other) => a.address < other.address + other.bytes.length && other.address < a.address + a.bytes.length)
-    if (b) throw machinistError({ code: 'boot-overlap', part: a.part, value: `0x${a.address.toString(16)}`, remedy: `Move ${a.part} or ${b.part}.` }, `it overlaps ${b.part}`)
+
+  /** The images are not needed any more. */
+  dispose(): void {
+    this.#first = null
   }
-  return { segments, entry: { pc: boot.entry, args: boot.fdt === undefined ? ['hartid'] : ['hartid', boot.fdt] } }
 }

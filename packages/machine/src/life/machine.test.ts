@@ -92,8 +92,8 @@ describe('lifecycle', () => {
     machine.dispose()
     expect(machine.runSlice(1000)).toEqual({ kind: 'stopped' })
     expect(machine.state).toBe('disposed')
-    const { start, resume, reset, saveDevices, restoreDevices, sample } = machine
-    for (const call of [start, resume, reset, saveDevices, () => { restoreDevices({}) }, () => { sample({}) }]) expect(codeOf(call)).toBe('disposed')
+    const calls = [() => { machine.start() }, () => { machine.resume() }, () => { machine.reset() }, () => machine.saveDevices(), () => { machine.restoreDevices({}) }, () => { machine.sample({}) }]
+    for (const call of calls) expect(codeOf(call)).toBe('disposed')
     expect(machine.stats.retired).toBeGreaterThan(retired)
   })
 

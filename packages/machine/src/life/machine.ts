@@ -1,3 +1,4 @@
+import type { ForkOptions } from './fork.ts'
 import type { MachineEvents, MachineState, MachineStats } from './events.ts'
 import type { GateRecord } from '../running/gate.ts'
 import type { ResolvedMachine } from '../resolving/resolve.ts'
@@ -71,6 +72,14 @@ export interface Machine {
    * @throws a typed error `'no-sampling'` when the CPU's harts cannot tell where they are; `'bad-sampling'`; `'disposed'`
    */
   sample(options: SampleOptions | null): void
+  /**
+   * A copy of it as it is now. Memory is shared until one of both writes, and so is translated code: a copy costs what it changes. Disks and networks
+   * are its own; see {@link ForkOptions}. Resolves once requests to disks that are under way have come back.
+   *
+   * @throws typed errors: `'disposed'`; `'not-running'` unless it runs or is paused; `'fork-backend'` for a backend that must be given,
+   * `'backend-name'` for one of no part; and as `instantiate` for backends
+   */
+  fork(options?: ForkOptions): Promise<Machine>
   /** @throws a typed error `'disposed'` */
   saveDevices(): DevicesState
   /** All or none. @throws a typed error `'state'`, `'disposed'`, or what a device throws */

@@ -31,6 +31,14 @@ const SPIN_ROOM = 256
 /** Counted time: the longest such stretch, since exact runs are slow. */
 const COUNTED_STRETCH = 256
 
+/** Whose turn it is, between slices. */
+export interface SavedTurns {
+  /** The hart that had the last turn; −1 before the first. */
+  readonly last: number
+  /** Harts that spun at the end of their last turns. */
+  readonly spun: readonly number[]
+}
+
 /** Runs the harts in turn, and delivers between turns. Knows nothing of the host's event loop. */
 export class RunLoop {
   readonly #parts: Parts
@@ -52,6 +60,8 @@ export class RunLoop {
   held = false
   /** What comes when all output has reached the host. Until then no hart runs, but devices do: the guest has had its last word. */
   leaving: (() => void) | null = null
+  /** The same, while the machine is copied. */
+  copying = false
   /** Told when a hart stopped for a debugger. */
   onDebug: ((hart: number) => void) | null = null
   sampler: Sampler | null = null
@@ -67,6 +77,18 @@ export class RunLoop {
     parts.timers.onEarlier = parts.backendTimers.onEarlier = (at) => {
       if (at < this.#turnEnd) this.interrupt()
     }
+  }
+
+  /** Whose turn it is. */
+  save(): SavedTurns {
+    return { last: this.#last, spun: this.#vcpus.filter((vcpu) => this.#spun.has(vcpu)).map(({ index }) => index) }
+  }
+
+  /** Takes back what {@link RunLoop.save} gave. */
+  restore({ last, spun }: SavedTurns): void {
+    this.#last = last
+    this.#spun.clear()
+    for (const vcpu of this.#vcpus) if (spun.includes(vcpu.index)) this.#spun.add(vcpu)
   }
 
   /** Whether a hart is running right now, further down the stack. */
@@ -115,6 +137,11 @@ export class RunLoop {
     return STOPPED
   }
 
+  /** Delivers what waits, while no hart runs. */
+  deliver(): void {
+    this.#deliver(this.#parts.time.sample())
+  }
+
   #deliver(now: number): void {
     const { gate, timers, backendTimers } = this.#parts
     timers.expire(now, (name, fire) => { gate.push(name, fire) })
@@ -124,7 +151,7 @@ export class RunLoop {
 
   #runnable(): number {
     let count = 0
-    if (!this.held && !this.#stalled) for (const vcpu of this.#vcpus) if (vcpu.runnable) count++
+    if (!this.held && !this.copying && !this.#stalled) for (const vcpu of this.#vcpus) if (vcpu.runnable) count++
     return count
   }
 
@@ -136,7 +163,7 @@ export class RunLoop {
   /** When to look again while no hart runs. Counted time stands still until the host has taken output that is in the way. */
   #wait(): number {
     const { timers, backendTimers, time } = this.#parts
-    if (this.held) return backendTimers.next
+    if (this.held || this.copying) return backendTimers.next
     if (!this.#stalled) return this.#nextDeadline()
     return time.counted ? Infinity : Math.min(timers.next, backendTimers.next)
   }

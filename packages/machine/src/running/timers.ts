@@ -10,6 +10,13 @@ interface Entry {
   order: number
 }
 
+/** A timer that was armed. */
+export interface SavedTimer {
+  readonly name: string
+  /** Virtual time, in nanoseconds. */
+  readonly at: number
+}
+
 /**
  * All timers of a machine, in a binary heap with one place for each timer, so that arming over and over cannot make
  * it grow.
@@ -41,6 +48,11 @@ export class Timers {
       this.#remove(first)
       take(first.name, first.fire)
     }
+  }
+
+  /** What is armed, in the order in which it will expire. */
+  save(): SavedTimer[] {
+    return [...this.#heap].sort((a, b) => (before(a, b) ? -1 : 1)).map(({ name, at }) => ({ name, at }))
   }
 
   /** Disarms all. */

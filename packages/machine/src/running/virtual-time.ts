@@ -1,6 +1,12 @@
 import type { Vcpu } from '@machinist/api'
 import type { TimeMode } from '../definition/definition.ts'
 
+/** Time that was saved: nanoseconds, and with counted time the same with its fraction. */
+export interface SavedTime {
+  readonly now: number
+  readonly exact: number
+}
+
 /**
  * The machine's time in nanoseconds. It stands still, so that one guest access to a device sees one instant, until
  * {@link VirtualTime.sample} brings it up to date or {@link VirtualTime.begin} tells that an instant begins. It never goes back.
@@ -49,6 +55,17 @@ export class VirtualTime {
     }
     if (now > this.#now) this.#now = now
     return this.#now
+  }
+
+  /** What a copy of the machine begins with. */
+  save(): SavedTime {
+    return { now: this.#now, exact: this.#exact }
+  }
+
+  /** Takes back what {@link VirtualTime.save} gave, while time stands still. */
+  restore({ now, exact }: SavedTime): void {
+    this.#now = now
+    this.#exact = exact
   }
 
   /** Lets real time run. */

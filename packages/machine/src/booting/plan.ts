@@ -1,0 +1,55 @@
+import { type BootEntry, type EntropyPort, machinistError } from '@machinist/api'
+import { type BootSegment, planRiscvBoot } from '@machinist/boot'
+import type { BootDefinition, ImageSource } from '../definition/definition.ts'
+import type { MachineHost } from '../assembly/host.ts'
+import type { ResolvedMachine } from '../resolving/resolve.ts'
+import { buildTree } from './tree.ts'
+
+/** What to put where, and where to begin. */
+export interface BootPlacement {
+  readonly segments: readonly Pick<BootSegment, 'part' | 'address' | 'bytes'>[]
+  readonly entry: BootEntry
+}
+
+/** Linux credits 256 bits from `rng-seed`; twice that leaves room for conditioning. */
+const SEED_BYTES = 64
+
+function bytesOf(source: ImageSource, part: string): Uint8Array {
+  if (source instanceof Uint8Array) return source
+  throw machinistError({ code: 'image-not-loaded', part, value: source.file, remedy: 'Read the files of a definition before making the machine.' }, 'the file has not been read')
+}
+
+/**
+ * Plans one start of a machine: loads images, makes the device tree with a new seed. Called for each power-on and
+ * reset.
+ */
+export function planBoot(machine: ResolvedMachine, entropy: EntropyPort, host: Pick<MachineHost, 'inflate'>): BootPlacement {
+  const boot: BootDefinition = machine.definition.boot ?? { protocol: 'raw', images: [], entry: machine.memory[0]?.base ?? 0 }
+  const rngSeed = new Uint8Array(SEED_BYTES)
+  entropy.fill(rngSeed)
+  const ram = machine.memory[0]
+  if (ram === undefined) throw machinistError({ code: 'definition', part: 'memory', remedy: 'Give at least one range.' }, 'the machine has no RAM')
+  if (boot.console !== undefined && !machine.devices.some((device) => device.name === boot.console)) {
+    throw machinistError({ code: 'unknown-part', part: 'boot.console', value: boot.console, remedy: 'Name a device of the machine.' }, 'no such device')
+  }
+  if (boot.protocol === 'riscv') {
+    const { kernel, initrd, firmware } = boot
+    return planRiscvBoot({
+      memory: ram,
+      kernel: kernel && bytesOf(kernel, 'kernel'),
+      initrd: initrd && bytesOf(initrd, 'initrd'),
+      firmware: firmware && bytesOf(firmware, 'firmware'),
+      inflate: host.inflate?.bind(host),
+      dtb: (placed) => buildTree(machine, { bootargs: boot.append, initrd: placed.initrd, rngSeed, console: boot.console }),
+    })
+  }
+  const segments = boot.images.map(({ name, at, bytes }) => ({ part: name, address: at, bytes: bytesOf(bytes, name) }))
+  if (boot.fdt !== undefined) segments.push({ part: 'dtb', address: boot.fdt, bytes: buildTree(machine, { rngSeed, console: boot.console }) })
+  for (const [index, a] of segments.entries()) {
+    const inside = machine.memory.some(({ base, size }) => a.address >= base && a.address + a.bytes.length <= base + size)
+    if (!inside) throw machinistError({ code: 'boot-outside', part: a.part, value: `0x${a.address.toString(16)}`, remedy: 'Put it into RAM.' }, 'it does not lie in RAM')
+    const b = segments.slice(0, index).find((other) => a.address < other.address + other.bytes.length && other.address < a.address + a.bytes.length)
+    if (b) throw machinistError({ code: 'boot-overlap', part: a.part, value: `0x${a.address.toString(16)}`, remedy: `Move ${a.part} or ${b.part}.` }, `it overlaps ${b.part}`)
+  }
+  return { segments, entry: { pc: boot.entry, args: boot.fdt === undefined ? ['hartid'] : ['hartid', boot.fdt] } }
+}

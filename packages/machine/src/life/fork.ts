@@ -1,0 +1,79 @@
+import { type Backend, machinistError } from '@machinist/api'
+import type { BackendDescriptor } from '../definition/definition.ts'
+import type { ResolvedMachine } from '../resolving/resolve.ts'
+
+/** What {@link Machine.fork} may be given. */
+export interface ForkOptions {
+  /** Name of the copy; that of the machine, and a number, unless given. */
+  readonly name?: string
+  /**
+   * Backends of the copy, by part and port (`'uart0.console'`). A stream that is not given is `'null'`; what a host makes of plain data, it makes
+   * anew; a live backend makes one for the copy, if it can. A disk that can do none of this must be given.
+   */
+  readonly backends?: Readonly<Record<string, Backend<unknown> | BackendDescriptor>>
+  /** False leaves the copy paused. Otherwise it runs when the machine does, driven in the same way. */
+  readonly start?: boolean
+}
+
+/** The definition of a copy, and the live backends that it names. */
+export interface ForkPlan {
+  readonly resolved: ResolvedMachine
+  readonly live: ReadonlyMap<string, Backend<unknown>>
+}
+
+function isBackend(choice: Backend<unknown> | BackendDescriptor): choice is Backend<unknown> {
+  return typeof choice === 'object' && 'connect' in choice && typeof choice.connect === 'function'
+}
+
+/**
+ * Decides what the parts of a copy are connected to.
+ *
+ * @throws typed errors: `'fork-backend'` for a backend that must be given; `'backend-name'` for one of no part
+ */
+export function planFork(resolved: ResolvedMachine, live: ReadonlyMap<string, Backend<unknown>>, name: string, given: ForkOptions['backends'] = {}): ForkPlan {
+  const copies = new Map<string, Backend<unknown>>()
+  const left = new Set(Object.keys(given))
+  const choose = (part: string, descriptors: Readonly<Record<string, BackendDescriptor>> | undefined, wants: Readonly<Record<string, string>>): Record<string, BackendDescriptor> => {
+    const chosen: Record<string, BackendDescriptor> = {}
+    for (const [port, kind] of Object.entries(wants)) {
+      const id = `${part}.${port}`
+      const before = descriptors?.[port]
+      const wish = Object.hasOwn(given, id) ? given[id] : undefined
+      left.delete(id)
+      if (wish !== undefined) {
+        if (isBackend(wish)) copies.set(id, wish)
+        chosen[port] = isBackend(wish) ? id : wish
+      } else if (before !== undefined) {
+        const choice = inherit(id, kind, before, live)
+        if (isBackend(choice)) copies.set(id, choice)
+        chosen[port] = isBackend(choice) ? id : choice
+      }
+    }
+    return chosen
+  }
+  const { definition } = resolved
+  const cpu = { ...definition.cpu, backends: choose('cpu', definition.cpu.backends, resolved.cpu.spec.backends) }
+  const devices = resolved.devices.map((device) => ({ ...device, definition: { ...device.definition, backends: choose(device.name, device.definition.backends, device.spec.backends) } }))
+  const [unknown] = left
+  if (unknown !== undefined) {
+    throw machinistError({ code: 'backend-name', part: definition.name, value: unknown, remedy: "Name a part's port, such as 'uart0.console'." }, 'no part has such a backend')
+  }
+  return {
+    live: copies,
+    resolved: {
+      ...resolved,
+      devices,
+      definition: { ...definition, name, cpu, devices: Object.fromEntries(devices.map((device) => [device.name, device.definition])) },
+    },
+  }
+}
+
+function inherit(id: string, kind: string, before: BackendDescriptor, live: ReadonlyMap<string, Backend<unknown>>): Backend<unknown> | BackendDescriptor {
+  const shares = typeof before === 'object' && before.type === 'share'
+  if (kind === 'char') return shares ? before : 'null'
+  const backend = typeof before === 'string' ? live.get(before) : undefined
+  const copy = backend?.fork?.()
+  if (copy !== undefined) return copy
+  if (backend === undefined && kind !== 'block') return before
+  throw machinistError({ code: 'fork-backend', part: id, value: kind, remedy: `Give the copy one of its own: fork({ backends: { '${id}': … } }).` }, 'the copy cannot have the same')
+}

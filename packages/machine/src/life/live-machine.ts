@@ -1,0 +1,402 @@
+import { type Backend, type MachinistError, machinistError, type MachinistErrorFields, type Vcpu } from '@machinist/api'
+import type { GuestMemory } from '@machinist/memory'
+import type { MachineHost } from '../assembly/host.ts'
+import { makeParts, type PartEvents, type Parts } from '../assembly/parts.ts'
+import type { TraceListener } from '../assembly/trace.ts'
+import { Boot } from '../booting/boot.ts'
+import type { ResolvedMachine } from '../resolving/resolve.ts'
+import { Driver } from '../running/driver.ts'
+import type { GateRecord } from '../running/gate.ts'
+import { RunLoop, type SliceResult } from '../running/run-loop.ts'
+import { type SampleOptions, Sampler } from '../running/sampler.ts'
+import { Emitter } from './emitter.ts'
+import type { MachineEvents, MachineState, MachineStats } from './events.ts'
+import { type ForkOptions, planFork } from './fork.ts'
+import type { Machine, StartOptions } from './machine.ts'
+import { restoreMachine, type SavedMachine, saveMachine } from './saved-machine.ts'
+import { type DevicesState, restoreDevices, saveDevices } from './state.ts'
+
+interface Failure {
+  readonly part: string
+  readonly error: Error
+}
+
+/** Where a machine comes from: what makes its parts, also those of its copies. */
+export interface Origin {
+  readonly resolved: ResolvedMachine
+  readonly host: MachineHost
+  readonly live: ReadonlyMap<string, Backend<unknown>>
+  readonly trace: TraceListener | undefined
+}
+
+/** What a copy begins with. */
+interface Content {
+  readonly memory: GuestMemory
+  readonly state: SavedMachine
+}
+
+/** A machine's life: its states, and what leads from one to the next. See {@link Machine}. */
+export class LiveMachine implements Machine {
+  readonly name: string
+  readonly resolved: ResolvedMachine
+  readonly memory: GuestMemory
+  readonly vcpus: readonly Vcpu[]
+  readonly #origin: Origin
+  readonly #host: MachineHost
+  readonly #parts: Parts
+  readonly #boot: Boot
+  readonly #loop: RunLoop
+  readonly #driver: Driver
+  readonly #emitter: Emitter<MachineEvents>
+  readonly #waiters: (() => void)[] = []
+  #state: MachineState = 'created'
+  #status: number | null = null
+  /** Of the part that ended it. */
+  #error: Error | null = null
+  /** A part failed, and that has no consequences yet. */
+  #failed: Failure | null = null
+  #drive: 'host' | 'caller' = 'host'
+  #slicing = false
+  /** As it was when it was disposed of. */
+  #lastStats: MachineStats | null = null
+
+  /**
+   * @param content - of the machine that it is a copy of; absent for one that was never switched on
+   * @throws what making parts throws, and typed errors for images
+   */
+  constructor(origin: Origin, content?: Content) {
+    const { host } = origin
+    this.#origin = origin
+    this.#host = host
+    this.#emitter = new Emitter<MachineEvents>((error) => { host.loop.soon(() => { throw error }) })
+    const events: PartEvents = {
+      power: {
+        off: (code) => { parts.gate.push('machine.power', () => { this.#whenSent(() => { this.#switchOff(code, 'guest') }) }) },
+        reset: () => { parts.gate.push('machine.reset', () => { this.#whenSent(() => { this.#restart('guest') }) }) },
+      },
+      fault: (part, error) => { this.#fault(part, error) },
+      warn: (part, message) => { this.#emitter.emit('warn', { part, message }) },
+      stall: () => { this.#loop.interrupt() },
+    }
+    const parts = makeParts(origin.resolved, host, origin.live, events, origin.trace, content?.memory)
+    this.#parts = parts
+    this.name = parts.resolved.definition.name
+    this.resolved = parts.resolved
+    this.memory = parts.memory
+    this.vcpus = parts.cpu.vcpus
+    this.#loop = new RunLoop(parts, () => host.loop.now(), () => this.#state === 'running' && this.#failed === null, (part, error) => { this.#fault(part, error) })
+    this.#loop.onDebug = (hart) => {
+      this.pause()
+      this.#emitter.emit('debug', { hart })
+    }
+    this.#driver = new Driver(host.loop, {
+      slice: (limit) => this.runSlice(limit),
+      get pending() { return parts.gate.pending > 0 },
+      now: () => parts.time.sample(),
+      awake: () => { this.#loop.sampler?.wake() },
+    })
+    const { gate, backendTimers } = parts
+    const pushed = gate.onPush
+    gate.onPush = () => {
+      pushed?.()
+      this.#wake()
+    }
+    const armed = backendTimers.onEarlier
+    backendTimers.onEarlier = (at) => {
+      armed?.(at)
+      this.#wake()
+    }
+    try {
+      this.#boot = new Boot(parts, host, (part, work) => { this.#contain(part, work) }, content !== undefined)
+      if (content !== undefined) {
+        restoreMachine(parts, content.state)
+        this.#loop.restore(content.state.turns)
+        this.#state = 'paused'
+      }
+      // A part's constructor has no business failing later, but a backend may have spoken too early.
+      this.#early()
+    } catch (error) {
+      parts.dispose()
+      throw error
+    }
+  }
+
+  get state(): MachineState {
+    return this.#state
+  }
+
+  get status(): number | null {
+    return this.#status
+  }
+
+  get stats(): MachineStats {
+    return this.#lastStats ?? this.#statsNow()
+  }
+
+  #statsNow(): MachineStats {
+    const { time, gate, memory, cpu } = this.#parts
+    return {
+      retired: this.#loop.retired,
+      runTime: this.#loop.runTime,
+      idleTime: this.#driver.idleTime,
+      virtualTime: time.now,
+      exits: { ...this.#loop.exits },
+      events: gate.delivered,
+      touchedMemory: memory.touchedPages * 4096,
+      cpu: { ...cpu.stats },
+    }
+  }
+
+  on<Name extends keyof MachineEvents>(name: Name, listener: (event: MachineEvents[Name]) => void): () => void {
+    return this.#emitter.on(name, listener)
+  }
+
+  start(options: StartOptions = {}): void {
+    this.#beAlive()
+    const drive = options.drive ?? (this.#state === 'running' ? this.#drive : 'host')
+    if (this.#state === 'running') {
+      if (drive !== this.#drive) throw this.#misuse('running', 'Pause it first.', 'it runs already, driven in another way', this.#drive)
+      return
+    }
+    this.#drive = drive
+    const paused = this.#state === 'paused'
+    if (!paused) {
+      this.#status = null
+      this.#error = null
+      this.#failed = null
+    }
+    this.#change('running')
+    if (!paused) this.#bootWhenQuiet('cold', () => {})
+    if (this.state === 'running' && drive === 'host') this.#driver.start()
+  }
+
+  pause(): void {
+    if (this.#state === 'running') this.#change('paused')
+  }
+
+  resume(): void {
+    this.#beAlive()
+    if (this.#state === 'paused') this.start({ drive: this.#drive })
+  }
+
+  reset(): void {
+    this.#beAlive()
+    if (this.#state === 'paused' || this.#state === 'running') this.#parts.gate.push('machine.reset', () => { this.#restart('host') })
+  }
+
+  powerOff(status: number = 0): void {
+    if (this.#state === 'created') this.#change('off')
+    else this.#switchOff(status, 'host')
+  }
+
+  dispose(): void {
+    if (this.#state === 'disposed') return
+    this.#change('disposed')
+    const end = (): void => {
+      this.#lastStats = this.#statsNow()
+      this.#boot.dispose()
+      this.#parts.dispose()
+    }
+    // Not beneath the very hart or device that asked for it.
+    if (this.#slicing) this.#host.loop.soon(end)
+    else end()
+  }
+
+  runSlice(limit: number): SliceResult {
+    if (!(limit >= 0)) throw this.#misuse('bad-limit', 'Use nanoseconds from 0, for example 1000000.', 'a slice cannot take that long', limit)
+    if (this.#state === 'created') throw this.#misuse('not-started', "Call start({ drive: 'caller' }) first.", 'the machine was never started')
+    if (this.#state !== 'running' || this.#slicing) return { kind: 'stopped' }
+    this.#slicing = true
+    let result: SliceResult
+    try {
+      result = this.#loop.run(limit)
+    } finally {
+      this.#slicing = false
+    }
+    if (this.#failed !== null) {
+      this.#settle()
+      return { kind: 'stopped' }
+    }
+    return this.state === 'running' ? result : { kind: 'stopped' }
+  }
+
+  finished(): Promise<{ readonly status: number; readonly error: Error | null }> {
+    const outcome = (): { status: number; error: Error | null } => ({ status: this.#status ?? 0, error: this.#error })
+    if (this.#state === 'off' || this.#state === 'disposed') return Promise.resolve(outcome())
+    return new Promise((resolved) => { this.#waiters.push(() => { resolved(outcome()) }) })
+  }
+
+  record(listener: ((record: GateRecord) => void) | null): void {
+    this.#parts.gate.onRecord = listener
+  }
+
+  sample(how: SampleOptions | null): void {
+    if (how !== null) this.#beAlive()
+    const { cpu, time } = this.#parts
+    this.#loop.sampler?.end()
+    this.#loop.interrupt()
+    this.#loop.sampler = how && new Sampler(cpu.vcpus, time, how, (sample) => { this.#emitter.emit('sample', sample) })
+  }
+
+  async fork(options: ForkOptions = {}): Promise<Machine> {
+    const name = options.name ?? `${this.name}-${this.#forks + 1}`
+    this.#beForkable()
+    const { resolved, host, live, trace } = this.#origin
+    const plan = planFork(resolved, live, name, options.backends)
+    let copy: LiveMachine
+    try {
+      await this.#quiet()
+      this.#beForkable()
+      this.#forks++
+      const state = saveMachine(this.#parts, this.#loop.save())
+      // What cannot be made gives back what it was given.
+      copy = new LiveMachine({ ...plan, host, trace }, { memory: this.memory.fork(), state })
+    } finally {
+      this.#loop.copying = false
+      this.#wake()
+    }
+    if (this.#state === 'running' && options.start !== false) copy.start({ drive: this.#drive })
+    return copy
+  }
+  #forks = 0
+
+  #beForkable(): void {
+    this.#beAlive()
+    if (this.#state !== 'running' && this.#state !== 'paused') throw this.#misuse('not-running', 'Start it first.', 'there is nothing to copy', this.#state)
+  }
+
+  /** Resolves when no hart runs, no disk writes into RAM, and nothing waits to be delivered; harts are held then. */
+  async #quiet(): Promise<void> {
+    const { connector, gate } = this.#parts
+    this.#loop.copying = true
+    while (this.#slicing || connector.inFlight > 0 || gate.pending > 0) {
+      if (!this.#slicing && gate.pending > 0) this.#loop.deliver()
+      else await new Promise<void>((resolved) => { this.#host.loop.soon(resolved) })
+    }
+  }
+
+  saveDevices(): DevicesState {
+    this.#beAlive()
+    return saveDevices(this.#parts)
+  }
+
+  restoreDevices(saved: unknown): void {
+    this.#beAlive()
+    restoreDevices(this.#parts, saved)
+  }
+
+  #misuse(code: string, remedy: string, problem: string, value?: MachinistErrorFields['value']): MachinistError {
+    return machinistError({ code, part: this.name, remedy, ...(value !== undefined && { value }) }, problem)
+  }
+
+  #beAlive(): void {
+    if (this.#state === 'disposed') throw this.#misuse('disposed', 'Make another machine.', 'the machine was disposed of')
+  }
+
+  #wake(): void {
+    if (!this.#slicing) this.#driver.wake()
+  }
+
+  #change(to: MachineState): void {
+    if (this.#state === to) return
+    const from = this.#state
+    this.#state = to
+    if (to === 'running') this.#parts.time.run()
+    else {
+      this.#parts.time.stop()
+      this.#loop.interrupt()
+      this.#driver.stop()
+    }
+    this.#emitter.emit('state', { from, to })
+    if (to === 'off' || to === 'disposed') for (const waiter of this.#waiters.splice(0)) waiter()
+  }
+
+  #switchOff(code: number, by: 'guest' | 'host'): void {
+    if (this.#state === 'off' || this.#state === 'disposed') return
+    this.#status = code
+    this.#loop.leaving = null
+    this.#change('off')
+    this.#emitter.emit('power', { status: code, by })
+  }
+
+  /** What the guest said before it went leaves first. */
+  #whenSent(then: () => void): void {
+    const { output } = this.#parts.connector
+    if (!output.sending) {
+      then()
+      return
+    }
+    this.#loop.leaving = then
+    output.whenSent(() => {
+      const go = this.#loop.leaving
+      this.#loop.leaving = null
+      go?.()
+    })
+  }
+
+  #restart(by: 'guest' | 'host'): void {
+    if (this.#state !== 'running' && this.#state !== 'paused') return
+    this.#loop.leaving = null
+    this.#loop.interrupt()
+    this.#bootWhenQuiet('warm', () => { this.#emitter.emit('reset', { by }) })
+  }
+
+  /** Boots when no disk writes into RAM any more; until then no hart runs. */
+  #bootWhenQuiet(kind: 'cold' | 'warm', then: () => void): void {
+    const { connector } = this.#parts
+    if (this.#loop.held) return
+    const go = (): void => {
+      this.#loop.held = false
+      if (this.#state === 'disposed' || this.#state === 'off') return
+      this.#contain('boot', () => { this.#boot.begin(kind) })
+      // Devices may have begun to fill memory of their own.
+      if (connector.inFlight > 0) {
+        this.#loop.held = true
+        connector.whenDrained(() => { this.#loop.held = false })
+      }
+      then()
+      if (!this.#slicing) this.#settle()
+    }
+    if (connector.inFlight === 0) {
+      go()
+      return
+    }
+    this.#loop.held = true
+    connector.whenDrained(go)
+  }
+
+  #fault(part: string, thrown: unknown): void {
+    this.#note(part, thrown)
+    // While parts are being made, there is nothing to end yet.
+    if (this.#state === 'created') return
+    this.#loop.interrupt()
+    // Within a slice, the loop settles it between turns.
+    if (!this.#slicing) this.#settle()
+  }
+
+  #note(part: string, thrown: unknown): void {
+    this.#failed ??= { part, error: thrown instanceof Error ? thrown : new Error(String(thrown)) }
+  }
+
+  #contain(part: string, work: () => void): void {
+    try {
+      work()
+    } catch (error) {
+      this.#note(part, error)
+    }
+  }
+
+  #early(): void {
+    if (this.#failed !== null) throw this.#failed.error
+  }
+
+  #settle(): void {
+    if (this.#failed === null) return
+    const { part, error } = this.#failed
+    this.#failed = null
+    this.#error = error
+    this.#status ??= 1
+    this.#change('off')
+    this.#emitter.emit('error', { part, error })
+  }
+}

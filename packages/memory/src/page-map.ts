@@ -1,0 +1,46 @@
+import { PAGE_SIZE } from './arena.ts'
+import { layout, type Layout } from './layout.ts'
+
+/**
+ * A page map has a 32-bit entry for each page of RAM. Of a page that is {@link PAGE_PRESENT}, bits 31:12 are the address of its frame.
+ * Of one that is not, they are the number by which its {@link PageSource} knows its content, or 0: then it is all zeros.
+ */
+export const PAGE_DIRTY = 1
+/** Some CPU holds decoded or translated code of this page: writers must tell it. */
+export const PAGE_CODE = 2
+/** Bits that a CPU may use for a page that is present: where its TLBs may have it, say. They are cleared when the page gets another frame. */
+export const PAGE_CPU: number = 0xff << 2
+/** Other pages may have the frame, too: whoever wants to write must ask first, and gets a frame of his own. */
+export const PAGE_SHARED: number = 1 << 10
+/** The page has a frame. */
+export const PAGE_PRESENT: number = 1 << 11
+
+/** Most RAM regions a machine may have. */
+export const MAX_RAM_REGIONS = 8
+
+/**
+ * The table by which generated code finds RAM: for region `i`, RAM of `size[i]` bytes at `base[i]`, with its page
+ * map at `map[i]`.
+ */
+export const ramTable: Layout<{
+  readonly count: 'u32'
+  readonly map: readonly ['u32', 8]
+  readonly base: readonly ['i64', 8]
+  readonly size: readonly ['i64', 8]
+}> = layout('ram-table', { count: 'u32', map: ['u32', MAX_RAM_REGIONS], base: ['i64', MAX_RAM_REGIONS], size: ['i64', MAX_RAM_REGIONS] })
+
+/** A range of guest-physical RAM. */
+export interface RamRegion {
+  readonly name: string
+  /** Guest-physical address of the first byte; a multiple of {@link PAGE_SIZE}. */
+  readonly base: number
+  /** Bytes; a multiple of {@link PAGE_SIZE}. */
+  readonly size: number
+  /** Address of the page map in the arena. */
+  readonly map: number
+}
+
+/** The address of the frame of a page that is present. */
+export function frameOf(entry: number): number {
+  return (entry & -PAGE_SIZE) >>> 0
+}

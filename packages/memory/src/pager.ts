@@ -1,0 +1,135 @@
+import { type Arena, PAGE_SIZE } from './arena.ts'
+import { frameOf, PAGE_CODE, PAGE_CPU, PAGE_DIRTY, PAGE_PRESENT, PAGE_SHARED } from './page-map.ts'
+
+/** Where the content of pages is that have no frame: a snapshot's file, say. */
+export interface PageSource {
+  /**
+   * Fills a page, at once.
+   *
+   * @param number - by which the page's entry knows it, from 1 to 2^20 − 1
+   * @param into - {@link PAGE_SIZE} bytes of any content
+   */
+  load(number: number, into: Uint8Array): void
+}
+
+/** Told when a page gets another frame: its old entry, and the new one, whose content is the same by now. */
+export type MoveListener = (from: number, to: number) => void
+
+/**
+ * Gives pages their frames when somebody wants to read or write them: zeros at the first touch, what a source has, a copy of what is shared.
+ * CPUs and devices ask it when an entry does not let them do what they want.
+ */
+export class Pager {
+  readonly #arena: Arena
+  /** The machine was promised memory, of which each page that is touched takes its part. */
+  readonly #promised: boolean
+  #touched = 0
+  /** Has the content of pages that are not present and not zero. */
+  source: PageSource | null = null
+  /** Set by the CPU: what it knows of the old frame through this page must be dropped. */
+  onMove: MoveListener | null = null
+
+  constructor(arena: Arena, promised: boolean) {
+    this.#arena = arena
+    this.#promised = promised
+  }
+
+  /** Pages that have a frame. */
+  get touched(): number {
+    return this.#touched
+  }
+
+  /**
+   * Makes a page readable, or writable, which marks it dirty.
+   *
+   * @param entryAddress - of its page-map entry, in the arena
+   * @returns the entry. If it says {@link PAGE_CODE}, the CPU must hear of what is written.
+   * @throws typed errors when there is no memory, or what the source throws; the page is then as it was
+   */
+  fault(entryAddress: number, access: 'read' | 'write'): number {
+    const index = entryAddress >>> 2
+    let entry = this.#arena.u32[index] ?? 0
+    if ((entry & PAGE_PRESENT) === 0) entry = this.#bring(entry)
+    else if (access === 'read') return entry
+    else if ((entry & PAGE_SHARED) !== 0) entry = this.#own(entry)
+    if (access === 'write') entry = (entry | PAGE_DIRTY) >>> 0
+    this.#arena.u32[index] = entry
+    return entry
+  }
+
+  #bring(entry: number): number {
+    const number = entry >>> 12
+    const frame = this.#arena.takeFrame(number === 0)
+    if (number !== 0) {
+      try {
+        if (this.source === null) throw new RangeError(`nobody has page ${number}`)
+        this.source.load(number, this.#arena.u8.subarray(frame, frame + PAGE_SIZE))
+      } catch (error) {
+        this.#arena.freeFrame(frame)
+        throw error
+      }
+    }
+    this.#touched++
+    if (this.#promised) this.#arena.release(PAGE_SIZE)
+    return (frame | PAGE_PRESENT | (entry & PAGE_DIRTY)) >>> 0
+  }
+
+  #own(entry: number): number {
+    const arena = this.#arena
+    const from = frameOf(entry)
+    const flags = PAGE_PRESENT | (entry & PAGE_DIRTY)
+    // The others have gone, or have got frames of their own.
+    if (arena.references(from) === 1) return (from | flags | (arena.hasCode(from) ? PAGE_CODE : 0)) >>> 0
+    const to = arena.takeFrame(false)
+    arena.u8.copyWithin(to, from, from + PAGE_SIZE)
+    arena.freeFrame(from)
+    const moved = (to | flags) >>> 0
+    this.onMove?.(entry, moved)
+    return moved
+  }
+
+  /**
+   * Takes the frames of pages away; they are zeros then.
+   *
+   * @param map - address of a page map
+   * @param forgotten - called when no entry leads to the frames any more, before anybody else may get them
+   */
+  drop(map: number, first: number, count: number, forgotten: () => void): void {
+    const { u32 } = this.#arena
+    const frames: number[] = []
+    for (let index = (map >>> 2) + first; index < (map >>> 2) + first + count; index++) {
+      const entry = u32[index] ?? 0
+      if (entry === 0) continue
+      u32[index] = 0
+      if ((entry & PAGE_PRESENT) !== 0) frames.push(frameOf(entry))
+    }
+    if (frames.length === 0) return
+    forgotten()
+    for (const frame of frames) this.#arena.freeFrame(frame)
+    this.#touched -= frames.length
+    // They may be touched again.
+    if (this.#promised) this.#arena.reserve(frames.length * PAGE_SIZE, 'memory')
+  }
+
+  /**
+   * Lets `other` have the content of a page map: all frames are shared from now on. Whoever has translations for writing to the pages
+   * must drop them, and those for reading, of which the entries tell nothing any more.
+   */
+  share(map: number, other: Pager, otherMap: number, count: number): void {
+    const { u32 } = this.#arena
+    let shared = 0
+    for (let page = 0; page < count; page++) {
+      let entry = u32[(map >>> 2) + page] ?? 0
+      if (entry === 0) continue
+      if ((entry & PAGE_PRESENT) !== 0) {
+        entry = ((entry & ~(PAGE_CPU | PAGE_CODE)) | PAGE_SHARED) >>> 0
+        this.#arena.shareFrame(frameOf(entry))
+        u32[(map >>> 2) + page] = entry
+        shared++
+      }
+      u32[(otherMap >>> 2) + page] = entry
+    }
+    other.#touched += shared
+    other.source = this.source
+  }
+}
