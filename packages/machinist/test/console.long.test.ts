@@ -46,14 +46,14 @@ describe.each(['ttyS0', 'hvc0'])('%s', (console) => {
 it('a terminal that changes its size tells the guest, on hvc0', async () => {
   const session = inTerminal(['--quiet', '--console', 'hvc0'])
   await session.wait(PROMPT)
-  session.type('stty size; trap "stty size" WINCH\r')
+  session.type('stty size\r')
   await session.wait('\r\n33 101\r\n')
   // The terminal that script(1) made for its shell.
   const pid = execFileSync('pgrep', ['-P', String(session.pid)]).toString().trim().split('\n')[0] ?? ''
   const tty = execFileSync('ps', ['-o', 'tty=', '-p', pid]).toString().trim()
   execFileSync('stty', ['-F', `/dev/${tty}`, 'rows', '44', 'cols', '132'])
-  session.type('\r')
-  await session.wait('44 132')
+  session.type('sleep 1; stty size\r')
+  await session.wait('\r\n44 132\r\n')
   session.type('poweroff\r')
   await session.wait('[status 0, terminal same]')
 })
