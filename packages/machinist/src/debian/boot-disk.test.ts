@@ -1,14 +1,14 @@
 /** A kernel is found in images of all formats. Needs Debian's package e2fsprogs. */
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openDiskImage } from '@machinist/host-node'
-import { diskFormats } from '@machinist/storage'
+import { diskFormats, formatForNew } from '@machinist/storage'
 import { Random } from '@machinist/testkit'
 import { afterAll, describe, expect, it } from 'vitest'
 import { parseCommand } from '../arguments.ts'
-import { convertDisk, formatFor } from '../disk/create.ts'
+import { convertDisk } from '../disk/create.ts'
 import { runDisk } from '../disk/disk.ts'
 import { bootDisk, isDiskImage } from './boot-disk.ts'
 
@@ -48,10 +48,22 @@ describe('the image of a disk', () => {
     // Those that can be made.
     for (const extension of EXTENSIONS.filter((each) => diskFormats.every(({ extensions, create }) => create !== undefined || !extensions.includes(each)))) {
       const path = join(folder, `other.${extension}`)
-      await convertDisk(source, raw, path, formatFor(path), { force: false })
+      await convertDisk(source, raw, path, formatForNew(path), { force: false })
       expect(await found(path), extension).toEqual(expected)
     }
     await source.close()
+    // In the second partition of a disk.
+    const [parts, whole] = [join(folder, 'parts.img'), readFileSync(raw)]
+    const divided = Buffer.alloc(whole.length + (2 << 20))
+    whole.copy(divided, 1 << 20)
+    ;[[0x0c, 64, 128], [0x83, 2048, whole.length / 512]].forEach(([type = 0, first = 0, count = 0], index) => {
+      divided[446 + 16 * index + 4] = type
+      divided.writeUInt32LE(first, 446 + 16 * index + 8)
+      divided.writeUInt32LE(count, 446 + 16 * index + 12)
+    })
+    divided.writeUInt16LE(0xaa55, 510)
+    writeFileSync(parts, divided)
+    expect(await found(parts)).toEqual(expected)
     const base = join(folder, 'other.qcow2')
     await runDisk({ action: 'create', file: join(folder, 'top.qcow2'), backing: base, parameters: {}, force: false })
     expect(await found(join(folder, 'top.qcow2'))).toEqual(expected)

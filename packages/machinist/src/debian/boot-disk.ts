@@ -1,8 +1,8 @@
 import { extname } from 'node:path'
 import { machinistError } from '@machinist/api'
-import { findLinux, openExt4 } from '@machinist/boot'
+import { findLinux } from '@machinist/boot'
 import { type DiskImageOptions, openDiskImage } from '@machinist/host-node'
-import { diskFormats } from '@machinist/storage'
+import { diskFormats, openExt4, readerOf, readPartitions } from '@machinist/storage'
 
 /** What a machine needs to start the system of a disk. */
 export interface DiskBoot {
@@ -23,7 +23,7 @@ export function isDiskImage(path: string): boolean {
 }
 
 /**
- * Takes the kernel and its initial file system from a disk that is an ext4 file system, in an image of any format.
+ * Takes the kernel and its initial file system from a disk that is an ext4 file system, or has one in a partition, in an image of any format.
  *
  * @param path - a file, or the URL of one
  * @param options - of the image; `name` is how errors call the disk, its path unless given
@@ -33,20 +33,22 @@ export async function bootDisk(path: string, options: DiskImageOptions = {}): Pr
   const { name: part = path } = options
   const image = await openDiskImage(path, options)
   try {
-    const fs = await openExt4(async (offset, length) => {
-      const bytes = new Uint8Array(Math.max(0, Math.min(length, image.size - offset)))
-      const status = bytes.length === 0 ? 'ok' : await image.read(offset, [bytes])
-      if (status !== 'ok') throw machinistError({ code: 'disk-read', part, value: status, remedy: 'Check the image with machinist disk check.' }, `cannot be read at byte ${offset}`)
-      return bytes
-    })
-    if (fs === null) {
-      throw machinistError(
-        { code: 'linux-disk', part, value: path, remedy: 'Give its kernel with --kernel, and the disk with --disk' },
-        'the disk is no ext4 file system without partitions, so its kernel cannot be found',
-      )
+    const table = await readPartitions(readerOf(image, undefined, part), image.size)
+    let failed: unknown = machinistError(
+      { code: 'linux-disk', part, value: path, remedy: 'Give its kernel with --kernel, and the disk with --disk' },
+      'the disk is no ext4 file system and has none in a partition, so its kernel cannot be found',
+    )
+    for (const partition of [undefined, ...table?.partitions ?? []]) {
+      try {
+        const fs = await openExt4(readerOf(image, partition, part))
+        if (fs === null) continue
+        const { kernel, initrd, kernelPath } = await findLinux(fs, part)
+        return { kernel, initrd, kernelPath, root: `root=UUID=${fs.uuid} ro` }
+      } catch (error) {
+        failed = error
+      }
     }
-    const { kernel, initrd, kernelPath } = await findLinux(fs, part)
-    return { kernel, initrd, kernelPath, root: `root=UUID=${fs.uuid} ro` }
+    throw failed
   } finally {
     await image.close()
   }

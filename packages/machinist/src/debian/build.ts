@@ -4,8 +4,8 @@ import { mkdtemp, rename, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { machinistError } from '@machinist/api'
 import { openDiskImage } from '@machinist/host-node'
-import { type DiskFormat, rawFormat } from '@machinist/storage'
-import { convertDisk, formatFor } from '../disk/create.ts'
+import { type DiskFormat, formatForNew, rawFormat } from '@machinist/storage'
+import { convertDisk } from '../disk/create.ts'
 import { configuredSources, step } from '../guest/apt.ts'
 import { prepareGuest } from '../guest/index.ts'
 import { undoneWhenInterrupted } from '../guest/interruption.ts'
@@ -74,7 +74,7 @@ async function deliver(disk: string, output: string, format: DiskFormat, work: s
  */
 export async function buildDebian(options: DebianDiskOptions): Promise<DebianDisk> {
   const { progress, cache } = options
-  const format = formatFor(options.output)
+  const format = formatForNew(options.output)
   const work = await mkdtemp(join(dirname(options.output), '.debian-')).catch((error: unknown) => {
     throw machinistError({ code: 'debian-output', part: '--output', value: options.output, remedy: 'Name a file in a folder that may be written' }, String(error))
   })

@@ -1,22 +1,9 @@
 import { closeSync, existsSync, openSync, rmSync, statSync } from 'node:fs'
-import { dirname, extname, join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { machinistError } from '@machinist/api'
 import { fileError, type FileLock, openDiskImage, openFile } from '@machinist/host-node'
-import { type CreateOptions, type DiskFormat, diskFormats, type DiskImage, formatNamed, rawFormat } from '@machinist/storage'
+import { copyImage, createImage, type CreateOptions, type DiskFormat, type DiskImage } from '@machinist/storage'
 import { undoneWhenInterrupted } from '../guest/interruption.ts'
-import { copyDisk } from './copy.ts'
-
-/**
- * The format of an image that is to be made: the one that is named, or what the path ends with, or else raw.
- *
- * @throws a typed error, `'image-format'` or `'image-unsupported'`
- */
-export function formatFor(path: string, given?: string): DiskFormat {
-  const extension = extname(path).slice(1).toLowerCase()
-  const format = given === undefined ? diskFormats.find(({ extensions }) => extensions.includes(extension)) ?? rawFormat : formatNamed(given, diskFormats, path)
-  if (format.create === undefined) throw machinistError({ code: 'image-unsupported', part: path, value: format.name, remedy: 'Use another format, such as qcow2.' }, 'images of this format can only be read')
-  return format
-}
 
 /** How a file comes to be. */
 export interface NewFile {
@@ -51,8 +38,8 @@ export async function createFile(path: string, { force, lock = 'auto' }: NewFile
   const undo = (): void => { for (const at of made) rmSync(at, { force: true }) }
   const file = await newFile(path)
   try {
-    await format.create?.(file, size, {
-      ...options, name: path,
+    await createImage(file, size, {
+      ...options, name: path, format: format.name,
       async createFile(name) {
         const at = join(dirname(path), name)
         if (dirname(at) !== dirname(join(path))) throw machinistError({ code: 'image-parameter', part: path, value: name, remedy: 'Use a name without folders.' }, 'its parts lie in its own folder')
@@ -87,7 +74,7 @@ export async function convertDisk(from: DiskImage, fromName: string, to: string,
     await undoneWhenInterrupted(undo, async () => {
       const target = await openDiskImage(to, { format: format.name, writable: true, files: 'inside', lock: options.lock ?? 'auto' })
       try {
-        await copyDisk(from, target, fromName, to, options.progress ?? (() => {}))
+        await copyImage(from, target, { fromName, toName: to, ...(options.progress && { progress: options.progress }) })
       } finally {
         await target.close()
       }

@@ -2,10 +2,10 @@ import { existsSync, realpathSync, statSync } from 'node:fs'
 import { dirname, relative, resolve } from 'node:path'
 import { machinistError } from '@machinist/api'
 import { imageFiles, isUrl, openDiskImage } from '@machinist/host-node'
-import { type CreateOptions, diskFormats, openImage } from '@machinist/storage'
+import { checkImage, type CreateOptions, diskFormats, formatForNew, openImage } from '@machinist/storage'
 import { terminalProgress } from '../guest/index.ts'
 import type { DiskCommand } from './arguments.ts'
-import { convertDisk, createFile, formatFor } from './create.ts'
+import { convertDisk, createFile } from './create.ts'
 import { checkText, infoText } from './text.ts'
 
 const LEAKS = 3
@@ -48,7 +48,7 @@ async function info(command: Of<'info'>): Promise<number> {
 
 async function create(command: Of<'create'>): Promise<number> {
   const { file, backing, force, lock, parameters } = command
-  const format = formatFor(file, command.format)
+  const format = formatForNew(file, command.format)
   let { size } = command
   let base: CreateOptions['backing']
   if (backing !== undefined) {
@@ -66,7 +66,7 @@ async function create(command: Of<'create'>): Promise<number> {
 
 async function convert(command: Of<'convert'>): Promise<number> {
   const { file, to, force, lock, snapshot, parameters, quiet } = command
-  const format = formatFor(to, command.toFormat)
+  const format = formatForNew(to, command.toFormat)
   const source = await openDiskImage(file, { ...opening(command), ...(snapshot !== undefined && { snapshot }) })
   const { progress, done } = terminalProgress(process.stderr)
   try {
@@ -98,8 +98,7 @@ async function check(command: Of<'check'>): Promise<number> {
   const image = await openDiskImage(file, { ...opening(command), writable: repair !== false, maintenance: true })
   const { progress, done } = terminalProgress(process.stderr)
   try {
-    if (image.check === undefined) throw machinistError({ code: 'image-unsupported', part: file, value: image.format, remedy: 'There is nothing to check in it.' }, 'images of this format have no structures')
-    const report = await image.check({ repair, ...(!json && !command.quiet && { progress: (fraction: number) => { progress('Checking', fraction) } }) })
+    const report = await checkImage(image, { name: file, repair, ...(!json && !command.quiet && { progress: (fraction: number) => { progress('Checking', fraction) } }) })
     done()
     process.stdout.write(json ? `${JSON.stringify({ file, format: image.format, ...report }, null, 2)}\n` : checkText(report))
     return report.corruptions > 0 ? CORRUPT : report.leaks > 0 ? LEAKS : 0
