@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { isMachinistError } from '@machinist/api'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createFdt, fdtCells, fdtStrings, parseFdt, unitAddress } from './index.ts'
+import { createFdt, fdtCells, fdtStrings, fdtText, parseFdt, unitAddress } from './index.ts'
 import type { ParsedFdtNode } from './index.ts'
 import { encodeUtf8 } from './text.ts'
 
@@ -95,6 +95,36 @@ describe('createFdt', () => {
         expect(createFdt(parseFdt(bytes)).toBytes()).toEqual(bytes)
       }),
     )
+  })
+
+  it.skipIf(!hasDtc())('is source, of which dtc makes the same tree', () => {
+    fc.assert(
+      fc.property(tree, (random) => {
+        const fdt = createFdt()
+        build(random, fdt.root)
+        fdt.reserve(0x8000_0000, 0x1000)
+        const read = parseFdt(fdt.toBytes())
+        const again = parseFdt(execFileSync('dtc', ['-q', '-q', '-I', 'dts', '-O', 'dtb'], { input: fdtText(read) }))
+        expect(plain(again.root)).toEqual(plain(read.root))
+        expect(again.reservations).toEqual(read.reservations)
+      }),
+      { numRuns: 40 },
+    )
+  })
+
+  it('as source has values in the form that tells most, and never more than it may', () => {
+    const fdt = createFdt()
+    fdt.root.set('a', true).set('b', ['x', 'say "\\"']).set('c', [1, 0x8000_0000]).set('d', Uint8Array.of(1, 0, 255)).set('e', '').set('f', 'ß')
+    fdt.root.child('cpus').child('cpu@0').set('reg', 0)
+    fdt.root.child('empty')
+    fdt.reserve(0x8000_0000, 0x1000)
+    expect(fdtText(fdt.toBytes())).toBe([
+      '/dts-v1/;', '', '/memreserve/ 0x80000000 0x1000;', '', '/ {', '\ta;', '\tb = "x", "say \\"\\\\\\"";', '\tc = <0x1 0x80000000>;', '\td = [01 00 ff];', '\te = [00];', '\tf = [c3 9f 00];', '',
+      '\tcpus {', '\t\tcpu@0 {', '\t\t\treg = <0x0>;', '\t\t};', '\t};', '', '\tempty {', '\t};', '};', '',
+    ].join('\n'))
+    const root = { name: '', properties: new Map(), children: [{ name: 'a\u001b[2J', properties: new Map(), children: [] }] }
+    expect(code(() => fdtText({ ...parseFdt(fdt.toBytes()), root }))).toBe('fdt-text')
+    expect(code(() => fdtText(new Uint8Array(100)))).toBe('fdt-magic')
   })
 
   it('numbers the labels that are referred to, in the order of the tree', () => {

@@ -20,17 +20,17 @@ function bytesOf(source: ImageSource, part: string): Uint8Array {
 }
 
 /**
- * Plans one start of a machine: loads images, makes the device tree with a new seed. Called for each power-on and
+ * Plans one start of a machine: loads images, makes the device tree with a new seed, or none without `entropy`. Called for each power-on and
  * reset.
  */
-export function planBoot(machine: ResolvedMachine, entropy: EntropyPort, host: Pick<MachineHost, 'inflate'>): BootPlacement {
+export function planBoot(machine: ResolvedMachine, entropy: EntropyPort | null, host: Pick<MachineHost, 'inflate'>): BootPlacement {
   const boot: BootDefinition = machine.definition.boot ?? { protocol: 'raw', images: [], entry: machine.memory[0]?.base ?? 0 }
-  const rngSeed = new Uint8Array(SEED_BYTES)
-  entropy.fill(rngSeed)
+  const rngSeed = entropy === null ? undefined : new Uint8Array(SEED_BYTES)
+  if (rngSeed !== undefined) entropy?.fill(rngSeed)
   const ram = machine.memory[0]
   if (ram === undefined) throw machinistError({ code: 'definition', part: 'memory', remedy: 'Give at least one range.' }, 'the machine has no RAM')
   if (boot.console !== undefined && !machine.devices.some((device) => device.name === boot.console)) {
-    throw machinistError({ code: 'unknown-part', part: 'boot.console', value: boot.console, remedy: 'Name a device of the machine.' }, 'no such device')
+    throw machinistError({ code: 'unknown-part', part: 'boot.console', value: boot.console, remedy: `Use one of ${machine.devices.map(({ name }) => name).join(', ')}.` }, 'no such device')
   }
   if (boot.protocol === 'riscv') {
     const { kernel, initrd, firmware } = boot
@@ -52,4 +52,18 @@ export function planBoot(machine: ResolvedMachine, entropy: EntropyPort, host: P
     if (b) throw machinistError({ code: 'boot-overlap', part: a.part, value: `0x${a.address.toString(16)}`, remedy: `Move ${a.part} or ${b.part}.` }, `it overlaps ${b.part}`)
   }
   return { segments, entry: { pc: boot.entry, args: boot.fdt === undefined ? ['hartid'] : ['hartid', boot.fdt] } }
+}
+
+/**
+ * The device tree with which a machine starts, as a blob (`fdtText` of `@machinist/boot` makes source of it): with the command line and the place of
+ * the initial file system, but without the random seed that each start has of its own.
+ *
+ * @param machine - `machine.resolved`, or what `resolve` gives; the files that its definition names have been read
+ * @param host - unpacks a kernel that is compressed
+ * @throws typed errors, as the start of the machine: `'image-…'`, `'boot-…'`, `'linux-image'`
+ */
+export function deviceTree(machine: ResolvedMachine, host: Pick<MachineHost, 'inflate'> = {}): Uint8Array {
+  const { boot } = machine.definition
+  // A machine that starts without one has one all the same.
+  return planBoot(machine, null, host).segments.find(({ part }) => part === 'dtb')?.bytes ?? buildTree(machine, { console: boot?.console })
 }

@@ -1,11 +1,11 @@
 import { type Backend, type BackendClock, type BlockPort, isMachinistError, type MachinistErrorFields } from '@machinist/api'
-import { fdtStrings, parseFdt } from '@machinist/boot'
+import { fdtCells, fdtStrings, fdtText, parseFdt } from '@machinist/boot'
 import { pciHost } from '@machinist/bus'
 import { describe, expect, test } from 'vitest'
 import { assemble, constant, fakeCpu, op } from '../../test/fake-cpu.ts'
 import { bank, card, gadget, hub, reader } from '../../test/fake-devices.ts'
 import { collector, testHost } from '../../test/harness.ts'
-import { createMachine, defineMachine, type GateRecord, type Machine, type MachineOptions, part, printMachine } from '../index.ts'
+import { createMachine, defineMachine, deviceTree, type GateRecord, type Machine, type MachineOptions, part, printMachine } from '../index.ts'
 
 const RAM = 0x8000_0000
 const GADGET = 0x1000_0000
@@ -473,6 +473,30 @@ test('the device tree holds what the machine and its parts say', () => {
   expect(chosen?.properties.get('rng-seed')).toEqual(new Uint8Array(64).fill(7))
   const soc = root.children.find(({ name }) => name === 'soc')
   expect(soc?.children.map(({ name }) => name)).toEqual(['hub@c000000', 'serial@10000000'])
+  // The same without a start, but for the seed; and for a machine whose boot needs none.
+  const random = /\n\t\trng-seed = [^;]*;/
+  const source = fdtText(bytes)
+  expect(source).toMatch(random)
+  for (const { resolved } of [machine, createMachine(blueprint, testHost())]) expect(fdtText(deviceTree(resolved))).toBe(source.replace(random, ''))
+})
+
+test('the device tree of a Linux says where its initial file system is going to be', () => {
+  const blueprint = define([op.stop()])
+  // An Image of RISC-V: the jump, the place and size of its text, and the magic.
+  const kernel = new Uint8Array(4096)
+  const view = new DataView(kernel.buffer)
+  view.setBigUint64(8, 0x20_0000n, true)
+  view.setBigUint64(16, 4096n, true)
+  view.setUint32(32, 2, true)
+  view.setUint32(48, 0x5643_5349, true)
+  view.setUint32(56, 0x0543_5352, true)
+  const boot = { protocol: 'riscv', kernel, initrd: new Uint8Array(5000), append: 'console=ttyS0' } as const
+  const { resolved } = createMachine({ ...blueprint, definition: { ...blueprint.definition, memory: [{ name: 'ram', base: RAM, size: 64 << 20 }], boot } }, testHost())
+  const chosen = parseFdt(deviceTree(resolved)).find('/chosen')?.properties
+  expect(fdtStrings(chosen?.get('bootargs'))).toEqual(['console=ttyS0'])
+  const [start, end] = ['linux,initrd-start', 'linux,initrd-end'].map((name) => fdtCells(chosen?.get(name)).at(-1) ?? 0)
+  expect((end ?? 0) - (start ?? 0)).toBe(5000)
+  expect(start).toBeGreaterThan(RAM)
 })
 
 describe('PCI devices', () => {
