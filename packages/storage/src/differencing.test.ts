@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { isMachinistError } from '@machinist/api'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { content } from '../test/foreign.ts'
 import { beside, Checked, codec, create, generator, nodeFile } from '../test/images.ts'
@@ -241,7 +242,8 @@ describe('a differencing VHDX', () => {
       const spoilt = Buffer.from(bytes)
       for (let count = 0; count < 3; count++) spoilt[place + random(80)] = random(256)
       writeFileSync(at('spoilt.vhdx'), spoilt)
-      await expect(openIt('spoilt.vhdx')).rejects.toMatchObject({ name: 'MachinistError' })
+      // Or it has another name, and the file system of the test knows no such file.
+      await expect(openIt('spoilt.vhdx')).rejects.toSatisfy((error) => isMachinistError(error) || (error as { syscall?: string }).syscall === 'open')
     }
   })
 })
