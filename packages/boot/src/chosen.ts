@@ -34,7 +34,7 @@ export function describeChosen(root: FdtNode, chosen: Chosen): void {
   if (chosen.bootargs !== undefined) {
     if (chosen.bootargs.length >= COMMAND_LINE_SIZE) {
       throw machinistError(
-        { code: 'chosen-bootargs', part: '--append', value: `${chosen.bootargs.length} characters`, remedy: `Use fewer than ${COMMAND_LINE_SIZE}` },
+        { code: 'chosen-bootargs', part: 'bootargs', value: `${chosen.bootargs.length} characters`, remedy: `Use fewer than ${COMMAND_LINE_SIZE}` },
         'the kernel command line is too long',
       )
     }

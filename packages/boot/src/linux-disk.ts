@@ -49,7 +49,7 @@ export async function findLinux(fs: Ext4, part: string): Promise<LinuxDisk> {
   const kernel = await firstOf(fs, [...KERNEL_LINKS, ...newest.map((name) => `/boot/${name}`)])
   if (kernel === null) {
     throw machinistError(
-      { code: 'linux-disk', part, value: '/boot', remedy: 'Give one with --kernel, and the disk with --disk' },
+      { code: 'linux-disk', part, value: '/boot', remedy: 'Give a kernel of your own beside the disk' },
       'the disk holds no kernel that could be started',
     )
   }

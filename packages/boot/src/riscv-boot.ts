@@ -198,7 +198,7 @@ export function planRiscvBoot(options: RiscvBootOptions): BootPlan {
     throw machinistError({ code: 'boot-memory', part: 'memory', value: `${memory.size} bytes at ${memory.base}`, remedy: 'Give a page-aligned base and a positive size' }, 'not a range of RAM')
   }
   if (options.kernel === undefined && options.firmware === undefined) {
-    throw machinistError({ code: 'boot-nothing', part: 'machine', remedy: 'Give --kernel, --firmware or both' }, 'there is nothing to boot')
+    throw machinistError({ code: 'boot-nothing', part: 'machine', remedy: 'Give a kernel, firmware or both' }, 'there is nothing to boot')
   }
   const firmware = options.firmware === undefined ? null : loadFirmware(options.firmware, memory.base)
   const kernel = options.kernel === undefined ? null : loadKernel(options.kernel, options)

@@ -116,7 +116,7 @@ class Screens implements MemoryDisplay {
 
   resize(index: number, size: Size | null): void {
     const screen = this.screens[index]
-    if (screen === undefined) throw machinistError({ code: 'display-option', part: this.#name, value: index, remedy: 'Name a screen that it was made with.' }, 'no such screen')
+    if (screen === undefined) throw machinistError({ code: 'display-option', part: this.#name, value: index, remedy: `Use a number below ${String(this.screens.length)}.` }, 'no such screen')
     const wanted = size === null ? null : this.#check(size)
     const deliver = this.#deliver
     if (deliver === null) {

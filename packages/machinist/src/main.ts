@@ -8,6 +8,7 @@ import { manualPage } from './command-line/manual.ts'
 import { styled } from './command-line/style.ts'
 import { debian } from './debian/index.ts'
 import { runDisk } from './disk/disk.ts'
+import { errorText } from './hints.ts'
 import { profile } from './profile/index.ts'
 import { run } from './run.ts'
 import { translate } from './translate/translate.ts'
@@ -72,7 +73,7 @@ export async function main(args: readonly string[]): Promise<number> {
       process.stderr.write(`${name} ${error instanceof Error ? error.stack ?? error.message : String(error)}\n`)
       return 1
     }
-    process.stderr.write(`${name} ${error.message}\n`)
+    process.stderr.write(`${name} ${errorText(error)}\n`)
     return USAGE_CODES.includes(error.code) ? 2 : 1
   }
 }

@@ -199,7 +199,7 @@ export class RegisterBlock<Table extends RegisterTable> {
   #register(name: string): Register {
     const register = this.#registers.get(name)
     if (register === undefined) {
-      throw machinistError({ code: 'register-table', part: this.#part, value: name, remedy: 'Add it to the table.' }, 'no such register')
+      throw machinistError({ code: 'register-table', part: this.#part, value: name, remedy: `Use one of ${[...this.#registers.keys()].join(', ')}, or add it to the table.` }, 'no such register')
     }
     return register
   }

@@ -1,3 +1,4 @@
+import { machinistError } from '@machinist/api'
 import type { ModuleBuilder } from '@machinist/wasm'
 import { f64 } from '@machinist/wasm'
 import { emitAdd } from './add.ts'
@@ -21,12 +22,12 @@ const nanRules: Readonly<Record<SoftfloatOptions['nan'], NanRules>> = { canonica
  *
  * @param m - A module whose imports are complete; about seventy functions are added to it.
  * @returns References for `call`, and emitters that write the fast paths in place.
- * @throws RangeError when `options.flags` is not an address.
+ * @throws a typed error, `'softfloat'`, when `options.flags` is not an address.
  */
 export function emitSoftfloat(m: ModuleBuilder, options: SoftfloatOptions): SoftFloat {
   const { flags } = options
   if (!Number.isInteger(flags) || flags < 0 || flags > 0xffffffff) {
-    throw new RangeError(`softfloat: flags is ${flags}; give the address of a byte, from 0 to 2^32 - 1`)
+    throw machinistError({ code: 'softfloat', part: 'flags', value: flags, remedy: 'Give the address of a byte, from 0 to 2^32 - 1' }, 'is no address')
   }
   const environment = { flags, nan: nanRules[options.nan] }
   const shared = emitShared(m)

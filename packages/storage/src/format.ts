@@ -248,7 +248,7 @@ export interface ResizeOptions {
 /** An image that is not what its format prescribes. */
 export function imageDamaged(name: string, format: string, problem: string, value?: string | number): MachinistError {
   return machinistError(
-    { code: 'image-damaged', part: name, value, remedy: 'Check it with machinist disk check, or restore a copy' },
+    { code: 'image-damaged', part: name, value, remedy: 'Check it, or restore a copy' },
     `is not a sound ${format} image: ${problem}`)
 }
 

@@ -30,7 +30,7 @@ async function setLength(file: RandomAccessFile, size: number): Promise<void> {
 /** Opens a raw image, at once. */
 export function openRaw(given: RandomAccessFile, { name, readOnly = false, snapshot }: OpenOptions): DiskImage {
   const file = growing(given)
-  if (file.size <= 0) throw machinistError({ code: 'disk-empty', part: name, value: file.size, remedy: 'Make it as long as the disk is to be, for example with machinist disk create' }, 'the image has no bytes')
+  if (file.size <= 0) throw machinistError({ code: 'disk-empty', part: name, value: file.size, remedy: 'Make it as long as the disk is to be' }, 'the image has no bytes')
   if (snapshot !== undefined) throw machinistError({ code: 'image-snapshot', part: name, value: snapshot, remedy: 'Leave it out' }, 'a raw image has no snapshots')
   let engine = rawEngine(file, readOnly || !file.writable)
   return {
@@ -54,7 +54,7 @@ export function openRaw(given: RandomAccessFile, { name, readOnly = false, snaps
     async resize(size, { shrink = false } = {}) {
       if (engine.readOnly) throw machinistError({ code: 'file-read-only', part: name, remedy: 'Open it for writing' }, 'cannot be written')
       checkSize(name, size)
-      if (size < engine.size && !shrink) throw machinistError({ code: 'disk-size', part: name, value: size, remedy: 'Allow it to shrink (--shrink)' }, 'would lose what is beyond')
+      if (size < engine.size && !shrink) throw machinistError({ code: 'disk-shrink', part: name, value: size, remedy: 'Allow it to shrink' }, 'would lose what is beyond')
       if (size < engine.size && file.truncate === undefined) throw machinistError({ code: 'disk-size', part: name, value: size, remedy: `Use a multiple of ${String(sectorSize)} that is not smaller` }, 'the host cannot make the file shorter')
       if (size !== file.size) await setLength(file, size)
       await file.flush()

@@ -1,3 +1,4 @@
+import { machinistError } from '@machinist/api'
 import { call, type Expr, type Func, i32, i64, type Label, type Local } from '@machinist/wasm'
 import type { Frontend, Instruction, RegionObserver, RegionStage } from './code.ts'
 import type { RegionExits } from './exits.ts'
@@ -347,6 +348,6 @@ function headOf(item: Item | undefined): number {
 }
 
 function known<T>(value: T | null | undefined): T {
-  if (value === null || value === undefined) throw new RangeError('a region is used outside its emission')
+  if (value === null || value === undefined) throw machinistError({ code: 'translator', part: 'region', remedy: 'Use it only while it is emitted' }, 'is used outside its emission')
   return value
 }

@@ -1,3 +1,4 @@
+import { builderError } from './errors.ts'
 import type { Bytes } from './bytes.ts'
 import { expr, Expr, Generic, type Global, Local, type Operand, type Type, typeCode, type ValueType } from './expr.ts'
 
@@ -34,7 +35,7 @@ export function call<const Params extends readonly ValueType[], Result extends T
 
 function argument(given: readonly (Expr | number | bigint)[], i: number, name: string): Expr | number | bigint {
   const value = given[i]
-  if (value === undefined) throw new RangeError(`call of ${name}: argument ${i} is missing`)
+  if (value === undefined) throw builderError(name, `argument ${i} of a call is missing`, 'Give as many as the function has parameters')
   return value
 }
 
@@ -67,7 +68,7 @@ export class Func {
 
   /** Parameter number `index`. */
   param<T extends ValueType>(type: T, index: number): Local<T> {
-    if (this.#types[index] !== type || index >= this.#params) throw new RangeError(`no parameter ${index} of type ${type}`)
+    if (this.#types[index] !== type || index >= this.#params) throw builderError('function', `it has no parameter ${index} of type ${type}`, `Its parameters are ${this.#types.slice(0, this.#params).join(', ') || 'none'}`)
     return new Local(type, index)
   }
 
@@ -173,7 +174,7 @@ export class Func {
   }
 
   close(label: Label): void {
-    if (label.depth !== this.#depth) throw new RangeError('blocks close in the reverse of the order they opened in')
+    if (label.depth !== this.#depth) throw builderError('function', 'a block is closed before one within it', 'Close blocks in the reverse of the order they opened in')
     this.#end()
   }
 
@@ -228,7 +229,7 @@ export class Func {
 
   /** Ends the body, and writes it with its declarations of locals to `target`. */
   finish(target: Bytes): void {
-    if (this.#depth !== 0) throw new RangeError('a block is still open at the end of a function')
+    if (this.#depth !== 0) throw builderError('function', 'a block is still open at its end', 'Close it')
     // Falling off the end of a function with a result would be a validation error; every path must return.
     if (this.#result !== 'void') this.#out.byte(0x00)
     this.#out.byte(0x0b)

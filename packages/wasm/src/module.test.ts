@@ -90,7 +90,7 @@ test('memory, select, imports, globals and indirect calls', async () => {
 test('misuse is refused', () => {
   const m = new ModuleBuilder()
   const f = m.declare('never', [], 'void')
-  expect(() => m.toBytes()).toThrow(/never was declared/)
+  expect(() => m.toBytes()).toThrow(/never: was declared/)
   m.define(f, () => {})
   expect(() => m.define(f, () => {})).toThrow(/waiting/)
   m.importFunction('a', 'b', [], 'void')

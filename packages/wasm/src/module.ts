@@ -1,3 +1,4 @@
+import { builderError } from './errors.ts'
 import { Bytes } from './bytes.ts'
 import { expr, Global, Generic, type Expr, type Operand, type Type, typeCode, type ValueType } from './expr.ts'
 import { Func, type FuncRef, type Locals, type Operands } from './function.ts'
@@ -60,7 +61,7 @@ export class ModuleBuilder {
     params: Params,
     result: Result,
   ): FuncRef<Params, Result> {
-    if (this.#numbered) throw new RangeError(`import of ${module}.${name} after a call of a function that is defined here`)
+    if (this.#numbered) throw builderError(`${module}.${name}`, 'an import after a call of a function that is defined here', 'Import first')
     this.#imports.push({ module, name, type: this.#type(params, result) })
     return { index: this.#imports.length - 1, name, params, result }
   }
@@ -70,7 +71,7 @@ export class ModuleBuilder {
   }
 
   importGlobal<T extends ValueType>(module: string, name: string, type: T): Global<T> {
-    if (this.#globals.length > 0) throw new RangeError(`import of ${module}.${name} after a definition`)
+    if (this.#globals.length > 0) throw builderError(`${module}.${name}`, 'an import after a definition', 'Import first')
     this.#globalImports.push({ module, name, type })
     return new Global(type, this.#globalImports.length - 1)
   }
@@ -108,7 +109,7 @@ export class ModuleBuilder {
     body: (f: Func, ...params: Locals<Params>) => void,
   ): FuncRef<Params, Result> {
     const entry = this.#functions[this.#positions.get(target) ?? -1]
-    if (!entry || entry.body) throw new RangeError(`${target.name} is not a function waiting for its body`)
+    if (!entry || entry.body) throw builderError(target.name, 'is not a function waiting for its body', 'Declare it in this module, and define it once')
     this.#scratch.clear()
     const f = new Func(this.#scratch, target.params, target.result)
     const params = target.params.map((type, i) => f.param(type, i)) as unknown as Locals<Params>
@@ -285,7 +286,7 @@ export class ModuleBuilder {
     })
     section(10, this.#functions.length, (body) => {
       for (const entry of this.#functions) {
-        if (!entry.body) throw new RangeError(`${entry.name} was declared and never defined`)
+        if (!entry.body) throw builderError(entry.name, 'was declared and never defined', 'Define it')
         body.append(entry.body.view())
       }
     })

@@ -1,3 +1,5 @@
+import type { MachinistError } from '@machinist/api'
+import { moduleError } from './errors.ts'
 import { typeCode, type ValueType } from './expr.ts'
 
 /** Reads the encodings that {@link Bytes} writes. */
@@ -19,14 +21,14 @@ export class ByteReader {
     return this.#at >= this.#bytes.length
   }
 
-  /** A RangeError about the byte before this. */
-  unknown(what: string, value: number): RangeError {
-    return new RangeError(`${what} 0x${value.toString(16)} at byte ${this.#at - 1} is none that a module builder writes`)
+  /** An error about the byte before this. */
+  unknown(what: string, value: number): MachinistError {
+    return moduleError(`${what} 0x${value.toString(16)} at byte ${this.#at - 1} is none that a module builder writes`)
   }
 
   byte(): number {
     const value = this.#bytes[this.#at]
-    if (value === undefined) throw new RangeError(`the WebAssembly ends at byte ${this.#at}, in the middle of something`)
+    if (value === undefined) throw moduleError(`the WebAssembly ends at byte ${this.#at}, in the middle of something`)
     this.#at++
     return value
   }
@@ -59,7 +61,7 @@ export class ByteReader {
   }
 
   slice(length: number): Uint8Array {
-    if (this.#at + length > this.#bytes.length) throw new RangeError(`the WebAssembly ends within ${length} bytes at byte ${this.#at}`)
+    if (this.#at + length > this.#bytes.length) throw moduleError(`the WebAssembly ends within ${length} bytes at byte ${this.#at}`)
     this.#at += length
     return this.#bytes.subarray(this.#at - length, this.#at)
   }
@@ -124,11 +126,11 @@ const IDENTIFIER = /[^0-9A-Za-z!#$%&'*+\-./:<=>?@\\^_`|~]/g
 /**
  * Takes a module apart that {@link ModuleBuilder} wrote.
  *
- * @throws RangeError for a module that it could not have written
+ * @throws a typed error, `'wasm-module'`, for a module that it could not have written
  */
 export function readModule(bytes: Uint8Array): ModuleContents {
   const reader = new ByteReader(bytes)
-  if (String.fromCharCode(...reader.slice(4)) !== '\0asm' || reader.slice(4)[0] !== 1) throw new RangeError('this is no WebAssembly module of version 1')
+  if (String.fromCharCode(...reader.slice(4)) !== '\0asm' || reader.slice(4)[0] !== 1) throw moduleError('this is no WebAssembly module of version 1')
   const types: FunctionType[] = []
   const functions: Unnamed[] = []
   const imports: string[] = []

@@ -141,7 +141,7 @@ describe('text', () => {
       try {
         moduleText(bytes.subarray(0, length))
       } catch (error) {
-        expect(error).toBeInstanceOf(RangeError)
+        expect(error).toMatchObject({ name: 'MachinistError', code: 'wasm-module' })
       }
     }
     expect(() => moduleText(Uint8Array.of(...bytes.subarray(0, 8), 10, 5, 1, 3, 0, 0xfe, 0x0b))).toThrow(/instruction 0xfe at byte 0/)

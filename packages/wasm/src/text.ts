@@ -41,7 +41,7 @@ const WIDTH = 100
  *
  * @param module - what {@link readModule} has read
  * @param target - a function of it that is not imported
- * @throws RangeError for an instruction that `Func` could not have written
+ * @throws a typed error, `'wasm-module'`, for an instruction that `Func` could not have written
  */
 export function functionText(module: ModuleContents, target: FunctionContents, options: TextOptions = {}): readonly TextLine[] {
   return new FunctionPrinter(module, target, options).lines()
@@ -249,7 +249,7 @@ function float(bits: bigint, bytes: 4 | 8): string {
  * A whole module in the text format, which any assembler of it takes back to the same bytes, but for the names.
  *
  * @param bytes - what `ModuleBuilder.toBytes` has written
- * @throws RangeError for a module that it could not have written
+ * @throws a typed error, `'wasm-module'`, for a module that it could not have written
  */
 export function moduleText(bytes: Uint8Array, options: TextOptions = {}): string {
   const module = readModule(bytes)

@@ -32,7 +32,7 @@ const WIDE_DESCRIPTOR = 64
 
 /** An error about the content of a file system. */
 export function ext4Error(problem: string, value?: string | number): MachinistError {
-  return machinistError({ code: 'ext4', part: 'ext4', value, remedy: 'Check the image with e2fsck, or give --kernel and --initrd' }, problem)
+  return machinistError({ code: 'ext4', part: 'ext4', value, remedy: 'Check the file system with e2fsck' }, problem)
 }
 
 /** What a superblock says, checked. */

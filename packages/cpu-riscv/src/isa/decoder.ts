@@ -1,3 +1,4 @@
+import { type MachinistError, machinistError } from '@machinist/api'
 import { a } from './a.ts'
 import { compressed, type Compressed } from './compressed.ts'
 import { floats } from './fd.ts'
@@ -12,10 +13,19 @@ export const instructions: readonly Instruction[] = [illegal, ...rv64i, ...m, ..
 
 const numbers: ReadonlyMap<string, number> = new Map(instructions.map((instruction, i) => [instruction.name, i]))
 
-/** The number of the instruction called `name`. Throws a RangeError for a name that is not in the table. */
+/** Tells of the instructions whose names begin as one that there is not; of none, when no name does. */
+function unknownInstruction(name: string): MachinistError {
+  const family = /^[a-z]*/.exec(name)?.[0] ?? ''
+  const near = [...numbers.keys()].filter((known) => known.startsWith(family.slice(0, 3)) && known !== illegal.name)
+  return machinistError(
+    { code: 'unknown-instruction', part: 'riscv', value: name, remedy: near.length === 0 ? 'Use a name such as addi, as the manual has them' : `Use one of ${near.slice(0, 40).join(', ')}` },
+    'no instruction is called so')
+}
+
+/** The number of the instruction called `name`. @throws a typed error `'unknown-instruction'` */
 export function numberOf(name: string): number {
   const number = numbers.get(name)
-  if (number === undefined) throw new RangeError(`no instruction is called ${name}`)
+  if (number === undefined) throw unknownInstruction(name)
   return number
 }
 

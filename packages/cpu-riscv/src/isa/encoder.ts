@@ -1,3 +1,4 @@
+import { type MachinistError, machinistError } from '@machinist/api'
 import { instructions, numberOf } from './decoder.ts'
 
 /** Operands of an instruction to be encoded; those that it has no field for are ignored. */
@@ -12,19 +13,25 @@ export interface Operands {
   readonly imm?: number
 }
 
+function encodingError(part: string, value: string | number, problem: string, remedy: string): MachinistError {
+  return machinistError({ code: 'encoding', part, value, remedy }, problem)
+}
+
 /**
  * The 32-bit encoding of an instruction.
  *
- * @throws RangeError when the name is unknown or the immediate does not fit its field
+ * @throws typed errors: `'unknown-instruction'`, and `'encoding'` when the immediate does not fit its field
  */
 export function encode(name: string, operands: Operands = {}): number {
   const instruction = instructions[numberOf(name)]
-  if (!instruction) throw new RangeError(`no instruction is called ${name}`)
+  if (!instruction) throw encodingError(name, name, 'no instruction is called so', 'Use a name such as addi')
   const { fields, format } = instruction
   const { rd = 0, rs1 = 0, rs2 = 0, rs3 = 0, rm = 7, aqrl = 0, imm = 0 } = operands
   const fits = (width: number, scale: number): void => {
     const limit = 2 ** (width - 1)
-    if (imm < -limit || imm >= limit || imm % scale !== 0) throw new RangeError(`${name}: immediate ${imm} does not fit`)
+    if (imm < -limit || imm >= limit || imm % scale !== 0) {
+      throw encodingError(name, imm, 'its immediate does not fit', `Use one from ${-limit} to ${limit - scale}${scale > 1 ? `, a multiple of ${scale}` : ''}`)
+    }
   }
   let word = instruction.match
   if (fields.has('rd')) word |= (rd & 31) << 7

@@ -128,6 +128,8 @@ test.skipIf(!hasObjdump)('agrees with the GNU disassembler on what is an instruc
 })
 
 test('assembly text', () => {
+  expect(() => encode('addy')).toThrow(expect.objectContaining({ code: 'unknown-instruction', value: 'addy', remedy: expect.stringContaining('addi, ') as string }))
+  expect(() => encode('addi', { imm: 2048 })).toThrow(expect.objectContaining({ code: 'encoding', part: 'addi', value: 2048, remedy: 'Use one from -2048 to 2047' }))
   expect(disassemble(encode('addi', { rd: 10, rs1: 2, imm: -16 })).text).toBe('addi a0, sp, -16')
   expect(disassemble(encode('ld', { rd: 1, rs1: 2, imm: 8 })).text).toBe('ld ra, 8(sp)')
   expect(disassemble(encode('beq', { rs1: 10, rs2: 0, imm: -4 }), 0x1000).text).toBe('beq a0, zero, 0xffc')

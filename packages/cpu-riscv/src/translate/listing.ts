@@ -76,10 +76,10 @@ export interface PageTranslationOptions {
  *
  * @param code - the page's bytes, 4096 or fewer; what is missing is no code
  * @param entries - offsets where control arrives
- * @throws typed `no-instruction` when none that can be translated begins at an entry; RangeError for a longer page
+ * @throws typed `no-instruction` when none that can be translated begins at an entry, `code-length` for a longer page
  */
 export function translatePage(code: Uint8Array, entries: readonly number[], options: PageTranslationOptions = {}): PageTranslation {
-  if (code.length > PAGE_SIZE) throw new RangeError(`${code.length} bytes are more than a page`)
+  if (code.length > PAGE_SIZE) throw machinistError({ code: 'code-length', part: 'translatePage', value: code.length, remedy: `Give at most ${PAGE_SIZE} bytes` }, 'more than a page')
   const { address = 0n } = options
   const page = new DataView(new ArrayBuffer(PAGE_SIZE))
   new Uint8Array(page.buffer).set(code)

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { type Backend, machinistError } from '@machinist/api'
 import type { BackendDescriptor, MachineBlueprint } from '@machinist/machine'
+import { diskFormats } from '@machinist/storage'
 import { type DiskImageOptions, isUrl, openDisk } from './disk.ts'
 import type { DiskMode } from '../files/file.ts'
 import type { ImageFiles } from '../files/image-files.ts'
@@ -52,7 +53,7 @@ export function diskOptions(descriptor: Exclude<BackendDescriptor, string>, part
   const { path, mode = 'rw', format, files, snapshot, lock } = descriptor
   if (typeof path !== 'string') return refuse(path, 'a disk without a path', 'Give the path of an image.')
   if (!MODES.includes(mode as string)) refuse(mode, 'no such mode of a disk', "Use 'rw', 'ro' or 'overlay'.")
-  if (format !== undefined && typeof format !== 'string') return refuse(format, 'no such format', "Use 'raw', 'qcow2' or another.")
+  if (format !== undefined && typeof format !== 'string') return refuse(format, 'no such format', `Use one of ${diskFormats.map(({ name }) => name).join(', ')}.`)
   if (files !== undefined && !FILES.includes(files as string)) refuse(files, 'no such choice of files', "Use 'inside', 'any' or 'none'.")
   if (lock !== undefined && !LOCKS.includes(lock as string)) refuse(lock, 'no such choice of a lock', "Use 'auto', 'on' or 'off'.")
   if (snapshot !== undefined && typeof snapshot !== 'string') return refuse(snapshot, 'no such snapshot', 'Give its name.')

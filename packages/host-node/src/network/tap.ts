@@ -34,7 +34,7 @@ export interface TapOptions {
 }
 
 function open(name: string, part: string): { fd: number; calls: Libc } {
-  if (process.platform !== 'linux') throw tapError('tap-system', part, process.platform, 'TAP devices are of Linux', 'Use --net nat.')
+  if (process.platform !== 'linux') throw tapError('tap-system', part, process.platform, 'TAP devices are of Linux', 'Use a NAT.')
   if (name.length < 1 || name.length > MOST_NAME || !/^[\w.-]+$/.test(name)) throw tapError('tap-name', part, name, 'no name of an interface', 'Use one such as tap0.')
   const system = libc()
   if (system === null) throw tapError('tap-library', part, 'koffi', 'a TAP device needs a package that is not installed', 'Run npm install koffi.')

@@ -105,7 +105,7 @@ export class BackendConnector {
     const live = typeof descriptor === 'string' ? this.#live.get(descriptor) : undefined
     const backend = live ?? this.#host.backend?.(descriptor, kind, part) ?? null
     if (backend === null) {
-      throw machinistError({ code: 'backend-unknown', part, value: name, remedy: 'Name one that this host has.' }, 'the host has no such backend')
+      throw machinistError({ code: 'backend-unknown', part, value: name, remedy: `Use ${[...this.#live.keys()].join(', ') || 'one that this host has'}, or make one and hand it over.` }, 'the host has no such backend')
     }
     if (backend.kind !== kind) {
       throw machinistError({ code: 'backend-kind', part, value: backend.kind, remedy: `Give it one of kind '${kind}'.` }, 'a backend of another kind')
@@ -175,7 +175,7 @@ export class BackendConnector {
         connect(line)
         continue
       }
-      throw machinistError({ code: 'backend-unknown', part, value: on, remedy: "Name a stream of another part, such as 'uart0.console'." }, 'it shares the stream of nobody')
+      throw machinistError({ code: 'backend-unknown', part, value: on, remedy: `Use one of ${[...this.#chars.keys()].filter((name) => name !== part).join(', ') || 'none'}.` }, 'it shares the stream of nobody')
     }
   }
 

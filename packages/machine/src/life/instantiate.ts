@@ -1,4 +1,4 @@
-import type { Backend } from '@machinist/api'
+import { type Backend, machinistError } from '@machinist/api'
 import type { MachineHost } from '../assembly/host.ts'
 import type { TraceListener } from '../assembly/trace.ts'
 import type { Catalogue } from '../definition/catalogue.ts'
@@ -27,9 +27,13 @@ export function createMachine(blueprint: MachineBlueprint, host: MachineHost, op
  *
  * @param input - a definition, from {@link defineMachine}, a message or a file: it is checked
  * @param catalogue - the specs that it may name
- * @throws typed errors: see `parseDefinition`, `resolve`; and for images, memory and backends
+ * @throws typed errors: `'no-host'`; see `parseDefinition`, `resolve`; and for images, memory and backends
  */
 export function instantiate(input: MachineDefinition, catalogue: Catalogue, host: MachineHost, options: InstantiateOptions = {}): Machine {
   const resolved = resolve(parseDefinition(input), catalogue)
+  // Those who write no TypeScript are told.
+  if ((host as MachineHost | undefined)?.loop === undefined) {
+    throw machinistError({ code: 'no-host', part: 'machine', remedy: 'Give nodeHost() of @machinist/host-node, or one of your own.' }, 'it is given no host')
+  }
   return new LiveMachine({ resolved, host, live: options.backends ?? new Map(), trace: options.trace })
 }

@@ -459,6 +459,13 @@ describe('saved devices', () => {
   })
 })
 
+test('a machine without a host, or with a console that there is not, is a typed error', () => {
+  const blueprint = define([op.stop()])
+  expect(() => createMachine(blueprint, undefined as unknown as ReturnType<typeof testHost>)).toThrow(expect.objectContaining({ name: 'MachinistError', code: 'no-host' }))
+  const boot = { ...blueprint.definition.boot, protocol: 'raw', images: [], entry: RAM, console: 'gadgets' } as const
+  expect(() => createMachine({ ...blueprint, definition: { ...blueprint.definition, boot } }, testHost())).toThrow(/gadgets.*Use one of hub, gadget/)
+})
+
 test('the device tree holds what the machine and its parts say', () => {
   const blueprint = define([op.stop()], { harts: 2 })
   const { definition } = blueprint

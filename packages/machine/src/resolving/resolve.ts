@@ -79,8 +79,9 @@ function controllerOf(definition: MachineDefinition, devices: readonly Configure
   if (named === undefined) return devices.find(({ spec }) => spec.inputs !== undefined && spec.slots === undefined)?.name ?? null
   const device = devices.find((each) => each.name === named)
   if (device?.spec.inputs === undefined) {
+    const controllers = devices.filter(({ spec }) => spec.inputs !== undefined).map(({ name }) => name)
     throw machinistError(
-      { code: 'unknown-part', part: 'interruptController', value: named, remedy: 'Name a device that is an interrupt controller.' },
+      { code: 'unknown-part', part: 'interruptController', value: named, remedy: `Use one of ${controllers.join(', ') || 'none'}.` },
       device === undefined ? 'no such device' : 'that device has no inputs')
   }
   return named

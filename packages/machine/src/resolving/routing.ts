@@ -36,7 +36,7 @@ export function routeInterrupts(
     if (to !== CPU_PART) {
       const count = inputs.get(to)
       if (count === undefined) {
-        throw machinistError({ code: 'unknown-part', part, value: to, remedy: `Name an interrupt controller, or '${CPU_PART}'.` }, 'its interrupt goes to no known controller')
+        throw machinistError({ code: 'unknown-part', part, value: to, remedy: `Use one of ${[...inputs.keys(), CPU_PART].join(', ')}.` }, 'its interrupt goes to no known controller')
       }
       if (typeof line !== 'number' || !Number.isInteger(line) || line < 0 || line >= count) {
         throw machinistError({ code: 'bad-irq', part, value: line, remedy: `Use an input of ${to}, below ${count}.` }, `${to} has no such input`)

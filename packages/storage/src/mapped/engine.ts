@@ -161,6 +161,15 @@ export function mappedBlocks(layout: Layout, staged: StagedFile, backing: Below 
   const write = (offset: number, from: Uint8Array): Promise<void> => eachBlock(offset, from.length, blockSize, (block, first, past, done) =>
     writePart(block, first, past, (place) => staged.write(place, from.subarray(done, done + past - first))))
 
+  /** How the bytes from `from` of a block lie. Where it cannot be told, the table being damaged, there is what cannot be read. */
+  const whereabouts = async (block: number, from: number, length: number): Promise<Run> => {
+    try {
+      return await runOf(block, await layout.find(block), from, length)
+    } catch {
+      return { place: 0, length }
+    }
+  }
+
   return {
     read,
     async write(offset, from) {
@@ -186,10 +195,9 @@ export function mappedBlocks(layout: Layout, staged: StagedFile, backing: Below 
     async *ranges(total) {
       let pending: ImageRange = { offset: 0, length: 0, state: 'zero' }
       for (let block = 0; block * blockSize < total; block++) {
-        const place = await layout.find(block)
         const length = Math.min(blockSize, total - block * blockSize)
         for (let at = 0; at < length;) {
-          const run = await runOf(block, place, at, length - at)
+          const run = await whereabouts(block, at, length - at)
           const state = typeof run.place === 'number' ? 'data' : run.place
           if (pending.state === state) pending = { ...pending, length: pending.length + run.length }
           else {

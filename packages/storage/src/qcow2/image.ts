@@ -304,7 +304,7 @@ export class Qcow2Image implements DiskImage {
     const fail = (problem: string, remedy: string): never => { throw machinistError({ code: 'disk-size', part: name, value: size, remedy }, problem) }
     if (this.readOnly) throw machinistError({ code: 'file-read-only', part: name, remedy: 'Open it for writing' }, 'cannot be written')
     if (!Number.isSafeInteger(size) || size <= 0 || size % sectorSize !== 0) fail('is not a size for a disk', 'Use a positive multiple of 512 bytes')
-    if (size < this.#size && options.shrink !== true) fail('would lose what is beyond', 'Allow it to shrink (--shrink)')
+    if (size < this.#size && options.shrink !== true) fail('would lose what is beyond', 'Allow it to shrink')
     if (header.version === 2 && snapshots.length > 0) throw imageUnsupported(name, this.format, 'resizing version 2 with snapshots', 'Delete its snapshots with qemu-img snapshot -d')
     const entries = l1EntriesFor(size, header.clusterBits)
     if (entries * 8 > limit.l1) fail('is too large for clusters of this size', 'Convert it to an image with larger clusters')

@@ -41,7 +41,7 @@ async function open(file: RandomAccessFile, options: OpenOptions): Promise<DiskI
   const { snapshots } = await readSnapshots(file, header, name)
   const chosen = options.snapshot === undefined ? null : snapshots.find(({ id, name: called }) => id === options.snapshot || called === options.snapshot) ?? null
   if (options.snapshot !== undefined && chosen === null) {
-    throw machinistError({ code: 'image-snapshot', part: name, value: options.snapshot, remedy: 'See machinist disk info' }, 'has no such snapshot')
+    throw machinistError({ code: 'image-snapshot', part: name, value: options.snapshot, remedy: snapshots.length === 0 ? 'It has none; leave it out' : `Use one of ${snapshots.map((each) => each.name).slice(0, 20).join(', ')}` }, 'has no such snapshot')
   }
   const l1 = new Uint8Array((chosen?.l1Entries ?? header.l1Entries) * 8)
   await file.read(chosen?.l1Offset ?? header.l1Offset, l1)
