@@ -69,6 +69,20 @@ describe('images are made, converted and checked over any files', () => {
     }
   })
 
+  it('and damage that is met on the way is a typed error', async () => {
+    const folder = new Folder()
+    const file = await folder.create('a.vhdx')
+    await createImage(file, 8 << 20, { name: 'a.vhdx' })
+    const image = await openIt(file, 'a.vhdx', folder)
+    expect(await image.write(0, [new Uint8Array(8 << 20).fill(1)])).toBe('ok')
+    await image.close()
+    // The third entry of its table leads out of the file.
+    await file.write((3 << 20) + 16, Uint8Array.of(6, 0, 0, 0, 0, 1, 0, 0))
+    const damaged = await openIt(file, 'a.vhdx', folder, { readOnly: true })
+    for await (const { state } of damaged.ranges()) expect(state).toBe('data')
+    await expect(convertImage(damaged, await folder.create('b'), { name: 'b', fromName: 'a.vhdx' })).rejects.toMatchObject({ code: 'disk-read', part: 'a.vhdx', message: expect.stringContaining('byte 2097152') as string })
+  })
+
   it('and what cannot be is a typed error that names the formats', async () => {
     expect(() => formatForNew('x.img', 'qcow3')).toThrow(/qcow2, vmdk, vdi, vhdx, vhd, .*raw/)
     expect(() => formatForNew('x.dmg')).toThrow(/can only be read.*qcow2, vmdk, vdi, vhdx, vhd, raw/)
