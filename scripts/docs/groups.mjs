@@ -97,7 +97,8 @@ export const groups = {
   '@machinist/storage': {
     'Have disks': ['disk', 'raw', 'memory-disk', 'limited', 'read-only', 'eager'],
     'Keep changes apart': ['overlay', 'overlay-file', 'overlay-store'],
-    'Open and make images': ['', 'formats', 'format', 'file'],
+    'Open and make images': ['', 'formats', 'format', 'file', 'copy-image', 'work-on-images'],
+    'Look into disks': ['partitions/'],
     'Formats of images': ['all-formats', 'raw-format', 'cluster-map', 'bochs/', 'cloop/', 'dmg/', 'parallels/', 'qcow/', 'qcow2/', 'vdi/', 'vhd/', 'vhdx/', 'vmdk/'],
     'Share trees of files': ['tree/'],
   },
