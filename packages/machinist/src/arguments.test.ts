@@ -35,6 +35,7 @@ describe('the command line', () => {
       shares: [{ path: 'work', tag: 'share', readOnly: false }],
       disks: [{ path: 'a.img', mode: 'rw' }, { path: 'b,c.img', mode: 'ro' }, { path: 'd', mode: 'overlay' }],
     } })
+    expect(parseCommand(['machine.json', '--dump-dtb', '-'])).toMatchObject({ options: { machineFile: 'machine.json', dumpDtb: '-' } })
     expect(parseCommand(['machine.json', '--append', 'x'])).toMatchObject({ options: { machineFile: 'machine.json', append: 'x' } })
     expect(parseCommand(['--help', '--nothing'.slice(0, 0) || '--quiet'])).toEqual({ kind: 'help', topic: '' })
     expect(parseCommand(['-h'])).toEqual({ kind: 'help', topic: '' })
@@ -49,7 +50,7 @@ describe('the command line', () => {
     [['--harts', '1.5'], '--harts'], [['--memory', '12Q'], '--memory'], [['--memory', '512'], '--memory'], [['--memory', '-1'], '--memory'], [['--kernel'], '--kernel'],
     [['--kernel', '--quiet'], '--kernel'], [['--kernel='], '--kernel'], [['--quiet=yes'], '--quiet'], [['--disk', ',ro'], '--disk'],
     [['--disk', 'x,bps=0'], '--disk'], [['--disk', 'x,iops='], '--disk'], [['--disk', 'x,iops=-5'], '--disk'], [['--disk', 'x,bps=fast,ro'], '--disk'], [['--disk', 'x,bps=1.5'], '--disk'], [['--disk', 'x,bps-burst=5'], '--disk'], [['--disk', 'x,iops-burst=5,bps=1'], '--disk'],
-    [['--exec', ' '], '--exec'],
+    [['--exec', ' '], '--exec'], [['--dump-dtb='], '--dump-dtb'], [['profile', '--dump-dtb', 'x'], '--dump-dtb'],
     [['--out', 'x'], '--out'], [['run', '--rate', '5'], '--rate'], [['profile', '--rate', '0'], '--rate'], [['profile', '--rate', '1e3'], '--rate'], [['profile', '--out='], '--out'],
     [['--pmem', ',ro'], '--pmem'], [['--balloon', 'half'], '--balloon'], [['--balloon', '1M,oom'], '--balloon'], [['a.json', '--balloon', '0'], '--balloon'],
     [['profile', '--symbols='], '--symbols'], [['profile', '--symbols', '@0x10'], '--symbols'],

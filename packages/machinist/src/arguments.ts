@@ -47,6 +47,8 @@ export interface RunOptions {
   readonly console?: 'ttyS0' | 'hvc0'
   /** What the end of input that is no terminal means: the end for the shell of the prepared guest, nothing for another. */
   readonly inputEnd?: 'eot' | 'ignore'
+  /** Where to write the device tree, instead of running. */
+  readonly dumpDtb?: string
   readonly quiet: boolean
   readonly stats: boolean
 }
@@ -216,6 +218,7 @@ export function parseCommand(args: readonly string[]): Command {
   const profile = subcommand === 'profile' ? parseProfile(values) : null
   const foreign = profile === null ? (Object.keys(PROFILE_OPTIONS) as (keyof typeof PROFILE_OPTIONS)[]).find((name) => values[name] !== undefined) : undefined
   if (foreign !== undefined) throw usageError(`--${foreign}`, 'is for machinist profile', `Leave it out, or begin with profile.`)
+  if (profile !== null && values['dump-dtb'] !== undefined) throw usageError('--dump-dtb', 'runs nothing that could be profiled', 'Leave it out, or profile.')
   const choice = files[0] === undefined || files[0] === '' ? null : parseDisk(files[0])
   const image = choice !== null && isDiskImage(choice.path) ? choice : null
   const machineFile = image === null ? files[0] : undefined
@@ -224,7 +227,7 @@ export function parseCommand(args: readonly string[]): Command {
     const flag = NOT_WITH_FILE.find((name) => values[name] !== undefined)
     if (flag !== undefined) throw usageError(`--${flag}`, 'the machine file decides this', `Change ${machineFile} instead.`)
   }
-  for (const name of ['kernel', 'initrd', 'firmware', 'vsock'] as const) {
+  for (const name of ['kernel', 'initrd', 'firmware', 'vsock', 'dump-dtb'] as const) {
     if (values[name] === '') throw usageError(`--${name}`, 'no path is given', SEE_HELP)
   }
   if (values.exec !== undefined) {
@@ -256,6 +259,7 @@ export function parseCommand(args: readonly string[]): Command {
     ...(values.exec !== undefined && { exec: values.exec }),
     ...(values.console !== undefined && { console: oneOf('--console', values.console, ['ttyS0', 'hvc0']) }),
     ...(values['input-end'] !== undefined && { inputEnd: oneOf('--input-end', values['input-end'], ['eot', 'ignore']) }),
+    ...(values['dump-dtb'] !== undefined && { dumpDtb: values['dump-dtb'] }),
     quiet: values.quiet ?? false,
     stats: values.stats ?? false,
   }

@@ -79,6 +79,10 @@ const HOW = {
     type: 'string', offers: ['eot', 'ignore'],
     forms: [['eot|ignore', "when input that is no terminal ends, Ctrl-D is typed for the Debian guest's shell, which ends the machine; other guests just get no more"]],
   },
+  'dump-dtb': {
+    type: 'string', offers: 'file',
+    forms: [['PATH', 'write the device tree with which the machine would start, and end: a blob; as source where PATH ends with .dts, or with - to standard output']],
+  },
   quiet: { type: 'boolean', forms: [['', 'no progress, and no kernel messages']] },
   stats: { type: 'boolean', forms: [['', 'instructions, speed and times on standard error, at the end and, where no terminal is in the way, every second']] },
   version: { type: 'boolean', forms: [['', 'show the version of machinist']] },

@@ -3,7 +3,7 @@ import { concatInitrds } from '@machinist/boot'
 import { type Given, virt, VIRTIO_SLOTS } from '@machinist/boards'
 import type { CharPort } from '@machinist/api'
 import { type CharBackend, collector, nodeHost, openDiskImage, readWhole, sharedFolder, stream, terminal, unixSockets } from '@machinist/host-node'
-import { type BackendDescriptor, createMachine, type DevicePart, type Machine, type MachineBlueprint, type MachineStats, part } from '@machinist/machine'
+import { type BackendDescriptor, createMachine, deviceTree, type DevicePart, type Machine, type MachineBlueprint, type MachineStats, part } from '@machinist/machine'
 import { imageDisk, limited, overlay } from '@machinist/storage'
 import { type BalloonControl, balloonControl, consoleWith, virtio9p, virtio9pPci, virtioBalloon, virtioBalloonPci, virtioMmio, virtioPci, virtioPmem, virtioPmemPci, virtioVsock, virtioVsockPci } from '@machinist/virtio'
 import { optimiseTranslationsLater } from './engine-flags.ts'
@@ -11,6 +11,7 @@ import { NO_FIRMWARE, type RunOptions } from './arguments.ts'
 import { balloonsOf, balloonText } from './balloon.ts'
 import { bootDisk, diskCommandLine } from './debian/index.ts'
 import { type DiskChoice, openChoice } from './disk-option.ts'
+import { dumpDtb } from './dump-dtb.ts'
 import { type ExecRequest, execRequest, guestCommandLine, prepareGuest, terminalProgress } from './guest/index.ts'
 import { loadMachineFile } from './machine-file.ts'
 import { liveText, statsText } from './stats.ts'
@@ -210,7 +211,16 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
     )
   }
   const blueprint = await plan(options, request, shell, answers)
-  const machine = createMachine(blueprint, nodeHost({ backends: { terminal: shell } }))
+  const host = nodeHost({ backends: { terminal: shell } })
+  const machine = createMachine(blueprint, host)
+  if (options.dumpDtb !== undefined) {
+    try {
+      dumpDtb(deviceTree(machine.resolved, host), options.dumpDtb)
+      return 0
+    } finally {
+      machine.dispose()
+    }
+  }
   optimiseTranslationsLater()
   holder.machine = machine
   const warnings: string[] = []
