@@ -95,7 +95,7 @@ export const groups = {
     'Round and raise flags': ['environment'],
   },
   '@machinist/storage': {
-    'Have disks': ['disk', 'raw', 'memory-disk', 'limited', 'read-only', 'eager'],
+    'Have disks': ['disk', 'raw', 'memory-disk', 'limited', 'read-only', 'fork/', 'eager'],
     'Keep changes apart': ['overlay', 'overlay-file', 'overlay-store'],
     'Open and make images': ['', 'formats', 'format', 'file', 'copy-image', 'work-on-images'],
     'Look into disks': ['partitions/'],

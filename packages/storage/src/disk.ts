@@ -1,14 +1,25 @@
 import { machinistError } from '@machinist/api'
 import type { Backend, BackendClock, BlockPort, BlockStatus, Deliver } from '@machinist/api'
-import type { Soon } from './eager.ts'
+import { lengthOf } from './buffers.ts'
+import { settle, type Soon } from './eager.ts'
+import { ClusterTable } from './fork/cluster-table.ts'
+import { copyEngine } from './fork/copy.ts'
+import { Origin } from './fork/origin.ts'
 import { Sequencer } from './sequencer.ts'
 
 /** A disk to connect to a device: `'block'` in a device's backends. */
 export interface Disk extends Backend<BlockPort> {
   readonly kind: 'block'
   /**
-   * Refuses further requests, lets those in flight finish, then releases what is below. Resolves when that is done.
-   * Does not flush for the guest.
+   * A copy of the disk as it is now, which costs nothing: it reads what is here, and keeps in host memory what either side changes, 4 GiB at most for
+   * all copies together. No request should be under way that changes the disk. To be closed, as any disk.
+   *
+   * @throws a typed error, `'disk-in-use'`, when the disk is closed
+   */
+  fork(): Disk
+  /**
+   * Refuses further requests, lets those in flight finish, then releases what is below, if there are no copies that read it. Resolves when that is
+   * done. Does not flush for the guest.
    */
   close(): Promise<void>
 }
@@ -36,39 +47,48 @@ export interface DiskEngine {
 /** Bytes of one sector: the granularity of every capacity. */
 export const sectorSize = 512
 
-/** Total bytes of a list of buffers. */
-export function lengthOf(buffers: readonly Uint8Array[]): number {
-  let total = 0
-  for (const buffer of buffers) total += buffer.length
-  return total
+/**
+ * The backend over an engine that is made when the machine, or that of a copy, connects it.
+ *
+ * @param release - for a disk that nobody connected
+ * @param limit - most bytes of host memory that its copies may hold together
+ */
+export function diskOf(open: (clock?: BackendClock) => DiskEngine, release: () => Promise<void> = () => Promise.resolve(), limit: number = 2 ** 32): Disk {
+  const origin = new Origin(open, release, limit)
+  return backendOf(origin.sequencer, (clock) => origin.own(clock), () => origin.leave(), () => copyOf(origin, new ClusterTable(origin.room)))
 }
 
-/** The backend over an engine that is made when the machine connects it. */
-export function diskOf(open: (clock?: BackendClock) => DiskEngine, release?: () => Promise<void>): Disk {
-  let engine: DiskEngine | null = null
+/** A copy of a disk, or of a copy, with what it has of its own. */
+function copyOf(origin: Origin, table: ClusterTable): Disk {
+  origin.join(table)
+  return backendOf(new Sequencer(), (clock) => copyEngine(origin, table, clock), () => origin.leave(table), () => copyOf(origin, table.copy()))
+}
+
+function backendOf(sequencer: Sequencer, open: (clock?: BackendClock) => DiskEngine, release: () => Promise<void>, fork: () => Disk): Disk {
+  let connected = false
   let closing: Promise<void> | null = null
-  const sequencer = new Sequencer()
+  const refuse = (problem: string): never => {
+    throw machinistError({ code: 'disk-in-use', part: 'disk', remedy: 'Make one disk for each device' }, problem)
+  }
   return {
     kind: 'block',
     connect(deliver: Deliver, clock?: BackendClock): BlockPort {
-      if (engine !== null || closing !== null) {
-        throw machinistError(
-          { code: 'disk-in-use', part: 'disk', remedy: 'Make one disk for each device' },
-          closing === null ? 'already belongs to a device' : 'is closed')
-      }
-      engine = open(clock)
+      if (connected || closing !== null) refuse(closing === null ? 'already belongs to a device' : 'is closed')
+      const engine = open(clock)
+      connected = true
       return portOf(engine, sequencer, deliver, () => closing !== null)
     },
+    fork: () => closing === null ? fork() : refuse('is closed'),
     close(): Promise<void> {
       // At once when nothing is in flight: then what is below can be opened anew right away.
-      closing ??= new Promise<void>((resolve) => { sequencer.whenIdle(() => { resolve(engine === null ? release?.() : engine.close()) }) })
+      closing ??= new Promise<void>((resolve) => { sequencer.whenIdle(() => { resolve(release()) }) })
       return closing
     },
   }
 }
 
 function portOf(engine: DiskEngine, sequencer: Sequencer, deliver: Deliver, closed: () => boolean): BlockPort {
-  const { size, unit } = engine
+  const { size } = engine
   type Done = (status: BlockStatus) => void
 
   // `length <= size - offset`, since the sum of the two may not be exact.
@@ -77,27 +97,17 @@ function portOf(engine: DiskEngine, sequencer: Sequencer, deliver: Deliver, clos
 
   const refuse = (done: Done, status: BlockStatus): void => { deliver(() => { done(status) }) }
 
-  const settle = (operation: () => Outcome, finish: Done): void => {
-    let outcome: Outcome
-    try {
-      outcome = operation()
-    } catch {
-      outcome = 'io-error'
-    }
-    if (typeof outcome === 'string') finish(outcome)
-    else outcome.then(finish, () => { finish('io-error') })
-  }
-
   const submit = (offset: number, length: number, exclusive: boolean, operation: () => Outcome, done: Done): void => {
     if (closed()) return refuse(done, 'io-error')
     if (exclusive && engine.readOnly) return refuse(done, 'read-only')
     if (!inside(offset, length)) return refuse(done, 'out-of-range')
     if (length === 0) return refuse(done, 'ok')
+    const { unit } = engine
     const start = offset - offset % unit
     const last = offset + length - 1
     const end = last - last % unit + unit
     sequencer.run(start, end, exclusive, (release) => {
-      settle(operation, (status) => {
+      settle(operation, 'io-error', (status) => {
         deliver(() => { done(status) })
         release()
       })
@@ -129,7 +139,7 @@ function portOf(engine: DiskEngine, sequencer: Sequencer, deliver: Deliver, clos
       if (engine.readOnly) return refuse(done, 'ok')
       // Waits for nobody (an empty range), but counts as pending, so that `close` waits for it.
       sequencer.run(0, 0, false, (release) => {
-        settle(() => engine.flush(), (status) => {
+        settle(() => engine.flush(), 'io-error', (status) => {
           deliver(() => { done(status) })
           release()
         })

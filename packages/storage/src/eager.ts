@@ -44,3 +44,15 @@ export function answered<T extends string>(call: (done: (value: T) => void) => v
   call((value) => { tell(value) })
   return answers[0] ?? new Promise((resolve) => { tell = resolve })
 }
+
+/** Does work, now or later, and hands what came of it to a callback: `failed` when it throws or rejects. */
+export function settle<T extends string>(work: () => Soon<T>, failed: T, finish: (value: T) => void): void {
+  let outcome: Soon<T>
+  try {
+    outcome = work()
+  } catch {
+    outcome = failed
+  }
+  if (typeof outcome === 'string') finish(outcome)
+  else outcome.then(finish, () => { finish(failed) })
+}

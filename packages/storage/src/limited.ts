@@ -1,6 +1,6 @@
 import { machinistError } from '@machinist/api'
 import type { Backend, BackendClock, BlockPort, BlockStatus, Deliver, Timer } from '@machinist/api'
-import { lengthOf } from './disk.ts'
+import { lengthOf } from './buffers.ts'
 
 /** How much a disk may do. What is not given is not limited. */
 export interface DiskLimits {
@@ -28,10 +28,15 @@ class Bucket {
   readonly #period: number
   #fullAt: number
 
-  constructor(rate: number, capacity: number, now: number) {
+  /** @param fullAt - nanoseconds; that of another bucket makes one that is as full */
+  constructor(rate: number, capacity: number, fullAt: number) {
     this.#capacity = capacity
     this.#period = second / rate
-    this.#fullAt = now
+    this.#fullAt = fullAt
+  }
+
+  get fullAt(): number {
+    return this.#fullAt
   }
 
   /** When there will be enough, in nanoseconds: `now` when there is. */
@@ -64,17 +69,31 @@ function check(limits: DiskLimits): void {
  */
 export function limited(disk: Backend<BlockPort>, limits: DiskLimits): Backend<BlockPort> {
   check(limits)
+  return throttled(disk, limits, {})
+}
+
+/** How full buckets are. A machine and its copy have the same time. */
+interface Levels {
+  readonly bytes?: number | undefined
+  readonly operations?: number | undefined
+}
+
+function throttled(disk: Backend<BlockPort>, limits: DiskLimits, before: Levels): Backend<BlockPort> {
   let open: (() => void) | null = null
+  let levels = (): Levels => before
+  const { fork } = disk
   return {
     kind: disk.kind,
     connect(deliver, clock): BlockPort {
       if (clock === undefined) {
         throw machinistError({ code: 'backend-clock', part: 'disk', remedy: 'Connect it to a machine, or give connect a clock' }, 'has limits but no clock to keep them by')
       }
-      const gate = throttle(limits, clock)
+      const gate = throttle(limits, clock, before)
       open = gate.open
+      levels = gate.levels
       return portOf(disk.connect(deliver, clock), gate.submit, deliver)
     },
+    ...(fork && { fork: () => throttled(fork.call(disk), limits, levels()) }),
     close() {
       open?.()
       return disk.close?.()
@@ -85,11 +104,11 @@ export function limited(disk: Backend<BlockPort>, limits: DiskLimits): Backend<B
 /** Starts requests when the limits let them; false when too many wait. */
 type Submit = (bytes: number, start: () => void) => boolean
 
-function throttle(limits: DiskLimits, clock: BackendClock): { readonly submit: Submit, readonly open: () => void } {
-  const bucketOf = (rate: number | undefined, burst: number | undefined): Bucket | null =>
-    rate === undefined ? null : new Bucket(rate, Math.max(1, burst ?? rate / 10), clock.now())
-  const bytes = bucketOf(limits.bytesPerSecond, limits.burstBytes)
-  const operations = bucketOf(limits.operationsPerSecond, limits.burstOperations)
+function throttle(limits: DiskLimits, clock: BackendClock, before: Levels): { readonly submit: Submit, readonly open: () => void, readonly levels: () => Levels } {
+  const bucketOf = (rate: number | undefined, burst: number | undefined, fullAt: number = clock.now()): Bucket | null =>
+    rate === undefined ? null : new Bucket(rate, Math.max(1, burst ?? rate / 10), fullAt)
+  const bytes = bucketOf(limits.bytesPerSecond, limits.burstBytes, before.bytes)
+  const operations = bucketOf(limits.operationsPerSecond, limits.burstOperations, before.operations)
   const most = limits.queue ?? 32768
   let unlimited = false
   let queue: Waiting[] = []
@@ -123,6 +142,7 @@ function throttle(limits: DiskLimits, clock: BackendClock): { readonly submit: S
       if (queue.length - first === 1) drain()
       return true
     },
+    levels: () => ({ bytes: bytes?.fullAt, operations: operations?.fullAt }),
     open() {
       unlimited = true
       timer.cancel()

@@ -1,6 +1,7 @@
 import type { Backend, BlockPort, BlockStatus } from '@machinist/api'
+import { lengthOf } from './buffers.ts'
 import { clusterState } from './cluster-map.ts'
-import { checkSize, diskOf, lengthOf } from './disk.ts'
+import { checkSize, diskOf } from './disk.ts'
 import type { Disk, DiskEngine, Outcome } from './disk.ts'
 import { answered, type Eager, eagerly, wait } from './eager.ts'
 import { memoryStore } from './overlay-store.ts'

@@ -1,5 +1,5 @@
 import type { BlockStatus } from '@machinist/api'
-import { lengthOf } from './disk.ts'
+import { lengthOf } from './buffers.ts'
 import type { RandomAccessFile } from './file.ts'
 import { sampleSize } from './format.ts'
 import type { DiskFormat, DiskImage, ImageSample } from './format.ts'

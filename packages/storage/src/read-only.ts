@@ -2,6 +2,7 @@ import type { Backend, BlockPort, BlockStatus } from '@machinist/api'
 
 /** Any disk, with its writes refused. */
 export function readOnly(disk: Backend<BlockPort>): Backend<BlockPort> {
+  const { fork } = disk
   return {
     kind: disk.kind,
     connect(deliver, clock): BlockPort {
@@ -17,6 +18,7 @@ export function readOnly(disk: Backend<BlockPort>): Backend<BlockPort> {
         flush: (done) => { port.flush(done) },
       }
     },
+    ...(fork && { fork: () => readOnly(fork.call(disk)) }),
     close: () => disk.close?.(),
   }
 }

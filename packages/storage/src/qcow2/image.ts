@@ -1,6 +1,7 @@
 import type { BlockStatus } from '@machinist/api'
 import { machinistError } from '@machinist/api'
-import { lengthOf, type Outcome, sectorSize } from '../disk.ts'
+import { lengthOf } from '../buffers.ts'
+import { type Outcome, sectorSize } from '../disk.ts'
 import { type Eager, eagerly, wait } from '../eager.ts'
 import { guarded, type RandomAccessFile } from '../file.ts'
 import { imageUnsupported } from '../format.ts'
