@@ -154,16 +154,19 @@ export class Arena {
     this.u32[at] = (this.u32[at] ?? 0) + 1
   }
 
-  /** One page fewer has a frame; nobody may reach it through that page any more. The last one gives it back. */
-  freeFrame(frame: number): void {
-    const at = this.#record(frame)
-    const left = (this.u32[at + REFERENCES / 4] ?? 0) - 1
-    this.u32[at + REFERENCES / 4] = left
-    if (left > 0) return
-    if (this.hasCode(frame)) for (const listener of this.#codeListeners) listener(frame)
-    this.u32[at + FLAGS / 4] = 0
-    this.#frames--
-    this.#freeFrames.push(frame)
+  /** One page fewer has each of these frames; nobody may reach them through those pages any more. The last one gives a frame back. */
+  freeFrames(frames: readonly number[]): void {
+    const { u32 } = this
+    for (const frame of frames) {
+      const at = this.#record(frame)
+      const left = (u32[at + REFERENCES / 4] ?? 0) - 1
+      u32[at + REFERENCES / 4] = left
+      if (left > 0) continue
+      if (((u32[at + FLAGS / 4] ?? 0) & FRAME_CODE) !== 0) for (const listener of this.#codeListeners) listener(frame)
+      u32[at + FLAGS / 4] = 0
+      this.#frames--
+      this.#freeFrames.push(frame)
+    }
   }
 
   /** How many pages have a frame. */

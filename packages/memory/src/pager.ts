@@ -65,7 +65,7 @@ export class Pager {
         if (this.source === null) throw new RangeError(`nobody has page ${number}`)
         this.source.load(number, this.#arena.u8.subarray(frame, frame + PAGE_SIZE))
       } catch (error) {
-        this.#arena.freeFrame(frame)
+        this.#arena.freeFrames([frame])
         throw error
       }
     }
@@ -82,7 +82,7 @@ export class Pager {
     if (arena.references(from) === 1) return (from | flags | (arena.hasCode(from) ? PAGE_CODE : 0)) >>> 0
     const to = arena.takeFrame(false)
     arena.u8.copyWithin(to, from, from + PAGE_SIZE)
-    arena.freeFrame(from)
+    arena.freeFrames([from])
     const moved = (to | flags) >>> 0
     this.onMove?.(entry, moved)
     return moved
@@ -105,7 +105,7 @@ export class Pager {
     }
     if (frames.length === 0) return
     forgotten()
-    for (const frame of frames) this.#arena.freeFrame(frame)
+    this.#arena.freeFrames(frames)
     this.#touched -= frames.length
     // They may be touched again.
     if (this.#promised) this.#arena.reserve(frames.length * PAGE_SIZE, 'memory')

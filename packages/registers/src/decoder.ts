@@ -23,8 +23,10 @@ export class Decoder {
   readonly #groups: readonly Group[]
   /** The distinct registers, behind a null. */
   readonly #registers: (Register | null)[] = [null]
-  /** For each byte of the window its place among them; null for a large window. */
-  readonly #direct: Uint16Array | null
+  /** Bytes of the window. */
+  readonly #size: number
+  /** For each byte of the window its place among them, once somebody looked; null for a large window. */
+  #direct: Uint16Array | null = null
 
   /** @param part - the device's name, for the error when two registers overlap */
   constructor(registers: readonly Register[], part: string) {
@@ -47,8 +49,7 @@ export class Decoder {
       group.end = Math.max(group.end, end(register))
     }
     this.#groups = groups
-    const size = groups.at(-1)?.end ?? 0
-    this.#direct = size <= DIRECT ? this.#table(size) : null
+    this.#size = groups.at(-1)?.end ?? 0
   }
 
   #table(size: number): Uint16Array {
@@ -64,8 +65,9 @@ export class Decoder {
 
   /** The register that has a byte at `offset`, or null. */
   find(offset: number): Register | null {
-    const direct = this.#direct
-    if (direct === null) return this.#search(offset)
+    if (this.#size > DIRECT) return this.#search(offset)
+    // Of the devices of a machine that was copied, few are looked at.
+    const direct = this.#direct ??= this.#table(this.#size)
     return this.#registers[direct[offset] ?? 0] ?? null
   }
 
