@@ -74,6 +74,12 @@ describe('the PCI transport', () => {
       { weight: 1, arbitrary: fc.record({ kind: fc.constant('scribble'), offset: fc.nat(0x3fff), value: fc.nat(255) }) },
     )
     let answered = 0
+    /** A driver that was reset by other hands may go on without the features that it remembers. */
+    const notify = (device: { save(): unknown }, driver: VirtioDriver, target: DriverTarget, queue: number): void => {
+      const { core: { features: [, high = 0] } } = device.save() as { readonly core: { readonly features: readonly number[] } }
+      if ((high & 1 << virtioFeature.notificationData - 32) !== 0) driver.notify(queue)
+      else target.write(0x050, queue)
+    }
     fc.assert(fc.property(fc.array(step, { minLength: 10, maxLength: 60 }), (more) => {
       const steps = [{ kind: 'start', offset: 0, value: 0 }, ...more]
       const pci = make(blockDevice)
@@ -108,11 +114,11 @@ describe('the PCI transport', () => {
               }
               case 'reset': device.reset('warm'); return null
               case 'start': return driver.start()
-              case 'request': request(driver); driver.notify(0); return null
-              case 'notify': driver.notify(value); return null
+              case 'request': request(driver); notify(device, driver, target, 0); return null
+              case 'notify': notify(device, driver, target, value); return null
               case 'session': {
                 request(driver)
-                driver.notify(0)
+                notify(device, driver, target, 0)
                 drive.complete()
                 return driver.collect(0)
               }
