@@ -32,6 +32,8 @@ export interface Device<S = unknown> {
   save(): S
   /** Takes back what `save` gave; throws a typed error when `state` is not valid, leaving the device as it was. */
   restore(state: S): void
+  /** The machine is a copy of another that goes on: called once its state was restored, before it runs. What must not be the same in two machines changes. */
+  forked?(): void
   /** Hot-unplug, or the end of the machine. */
   dispose?(): void
 }

@@ -1,10 +1,11 @@
 /** Machines that are copied while they run Linux. */
 import { readFileSync } from 'node:fs'
 import { virt } from '@machinist/boards'
-import { type Collector, collector, nodeHost } from '@machinist/host-node'
+import { collector, nodeHost } from '@machinist/host-node'
 import { createMachine, type Machine } from '@machinist/machine'
 import { expect, it } from 'vitest'
 import { guestCommandLine, prepareGuest } from '../src/index.ts'
+import { ask } from './ask.ts'
 import { machineDigest, runTo } from './digest.ts'
 
 async function counted(harts: number): Promise<Machine> {
@@ -29,7 +30,7 @@ it.each([1, 3])('copies of a boot with %d harts, and copies of copies, go on as 
     for (const machine of machines) runTo(machine, at)
     const last = machines.at(-1) ?? first
     last.pause()
-    machines.push(await last.fork())
+    machines.push(await last.fork({ exact: true }))
     if (machines.length === 4) machines.shift()?.dispose()
   }
   for (const machine of machines) {
@@ -38,19 +39,6 @@ it.each([1, 3])('copies of a boot with %d harts, and copies of copies, go on as 
   }
   for (const machine of machines) machine.dispose()
 }, 300_000)
-
-/** Types a command at the shell of a guest, and gives what it says. */
-async function ask(machine: Machine, console: Collector, command: string): Promise<string> {
-  const before = console.text().length
-  console.type(`${command}; echo '[do''ne]'\n`)
-  for (let i = 0; i < 3000; i++) {
-    const said = console.text().slice(before)
-    const end = said.indexOf('[done]')
-    if (end >= 0) return said.slice(0, end).replaceAll('\r', '').trim()
-    await new Promise((resolve) => { setTimeout(resolve, 5) })
-  }
-  throw new Error(`no answer of ${machine.name}: ${console.text().slice(before)}`)
-}
 
 it('a booted guest is copied again and again, each copy does its own work, and nothing is lost', async () => {
   const { kernel, initrd } = await prepareGuest()

@@ -2,6 +2,8 @@
 export const virtMap = {
   test: 0x10_0000,
   rtc: 0x10_1000,
+  /** QEMU's machine has nothing here. */
+  vmgenid: 0x10_2000,
   clint: 0x200_0000,
   plic: 0xc00_0000,
   /** With the Advanced Interrupt Architecture instead: the supervisor-level domain, and the harts' pages for messages to supervisor mode. */
@@ -27,6 +29,7 @@ export const virtIrq = {
   virtio: 1,
   uart0: 10,
   rtc: 11,
+  vmgenid: 12,
   /** Of the PCI bus's first interrupt; the three others follow. */
   pci: 32,
 } as const

@@ -76,7 +76,7 @@ describe('its device tree', () => {
   test('has a node for each part, and every interrupt goes to the PLIC', () => {
     const plic = fdtCells([...find('/soc')?.children ?? []].find(({ name }) => name.startsWith('plic@'))?.properties.get('phandle'))[0]
     expect(plic).toBeGreaterThan(0)
-    for (const [name, line] of [['serial@10000000', 10], ['rtc@101000', 11], ['virtio_mmio@10001000', 1], ['virtio_mmio@10002000', 2]] as const) {
+    for (const [name, line] of [['serial@10000000', 10], ['rtc@101000', 11], ['rng@102000', 12], ['virtio_mmio@10001000', 1], ['virtio_mmio@10002000', 2]] as const) {
       const node = find(`/soc/${name}`)
       expect(fdtCells(node?.properties.get('interrupts') ?? node?.properties.get('interrupts-extended')).at(-1), name).toBe(line)
     }

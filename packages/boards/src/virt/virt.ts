@@ -1,7 +1,7 @@
 import { type Backend, type BlockPort, type CharPort, machinistError, type NetPort } from '@machinist/api'
 import { pciHost } from '@machinist/bus'
 import { riscv, type RiscvConfig } from '@machinist/cpu-riscv'
-import { goldfishRtc, syscon, uart16550a } from '@machinist/devices'
+import { goldfishRtc, syscon, uart16550a, vmgenid } from '@machinist/devices'
 import { aplic, clint, imsic, plic } from '@machinist/interrupts'
 import {
   type BackendDescriptor, type Catalogue, defineMachine, type DevicePart, type ImageSource, type MachineBlueprint, type MachineDefinition, part,
@@ -77,7 +77,7 @@ export interface VirtOptions {
 
 /** Every spec that the `virt` machine may use, for definitions from files and workers. */
 export const virtCatalogue: Catalogue = [
-  riscv, plic, aplic, imsic, clint, pciHost, syscon, goldfishRtc, uart16550a, virtioBlock, virtioConsole, virtioEntropy,
+  riscv, plic, aplic, imsic, clint, pciHost, syscon, goldfishRtc, vmgenid, uart16550a, virtioBlock, virtioConsole, virtioEntropy,
   virtio9p, virtio9pPci, virtioBalloon, virtioBalloonPci, virtioMem, virtioMemPci, virtioPmem, virtioPmemPci, virtioVsock, virtioVsockPci,
   virtioNet, virtioBlockPci, virtioConsolePci, virtioEntropyPci, virtioNetPci,
   virtioGpu, virtioGpuPci, virtioInput, virtioInputPci, virtioSound, virtioSoundPci, virtioPlaceholders,
@@ -89,7 +89,7 @@ function within(value: number, from: number, to: number, what: string, remedy: s
 }
 
 /**
- * The RISC-V `virt` machine: harts with a PLIC (or IMSICs and an APLIC) and a CLINT, a PCI host, a UART 16550A, a Goldfish RTC, a power switch, and virtio
+ * The RISC-V `virt` machine: harts with a PLIC (or IMSICs and an APLIC) and a CLINT, a PCI host, a UART 16550A, a Goldfish RTC, a power switch, a generation ID, and virtio
  * devices, at the addresses of QEMU's machine of that name. Made of public parts alone: what it returns is what
  * `defineMachine` returns.
  *
@@ -129,6 +129,7 @@ export function virt(options: VirtOptions = {}): MachineBlueprint {
     }),
     test: part(syscon, { at: virtMap.test }),
     rtc: part(goldfishRtc, { at: virtMap.rtc, irq: virtIrq.rtc }),
+    vmgenid: part(vmgenid, { at: virtMap.vmgenid, irq: virtIrq.vmgenid }),
     uart0: part(uart16550a, { at: virtMap.uart0, irq: virtIrq.uart0, config: { clockFrequency: UART_CLOCK }, backends: { console } }),
   }
   const slotted = (each: DevicePart): DevicePart => ({ ...each, options: { ...slot(), ...each.options } })

@@ -22,6 +22,8 @@ export class BackendConnector {
   readonly #time: VirtualTime
   readonly #timers: Timers
   readonly #open: Backend<unknown>[] = []
+  /** What the host made of plain data, by part and port. */
+  readonly made: Map<string, Backend<unknown>> = new Map<string, Backend<unknown>>()
   #inFlight = 0
   readonly #drained: (() => void)[] = []
   readonly #chars = new Map<string, CharLine>()
@@ -112,7 +114,10 @@ export class BackendConnector {
     }
     const remember = (): void => { if (!this.#open.includes(backend)) this.#open.push(backend) }
     // What the host made is ours to close; what the program gave may belong to another machine until it is connected.
-    if (live === undefined) remember()
+    if (live === undefined) {
+      remember()
+      this.made.set(part, backend)
+    }
     const port = backend.connect(this.#gate.from(part), {
       now: () => this.#time.now,
       timer: (expired) => this.#timers.create(`timer:${part}`, expired),

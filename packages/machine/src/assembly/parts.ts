@@ -9,7 +9,7 @@ import { counterState, counterView } from '../running/counter.ts'
 import { CPU_PART } from '../definition/definition.ts'
 import { Gate } from '../running/gate.ts'
 import type { MachineHost } from './host.ts'
-import { seededEntropy } from './randomness.ts'
+import { type SeededEntropy, seededEntropy } from './randomness.ts'
 import type { ResolvedDevice, ResolvedMachine } from '../resolving/resolve.ts'
 import { messenger, plug } from './plugging.ts'
 import { Timers } from '../running/timers.ts'
@@ -45,6 +45,8 @@ export interface Parts {
   readonly gate: Gate
   readonly wiring: Wiring
   readonly entropy: EntropyPort
+  /** The same, when it is a generator of the machine's own. */
+  readonly generator: SeededEntropy | null
   /** The machine's counter, at the time of the last sample. */
   readonly counter: TimeCounter
   /** Sets what the counter was at time zero. */
@@ -105,7 +107,8 @@ export function makeParts(
   // Devices see the instant of the access; the CPU's own view is true to the instruction.
   const counter = counterView(state, () => time.now)
   const cpuCounter = counterView(state, () => time.sample())
-  const own = { power: events.power, entropy: entropyOf(resolved, host), wallClock: wallClockOf(resolved, host, time) }
+  const generator = generatorOf(resolved)
+  const own = { power: events.power, entropy: generator ?? hostEntropy(host), wallClock: wallClockOf(resolved, host, time) }
   const connector = new BackendConnector(host, gate, live, own, time, backendTimers, events.stall)
   const memory = content ?? newMemory(host)
   const addRam = (name: string, base: number, size: number): RamRegion =>
@@ -168,7 +171,7 @@ export function makeParts(
     }
     connector.check()
     return {
-      resolved, memory, ram, bus, cpu, devices, time, timers, backendTimers, gate, wiring, entropy: own.entropy, counter, connector, dispose,
+      resolved, memory, ram, bus, cpu, devices, time, timers, backendTimers, gate, wiring, entropy: own.entropy, generator, counter, connector, dispose,
       setCounterBase(base) {
         state.base = base
         for (const listener of state.listeners) listener()
@@ -184,7 +187,8 @@ export function makeParts(
   }
 }
 
-function newMemory(host: MachineHost): GuestMemory {
+/** Memory in an arena of its own. @throws a typed error when the host has none */
+export function newMemory(host: MachineHost): GuestMemory {
   const maximum = Math.min(MAX_ARENA, host.maximumMemory ?? MAX_ARENA)
   return new GuestMemory(new Arena(host.linearMemory(maximum), maximum))
 }
@@ -231,9 +235,12 @@ function clockOf(name: string, time: VirtualTime, timers: Timers, made: Readonly
   }
 }
 
-function entropyOf({ definition }: ResolvedMachine, host: MachineHost): EntropyPort {
+function generatorOf({ definition }: ResolvedMachine): SeededEntropy | null {
   const choice = definition.randomness ?? (definition.time === 'real' ? 'host' : { seed: 0 })
-  if (choice !== 'host') return seededEntropy(choice.seed)
+  return choice === 'host' ? null : seededEntropy(choice.seed)
+}
+
+function hostEntropy(host: MachineHost): EntropyPort {
   if (host.entropy !== undefined) return host.entropy
   throw machinistError({ code: 'backend-missing', part: 'randomness', value: 'host', remedy: 'Use a host with entropy, or randomness: { seed }.' }, 'the host has no random bytes')
 }

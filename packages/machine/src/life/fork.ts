@@ -8,9 +8,15 @@ export interface ForkOptions {
   readonly name?: string
   /**
    * Backends of the copy, by part and port (`'uart0.console'`). A stream that is not given is `'null'`; what a host makes of plain data, it makes
-   * anew; a live backend makes one for the copy, if it can. A disk that can do none of this must be given.
+   * anew; a live backend makes one for the copy, if it can, as disks do. A disk that can do none of this must be given.
    */
   readonly backends?: Readonly<Record<string, Backend<unknown> | BackendDescriptor>>
+  /**
+   * True: the copy does not know that it is one. Its devices are not told ({@link Device.forked}), and its own generator of random bytes gives what the
+   * machine's would, so that with counted time it does what the machine would do. For tests and for looking into a machine: two guests that go on
+   * with the same random numbers have no secrets from each other.
+   */
+  readonly exact?: boolean
   /** False leaves the copy paused. Otherwise it runs when the machine does, driven in the same way. */
   readonly start?: boolean
 }
@@ -19,6 +25,8 @@ export interface ForkOptions {
 export interface ForkPlan {
   readonly resolved: ResolvedMachine
   readonly live: ReadonlyMap<string, Backend<unknown>>
+  /** Closes the backends that were made for the copy, which will not be. */
+  undo(): void
 }
 
 function isBackend(choice: Backend<unknown> | BackendDescriptor): choice is Backend<unknown> {
@@ -26,11 +34,29 @@ function isBackend(choice: Backend<unknown> | BackendDescriptor): choice is Back
 }
 
 /**
- * Decides what the parts of a copy are connected to.
+ * Decides what the parts of a copy are connected to, and makes it where a backend makes its own copy, which is as it is at this moment.
  *
+ * @param made - what the host made of plain data, by part and port
  * @throws typed errors: `'fork-backend'` for a backend that must be given; `'backend-name'` for one of no part
  */
-export function planFork(resolved: ResolvedMachine, live: ReadonlyMap<string, Backend<unknown>>, name: string, given: ForkOptions['backends'] = {}): ForkPlan {
+export function planFork(
+  resolved: ResolvedMachine, live: ReadonlyMap<string, Backend<unknown>>, made: ReadonlyMap<string, Backend<unknown>>, name: string, given: ForkOptions['backends'] = {},
+): ForkPlan {
+  const own: Backend<unknown>[] = []
+  const undo = (): void => { for (const backend of own) backend.close?.() }
+  try {
+    return { ...plan(resolved, live, made, name, given, own), undo }
+  } catch (error) {
+    undo()
+    throw error
+  }
+}
+
+/** @param own - gets the backends that were made for the copy */
+function plan(
+  resolved: ResolvedMachine, live: ReadonlyMap<string, Backend<unknown>>, made: ReadonlyMap<string, Backend<unknown>>, name: string, given: NonNullable<ForkOptions['backends']>,
+  own: Backend<unknown>[],
+): Omit<ForkPlan, 'undo'> {
   const copies = new Map<string, Backend<unknown>>()
   const left = new Set(Object.keys(given))
   const choose = (part: string, descriptors: Readonly<Record<string, BackendDescriptor>> | undefined, wants: Readonly<Record<string, string>>): Record<string, BackendDescriptor> => {
@@ -44,8 +70,11 @@ export function planFork(resolved: ResolvedMachine, live: ReadonlyMap<string, Ba
         if (isBackend(wish)) copies.set(id, wish)
         chosen[port] = isBackend(wish) ? id : wish
       } else if (before !== undefined) {
-        const choice = inherit(id, kind, before, live)
-        if (isBackend(choice)) copies.set(id, choice)
+        const choice = inherit(id, kind, before, live, made)
+        if (isBackend(choice)) {
+          copies.set(id, choice)
+          own.push(choice)
+        }
         chosen[port] = isBackend(choice) ? id : choice
       }
     }
@@ -68,11 +97,11 @@ export function planFork(resolved: ResolvedMachine, live: ReadonlyMap<string, Ba
   }
 }
 
-function inherit(id: string, kind: string, before: BackendDescriptor, live: ReadonlyMap<string, Backend<unknown>>): Backend<unknown> | BackendDescriptor {
+function inherit(id: string, kind: string, before: BackendDescriptor, live: ReadonlyMap<string, Backend<unknown>>, made: ReadonlyMap<string, Backend<unknown>>): Backend<unknown> | BackendDescriptor {
   const shares = typeof before === 'object' && before.type === 'share'
   if (kind === 'char') return shares ? before : 'null'
   const backend = typeof before === 'string' ? live.get(before) : undefined
-  const copy = backend?.fork?.()
+  const copy = (backend ?? made.get(id))?.fork?.()
   if (copy !== undefined) return copy
   if (backend === undefined && kind !== 'block') return before
   throw machinistError({ code: 'fork-backend', part: id, value: kind, remedy: `Give the copy one of its own: fork({ backends: { '${id}': … } }).` }, 'the copy cannot have the same')

@@ -1,6 +1,7 @@
 import { type Backend, type MachinistError, machinistError, type MachinistErrorFields, type Vcpu } from '@machinist/api'
 import type { GuestMemory } from '@machinist/memory'
 import type { MachineHost } from '../assembly/host.ts'
+import { diverge } from '../assembly/randomness.ts'
 import { makeParts, type PartEvents, type Parts } from '../assembly/parts.ts'
 import type { TraceListener } from '../assembly/trace.ts'
 import { Boot } from '../booting/boot.ts'
@@ -242,15 +243,22 @@ export class LiveMachine implements Machine {
     const name = options.name ?? `${this.name}-${this.#forks + 1}`
     this.#beForkable()
     const { resolved, host, live, trace } = this.#origin
-    const plan = planFork(resolved, live, name, options.backends)
     let copy: LiveMachine
     try {
       await this.#quiet()
       this.#beForkable()
+      // Not before: disks are copied now, like the memory that says what was written to them.
+      const { undo, ...plan } = planFork(resolved, live, this.#parts.connector.made, name, options.backends)
       this.#forks++
       const state = saveMachine(this.#parts, this.#loop.save())
-      // What cannot be made gives back what it was given.
-      copy = new LiveMachine({ ...plan, host, trace }, { memory: this.memory.fork(), state })
+      try {
+        // What cannot be made gives back what it was given.
+        copy = new LiveMachine({ ...plan, host, trace }, { memory: this.memory.fork(), state })
+      } catch (error) {
+        undo()
+        throw error
+      }
+      if (options.exact !== true) copy.#beAnother(this.#forks)
     } finally {
       this.#loop.copying = false
       this.#wake()
@@ -259,6 +267,13 @@ export class LiveMachine implements Machine {
     return copy
   }
   #forks = 0
+
+  /** A copy becomes a machine of its own: what must not be the same in two machines changes. */
+  #beAnother(number: number): void {
+    const { generator, devices } = this.#parts
+    if (generator !== null) diverge(generator, number)
+    for (const { resolved: { name }, device } of devices) this.#contain(name, () => { device.forked?.() })
+  }
 
   #beForkable(): void {
     this.#beAlive()

@@ -74,7 +74,7 @@ export interface Machine {
   sample(options: SampleOptions | null): void
   /**
    * A copy of it as it is now. Memory is shared until one of both writes, and so is translated code: a copy costs what it changes. Disks and networks
-   * are its own; see {@link ForkOptions}. Resolves once requests to disks that are under way have come back.
+   * are its own, and its guest is told that it is a copy (`vmgenid`); see {@link ForkOptions}. Resolves once requests to disks that are under way have come back.
    *
    * @throws typed errors: `'disposed'`; `'not-running'` unless it runs or is paused; `'fork-backend'` for a backend that must be given,
    * `'backend-name'` for one of no part; and as `instantiate` for backends

@@ -17,6 +17,8 @@ export interface SavedMachine {
   /** Timers of devices that are armed, in the order in which they will expire. */
   readonly timers: readonly SavedTimer[]
   readonly turns: SavedTurns
+  /** Where the machine's own generator of random bytes is; null when they come from the host. */
+  readonly randomness: readonly number[] | null
 }
 
 function bad(problem: string, value?: string | number): MachinistError {
@@ -33,6 +35,7 @@ export function saveMachine(parts: Parts, turns: SavedTurns): SavedMachine {
     counterBase: parts.counter.base,
     timers: parts.timers.save(),
     turns,
+    randomness: parts.generator?.save() ?? null,
   }
 }
 
@@ -58,4 +61,5 @@ export function restoreMachine(parts: Parts, saved: SavedMachine): void {
     if (timer === null) throw bad('no part has this timer', name)
     timer.arm(at)
   }
+  if (parts.generator !== null && saved.randomness !== null) parts.generator.restore(saved.randomness)
 }

@@ -116,6 +116,38 @@ it('keeps its content over a reset of the machine, and what is to be written', (
   expect([request.written, disk.data[1]]).toEqual([null, 7])
 })
 
+it('the device of a copy of a machine knows that its memory has the content, and what is to be written', () => {
+  const first = make()
+  first.disk.complete()
+  first.memory.bytes[1] = 7
+  first.disk.failures.push('io-error')
+  const request = first.flush(first.start())
+  first.disk.complete()
+  expect(request.written).toBe(null)
+  const copy = make()
+  const others = copy.disk.data.fill(99).slice()
+  copy.memory.bytes.set(first.memory.bytes)
+  copy.dut.device.restore(structuredClone(first.dut.device.save()))
+  // What it began to read at power-on comes too late.
+  copy.disk.complete()
+  expect(Buffer.compare(copy.memory.bytes, first.memory.bytes)).toBe(0)
+  copy.memory.takeDirty()
+  copy.memory.write(5 * page, Uint8Array.of(8))
+  const driver = copy.start()
+  const flushed = copy.flush(driver)
+  copy.disk.complete()
+  driver.collect(0)
+  expect(flushed.answers[0]?.[0]).toBe(0)
+  expect([...copy.disk.data.keys()].filter((at) => at % page === 1 && copy.disk.data[at] !== others[at]).map((at) => (at - 1) / page)).toEqual([0, 5])
+  expect([copy.disk.data[1], copy.disk.data[5 * page]]).toEqual([7, 8])
+  // And it is not read again.
+  copy.dut.device.reset('warm')
+  expect(copy.disk.pending).toBe(0)
+  const saved = copy.dut.device.save()
+  const damaged = [{ content: 'there' }, { content: 'gone', unsaved: [] }, { content: 'there', unsaved: [size / page] }, { content: 'there', unsaved: Array.from({ length: size / page + 1 }, () => 0) }]
+  for (const state of damaged) expect(() => { copy.dut.device.restore({ ...saved, core: { ...saved.core, device: state } } as never) }).toThrow(expect.objectContaining({ code: 'state' }))
+})
+
 it('refuses a disk of another size, and sizes that Linux cannot map', () => {
   const { disk } = make()
   expect(() => testDevice(virtioPmem, { size: 4 << 20 }, { name: 'pmem0', backends: { disk } })).toThrow(/pmem0: its disk has another size/)

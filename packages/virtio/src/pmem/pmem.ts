@@ -38,10 +38,10 @@ const [flushDone, flushFailed] = [0, 0xffff_ffff]
  * as a whole before the guest starts for the first time. Pages that the guest has written go to the disk when it asks
  * for a flush. What it did not flush is still there after a reset, and lost when the machine is disposed of.
  */
-export const pmemDevice: VirtioSpec<PmemConfig, object, PmemBackends> = {
+export const pmemDevice: VirtioSpec<PmemConfig, PmemState, PmemBackends> = {
   kind: 'virtio-pmem',
   deviceId: 27,
-  stateVersion: 1,
+  stateVersion: 2,
   backends: { disk: 'block' },
   configure(input, name) {
     const data = plainData(name, input, 'configuration')
@@ -55,11 +55,19 @@ export const pmemDevice: VirtioSpec<PmemConfig, object, PmemBackends> = {
 }
 
 /** {@link pmemDevice} behind the MMIO transport. */
-export const virtioPmem: DeviceSpec<PmemConfig & MmioOptions, MmioState<object>, VirtioIrq, PmemBackends> = virtioMmio(pmemDevice)
+export const virtioPmem: DeviceSpec<PmemConfig & MmioOptions, MmioState<PmemState>, VirtioIrq, PmemBackends> = virtioMmio(pmemDevice)
 /** {@link pmemDevice} behind the PCI transport. */
-export const virtioPmemPci: DeviceSpec<PmemConfig & VirtioOptions, VirtioPciState<object>, VirtioPciIrq, PmemBackends> = virtioPci(pmemDevice)
+export const virtioPmemPci: DeviceSpec<PmemConfig & VirtioOptions, VirtioPciState<PmemState>, VirtioPciIrq, PmemBackends> = virtioPci(pmemDevice)
 
-class Pmem implements VirtioDevice<object> {
+/** The device's saved state. Its memory is guest memory, and saved with that. */
+export interface PmemState {
+  /** Whether the memory has the disk's content; `'coming'`, when it could not be read. */
+  readonly content: 'none' | 'coming' | 'there'
+  /** Numbers of pages that are still to be written, besides those that are dirty. */
+  readonly unsaved: readonly number[]
+}
+
+class Pmem implements VirtioDevice<PmemState> {
   readonly features: readonly number[] = []
   readonly queueSizes: readonly number[] = [64]
   readonly configSize: number = configOffset.length
@@ -69,6 +77,8 @@ class Pmem implements VirtioDevice<object> {
   readonly #config = new ConfigSpace(configOffset.length)
   /** Until the memory has the disk's content, nothing may be written to the disk. */
   #content: 'none' | 'coming' | 'there' = 'none'
+  /** Which reading of the disk it is. */
+  #loading = 0
   /** Offsets of pages that are still to be written. */
   readonly #unsaved = new Set<number>()
   /** Flushes that wait for the one that is being done. The queue bounds their number. */
@@ -106,26 +116,32 @@ class Pmem implements VirtioDevice<object> {
     this.#waiting = []
     if (this.#content !== 'none') return
     this.#content = 'coming'
-    this.#load(0)
+    this.#load(0, ++this.#loading)
   }
 
   resetQueue(): void {
     this.#waiting = []
   }
 
-  /** Its memory is guest memory, and saved with that. */
-  save(): object {
-    return {}
+  save(): PmemState {
+    return { content: this.#content, unsaved: [...this.#unsaved].map((offset) => offset / page) }
   }
 
-  restore(state: object): void {
-    plainData(this.#context.name, state, 'state').done()
+  restore(state: PmemState): void {
+    const data = plainData(this.#context.name, state, 'state')
+    const content = data.oneOf('content', ['none', 'coming', 'there'])
+    const unsaved = data.integers('unsaved', Array.isArray(state.unsaved) ? Math.min(state.unsaved.length, this.#memory.size / page) : 0, 0, this.#memory.size / page - 1)
+    data.done()
+    this.#content = content
+    this.#loading++
+    this.#unsaved.clear()
+    for (const number of unsaved) this.#unsaved.add(number * page)
     // The queue gives the requests out again.
     this.#waiting = []
   }
 
-  /** Reads the disk from `offset` on. */
-  #load(offset: number): void {
+  /** Reads the disk from `offset` on. What comes after a restore is not wanted any more. */
+  #load(offset: number, loading: number): void {
     if (offset === this.#memory.size) {
       // That was us.
       this.#memory.takeDirty()
@@ -134,13 +150,14 @@ class Pmem implements VirtioDevice<object> {
     }
     const bytes = new Uint8Array(Math.min(piece, this.#memory.size - offset))
     this.#disk.read(offset, [bytes], (status) => {
+      if (loading !== this.#loading) return
       if (status !== 'ok') return this.#context.trace.warn(`${this.#context.name}: the disk cannot be read (${status}); nothing will be written to it`)
       // Pages of zeros need no memory.
       for (let at = 0; at < bytes.length; at += page) {
         const part = bytes.subarray(at, at + page)
         if (part.some((byte) => byte !== 0)) this.#memory.write(offset + at, part)
       }
-      this.#load(offset + bytes.length)
+      this.#load(offset + bytes.length, loading)
     })
   }
 
