@@ -35,6 +35,7 @@ export const groups = {
   '@machinist/devices': {
     'Have a serial line': ['uart-16550a/'],
     'Tell the time': ['goldfish-rtc/'],
+    'Know copies apart': ['vmgenid/'],
     'Switch off': ['', 'syscon/'],
   },
   '@machinist/display': {

@@ -1,6 +1,7 @@
 /** Machines with disks that are copied while their guests write: each has a sound file system with its own files, and random numbers of its own. */
 import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Backend, BlockPort } from '@machinist/api'
 import { virt } from '@machinist/boards'
@@ -8,13 +9,13 @@ import { type Collector, collector, nodeHost, openDisk } from '@machinist/host-n
 import { createMachine, type Machine, part } from '@machinist/machine'
 import { memoryDisk } from '@machinist/storage'
 import { virtioPmem } from '@machinist/virtio'
-import { expect, it } from 'vitest'
+import { afterAll, expect, it } from 'vitest'
 import { guestCommandLine, prepareGuest } from '../src/index.ts'
 import { ask } from './ask.ts'
-import { blank, scratch } from './support.ts'
 
 const MIB = 2 ** 20
-const folder = scratch()
+const folder = mkdtempSync(join(tmpdir(), 'machinist-fork-'))
+afterAll(() => { rmSync(folder, { recursive: true }) })
 
 /** A disk that remembers the copies that were made of it. */
 interface Remembered extends Backend<BlockPort> {
@@ -61,7 +62,9 @@ interface Side {
 const forks = async (machine: Machine, console: Collector): Promise<string> => ask(machine, console, "dmesg | grep -c 'reseeded due to virtual machine fork'")
 
 it('copies of a guest that writes to its disk', async () => {
-  const image = blank(join(folder, 'disk.img'), 64 * MIB)
+  const image = join(folder, 'disk.img')
+  writeFileSync(image, '')
+  truncateSync(image, 64 * MIB)
   execFileSync('mkfs.ext4', ['-q', '-F', image])
   const disk = remembered(await openDisk(image))
   const pmem = remembered(memoryDisk(2 * MIB))
@@ -76,7 +79,7 @@ it('copies of a guest that writes to its disk', async () => {
   console.type("stty -echo; PS1=''; echo re''ady\n")
   while (!console.text().includes('ready')) await new Promise((resolve) => { setTimeout(resolve, 20) })
   expect(await ask(parent, console, 'modprobe virtio_pmem; modprobe nd_pmem; mount /dev/vda /mnt && echo parent >/mnt/first && echo first | dd of=/dev/pmem0 conv=fsync 2>/dev/null; echo $?')).toBe('0')
-  await ask(parent, console, '(while [ ! -e /tmp/stop ]; do dd if=/dev/urandom of=/mnt/busy bs=16k count=40 conv=fsync 2>/dev/null; sha256sum </mnt/busy >/mnt/sum; rm /mnt/busy /mnt/sum; done; touch /tmp/stopped) &')
+  await ask(parent, console, '{ (while [ ! -e /tmp/stop ]; do dd if=/dev/urandom of=/mnt/busy bs=16k count=40 conv=fsync 2>/dev/null; sha256sum </mnt/busy >/mnt/sum; rm /mnt/busy /mnt/sum; done; touch /tmp/stopped) & }')
   const sides: Side[] = [{ name: 'parent', machine: parent, console, disk, pmem }]
   const forkOf = async (from: Side, name: string): Promise<Side> => {
     const own = collector()

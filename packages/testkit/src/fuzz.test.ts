@@ -1,5 +1,5 @@
 import type { BackendWants, DeviceSpec } from '@machinist/api'
-import { goldfishRtc, syscon, uart16550a } from '@machinist/devices'
+import { goldfishRtc, syscon, uart16550a, vmgenid } from '@machinist/devices'
 import { aclintMswi, aclintMtimer, aclintSswi, clint, plic } from '@machinist/interrupts'
 import { fakeBlock, fakeChar, fakeEntropy, fakePower, fakeWallClock } from '@machinist/registers/testing'
 import { pciHost } from '@machinist/bus'
@@ -75,6 +75,7 @@ const devices: Readonly<Record<string, Run>> = {
   }),
   'goldfish-rtc': runs(goldfishRtc, {}, () => ({ backends: { clock: fakeWallClock(1_700_000_000_000_000_000n) } })),
   'syscon': runs(syscon, {}, () => ({ backends: { power: fakePower() } })),
+  'vmgenid': runs(vmgenid, {}, () => ({ backends: { entropy: fakeEntropy() } })),
   'plic': runs(plic, { harts: 4 }, () => ({ backends: {} })),
   'aclint-mtimer': runs(aclintMtimer, { harts: 3 }, () => ({ backends: {} })),
   'aclint-mswi': runs(aclintMswi, { harts: 3 }, () => ({ backends: {} })),

@@ -1,0 +1,167 @@
+import { type Backend, type BlockPort, type BlockStatus, type DeviceSpec, isMachinistError } from '@machinist/api'
+import { expect, test } from 'vitest'
+import { assemble, fakeCpu, op } from '../../test/fake-cpu.ts'
+import { type TestHost, testHost } from '../../test/harness.ts'
+import { createMachine, defineMachine, type Machine, type MachineDefinition, part } from '../index.ts'
+
+const RAM = 0x8000_0000
+const BASE = 0x1000_0000
+
+interface Noted {
+  /** Random bytes drawn at power-on, and as a copy. */
+  readonly drawn: readonly number[]
+  readonly copies: number
+}
+
+/** Draws random bytes when it is switched on and when it is told that it is a copy, and writes to its disk when a test says so. */
+const noter: DeviceSpec<object, Noted, never, { readonly entropy: 'entropy'; readonly disk: 'block' }> = {
+  kind: 'noter',
+  stateVersion: 1,
+  backends: { entropy: 'entropy', disk: 'block' },
+  configure: () => ({}),
+  regions: () => [{ name: 'registers', size: 8, space: 'mmio' }],
+  irqs: () => [],
+  create(_config, { backends: { entropy, disk } }) {
+    let noted: Noted = { drawn: [], copies: 0 }
+    const draw = (): void => {
+      const bytes = new Uint8Array(4)
+      entropy.fill(bytes)
+      noted = { ...noted, drawn: [...noted.drawn, ...bytes] }
+    }
+    return {
+      read: () => 0,
+      write() {},
+      reset() {
+        draw()
+        disk.write(0, [new Uint8Array(512).fill(1)], () => {})
+      },
+      forked() {
+        noted = { ...noted, copies: noted.copies + 1 }
+        draw()
+      },
+      save: () => noted,
+      restore(state) { noted = state },
+    }
+  },
+}
+
+interface TestDisk extends Backend<BlockPort> {
+  readonly bytes: Uint8Array
+  /** Answers that are to come. */
+  readonly pending: (() => void)[]
+  readonly forks: TestDisk[]
+  closed: number
+}
+
+function testDisk(bytes: Uint8Array = new Uint8Array(512)): TestDisk {
+  const disk: TestDisk = {
+    kind: 'block', bytes, pending: [], forks: [], closed: 0,
+    connect(deliver) {
+      const answer = (done: (status: BlockStatus) => void, work: () => void): void => {
+        disk.pending.push(() => {
+          work()
+          deliver(() => { done('ok') })
+        })
+      }
+      return {
+        size: 512, readOnly: false, blockSize: 512,
+        read: (_offset, _into, done) => { answer(done, () => {}) },
+        write: (_offset, [from], done) => { answer(done, () => { if (from !== undefined) disk.bytes.set(from) }) },
+        flush: (done) => { answer(done, () => {}) },
+      }
+    },
+    fork() {
+      const copy = testDisk(disk.bytes.slice())
+      disk.forks.push(copy)
+      return copy
+    },
+    close() { disk.closed++ },
+  }
+  return disk
+}
+
+function make(disk: Backend<BlockPort> | { readonly type: string }, host: TestHost = testHost(), randomness: MachineDefinition['randomness'] = { seed: 5 }): Machine {
+  const machine = createMachine(defineMachine({
+    name: 'test',
+    memory: { base: RAM, size: 1 << 20 },
+    cpu: part(fakeCpu, { config: { harts: 1 } }),
+    devices: { noter: part(noter, { at: BASE, backends: { disk } }) },
+    boot: { protocol: 'raw', images: [{ name: 'code', at: RAM, bytes: assemble([op.li(1, 1), op.branch(1, 0)]) }], entry: RAM },
+    time: { instructionsPerSecond: 1e6 },
+    ...(randomness !== undefined && { randomness }),
+  }), host)
+  machine.start({ drive: 'caller' })
+  return machine
+}
+
+const noted = (machine: Machine): Noted => machine.saveDevices().devices['noter']?.state as Noted
+
+/** Lets what waits for the host's event loop happen. */
+async function settled<T>(host: TestHost, work: Promise<T>): Promise<T> {
+  let done = false
+  const end = work.finally(() => { done = true })
+  end.catch(() => undefined)
+  for (let turn = 0; !done && turn < 1000; turn++) {
+    host.turns(1)
+    await Promise.resolve()
+  }
+  return end
+}
+
+test('a copy has random numbers of its own, the same in each run; an exact one has those of its machine', async () => {
+  const run = async (): Promise<{ drawn: (readonly number[])[], exact: Noted }> => {
+    const host = testHost()
+    const disk = testDisk()
+    const machine = make(disk, host)
+    for (const answer of disk.pending.splice(0)) answer()
+    const fork = (from: Machine, exact = false): Promise<Machine> => settled(host, from.fork({ exact, start: false }))
+    const first = await fork(machine)
+    const second = await fork(machine)
+    const third = await fork(first)
+    const exact = await fork(machine, true)
+    // What it would draw next is what its machine draws next.
+    machine.reset()
+    exact.reset()
+    for (const each of [machine, exact]) {
+      each.resume()
+      each.runSlice(0)
+    }
+    expect(noted(exact)).toEqual(noted(machine))
+    return { drawn: [first, second, third, machine].map((each) => noted(each).drawn), exact: noted(exact) }
+  }
+  const one = await run()
+  expect(await run()).toEqual(one)
+  expect(one.drawn.map(({ length }) => length)).toEqual([8, 8, 12, 8])
+  expect(new Set(one.drawn.map((drawn) => drawn.slice(-4).join())).size).toBe(4)
+  expect(one.exact.copies).toBe(0)
+})
+
+test('disks are copied when what was under way is done, like the memory that knows of it', async () => {
+  const host = testHost()
+  const disk = testDisk()
+  const machine = make(disk, host)
+  const copying = machine.fork({ start: false })
+  host.turns(3)
+  await Promise.resolve()
+  expect(disk.forks).toEqual([])
+  for (const answer of disk.pending.splice(0)) answer()
+  const copy = await settled(host, copying)
+  expect(disk.forks.map(({ bytes }) => bytes[0])).toEqual([1])
+  expect(noted(copy).copies).toBe(1)
+  copy.dispose()
+  expect([disk.closed, disk.forks[0]?.closed]).toEqual([0, 1])
+})
+
+test('what the host made of plain data can copy itself, too, and is closed when there will be no copy', async () => {
+  const disk = testDisk()
+  const host = testHost({ backend: (descriptor) => typeof descriptor === 'object' && descriptor.type === 'mine' ? disk : null })
+  const machine = make({ type: 'mine' }, host)
+  for (const answer of disk.pending.splice(0)) answer()
+  const copy = await settled(host, machine.fork({ start: false }))
+  expect(disk.forks.length).toBe(1)
+  await settled(host, copy.fork({ start: false }))
+  expect(disk.forks[0]?.forks.length).toBe(1)
+  const failed = await settled(host, machine.fork({ backends: { 'noter.nothing': testDisk() } })).catch((error: unknown) => isMachinistError(error) ? error.code : error)
+  expect(failed).toBe('backend-name')
+  expect(disk.forks.map(({ closed }) => closed)).toEqual([0, 1])
+})
