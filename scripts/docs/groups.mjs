@@ -63,6 +63,7 @@ export const groups = {
   },
   '@machinist/machinist': {
     'Run the command': ['', 'main', 'arguments', 'command-line/', 'usage', 'run', 'stats', 'disk-option', 'machine-file'],
+    'Work with a booted guest': ['booted/'],
     'Prepare a guest': ['guest/'],
     'Make and boot disks with Debian': ['debian/', 'disk/'],
     'Profile': ['profile/'],
@@ -122,6 +123,9 @@ export const groups = {
     'Write a virtio device': ['', 'device/', 'queue/'],
     'Put it on a bus': ['transport/'],
     'Test a virtio device': ['testing', 'testing/'],
+  },
+  '@machinist/vitest': {
+    'Test with guests': ['', 'fixture'],
   },
   '@machinist/wasm': {
     'Build modules': ['', 'module', 'function', 'expr', 'ops', 'bytes'],

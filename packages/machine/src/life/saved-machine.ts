@@ -53,8 +53,7 @@ export function restoreMachine(parts: Parts, saved: SavedMachine): void {
   parts.setCounterBase(saved.counterBase)
   vcpus.forEach((vcpu, index) => { vcpu.restore(saved.harts[index]) })
   restoreDevices(parts, saved.devices)
-  // Devices may have armed theirs anew, later than they were to expire.
-  parts.timers.clear()
+  // Devices may have armed theirs anew, later than they were to expire. What they armed besides is what a copy does in addition.
   for (const { name, at } of saved.timers) {
     if (name.startsWith(`timer:${CPU_PART}.`)) continue
     const timer = parts.timer(name)

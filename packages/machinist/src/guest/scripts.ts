@@ -47,6 +47,7 @@ for path in /sys/class/net/eth*; do
     echo 0 >$settings/router_solicitation_delay
   fi
   ifconfig "$name" up
+  case " $(cat /proc/cmdline) " in *' ip=off '*) continue ;; esac
   udhcpc -i "$name" -s /etc/machinist/lease -n -q -t 3 -T 1 >/dev/null 2>&1
 done
 exit 0

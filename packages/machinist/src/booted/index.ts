@@ -1,0 +1,6 @@
+export { bootGuest } from './boot.ts'
+export type { BootGuestOptions, GuestMachineOptions } from './boot.ts'
+export type { GuestConsole } from './console.ts'
+export type { CommandOptions, CommandResult, Guest, GuestForkOptions } from './guest.ts'
+export type { NetworkChoice } from './network.ts'
+export { screenText } from './screen.ts'

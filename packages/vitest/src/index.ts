@@ -1,0 +1,1 @@
+export { type GuestFixtures, guestTest, type GuestTestOptions } from './fixture.ts'
