@@ -25,6 +25,7 @@ export const debianPackages = [
   { name: 'zsh', shows: 'zsh', use: 'test', why: 'completes the words of machinist, as bash does' },
   { name: 'fish', shows: 'fish', use: 'test', why: 'the same' },
   { name: 'mandoc', shows: 'mandoc', use: 'test', why: 'checks the manual page' },
+  { name: 'gdb-multiarch', shows: 'gdb-multiarch', use: 'test', why: 'debugs guests by the remote protocol' },
   { name: 'xz-utils', shows: 'xz', use: 'test', why: 'unpacks kernel modules' },
 ]
 

@@ -6,7 +6,7 @@
 export const groups = {
   '@machinist/api': {
     'Write a device': ['device', 'interrupt', 'dma', 'clock', 'trace', 'fdt', 'pci'],
-    'Write a CPU': ['cpu'],
+    'Write a CPU': ['cpu', 'debug'],
     'Serve a device: backends': ['', 'backend', 'net', 'vsock', 'files', 'balloon', 'hotplug', 'display', 'input', 'audio'],
     'Refuse': ['errors'],
   },
@@ -43,6 +43,9 @@ export const groups = {
     'Press keys and move the pointer': ['input', 'codes'],
     'Hear and speak': ['memory-audio', 'wav'],
   },
+  '@machinist/gdb': {
+    'Debug a machine': [''],
+  },
   '@machinist/host-node': {
     'Run a machine': ['', 'node-host', 'system/'],
     'Talk to a console': ['console/'],
@@ -66,6 +69,7 @@ export const groups = {
     'Work with a booted guest': ['booted/'],
     'Prepare a guest': ['guest/'],
     'Make and boot disks with Debian': ['debian/', 'disk/'],
+    'Debug': ['gdb/'],
     'Profile': ['profile/'],
     'Look at translations': ['translate/'],
   },

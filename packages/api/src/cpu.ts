@@ -1,5 +1,6 @@
 import type { BackendWants, PortsOf } from './backend.ts'
 import type { Clock, TimeCounter } from './clock.ts'
+import type { VcpuDebug } from './debug.ts'
 import type { FdtNode } from './fdt.ts'
 import type { IrqLine } from './interrupt.ts'
 import type { Trace } from './trace.ts'
@@ -55,6 +56,8 @@ export interface Vcpu {
    * stacks, it answers soon. A CPU that cannot tell does not have it.
    */
   sample?(depth: number): VcpuSample
+  /** For debuggers: made when it is first asked for. A CPU that cannot be debugged does not have it. */
+  readonly debug?: VcpuDebug
   /** Plain data, structured-cloneable. */
   save(): unknown
   restore(state: unknown): void

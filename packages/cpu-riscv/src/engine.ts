@@ -24,6 +24,9 @@ export interface EngineClient {
   timerChanged(): void
   pmpChanged(): void
   sbiCall(): void
+  /** Called only when its record's `debug` says so; see `HostCalls`. */
+  debugFetch(): boolean
+  debugAccess(low: number, high: number, bytes: number, access: number): boolean
 }
 
 interface EngineCode {
@@ -94,6 +97,8 @@ export class Engine {
         const at = this.#mailbox()
         this.#current?.file?.write(register, arena.data.getUint32(at, true), arena.data.getUint32(at + 4, true))
       },
+      debugFetch: () => this.#current?.debugFetch() === true ? 1 : 0,
+      debugAccess: (low: number, high: number, bytes: number, access: number) => this.#current?.debugAccess(low, high, bytes, access) === true ? 1 : 0,
       sbi: () => this.#current?.sbiCall(),
     }
     const table = createTable(256)

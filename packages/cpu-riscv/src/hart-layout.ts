@@ -24,6 +24,8 @@ const fields = {
   attention: 'u32',
   /** Not zero: leave the run after this instruction, with this exit. */
   leave: 'u32',
+  /** What a debugger wants to be told of; see {@link Debug}. */
+  debug: 'u32',
   /** In WFI. */
   waiting: 'u32',
   /** Not zero: other harts may be able to run, so PAUSE gives way to them. */
@@ -130,3 +132,6 @@ export const ASID_SLOTS: 8 = fields.slotAsid[1]
 
 /** `leave` codes and results of a run. */
 export const Leave = { none: 0, budget: 1, halt: 2, yield: 3, debug: 4 } as const
+
+/** Bits of `debug`: pages that the fetch TLB lacks, and accesses that the data TLB lacks. */
+export const Debug = { fetches: 1, accesses: 2 } as const

@@ -1,9 +1,10 @@
-import type { Exit, Vcpu, VcpuSample } from '@machinist/api'
+import type { Exit, Vcpu, VcpuDebug, VcpuSample } from '@machinist/api'
 import { Interrupt, Mode } from './cause.ts'
 import { BANKS_PER_HART, type Cluster } from './cluster.ts'
+import { HartDebug } from './debug/hart-debug.ts'
 import type { Engine, EngineClient } from './engine.ts'
 import { ASID_SLOTS, hartLayout, Leave, PMP_ENTRIES } from './hart-layout.ts'
-import { peekSv } from '@machinist/mmu'
+import { peekSv, tlbLayout } from '@machinist/mmu'
 import { InterruptFile } from './interrupt-file.ts'
 import { HartRecord } from './record.ts'
 import { HsmState } from './sbi/numbers.ts'
@@ -56,6 +57,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   /** Instructions between the last sample and the next one, and how many of them are to come. */
   #stride = 0
   #untilSample = 0
+  #debug: HartDebug | null = null
   /** Where a suspended hart starts over. */
   #resume: ResumePoint | null = null
 
@@ -100,6 +102,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     this.#resume = null
     this.#timerAt = Infinity
     this.pmu.reset()
+    this.#debug?.apply()
     this.refresh()
   }
 
@@ -188,15 +191,20 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   }
 
   get runnable(): boolean {
-    if (this.hsm === HsmState.stopped) return false
-    if (this.record.get('waiting') === 0) return true
+    if (this.hsm === HsmState.stopped || this.#debug?.mode === 'hold') return false
+    if (this.record.get('waiting') === 0 || this.#stepsOverWait) return true
     this.#expireTimer()
     return this.#pending
   }
 
   deadline(): number {
     // The timer of a stopped hart wakes nobody.
-    return this.hsm === HsmState.stopped ? Infinity : this.#timerAt
+    return this.hsm === HsmState.stopped || this.#debug?.mode === 'hold' ? Infinity : this.#timerAt
+  }
+
+  /** WFI may end for any reason (privileged specification, 3.3.3), and a step is one. */
+  get #stepsOverWait(): boolean {
+    return this.#debug?.mode === 'step' && this.hsm === HsmState.started
   }
 
   #expireTimer(): void {
@@ -342,7 +350,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     }
     this.#expireTimer()
     if (record.get('waiting') !== 0) {
-      if (!this.#pending) return 'halt'
+      if (!this.#pending && !this.#stepsOverWait) return 'halt'
       record.set('waiting', 0)
       if (this.#resume) this.start(this.#resume.pc, this.#resume.opaque)
       else if (this.hsm === HsmState.suspended) this.hsm = HsmState.started
@@ -350,23 +358,53 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     if (this.hsm === HsmState.stopped) return 'halt'
     record.set('attention', 1)
     record.set('others', this.#harts().some((hart) => hart !== this && hart.runnable) ? 1 : 0)
+    const debug = this.#debug?.active === true ? this.#debug : null
     this.#running = true
     try {
-      this.#go(budget, exact)
+      if (debug !== null) debug.run(budget, exact)
+      else this.#go(budget, exact)
     } finally {
       this.#running = false
     }
     this.#engine.translation.afterRun()
-    return this.#exit()
+    return debug !== null && debug.reason !== null ? 'debug' : this.#exit()
   }
 
-  #go(budget: number, exact: boolean): void {
-    if (!exact) {
-      this.#fast(budget)
-      return
-    }
+  /** Returns how many steps it took. */
+  #go(budget: number, exact: boolean): number {
+    if (!exact) return this.#fast(budget)
     const left = budget > OVERRUN ? budget - this.#fast(budget - OVERRUN) : budget
-    if (left > 0 && (left === budget || this.record.get('leave') === Leave.budget)) this.#pass(left, this.#engine.exports.crawl)
+    const more = left > 0 && (left === budget || this.record.get('leave') === Leave.budget)
+    return budget - left + (more ? this.#pass(left, this.#engine.exports.crawl) : 0)
+  }
+
+  get debug(): VcpuDebug {
+    this.#debug ??= new HartDebug({
+      record: this.record,
+      memory: this.cluster.memory,
+      window: (action) => {
+        this.#engine.enter(this, this.#home)
+        return action(this.#engine.exports)
+      },
+      refresh: () => { this.refresh() },
+      go: (budget, exact) => this.#go(budget, exact),
+      crawl: (budget) => this.#pass(budget, this.#engine.exports.crawl),
+      flush: () => { this.#engine.flushBanks(this.#banks) },
+      flushFetches: (address) => {
+        const { u32 } = this.#engine.arena
+        const slot = tlbLayout.fetch + 16 * (Number(address >> 12n) & (tlbLayout.fetchEntries - 1))
+        for (const bank of this.#banks) u32[(bank + slot) >>> 2] = u32[((bank + slot) >>> 2) + 1] = 0
+      },
+    }, this.file !== null)
+    return this.#debug
+  }
+
+  debugFetch(): boolean {
+    return this.#debug?.fetches() ?? false
+  }
+
+  debugAccess(low: number, high: number, bytes: number, access: number): boolean {
+    return this.#debug?.accesses(low, high, bytes, access) ?? false
   }
 
   #exit(): Exit {
@@ -384,6 +422,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
 
   spin(exact: boolean): Exit {
     const { record } = this
+    if (this.#debug?.active === true) return this.run(SPIN_LOOK, exact)
     const before = record.get64('pc')
     const stack = record.get64('x', STACK_POINTER)
     const exit = this.run(SPIN_LOOK, exact)

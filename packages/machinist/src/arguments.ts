@@ -6,6 +6,8 @@ import { COMMON_OPTIONS } from './command-line/table.ts'
 import { DEBIAN, type DebianOptions, isDiskImage, parseDebian } from './debian/index.ts'
 import { DISK, type DiskCommand, parseDiskCommand } from './disk/arguments.ts'
 import { type DiskChoice, hideCommas, parseDisk, showCommas } from './disk-option.ts'
+import type { GdbAddress } from './gdb/listen.ts'
+import { parseGdb } from './gdb/option.ts'
 import { parseNet } from './net-option.ts'
 import { PROFILE_OPTIONS, RUN_OPTIONS } from './run-options.ts'
 import { parseTranslate, TRANSLATE, type TranslateOptions } from './translate/arguments.ts'
@@ -43,6 +45,9 @@ export interface RunOptions {
   /** Disks that the guest has as persistent memory. */
   readonly pmems?: readonly DiskChoice[]
   readonly exec?: string
+  /** Where debuggers connect, and whether the machine waits for one. */
+  readonly gdb?: GdbAddress
+  readonly gdbWait?: boolean
   /** The console at this terminal: the serial line unless given. */
   readonly console?: 'ttyS0' | 'hvc0'
   /** What the end of input that is no terminal means: the end for the shell of the prepared guest, nothing for another. */
@@ -239,6 +244,7 @@ export function parseCommand(args: readonly string[]): Command {
   if (values.firmware === NO_FIRMWARE && (values.kernel === undefined || values.kernel === 'none')) {
     throw usageError('--firmware', 'without firmware, there must be a kernel for M-mode', 'Give one with --kernel.', values.firmware)
   }
+  if (values['gdb-wait'] === true && values.gdb === undefined) throw usageError('--gdb-wait', 'there is no debugger to wait for', 'Give --gdb too.')
   const options: RunOptions = {
     ...(machineFile !== undefined && { machineFile }),
     ...(values.kernel !== undefined && { kernel: values.kernel }),
@@ -260,6 +266,8 @@ export function parseCommand(args: readonly string[]): Command {
     ...(values.console !== undefined && { console: oneOf('--console', values.console, ['ttyS0', 'hvc0']) }),
     ...(values['input-end'] !== undefined && { inputEnd: oneOf('--input-end', values['input-end'], ['eot', 'ignore']) }),
     ...(values['dump-dtb'] !== undefined && { dumpDtb: values['dump-dtb'] }),
+    ...(values.gdb !== undefined && { gdb: parseGdb(values.gdb) }),
+    ...(values['gdb-wait'] === true && { gdbWait: true }),
     quiet: values.quiet ?? false,
     stats: values.stats ?? false,
   }

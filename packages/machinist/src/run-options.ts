@@ -83,6 +83,14 @@ const HOW = {
     type: 'string', offers: 'file',
     forms: [['PATH', 'write the device tree with which the machine would start, and end: a blob; as source where PATH ends with .dts, or with - to standard output']],
   },
+  gdb: {
+    type: 'string',
+    forms: [
+      ['[ADDRESS:]PORT', 'let a debugger connect: target remote :PORT in gdb-multiarch. On this host alone unless an address is given; whoever connects rules the machine.'],
+      ['PATH', 'the same at a Unix socket; the path has a slash'],
+    ],
+  },
+  'gdb-wait': { type: 'boolean', forms: [['', 'with --gdb: stand still before the first instruction until a debugger says go on']] },
   quiet: { type: 'boolean', forms: [['', 'no progress, and no kernel messages']] },
   stats: { type: 'boolean', forms: [['', 'instructions, speed and times on standard error, at the end and, where no terminal is in the way, every second']] },
   version: { type: 'boolean', forms: [['', 'show the version of machinist']] },

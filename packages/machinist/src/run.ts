@@ -8,6 +8,8 @@ import { imageDisk, limited, overlay } from '@machinist/storage'
 import { type BalloonControl, balloonControl, consoleWith, virtio9p, virtio9pPci, virtioBalloon, virtioBalloonPci, virtioMmio, virtioPci, virtioPmem, virtioPmemPci, virtioVsock, virtioVsockPci } from '@machinist/virtio'
 import { optimiseTranslationsLater } from './engine-flags.ts'
 import { NO_FIRMWARE, type RunOptions } from './arguments.ts'
+import { type GdbListener, listenForGdb } from './gdb/listen.ts'
+import { gdbTarget } from './gdb/option.ts'
 import { balloonsOf, balloonText } from './balloon.ts'
 import { bootDisk, diskCommandLine } from './debian/index.ts'
 import { type DiskChoice, openChoice } from './disk-option.ts'
@@ -240,12 +242,18 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
   const asking = balloons.length > 0 ? setInterval(() => { for (const balloon of balloons) balloon.askStats() }, LIVE_INTERVAL) : undefined
   const meter = options.stats ? new TimeMeter() : null
   const live = meter !== null && !(request === null && process.stdin.isTTY) ? showLive(machine, meter, balloons) : undefined
+  let door: GdbListener | null = null
   try {
+    if (options.gdb !== undefined) {
+      door = await listenForGdb(machine, options.gdb)
+      if (!options.quiet) process.stderr.write(`Debuggers connect with: target remote ${gdbTarget(door.address)}\n`)
+    }
     const ended = observe?.(machine)
     const began = performance.now()
     // A port that is taken is known by then: better no machine than one that is not where it is looked for.
     await new Promise((resolve) => { setImmediate(resolve) })
     machine.start()
+    if (options.gdbWait === true) machine.pause()
     const { status, error } = await machine.finished()
     ended?.()
     for (const answer of answers) answer.flush()
@@ -265,6 +273,7 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
     clearInterval(keepAlive)
     clearInterval(live)
     clearInterval(asking)
+    door?.close()
     machine.dispose()
     // A command that did not read its input to the end leaves it: nobody waits for more.
     if (request !== null && 'unref' in process.stdin) process.stdin.unref()

@@ -33,6 +33,13 @@ export interface HostCalls {
   /** `(register)`: a register of the hart's interrupt file, or {@link TOPEI}, to `mailbox`; from `mailbox`. */
   readonly fileRead: FuncRef<readonly ['i32'], 'void'>
   readonly fileWrite: FuncRef<readonly ['i32'], 'void'>
+  /** `pc` is in a page that the fetch TLB lacks: 1 when the run is to be left before it. Asked with {@link Debug.fetches} alone. */
+  readonly debugFetch: FuncRef<readonly [], 'i32'>
+  /**
+   * `(low and high word of the virtual address, bytes, access)`: something is accessed; with 0 bytes, 1 when the data TLB is not to have the page.
+   * Asked with {@link Debug.accesses} alone.
+   */
+  readonly debugAccess: FuncRef<readonly ['i32', 'i32', 'i32', 'i32'], 'i32'>
   /** ECALL from S-mode with the built-in SBI. */
   readonly sbi: FuncRef<readonly [], 'void'>
 }
@@ -73,6 +80,8 @@ export function createEmit(options: { readonly window: number; readonly enters: 
     pmpChanged: m.importFunction('host', 'pmpChanged', [], 'void'),
     fileRead: m.importFunction('host', 'fileRead', ['i32'], 'void'),
     fileWrite: m.importFunction('host', 'fileWrite', ['i32'], 'void'),
+    debugFetch: m.importFunction('host', 'debugFetch', [], 'i32'),
+    debugAccess: m.importFunction('host', 'debugAccess', ['i32', 'i32', 'i32', 'i32'], 'i32'),
     sbi: m.importFunction('host', 'sbi', [], 'void'),
   }
   m.importMemory({ module: 'host', name: 'memory', ...options.memory })

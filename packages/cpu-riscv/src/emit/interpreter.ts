@@ -2,7 +2,7 @@ import { fetchEntry, tagOf, tlbLayout } from '@machinist/mmu'
 import { Exit, REGION_PARAMS } from '@machinist/translator'
 import { call, type Func, type FuncRef, i32, i64, type Label, type Local } from '@machinist/wasm'
 import { CROSSING_FIELD, CROSSING_SIZE, CROSSINGS, ENTER_FIELD, ENTRY_BITS, OP_SIZE, Pseudo, variants } from '../handlers.ts'
-import { Leave } from '../hart-layout.ts'
+import { Debug, Leave } from '../hart-layout.ts'
 import { compressible } from '../isa/compressed.ts'
 import { instructions } from '../isa/decoder.ts'
 import type { Instruction } from '../isa/instruction.ts'
@@ -104,6 +104,7 @@ export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
   const { step, fetchSlow, takeTrap } = emitStep(parts)
   /** With `pc` in the state: fetches what the TLB lacks. Any trap is taken, any odd instruction executed. */
   const fetch = m.func('fetch', [], 'void', (f) => {
+    f.if(i32.and(s.get('debug'), Debug.fetches), () => f.if(call(host.debugFetch), () => f.return()))
     const result = f.let(call(memory.fetchMiss, s.get('pc')))
     f.if(i32.eq(result, 2), () => f.do(call(takeTrap)))
     f.if(i32.eq(result, 1), () => f.do(call(fetchSlow)))

@@ -2,6 +2,7 @@ import { PAGE_CODE, PAGE_DIRTY, PAGE_PRESENT, PAGE_SHARED } from '@machinist/mem
 import { Access, dataEntry, emitSvWalker, fetchEntry, noteFilled, type SvWalker, tagOf, tlbLayout, View } from '@machinist/mmu'
 import { call, type Expr, f64, type Func, type FuncRef, i32, i64, type Local, select } from '@machinist/wasm'
 import { Cause, Mode } from '../cause.ts'
+import { Debug } from '../hart-layout.ts'
 import { GROUP_SHIFT, PAGE_GROUP, PAGE_IN_GROUPS, PAGE_IN_TLB } from '../tlb-hints.ts'
 import { Envcfg } from '../status.ts'
 import { bit, type Emit, increment } from './context.ts'
@@ -81,11 +82,15 @@ export function emitMemory(e: Emit, pmp: PmpCheck): MemoryFunctions {
   /** Whether M-mode rules of PMP apply. */
   const machineView = (f: Func, access: Local<'i32'>): Expr<'i32'> => i32.ne(i32.and(viewOf(f, access), VIEW_MACHINE), 0)
 
+  const debugAccess = (va: Local<'i64'>, bytes: Expr<'i32'>, access: Local<'i32'>): Expr<'i32'> =>
+    call(host.debugAccess, i32.wrap(va), i32.wrap(i64.shrU(va, 32)), bytes, access)
+
   /** `(va, bytes, access)` → guest-physical address that PMP lets through. */
   const physical = m.func('physical', ['i64', 'i32', 'i32'], 'i64', (f, va, bytes, access) => {
     const pa = f.let(call(translate, va, access))
     f.if(e.pendingCause, () => f.return(0))
     f.if(i32.eqz(call(pmp, pa, bytes, access, machineView(f, access))), () => raise(e, f, faultCause(access, i32.const(0)), va))
+    f.if(i32.and(s.get('debug'), Debug.accesses), () => f.drop(debugAccess(va, bytes, access)))
     f.return(pa)
   })
 
@@ -226,6 +231,7 @@ export function emitMemory(e: Emit, pmp: PmpCheck): MemoryFunctions {
 
   const dataMiss = m.func('dataMiss', ['i64', 'i32', 'i32'], 'i32', (f, va, access, bytes) => {
     f.if(crosses(va, bytes), () => f.return(1))
+    f.if(i32.and(s.get('debug'), Debug.accesses), () => f.if(debugAccess(va, i32.const(0), access), () => f.return(1)))
     increment(e, f, 'tlbMisses')
     const pa = f.let(call(translate, va, access))
     f.if(e.pendingCause, () => {

@@ -19,6 +19,9 @@ export interface HartExports {
   /** Empties the TLB bank at this address. */
   readonly flushBank: (bank: number) => void
   readonly fence: (address: bigint, byAddress: number, asid: bigint, byAsid: number) => void
+  /** For debuggers: the register at this index, whether or not an instruction could; see `csrIndex`. */
+  readonly csrRead: (index: number) => bigint
+  readonly csrWrite: (index: number, value: bigint) => void
   /** Guest-physical address of `va` for a read as the hart stands, or −1; sets no state. */
   readonly probe: (va: bigint) => bigint
 }
@@ -53,6 +56,8 @@ export function emitHartModule(options: {
   e.m.export('flushBank', e.tlb.flushBank)
   e.m.export('fence', translation.fence)
   e.m.export('probe', probe)
+  e.m.export('csrRead', csrs.read)
+  e.m.export('csrWrite', csrs.write)
   return e.m.toBytes()
 }
 
