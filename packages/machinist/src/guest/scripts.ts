@@ -184,7 +184,8 @@ if [ -c "$stream0" ]; then
   mkfifo $input
   dd bs=65536 <"$stream0" >$input 2>/dev/null & in=$!
 fi
-/bin/sh /machinist/exec <$input >$work/1 2>$work/2 3>&- 4>&- 5>&-
+# The input last: who brings it may be at its end at once, and the signal of that would interrupt the opening of another.
+/bin/sh /machinist/exec >$work/1 2>$work/2 <$input 3>&- 4>&- 5>&-
 status=$?
 [ -n "$in" ] && kill $in 2>/dev/null
 release $out 1 & one=$!
