@@ -61,8 +61,8 @@ interface Side {
 
 const forks = async (machine: Machine, console: Collector): Promise<string> => ask(machine, console, "dmesg | grep -c 'reseeded due to virtual machine fork'")
 
-it('copies of a guest that writes to its disk', async () => {
-  const image = join(folder, 'disk.img')
+it.each(['plic', 'aia'] as const)('copies of a guest that writes to its disk, with %s', async (interrupts) => {
+  const image = join(folder, `disk-${interrupts}.img`)
   writeFileSync(image, '')
   truncateSync(image, 64 * MIB)
   execFileSync('mkfs.ext4', ['-q', '-F', image])
@@ -71,7 +71,7 @@ it('copies of a guest that writes to its disk', async () => {
   const { kernel, initrd } = await prepareGuest({ modules: ['virtio_pmem', 'nd_pmem'] })
   const console = collector()
   const parent = createMachine(virt({
-    console, disks: [disk], kernel: readFileSync(kernel), initrd: readFileSync(initrd), append: guestCommandLine({ console: 'ttyS0', quiet: true }),
+    console, interrupts, disks: [disk], kernel: readFileSync(kernel), initrd: readFileSync(initrd), append: guestCommandLine({ console: 'ttyS0', quiet: true }),
     devices: { pmem: part(virtioPmem, { config: { size: 2 * MIB }, backends: { disk: pmem } }) },
   }), nodeHost())
   parent.start()

@@ -377,3 +377,38 @@ it('a copy reads at once what it has from the disk, when its disk does, and neve
   expect(copy.readAtOnce?.(cluster, [into], () => undefined)).toBe(true)
   expect(memoryDisk(cluster).fork().connect(direct).readAtOnce).toBeUndefined()
 })
+
+it('while a cluster is copied or changes, nothing else of it does', async () => {
+  const log: string[] = []
+  const pending: (() => void)[] = []
+  const later = <T>(what: string, result: T): Promise<T> => new Promise((resolve) => {
+    log.push(what)
+    pending.push(() => { resolve(result) })
+  })
+  const disk = raw({
+    size: 2 * cluster, writable: true,
+    read: (offset, into) => later(`read ${offset} ${into.length}`, into.length),
+    write: (offset, from) => later(`write ${offset} ${from.length}`, undefined),
+    flush: () => Promise.resolve(),
+    close: () => Promise.resolve(),
+  })
+  const port = disk.connect(direct)
+  const copy = disk.fork().connect(direct)
+  const write = (at: number): void => { port.write(at, [block(1)], () => undefined) }
+  const next = async (): Promise<void> => {
+    pending.shift()?.()
+    await turn()
+  }
+  write(0)
+  write(4096)
+  write(cluster)
+  copy.read(8192, [block(0)], () => undefined)
+  expect(log).toEqual(['read 0 16384', 'read 16384 16384'])
+  await next()
+  await next()
+  expect(log.slice(2)).toEqual(['write 0 4096', 'write 16384 4096'])
+  await next()
+  await next()
+  // It has been copied. The copy has it by now, and does not ask.
+  expect(log.slice(4)).toEqual(['write 4096 4096'])
+})
