@@ -4,7 +4,7 @@ import { lengthOf } from './buffers.ts'
 import { settle, type Soon } from './eager.ts'
 import { ClusterTable } from './fork/cluster-table.ts'
 import { copyEngine } from './fork/copy.ts'
-import { Origin } from './fork/origin.ts'
+import { type Layer, Origin } from './fork/origin.ts'
 import { Sequencer } from './sequencer.ts'
 
 /** A disk to connect to a device: `'block'` in a device's backends. */
@@ -55,13 +55,19 @@ export const sectorSize = 512
  */
 export function diskOf(open: (clock?: BackendClock) => DiskEngine, release: () => Promise<void> = () => Promise.resolve(), limit: number = 2 ** 32): Disk {
   const origin = new Origin(open, release, limit)
-  return backendOf(origin.sequencer, (clock) => origin.own(clock), () => origin.leave(), () => copyOf(origin, new ClusterTable(origin.room)))
+  return backendOf(origin.sequencer, (clock) => origin.own(clock), () => origin.leave(), () => copyOf(origin, new ClusterTable(origin.room), origin.now()))
 }
 
-/** A copy of a disk, or of a copy, with what it has of its own. */
-function copyOf(origin: Origin, table: ClusterTable): Disk {
-  origin.join(table)
-  return backendOf(new Sequencer(), (clock) => copyEngine(origin, table, clock), () => origin.leave(table), () => copyOf(origin, table.copy()))
+/** A copy of a disk, or of a copy, with what it has of its own, and what the disk was when it was copied. */
+function copyOf(origin: Origin, table: ClusterTable, since: Layer): Disk {
+  const release = (): Promise<void> => {
+    table.clear()
+    return origin.leave(since)
+  }
+  return backendOf(new Sequencer(), (clock) => copyEngine(origin, table, since, clock), release, () => {
+    since.users += 1
+    return copyOf(origin, table.copy(), since)
+  })
 }
 
 function backendOf(sequencer: Sequencer, open: (clock?: BackendClock) => DiskEngine, release: () => Promise<void>, fork: () => Disk): Disk {

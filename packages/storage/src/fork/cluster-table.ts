@@ -38,7 +38,7 @@ export class Room {
   }
 }
 
-/** What a copy of a disk has of its own: clusters with content, and clusters of zeroes. What it lacks is as on the disk. */
+/** Clusters with content, and clusters of zeroes; others are somewhere else. */
 export class ClusterTable {
   /** Null: zeroes. */
   readonly #clusters: Map<number, Cluster | null>
@@ -52,18 +52,14 @@ export class ClusterTable {
     this.#zeroed = zeroed
   }
 
-  /** The content of a cluster, null for zeroes; undefined when it is as on the disk. */
+  get empty(): boolean {
+    return this.#clusters.size + this.#zeroed.size === 0
+  }
+
+  /** The content of a cluster, null for zeroes; undefined when it is somewhere else. */
   get(cluster: number): Cluster | null | undefined {
     const found = this.#clusters.get(cluster)
     return found === undefined && this.#zeroed.has(Math.floor(cluster / group)) ? null : found
-  }
-
-  /** The first cluster from `first` on, at most `past`, that is on the disk and `first` is not, or the other way round. */
-  runEnd(first: number, past: number): number {
-    const lacks = this.get(first) === undefined
-    let end = first + 1
-    while (end < past && (this.get(end) === undefined) === lacks) end += 1
-    return end
   }
 
   /** Sets the content of a cluster. False, and nothing happens, when there is no room for it. */

@@ -2,17 +2,29 @@ import type { BackendClock, BlockStatus } from '@machinist/api'
 import { lengthOf } from '../buffers.ts'
 import type { DiskEngine, Outcome } from '../disk.ts'
 import { type Eager, eagerly, wait } from '../eager.ts'
-import { type ClusterTable, clusterSize } from './cluster-table.ts'
-import type { Origin } from './origin.ts'
+import { type Cluster, type ClusterTable, clusterSize } from './cluster-table.ts'
+import type { Layer, Origin } from './origin.ts'
 
 const clusterOf = (offset: number): number => Math.floor(offset / clusterSize)
 
-/** A copy of a disk: reads its table, and the disk elsewhere; writes into its table alone. */
-export function copyEngine(origin: Origin, table: ClusterTable, clock?: BackendClock): DiskEngine {
+/** A copy of a disk: reads its table, else what the disk was, `since` it was copied; writes into its table alone. */
+export function copyEngine(origin: Origin, table: ClusterTable, since: Layer, clock?: BackendClock): DiskEngine {
   const engine = origin.engine(clock)
   const { size } = engine
 
-  const onDisk = (first: number, past: number): boolean => table.get(first) === undefined && table.runEnd(first, past) >= past
+  /** Undefined when it is as on the disk. */
+  const get = (cluster: number): Cluster | null | undefined => {
+    let content = table.get(cluster)
+    for (let layer: Layer | null = since; content === undefined && layer !== null; layer = layer.next) content = layer.table.get(cluster)
+    return content
+  }
+  /** The end of the clusters from `first` on that are on the disk. */
+  const diskEnd = (first: number, past: number): number => {
+    let end = first
+    while (end < past && get(end) === undefined) end += 1
+    return end
+  }
+  const onDisk = (first: number, past: number): boolean => diskEnd(first, past) === past
 
   /** Reads a range; the disk, if it needs it, is not changed meanwhile. */
   const readInto = function* (offset: number, into: Uint8Array): Eager<BlockStatus> {
@@ -20,8 +32,8 @@ export function copyEngine(origin: Origin, table: ClusterTable, clock?: BackendC
     for (let done = 0; done < into.length;) {
       const at = offset + done
       const cluster = clusterOf(at)
-      const content = table.get(cluster)
-      const end = (content === undefined ? table.runEnd(cluster, past) : cluster + 1) * clusterSize
+      const content = get(cluster)
+      const end = (content === undefined ? diskEnd(cluster + 1, past) : cluster + 1) * clusterSize
       const part = into.subarray(done, Math.min(into.length, end - offset))
       if (content === undefined) {
         const status = yield* wait(engine.read(at, [part]))
@@ -49,7 +61,7 @@ export function copyEngine(origin: Origin, table: ClusterTable, clock?: BackendC
     }
     // What is here already does not wait for what the other side does.
     for (let cluster = clusterOf(offset), last = clusterOf(offset + length - 1); cluster <= last; cluster++) {
-      if (table.get(cluster) === undefined) return origin.reading(offset, length, work)
+      if (get(cluster) === undefined) return origin.reading(offset, length, work)
     }
     return work()
   }
@@ -61,19 +73,20 @@ export function copyEngine(origin: Origin, table: ClusterTable, clock?: BackendC
     const edges = new Map<number, Uint8Array>()
     for (const cluster of new Set([first, last])) {
       const start = cluster * clusterSize
-      if ((offset <= start && end >= Math.min(start + clusterSize, size)) || table.get(cluster) !== undefined) continue
+      if ((offset <= start && end >= Math.min(start + clusterSize, size)) || get(cluster) !== undefined) continue
       const bytes = new Uint8Array(Math.min(clusterSize, size - start))
       const status = yield* wait(read(start, [bytes]))
       if (status !== 'ok') return status
       edges.set(cluster, bytes)
     }
-    // From here on nothing waits, so that the table stays as it is.
+    // From here on nothing waits, so that all stays where it is.
     const take = taker(from)
     for (let cluster = first; cluster <= last; cluster++) {
       const start = cluster * clusterSize
-      const before = table.get(cluster)
-      const alone = before !== null && before?.owners === 1
-      const bytes = alone ? before.bytes : new Uint8Array(clusterSize)
+      const own = table.get(cluster)
+      const alone = own !== null && own?.owners === 1
+      const bytes = alone ? own.bytes : new Uint8Array(clusterSize)
+      const before = get(cluster)
       const content = alone ? null : before === undefined ? edges.get(cluster) : before?.bytes
       if (content) bytes.set(content)
       take(bytes.subarray(Math.max(offset - start, 0), Math.min(end - start, clusterSize)))
