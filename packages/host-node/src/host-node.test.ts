@@ -100,6 +100,26 @@ describe('streams', () => {
       await turn()
     }
   })
+  test('output takes what fits, in pieces of any size, and keeps its order', () => {
+    fc.assert(fc.property(fc.array(fc.oneof(fc.integer({ min: 0, max: 3000 }), fc.constantFrom(65_535, 65_536, 70_000)), { maxLength: 40 }), fc.array(fc.boolean(), { minLength: 40, maxLength: 40 }), (sizes, flushes) => {
+      const backend = collector()
+      const port = backend.connect(now)
+      const sent: Uint8Array[] = []
+      let waiting = 0
+      let next = 0
+      sizes.forEach((size, index) => {
+        const bytes = Uint8Array.from({ length: size }, () => next++ & 0xff)
+        const taken = port.write(bytes)
+        expect(taken).toBe(Math.min(size, 65_536 - waiting))
+        sent.push(bytes.subarray(0, taken))
+        waiting += taken
+        if (flushes[index] !== true) return
+        backend.flush()
+        waiting = 0
+      })
+      expect(Buffer.from(backend.bytes()).equals(Buffer.concat(sent))).toBe(true)
+    }), { numRuns: 50 })
+  })
   test('a collector keeps the last bytes', () => {
     const backend = collector(10)
     const port = backend.connect(now)

@@ -5,6 +5,8 @@ import type { Backend, CharPort, Deliver } from '@machinist/api'
 const INPUT_LIMIT = 65536
 /** Output that waits for the host; beyond it the guest is told to wait. */
 const OUTPUT_LIMIT = 65536
+/** Room for output at first. */
+const OUTPUT_LEAST = 1024
 
 /** Output of a machine that goes to a function. */
 export type OutputSink = (bytes: Uint8Array) => void
@@ -42,7 +44,8 @@ export interface CharBackend extends Backend<CharPort> {
 class Output {
   readonly #stream: Writable | null
   readonly #sink: OutputSink
-  #pending: Uint8Array = new Uint8Array(OUTPUT_LIMIT)
+  /** Grows up to the limit: of many machines, most say little. */
+  #pending: Uint8Array = new Uint8Array(0)
   #length = 0
   #scheduled = false
   /** The stream asked to wait. */
@@ -74,8 +77,14 @@ class Output {
     const taken = this.#broken ? bytes.length : Math.min(bytes.length, OUTPUT_LIMIT - this.#length)
     this.written += taken
     if (this.#broken) return taken
+    const length = this.#length + taken
+    if (length > this.#pending.length) {
+      const larger = new Uint8Array(Math.min(OUTPUT_LIMIT, Math.max(OUTPUT_LEAST, 2 * length)))
+      larger.set(this.#pending.subarray(0, this.#length))
+      this.#pending = larger
+    }
     this.#pending.set(bytes.subarray(0, taken), this.#length)
-    this.#length += taken
+    this.#length = length
     if (taken < bytes.length) this.#starved = true
     if (!this.#scheduled && !this.#full && this.#length > 0) {
       this.#scheduled = true
