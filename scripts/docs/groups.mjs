@@ -48,6 +48,7 @@ export const groups = {
   },
   '@machinist/host-node': {
     'Run a machine': ['', 'node-host', 'system/'],
+    'Save and restore': ['snapshot/'],
     'Talk to a console': ['console/'],
     'Open disks': ['disks/', 'files/file', 'files/http-file', 'files/image-files'],
     'Read files': ['files/'],
@@ -107,6 +108,11 @@ export const groups = {
     'Look into disks': ['partitions/'],
     'Formats of images': ['all-formats', 'raw-format', 'cluster-map', 'bochs/', 'cloop/', 'dmg/', 'parallels/', 'qcow/', 'qcow2/', 'vdi/', 'vhd/', 'vhdx/', 'vmdk/'],
     'Share trees of files': ['tree/'],
+  },
+  '@machinist/snapshot': {
+    'Save': ['', 'writer'],
+    'Restore': ['reader'],
+    'Bring files and compression': ['file', 'codec'],
   },
   '@machinist/testkit': {
     'Fuzz a device': ['', 'fuzz', 'virtio-driver', 'random'],

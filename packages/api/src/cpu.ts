@@ -102,6 +102,8 @@ export interface Cpu {
 /** The kind of CPU a machine has. */
 export interface CpuSpec<Config = unknown, Memory = unknown, Bus = unknown, Wants extends BackendWants = BackendWants> {
   readonly kind: string
+  /** Version of the state that harts save. */
+  readonly stateVersion: number
   readonly backends: Wants
   configure(input: unknown, name: string): Config
   /** How many harts a configuration has. */
@@ -112,6 +114,8 @@ export interface CpuSpec<Config = unknown, Memory = unknown, Bus = unknown, Want
    */
   inputReference?(line: string): { readonly ref: string; readonly cells: readonly number[] } | null
   create(config: Config, context: CpuContext<Memory, Bus, Wants>): Cpu
+  /** Brings the state of a hart that an older version saved up to date. */
+  migrate?(old: unknown, from: number): unknown
   /** Adds `/cpus`, each hart's interrupt controller (labelled `hart0`, …) and whatever its firmware contributes. */
   describe(config: Config, at: { readonly name: string; readonly timeFrequency: number }, out: { readonly fdt?: FdtNode }): void
 }

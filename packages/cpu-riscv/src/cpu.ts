@@ -149,6 +149,7 @@ export class RiscvCpu implements Cpu {
 /** RV64GC harts with a built-in SBI; see {@link RiscvConfig}. */
 export const riscv: CpuSpec<RiscvConfig, GuestMemory, AddressSpace, Wants> = {
   kind: 'riscv',
+  stateVersion: 1,
   backends: { power: 'power', console: 'char' },
   configure(input, name) {
     const fail = (field: string, value: unknown, remedy: string): never => {

@@ -165,15 +165,28 @@ class Hart implements Vcpu {
     return { mode: 'only', stack: [BigInt(this.pc)] }
   }
 
-  save(): unknown {
-    return { pc: this.pc, registers: [...this.registers] }
+  save(): { pc: number; registers: number[]; meip: boolean; state: 'running' | 'waiting' | 'stopped'; timer: number; risen: boolean; retired: number } {
+    return { pc: this.pc, registers: [...this.registers], meip: this.meip, state: this.#state, timer: this.#timer, risen: this.#risen, retired: this.retired }
   }
 
-  restore(): void {}
+  restore(state: unknown): void {
+    const { pc, registers, meip, state: doing, timer, risen, retired } = state as ReturnType<Hart['save']>
+    if (typeof pc !== 'number' || !Array.isArray(registers) || registers.length !== 8 || !['running', 'waiting', 'stopped'].includes(doing)) {
+      throw machinistError({ code: 'state', part: `hart${this.index}`, remedy: 'Restore what it saved.' }, 'not the state of a hart')
+    }
+    this.pc = pc
+    this.registers = [...registers]
+    this.meip = meip
+    this.#state = doing
+    this.#timer = timer
+    this.#risen = risen
+    this.retired = retired
+  }
 }
 
 export const fakeCpu: CpuSpec<FakeConfig, GuestMemory, AddressSpace, { readonly power: 'power' }> = {
   kind: 'fake',
+  stateVersion: 1,
   backends: { power: 'power' },
   configure(input, name) {
     const harts = typeof input === 'object' && input !== null && 'harts' in input ? input.harts : 1

@@ -113,7 +113,7 @@ function nonsense(seed: number, done: () => void): CpuSpec<object, Memory, Bus> 
     }
   }
   return {
-    kind: 'nonsense', backends: {}, configure: () => ({}), harts: () => 1, describe() {},
+    kind: 'nonsense', stateVersion: 1, backends: {}, configure: () => ({}), harts: () => 1, describe() {},
     create: (_config, context) => ({ vcpus: [new Hart(context)], input: () => ({ set() {}, pulse() {}, send() {} }), reset() {}, memoryChanged() {} }),
   }
 }

@@ -105,8 +105,35 @@ export class GuestMemory implements DmaSpace {
   }
 
   /** Has the content of pages that are not present and not zero. */
+  get source(): PageSource | null {
+    return this.#pager.source
+  }
+
   set source(source: PageSource | null) {
     this.#pager.source = source
+  }
+
+  /**
+   * Says by which numbers the {@link GuestMemory.source} knows the pages of a region, none of which has been touched: 0 stands for zeros.
+   *
+   * @throws a RangeError for more numbers than pages, or one of 2^20 and more
+   */
+  place(region: RamRegion, numbers: Uint32Array): void {
+    if (numbers.length > region.size / PAGE_SIZE || numbers.some((number) => number >= 2 ** 20)) throw new RangeError(`${region.name} has no such pages`)
+    const { u32 } = this.arena
+    numbers.forEach((number, page) => { u32[(region.map >>> 2) + page] = (number << 12) >>> 0 })
+  }
+
+  /** The number by which the source knows a page of a region, if it is still there; 0 when it is zeros, and −1 when it has a frame. */
+  placeOf(region: RamRegion, page: number): number {
+    const entry = this.arena.u32[(region.map >>> 2) + page] ?? 0
+    return (entry & PAGE_PRESENT) === 0 ? entry >>> 12 : -1
+  }
+
+  /** The frame of a page of a region that has one, as a view that is good until somebody touches memory; null for others. */
+  frame(region: RamRegion, page: number): Uint8Array | null {
+    const entry = this.arena.u32[(region.map >>> 2) + page] ?? 0
+    return (entry & PAGE_PRESENT) === 0 ? null : this.arena.u8.subarray(frameOf(entry), frameOf(entry) + PAGE_SIZE)
   }
 
   /** Set by the CPU: a page has got another frame, with the same content. What was known of the old one through this page must be dropped. */
@@ -327,6 +354,7 @@ export class GuestMemory implements DmaSpace {
     this.#disposed = true
     this.arena.members--
     this.clear()
+    this.#pager.source = null
     for (const { map, size } of this.#regions) {
       if (this.#promised) this.arena.release(size)
       this.arena.freeZeroed(map, (size / PAGE_SIZE) * 4)

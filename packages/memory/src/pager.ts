@@ -10,6 +10,10 @@ export interface PageSource {
    * @param into - {@link PAGE_SIZE} bytes of any content
    */
   load(number: number, into: Uint8Array): void
+  /** One more memory has pages here. */
+  hold?(): void
+  /** One fewer: after the last, nothing is asked for any more. */
+  release?(): void
 }
 
 /** Told when a page gets another frame: its old entry, and the new one, whose content is the same by now. */
@@ -24,14 +28,24 @@ export class Pager {
   /** The machine was promised memory, of which each page that is touched takes its part. */
   readonly #promised: boolean
   #touched = 0
-  /** Has the content of pages that are not present and not zero. */
-  source: PageSource | null = null
+  #source: PageSource | null = null
   /** Set by the CPU: what it knows of the old frame through this page must be dropped. */
   onMove: MoveListener | null = null
 
   constructor(arena: Arena, promised: boolean) {
     this.#arena = arena
     this.#promised = promised
+  }
+
+  /** Has the content of pages that are not present and not zero. */
+  get source(): PageSource | null {
+    return this.#source
+  }
+
+  set source(source: PageSource | null) {
+    source?.hold?.()
+    this.#source?.release?.()
+    this.#source = source
   }
 
   /** Pages that have a frame. */
@@ -62,8 +76,8 @@ export class Pager {
     const frame = this.#arena.takeFrame(number === 0)
     if (number !== 0) {
       try {
-        if (this.source === null) throw new RangeError(`nobody has page ${number}`)
-        this.source.load(number, this.#arena.u8.subarray(frame, frame + PAGE_SIZE))
+        if (this.#source === null) throw new RangeError(`nobody has page ${number}`)
+        this.#source.load(number, this.#arena.u8.subarray(frame, frame + PAGE_SIZE))
       } catch (error) {
         this.#arena.freeFrames([frame])
         throw error

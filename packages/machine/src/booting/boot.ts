@@ -1,7 +1,6 @@
 import { machinistError } from '@machinist/api'
-import type { MachineHost } from '../assembly/host.ts'
 import type { Parts } from '../assembly/parts.ts'
-import { type BootPlacement, planBoot } from './plan.ts'
+import { type BootHost, type BootPlacement, planBoot } from './plan.ts'
 
 /** Does work of a part; what it throws is the part's fault. */
 export type Contain = (part: string, work: () => void) => void
@@ -9,7 +8,7 @@ export type Contain = (part: string, work: () => void) => void
 /** Brings a machine to where it begins: at power-on, and at each reset. */
 export class Boot {
   readonly #parts: Parts
-  readonly #host: MachineHost
+  readonly #host: BootHost
   readonly #contain: Contain
   /** Made at once, so that what is wrong with images is found at once. */
   #first: BootPlacement | null
@@ -20,7 +19,7 @@ export class Boot {
    * @param used - the machine's memory is not empty: it is a copy of one that runs
    * @throws typed errors for images that are damaged or do not fit
    */
-  constructor(parts: Parts, host: MachineHost, contain: Contain, used: boolean) {
+  constructor(parts: Parts, host: BootHost, contain: Contain, used: boolean) {
     this.#parts = parts
     this.#host = host
     this.#contain = contain

@@ -14,8 +14,15 @@ export interface BootPlacement {
 /** Linux credits 256 bits from `rng-seed`; twice that leaves room for conditioning. */
 const SEED_BYTES = 64
 
-function bytesOf(source: ImageSource, part: string): Uint8Array {
+/** What starting a machine needs of its host. */
+export interface BootHost extends Pick<MachineHost, 'inflate'> {
+  /** Has the images that a definition names, when they are needed. */
+  image?(file: string): Uint8Array
+}
+
+function bytesOf(source: ImageSource, part: string, host: BootHost): Uint8Array {
   if (source instanceof Uint8Array) return source
+  if (host.image !== undefined) return host.image(source.file)
   throw machinistError({ code: 'image-not-loaded', part, value: source.file, remedy: 'Read the files of a definition before making the machine.' }, 'the file has not been read')
 }
 
@@ -23,7 +30,7 @@ function bytesOf(source: ImageSource, part: string): Uint8Array {
  * Plans one start of a machine: loads images, makes the device tree with a new seed, or none without `entropy`. Called for each power-on and
  * reset.
  */
-export function planBoot(machine: ResolvedMachine, entropy: EntropyPort | null, host: Pick<MachineHost, 'inflate'>): BootPlacement {
+export function planBoot(machine: ResolvedMachine, entropy: EntropyPort | null, host: BootHost): BootPlacement {
   const boot: BootDefinition = machine.definition.boot ?? { protocol: 'raw', images: [], entry: machine.memory[0]?.base ?? 0 }
   const rngSeed = entropy === null ? undefined : new Uint8Array(SEED_BYTES)
   if (rngSeed !== undefined) entropy?.fill(rngSeed)
@@ -36,14 +43,14 @@ export function planBoot(machine: ResolvedMachine, entropy: EntropyPort | null, 
     const { kernel, initrd, firmware } = boot
     return planRiscvBoot({
       memory: ram,
-      kernel: kernel && bytesOf(kernel, 'kernel'),
-      initrd: initrd && bytesOf(initrd, 'initrd'),
-      firmware: firmware && bytesOf(firmware, 'firmware'),
+      kernel: kernel && bytesOf(kernel, 'kernel', host),
+      initrd: initrd && bytesOf(initrd, 'initrd', host),
+      firmware: firmware && bytesOf(firmware, 'firmware', host),
       inflate: host.inflate?.bind(host),
       dtb: (placed) => buildTree(machine, { bootargs: boot.append, initrd: placed.initrd, rngSeed, console: boot.console }),
     })
   }
-  const segments = boot.images.map(({ name, at, bytes }) => ({ part: name, address: at, bytes: bytesOf(bytes, name) }))
+  const segments = boot.images.map(({ name, at, bytes }) => ({ part: name, address: at, bytes: bytesOf(bytes, name, host) }))
   if (boot.fdt !== undefined) segments.push({ part: 'dtb', address: boot.fdt, bytes: buildTree(machine, { rngSeed, console: boot.console }) })
   for (const [index, a] of segments.entries()) {
     const inside = machine.memory.some(({ base, size }) => a.address >= base && a.address + a.bytes.length <= base + size)

@@ -45,17 +45,29 @@ export function planFork(
   const own: Backend<unknown>[] = []
   const undo = (): void => { for (const backend of own) backend.close?.() }
   try {
-    return { ...plan(resolved, live, made, name, given, own), undo }
+    return { ...plan(resolved, name, given, own, (id, kind, before) => inherit(id, kind, before, live, made)), undo }
   } catch (error) {
     undo()
     throw error
   }
 }
 
-/** @param own - gets the backends that were made for the copy */
+/**
+ * Decides what the parts of a machine that was saved are connected to.
+ *
+ * @throws typed errors: `'restore-backend'` for a backend that must be given; `'backend-name'` for one of no part
+ */
+export function planRestore(resolved: ResolvedMachine, name: string, given: ForkOptions['backends'] = {}): Omit<ForkPlan, 'undo'> {
+  return plan(resolved, name, given, [], again)
+}
+
+/**
+ * @param own - gets the backends that were made for the copy
+ * @param inherited - what comes in the place of what a part was connected to
+ */
 function plan(
-  resolved: ResolvedMachine, live: ReadonlyMap<string, Backend<unknown>>, made: ReadonlyMap<string, Backend<unknown>>, name: string, given: NonNullable<ForkOptions['backends']>,
-  own: Backend<unknown>[],
+  resolved: ResolvedMachine, name: string, given: NonNullable<ForkOptions['backends']>, own: Backend<unknown>[],
+  inherited: (id: string, kind: string, before: BackendDescriptor) => Backend<unknown> | BackendDescriptor,
 ): Omit<ForkPlan, 'undo'> {
   const copies = new Map<string, Backend<unknown>>()
   const left = new Set(Object.keys(given))
@@ -70,7 +82,7 @@ function plan(
         if (isBackend(wish)) copies.set(id, wish)
         chosen[port] = isBackend(wish) ? id : wish
       } else if (before !== undefined) {
-        const choice = inherit(id, kind, before, live, made)
+        const choice = inherited(id, kind, before)
         if (isBackend(choice)) {
           copies.set(id, choice)
           own.push(choice)
@@ -105,4 +117,11 @@ function inherit(id: string, kind: string, before: BackendDescriptor, live: Read
   if (copy !== undefined) return copy
   if (backend === undefined && kind !== 'block') return before
   throw machinistError({ code: 'fork-backend', part: id, value: kind, remedy: `Give the copy one of its own: fork({ backends: { '${id}': … } }).` }, 'the copy cannot have the same')
+}
+
+/** What a part of a machine that was saved is connected to. A live backend was named after the part. */
+function again(id: string, kind: string, before: BackendDescriptor): BackendDescriptor {
+  if (before !== id) return before
+  if (kind === 'char') return 'null'
+  throw machinistError({ code: 'restore-backend', part: id, value: kind, remedy: `Give it as backends: { '${id}': … }.` }, 'what it was connected to is not in a snapshot')
 }

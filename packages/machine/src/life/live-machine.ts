@@ -5,6 +5,7 @@ import { diverge } from '../assembly/randomness.ts'
 import { makeParts, type PartEvents, type Parts } from '../assembly/parts.ts'
 import type { TraceListener } from '../assembly/trace.ts'
 import { Boot } from '../booting/boot.ts'
+import type { BootHost } from '../booting/plan.ts'
 import type { ResolvedMachine } from '../resolving/resolve.ts'
 import { Driver } from '../running/driver.ts'
 import type { GateRecord } from '../running/gate.ts'
@@ -14,7 +15,8 @@ import { Emitter } from './emitter.ts'
 import type { MachineEvents, MachineState, MachineStats } from './events.ts'
 import { type ForkOptions, planFork } from './fork.ts'
 import type { Machine, StartOptions } from './machine.ts'
-import { restoreMachine, type SavedMachine, saveMachine } from './saved-machine.ts'
+import { restoreMachine, saveMachine } from './saved-machine.ts'
+import type { MachineSnapshot } from './snapshot.ts'
 import { type DevicesState, restoreDevices, saveDevices } from './state.ts'
 
 interface Failure {
@@ -28,12 +30,21 @@ export interface Origin {
   readonly host: MachineHost
   readonly live: ReadonlyMap<string, Backend<unknown>>
   readonly trace: TraceListener | undefined
+  /** Gives the images that its definition names as files; absent when it has them all. */
+  readonly image?: (file: string) => Uint8Array
 }
 
-/** What a copy begins with. */
+/** What a copy begins with, or a machine that was saved. */
 interface Content {
   readonly memory: GuestMemory
-  readonly state: SavedMachine
+  /** As {@link saveMachine} gave it; it is checked. */
+  readonly state: unknown
+  /** Which of its copies it is; null for one that takes its place, down to what must not be the same in two machines. */
+  readonly another: number | null
+}
+
+function bootHost({ host, image }: Origin): BootHost {
+  return { ...(host.inflate !== undefined && { inflate: host.inflate.bind(host) }), ...(image !== undefined && { image }) }
 }
 
 /** A machine's life: its states, and what leads from one to the next. See {@link Machine}. */
@@ -108,11 +119,11 @@ export class LiveMachine implements Machine {
       this.#wake()
     }
     try {
-      this.#boot = new Boot(parts, host, (part, work) => { this.#contain(part, work) }, content !== undefined)
+      this.#boot = new Boot(parts, bootHost(origin), (part, work) => { this.#contain(part, work) }, content !== undefined)
       if (content !== undefined) {
-        restoreMachine(parts, content.state)
-        this.#loop.restore(content.state.turns)
+        this.#loop.restore(restoreMachine(parts, content.state).turns)
         this.#state = 'paused'
+        if (content.another !== null) this.#beAnother(content.another)
       }
       // A part's constructor has no business failing later, but a backend may have spoken too early.
       this.#early()
@@ -242,27 +253,20 @@ export class LiveMachine implements Machine {
   async fork(options: ForkOptions = {}): Promise<Machine> {
     const name = options.name ?? `${this.name}-${this.#forks + 1}`
     this.#beForkable()
-    const { resolved, host, live, trace } = this.#origin
-    let copy: LiveMachine
-    try {
-      await this.#quiet()
-      this.#beForkable()
+    const copy = await this.#whenQuiet(() => {
+      const { resolved, live } = this.#origin
       // Not before: disks are copied now, like the memory that says what was written to them.
       const { undo, ...plan } = planFork(resolved, live, this.#parts.connector.made, name, options.backends)
       this.#forks++
       const state = saveMachine(this.#parts, this.#loop.save())
       try {
         // What cannot be made gives back what it was given.
-        copy = new LiveMachine({ ...plan, host, trace }, { memory: this.memory.fork(), state })
+        return new LiveMachine({ ...this.#origin, ...plan }, { memory: this.memory.fork(), state, another: options.exact === true ? null : this.#forks })
       } catch (error) {
         undo()
         throw error
       }
-      if (options.exact !== true) copy.#beAnother(this.#forks)
-    } finally {
-      this.#loop.copying = false
-      this.#wake()
-    }
+    })
     if (this.#state === 'running' && options.start !== false) copy.start({ drive: this.#drive })
     return copy
   }
@@ -273,6 +277,37 @@ export class LiveMachine implements Machine {
     const { generator, devices } = this.#parts
     if (generator !== null) diverge(generator, number)
     for (const { resolved: { name }, device } of devices) this.#contain(name, () => { device.forked?.() })
+  }
+
+  save(): Promise<MachineSnapshot> {
+    this.#beForkable()
+    return this.#whenQuiet(() => {
+      const state = saveMachine(this.#parts, this.#loop.save())
+      const memory = this.memory.fork()
+      const { arena } = memory
+      return {
+        definition: this.resolved.definition,
+        image: this.#origin.image ?? ((file) => { throw this.#misuse('image-not-loaded', 'Read the files of a definition before making the machine.', 'the file has not been read', file) }),
+        state,
+        memory,
+        dispose() {
+          memory.dispose()
+          if (arena.members === 0) arena.dispose()
+        },
+      }
+    })
+  }
+
+  /** Does something while no hart runs and nothing is under way. */
+  async #whenQuiet<T>(work: () => T): Promise<T> {
+    try {
+      await this.#quiet()
+      this.#beForkable()
+      return work()
+    } finally {
+      this.#loop.copying = false
+      this.#wake()
+    }
   }
 
   #beForkable(): void {

@@ -4,6 +4,7 @@ import type { GateRecord } from '../running/gate.ts'
 import type { ResolvedMachine } from '../resolving/resolve.ts'
 import type { SliceResult } from '../running/run-loop.ts'
 import type { SampleOptions } from '../running/sampler.ts'
+import type { MachineSnapshot } from './snapshot.ts'
 import type { DevicesState } from './state.ts'
 import type { Vcpu } from '@machinist/api'
 import type { GuestMemory } from '@machinist/memory'
@@ -80,6 +81,13 @@ export interface Machine {
    * `'backend-name'` for one of no part; and as `instantiate` for backends
    */
   fork(options?: ForkOptions): Promise<Machine>
+  /**
+   * All of it as it is now: for a file, say (`@machinist/snapshot`). It goes on meanwhile. Resolves once requests to disks that are under way have come
+   * back. What disks, networks and streams are connected to is not part of it.
+   *
+   * @throws typed errors `'disposed'`; `'not-running'` unless it runs or is paused
+   */
+  save(): Promise<MachineSnapshot>
   /** @throws a typed error `'disposed'` */
   saveDevices(): DevicesState
   /** All or none. @throws a typed error `'state'`, `'disposed'`, or what a device throws */

@@ -10,7 +10,8 @@ import { type DevicesState, restoreDevices, saveDevices } from './state.ts'
 export interface SavedMachine {
   readonly version: 1
   readonly devices: DevicesState
-  readonly harts: readonly unknown[]
+  /** The CPU's kind, the version of its harts' state, and that of each. */
+  readonly cpu: { readonly kind: string; readonly version: number; readonly harts: readonly unknown[] }
   readonly time: SavedTime
   /** What the counter was at time zero. */
   readonly counterBase: bigint
@@ -27,10 +28,11 @@ function bad(problem: string, value?: string | number): MachinistError {
 
 /** Takes the state of a machine. */
 export function saveMachine(parts: Parts, turns: SavedTurns): SavedMachine {
+  const { spec } = parts.resolved.cpu
   return {
     version: 1,
     devices: saveDevices(parts),
-    harts: parts.cpu.vcpus.map((vcpu) => vcpu.save()),
+    cpu: { kind: spec.kind, version: spec.stateVersion, harts: parts.cpu.vcpus.map((vcpu) => vcpu.save()) },
     time: parts.time.save(),
     counterBase: parts.counter.base,
     timers: parts.timers.save(),
@@ -39,19 +41,52 @@ export function saveMachine(parts: Parts, turns: SavedTurns): SavedMachine {
   }
 }
 
+/** Most timers that a machine is believed to have armed. */
+const MOST_TIMERS = 65536
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** A state from anywhere, as far as the machine itself uses it: devices and harts check theirs. */
+function checked(input: unknown): SavedMachine {
+  if (!isObject(input) || input['version'] !== 1) throw bad('not the saved state of a machine of this version', isObject(input) ? String(input['version']) : undefined)
+  const { cpu, time, counterBase, timers, turns, randomness, devices } = input
+  if (!isObject(cpu) || typeof cpu['version'] !== 'number' || !Array.isArray(cpu['harts'])) throw bad('the saved state has no harts')
+  if (!isObject(time) || !Number.isSafeInteger(time['now']) || Number(time['now']) < 0 || typeof time['exact'] !== 'number' || !(time['exact'] >= 0 && time['exact'] < 2 ** 53)) throw bad('the saved time is none')
+  if (typeof counterBase !== 'bigint' || counterBase !== BigInt.asUintN(64, counterBase)) throw bad('the saved counter is none')
+  const isTimer = (each: unknown): boolean => isObject(each) && typeof each['name'] === 'string' && typeof each['at'] === 'number' && Number.isFinite(each['at'])
+  if (!Array.isArray(timers) || timers.length > MOST_TIMERS || !timers.every(isTimer)) throw bad('the saved timers are none')
+  if (!isObject(turns) || !Number.isInteger(turns['last']) || Number(turns['last']) < -1 || !Array.isArray(turns['spun'])) throw bad('the saved turns are none')
+  if (!isObject(devices)) throw bad('the saved state has no devices')
+  return { ...input, randomness: randomness ?? null } as unknown as SavedMachine
+}
+
+/** The harts' states, brought up to date. */
+function hartsOf({ kind, version, harts }: SavedMachine['cpu'], { resolved: { cpu: { spec } }, cpu: { vcpus } }: Parts): readonly unknown[] {
+  if (kind !== spec.kind) throw bad('the saved state is of another kind of CPU', kind)
+  if (harts.length !== vcpus.length) throw bad('the saved state is of another number of harts', harts.length)
+  if (version === spec.stateVersion) return harts
+  const { migrate } = spec
+  if (version > spec.stateVersion || migrate === undefined) throw bad(`the harts' saved state has a version that this one cannot read; it reads ${spec.stateVersion}`, version)
+  return harts.map((hart) => migrate.call(spec, hart, version))
+}
+
 /**
  * Gives a machine that has not run yet the state of another, whose memory it has already.
  *
+ * @param input - what {@link saveMachine} gave, perhaps long ago and elsewhere: it is checked
  * @throws a typed error `'state'`, or what a device or hart throws; the machine is of no use then
  */
-export function restoreMachine(parts: Parts, saved: SavedMachine): void {
-  const { vcpus } = parts.cpu
-  if (saved.harts.length !== vcpus.length) throw bad('the saved state is of another number of harts', saved.harts.length)
+export function restoreMachine(parts: Parts, input: unknown): SavedMachine {
+  const saved = checked(input)
+  const harts = hartsOf(saved.cpu, parts)
+  if (saved.turns.last >= harts.length) throw bad('the saved turns are none', saved.turns.last)
   parts.time.restore(saved.time)
   // What a hart is besides its state: its number, its TLBs.
   parts.cpu.reset('cold', { pc: 0, args: [] })
   parts.setCounterBase(saved.counterBase)
-  vcpus.forEach((vcpu, index) => { vcpu.restore(saved.harts[index]) })
+  parts.cpu.vcpus.forEach((vcpu, index) => { vcpu.restore(harts[index]) })
   restoreDevices(parts, saved.devices)
   // Devices may have armed theirs anew, later than they were to expire. What they armed besides is what a copy does in addition.
   for (const { name, at } of saved.timers) {
@@ -61,4 +96,5 @@ export function restoreMachine(parts: Parts, saved: SavedMachine): void {
     timer.arm(at)
   }
   if (parts.generator !== null && saved.randomness !== null) parts.generator.restore(saved.randomness)
+  return saved
 }

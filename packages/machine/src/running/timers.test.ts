@@ -73,3 +73,17 @@ test('the seeded generator repeats itself, and looks random', () => {
   const chi = counts.reduce((sum, count) => sum + (count - 256) ** 2 / 256, 0)
   expect(chi).toBeLessThan(350)
 })
+
+test('a generator goes on from where another was saved, and takes nothing else', () => {
+  const next = (entropy: ReturnType<typeof seededEntropy>): number[] => {
+    const bytes = new Uint8Array(12)
+    entropy.fill(bytes)
+    return [...bytes]
+  }
+  const one = seededEntropy(7)
+  next(one)
+  const other = seededEntropy(1)
+  other.restore(one.save())
+  expect([next(other), next(other)]).toEqual([next(one), next(one)])
+  for (const bad of [null, [], [1, 2, 3], [0, 0, 0, 0], [1, 2, 3, 4.5], [1, 2, 3, 2 ** 40], ['1', 2, 3, 4]]) expect(() => { other.restore(bad) }).toThrow(/not the state of a generator/)
+})

@@ -1,0 +1,17 @@
+/** A file to be read, at once. */
+export interface SnapshotInput {
+  /** How errors name it. */
+  readonly name: string
+  /** Bytes. */
+  readonly size: number
+  /** Reads `length` bytes at `offset`, all within the file. @throws typed errors of the host */
+  read(offset: number, length: number): Uint8Array
+  /** Nothing is read any more. */
+  close?(): void
+}
+
+/** A new file. */
+export interface SnapshotOutput {
+  /** Writes bytes, which stay as they are until it has resolved, at `offset`: one after the other, and the header at 0 last. */
+  write(offset: number, bytes: Uint8Array): Promise<void>
+}
