@@ -23,7 +23,7 @@ export type GuestMachineOptions = Pick<VirtOptions, 'memory' | 'harts' | 'disks'
 export interface BootGuestOptions {
   /** For errors and reports; `'guest'` unless given. */
   readonly name?: string | undefined
-  /** The machine; one hart and 256 MiB unless given. Its disks must be such that a copy can have its own, if it is to be copied: overlays. */
+  /** The machine; one hart and 256 MiB unless given. Copies get disks of their own, those of `@machinist/storage` and `openDisk` by themselves. */
   readonly machine?: GuestMachineOptions | undefined
   /** Where Debian is kept, further modules of its kernel, and who is told of progress. */
   readonly prepare?: PrepareGuestOptions | undefined
