@@ -1,3 +1,4 @@
+import type { OpenSnapshot } from '@machinist/snapshot'
 import { type BackendDescriptor, parseNumber } from '@machinist/machine'
 import { type BalloonChoice, parseBalloon } from './balloon.ts'
 import { HELP_OPTIONS, SHELLS } from './command-line/commands.ts'
@@ -9,7 +10,7 @@ import { type DiskChoice, hideCommas, parseDisk, showCommas } from './disk-optio
 import type { GdbAddress } from './gdb/listen.ts'
 import { parseGdb } from './gdb/option.ts'
 import { parseNet } from './net-option.ts'
-import { PROFILE_OPTIONS, RUN_OPTIONS } from './run-options.ts'
+import { PROFILE_OPTIONS, RESTORE_OPTIONS, RUN_OPTIONS } from './run-options.ts'
 import { parseTranslate, TRANSLATE, type TranslateOptions } from './translate/arguments.ts'
 import { parseFlags, SEE_HELP, usageError, type Values } from './usage.ts'
 
@@ -54,8 +55,21 @@ export interface RunOptions {
   readonly inputEnd?: 'eot' | 'ignore'
   /** Where to write the device tree, instead of running. */
   readonly dumpDtb?: string
+  /** Where Ctrl-A S saves it. */
+  readonly save?: SaveChoice
+  /** What it goes on from, instead of being booted. */
+  readonly restore?: OpenSnapshot
   readonly quiet: boolean
   readonly stats: boolean
+}
+
+/** How a machine is saved. */
+export interface SaveChoice {
+  readonly path: string
+  /** Seconds after which it is saved in any case. */
+  readonly after?: number
+  /** Command lines that made it what it is: that of `run`, then those of each `restore`. */
+  readonly lines: readonly (readonly string[])[]
 }
 
 /** What `machinist profile` was asked for, besides what it is to run. */
@@ -76,6 +90,7 @@ export type Command =
   | { readonly kind: 'completion'; readonly shell: typeof SHELLS[number] }
   | { readonly kind: 'version' }
   | { readonly kind: 'run'; readonly options: RunOptions }
+  | { readonly kind: 'restore'; readonly file: string; readonly words: readonly string[] }
   | { readonly kind: 'profile'; readonly options: RunOptions; readonly profile: ProfileOptions }
   | { readonly kind: 'debian'; readonly options: DebianOptions }
   | { readonly kind: 'translate'; readonly options: TranslateOptions }
@@ -165,6 +180,61 @@ function parseMemory(value: string): number {
   return bytes
 }
 
+/** `--save FILE --save-after SECONDS`. */
+function parseSave({ save, 'save-after': after, exec, 'dump-dtb': dump }: Values<typeof FLAGS>, overlays: boolean, line: readonly string[]): SaveChoice | undefined {
+  if (save === undefined) {
+    if (after !== undefined) throw usageError('--save-after', 'there is no file to save into', 'Give one with --save FILE.')
+    return undefined
+  }
+  if (save === '') throw usageError('--save', 'no path is given', SEE_HELP)
+  if (exec !== undefined || dump !== undefined) throw usageError('--save', `there is nothing to go on with after --${exec === undefined ? 'dump-dtb' : 'exec'}`, 'Leave one of them out.')
+  if (overlays) throw usageError('--save', 'what is written to an overlay is forgotten when the machine ends', 'Give the disk without ,overlay, or with a file of its own: machinist disk create NEW.qcow2 --backing DISK.')
+  const seconds = Number(after ?? NaN)
+  if (after !== undefined && !(seconds > 0 && seconds < 2 ** 31 / 1000)) throw usageError('--save-after', 'not a number of seconds', 'Use one such as 10.', after)
+  return { path: save, ...(after !== undefined && { after: seconds }), lines: [line] }
+}
+
+const RESTORE_FLAGS = { ...RESTORE_OPTIONS, ...COMMON_OPTIONS } as const
+
+/** `machinist restore FILE`. */
+function parseRestore(args: readonly string[]): Command {
+  const { values, positionals }: { values: Values<typeof RESTORE_FLAGS>; positionals: string[] } = parseFlags(args, RESTORE_FLAGS, 'restore')
+  if (values.help === true) return { kind: 'help', topic: 'restore' }
+  const [file, more] = positionals
+  if (file === undefined || file === '' || more !== undefined) throw usageError('restore', 'needs one file', 'Use machinist restore FILE.', more)
+  const words = Object.entries(values).flatMap(([name, value]) => (value === true ? [`--${name}`] : [value].flat().map((each) => `--${name}=${String(each)}`)))
+  parseCommand(['run', ...words])
+  return { kind: 'restore', file, words }
+}
+
+function runOptions(words: readonly string[]): RunOptions {
+  const command = parseCommand(words)
+  if (command.kind !== 'run' && command.kind !== 'profile') throw usageError('restore', 'the machine was not saved by machinist run', 'Restore it with the program that saved it.', command.kind)
+  return command.options
+}
+
+/**
+ * What the command lines that made a machine say together: of what it is connected to, each one that names something says all of that.
+ *
+ * @param file - the snapshot that it goes on from
+ * @throws a typed error {@link USAGE_ERROR}
+ */
+export function restoreOptions([first = [], ...more]: readonly (readonly string[])[], file: string): RunOptions {
+  let options = runOptions(first)
+  for (const words of more) {
+    const { disks, shares, nets, vsock, balloon, pmems, inputEnd, quiet, stats } = runOptions(['run', ...words])
+    options = {
+      ...options, quiet, stats,
+      ...(disks.length > 0 && { disks }), ...(shares.length > 0 && { shares }), ...(nets !== undefined && { nets }), ...(vsock !== undefined && { vsock }),
+      ...(balloon !== undefined && { balloon }), ...(pmems !== undefined && { pmems }), ...(inputEnd !== undefined && { inputEnd }),
+    }
+  }
+  const { save: _, ...rest } = options
+  const last = runOptions(['run', ...more.at(-1) ?? []]).save
+  const overlays = [...options.disks, ...options.pmems ?? []].some(({ mode }) => mode === 'overlay')
+  return overlays ? rest : { ...rest, save: { path: last?.path ?? file, ...(last?.after !== undefined && { after: last.after }), lines: [first, ...more] } }
+}
+
 /** `machinist help [COMMAND] [--man]`. */
 function parseHelp(args: readonly string[]): Command {
   const { values, positionals }: { values: Values<typeof HELP_FLAGS>; positionals: string[] } = parseFlags(args, HELP_FLAGS, 'help')
@@ -200,6 +270,8 @@ export function parseCommand(args: readonly string[]): Command {
       return parseHelp(rest)
     case 'completion':
       return parseCompletion(rest)
+    case 'restore':
+      return parseRestore(rest)
     case TRANSLATE: {
       const options = parseTranslate(rest)
       return options === null ? { kind: 'help', topic: TRANSLATE } : { kind: 'translate', options }
@@ -245,6 +317,9 @@ export function parseCommand(args: readonly string[]): Command {
     throw usageError('--firmware', 'without firmware, there must be a kernel for M-mode', 'Give one with --kernel.', values.firmware)
   }
   if (values['gdb-wait'] === true && values.gdb === undefined) throw usageError('--gdb-wait', 'there is no debugger to wait for', 'Give --gdb too.')
+  const disks = [...(image === null ? [] : [image]), ...(values.disk ?? []).map((disk) => parseDisk(disk))]
+  const pmems = values.pmem?.map((disk) => parseDisk(disk, '--pmem'))
+  const save = parseSave(values, [...disks, ...pmems ?? []].some(({ mode }) => mode === 'overlay'), args)
   const options: RunOptions = {
     ...(machineFile !== undefined && { machineFile }),
     ...(values.kernel !== undefined && { kernel: values.kernel }),
@@ -252,7 +327,7 @@ export function parseCommand(args: readonly string[]): Command {
     ...(values.append !== undefined && { append: values.append }),
     ...(values.firmware !== undefined && { firmware: values.firmware }),
     ...(image !== null && values.kernel === undefined && { bootDisk: image }),
-    disks: [...(image === null ? [] : [image]), ...(values.disk ?? []).map((disk) => parseDisk(disk))],
+    disks,
     shares: parseShares(values.share ?? []),
     ...(values.vsock !== undefined && { vsock: values.vsock }),
     ...(values.memory !== undefined && { memory: parseMemory(values.memory) }),
@@ -261,7 +336,8 @@ export function parseCommand(args: readonly string[]): Command {
     ...(values.interrupts !== undefined && { interrupts: parseInterrupts(values.interrupts) }),
     ...(values.net !== undefined && { nets: values.net.flatMap(parseNet) }),
     ...(values.balloon !== undefined && { balloon: parseBalloon(values.balloon) }),
-    ...(values.pmem !== undefined && { pmems: values.pmem.map((disk) => parseDisk(disk, '--pmem')) }),
+    ...(pmems !== undefined && { pmems }),
+    ...(save !== undefined && { save }),
     ...(values.exec !== undefined && { exec: values.exec }),
     ...(values.console !== undefined && { console: oneOf('--console', values.console, ['ttyS0', 'hvc0']) }),
     ...(values['input-end'] !== undefined && { inputEnd: oneOf('--input-end', values['input-end'], ['eot', 'ignore']) }),

@@ -1,6 +1,6 @@
 export { bootGuest, screenText } from './booted/index.ts'
 export type { BootGuestOptions, CommandOptions, CommandResult, Guest, GuestConsole, GuestForkOptions, GuestMachineOptions, NetworkChoice } from './booted/index.ts'
-export { type Command, parseCommand, type ProfileOptions, type RunOptions } from './arguments.ts'
+export { type Command, parseCommand, type ProfileOptions, type RunOptions, type SaveChoice } from './arguments.ts'
 export { type DiskChoice, openChoice, parseDisk } from './disk-option.ts'
 export { bootDisk, buildDebian, type DebianDisk, type DebianDiskOptions, type DiskBoot } from './debian/index.ts'
 export { type GdbAddress, type GdbListener, listenForGdb } from './gdb/listen.ts'

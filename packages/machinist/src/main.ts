@@ -11,6 +11,7 @@ import { runDisk } from './disk/disk.ts'
 import { errorText } from './hints.ts'
 import { profile } from './profile/index.ts'
 import { run } from './run.ts'
+import { restore } from './snapshot/restore.ts'
 import { translate } from './translate/translate.ts'
 import { USAGE_ERROR } from './usage.ts'
 
@@ -53,6 +54,8 @@ export async function main(args: readonly string[]): Promise<number> {
         return 0
       case 'run':
         return await run(command.options)
+      case 'restore':
+        return await restore(command.file, command.words)
       case 'translate':
         // Whoever reads it may have seen enough.
         process.stdout.on('error', (error) => {

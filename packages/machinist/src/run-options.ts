@@ -91,6 +91,11 @@ const HOW = {
     ],
   },
   'gdb-wait': { type: 'boolean', forms: [['', 'with --gdb: stand still before the first instruction until a debugger says go on']] },
+  save: {
+    type: 'string', offers: 'file',
+    forms: [['FILE', 'Ctrl-A S at the terminal saves the machine into FILE, and ends it: its disks stay as they are then. machinist restore FILE goes on from there. What FILE was before is replaced.']],
+  },
+  'save-after': { type: 'string', forms: [['SECONDS', 'with --save: the same, by itself, so many seconds after the start']] },
   quiet: { type: 'boolean', forms: [['', 'no progress, and no kernel messages']] },
   stats: { type: 'boolean', forms: [['', 'instructions, speed and times on standard error, at the end and, where no terminal is in the way, every second']] },
   version: { type: 'boolean', forms: [['', 'show the version of machinist']] },
@@ -137,6 +142,24 @@ export const RUN_COMMAND: CommandInfo = {
     '--net nat,forward=tcp:127.0.0.1:2222-:22',
     '--firmware fw_dynamic.bin --kernel uboot.elf',
   ],
+}
+
+/** Options of `machinist restore`: what the machine is connected to, and how it is run. */
+export const RESTORE_OPTIONS: Pick<typeof MACHINE, 'disk' | 'net' | 'share' | 'vsock' | 'pmem' | 'balloon'> & Pick<typeof HOW, 'input-end' | 'save' | 'save-after' | 'quiet' | 'stats'> = {
+  disk: MACHINE.disk, net: MACHINE.net, share: MACHINE.share, vsock: MACHINE.vsock, pmem: MACHINE.pmem, balloon: MACHINE.balloon,
+  'input-end': HOW['input-end'], save: HOW.save, 'save-after': HOW['save-after'], quiet: HOW.quiet, stats: HOW.stats,
+}
+
+export const RESTORE_COMMAND: CommandInfo = {
+  name: 'restore',
+  summary: 'go on with a machine that was saved',
+  usage: [['FILE [options]']],
+  groups: [{ title: 'In the place of what it was connected to', options: RESTORE_OPTIONS }, { title: 'Options', options: COMMON_OPTIONS }],
+  offers: 'file',
+  notes: [
+    'The machine has the disks, networks and folders that it was started with, by the same paths, unless others are given: all disks anew, or none. Disks must hold what they held when it was saved. FILE stays as it is, and any number of machines can go on from it; Ctrl-A S saves into it, or into that of --save.',
+  ],
+  examples: ['booted.snapshot'],
 }
 
 export const PROFILE_COMMAND: CommandInfo = {

@@ -16,6 +16,7 @@ import { type DiskChoice, openChoice } from './disk-option.ts'
 import { dumpDtb } from './dump-dtb.ts'
 import { type ExecRequest, execRequest, guestCommandLine, prepareGuest, terminalProgress } from './guest/index.ts'
 import { loadMachineFile } from './machine-file.ts'
+import { restored, saveAndEnd, saveCommands } from './snapshot/save.ts'
 import { liveText, statsText } from './stats.ts'
 import { TimeMeter } from './time-shares.ts'
 
@@ -63,6 +64,8 @@ function carry(request: ExecRequest, to: Writable, ended: (status: number) => vo
 
 /** A kernel, its initrd and its command line, from the user or from Debian. */
 async function images(options: RunOptions, request: ExecRequest | null): Promise<{ kernel?: Uint8Array; firmware?: Uint8Array; initrd?: Uint8Array; append?: string }> {
+  // What it starts from is in the snapshot.
+  if (options.restore !== undefined) return {}
   if (options.kernel !== undefined) {
     return {
       ...(options.kernel === 'none' ? {} : { [options.firmware === NO_FIRMWARE ? 'firmware' : 'kernel']: readWhole(options.kernel, '--kernel') }),
@@ -180,7 +183,11 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
     holder.machine?.powerOff(0)
   }
   const prepared = options.kernel === undefined && options.bootDisk === undefined && options.machineFile === undefined
-  const shell = options.exec === undefined ? terminal({ onLeave: leave, endOfInput: options.inputEnd ?? (prepared ? 'eot' : 'ignore') }) : tail
+  const { save } = options
+  const saving = (): void => { if (save !== undefined && holder.machine !== null) void saveAndEnd(holder.machine, save) }
+  const shell = options.exec === undefined
+    ? terminal({ onLeave: leave, endOfInput: options.inputEnd ?? (prepared ? 'eot' : 'ignore'), ...(save !== undefined && { onCommand: saveCommands(saving) }) })
+    : tail
   const request = options.exec === undefined ? null : execRequest(options.exec)
   const answers: CharBackend[] = []
   if (request !== null) {
@@ -214,7 +221,7 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
   }
   const blueprint = await plan(options, request, shell, answers)
   const host = nodeHost({ backends: { terminal: shell } })
-  const machine = createMachine(blueprint, host)
+  const machine = options.restore === undefined ? createMachine(blueprint, host) : restored(options.restore, blueprint, host)
   if (options.dumpDtb !== undefined) {
     try {
       dumpDtb(deviceTree(machine.resolved, host), options.dumpDtb)
@@ -243,6 +250,7 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
   const meter = options.stats ? new TimeMeter() : null
   const live = meter !== null && !(request === null && process.stdin.isTTY) ? showLive(machine, meter, balloons) : undefined
   let door: GdbListener | null = null
+  const saveTimer = save?.after === undefined ? undefined : setTimeout(saving, save.after * 1000)
   try {
     if (options.gdb !== undefined) {
       door = await listenForGdb(machine, options.gdb)
@@ -271,6 +279,7 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
     return 1
   } finally {
     clearInterval(keepAlive)
+    clearTimeout(saveTimer)
     clearInterval(live)
     clearInterval(asking)
     door?.close()

@@ -1,0 +1,42 @@
+import { isMachinistError } from '@machinist/api'
+import { saveSnapshotFile, TERMINAL_HELP } from '@machinist/host-node'
+import { type BackendDescriptor, CPU_PART, instantiateStored, type Machine, type MachineBlueprint, type MachineHost, type RestoreOptions, type StoredMachine } from '@machinist/machine'
+import type { SaveChoice } from '../arguments.ts'
+
+/** What users of a machine that can be saved are shown for Ctrl-A H. */
+const HELP: string = `Ctrl-A S  save the machine, and end it\r\n${TERMINAL_HELP}`
+
+/** The commands of a terminal at a machine that can be saved. */
+export function saveCommands(save: () => void): (key: string) => boolean {
+  return (key) => {
+    if (key === 's') save()
+    else if (key === 'h') process.stdout.write(HELP)
+    else return false
+    return true
+  }
+}
+
+/** Saves a machine and ends it: it does nothing more, so its disks stay as they are. One that cannot be saved goes on. */
+export async function saveAndEnd(machine: Machine, { path, lines }: SaveChoice): Promise<void> {
+  if (machine.state !== 'running') return
+  machine.pause()
+  try {
+    const bytes = await saveSnapshotFile(machine, path, { about: { program: 'machinist', lines } })
+    process.stderr.write(`\r\nSaved into ${path} (${(bytes / 1e6).toFixed(1)} MB). It goes on with: machinist restore ${path}\r\n`)
+    machine.powerOff(0)
+  } catch (error) {
+    process.stderr.write(`\r\nmachinist: ${isMachinistError(error) ? error.message : String(error)}\r\n`)
+    if ((machine.state as string) === 'paused') machine.resume()
+  }
+}
+
+/** Makes the machine of a snapshot, connected to what a blueprint of the same parts is connected to. */
+export function restored(stored: StoredMachine, { definition, catalogue, backends: live }: MachineBlueprint, host: MachineHost): Machine {
+  const backends: Record<string, NonNullable<RestoreOptions['backends']>[string]> = {}
+  const take = (part: string, ports: Readonly<Record<string, BackendDescriptor>> = {}): void => {
+    for (const [port, choice] of Object.entries(ports)) backends[`${part}.${port}`] = typeof choice === 'string' ? live.get(choice) ?? choice : choice
+  }
+  take(CPU_PART, definition.cpu.backends)
+  for (const [name, device] of Object.entries(definition.devices)) take(name, device.backends)
+  return instantiateStored(stored, catalogue, host, { backends })
+}
