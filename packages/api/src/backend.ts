@@ -81,6 +81,8 @@ export interface CharLine extends CharPort {
    * whose guest cannot be told to wait. One call for what one access of a guest says, some kilobytes at most.
    */
   send(bytes: Uint8Array): void
+  /** Says whether there is more output than was written, though all of that was taken: a guest that switches the machine off waits for it, too. */
+  more(is: boolean): void
 }
 
 /** Random bytes from the host, at once. */

@@ -59,6 +59,7 @@ function machineOf(config: Partial<RiscvConfig>, memory: GuestMemory, bus: Addre
       console: {
         write: (bytes) => output.push(...bytes) && bytes.length,
         send: (bytes) => { output.push(...bytes) },
+        more: () => undefined,
         read: () => 0,
         listen: () => undefined,
       },

@@ -1,6 +1,6 @@
 import type { DeviceContext, DeviceSpec, IrqLine } from '@machinist/api'
 
-/** Registers: 0 writes a byte to the console, 36 sends one, 4 ends the machine, 8 resets it, 12 arms a timer so many ns ahead, 16 reads time, 20 acknowledges, 24 throws. */
+/** Registers: 0 writes a byte to the console, 36 sends one, 40 says whether there is more output, of which its timer is the end, 4 ends the machine, 8 resets it, 12 arms a timer so many ns ahead, 16 reads time, 20 acknowledges, 24 throws. */
 export const gadget: DeviceSpec<{ readonly size: number }, { count: number }, 'out', { readonly console: 'char'; readonly power: 'power' }> = {
   kind: 'gadget',
   stateVersion: 2,
@@ -19,6 +19,7 @@ export const gadget: DeviceSpec<{ readonly size: number }, { count: number }, 'o
       write(_region, offset, _width, value) {
         if (offset === 0) context.backends.console.write(Uint8Array.of(value))
         else if (offset === 36) context.backends.console.send(Uint8Array.of(value))
+        else if (offset === 40) context.backends.console.more(value === 1)
         else if (offset === 4) context.backends.power.off(value)
         else if (offset === 8) context.backends.power.reset()
         else if (offset === 12) context.clock.timer('tick').arm(context.clock.now() + value)
@@ -28,6 +29,7 @@ export const gadget: DeviceSpec<{ readonly size: number }, { count: number }, 'o
       },
       event() {
         count++
+        context.backends.console.more(false)
         context.irq.out.set(true)
       },
       reset(kind) {

@@ -1,4 +1,5 @@
 import { Transform, type Writable } from 'node:stream'
+import { finished } from 'node:stream/promises'
 import { concatInitrds } from '@machinist/boot'
 import { type Given, virt, VIRTIO_SLOTS } from '@machinist/boards'
 import type { CharPort } from '@machinist/api'
@@ -49,7 +50,7 @@ function showLive(machine: Machine, meter: TimeMeter, balloons: readonly Balloon
 }
 
 /** Takes a stream of the guest's command to where ours goes, no faster than that takes it; tells of its end. */
-function carry(request: ExecRequest, to: Writable, ended: (status: number) => void): Writable {
+function carry(request: ExecRequest, to: Writable, ended: (status: number) => void): Transform {
   const through = new Transform({
     transform(bytes: Uint8Array, _encoding, done) {
       parser.push(bytes)
@@ -190,12 +191,16 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
     : tail
   const request = options.exec === undefined ? null : execRequest(options.exec)
   const answers: CharBackend[] = []
+  const carriers: Transform[] = []
   if (request !== null) {
     // Whoever read the output has gone: so may the machine.
-    process.stdout.on('error', () => {
+    const gone = (): void => {
       holder.status ??= BROKEN_PIPE
       holder.machine?.powerOff(0)
-    })
+      for (const each of carriers) each.destroy()
+    }
+    process.stdout.on('error', gone)
+    process.stderr.on('error', gone)
     let missing = EXEC_ANSWERS
     let answer = 0
     const ended = (): void => {
@@ -212,10 +217,10 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
         ended()
       },
     })
+    carriers.push(carry(request, process.stdout, ended), carry(request, process.stderr, ended))
     answers.push(
       stream({ output: (bytes) => { report.push(bytes) } }),
-      stream({ output: carry(request, process.stdout, ended) }),
-      stream({ output: carry(request, process.stderr, ended) }),
+      ...carriers.map((output) => stream({ output })),
       stream({ input: process.stdin }),
     )
   }
@@ -271,6 +276,8 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
     const { stats } = machine
     const balloonTexts = balloons.map(balloonText)
     machine.dispose()
+    // What the guest said last may still be on its way to a slow reader, and the end of the answer behind it.
+    await Promise.all(carriers.map((each) => finished(each.end()).catch(() => {})))
     if (error !== null) process.stderr.write(`machinist: ${stats.retired === 0 ? '' : 'the machine stopped: '}${error.message}\n`)
     if (options.stats) process.stderr.write(`${warnings.map((line) => `warning: ${line}\n`).join('')}${statsText(stats, elapsed, spent, balloonTexts)}`)
     if (request === null || error !== null) return status

@@ -65,6 +65,24 @@ describe('--exec', () => {
     expect({ status, stderr, text: stdout.toString() }).toEqual({ status: 0, stderr: '', text: `${createHash('sha256').update(input).digest('hex')}  -\n` })
   })
 
+  it('gives all that the command wrote, and its status, to a reader who comes when it is long over', async () => {
+    const child = spawn(process.execPath, [CLI, 'run', '--exec', 'seq 1 200000; exit 5'], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const status = new Promise((resolve) => { child.on('close', resolve) })
+    await new Promise((resolve) => { setTimeout(resolve, 15_000) })
+    let text = ''
+    for await (const chunk of child.stdout) text += String(chunk)
+    expect(text === Array.from({ length: 200_000 }, (_, index) => `${index + 1}\n`).join('')).toBe(true)
+    expect(await status).toBe(5)
+  }, PATIENCE)
+
+  it.each(['stdout', 'stderr'] as const)('ends when whoever reads its %s goes', async (name) => {
+    const child = spawn(process.execPath, [CLI, 'run', '--exec', name === 'stdout' ? 'yes' : 'yes >&2'], { stdio: ['ignore', 'pipe', 'pipe'] })
+    child[name].once('data', () => { child[name].destroy() })
+    let other = ''
+    child[name === 'stdout' ? 'stderr' : 'stdout'].on('data', (chunk) => { other += String(chunk) })
+    expect([await new Promise((resolve) => { child.on('close', resolve) }), other]).toEqual([141, ''])
+  }, PATIENCE)
+
   it('ends with the command, although there is more input', async () => {
     const running = start(process.execPath, [CLI, 'run', '--exec', 'head -c 3; exit 4'])
     for (let count = 0; count < 100; count++) running.type('abcdef'.repeat(10_000))

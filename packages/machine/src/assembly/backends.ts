@@ -11,7 +11,7 @@ import type { VirtualTime } from '../running/virtual-time.ts'
 /** What the machine itself offers to parts that are given nothing else. */
 export type OwnPorts = { readonly [Kind in 'entropy' | 'wallClock' | 'power']: BackendPorts[Kind] }
 
-const nullChar: CharLine = { write: (bytes) => bytes.length, send() {}, read: () => 0, listen() {} }
+const nullChar: CharLine = { write: (bytes) => bytes.length, send() {}, more() {}, read: () => 0, listen() {} }
 
 /** Turns descriptors into ports, and remembers what to close. */
 export class BackendConnector {
@@ -43,7 +43,7 @@ export class BackendConnector {
     this.#own = own
     this.#time = time
     this.#timers = timers
-    this.output = new CharLines(onStall)
+    this.output = new CharLines(onStall, gate.from('machine.output'))
   }
 
   /**
@@ -96,6 +96,7 @@ export class BackendConnector {
     return {
       write: (bytes) => line().write(bytes),
       send: (bytes) => { line().send(bytes) },
+      more: (is) => { line().more(is) },
       read: (into) => input === true ? line().read(into) : 0,
       listen(to) { listener = to },
       get ended() { return input !== true || line().ended === true },

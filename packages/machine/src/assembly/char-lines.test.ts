@@ -87,6 +87,18 @@ describe.each(['real', { instructionsPerSecond: 1e9 }] as const)('a slow reader,
     expect([machine.state, machine.status, reader.text]).toEqual(['off', 4, register === SEND ? 'abc' : 'ab'])
   })
 
+  test('and when a device that has more to write has written it, which takes turns of its own', () => {
+    const machine = make([...poke(40, 1), ...poke(12, 0), ...poke(OFF, 0), op.stop()], slowReader(9), { time })
+    machine.start({ drive: 'caller' })
+    run(machine)
+    expect(machine.state).toBe('off')
+    const waiting = make([...poke(40, 1), ...poke(OFF, 0), op.stop()], slowReader(9), { time })
+    waiting.start({ drive: 'caller' })
+    run(waiting)
+    expect(waiting.state).toBe('running')
+    waiting.dispose()
+  })
+
   test('the same holds for a guest that starts over', () => {
     const reader = slowReader(2)
     const machine = make([...each(SEND, 'ab'), ...each(WRITE, 'c'), ...poke(RESET, 0), op.stop()], reader, { time })

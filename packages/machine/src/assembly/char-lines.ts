@@ -8,10 +8,15 @@ export class CharLines {
   #sending = 0
   readonly #waiters: (() => void)[] = []
   readonly #onStall: () => void
+  readonly #later: (work: () => void) => void
 
-  /** @param onStall - told when no hart must run any more, before {@link stalled} ends */
-  constructor(onStall: () => void) {
+  /**
+   * @param onStall - told when no hart must run any more, before {@link stalled} ends
+   * @param later - does something when no part is in the middle of anything
+   */
+  constructor(onStall: () => void, later: (work: () => void) => void) {
     this.#onStall = onStall
+    this.#later = later
   }
 
   /** Output without a place to wait: no hart must run. */
@@ -33,10 +38,16 @@ export class CharLines {
   line(port: CharPort): CharLine {
     let kept: Uint8Array = new Uint8Array(0)
     let short = false
+    let more = false
+    let sending = false
     const listeners: Parameters<CharPort['listen']>[0][] = []
     const note = (isShort: boolean): void => {
-      if (isShort !== short) this.#sending += isShort ? 1 : -1
       short = isShort
+      if (sending === (short || more)) return
+      sending = !sending
+      this.#sending += sending ? 1 : -1
+      // The part may have more to say before that.
+      if (!this.sending && this.#waiters.length > 0) this.#later(() => { this.#release() })
     }
     const writable = (): void => {
       if (kept.length > 0) {
@@ -44,10 +55,8 @@ export class CharLines {
         if (kept.length > 0) return
         this.#stalled--
       }
-      // Unless a part has more to say now.
       note(false)
       for (const listener of listeners) listener.writable()
-      if (!this.sending) for (const waiter of this.#waiters.splice(0)) waiter()
     }
     port.listen({ readable() { for (const listener of listeners) listener.readable() }, writable })
     return {
@@ -68,11 +77,19 @@ export class CharLines {
         this.#stalled++
         this.#onStall()
       },
+      more(is) {
+        more = is
+        note(short)
+      },
       read: (into) => port.read(into),
       listen(to) { listeners.push(to) },
       get ended() { return port.ended === true },
       get size() { return port.size },
       ...(port.onResize && { onResize: (to: () => void) => { port.onResize?.(to) } }),
     }
+  }
+
+  #release(): void {
+    if (!this.sending) for (const waiter of this.#waiters.splice(0)) waiter()
   }
 }

@@ -165,7 +165,8 @@ export class RunLoop {
     const { timers, backendTimers, time } = this.#parts
     if (this.held || this.copying) return backendTimers.next
     if (!this.#stalled) return this.#nextDeadline()
-    return time.counted ? Infinity : Math.min(timers.next, backendTimers.next)
+    const next = Math.min(timers.next, backendTimers.next)
+    return time.counted && next > time.now ? Infinity : next
   }
 
   /** The first time at which a timer expires or an idle hart wants to be looked at. */

@@ -14,7 +14,8 @@ import { cpio } from '@machinist/boot'
  * The answer comes as frames on that device; without one, on the virtio port named `machinist.exec` if there is one, and
  * else on the console, between whatever the kernel has to say. The command's standard input is a port named `machinist.exec.0`, which ends when
  * the host closes it; without one it has none. If there are ports named `machinist.exec.1` and
- * `machinist.exec.2`, standard output and standard error come there as they are, each with an "x" frame at its end. A frame is
+ * `machinist.exec.2`, standard output and standard error come there as they are, each with an "x" frame at its end; and the guest then
+ * waits to be switched off by whoever has read all three ends, since Linux would drop what is on its way. A frame is
  *
  *   RS token SP stream SP length LF bytes     stream 1: standard output, 2: standard error
  *   RS token SP "x" SP status LF              the command has ended; nothing follows
@@ -46,7 +47,7 @@ export interface ExecSinks {
 
 /** Reads the frames of one run. */
 export interface ExecOutput {
-  /** The exit status, once it has come. The guest then powers off by itself. */
+  /** The exit status, once it has come. The guest then powers off by itself, unless it has ports for its output: see above. */
   readonly status: number | undefined
   /** Takes bytes from the channel, in pieces of any size. Holds back no more than one header. */
   push(bytes: Uint8Array): void

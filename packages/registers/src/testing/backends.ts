@@ -15,6 +15,8 @@ export interface FakeChar extends CharLine {
   readonly waiting: number
   /** No more than that will come. */
   ended: boolean
+  /** What the device last said of output that it has yet to write. */
+  hasMore: boolean
   /** Bytes of `send` for which there is no room: a machine would not go on before they are gone. */
   readonly held: number
   /** Gives room for `bytes` more and tells the device. */
@@ -43,6 +45,8 @@ export function fakeChar(): FakeChar {
     send(bytes) {
       held.push(...bytes.subarray(this.write(bytes)))
     },
+    more(is) { this.hasMore = is },
+    hasMore: false,
     read(into) {
       const taken = input.slice(0, into.length)
       input = input.slice(taken.length)

@@ -101,7 +101,7 @@ export function context(memory: GuestMemory, bus: AddressSpace): CpuContext<Gues
     name: 'cpu', memory, bus, counter, clock,
     backends: {
       power: { off: () => undefined, reset: () => undefined },
-      console: { write: (bytes) => bytes.length, send: () => undefined, read: () => 0, listen: () => undefined },
+      console: { write: (bytes) => bytes.length, send: () => undefined, more: () => undefined, read: () => 0, listen: () => undefined },
     },
     trace: { enabled: false, warn: () => undefined, event: () => undefined },
   }

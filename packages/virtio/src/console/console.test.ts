@@ -77,9 +77,9 @@ describe.each(['split', 'packed'] as const)('over %s rings', (ring) => {
       const { dut, driver, char } = make()
       driver.submit(1, [new Uint8Array(300_000)], [])
       driver.notify(1)
-      expect(char.sent.length).toBe(65536)
+      expect([char.sent.length, char.hasMore]).toEqual([65536, true])
       dut.advance(0)
-      expect(char.sent.length).toBe(300_000)
+      expect([char.sent.length, char.hasMore]).toEqual([300_000, false])
       expect(driver.collect(1)).toBe(1)
     })
 

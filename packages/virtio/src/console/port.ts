@@ -30,6 +30,8 @@ export class ConsolePort {
   /** Output that the host has taken in part. */
   #sending: Chain | null = null
   #sent = 0
+  /** The host was told that the queue has more. */
+  #more = false
   /** The guest takes input. What it is given earlier it throws away. */
   #open = false
   /** Turns of {@link settle} that are left. */
@@ -114,11 +116,13 @@ export class ConsolePort {
       budget -= leastCost
     }
     queue.signal()
+    this.#sayMore(budget <= 0)
     if (budget <= 0) this.#again()
   }
 
   /** Drops everything, at a reset. */
   reset(): void {
+    this.#sayMore(false)
     this.#receiving = this.#sending = null
     this.#sent = 0
     this.#open = false
@@ -144,6 +148,11 @@ export class ConsolePort {
     this.reset()
     this.#sent = sent
     this.#open = open
+  }
+
+  #sayMore(is: boolean): void {
+    if (this.#more !== is) this.char.more(is)
+    this.#more = is
   }
 
   #nextOutput(queue: Virtqueue): Chain | null {
