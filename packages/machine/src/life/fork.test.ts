@@ -165,3 +165,22 @@ test('what the host made of plain data can copy itself, too, and is closed when 
   expect(failed).toBe('backend-name')
   expect(disk.forks.map(({ closed }) => closed)).toEqual([0, 1])
 })
+
+test('copies that are waited for at one time are all made; those of a machine that ends meanwhile are refused, and nobody waits for ever', async () => {
+  const host = testHost()
+  const disk = testDisk()
+  const machine = make(disk, host)
+  const copies = [machine.fork({ start: false }), machine.fork({ start: false }), machine.fork({ start: false })]
+  host.turns(3)
+  for (const answer of disk.pending.splice(0)) answer()
+  expect((await settled(host, Promise.all(copies))).map(({ state }) => state)).toEqual(['paused', 'paused', 'paused'])
+  machine.resume()
+  expect(machine.runSlice(1000).kind).toBe('runnable')
+  machine.reset()
+  machine.runSlice(0)
+  expect(disk.pending.length).toBe(1)
+  const late = machine.fork()
+  host.turns(3)
+  machine.powerOff()
+  expect(await settled(host, late).catch((error: unknown) => isMachinistError(error) ? error.code : error)).toBe('not-running')
+})

@@ -15,6 +15,7 @@ import { Emitter } from './emitter.ts'
 import type { MachineEvents, MachineState, MachineStats } from './events.ts'
 import { type ForkOptions, planFork } from './fork.ts'
 import type { Machine, StartOptions } from './machine.ts'
+import { Stillness } from './stillness.ts'
 import { restoreMachine, saveMachine } from './saved-machine.ts'
 import type { MachineSnapshot } from './snapshot.ts'
 import { type DevicesState, restoreDevices, saveDevices } from './state.ts'
@@ -59,6 +60,7 @@ export class LiveMachine implements Machine {
   readonly #boot: Boot
   readonly #loop: RunLoop
   readonly #driver: Driver
+  readonly #stillness: Stillness
   readonly #emitter: Emitter<MachineEvents>
   readonly #waiters: (() => void)[] = []
   #state: MachineState = 'created'
@@ -107,6 +109,9 @@ export class LiveMachine implements Machine {
       now: () => parts.time.sample(),
       awake: () => { this.#loop.sampler?.wake() },
     })
+    const slicing = (): boolean => this.#slicing
+    const alive = (): boolean => this.#state === 'running' || this.#state === 'paused'
+    this.#stillness = new Stillness(parts, this.#loop, host.loop, { get slicing() { return slicing() }, get alive() { return alive() } })
     const { gate, backendTimers } = parts
     const pushed = gate.onPush
     gate.onPush = () => {
@@ -253,7 +258,7 @@ export class LiveMachine implements Machine {
   async fork(options: ForkOptions = {}): Promise<Machine> {
     const name = options.name ?? `${this.name}-${this.#forks + 1}`
     this.#beForkable()
-    const copy = await this.#whenQuiet(() => {
+    const copy = await this.#whenStill(() => {
       const { resolved, live } = this.#origin
       // Not before: disks are copied now, like the memory that says what was written to them.
       const { undo, ...plan } = planFork(resolved, live, this.#parts.connector.made, name, options.backends)
@@ -281,7 +286,7 @@ export class LiveMachine implements Machine {
 
   save(): Promise<MachineSnapshot> {
     this.#beForkable()
-    return this.#whenQuiet(() => {
+    return this.#whenStill(() => {
       const state = saveMachine(this.#parts, this.#loop.save())
       const memory = this.memory.fork()
       const { arena } = memory
@@ -298,14 +303,14 @@ export class LiveMachine implements Machine {
     })
   }
 
-  /** Does something while no hart runs and nothing is under way. */
-  async #whenQuiet<T>(work: () => T): Promise<T> {
+  /** Does something while the machine stands still. */
+  async #whenStill<T>(work: () => T): Promise<T> {
     try {
-      await this.#quiet()
-      this.#beForkable()
-      return work()
+      return await this.#stillness.during(() => {
+        this.#beForkable()
+        return work()
+      })
     } finally {
-      this.#loop.copying = false
       this.#wake()
     }
   }
@@ -313,16 +318,6 @@ export class LiveMachine implements Machine {
   #beForkable(): void {
     this.#beAlive()
     if (this.#state !== 'running' && this.#state !== 'paused') throw this.#misuse('not-running', 'Start it first.', 'there is nothing to copy', this.#state)
-  }
-
-  /** Resolves when no hart runs, no disk writes into RAM, and nothing waits to be delivered; harts are held then. */
-  async #quiet(): Promise<void> {
-    const { connector, gate } = this.#parts
-    this.#loop.copying = true
-    while (this.#slicing || connector.inFlight > 0 || gate.pending > 0) {
-      if (!this.#slicing && gate.pending > 0) this.#loop.deliver()
-      else await new Promise<void>((resolved) => { this.#host.loop.soon(resolved) })
-    }
   }
 
   saveDevices(): DevicesState {

@@ -60,8 +60,8 @@ export class RunLoop {
   held = false
   /** What comes when all output has reached the host. Until then no hart runs, but devices do: the guest has had its last word. */
   leaving: (() => void) | null = null
-  /** The same, while the machine is copied. */
-  copying = false
+  /** The same, while so many wait for it to stand still, to copy it. */
+  copying = 0
   /** Told when a hart stopped for a debugger. */
   onDebug: ((hart: number) => void) | null = null
   sampler: Sampler | null = null
@@ -151,7 +151,7 @@ export class RunLoop {
 
   #runnable(): number {
     let count = 0
-    if (!this.held && !this.copying && !this.#stalled) for (const vcpu of this.#vcpus) if (vcpu.runnable) count++
+    if (!this.held && this.copying === 0 && !this.#stalled) for (const vcpu of this.#vcpus) if (vcpu.runnable) count++
     return count
   }
 
@@ -163,7 +163,7 @@ export class RunLoop {
   /** When to look again while no hart runs. Counted time stands still until the host has taken output that is in the way. */
   #wait(): number {
     const { timers, backendTimers, time } = this.#parts
-    if (this.held || this.copying) return backendTimers.next
+    if (this.held || this.copying > 0) return backendTimers.next
     if (!this.#stalled) return this.#nextDeadline()
     const next = Math.min(timers.next, backendTimers.next)
     return time.counted && next > time.now ? Infinity : next

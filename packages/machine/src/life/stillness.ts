@@ -1,0 +1,49 @@
+import type { HostLoop } from '../assembly/host.ts'
+import type { Parts } from '../assembly/parts.ts'
+import type { RunLoop } from '../running/run-loop.ts'
+
+/** What a machine says of itself to whoever wants it to stand still. */
+export interface Standing {
+  /** Whether a slice is in progress, further down the stack. */
+  readonly slicing: boolean
+  /** Whether it goes on at all: it runs or is paused. */
+  readonly alive: boolean
+}
+
+/** Has a machine stand still between two instructions, with nothing under way, for as long as it takes to copy it. */
+export class Stillness {
+  readonly #parts: Parts
+  readonly #loop: RunLoop
+  readonly #hostLoop: HostLoop
+  readonly #machine: Standing
+
+  constructor(parts: Parts, loop: RunLoop, hostLoop: HostLoop, machine: Standing) {
+    this.#parts = parts
+    this.#loop = loop
+    this.#hostLoop = hostLoop
+    this.#machine = machine
+  }
+
+  /**
+   * Does something, at once, when no hart runs, no disk writes into RAM, and nothing waits to be delivered. Or when the machine has come to an end
+   * meanwhile: `work` must look.
+   */
+  async during<T>(work: () => T): Promise<T> {
+    // Several may want it at a time.
+    this.#loop.copying++
+    try {
+      while (this.#machine.alive && this.#busy) {
+        if (!this.#machine.slicing && this.#parts.gate.pending > 0) this.#loop.deliver()
+        else await new Promise<void>((resolved) => { this.#hostLoop.soon(resolved) })
+      }
+      return work()
+    } finally {
+      this.#loop.copying--
+    }
+  }
+
+  get #busy(): boolean {
+    const { connector, gate } = this.#parts
+    return this.#machine.slicing || connector.inFlight > 0 || gate.pending > 0
+  }
+}
