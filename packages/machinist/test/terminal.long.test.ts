@@ -63,7 +63,8 @@ it('the terminal is given back after a signal, and after an error', async () => 
   process.kill(Number(pid), 'SIGTERM')
   await session.wait('[status 143, terminal same]')
   const wrong = inTerminal(['--kernel', '/nonexistent'])
-  await wrong.wait('machinist: --kernel: there is no such file')
+  // On a terminal the name of the program has a colour.
+  await wrong.wait(/machinist:(\x1b\[0m)? --kernel: there is no such file/)
   await wrong.wait('[status 1, terminal same]')
 })
 

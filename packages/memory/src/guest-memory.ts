@@ -99,7 +99,14 @@ export class GuestMemory implements DmaSpace {
     return region === null ? 0 : entryOf(region, address - region.base)
   }
 
-  /** Makes the page behind a page-map entry readable, or writable; see {@link Pager.fault}. */
+  /**
+   * Makes the page behind a page-map entry readable, or writable, which marks it dirty: gives it a frame at its first touch, the content that its source
+   * has, or a copy of its own when others have its frame, too.
+   *
+   * @param entryAddress - of the entry, in the arena
+   * @returns the entry. If it says {@link PAGE_CODE}, the CPU must hear of what is written.
+   * @throws typed errors when there is no memory, or what the source throws; the page is then as it was
+   */
   fault(entryAddress: number, access: 'read' | 'write'): number {
     return this.#pager.fault(entryAddress, access)
   }
