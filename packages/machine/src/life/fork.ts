@@ -12,7 +12,7 @@ export interface ForkOptions {
    */
   readonly backends?: Readonly<Record<string, Backend<unknown> | BackendDescriptor>>
   /**
-   * True: the copy does not know that it is one. Its devices are not told ({@link Device.forked}), and its own generator of random bytes gives what the
+   * True: the copy does not know that it is one. Its devices are not told (`Device.forked`), and its own generator of random bytes gives what the
    * machine's would, so that with counted time it does what the machine would do. For tests and for looking into a machine: two guests that go on
    * with the same random numbers have no secrets from each other.
    */
