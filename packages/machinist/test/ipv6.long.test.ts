@@ -117,18 +117,21 @@ test('datagrams of every size go to the host and back, and a closed port is refu
   expect(status).toBe(0)
 })
 
+/** Linux looks at a link that came up once in a second: then come its addresses of IPv6. */
+const AWAIT = 'i=0; while [ $i -lt 50 ] && ! ip -6 addr show dev eth0 | grep -q "scope global"; do sleep 0.1; i=$((i + 1)); done'
+
 const why = obstacle()
 
 test.skipIf(why !== null)(`a guest reaches an address of this host by IPv6 only when that is allowed${why === null ? '' : `: skipped, ${why}`}`, async () => {
   const port = await serve(OWN, (socket) => { socket.end('welcome\n') })
-  const probe = `(nc -w 3 ${OWN} ${port} </dev/null || echo nothing) 2>/dev/null`
+  const probe = `${AWAIT}\n(nc -w 3 ${OWN} ${port} </dev/null || echo nothing) 2>/dev/null`
   const text = async (net: string): Promise<string> => (await inGuest(probe, ['--net', net])).stdout.toString()
   expect(await Promise.all([text('nat'), text(`nat,allow=tcp:[${OWN}]:${port}`)])).toEqual(['nothing\n', 'welcome\n'])
 })
 
 test('a guest that stays does so with IPv6 when its lease of IPv4 is renewed', async () => {
   const guest = start(process.execPath, [CLI, 'run', '--exec', [
-    'for step in deconfig; do interface=eth0 /etc/machinist/lease $step; done',
+    AWAIT, 'interface=eth0 /etc/machinist/lease deconfig',
     'ip addr show dev eth0 | grep -c "inet "; ip addr show dev eth0 | grep -c "inet6 "',
   ].join('\n')], { input: '' })
   expect((await guest.ended).stdout.toString()).toBe('0\n2\n')
