@@ -30,6 +30,12 @@ export class Cluster {
     this.banks = Array.from({ length: count }, (_, index) => first + index * tlbLayout.size)
   }
 
+  /** A hart begins to run. What it reserved before others ran counts no more: they may have stored there. */
+  begin(hart: EngineClient): void {
+    if (this.last !== hart) hart.record.set('reservation', 0)
+    this.last = hart
+  }
+
   /** Where its RAM is, for generated code: a `ramTable`. */
   copyRamTable(to: number): void {
     this.memory.arena.u8.copyWithin(to, this.memory.table, this.memory.table + ramTable.size)

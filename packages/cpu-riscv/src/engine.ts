@@ -136,7 +136,7 @@ export class Engine {
     memory.onProtect = () => this.flushBanks(banks)
     memory.onRelease = () => {
       this.flushBanks(banks)
-      // It names a frame. Other harts have none: entering one clears it.
+      // It names a frame. What other harts reserved counts no more anyway.
       cluster.last?.record.set('reservation', 0)
     }
     memory.onMove = (from, to) => {
@@ -171,9 +171,6 @@ export class Engine {
     client.record.moveTo(this.window)
     const { cluster } = client
     cluster.copyRamTable(this.window + hartLayout.offset.ramTable)
-    // Another hart may have stored to the reserved bytes meanwhile.
-    if (cluster.last !== client) client.record.set('reservation', 0)
-    cluster.last = client
   }
 
   /** Moves the hart in the window back to its own place. */

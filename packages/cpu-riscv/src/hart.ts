@@ -340,6 +340,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     const { record } = this
     const { exports } = this.#engine
     this.#engine.enter(this, this.#home)
+    this.cluster.begin(this)
     if (this.#stale) {
       this.#stale = false
       this.refresh()
@@ -496,7 +497,9 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
 
   save(): unknown {
     const file = this.file?.save(this.record.getNumber('siselect'))
-    return { ...saveHart(this.record, this.cluster.memory), hsm: this.hsm, resume: this.#resume, pmu: this.pmu.save(), ...(file !== undefined && { file }) }
+    // What a hart reserved before others ran counts no more.
+    const { reservation, ...state } = saveHart(this.record, this.cluster.memory)
+    return { ...state, reservation: this.cluster.last === this ? reservation : null, hsm: this.hsm, resume: this.#resume, pmu: this.pmu.save(), ...(file !== undefined && { file }) }
   }
 
   restore(state: unknown): void {
@@ -505,6 +508,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     this.#resume = resume
     this.pmu.restore((state as { readonly pmu?: unknown }).pmu, `hart${this.index}.pmu`)
     if (this.file !== null) this.record.set64('siselect', BigInt(this.file.restore(`hart${this.index}.file`, (state as { readonly file?: unknown }).file)))
+    if (this.record.get('reservation') !== 0) this.cluster.last = this
     this.refresh()
   }
 }
