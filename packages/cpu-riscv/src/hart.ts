@@ -509,6 +509,12 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     this.pmu.restore((state as { readonly pmu?: unknown }).pmu, `hart${this.index}.pmu`)
     if (this.file !== null) this.record.set64('siselect', BigInt(this.file.restore(`hart${this.index}.file`, (state as { readonly file?: unknown }).file)))
     if (this.record.get('reservation') !== 0) this.cluster.last = this
+    const lines = this.record.get('lines')
     this.refresh()
+    // A timer that had expired and was not looked at yet is looked at as it would have been: turns go by it.
+    if ((this.record.get('lines') & ~lines & STIP) !== 0) {
+      this.record.set('lines', lines)
+      this.#timerAt = this.cluster.counter.timeOf(this.record.get64('stimecmp'))
+    }
   }
 }
