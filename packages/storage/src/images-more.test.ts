@@ -9,6 +9,7 @@ import { uuidText } from './mapped/identity.ts'
 import { checksum } from './vhd/structures.ts'
 import { vhd } from './vhd/vhd.ts'
 import { vhdx } from './vhdx/vhdx.ts'
+import { SEED } from '../test/seed.ts'
 
 let folder = ''
 beforeAll(() => { folder = mkdtempSync(join(tmpdir(), 'machinist-more-')) })
@@ -25,7 +26,7 @@ describe('an image grows', () => {
     const variant = variants[variantName]
     if (variant === undefined) throw new Error('no such variant')
     const { format, driver, parameters } = variant
-    const random = generator(Date.now())
+    const random = generator(SEED)
     const name = `grow.${driver}`
     const sizes = [3, 5, 37].map((number) => number * 2 ** 20 + 512)
     await create(format, folder, name, sizes[0] ?? 0, parameters)
@@ -53,7 +54,7 @@ describe('an image grows', () => {
 })
 
 it('a differencing VHD takes each sector from where it is, and refuses another parent', async () => {
-  const random = generator(Date.now())
+  const random = generator(SEED)
   const size = 6 * 2 ** 20
   const model = new Uint8Array(size)
   await create(vhd, folder, 'base.vhd', size, {})

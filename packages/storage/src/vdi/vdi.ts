@@ -114,11 +114,12 @@ async function openBlocks(staged: StagedFile, headerFields: Fields, header: VdiH
   const modified = successor(headerFields.bytes.subarray(vdiModifiedAt, vdiModifiedAt + 16))
   const free: number[] = []
   staged.before = async () => {
-    if (next !== written) {
-      headerFields.setU32(vdiAllocatedAt, next)
-      await staged.write(0, headerFields.bytes)
-      written = next
-    }
+    if (next === written) return
+    // Blocks may be taken meanwhile; the next flush counts them.
+    const count = next
+    headerFields.setU32(vdiAllocatedAt, count)
+    await staged.write(0, headerFields.bytes)
+    written = count
   }
   const layout: Layout = {
     blockSize,

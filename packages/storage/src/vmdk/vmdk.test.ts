@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { beside, Checked, codec, create, generator, noQemu, nodeFile, open, qemu } from '../../test/images.ts'
 import { createSparse } from './sparse.ts'
 import { vmdk } from './vmdk.ts'
+import { SEED } from '../../test/seed.ts'
 
 let folder = ''
 beforeAll(() => { folder = mkdtempSync(join(tmpdir(), 'machinist-vmdk-')) })
@@ -21,7 +22,7 @@ const asRaw = (name: string): Buffer => {
 
 describe('stream-optimised images', () => {
   it('are written and read, more than once, and by QEMU', async () => {
-    const random = generator(Date.now())
+    const random = generator(SEED)
     const model = new Uint8Array(size)
     await create(vmdk, folder, 's.vmdk', size, stream)
     for (let round = 0; round < 3; round++) {
@@ -42,7 +43,7 @@ describe('stream-optimised images', () => {
   })
 
   it.skipIf(noQemu !== null)('are read when QEMU made them', async () => {
-    const random = generator(Date.now())
+    const random = generator(SEED)
     const model = new Uint8Array(size).map((_, index) => index % 70000 < 30000 ? 0 : random() * 4)
     writeFileSync(join(folder, 'model'), model)
     qemu('qemu-img', 'convert', '-f', 'raw', '-O', 'vmdk', '-o', 'subformat=streamOptimized', join(folder, 'model'), join(folder, 'q.vmdk'))
@@ -87,7 +88,7 @@ describe('stream-optimised images', () => {
 
 describe('extents', () => {
   it('sparse, flat, shifted and of zeroes follow one another, in grains that do not fit units', async () => {
-    const random = generator(Date.now())
+    const random = generator(SEED)
     const parts = [3000, 2048, 777, 4100] as const
     for (const [index, sectors] of [[0, parts[0]], [2, parts[2]]] as const) {
       const file = nodeFile(join(folder, `part${index}.vmdk`), 'w+')
@@ -115,7 +116,7 @@ describe('extents', () => {
   })
 
   it('an image that stands on another reads it, writes to itself, and refuses one that has changed', async () => {
-    const random = generator(Date.now())
+    const random = generator(SEED)
     await create(vmdk, folder, 'base.vmdk', size, {})
     const model = new Uint8Array(size)
     const base = new Checked(await open(vmdk, folder, 'base.vmdk'), model)
