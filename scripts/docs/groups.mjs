@@ -7,7 +7,7 @@ export const groups = {
   '@machinist/api': {
     'Write a device': ['device', 'interrupt', 'dma', 'clock', 'trace', 'fdt', 'pci'],
     'Write a CPU': ['cpu', 'debug'],
-    'Serve a device: backends': ['', 'backend', 'net', 'vsock', 'files', 'balloon', 'hotplug', 'display', 'input', 'audio'],
+    'Serve a device: backends': ['', 'backend', 'backend-state', 'net', 'vsock', 'files', 'balloon', 'hotplug', 'display', 'input', 'audio'],
     'Refuse': ['errors'],
   },
   '@machinist/boards': {

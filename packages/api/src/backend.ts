@@ -7,6 +7,7 @@ import type { DisplayPort } from './display.ts'
 import type { InputPort } from './input.ts'
 import type { NetPort } from './net.ts'
 import type { VsockPort } from './vsock.ts'
+import type { BackendState } from './backend-state.ts'
 
 /**
  * What a host offers to devices. A backend never calls into a device directly: it hands its callbacks to
@@ -26,6 +27,23 @@ export interface Backend<Port> {
    * that cannot be.
    */
   fork?(): Backend<Port>
+  /**
+   * What it has of its own, to be kept in a snapshot of the machine: what the guest relies on and neither the backend's options nor the outside
+   * world has. Called between slices, when it is connected and no request is under way; the machine goes on. Absent when there is nothing.
+   */
+  save?(): readonly BackendState[]
+  /**
+   * Takes back one of what `save` of a backend gave, perhaps elsewhere: called when it is connected, before the machine runs. It is data from anywhere.
+   *
+   * @param part - names the backend in errors
+   * @returns false, and nothing happens, for a kind of state that it has no use for
+   * @throws a typed error `'state'`; the backend is of no use then
+   */
+  restore?(saved: BackendState, part: string): boolean
+  /**
+   * Requests that it holds back, for a limit say, go at once: the machine stands still and waits for all that is under way, to be saved or copied.
+   */
+  quiesce?(): void
   /** Releases host resources; called when the machine is disposed of. */
   close?(): void
 }

@@ -1,5 +1,6 @@
 export * from './audio.ts'
 export * from './backend.ts'
+export * from './backend-state.ts'
 export * from './balloon.ts'
 export * from './clock.ts'
 export * from './cpu.ts'

@@ -1,5 +1,5 @@
 import {
-  type Backend, type BackendKind, type BackendPorts, type BackendWants, type BlockPort, type BlockStatus, type CharLine, type CharPort, machinistError, type PortsOf,
+  type Backend, type BackendKind, type BackendPorts, type BackendWants, type BlockPort, type BlockStatus, type CharLine, type CharPort, type FilesPort, machinistError, type PortsOf,
 } from '@machinist/api'
 import { CharLines } from './char-lines.ts'
 import type { BackendDescriptor } from '../definition/definition.ts'
@@ -24,7 +24,10 @@ export class BackendConnector {
   readonly #open: Backend<unknown>[] = []
   /** What the host made of plain data, by part and port. */
   readonly made: Map<string, Backend<unknown>> = new Map<string, Backend<unknown>>()
+  /** All, by part and port. */
+  readonly #connected = new Map<string, Backend<unknown>>()
   #inFlight = 0
+  #filing = 0
   readonly #drained: (() => void)[] = []
   readonly #chars = new Map<string, CharLine>()
   /** What streams have yet to hand to the host. */
@@ -70,7 +73,7 @@ export class BackendConnector {
       throw machinistError({ code: 'backend-missing', part, value: kind, remedy: kind === 'char' ? "Give it one, or 'null'." : 'Give it one.' }, 'it has no backend')
     }
     if (kind === 'char') {
-      const port = descriptor === 'null' ? nullChar : this.#shared(part, descriptor) ?? this.output.line(this.#attach(part, kind, descriptor) as CharPort)
+      const port = descriptor === 'null' ? nullChar : this.#shared(part, descriptor) ?? this.output.line(part, this.#attach(part, kind, descriptor) as CharPort)
       this.#chars.set(part, port)
       return port
     }
@@ -124,7 +127,23 @@ export class BackendConnector {
       timer: (expired) => this.#timers.create(`timer:${part}`, expired),
     })
     remember()
-    return kind === 'block' ? this.#counted(port as BlockPort) : port
+    this.#connected.set(part, backend)
+    return kind === 'block' ? this.#counted(port as BlockPort) : kind === 'files' ? this.#countedFiles(port as FilesPort) : port
+  }
+
+  /** Files whose requests are counted: done twice, in a machine and in one that goes on from its state, they would be done twice. */
+  #countedFiles(port: FilesPort): FilesPort {
+    return {
+      tree: port.tree,
+      readOnly: port.readOnly,
+      settle: (work, done) => {
+        this.#filing++
+        port.settle(work, (outcome) => {
+          this.#filing--
+          done(outcome)
+        })
+      },
+    }
   }
 
   /**
@@ -168,7 +187,17 @@ export class BackendConnector {
     return this.#inFlight
   }
 
-  /** Calls back, once, when the last of them is done. */
+  /** Requests to disks and folders that are not done. */
+  get underWay(): number {
+    return this.#inFlight + this.#filing
+  }
+
+  /** What is connected, by part and port. */
+  get connected(): ReadonlyMap<string, Backend<unknown>> {
+    return this.#connected
+  }
+
+  /** Calls back, once, when the last disk request is done. */
   whenDrained(callback: () => void): void {
     this.#drained.push(callback)
   }

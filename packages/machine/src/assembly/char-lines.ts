@@ -1,5 +1,12 @@
 import type { CharLine, CharPort } from '@machinist/api'
 
+/** A line that can be saved. */
+interface SavedLine {
+  /** Bytes that it keeps; null when the host has taken all output. */
+  save(): Uint8Array | null
+  restore(kept: Uint8Array): void
+}
+
 /** A machine's streams as its parts have them: they know what output the host has yet to take. */
 export class CharLines {
   /** Lines that keep bytes of `send`. */
@@ -7,6 +14,8 @@ export class CharLines {
   /** Lines with output that the host has not taken, in the line or still in the device. */
   #sending = 0
   readonly #waiters: (() => void)[] = []
+  /** Lines by the part and port that have them. */
+  readonly #lines = new Map<string, SavedLine>()
   readonly #onStall: () => void
   readonly #later: (work: () => void) => void
 
@@ -34,8 +43,23 @@ export class CharLines {
     this.#waiters.push(callback)
   }
 
-  /** A stream for a part. Whoever shares it uses the same line, so that bytes keep their order. */
-  line(port: CharPort): CharLine {
+  /** Output that the host has yet to take, by part and port: what lines keep. It is empty where only the part has some. */
+  save(): Record<string, Uint8Array> {
+    const kept = [...this.#lines].map(([part, line]) => [part, line.save()] as const)
+    return Object.fromEntries(kept.filter((each): each is [string, Uint8Array] => each[1] !== null))
+  }
+
+  /** Takes back what {@link CharLines.save} gave: it goes to the host, and parts are asked for theirs, when the machine is next looked after. */
+  restore(output: Readonly<Record<string, Uint8Array>>): void {
+    for (const [part, kept] of Object.entries(output)) this.#lines.get(part)?.restore(kept)
+  }
+
+  /**
+   * A stream for a part. Whoever shares it uses the same line, so that bytes keep their order.
+   *
+   * @param part - and port, by which its output is saved
+   */
+  line(part: string, port: CharPort): CharLine {
     let kept: Uint8Array = new Uint8Array(0)
     let short = false
     let more = false
@@ -58,6 +82,15 @@ export class CharLines {
       note(false)
       for (const listener of listeners) listener.writable()
     }
+    this.#lines.set(part, {
+      save: () => sending ? kept.slice() : null,
+      restore: (bytes) => {
+        kept = bytes.slice()
+        if (kept.length > 0) this.#stalled++
+        note(true)
+        this.#later(writable)
+      },
+    })
     port.listen({ readable() { for (const listener of listeners) listener.readable() }, writable })
     return {
       write(bytes) {

@@ -8,7 +8,8 @@ export interface ForkOptions {
   readonly name?: string
   /**
    * Backends of the copy, by part and port (`'uart0.console'`). A stream that is not given is `'null'`; what a host makes of plain data, it makes
-   * anew; a live backend makes one for the copy, if it can, as disks do. A disk that can do none of this must be given.
+   * anew; a live backend makes one for the copy, if it can, as disks do. A disk that can do none of this must be given. What a backend kept
+   * (`Backend.save`) goes to the one in its place, but for disks that are given: these have what they have.
    */
   readonly backends?: Readonly<Record<string, Backend<unknown> | BackendDescriptor>>
   /**
@@ -25,6 +26,8 @@ export interface ForkOptions {
 export interface ForkPlan {
   readonly resolved: ResolvedMachine
   readonly live: ReadonlyMap<string, Backend<unknown>>
+  /** Parts and ports whose backends were made for the copy by those of the machine. */
+  readonly inherited: ReadonlySet<string>
   /** Closes the backends that were made for the copy, which will not be. */
   undo(): void
 }
@@ -42,10 +45,11 @@ function isBackend(choice: Backend<unknown> | BackendDescriptor): choice is Back
 export function planFork(
   resolved: ResolvedMachine, live: ReadonlyMap<string, Backend<unknown>>, made: ReadonlyMap<string, Backend<unknown>>, name: string, given: ForkOptions['backends'] = {},
 ): ForkPlan {
-  const own: Backend<unknown>[] = []
-  const undo = (): void => { for (const backend of own) backend.close?.() }
+  const own = new Map<string, Backend<unknown>>()
+  const undo = (): void => { for (const backend of own.values()) backend.close?.() }
   try {
-    return { ...plan(resolved, name, given, own, (id, kind, before) => inherit(id, kind, before, live, made)), undo }
+    const planned = plan(resolved, name, given, own, (id, kind, before) => inherit(id, kind, before, live, made))
+    return { ...planned, inherited: new Set(own.keys()), undo }
   } catch (error) {
     undo()
     throw error
@@ -57,8 +61,8 @@ export function planFork(
  *
  * @throws typed errors: `'restore-backend'` for a backend that must be given; `'backend-name'` for one of no part
  */
-export function planRestore(resolved: ResolvedMachine, name: string, given: ForkOptions['backends'] = {}): Omit<ForkPlan, 'undo'> {
-  return plan(resolved, name, given, [], again)
+export function planRestore(resolved: ResolvedMachine, name: string, given: ForkOptions['backends'] = {}): Omit<ForkPlan, 'inherited' | 'undo'> {
+  return plan(resolved, name, given, new Map(), again)
 }
 
 /**
@@ -66,9 +70,9 @@ export function planRestore(resolved: ResolvedMachine, name: string, given: Fork
  * @param inherited - what comes in the place of what a part was connected to
  */
 function plan(
-  resolved: ResolvedMachine, name: string, given: NonNullable<ForkOptions['backends']>, own: Backend<unknown>[],
+  resolved: ResolvedMachine, name: string, given: NonNullable<ForkOptions['backends']>, own: Map<string, Backend<unknown>>,
   inherited: (id: string, kind: string, before: BackendDescriptor) => Backend<unknown> | BackendDescriptor,
-): Omit<ForkPlan, 'undo'> {
+): Omit<ForkPlan, 'inherited' | 'undo'> {
   const copies = new Map<string, Backend<unknown>>()
   const left = new Set(Object.keys(given))
   const choose = (part: string, descriptors: Readonly<Record<string, BackendDescriptor>> | undefined, wants: Readonly<Record<string, string>>): Record<string, BackendDescriptor> => {
@@ -85,7 +89,7 @@ function plan(
         const choice = inherited(id, kind, before)
         if (isBackend(choice)) {
           copies.set(id, choice)
-          own.push(choice)
+          own.set(id, choice)
         }
         chosen[port] = isBackend(choice) ? id : choice
       }

@@ -9,7 +9,7 @@ import type { BootHost } from '../booting/plan.ts'
 import type { ResolvedMachine } from '../resolving/resolve.ts'
 import { Driver } from '../running/driver.ts'
 import type { GateRecord } from '../running/gate.ts'
-import { RunLoop, type SliceResult } from '../running/run-loop.ts'
+import { type Leaving, RunLoop, type SliceResult } from '../running/run-loop.ts'
 import { type SampleOptions, Sampler } from '../running/sampler.ts'
 import { Emitter } from './emitter.ts'
 import type { MachineEvents, MachineState, MachineStats } from './events.ts'
@@ -85,8 +85,8 @@ export class LiveMachine implements Machine {
     this.#emitter = new Emitter<MachineEvents>((error) => { host.loop.soon(() => { throw error }) })
     const events: PartEvents = {
       power: {
-        off: (code) => { parts.gate.push('machine.power', () => { this.#whenSent(() => { this.#switchOff(code, 'guest') }) }) },
-        reset: () => { parts.gate.push('machine.reset', () => { this.#whenSent(() => { this.#restart('guest') }) }) },
+        off: (status) => { parts.gate.push('machine.power', () => { this.#leave({ kind: 'off', status }) }) },
+        reset: () => { parts.gate.push('machine.reset', () => { this.#leave({ kind: 'reset' }) }) },
       },
       fault: (part, error) => { this.#fault(part, error) },
       warn: (part, message) => { this.#emitter.emit('warn', { part, message }) },
@@ -126,8 +126,13 @@ export class LiveMachine implements Machine {
     try {
       this.#boot = new Boot(parts, bootHost(origin), (part, work) => { this.#contain(part, work) }, content !== undefined)
       if (content !== undefined) {
-        this.#loop.restore(restoreMachine(parts, content.state).turns)
+        const { turns, leaving } = restoreMachine(parts, content.state)
+        this.#loop.restore(turns)
         this.#state = 'paused'
+        if (leaving !== null) {
+          this.#loop.leaving = leaving
+          parts.gate.push('machine.power', () => { this.#leave(leaving) })
+        }
         if (content.another !== null) this.#beAnother(content.another)
       }
       // A part's constructor has no business failing later, but a backend may have spoken too early.
@@ -261,10 +266,11 @@ export class LiveMachine implements Machine {
     const copy = await this.#whenStill(() => {
       const { resolved, live } = this.#origin
       // Not before: disks are copied now, like the memory that says what was written to them.
-      const { undo, ...plan } = planFork(resolved, live, this.#parts.connector.made, name, options.backends)
+      const { undo, inherited, ...plan } = planFork(resolved, live, this.#parts.connector.made, name, options.backends)
       this.#forks++
-      const state = saveMachine(this.#parts, this.#loop.save())
       try {
+        // A backend's copy has its state already, and a disk that was given has what it has.
+        const state = saveMachine(this.#parts, this.#loop, (part, { kind }) => kind !== 'block' && !inherited.has(part))
         // What cannot be made gives back what it was given.
         return new LiveMachine({ ...this.#origin, ...plan }, { memory: this.memory.fork(), state, another: options.exact === true ? null : this.#forks })
       } catch (error) {
@@ -287,7 +293,7 @@ export class LiveMachine implements Machine {
   save(): Promise<MachineSnapshot> {
     this.#beForkable()
     return this.#whenStill(() => {
-      const state = saveMachine(this.#parts, this.#loop.save())
+      const state = saveMachine(this.#parts, this.#loop, () => true)
       const memory = this.memory.fork()
       const { arena } = memory
       return {
@@ -365,18 +371,17 @@ export class LiveMachine implements Machine {
   }
 
   /** What the guest said before it went leaves first. */
-  #whenSent(then: () => void): void {
+  #leave(leaving: Leaving): void {
     const { output } = this.#parts.connector
-    if (!output.sending) {
-      then()
-      return
-    }
-    this.#loop.leaving = then
-    output.whenSent(() => {
-      const go = this.#loop.leaving
+    this.#loop.leaving = leaving
+    const go = (): void => {
+      const how = this.#loop.leaving
       this.#loop.leaving = null
-      go?.()
-    })
+      if (how?.kind === 'off') this.#switchOff(how.status, 'guest')
+      else if (how !== null) this.#restart('guest')
+    }
+    if (output.sending) output.whenSent(go)
+    else go()
   }
 
   #restart(by: 'guest' | 'host'): void {

@@ -77,15 +77,15 @@ export interface Machine {
    * A copy of it as it is now. Memory is shared until one of both writes, and so is translated code: a copy costs what it changes. Disks and networks
    * are its own, and its guest is told that it is a copy (`vmgenid`); see {@link ForkOptions}. Resolves once requests to disks that are under way have come back.
    *
-   * @throws typed errors: `'disposed'`; `'not-running'` unless it runs or is paused; `'fork-backend'` for a backend that must be given,
+   * @throws typed errors: `'disposed'`; `'not-running'` unless it runs or is paused; `'not-still'` as {@link Machine.save}; `'fork-backend'` for a backend that must be given,
    * `'backend-name'` for one of no part; and as `instantiate` for backends
    */
   fork(options?: ForkOptions): Promise<Machine>
   /**
    * All of it as it is now: for a file, say (`@machinist/snapshot`). It goes on meanwhile. Resolves once requests to disks that are under way have come
-   * back. What disks, networks and streams are connected to is not part of it.
+   * back. What disks, networks and streams are connected to is not part of it, but for what backends keep (`Backend.save`).
    *
-   * @throws typed errors `'disposed'`; `'not-running'` unless it runs or is paused
+   * @throws typed errors `'disposed'`; `'not-running'` unless it runs or is paused; `'not-still'` when requests to disks or folders do not come back within a minute
    */
   save(): Promise<MachineSnapshot>
   /** @throws a typed error `'disposed'` */

@@ -1,14 +1,15 @@
-import { type MachinistError, machinistError } from '@machinist/api'
+import { type Backend, type MachinistError, machinistError } from '@machinist/api'
 import type { Parts } from '../assembly/parts.ts'
 import { CPU_PART } from '../definition/definition.ts'
-import type { SavedTurns } from '../running/run-loop.ts'
+import type { Leaving, RunLoop, SavedTurns } from '../running/run-loop.ts'
 import type { SavedTimer } from '../running/timers.ts'
 import type { SavedTime } from '../running/virtual-time.ts'
+import { restoreBackends, saveBackends, type SavedBackends } from './saved-backends.ts'
 import { type DevicesState, restoreDevices, saveDevices } from './state.ts'
 
 /** All of a machine but its memory, between slices and with nothing under way: plain data. */
 export interface SavedMachine {
-  readonly version: 1
+  readonly version: 2
   readonly devices: DevicesState
   /** The CPU's kind, the version of its harts' state, and that of each. */
   readonly cpu: { readonly kind: string; readonly version: number; readonly harts: readonly unknown[] }
@@ -20,27 +21,42 @@ export interface SavedMachine {
   readonly turns: SavedTurns
   /** Where the machine's own generator of random bytes is; null when they come from the host. */
   readonly randomness: readonly number[] | null
+  /** What backends keep, by part and port. */
+  readonly backends: SavedBackends
+  /** Output that the host has yet to take, by part and port; empty where a part has some itself. */
+  readonly output: Readonly<Record<string, Uint8Array>>
+  /** What the guest asked for, which waits for that output. */
+  readonly leaving: Leaving | null
 }
 
 function bad(problem: string, value?: string | number): MachinistError {
   return machinistError({ code: 'state', part: 'machine', value, remedy: 'Restore it into the machine that it was saved from.' }, problem)
 }
 
-/** Takes the state of a machine. */
-export function saveMachine(parts: Parts, turns: SavedTurns): SavedMachine {
+/**
+ * Takes the state of a machine.
+ *
+ * @param wanted - of which backends, by part and port
+ */
+export function saveMachine(parts: Parts, loop: RunLoop, wanted: (part: string, backend: Backend<unknown>) => boolean): SavedMachine {
   const { spec } = parts.resolved.cpu
   return {
-    version: 1,
+    version: 2,
     devices: saveDevices(parts),
     cpu: { kind: spec.kind, version: spec.stateVersion, harts: parts.cpu.vcpus.map((vcpu) => vcpu.save()) },
     time: parts.time.save(),
     counterBase: parts.counter.base,
     timers: parts.timers.save(),
-    turns,
+    turns: loop.save(),
     randomness: parts.generator?.save() ?? null,
+    backends: saveBackends(parts.connector.connected, wanted),
+    output: parts.connector.output.save(),
+    leaving: loop.leaving,
   }
 }
 
+/** Most bytes of output that a line is believed to have kept: what one access of a guest says, and some. */
+const MOST_OUTPUT = 1 << 20
 /** Most timers that a machine is believed to have armed. */
 const MOST_TIMERS = 65536
 
@@ -50,8 +66,9 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 
 /** A state from anywhere, as far as the machine itself uses it: devices and harts check theirs. */
 function checked(input: unknown): SavedMachine {
-  if (!isObject(input) || input['version'] !== 1) throw bad('not the saved state of a machine of this version', isObject(input) ? String(input['version']) : undefined)
-  const { cpu, time, counterBase, timers, turns, randomness, devices } = input
+  if (!isObject(input) || (input['version'] !== 1 && input['version'] !== 2)) throw bad('not the saved state of a machine of this version', isObject(input) ? String(input['version']) : undefined)
+  // Version 1 had nothing of backends, and no output.
+  const { cpu, time, counterBase, timers, turns, randomness, devices, backends = {}, output = {}, leaving = null } = input
   if (!isObject(cpu) || typeof cpu['version'] !== 'number' || !Array.isArray(cpu['harts'])) throw bad('the saved state has no harts')
   if (!isObject(time) || !Number.isSafeInteger(time['now']) || Number(time['now']) < 0 || typeof time['exact'] !== 'number' || !(time['exact'] >= 0 && time['exact'] < 2 ** 53)) throw bad('the saved time is none')
   if (typeof counterBase !== 'bigint' || counterBase !== BigInt.asUintN(64, counterBase)) throw bad('the saved counter is none')
@@ -59,7 +76,10 @@ function checked(input: unknown): SavedMachine {
   if (!Array.isArray(timers) || timers.length > MOST_TIMERS || !timers.every(isTimer)) throw bad('the saved timers are none')
   if (!isObject(turns) || !Number.isInteger(turns['last']) || Number(turns['last']) < -1 || !Array.isArray(turns['spun'])) throw bad('the saved turns are none')
   if (!isObject(devices)) throw bad('the saved state has no devices')
-  return { ...input, randomness: randomness ?? null } as unknown as SavedMachine
+  if (!isObject(output) || !Object.values(output).every((bytes) => bytes instanceof Uint8Array && bytes.length <= MOST_OUTPUT)) throw bad('the saved output is none')
+  const leaves = leaving === null || (isObject(leaving) && (leaving['kind'] === 'reset' || (leaving['kind'] === 'off' && Number.isInteger(leaving['status']))))
+  if (!leaves) throw bad('the guest leaves in no such way')
+  return { ...input, randomness: randomness ?? null, backends, output, leaving } as unknown as SavedMachine
 }
 
 /** The harts' states, brought up to date. */
@@ -87,6 +107,8 @@ export function restoreMachine(parts: Parts, input: unknown): SavedMachine {
   parts.cpu.reset('cold', { pc: 0, args: [] })
   parts.setCounterBase(saved.counterBase)
   parts.cpu.vcpus.forEach((vcpu, index) => { vcpu.restore(harts[index]) })
+  // Before devices, which look at what they are connected to.
+  restoreBackends(parts.connector.connected, saved.backends)
   restoreDevices(parts, saved.devices)
   // Devices may have armed theirs anew, later than they were to expire. What they armed besides is what a copy does in addition.
   for (const { name, at } of saved.timers) {
@@ -95,6 +117,7 @@ export function restoreMachine(parts: Parts, input: unknown): SavedMachine {
     if (timer === null) throw bad('no part has this timer', name)
     timer.arm(at)
   }
+  parts.connector.output.restore(saved.output)
   if (parts.generator !== null && saved.randomness !== null) parts.generator.restore(saved.randomness)
   return saved
 }

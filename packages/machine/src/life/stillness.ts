@@ -1,6 +1,10 @@
+import { machinistError } from '@machinist/api'
 import type { HostLoop } from '../assembly/host.ts'
 import type { Parts } from '../assembly/parts.ts'
 import type { RunLoop } from '../running/run-loop.ts'
+
+/** For how long requests may be under way, in nanoseconds of the host's time. */
+const PATIENCE = 60e9
 
 /** What a machine says of itself to whoever wants it to stand still. */
 export interface Standing {
@@ -27,12 +31,22 @@ export class Stillness {
   /**
    * Does something, at once, when no hart runs, no disk writes into RAM, and nothing waits to be delivered. Or when the machine has come to an end
    * meanwhile: `work` must look.
+   *
+   * @throws a typed error `'not-still'` when a request has been under way for a minute
    */
   async during<T>(work: () => T): Promise<T> {
     // Several may want it at a time.
     this.#loop.copying++
+    const { connector, resolved: { definition } } = this.#parts
+    const end = this.#hostLoop.now() + PATIENCE
     try {
       while (this.#machine.alive && this.#busy) {
+        if (this.#hostLoop.now() > end) {
+          throw machinistError(
+            { code: 'not-still', part: definition.name, value: connector.underWay, remedy: 'See what its disks and folders wait for, and try again.' },
+            'requests to its disks or folders do not come back')
+        }
+        for (const backend of connector.connected.values()) backend.quiesce?.()
         if (!this.#machine.slicing && this.#parts.gate.pending > 0) this.#loop.deliver()
         else await new Promise<void>((resolved) => { this.#hostLoop.soon(resolved) })
       }
@@ -44,6 +58,6 @@ export class Stillness {
 
   get #busy(): boolean {
     const { connector, gate } = this.#parts
-    return this.#machine.slicing || connector.inFlight > 0 || gate.pending > 0
+    return this.#machine.slicing || connector.underWay > 0 || gate.pending > 0
   }
 }

@@ -31,6 +31,9 @@ const SPIN_ROOM = 256
 /** Counted time: the longest such stretch, since exact runs are slow. */
 const COUNTED_STRETCH = 256
 
+/** What a guest asked for that comes when all that it said has reached the host. */
+export type Leaving = { readonly kind: 'off'; readonly status: number } | { readonly kind: 'reset' }
+
 /** Whose turn it is, between slices. */
 export interface SavedTurns {
   /** The hart that had the last turn; −1 before the first. */
@@ -59,7 +62,7 @@ export class RunLoop {
   /** While true no hart runs, but events are delivered: a reset waits for what is in flight. */
   held = false
   /** What comes when all output has reached the host. Until then no hart runs, but devices do: the guest has had its last word. */
-  leaving: (() => void) | null = null
+  leaving: Leaving | null = null
   /** The same, while so many wait for it to stand still, to copy it. */
   copying = 0
   /** Told when a hart stopped for a debugger. */
