@@ -34,11 +34,14 @@ export class PageWriter {
     for (let page = 0; page < index.length; page++) {
       const place = this.#memory.placeOf(region, page)
       if (place === 0) continue
-      index[page] = place > 0 ? this.#byPlace.get(place) ?? 0 : this.#known(region, page) ?? 0
-      if (index[page] !== 0 || (place < 0 && isZero(this.#bytes(region, page)))) continue
+      if (place < 0 && isZero(this.#bytes(region, page))) continue
+      const crc = place > 0 ? 0 : this.#appender.codec.crc32(this.#bytes(region, page))
+      index[page] = (place > 0 ? this.#byPlace.get(place) : this.#known(region, page, crc)) ?? 0
+      if (index[page] !== 0) continue
       const number = ++this.count
       index[page] = number
-      this.#remember(region, page, place, number)
+      if (place > 0) this.#byPlace.set(place, number)
+      else this.#byCrc.set(crc, { region, page, number })
       this.#chunk.set(this.#bytes(region, page), ((number - 1) % CHUNK_PAGES) * PAGE_SIZE)
       if (number % CHUNK_PAGES === 0) await this.#store(CHUNK_PAGES)
     }
@@ -69,30 +72,28 @@ export class PageWriter {
   }
 
   /** The number of a page with the same content as one that has a frame. */
-  #known(region: RamRegion, page: number): number | undefined {
-    const bytes = this.#bytes(region, page)
-    const other = this.#byCrc.get(this.#appender.codec.crc32(bytes))
+  #known(region: RamRegion, page: number, crc: number): number | undefined {
+    const other = this.#byCrc.get(crc)
     if (other === undefined) return undefined
-    return isSame(bytes, this.#bytes(other.region, other.page)) ? other.number : undefined
-  }
-
-  #remember(region: RamRegion, page: number, place: number, number: number): void {
-    if (place > 0) this.#byPlace.set(place, number)
-    else this.#byCrc.set(this.#appender.codec.crc32(this.#bytes(region, page)), { region, page, number })
+    return isSame(this.#bytes(region, page), this.#bytes(other.region, other.page)) ? other.number : undefined
   }
 }
 
-function words(bytes: Uint8Array): Int32Array {
-  return new Int32Array(bytes.buffer, bytes.byteOffset, PAGE_SIZE / 4)
+function words(bytes: Uint8Array): BigInt64Array {
+  return new BigInt64Array(bytes.buffer, bytes.byteOffset, PAGE_SIZE / 8)
 }
 
+// Loops, not calls for each word: a guest has tens of thousands of pages of zeros.
 function isZero(bytes: Uint8Array): boolean {
-  return words(bytes).every((word) => word === 0)
+  const all = words(bytes)
+  for (let index = 0; index < PAGE_SIZE / 8; index++) if (all[index] !== 0n) return false
+  return true
 }
 
 function isSame(a: Uint8Array, b: Uint8Array): boolean {
-  const other = words(b)
-  return words(a).every((word, index) => word === other[index])
+  const [some, others] = [words(a), words(b)]
+  for (let index = 0; index < PAGE_SIZE / 8; index++) if (some[index] !== others[index]) return false
+  return true
 }
 
 /** Bytes of a table of chunks for so many pages. */

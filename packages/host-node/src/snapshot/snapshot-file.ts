@@ -6,19 +6,22 @@ import type { Machine } from '@machinist/machine'
 import { openSnapshot, type OpenSnapshot, type SnapshotCodec, type SnapshotInput, writeSnapshot, type WriteOptions } from '@machinist/snapshot'
 import { fileError } from '../system/errors.ts'
 
-/** Of Brotli: the memory of a guest gets hardly smaller with a higher quality, which takes much longer. */
-const QUALITY = 1
+/** Of Brotli: the memory of a guest gets hardly smaller with a higher quality, which takes longer. */
+const QUALITY = 0
 /** log2 of the window: a chunk of pages is no larger. */
 const WINDOW = 18
+/** Least buffer of `node:zlib`. */
+const LEAST = 64
 
 const { BROTLI_PARAM_LGWIN, BROTLI_PARAM_QUALITY } = zlib.constants
 
 /** What `node:zlib` has for snapshots: Brotli, and it reads deflate too. */
 export const snapshotCodec: SnapshotCodec = {
   compression: 'brotli',
-  compress: (bytes) => zlib.brotliCompressSync(bytes, { params: { [BROTLI_PARAM_QUALITY]: QUALITY, [BROTLI_PARAM_LGWIN]: WINDOW } }),
+  compress: (bytes) => zlib.brotliCompressSync(bytes, { chunkSize: Math.max(LEAST, bytes.length), params: { [BROTLI_PARAM_QUALITY]: QUALITY, [BROTLI_PARAM_LGWIN]: WINDOW } }),
   decompress(compression, bytes, length) {
-    const limit = { maxOutputLength: length }
+    // At once into one buffer, with a byte to spare: one that is full would be followed by another.
+    const limit = { maxOutputLength: Math.max(1, length), chunkSize: Math.max(LEAST, length + 1) }
     return compression === 'brotli' ? zlib.brotliDecompressSync(bytes, limit) : zlib.inflateRawSync(bytes, limit)
   },
   crc32: (bytes) => zlib.crc32(bytes),
