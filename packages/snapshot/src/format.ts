@@ -6,8 +6,14 @@ import type { SnapshotInput } from './file.ts'
 /** The first bytes: one that is no ASCII, letters, and line ends that careless copying changes. */
 const MAGIC: readonly number[] = [0x8d, 0x4d, 0x53, 0x4e, 0x50, 0x0d, 0x0a, 0x1a]
 
-/** Version of the format; readers refuse others. */
-const VERSION = 1
+/** Versions of the format: that of a file that holds all of its pages, and that of one with a parent. Readers refuse others. */
+const VERSIONS = { alone: 1, child: 2 } as const
+
+/** In the index of a region: the page is what the parent has at its place. */
+export const AS_PARENT = 0xffff_ffff
+
+/** Most files that a page is looked for in: a file, its parent, and so on. */
+export const MOST_FILES = 64
 
 /** Bytes of the header; all numbers in the file are little-endian. */
 export const HEADER_SIZE = 64
@@ -46,10 +52,20 @@ export interface MemoryDocument {
   readonly regions: readonly { readonly name: string; readonly base: number; readonly size: number; readonly index: Piece }[]
 }
 
+/** What tells a file from others, so that a child finds the parent that it was written for: its length, and the CRC of its header, which covers all else. */
+export interface SnapshotIdentity {
+  /** Bytes of the file. */
+  readonly size: number
+  /** CRC-32 of the header. */
+  readonly crc: number
+}
+
 /** What a header says. */
 export interface Header {
   readonly compression: SnapshotCompression
   readonly document: Piece
+  /** The document names a parent. */
+  readonly child: boolean
 }
 
 /** An error for a file that is not what it should be. */
@@ -58,11 +74,11 @@ export function damaged(name: string, problem: string, value?: string | number):
 }
 
 /** The header of a file of `size` bytes. */
-export function encodeHeader({ compression, document: [offset, stored, length, crc] }: Header, size: number, codec: SnapshotCodec): Uint8Array {
+export function encodeHeader({ compression, child, document: [offset, stored, length, crc] }: Header, size: number, codec: SnapshotCodec): Uint8Array {
   const bytes = new Uint8Array(HEADER_SIZE)
   const view = new DataView(bytes.buffer)
   bytes.set(MAGIC)
-  view.setUint32(at.version, VERSION, true)
+  view.setUint32(at.version, child ? VERSIONS.child : VERSIONS.alone, true)
   view.setUint32(at.compression, COMPRESSIONS.indexOf(compression) + 1, true)
   view.setBigUint64(at.documentOffset, BigInt(offset), true)
   view.setUint32(at.documentStored, stored, true)
@@ -74,20 +90,23 @@ export function encodeHeader({ compression, document: [offset, stored, length, c
 }
 
 /** @throws typed errors `'snapshot-format'`, `'snapshot-version'`, `'snapshot-damaged'` */
-export function decodeHeader({ name, size, read }: SnapshotInput, codec: SnapshotCodec): Header {
+export function decodeHeader({ name, size, read }: SnapshotInput, codec: SnapshotCodec): Header & { readonly identity: SnapshotIdentity } {
   const bytes = size < HEADER_SIZE ? new Uint8Array() : read(0, HEADER_SIZE)
   if (bytes.length !== HEADER_SIZE || MAGIC.some((byte, index) => bytes[index] !== byte)) {
     throw machinistError({ code: 'snapshot-format', part: name, remedy: 'Give a file that save wrote to its end.' }, 'not a snapshot of a machine')
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset)
   const version = view.getUint32(at.version, true)
-  if (version !== VERSION) throw machinistError({ code: 'snapshot-version', part: name, value: version, remedy: 'Use the version of Machinist that wrote it.' }, `a snapshot of a version that this one cannot read; it reads ${VERSION}`)
-  if (view.getUint32(at.crc, true) !== codec.crc32(bytes.subarray(0, at.crc))) throw damaged(name, 'its header is damaged')
+  if (version !== VERSIONS.alone && version !== VERSIONS.child) {
+    throw machinistError({ code: 'snapshot-version', part: name, value: version, remedy: 'Use the version of Machinist that wrote it.' }, `a snapshot of a version that this one cannot read; it reads ${Object.values(VERSIONS).join(' and ')}`)
+  }
+  const crc = view.getUint32(at.crc, true)
+  if (crc !== codec.crc32(bytes.subarray(0, at.crc))) throw damaged(name, 'its header is damaged')
   if (view.getBigUint64(at.fileSize, true) !== BigInt(size)) throw damaged(name, 'it is not as long as when it was written', size)
   const compression = COMPRESSIONS[view.getUint32(at.compression, true) - 1]
   if (compression === undefined) throw damaged(name, 'its compression is not known')
   return {
-    compression,
+    compression, child: version === VERSIONS.child, identity: { size, crc },
     document: [Number(view.getBigUint64(at.documentOffset, true)), view.getUint32(at.documentStored, true), view.getUint32(at.documentLength, true), view.getUint32(at.documentCrc, true)],
   }
 }

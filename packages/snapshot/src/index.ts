@@ -1,4 +1,5 @@
 export type { SnapshotCodec, SnapshotCompression } from './codec.ts'
-export type { SnapshotInput, SnapshotOutput } from './file.ts'
-export { openSnapshot, type OpenSnapshot } from './reader.ts'
-export { writeSnapshot, type WriteOptions } from './writer.ts'
+export type { OpenParent, SnapshotInput, SnapshotOutput } from './file.ts'
+export type { SnapshotIdentity } from './format.ts'
+export { openSnapshot, type OpenSnapshot, type OpenSnapshotOptions } from './reader.ts'
+export { rewriteSnapshot, writeSnapshot, type WriteOptions } from './writer.ts'

@@ -1,85 +1,9 @@
-import { brotliCompressSync, brotliDecompressSync, crc32, deflateRawSync, inflateRawSync } from 'node:zlib'
-import { isMachinistError } from '@machinist/api'
-import { riscv } from '@machinist/cpu-riscv'
-import { encode } from '@machinist/cpu-riscv/isa'
-import { uart16550a } from '@machinist/devices'
-import { clint, plic } from '@machinist/interrupts'
-import { createMachine, defineMachine, instantiateStored, type Machine, type MachineHost, part } from '@machinist/machine'
-import { createMemory } from '@machinist/wasm'
+import { instantiateStored } from '@machinist/machine'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { catalogue, codec, counting, deflate, input, MemoryFile, RAM, run, spoilt, stateOf, testHost, tryOut, written } from '../test/counting.ts'
 import { decodePlain, encodePlain } from './plain.ts'
-import { openSnapshot, type SnapshotCodec, type SnapshotInput, writeSnapshot } from './index.ts'
-
-const RAM = 0x8000_0000
-const SIZE = 1 << 20
-const CLINT = 0x200_0000
-const catalogue = [riscv, uart16550a, clint, plic]
-
-const codec: SnapshotCodec = {
-  compression: 'brotli',
-  compress: (bytes) => brotliCompressSync(bytes, { params: { 1: 1 } }),
-  decompress: (compression, bytes, length) => compression === 'brotli' ? brotliDecompressSync(bytes, { maxOutputLength: length }) : inflateRawSync(bytes, { maxOutputLength: length }),
-  crc32: (bytes) => crc32(bytes),
-}
-
-const deflate: SnapshotCodec = { ...codec, compression: 'deflate', compress: (bytes) => deflateRawSync(bytes, { level: 1 }) }
-
-function testHost(maximumMemory = 256 << 20): MachineHost {
-  return {
-    maximumMemory,
-    loop: { now: () => 0, soon(callback) { setImmediate(callback) }, after: () => () => {} },
-    linearMemory: (maximum) => createMemory({ initial: 16, maximum: maximum / 65536, shared: true }),
-  }
-}
-
-/** Counts for ever in RAM, a page further each time, with a timer armed. */
-function counting(harts = 2): Machine {
-  const [hart, page, word, rest, step] = [10, 5, 6, 7, 28]
-  const code = [
-    encode('lui', { rd: rest, imm: CLINT + 0x4000 }), encode('lui', { rd: step, imm: 0x7_0000 }), encode('sd', { rs1: rest, rs2: step, imm: 0 }),
-    encode('lui', { rd: step, imm: 0x1000 }), encode('auipc', { rd: page, imm: 0x2000 }), encode('addi', { rd: rest, rs1: 0, imm: 200 }),
-    encode('addi', { rd: word, rs1: word, imm: 1 }), encode('add', { rd: word, rs1: word, rs2: hart }), encode('sd', { rs1: page, rs2: word, imm: 0x100 }), encode('add', { rd: page, rs1: page, rs2: step }),
-    encode('addi', { rd: rest, rs1: rest, imm: -1 }), encode('bne', { rs1: rest, rs2: 0, imm: -20 }), encode('jal', { rd: 0, imm: -32 }),
-  ]
-  return createMachine(defineMachine({
-    name: 'counting', memory: { base: RAM, size: SIZE }, time: { instructionsPerSecond: 1e6 }, cpu: part(riscv, { config: { harts, firmware: 'none', translate: 'off' }, backends: { console: 'null' } }),
-    devices: { plic: part(plic, { at: 0xc00_0000, config: { harts } }), clint: part(clint, { at: CLINT, config: { harts } }), uart0: part(uart16550a, { at: 0x1000_0000, backends: { console: 'null' } }) },
-    boot: { protocol: 'raw', images: [{ name: 'code', at: RAM, bytes: new Uint8Array(Uint32Array.from(code).buffer) }], entry: RAM },
-  }), testHost())
-}
-
-async function written(machine: Machine, about?: unknown): Promise<Uint8Array> {
-  let file = new Uint8Array()
-  const snapshot = await machine.save()
-  await writeSnapshot(snapshot, {
-    write(offset, bytes) {
-      const longer = new Uint8Array(Math.max(file.length, offset + bytes.length))
-      longer.set(file)
-      longer.set(bytes, offset)
-      file = longer
-      return Promise.resolve()
-    },
-  }, codec, { about })
-  snapshot.dispose()
-  return file
-}
-
-function input(file: Uint8Array, closed: () => void = () => {}): SnapshotInput {
-  return { name: 'test', size: file.length, read: (offset, length) => file.subarray(offset, offset + length), close: closed }
-}
-
-function run(machine: Machine, turns: number): void {
-  machine.start({ drive: 'caller' })
-  for (let i = 0; i < turns; i++) machine.runSlice(0)
-  machine.pause()
-}
-
-function stateOf(machine: Machine): unknown {
-  const ram = new Uint8Array(SIZE)
-  machine.memory.read(RAM, ram)
-  return { ram: crc32(ram), harts: machine.vcpus.map((vcpu) => vcpu.save()), devices: machine.saveDevices(), time: machine.stats.virtualTime }
-}
+import { openSnapshot, writeSnapshot } from './index.ts'
 
 test('a machine goes on where it was saved as if nothing had happened, and brings in what it touches', async () => {
   const machine = counting()
@@ -155,31 +79,6 @@ test('plain data becomes text and plain data again', () => {
   for (const bad of [() => {}, Symbol('s'), new Map(), new Date(0), Object.create({})]) expect(() => encodePlain(bad, () => 0)).toThrow(/cannot be written/)
 })
 
-/** Opens, restores and runs, all the way; whatever goes wrong is a typed error. */
-function tryOut(file: Uint8Array): string {
-  try {
-    const machine = instantiateStored(openSnapshot(input(file), codec), catalogue, testHost())
-    let outcome = 'fine'
-    machine.on('error', ({ error }) => {
-      if (isMachinistError(error)) outcome = error.code
-      else throw error
-    })
-    try {
-      machine.start({ drive: 'caller' })
-      for (let i = 0; i < 3; i++) machine.runSlice(0)
-      stateOf(machine)
-      machine.reset()
-      machine.runSlice(0)
-    } finally {
-      machine.dispose()
-    }
-    return outcome
-  } catch (error) {
-    if (isMachinistError(error)) return error.code
-    throw error
-  }
-}
-
 test('a file that was changed in any way is refused with a typed error', async () => {
   const machine = counting()
   run(machine, 40)
@@ -200,16 +99,6 @@ test('a file that was changed in any way is refused with a typed error', async (
   }), { numRuns: 300 })
 })
 
-/** Plain data with one thing in it replaced, left out or doubled. */
-function spoilt(value: unknown, path: readonly number[], by: unknown): unknown {
-  const [first = 0, ...rest] = path
-  if (typeof value !== 'object' || value === null || value instanceof Uint8Array || path.length === 0) return by
-  const keys = Object.keys(value)
-  const chosen = keys[first % Math.max(1, keys.length)]
-  if (Array.isArray(value)) return chosen === undefined ? [by] : value.map((each: unknown, index) => (String(index) === chosen ? spoilt(each, rest, by) : each))
-  return Object.fromEntries(Object.entries(value).flatMap(([key, each]): [string, unknown][] => (key !== chosen ? [[key, each]] : by === undefined ? [] : [[key, spoilt(each, rest, by)]])))
-}
-
 test('a file whose state was changed, with checksums that are right, gives a machine or a typed error', async () => {
   const machine = counting()
   run(machine, 40)
@@ -217,23 +106,15 @@ test('a file whose state was changed, with checksums that are right, gives a mac
   const outcomes = new Map<string, number>()
   const junk = fc.oneof(fc.constantFrom(undefined, null, -1, 0, 2 ** 32, 2 ** 53, 1e300, NaN, Infinity, '', [], {}, true, 2n ** 65n, -1n), fc.integer(), fc.string({ maxLength: 5 }))
   await fc.assert(fc.asyncProperty(fc.array(fc.nat(12), { minLength: 1, maxLength: 7 }), junk, fc.constantFrom('state', 'state', 'definition'), async (path, by, part) => {
-    let file = new Uint8Array()
+    const file = new MemoryFile()
     const changed = { ...snapshot, [part]: spoilt(snapshot[part as 'state'], path, by) }
     try {
-      await writeSnapshot(changed, {
-        write(offset, bytes) {
-          const longer = new Uint8Array(Math.max(file.length, offset + bytes.length))
-          longer.set(file)
-          longer.set(bytes, offset)
-          file = longer
-          return Promise.resolve()
-        },
-      }, deflate)
+      await writeSnapshot(changed, file, deflate)
     } catch {
       // The writer trusts a definition.
       return
     }
-    const outcome = tryOut(file)
+    const outcome = tryOut(file.bytes)
     outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
   }), { numRuns: 120 })
   snapshot.dispose()

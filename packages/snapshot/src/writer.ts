@@ -1,12 +1,15 @@
-import type { BootDefinition, ImageSource, MachineDefinition, MachineSnapshot } from '@machinist/machine'
+import { type BootDefinition, type ImageSource, type MachineDefinition, type MachineSnapshot, parseDefinition } from '@machinist/machine'
 import { PAGE_SIZE } from '@machinist/memory'
 import { Appender } from './appender.ts'
 import { asciiOf } from './ascii.ts'
+import { tooLong } from './chain.ts'
 import type { SnapshotCodec } from './codec.ts'
 import type { SnapshotOutput } from './file.ts'
-import { encodeHeader, type MemoryDocument, type Piece } from './format.ts'
+import { encodeHeader, type MemoryDocument, MOST_FILES, type Piece } from './format.ts'
+import { type PageStore, storeOf, type StoreRegion } from './page-store.ts'
 import { PageWriter } from './page-writer.ts'
 import { encodePlain } from './plain.ts'
+import { IMAGE_OF_PARENT, type OpenSnapshot } from './reader.ts'
 
 /** How {@link writeSnapshot} writes. */
 export interface WriteOptions {
@@ -14,6 +17,11 @@ export interface WriteOptions {
   readonly about?: unknown
   /** False leaves out the boot images: the file is smaller, and a machine that is restored from it cannot be reset. */
   readonly images?: boolean
+  /**
+   * The snapshot that the file is to stand on: pages and images that it has are left out, and whoever reads the file needs it, as it is now. `file` is its name,
+   * relative to the folder of the new file.
+   */
+  readonly parent?: { readonly snapshot: OpenSnapshot; readonly file: string }
 }
 
 /** The images of a definition, by the names that the definition has for them in the file. */
@@ -40,12 +48,32 @@ function imagesOf(definition: MachineDefinition, image: (file: string) => Uint8A
  * Writes what `Machine.save` gave as a file. The machine may go on meanwhile; the snapshot is still to be disposed of.
  *
  * @returns bytes written
- * @throws a typed error `'snapshot-state'` for states that are not plain data, and what the output throws
+ * @throws a typed error `'snapshot-state'` for states that are not plain data, `'snapshot-chain'` for a parent that stands on too many others, and what the output throws
  */
-export async function writeSnapshot(snapshot: MachineSnapshot, output: SnapshotOutput, codec: SnapshotCodec, options: WriteOptions = {}): Promise<number> {
+export function writeSnapshot(snapshot: MachineSnapshot, output: SnapshotOutput, codec: SnapshotCodec, options: WriteOptions = {}): Promise<number> {
+  return write(snapshot, snapshot.memory, output, codec, options)
+}
+
+/**
+ * Writes the snapshot of an open file anew: with another parent, or with none, so that it needs those no more that it stood on. It has the images that the
+ * other has, and what was added to that, unless told otherwise.
+ *
+ * @returns bytes written
+ * @throws as {@link writeSnapshot}, `parseDefinition` for a definition that is none, and typed errors for a file that is damaged
+ */
+export function rewriteSnapshot(snapshot: OpenSnapshot, output: SnapshotOutput, codec: SnapshotCodec, options: WriteOptions = {}): Promise<number> {
+  const { definition, state, about, images } = snapshot
+  const all = { definition: parseDefinition(definition), state, image: (file: string) => snapshot.image(file) }
+  return write(all, storeOf(snapshot), output, codec, { about, images: images.length > 0, ...options })
+}
+
+async function write<Region extends StoreRegion>(
+  snapshot: Pick<MachineSnapshot, 'definition' | 'state' | 'image'>, memory: PageStore<Region>, output: SnapshotOutput, codec: SnapshotCodec, options: WriteOptions,
+): Promise<number> {
+  const { parent } = options
+  if (parent !== undefined && parent.snapshot.parents.length + 2 > MOST_FILES) throw tooLong(parent.file)
   const appender = new Appender(output, codec)
-  const { memory } = snapshot
-  const pages = new PageWriter(memory, appender)
+  const pages = new PageWriter(memory, appender, parent?.snapshot)
   const offset = appender.position
   const indices: Uint32Array[] = []
   for (const region of memory.regions) indices.push(await pages.write(region))
@@ -56,17 +84,30 @@ export async function writeSnapshot(snapshot: MachineSnapshot, output: SnapshotO
   }
   const about: MemoryDocument = { pages: pages.count, offset, chunks: await appender.piece(littleEndian(chunks)), regions }
   const { definition, images } = imagesOf(snapshot.definition, (file) => snapshot.image(file))
-  const imagePieces: Record<string, Piece> = {}
-  if (options.images !== false) for (const [name, bytes] of images) imagePieces[name] = await appender.piece(bytes())
+  const imagePieces: Record<string, Piece | typeof IMAGE_OF_PARENT> = {}
+  if (options.images !== false) {
+    for (const [name, image] of images) {
+      const bytes = image()
+      imagePieces[name] = hasImage(parent?.snapshot, name, bytes) ? IMAGE_OF_PARENT : await appender.piece(bytes)
+    }
+  }
   const long: Uint8Array[] = []
   const plain = (value: unknown): unknown => encodePlain(value, (bytes) => long.push(bytes) - 1)
   const text = { definition: plain(definition), state: plain(snapshot.state), about: plain(options.about ?? null) }
   const bytes: Piece[] = []
   for (const each of long) bytes.push(await appender.piece(each))
-  const document = await appender.piece(asciiOf(JSON.stringify({ ...text, memory: about, images: imagePieces, bytes })))
+  const parentName = parent === undefined ? {} : { parent: { file: parent.file, ...parent.snapshot.identity } }
+  const document = await appender.piece(asciiOf(JSON.stringify({ ...text, memory: about, images: imagePieces, bytes, ...parentName })))
   await appender.flush()
-  await output.write(0, encodeHeader({ compression: codec.compression, document }, appender.position, codec))
+  await output.write(0, encodeHeader({ compression: codec.compression, child: parent !== undefined, document }, appender.position, codec))
   return appender.position
+}
+
+/** Whether a snapshot has the same image. */
+function hasImage(snapshot: OpenSnapshot | undefined, name: string, bytes: Uint8Array): boolean {
+  if (snapshot?.images.includes(name) !== true) return false
+  const other = snapshot.image(name)
+  return other.length === bytes.length && other.every((byte, index) => byte === bytes[index])
 }
 
 function littleEndian(numbers: Uint32Array): Uint8Array {

@@ -20,7 +20,8 @@ export function imageFiles(path: string, files: ImageFiles = 'inside', lock: Fil
   return filesBelow(path, files === 'inside' ? realFolder(path) : null, files, lock)
 }
 
-function realFolder(path: string): string {
+/** The folder of a file, without symbolic links. @throws a typed error `'file-…'` */
+export function realFolder(path: string): string {
   try {
     return realpathSync(dirname(resolve(path)))
   } catch (error) {
@@ -28,20 +29,33 @@ function realFolder(path: string): string {
   }
 }
 
+/**
+ * Where a name that stands in a file leads.
+ *
+ * @param path - of the file
+ * @param root - the folder within which the result has to lie, whatever symbolic links do; null for any
+ * @throws a typed error: `'image-file-refused'` when it may not be reached, `'file-…'`
+ */
+export function namedIn(path: string, given: string, root: string | null): { readonly target: string, readonly real: string } {
+  if (given === '' || given.includes('\0')) throw imageFileRefused(path, given)
+  const target = resolve(dirname(path), given)
+  // Refused before anything tells whether it exists.
+  const within = (found: string): boolean => root === null || (root === sep ? dirname(found) === sep : found.startsWith(root + sep))
+  let real: string
+  try {
+    real = realpathSync(target)
+  } catch (error) {
+    if (!within(target) && !within(resolve(realFolder(path), given))) throw imageFileRefused(path, given)
+    throw fileError(error, `${path}, file named in it`, target)
+  }
+  if (!within(real)) throw imageFileRefused(path, given)
+  return { target, real }
+}
+
 function filesBelow(path: string, root: string | null, files: ImageFiles, lock: FileLock): OpenFile {
   const open = async (given: string, writable: boolean): ReturnType<OpenFile> => {
-    if (files === 'none' || given === '' || given.includes('\0')) throw imageFileRefused(path, given)
-    const target = resolve(dirname(path), given)
-    // Refused before anything tells whether it exists.
-    const within = (found: string): boolean => root === null || (root === sep ? dirname(found) === sep : found.startsWith(root + sep))
-    let real: string
-    try {
-      real = realpathSync(target)
-    } catch (error) {
-      if (!within(target) && !within(resolve(realFolder(path), given))) throw imageFileRefused(path, given)
-      throw fileError(error, `${path}, file named in it`, target)
-    }
-    if (!within(real)) throw imageFileRefused(path, given)
+    if (files === 'none') throw imageFileRefused(path, given)
+    const { target, real } = namedIn(path, given, root)
     return Promise.resolve({ file: openFile(real, writable, { name: target, lock }), name: target, openFile: filesBelow(target, root, files, lock) })
   }
   // VirtualBox keeps the images that stand on others in a folder below.

@@ -1,9 +1,11 @@
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
 import * as zlib from 'node:zlib'
-import { dirname } from 'node:path'
-import type { Machine } from '@machinist/machine'
-import { openSnapshot, type OpenSnapshot, type SnapshotCodec, type SnapshotInput, writeSnapshot, type WriteOptions } from '@machinist/snapshot'
+import { dirname, relative, resolve } from 'node:path'
+import { isMachinistError, machinistError } from '@machinist/api'
+import type { Machine, MachineSnapshot } from '@machinist/machine'
+import { openSnapshot, type OpenSnapshot, rewriteSnapshot, type SnapshotCodec, type SnapshotInput, type SnapshotOutput, writeSnapshot, type WriteOptions } from '@machinist/snapshot'
+import { namedIn, realFolder } from '../files/image-files.ts'
 import { fileError } from '../system/errors.ts'
 
 /** Of Brotli: the memory of a guest gets hardly smaller with a higher quality, which takes longer. */
@@ -27,24 +29,68 @@ export const snapshotCodec: SnapshotCodec = {
   crc32: (bytes) => zlib.crc32(bytes),
 }
 
+/** Options of {@link saveSnapshotFile} and {@link rewriteSnapshotFile}. */
+export interface SnapshotFileOptions extends Omit<WriteOptions, 'parent'> {
+  /**
+   * Path of a snapshot that the file is to stand on: it has only what differs, and can be read as long as the other is there and the same. Whoever
+   * opens it finds the other by its name relative to the folder of the file, in that folder or below.
+   */
+  readonly parent?: string
+}
+
 /**
  * Saves a machine, which goes on meanwhile, into a file. The file is there when it is whole, and on the disk; what had its name before is replaced then.
  *
  * @returns bytes written
- * @throws typed errors: as `Machine.save` and `writeSnapshot`; `'file-…'`
+ * @throws typed errors: as `Machine.save` and `writeSnapshot`; for the parent as {@link openSnapshotFile}; `'file-…'`
  */
-export async function saveSnapshotFile(machine: Machine, path: string, options: WriteOptions = {}): Promise<number> {
-  const unfinished = `${path}.${process.pid}.part`
+export async function saveSnapshotFile(machine: Machine, path: string, options: SnapshotFileOptions = {}): Promise<number> {
   const snapshot = await machine.save()
+  try {
+    return await saveSnapshotAs(snapshot, path, options)
+  } finally {
+    snapshot.dispose()
+  }
+}
+
+/**
+ * The same for what `Machine.save` gave, which is still to be disposed of.
+ *
+ * @returns bytes written
+ * @throws as {@link saveSnapshotFile}
+ */
+export function saveSnapshotAs(snapshot: MachineSnapshot, path: string, options: SnapshotFileOptions = {}): Promise<number> {
+  return newFile(path, options, (output, how) => writeSnapshot(snapshot, output, snapshotCodec, how))
+}
+
+/**
+ * Writes the snapshot of a file anew, with another parent or none, as the same file or another.
+ *
+ * @returns bytes written
+ * @throws as {@link saveSnapshotFile}
+ */
+export async function rewriteSnapshotFile(from: string, path: string, options: SnapshotFileOptions = {}): Promise<number> {
+  const stored = openSnapshotFile(from)
+  try {
+    return await newFile(path, options, (output, how) => rewriteSnapshot(stored, output, snapshotCodec, how))
+  } finally {
+    stored.close()
+  }
+}
+
+/** A file that is there when it is whole. */
+async function newFile(path: string, { parent, ...options }: SnapshotFileOptions, write: (output: SnapshotOutput, how: WriteOptions) => Promise<number>): Promise<number> {
+  const unfinished = `${path}.${process.pid}.part`
+  const below = parent === undefined ? undefined : openParentOf(path, parent)
   try {
     const file = await open(unfinished, 'w', 0o600).catch((error: unknown) => { throw fileError(error, path, path) })
     let size: number
     try {
-      size = await writeSnapshot(snapshot, {
+      size = await write({
         async write(offset, bytes) {
           for (let done = 0; done < bytes.length;) done += (await file.write(bytes, done, bytes.length - done, offset + done)).bytesWritten
         },
-      }, snapshotCodec, options)
+      }, { ...options, ...(below !== undefined && { parent: below }) })
       await file.sync()
     } finally {
       await file.close()
@@ -56,33 +102,69 @@ export async function saveSnapshotFile(machine: Machine, path: string, options: 
     await rm(unfinished, { force: true })
     throw error instanceof Error && 'syscall' in error ? fileError(error, path, path) : error
   } finally {
-    snapshot.dispose()
+    below?.snapshot.close()
   }
 }
 
-/** A new name is on the disk when its folder is. */
-async function syncFolder(path: string): Promise<void> {
+/** A parent, and its name as a file at `path` is to have it. */
+function openParentOf(path: string, parent: string): NonNullable<WriteOptions['parent']> {
+  const file = relative(dirname(resolve(path)), resolve(parent))
+  const refuse = (problem: string, remedy: string): never => { throw machinistError({ code: 'snapshot-parent', part: path, value: parent, remedy }, problem) }
+  if (resolve(path) === resolve(parent)) refuse('a file cannot be its own parent', 'Save it into another file.')
+  try {
+    // As it will be looked up: better no file than one that nobody can open.
+    namedIn(path, file, realFolder(path))
+  } catch (error) {
+    if (!isMachinistError(error) || error.code !== 'image-file-refused') throw error
+    refuse('the parent is not in the folder of the new file or below', 'Save it into the folder of its parent.')
+  }
+  return { snapshot: openSnapshotFile(parent), file }
+}
+
+/**
+ * Makes a new name stable: it is on the disk when its folder is.
+ *
+ * @param path - of the folder
+ */
+export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r').catch(() => null)
   await folder?.sync().catch(() => undefined)
   await folder?.close()
 }
 
 /**
- * Opens a snapshot's file, for `instantiateStored`. Close it when no more machines are to be made of it: it stays open for those that there are.
+ * Opens a snapshot's file, for `instantiateStored`, with the files that it stands on: they are looked for in its folder or below. Close it when no more machines are
+ * to be made of it: it stays open for those that there are.
  *
  * @throws typed errors `'file-…'`, and as `openSnapshot`
  */
 export function openSnapshotFile(path: string): OpenSnapshot {
+  const input = openInput(path, path)
+  try {
+    const root = realFolder(path)
+    return openSnapshot(input, snapshotCodec, {
+      openParent(child, name) {
+        const { target, real } = namedIn(child, name, root)
+        return openInput(target, real)
+      },
+    })
+  } catch (error) {
+    input.close?.()
+    throw error
+  }
+}
+
+function openInput(name: string, path: string): SnapshotInput {
   const guarded = <T>(work: () => T): T => {
     try {
       return work()
     } catch (error) {
-      throw fileError(error, path, path)
+      throw fileError(error, name, path)
     }
   }
   const fd = guarded(() => openSync(path, 'r'))
-  const input: SnapshotInput = {
-    name: path,
+  return {
+    name,
     size: guarded(() => fstatSync(fd).size),
     read: (offset, length) => guarded(() => {
       const bytes = new Uint8Array(length)
@@ -91,11 +173,5 @@ export function openSnapshotFile(path: string): OpenSnapshot {
       return bytes.subarray(0, done)
     }),
     close() { closeSync(fd) },
-  }
-  try {
-    return openSnapshot(input, snapshotCodec)
-  } catch (error) {
-    closeSync(fd)
-    throw error
   }
 }
