@@ -33,7 +33,8 @@ export interface Backend<Port> {
    */
   save?(): readonly BackendState[]
   /**
-   * Takes back one of what `save` of a backend gave, perhaps elsewhere: called when it is connected, before the machine runs. It is data from anywhere.
+   * Takes back one of what `save` of a backend gave, perhaps elsewhere, in the order in which that gave them. Called before it is connected, and it may
+   * be refused then. It is data from anywhere.
    *
    * @param part - names the backend in errors
    * @returns false, and nothing happens, for a kind of state that it has no use for

@@ -58,18 +58,15 @@ export class CodeCache {
   readonly #clusters: Banks
   readonly #deaf: () => void
 
-  /**
-   * @param places - of what generated code names
-   * @param limit - most pages to keep
-   */
-  constructor(arena: Arena, places: { readonly enters: number; readonly jumps: number }, clusters: Banks, limit: number) {
+  /** @param limit - most pages to keep */
+  constructor(arena: Arena, clusters: Banks, limit: number) {
     this.#arena = arena
     this.#clusters = clusters
     this.#limit = limit
     // Host pages of the pool that nothing was written to cost nothing.
     this.#pool = arena.allocate(limit * PAGE_OPS_BYTES)
-    this.enters = places.enters
-    this.jumps = places.jumps
+    this.enters = arena.allocate(MAX_ENTERS * OP_SIZE)
+    this.jumps = arena.allocate(JUMPS * JUMP_SIZE)
     this.#deaf = arena.onCodeFreed((frame) => {
       const page = this.#pages.get(frame)
       if (page) this.#remove(page)
@@ -313,6 +310,8 @@ export class CodeCache {
     this.#deaf()
     this.#arena.u8.fill(0, this.#pool, this.#pool + this.#used * PAGE_OPS_BYTES)
     this.#arena.freeZeroed(this.#pool, this.#limit * PAGE_OPS_BYTES)
+    this.#arena.free(this.enters, MAX_ENTERS * OP_SIZE)
+    this.#arena.free(this.jumps, JUMPS * JUMP_SIZE)
   }
 
   #forget(pages: readonly CodePage[]): void {

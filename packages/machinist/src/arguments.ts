@@ -181,14 +181,13 @@ function parseMemory(value: string): number {
 }
 
 /** `--save FILE --save-after SECONDS`. */
-function parseSave({ save, 'save-after': after, exec, 'dump-dtb': dump }: Values<typeof FLAGS>, overlays: boolean, line: readonly string[]): SaveChoice | undefined {
+function parseSave({ save, 'save-after': after, exec, 'dump-dtb': dump }: Values<typeof FLAGS>, line: readonly string[]): SaveChoice | undefined {
   if (save === undefined) {
     if (after !== undefined) throw usageError('--save-after', 'there is no file to save into', 'Give one with --save FILE.')
     return undefined
   }
   if (save === '') throw usageError('--save', 'no path is given', SEE_HELP)
   if (exec !== undefined || dump !== undefined) throw usageError('--save', `there is nothing to go on with after --${exec === undefined ? 'dump-dtb' : 'exec'}`, 'Leave one of them out.')
-  if (overlays) throw usageError('--save', 'what is written to an overlay is forgotten when the machine ends', 'Give the disk without ,overlay, or with a file of its own: machinist disk create NEW.qcow2 --backing DISK.')
   const seconds = Number(after ?? NaN)
   if (after !== undefined && !(seconds > 0 && seconds < 2 ** 31 / 1000)) throw usageError('--save-after', 'not a number of seconds', 'Use one such as 10.', after)
   return { path: save, ...(after !== undefined && { after: seconds }), lines: [line] }
@@ -231,8 +230,7 @@ export function restoreOptions([first = [], ...more]: readonly (readonly string[
   }
   const { save: _, ...rest } = options
   const last = runOptions(['run', ...more.at(-1) ?? []]).save
-  const overlays = [...options.disks, ...options.pmems ?? []].some(({ mode }) => mode === 'overlay')
-  return overlays ? rest : { ...rest, save: { path: last?.path ?? file, ...(last?.after !== undefined && { after: last.after }), lines: [first, ...more] } }
+  return { ...rest, save: { path: last?.path ?? file, ...(last?.after !== undefined && { after: last.after }), lines: [first, ...more] } }
 }
 
 /** `machinist help [COMMAND] [--man]`. */
@@ -319,7 +317,7 @@ export function parseCommand(args: readonly string[]): Command {
   if (values['gdb-wait'] === true && values.gdb === undefined) throw usageError('--gdb-wait', 'there is no debugger to wait for', 'Give --gdb too.')
   const disks = [...(image === null ? [] : [image]), ...(values.disk ?? []).map((disk) => parseDisk(disk))]
   const pmems = values.pmem?.map((disk) => parseDisk(disk, '--pmem'))
-  const save = parseSave(values, [...disks, ...pmems ?? []].some(({ mode }) => mode === 'overlay'), args)
+  const save = parseSave(values, args)
   const options: RunOptions = {
     ...(machineFile !== undefined && { machineFile }),
     ...(values.kernel !== undefined && { kernel: values.kernel }),

@@ -122,3 +122,10 @@ test('a file whose state was changed, with checksums that are right, gives a mac
   expect(outcomes.get('state')).toBeGreaterThan(2)
   expect(outcomes.get('fine')).toBeGreaterThan(2)
 })
+
+test('a state of more bytes than can be read again is not written', async () => {
+  const machine = counting()
+  run(machine, 1)
+  const large = new Uint8Array(2 ** 28)
+  await expect(written(machine, [large, large, large, large, Uint8Array.from({ length: 300 })])).rejects.toMatchObject({ code: 'snapshot-state', value: 2 ** 30 + 300 })
+})

@@ -1,3 +1,4 @@
+import { type MachinistError, machinistError } from '@machinist/api'
 import { type BootDefinition, type ImageSource, type MachineDefinition, type MachineSnapshot, parseDefinition } from '@machinist/machine'
 import { PAGE_SIZE } from '@machinist/memory'
 import { Appender } from './appender.ts'
@@ -5,7 +6,7 @@ import { asciiOf } from './ascii.ts'
 import { tooLong } from './chain.ts'
 import type { SnapshotCodec } from './codec.ts'
 import type { SnapshotOutput } from './file.ts'
-import { encodeHeader, type MemoryDocument, MOST_FILES, type Piece } from './format.ts'
+import { encodeHeader, type MemoryDocument, MOST_BYTES, MOST_DOCUMENT, MOST_FILES, type Piece } from './format.ts'
 import { type PageStore, storeOf, type StoreRegion } from './page-store.ts'
 import { PageWriter } from './page-writer.ts'
 import { encodePlain } from './plain.ts'
@@ -48,7 +49,7 @@ function imagesOf(definition: MachineDefinition, image: (file: string) => Uint8A
  * Writes what `Machine.save` gave as a file. The machine may go on meanwhile; the snapshot is still to be disposed of.
  *
  * @returns bytes written
- * @throws a typed error `'snapshot-state'` for states that are not plain data, `'snapshot-chain'` for a parent that stands on too many others, and what the output throws
+ * @throws a typed error `'snapshot-state'` for states that are not plain data, or hold more than 1 GiB (in disks, say), `'snapshot-chain'` for a parent that stands on too many others, and what the output throws
  */
 export function writeSnapshot(snapshot: MachineSnapshot, output: SnapshotOutput, codec: SnapshotCodec, options: WriteOptions = {}): Promise<number> {
   return write(snapshot, snapshot.memory, output, codec, options)
@@ -94,13 +95,22 @@ async function write<Region extends StoreRegion>(
   const long: Uint8Array[] = []
   const plain = (value: unknown): unknown => encodePlain(value, (bytes) => long.push(bytes) - 1)
   const text = { definition: plain(definition), state: plain(snapshot.state), about: plain(options.about ?? null) }
+  const inState = long.reduce((sum, { length }) => sum + length, 0)
+  if (inState > MOST_BYTES) throw tooMuch(inState)
   const bytes: Piece[] = []
   for (const each of long) bytes.push(await appender.piece(each))
   const parentName = parent === undefined ? {} : { parent: { file: parent.file, ...parent.snapshot.identity } }
-  const document = await appender.piece(asciiOf(JSON.stringify({ ...text, memory: about, images: imagePieces, bytes, ...parentName })))
+  const json = asciiOf(JSON.stringify({ ...text, memory: about, images: imagePieces, bytes, ...parentName }))
+  if (json.length > MOST_DOCUMENT) throw tooMuch(json.length)
+  const document = await appender.piece(json)
   await appender.flush()
   await output.write(0, encodeHeader({ compression: codec.compression, child: parent !== undefined, document }, appender.position, codec))
   return appender.position
+}
+
+/** What cannot be read again is not written. */
+function tooMuch(bytes: number): MachinistError {
+  return machinistError({ code: 'snapshot-state', part: 'snapshot', value: bytes, remedy: 'Keep what is written to disks in files: machinist disk create NEW.qcow2 --backing DISK.' }, 'devices and disks hold more in memory than a snapshot can have')
 }
 
 /** Whether a snapshot has the same image. */

@@ -1,9 +1,11 @@
 import { machinistError } from '@machinist/api'
-import type { Backend, BackendClock, BlockPort, BlockStatus, Deliver } from '@machinist/api'
+import type { Backend, BackendClock, BackendState, BlockPort, BlockStatus, Deliver } from '@machinist/api'
 import { lengthOf } from './buffers.ts'
 import { settle, type Soon } from './eager.ts'
 import { ClusterTable } from './fork/cluster-table.ts'
+import { type DiskContent, contentOf } from './content/content.ts'
 import { copyEngine } from './fork/copy.ts'
+import { restoreTable } from './fork/saved-table.ts'
 import { type Layer, Origin } from './fork/origin.ts'
 import { Sequencer } from './sequencer.ts'
 
@@ -42,36 +44,72 @@ export interface DiskEngine {
   discard(offset: number, length: number): Outcome
   writeZeroes(offset: number, length: number): Outcome
   close(): Promise<void>
+  /** As {@link Backend.save}, while no request is under way that changes it. */
+  save?(): readonly BackendState[]
+}
+
+/** What a disk may have besides an engine. */
+export interface DiskExtras {
+  /** For a disk that nobody connected. */
+  readonly release?: () => Promise<void>
+  /** Most bytes of host memory that its copies may hold together; 4 GiB unless given. */
+  readonly limit?: number | undefined
+  /** As {@link Backend.restore}, before the engine is made. */
+  readonly restore?: Backend<BlockPort>['restore']
+  /** As {@link Backend.quiesce}. */
+  readonly quiesce?: (() => void) | undefined
 }
 
 /** Bytes of one sector: the granularity of every capacity. */
 export const sectorSize = 512
 
-/**
- * The backend over an engine that is made when the machine, or that of a copy, connects it.
- *
- * @param release - for a disk that nobody connected
- * @param limit - most bytes of host memory that its copies may hold together
- */
-export function diskOf(open: (clock?: BackendClock) => DiskEngine, release: () => Promise<void> = () => Promise.resolve(), limit: number = 2 ** 32): Disk {
+/** The backend over an engine that is made when the machine, or that of a copy, connects it. */
+export function diskOf(open: (clock?: BackendClock) => DiskEngine, extras: DiskExtras = {}): Disk {
+  const { release = () => Promise.resolve(), limit = 2 ** 32 } = extras
   const origin = new Origin(open, release, limit)
-  return backendOf(origin.sequencer, (clock) => origin.own(clock), () => origin.leave(), () => copyOf(origin, new ClusterTable(origin.room), origin.now()))
+  return backendOf({
+    ...extras,
+    sequencer: origin.sequencer,
+    open: (clock) => origin.own(clock),
+    release: () => origin.leave(),
+    fork: () => copyOf(origin, new ClusterTable(origin.room), origin.now()),
+  })
 }
 
 /** A copy of a disk, or of a copy, with what it has of its own, and what the disk was when it was copied. */
 function copyOf(origin: Origin, table: ClusterTable, since: Layer): Disk {
-  const release = (): Promise<void> => {
-    table.clear()
-    return origin.leave(since)
-  }
-  return backendOf(new Sequencer(), (clock) => copyEngine(origin, table, since, clock), release, () => {
-    since.users += 1
-    return copyOf(origin, table.copy(), since)
+  const restored: { readonly content: DiskContent, readonly part: string }[] = []
+  return backendOf({
+    sequencer: new Sequencer(),
+    open(clock) {
+      for (const { content, part } of restored.splice(0)) restoreTable(table, content, origin.engine(clock).size, part)
+      return copyEngine(origin, table, since, clock)
+    },
+    release() {
+      table.clear()
+      return origin.leave(since)
+    },
+    fork() {
+      since.users += 1
+      return copyOf(origin, table.copy(), since)
+    },
+    restore(saved, part) {
+      const content = contentOf(saved, part)
+      if (content !== null) restored.push({ content, part })
+      return content !== null
+    },
   })
 }
 
-function backendOf(sequencer: Sequencer, open: (clock?: BackendClock) => DiskEngine, release: () => Promise<void>, fork: () => Disk): Disk {
-  let connected = false
+interface DiskParts extends DiskExtras {
+  readonly sequencer: Sequencer
+  readonly open: (clock?: BackendClock) => DiskEngine
+  readonly release: () => Promise<void>
+  readonly fork: () => Disk
+}
+
+function backendOf({ sequencer, open, release, fork, restore, quiesce }: DiskParts): Disk {
+  let engine: DiskEngine | null = null
   let closing: Promise<void> | null = null
   const refuse = (problem: string): never => {
     throw machinistError({ code: 'disk-in-use', part: 'disk', remedy: 'Make one disk for each device' }, problem)
@@ -79,12 +117,15 @@ function backendOf(sequencer: Sequencer, open: (clock?: BackendClock) => DiskEng
   return {
     kind: 'block',
     connect(deliver: Deliver, clock?: BackendClock): BlockPort {
-      if (connected || closing !== null) refuse(closing === null ? 'already belongs to a device' : 'is closed')
-      const engine = open(clock)
-      connected = true
-      return portOf(engine, sequencer, deliver, () => closing !== null)
+      if (engine !== null || closing !== null) refuse(closing === null ? 'already belongs to a device' : 'is closed')
+      const opened = open(clock)
+      engine = opened
+      return portOf(opened, sequencer, deliver, () => closing !== null)
     },
     fork: () => closing === null ? fork() : refuse('is closed'),
+    save: () => closing === null ? engine?.save?.() ?? [] : [],
+    restore: (saved, part) => restore?.(saved, part) ?? false,
+    ...(quiesce && { quiesce }),
     close(): Promise<void> {
       // At once when nothing is in flight: then what is below can be opened anew right away.
       closing ??= new Promise<void>((resolve) => { sequencer.whenIdle(() => { resolve(release()) }) })

@@ -18,7 +18,7 @@ export function imageDisk(image: DiskImage): Disk {
   return diskOf(() => {
     checkSize(`${image.format} image`, image.size)
     return image
-  }, () => image.close())
+  }, { release: () => image.close() })
 }
 
 /** The ends of a file, to recognise its format from. Rejects when the file cannot be read. */

@@ -1,5 +1,5 @@
-import { machinistError } from '@machinist/api'
-import type { Backend, BackendClock, BlockPort, BlockStatus, Deliver, Timer } from '@machinist/api'
+import { badBackendState, backendStateFields, machinistError } from '@machinist/api'
+import type { Backend, BackendClock, BackendState, BlockPort, BlockStatus, Deliver, Timer } from '@machinist/api'
 import { lengthOf } from './buffers.ts'
 
 /** How much a disk may do. What is not given is not limited. */
@@ -63,7 +63,8 @@ function check(limits: DiskLimits): void {
 
 /**
  * A disk that does no more than so many bytes and requests in a second of the machine's time. What exceeds the limits waits: requests
- * begin in the order in which they came, flushes among them, and none fails for it. `close` lets those that wait go at once.
+ * begin in the order in which they came, flushes among them, and none fails for it. `close` lets those that wait go at once, and so does a machine that is saved
+ * or copied: what they take is owed. How much is owed, or left, is in snapshots of the machine and in its copies.
  *
  * @throws a typed error, `'disk-limit'`, for a limit that is none; when connected without a clock, `'backend-clock'`
  */
@@ -79,8 +80,8 @@ interface Levels {
 }
 
 function throttled(disk: Backend<BlockPort>, limits: DiskLimits, before: Levels): Backend<BlockPort> {
-  let open: (() => void) | null = null
-  let levels = (): Levels => before
+  let gate: Throttle | null = null
+  const levels = (): Levels => gate?.levels() ?? before
   const { fork } = disk
   return {
     kind: disk.kind,
@@ -88,23 +89,51 @@ function throttled(disk: Backend<BlockPort>, limits: DiskLimits, before: Levels)
       if (clock === undefined) {
         throw machinistError({ code: 'backend-clock', part: 'disk', remedy: 'Connect it to a machine, or give connect a clock' }, 'has limits but no clock to keep them by')
       }
-      const gate = throttle(limits, clock, before)
-      open = gate.open
-      levels = gate.levels
-      return portOf(disk.connect(deliver, clock), gate.submit, deliver)
+      const throttling = throttle(limits, clock, before)
+      gate = throttling
+      return portOf(disk.connect(deliver, clock), throttling.submit, deliver)
+    },
+    save: () => [{ kind: 'limits', version: 1, state: { ...levels() } }, ...disk.save?.() ?? []],
+    restore(saved, part) {
+      if (saved.kind !== 'limits') return disk.restore?.(saved, part) ?? false
+      before = levelsOf(saved, part)
+      return true
+    },
+    quiesce() {
+      gate?.hurry()
+      disk.quiesce?.()
     },
     ...(fork && { fork: () => throttled(fork.call(disk), limits, levels()) }),
     close() {
-      open?.()
+      gate?.open()
       return disk.close?.()
     },
   }
 }
 
+/** @throws a typed error `'state'` */
+function levelsOf(saved: BackendState, part: string): Levels {
+  const { bytes, operations } = backendStateFields(saved, 1, part)
+  const level = (value: unknown): number | undefined => {
+    if (value === undefined || (typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER)) return value
+    throw badBackendState(part, 'the saved limits are at no such time', String(value).slice(0, 80))
+  }
+  return { bytes: level(bytes), operations: level(operations) }
+}
+
 /** Starts requests when the limits let them; false when too many wait. */
 type Submit = (bytes: number, start: () => void) => boolean
 
-function throttle(limits: DiskLimits, clock: BackendClock, before: Levels): { readonly submit: Submit, readonly open: () => void, readonly levels: () => Levels } {
+interface Throttle {
+  readonly submit: Submit
+  /** Ends the limits. */
+  open(): void
+  /** Lets those that wait go now. */
+  hurry(): void
+  levels(): Levels
+}
+
+function throttle(limits: DiskLimits, clock: BackendClock, before: Levels): Throttle {
   const bucketOf = (rate: number | undefined, burst: number | undefined, fullAt: number = clock.now()): Bucket | null =>
     rate === undefined ? null : new Bucket(rate, Math.max(1, burst ?? rate / 10), fullAt)
   const bytes = bucketOf(limits.bytesPerSecond, limits.burstBytes, before.bytes)
@@ -147,6 +176,13 @@ function throttle(limits: DiskLimits, clock: BackendClock, before: Levels): { re
       unlimited = true
       timer.cancel()
       drain()
+    },
+    hurry() {
+      const before = unlimited
+      unlimited = true
+      timer.cancel()
+      drain()
+      unlimited = before
     },
   }
 }

@@ -1,7 +1,8 @@
-import { machinistError } from '@machinist/api'
+import { badBackendState, machinistError } from '@machinist/api'
 import type { BlockStatus } from '@machinist/api'
 import { ClusterMap } from './cluster-map.ts'
-import type { ClusterState } from './cluster-map.ts'
+import { type ClusterState, clusterState } from './cluster-map.ts'
+import { checkContentSize, type DiskContent, segmentsOf, stretchesOf } from './content/content.ts'
 import { SparseBytes } from './sparse.ts'
 
 /** Where an overlay keeps what differs from its base. Offsets are the disk's own. */
@@ -21,6 +22,10 @@ export interface OverlayStore {
   /** Makes content and map stable. */
   flush(): Promise<BlockStatus>
   close(): Promise<void>
+  /** What it has, to be kept in a snapshot: it stays as it is. Absent when it outlives the process. */
+  save?(): DiskContent
+  /** Begins with content that was checked, in addition to what it has; before {@link attach}, which throws when it does not fit. */
+  restore?(content: DiskContent, part: string): void
 }
 
 /** How a store of an overlay is made. */
@@ -56,22 +61,36 @@ export function clusterCount(size: number, clusterSize: number): number {
   return count
 }
 
-/** A store in host memory: what the guest writes is gone when the machine is. */
+/** A store in host memory: what the guest writes is gone when the machine is, unless it is saved with the machine. */
 export function memoryStore(options: MemoryStoreOptions = {}): OverlayStore {
-  const clusterSize = checkClusterSize(options.clusterSize ?? 65536)
+  let clusterSize = checkClusterSize(options.clusterSize ?? 65536)
   const bytes = new SparseBytes(options.limit ?? 2 ** 32)
   let map = new ClusterMap(0)
+  let size = 0
+  const restored: { readonly content: DiskContent, readonly part: string }[] = []
+  const mark = (first: number, past: number, state: ClusterState): void => {
+    for (let cluster = first; cluster < past; cluster++) map.set(cluster, state)
+  }
   return {
-    clusterSize,
+    get clusterSize(): number {
+      return clusterSize
+    },
     get map(): ClusterMap {
       return map
     },
-    attach(size) {
+    attach(given) {
+      size = given
       map = new ClusterMap(clusterCount(size, clusterSize))
+      for (const { content, part } of restored.splice(0)) {
+        checkContentSize(part, content, size)
+        for (const { state, start, end } of stretchesOf(content)) {
+          mark(start / clusterSize, Math.ceil(end / clusterSize), state)
+          bytes.zero(start, end - start)
+        }
+        if (!content.content.every(([offset, from]) => bytes.adopt(offset, from))) throw badBackendState(part, 'the disk may not hold so much in memory')
+      }
     },
-    mark(first, past, state) {
-      for (let cluster = first; cluster < past; cluster++) map.set(cluster, state)
-    },
+    mark,
     read(offset, into) {
       bytes.read(offset, into)
       return 'ok'
@@ -82,5 +101,26 @@ export function memoryStore(options: MemoryStoreOptions = {}): OverlayStore {
     },
     flush: () => Promise.resolve<BlockStatus>('ok'),
     close: () => Promise.resolve(),
+    save: () => ({ size, unit: clusterSize, map: segmentsOf(map), content: stored(bytes, map, clusterSize, size) }),
+    restore(content, part) {
+      // Only whole clusters can be given back.
+      clusterSize = Math.min(clusterSize, content.unit)
+      restored.push({ content, part })
+    },
   }
+}
+
+/** The bytes of clusters that are stored. */
+function stored(bytes: SparseBytes, map: ClusterMap, clusterSize: number, size: number): DiskContent['content'] {
+  const content: (readonly [number, Uint8Array])[] = []
+  for (const [offset, page] of bytes.share()) {
+    const end = Math.min(offset + page.length, size)
+    for (let at = offset; at < end;) {
+      const cluster = Math.floor(at / clusterSize)
+      const next = Math.min(map.runEnd(cluster, Math.ceil(end / clusterSize)) * clusterSize, end)
+      if (map.get(cluster) === clusterState.stored) content.push([at, page.subarray(at - offset, next - offset)])
+      at = next
+    }
+  }
+  return content
 }

@@ -1,6 +1,7 @@
-import type { Backend, BlockPort, BlockStatus } from '@machinist/api'
+import type { Backend, BackendState, BlockPort, BlockStatus } from '@machinist/api'
 import { lengthOf } from './buffers.ts'
 import { clusterState } from './cluster-map.ts'
+import { contentOf, contentState } from './content/content.ts'
 import { checkSize, diskOf } from './disk.ts'
 import type { Disk, DiskEngine, Outcome } from './disk.ts'
 import { answered, type Eager, eagerly, wait } from './eager.ts'
@@ -8,7 +9,8 @@ import { memoryStore } from './overlay-store.ts'
 import type { OverlayStore } from './overlay-store.ts'
 
 /**
- * A copy-on-write disk: reads what was written to it, and its base elsewhere. The base is never written.
+ * A copy-on-write disk: reads what was written to it, and its base elsewhere. The base is never written. What a store in memory holds is in snapshots of the
+ * machine, and comes back in an overlay of the same base; a file is to be kept with them.
  *
  * @param base - any disk; the overlay connects and closes it
  * @param store - where writes go: memory (the default) or a file, see `openOverlayFile`
@@ -19,13 +21,24 @@ export function overlay(base: Backend<BlockPort>, store: OverlayStore = memorySt
     base.close?.()
     await store.close()
   }
+  // The base has what it is given with: nobody writes to it.
+  const below = (): readonly BackendState[] => (base.save?.() ?? []).filter(({ vital }) => vital !== true)
   return diskOf((clock) => {
     // The base's completions are steps inside ours, so they need not pass the machine's gate: ours will.
     const port = base.connect((callback) => { callback() }, clock)
     checkSize('overlay base', port.size)
     store.attach(port.size)
-    return overlayEngine(port, store, release)
-  }, release)
+    return { ...overlayEngine(port, store, release), save: () => [...below(), ...(store.save === undefined ? [] : [contentState(store.save())])] }
+  }, {
+    release,
+    restore(saved, part) {
+      const content = contentOf(saved, part)
+      if (content === null) return base.restore?.(saved, part) ?? false
+      store.restore?.(content, part)
+      return store.restore !== undefined
+    },
+    quiesce: () => { base.quiesce?.() },
+  })
 }
 
 function overlayEngine(base: BlockPort, store: OverlayStore, close: () => Promise<void>): DiskEngine {

@@ -19,6 +19,9 @@ export function readOnly(disk: Backend<BlockPort>): Backend<BlockPort> {
       }
     },
     ...(fork && { fork: () => readOnly(fork.call(disk)) }),
+    save: () => disk.save?.() ?? [],
+    restore: (saved, part) => disk.restore?.(saved, part) ?? false,
+    quiesce: () => { disk.quiesce?.() },
     close: () => disk.close?.(),
   }
 }

@@ -5,6 +5,7 @@ import { CharLines } from './char-lines.ts'
 import type { BackendDescriptor } from '../definition/definition.ts'
 import type { Gate } from '../running/gate.ts'
 import type { MachineHost } from './host.ts'
+import type { RestoredBackends } from './saved-backends.ts'
 import type { Timers } from '../running/timers.ts'
 import type { VirtualTime } from '../running/virtual-time.ts'
 
@@ -24,6 +25,7 @@ export class BackendConnector {
   readonly #open: Backend<unknown>[] = []
   /** What the host made of plain data, by part and port. */
   readonly made: Map<string, Backend<unknown>> = new Map<string, Backend<unknown>>()
+  readonly #restored: RestoredBackends
   /** All, by part and port. */
   readonly #connected = new Map<string, Backend<unknown>>()
   #inFlight = 0
@@ -37,15 +39,17 @@ export class BackendConnector {
 
   /**
    * @param timers - for backends alone: they outlive a reset
+   * @param restored - what backends have back
    * @param onStall - told when output must go before a hart may go on
    */
-  constructor(host: MachineHost, gate: Gate, live: ReadonlyMap<string, Backend<unknown>>, own: OwnPorts, time: VirtualTime, timers: Timers, onStall: () => void) {
+  constructor(host: MachineHost, gate: Gate, live: ReadonlyMap<string, Backend<unknown>>, own: OwnPorts, time: VirtualTime, timers: Timers, restored: RestoredBackends, onStall: () => void) {
     this.#host = host
     this.#gate = gate
     this.#live = live
     this.#own = own
     this.#time = time
     this.#timers = timers
+    this.#restored = restored
     this.output = new CharLines(onStall, gate.from('machine.output'))
   }
 
@@ -122,6 +126,7 @@ export class BackendConnector {
       remember()
       this.made.set(part, backend)
     }
+    this.#restored.give(part, backend)
     const port = backend.connect(this.#gate.from(part), {
       now: () => this.#time.now,
       timer: (expired) => this.#timers.create(`timer:${part}`, expired),
@@ -202,8 +207,9 @@ export class BackendConnector {
     this.#drained.push(callback)
   }
 
-  /** To be called when all parts are connected: sharers must have found each other. */
+  /** To be called when all parts are connected: sharers must have found each other, and what was saved its place. */
   check(): void {
+    this.#restored.end()
     for (const { part, on, connect } of this.#waiting) {
       const line = this.#waiting.some((other) => other.part === on) ? undefined : this.#chars.get(on)
       if (line !== undefined) {

@@ -13,6 +13,7 @@ import { type SeededEntropy, seededEntropy } from './randomness.ts'
 import type { ResolvedDevice, ResolvedMachine } from '../resolving/resolve.ts'
 import { messenger, plug } from './plugging.ts'
 import { Timers } from '../running/timers.ts'
+import { RestoredBackends } from './saved-backends.ts'
 import { traceOf, type TraceListener } from './trace.ts'
 import { VirtualTime } from '../running/virtual-time.ts'
 import { unconnected, Wiring } from './wiring.ts'
@@ -58,6 +59,14 @@ export interface Parts {
   dispose(): void
 }
 
+/** What a machine begins with that is a copy of another, or goes on from where one was saved. */
+export interface Inheritance {
+  /** Memory of a machine like this, which will be this one's. */
+  readonly memory: GuestMemory
+  /** What backends have back: data from anywhere. */
+  readonly backends: unknown
+}
+
 /** What parts tell the machine. */
 export interface PartEvents {
   power: PowerPort
@@ -91,11 +100,11 @@ function guarded(name: string, device: () => Device | null, fault: PartEvents['f
 /**
  * Makes all parts of a machine and wires them up.
  *
- * @param content - memory of a machine like this, which will be this one's; new memory, all zeros, when absent
- * @throws typed errors: no memory, no such backend, no such input; what was made till then is undone
+ * @param inheritance - absent for one with new memory, all zeros
+ * @throws typed errors: no memory, no such backend, no such input, a state that is none; what was made till then is undone
  */
 export function makeParts(
-  resolved: ResolvedMachine, host: MachineHost, live: ReadonlyMap<string, Backend<unknown>>, events: PartEvents, trace: TraceListener | undefined, content?: GuestMemory,
+  resolved: ResolvedMachine, host: MachineHost, live: ReadonlyMap<string, Backend<unknown>>, events: PartEvents, trace: TraceListener | undefined, inheritance?: Inheritance,
 ): Parts {
   const { definition } = resolved
   const time = new VirtualTime(definition.time, () => host.loop.now())
@@ -109,8 +118,8 @@ export function makeParts(
   const cpuCounter = counterView(state, () => time.sample())
   const generator = generatorOf(resolved)
   const own = { power: events.power, entropy: generator ?? hostEntropy(host), wallClock: wallClockOf(resolved, host, time) }
-  const connector = new BackendConnector(host, gate, live, own, time, backendTimers, events.stall)
-  const memory = content ?? newMemory(host)
+  const connector = new BackendConnector(host, gate, live, own, time, backendTimers, new RestoredBackends(inheritance?.backends), events.stall)
+  const memory = inheritance?.memory ?? newMemory(host)
   const addRam = (name: string, base: number, size: number): RamRegion =>
     memory.regions.find((region) => region.name === name && region.base === base && region.size === size) ?? memory.addRam(name, base, size)
   const bus = new AddressSpace(definition.name)

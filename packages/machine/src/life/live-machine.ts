@@ -16,7 +16,7 @@ import type { MachineEvents, MachineState, MachineStats } from './events.ts'
 import { type ForkOptions, planFork } from './fork.ts'
 import type { Machine, StartOptions } from './machine.ts'
 import { Stillness } from './stillness.ts'
-import { restoreMachine, saveMachine } from './saved-machine.ts'
+import { restoreMachine, savedBackends, saveMachine } from './saved-machine.ts'
 import type { MachineSnapshot } from './snapshot.ts'
 import { type DevicesState, restoreDevices, saveDevices } from './state.ts'
 
@@ -92,7 +92,7 @@ export class LiveMachine implements Machine {
       warn: (part, message) => { this.#emitter.emit('warn', { part, message }) },
       stall: () => { this.#loop.interrupt() },
     }
-    const parts = makeParts(origin.resolved, host, origin.live, events, origin.trace, content?.memory)
+    const parts = makeParts(origin.resolved, host, origin.live, events, origin.trace, content && { memory: content.memory, backends: savedBackends(content.state) })
     this.#parts = parts
     this.name = parts.resolved.definition.name
     this.resolved = parts.resolved

@@ -1,10 +1,10 @@
 import { type Backend, type MachinistError, machinistError } from '@machinist/api'
 import type { Parts } from '../assembly/parts.ts'
+import { saveBackends, type SavedBackends } from '../assembly/saved-backends.ts'
 import { CPU_PART } from '../definition/definition.ts'
 import type { Leaving, RunLoop, SavedTurns } from '../running/run-loop.ts'
 import type { SavedTimer } from '../running/timers.ts'
 import type { SavedTime } from '../running/virtual-time.ts'
-import { restoreBackends, saveBackends, type SavedBackends } from './saved-backends.ts'
 import { type DevicesState, restoreDevices, saveDevices } from './state.ts'
 
 /** All of a machine but its memory, between slices and with nothing under way: plain data. */
@@ -92,8 +92,13 @@ function hartsOf({ kind, version, harts }: SavedMachine['cpu'], { resolved: { cp
   return harts.map((hart) => migrate.call(spec, hart, version))
 }
 
+/** What backends have back of a state from anywhere, as the assembly of a machine wants it. */
+export function savedBackends(input: unknown): unknown {
+  return isObject(input) ? input['backends'] : undefined
+}
+
 /**
- * Gives a machine that has not run yet the state of another, whose memory it has already.
+ * Gives a machine that has not run yet the state of another, whose memory it has already, and whose backends have what theirs kept.
  *
  * @param input - what {@link saveMachine} gave, perhaps long ago and elsewhere: it is checked
  * @throws a typed error `'state'`, or what a device or hart throws; the machine is of no use then
@@ -107,8 +112,6 @@ export function restoreMachine(parts: Parts, input: unknown): SavedMachine {
   parts.cpu.reset('cold', { pc: 0, args: [] })
   parts.setCounterBase(saved.counterBase)
   parts.cpu.vcpus.forEach((vcpu, index) => { vcpu.restore(harts[index]) })
-  // Before devices, which look at what they are connected to.
-  restoreBackends(parts.connector.connected, saved.backends)
   restoreDevices(parts, saved.devices)
   // Devices may have armed theirs anew, later than they were to expire. What they armed besides is what a copy does in addition.
   for (const { name, at } of saved.timers) {

@@ -22,13 +22,13 @@ it('a machine that goes on has what its command lines say, the last one first', 
   const options = restoreOptions([first, [], command.words], 'x')
   expect(options).toMatchObject({ harts: 2, disks: [{ path: 'b.qcow2' }], nets: [], quiet: true, save: { path: 'y' } })
   expect(options.save?.after).toBeUndefined()
-  // What is in an overlay is not in the file.
-  expect(restoreOptions([first, ['--disk=c.qcow2,overlay']], 'x').save).toBeUndefined()
+  // What is in an overlay is in the file.
+  expect(restoreOptions([first, ['--disk=c.qcow2,overlay']], 'x').save).toMatchObject({ path: 'x' })
 })
 
 it('what cannot be saved is refused at once', () => {
   const cases: readonly (readonly [readonly string[], string])[] = [
-    [['--save', ''], '--save'], [['--save', 'x', '--exec', 'ls'], '--save'], [['--save', 'x', '--disk', 'a.img,overlay'], '--save'], [['--save-after', '3'], '--save-after'],
+    [['--save', ''], '--save'], [['--save', 'x', '--exec', 'ls'], '--save'], [['--save-after', '3'], '--save-after'],
     [['--save', 'x', '--save-after', 'soon'], '--save-after'], [['--save', 'x', '--save-after', '0'], '--save-after'], [['restore'], 'restore'], [['restore', 'x', 'y'], 'restore'], [['restore', 'x', '--harts', '2'], '--harts'],
     [['restore', 'x', '--save-after', '1'], '--save-after'],
   ]

@@ -2,7 +2,7 @@
 export const clusterSize = 16384
 
 /** Clusters that are marked as zeroes together, so that zeroing a large range is little work. */
-const group = 1024
+export const group = 1024
 /** What an entry of a table costs, about. */
 const entryCost = 64
 
@@ -11,6 +11,8 @@ export interface Cluster {
   readonly bytes: Uint8Array
   /** Tables that have it. */
   owners: number
+  /** A snapshot has it, too. */
+  saved?: boolean
 }
 
 /** Bytes of host memory that tables may hold together. */
@@ -54,6 +56,16 @@ export class ClusterTable {
 
   get empty(): boolean {
     return this.#clusters.size + this.#zeroed.size === 0
+  }
+
+  /** Numbers of groups in which what is not in {@link entries} is zeroes. */
+  get zeroed(): Iterable<number> {
+    return this.#zeroed
+  }
+
+  /** Clusters with their content, null for zeroes. */
+  get entries(): Iterable<readonly [cluster: number, content: Cluster | null]> {
+    return this.#clusters
   }
 
   /** The content of a cluster, null for zeroes; undefined when it is somewhere else. */

@@ -2,8 +2,10 @@ import type { BackendClock, BlockStatus } from '@machinist/api'
 import { lengthOf } from '../buffers.ts'
 import type { DiskEngine, Outcome } from '../disk.ts'
 import { type Eager, eagerly, wait } from '../eager.ts'
+import { contentState } from '../content/content.ts'
 import { type Cluster, type ClusterTable, clusterSize } from './cluster-table.ts'
 import type { Layer, Origin } from './origin.ts'
+import { contentOfTables } from './saved-table.ts'
 
 const clusterOf = (offset: number): number => Math.floor(offset / clusterSize)
 
@@ -84,7 +86,7 @@ export function copyEngine(origin: Origin, table: ClusterTable, since: Layer, cl
     for (let cluster = first; cluster <= last; cluster++) {
       const start = cluster * clusterSize
       const own = table.get(cluster)
-      const alone = own !== null && own?.owners === 1
+      const alone = own !== null && own?.owners === 1 && own.saved !== true
       const bytes = alone ? own.bytes : new Uint8Array(clusterSize)
       const before = get(cluster)
       const content = alone ? null : before === undefined ? edges.get(cluster) : before?.bytes
@@ -126,6 +128,11 @@ export function copyEngine(origin: Origin, table: ClusterTable, since: Layer, cl
     discard: (offset, length) => eagerly(clear(offset, length, nothing)),
     writeZeroes: (offset, length) => eagerly(clear(offset, length, (at, count) => write(at, [new Uint8Array(count)], at + count))),
     close: () => Promise.resolve(),
+    save() {
+      const layers: ClusterTable[] = []
+      for (let layer: Layer | null = since; layer !== null; layer = layer.next) layers.push(layer.table)
+      return [...engine.save?.() ?? [], contentState(contentOfTables([...layers.toReversed(), table], size))]
+    },
   }
 }
 

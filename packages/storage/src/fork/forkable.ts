@@ -18,8 +18,12 @@ export function forkable(disk: Backend<BlockPort>, options: ForkableOptions = {}
   return diskOf(
     // Its completions are steps inside ours, which will pass the machine's gate.
     (clock) => engineOf(disk.connect((callback) => { callback() }, clock), disk),
-    () => Promise.resolve(disk.close?.()),
-    options.limit)
+    {
+      release: () => Promise.resolve(disk.close?.()),
+      limit: options.limit,
+      restore: (saved, part) => disk.restore?.(saved, part) ?? false,
+      quiesce: () => { disk.quiesce?.() },
+    })
 }
 
 function engineOf(port: BlockPort, disk: Backend<BlockPort>): DiskEngine {
@@ -43,5 +47,6 @@ function engineOf(port: BlockPort, disk: Backend<BlockPort>): DiskEngine {
     discard: (offset, length) => port.discard === undefined ? 'ok' : answered((done) => { port.discard?.(offset, length, done) }),
     writeZeroes: (offset, length) => port.writeZeroes === undefined ? eagerly(clear(offset, length)) : answered((done) => { port.writeZeroes?.(offset, length, done) }),
     close: () => Promise.resolve(disk.close?.()),
+    save: () => disk.save?.() ?? [],
   }
 }

@@ -110,6 +110,7 @@ export class Origin {
       discard: (offset, length) => copied() ? 'ok' : engine.discard(offset, length),
       writeZeroes: (offset, length) => keeping(offset, length, () => engine.writeZeroes(offset, length)),
       close: () => engine.close(),
+      save: () => engine.save?.() ?? [],
     }
   }
 

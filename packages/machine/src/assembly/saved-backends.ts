@@ -20,23 +20,36 @@ export function saveBackends(connected: ReadonlyMap<string, Backend<unknown>>, w
   return saved
 }
 
-/**
- * Gives backends back what others like them kept.
- *
- * @param input - what {@link saveBackends} gave, perhaps long ago and elsewhere
- * @throws a typed error `'state'`
- */
-export function restoreBackends(connected: ReadonlyMap<string, Backend<unknown>>, input: unknown): void {
-  if (typeof input !== 'object' || input === null || Array.isArray(input)) throw badBackendState('machine', 'the saved backends are none')
-  for (const [part, states] of Object.entries(input)) {
+/** What backends of a machine that goes on are to have back. */
+export class RestoredBackends {
+  readonly #saved: ReadonlyMap<string, unknown> | null
+  readonly #taken = new Set<string>()
+
+  /** @param input - what {@link saveBackends} gave, perhaps long ago and elsewhere; undefined when there is none */
+  constructor(input: unknown = {}) {
+    this.#saved = typeof input !== 'object' || input === null || Array.isArray(input) ? null : new Map<string, unknown>(Object.entries(input))
+  }
+
+  /** Gives a backend, which is not connected yet, what it or another in its place kept. @throws a typed error `'state'` */
+  give(part: string, backend: Backend<unknown> | null): void {
+    const states = this.#all.get(part) ?? []
+    this.#taken.add(part)
     if (!Array.isArray(states) || states.length > MOST_STATES) throw badBackendState(part, 'the saved states are none')
-    // What is not connected any more, or to something else, loses what it had: as when a cable is pulled out.
-    const backend = connected.get(part)
     for (const each of states as readonly unknown[]) {
       const state = checked(part, each)
       if (backend?.restore?.(state, part) === true || state.vital !== true) continue
       throw badBackendState(part, 'the guest relies on what this backend kept, and the one that it is given has no use for it', state.kind)
     }
+  }
+
+  /** When all are connected: what is not connected any more loses what it had, as when a cable is pulled out. @throws a typed error `'state'` */
+  end(): void {
+    for (const part of this.#all.keys()) if (!this.#taken.has(part)) this.give(part, null)
+  }
+
+  get #all(): ReadonlyMap<string, unknown> {
+    if (this.#saved === null) throw badBackendState('machine', 'the saved backends are none')
+    return this.#saved
   }
 }
 
