@@ -50,27 +50,29 @@ export const Pseudo = {
 
 const pseudoCount = 5
 
-export const variants: readonly Variant[] = (() => {
-  const list: Variant[] = Array.from({ length: pseudoCount }, () => ({ instruction: -1, form: 'plain' as const }))
-  instructions.forEach((instruction, number) => {
-    const forms: Form[] = ['plain']
-    if (instruction.format === 'B') forms.push('forward', 'backward')
-    else if (instruction.format === 'J') forms.push('rd0', 'near', 'nearRd0')
-    else if (instruction.kind === 'effect' && writesInteger(number)) forms.push('rd0')
-    for (const form of forms) list.push({ instruction: number, form })
-  })
-  return list
-})()
+const writesInteger: readonly boolean[] = instructions.map(({ operands }) => operands.startsWith('rd'))
 
-function writesInteger(number: number): boolean {
-  return instructions[number]?.operands.startsWith('rd') ?? false
-}
+export const variants: readonly Variant[] = [
+  ...Array.from({ length: pseudoCount }, () => ({ instruction: -1, form: 'plain' as const })),
+  ...instructions.flatMap(({ format, kind }, instruction) => {
+    const forms: Form[] = ['plain']
+    if (format === 'B') forms.push('forward', 'backward')
+    else if (format === 'J') forms.push('rd0', 'near', 'nearRd0')
+    else if (kind === 'effect' && writesInteger[instruction] === true) forms.push('rd0')
+    return forms.map((form) => ({ instruction, form }))
+  }),
+]
 
 /** Variants by instruction and form; undecoded where there is none. */
-const numbers: readonly Readonly<Record<Form, number>>[] = instructions.map((_, instruction) => {
-  const of = (form: Form): number => Math.max(Pseudo.undecoded, variants.findIndex((variant) => variant.instruction === instruction && variant.form === form))
-  return { plain: of('plain'), rd0: of('rd0'), near: of('near'), nearRd0: of('nearRd0'), forward: of('forward'), backward: of('backward') }
-})
+const numbers: readonly Readonly<Record<Form, number>>[] = (() => {
+  const none = Pseudo.undecoded
+  const all: Record<Form, number>[] = instructions.map(() => ({ plain: none, rd0: none, near: none, nearRd0: none, forward: none, backward: none }))
+  variants.forEach(({ instruction, form }, number) => {
+    const known = all[instruction]
+    if (known !== undefined) known[form] = number
+  })
+  return all
+})()
 const JAL = numberOf('jal')
 
 /** Handler numbers are twice the variant, plus one for a two-byte instruction. */
@@ -89,7 +91,7 @@ export function variantOf(d: Decoded, inPage: boolean): number {
   let form: Form = 'plain'
   if (instruction.format === 'B') form = !inPage ? 'plain' : d.imm <= 0 ? 'backward' : 'forward'
   else if (d.number === JAL) form = inPage ? (d.rd === 0 ? 'nearRd0' : 'near') : d.rd === 0 ? 'rd0' : 'plain'
-  else if (d.rd === 0 && writesInteger(d.number)) {
+  else if (d.rd === 0 && writesInteger[d.number] === true) {
     if (instruction.kind === 'pure') return Pseudo.nop
     if (instruction.kind === 'effect') form = 'rd0'
   }

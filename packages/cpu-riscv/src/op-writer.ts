@@ -1,6 +1,6 @@
 import { csrIndex } from './emit/csr/order.ts'
 import { handlerOf, OP_FIELD, variantOf } from './handlers.ts'
-import { decode, type Decoded, emptyDecoded, instructions, isCompressed } from './isa/decoder.ts'
+import { decode, type Decoded, emptyDecoded, instructions } from './isa/decoder.ts'
 
 /** What {@link OpWriter.write} tells of the instruction: its length, plus {@link ENDS_BLOCK} where control does not simply go on. */
 export const LENGTH = 7
@@ -14,10 +14,17 @@ const blockEnds: ReadonlySet<string> = new Set(['jal', 'jalr', 'mret', 'sret', '
 /** Instructions by number: those after which control does not simply go on. */
 const ends: readonly boolean[] = instructions.map(({ format, name }) => format === 'B' || blockEnds.has(name))
 
+/** Those with a target that may be in their own page. */
+const targets: readonly boolean[] = instructions.map(({ format }) => format === 'B' || format === 'J')
+/** Those whose first register is rs2. */
+const stores: readonly boolean[] = instructions.map(({ format }) => format === 'S' || format === 'B')
+/** What is in the second half of their ops. */
+const kinds: readonly ('registers' | 'rounding' | 'csr' | 'immediate')[] = instructions.map(({ format, fields }) =>
+  format === 'R' ? 'registers' : format === 'CSR' ? 'csr' : fields.has('rm') ? 'rounding' : 'immediate')
+
 /** Makes pre-decoded ops of instructions, and remembers the last few thousand different ones. */
 export class OpWriter {
   readonly #memory = new Int32Array(REMEMBERED * FIELDS)
-  readonly #scratch = new DataView(new ArrayBuffer(8))
   readonly #decoded: Decoded = emptyDecoded()
 
   /**
@@ -38,40 +45,38 @@ export class OpWriter {
     return info & (LENGTH | ENDS_BLOCK)
   }
 
+  // What a machine executes at first is all met here, by code that V8 has not compiled yet: numbers in numbers, and nothing twice.
   #remember(word: number, entry: number): void {
     const memory = this.#memory
     const d = decode(word, this.#decoded)
-    const instruction = instructions[d.number]
-    const hasTarget = instruction?.format === 'B' || instruction?.format === 'J'
+    const hasTarget = targets[d.number] === true
     memory[entry] = word | 0
-    for (const near of [false, true]) {
-      this.#encode(near && hasTarget)
-      memory[entry + (near ? 3 : 1)] = this.#scratch.getInt32(0, true)
-      memory[entry + (near ? 4 : 2)] = this.#scratch.getInt32(4, true)
+    memory[entry + 1] = firstHalf(d, false)
+    memory[entry + 2] = secondHalf(d, d.imm)
+    if (hasTarget) {
+      memory[entry + 3] = firstHalf(d, true)
+      memory[entry + 4] = secondHalf(d, d.imm * 4)
     }
-    memory[entry + 5] = (isCompressed(word) ? 2 : 4) | (ends[d.number] === true ? ENDS_BLOCK : 0) | (hasTarget ? HAS_TARGET : 0)
+    memory[entry + 5] = d.length | (ends[d.number] === true ? ENDS_BLOCK : 0) | (hasTarget ? HAS_TARGET : 0)
   }
+}
 
-  /** The op of the decoded instruction; `linked`: its target is in the same page, at a distance in ops. */
-  #encode(linked: boolean): void {
-    const data = this.#scratch
-    const d = this.#decoded
-    const instruction = instructions[d.number]
-    if (!instruction) return
-    const store = instruction.format === 'S' || instruction.format === 'B'
-    data.setUint8(OP_FIELD.a, (store ? d.rs2 : d.rd) * 8)
-    data.setUint8(OP_FIELD.b, d.rs1 * 8)
-    if (instruction.format === 'R') {
-      data.setUint8(OP_FIELD.rs2, d.rs2 * 8)
-      data.setUint8(OP_FIELD.rs3, d.rs3 * 8)
-      data.setUint8(OP_FIELD.rm, d.rm)
-      data.setUint8(OP_FIELD.rm + 1, 0)
-    } else {
-      const imm = instruction.format === 'CSR' ? csrIndex(d.imm) : linked ? d.imm * 4 : d.imm
-      data.setInt32(OP_FIELD.imm, imm, true)
-      if (instruction.fields.has('rm')) data.setUint8(OP_FIELD.rm, d.rm)
-    }
-    data.setUint16(0, handlerOf(variantOf(d, linked), d.length), true)
+/** Handler and the first two registers; `linked`: the target is in the same page, at a distance in ops. */
+function firstHalf(d: Decoded, linked: boolean): number {
+  const a = stores[d.number] === true ? d.rs2 : d.rd
+  return handlerOf(variantOf(d, linked), d.length) | ((a * 8) << (8 * OP_FIELD.a)) | ((d.rs1 * 8) << (8 * OP_FIELD.b))
+}
+
+function secondHalf(d: Decoded, immediate: number): number {
+  switch (kinds[d.number]) {
+    case 'registers':
+      return (d.rs2 * 8) | ((d.rs3 * 8) << (8 * (OP_FIELD.rs3 - OP_FIELD.imm))) | (d.rm << (8 * (OP_FIELD.rm - OP_FIELD.imm)))
+    case 'rounding':
+      return (immediate & 0xff00_ffff) | (d.rm << (8 * (OP_FIELD.rm - OP_FIELD.imm)))
+    case 'csr':
+      return csrIndex(immediate)
+    default:
+      return immediate
   }
 }
 

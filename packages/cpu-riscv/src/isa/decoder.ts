@@ -46,13 +46,17 @@ export interface Decoded {
 }
 
 /** Candidates by major opcode (bits 6…2) and funct3, the most particular first. */
-const byOpcode: readonly (readonly number[])[] = Array.from({ length: 256 }, (_, key) =>
-  instructions
-    .map((instruction, number) => ({ instruction, number }))
-    .filter(({ instruction: { mask, match }, number }) => number !== 0 && ((match >> 2) & 31) === key >> 3 && (match & 0x7000) === (mask & (key << 12) & 0x7000))
-    .sort((x, y) => ones(y.instruction.mask) - ones(x.instruction.mask))
-    .map(({ number }) => number),
-)
+const byOpcode: readonly (readonly number[])[] = (() => {
+  const candidates: number[][] = Array.from({ length: 256 }, () => [])
+  instructions.forEach(({ mask, match }, number) => {
+    for (let funct3 = 0; funct3 < 8; funct3++) {
+      if (number !== 0 && (match & 0x7000) === (mask & (funct3 << 12))) candidates[((match << 1) & 0xf8) | funct3]?.push(number)
+    }
+  })
+  const particular = (number: number): number => ones(instructions[number]?.mask ?? 0)
+  for (const list of candidates) if (list.length > 1) list.sort((x, y) => particular(y) - particular(x))
+  return candidates
+})()
 
 function ones(mask: number): number {
   let count = 0
@@ -108,13 +112,18 @@ export function decode(word: number, out: Decoded): Decoded {
   return out
 }
 
-function operands(instruction: Instruction, word: number, out: Decoded): void {
-  const { fields } = instruction
-  out.rd = fields.has('rd') ? (word >> 7) & 31 : 0
-  out.rs1 = fields.has('rs1') || fields.has('zimm') ? (word >> 15) & 31 : 0
-  out.rs2 = fields.has('rs2') ? (word >> 20) & 31 : 0
-  out.rs3 = fields.has('rs3') ? word >>> 27 : 0
-  if (fields.has('rm')) {
+/** The fields of an instruction that hold registers, and its rounding mode, as bits. */
+const FIELD = { rd: 1, rs1: 2, rs2: 4, rs3: 8, rm: 16 } as const
+const fieldBits: readonly number[] = instructions.map(({ fields }) => (Object.keys(FIELD) as (keyof typeof FIELD)[])
+  .reduce((bits, name) => bits | (fields.has(name) || (name === 'rs1' && fields.has('zimm')) ? FIELD[name] : 0), 0))
+
+function operands({ format, fields }: Instruction, word: number, out: Decoded): void {
+  const has = fieldBits[out.number] ?? 0
+  if ((has & FIELD.rd) !== 0) out.rd = (word >> 7) & 31
+  if ((has & FIELD.rs1) !== 0) out.rs1 = (word >> 15) & 31
+  if ((has & FIELD.rs2) !== 0) out.rs2 = (word >> 20) & 31
+  if ((has & FIELD.rs3) !== 0) out.rs3 = word >>> 27
+  if ((has & FIELD.rm) !== 0) {
     out.rm = (word >> 12) & 7
     // Rounding modes 5 and 6 are reserved.
     if (out.rm === 5 || out.rm === 6) {
@@ -123,7 +132,7 @@ function operands(instruction: Instruction, word: number, out: Decoded): void {
       out.imm = word | 0
     }
   }
-  switch (instruction.format) {
+  switch (format) {
     case 'I':
       if (fields.has('iimm')) out.imm = word >> 20
       else if (fields.has('shamt6')) out.imm = (word >> 20) & 63
