@@ -1,23 +1,24 @@
 import type { Exit, Vcpu, VcpuDebug, VcpuSample } from '@machinist/api'
-import { Interrupt, Mode } from './cause.ts'
+import { Interrupt } from './cause.ts'
 import { BANKS_PER_HART, type Cluster } from './cluster.ts'
 import { HartDebug } from './debug/hart-debug.ts'
 import type { Engine, EngineClient } from './engine.ts'
-import { ASID_SLOTS, hartLayout, Leave, PMP_ENTRIES } from './hart-layout.ts'
+import { hartLayout, Leave } from './hart-layout.ts'
 import { peekSv, tlbLayout } from '@machinist/mmu'
 import { InterruptFile } from './interrupt-file.ts'
+import { writePmpRanges } from './pmp-ranges.ts'
+import { leaveToSystem, nameBanks, powerOn } from './power-on.ts'
 import { HartRecord } from './record.ts'
 import { HsmState } from './sbi/numbers.ts'
-import { type HardwareCounters, HartPmu } from './sbi/pmu.ts'
+import { hardwareCounters } from './sbi/hardware-counters.ts'
+import { HartPmu } from './sbi/pmu.ts'
 import type { SbiHart } from './sbi/sbi.ts'
-import { Envcfg, XL_64 } from './status.ts'
+import { Envcfg } from './status.ts'
 import { type ResumePoint, restoreHart, saveHart } from './hart-state.ts'
 import { sampleHart } from './sample.ts'
 
 /** The fast interpreter may overrun its budget by what fits into a page. */
 const OVERRUN = 2048
-/** Physical addresses have 56 bits. */
-const PHYSICAL_END = 1n << 56n
 /** Offsets in the record, for what is done many thousand times in a second. */
 const AT = hartLayout.offset
 const STIP = 1 << Interrupt.stip
@@ -28,8 +29,6 @@ const SPIN_LOOK = 32
 const SPIN_REACH = 256n
 const SPIN_MOST = 48
 const STACK_POINTER = 2
-/** What programs may read below our SBI: `cycle`, `time` and `instret`, as below OpenSBI. */
-const SHOWN_COUNTERS = 7n
 
 /** One RV64GC hart. */
 export class Hart implements Vcpu, EngineClient, SbiHart {
@@ -37,7 +36,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   readonly record: HartRecord
   /** For supervisor mode; null without Ssaia. */
   readonly file: InterruptFile | null
-  readonly pmu: HartPmu = new HartPmu(this.#hardwareCounters())
+  readonly pmu: HartPmu
   readonly #engine: Engine
   readonly cluster: Cluster
   readonly #home: number
@@ -70,6 +69,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     this.#harts = harts
     this.#home = engine.arena.allocate(hartLayout.size)
     this.record = new HartRecord(engine.arena, this.#home)
+    this.pmu = new HartPmu(hardwareCounters(this.record, () => this.retired))
     this.file = identities === 0 ? null : new InterruptFile(identities, (level) => { this.setLine(Interrupt.seip, level) })
     this.#banks = cluster.banks.slice(index * BANKS_PER_HART, (index + 1) * BANKS_PER_HART)
   }
@@ -77,25 +77,9 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   /** Power-on: M-mode, everything off (privileged specification, 3.4), about to fetch from `pc`. */
   reset(pc: number): void {
     const { record } = this
-    const steps = record.get64('steps')
-    const unretired = record.get64('unretired')
-    record.clear()
-    // What was retired stays retired.
-    record.set64('steps', steps)
-    record.set64('unretired', unretired)
-    record.set64('mhartid', BigInt(this.index))
-    record.set64('pc', BigInt(pc))
-    record.set('mode', Mode.machine)
-    record.set64('mstatus', XL_64)
-    record.set64('menvcfg', Envcfg.ADUE)
-    record.set64('stimecmp', -1n)
-    record.set('ssaia', this.file === null ? 0 : 1)
+    powerOn(record, this.index, pc, this.file !== null)
     this.file?.reset()
-    const [machine = 0, supervisor = 0, slots = 0] = this.#banks
-    record.set('machineBank', machine)
-    record.set('supervisorBank', supervisor)
-    record.set('slotBanks', slots)
-    for (let slot = 1; slot < ASID_SLOTS; slot++) record.set('slotAsid', 0xffff_ffff, slot)
+    nameBanks(record, this.#banks)
     this.updateTimeBase()
     this.#engine.flushBanks(this.#banks)
     this.hsm = HsmState.started
@@ -166,25 +150,6 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     return new DataView(bytes.buffer).getBigUint64(0, true)
   }
 
-  /** `cycle` and `instret` as PMUs see them: a counter that stands still keeps its value in its offset. */
-  #hardwareCounters(): HardwareCounters {
-    const offsets = { 0: 'cycleOffset', 2: 'instretOffset' } as const
-    const offsetOf = (counter: number): 'cycleOffset' | 'instretOffset' => offsets[counter === 0 ? 0 : 2]
-    const inhibited = (counter: number): boolean => ((this.record.getNumber('mcountinhibit') >> counter) & 1) !== 0
-    const value = (counter: number): bigint => this.record.get64(offsetOf(counter)) + (inhibited(counter) ? 0n : BigInt(this.retired))
-    const settle = (counter: number, stopped: boolean, at: bigint): void => {
-      const bit = 1n << BigInt(counter)
-      const { record } = this
-      record.set64('mcountinhibit', stopped ? record.get64('mcountinhibit') | bit : record.get64('mcountinhibit') & ~bit)
-      record.set64(offsetOf(counter), BigInt.asIntN(64, stopped ? at : at - BigInt(this.retired)))
-    }
-    return {
-      isRunning: (counter) => !inhibited(counter),
-      start: (counter, from) => { settle(counter, false, from ?? value(counter)) },
-      stop: (counter) => { settle(counter, true, value(counter)) },
-    }
-  }
-
   get #pending(): boolean {
     const active = (this.record.getNumber('mip') | this.record.get('lines')) & this.record.getNumber('mie')
     return active !== 0
@@ -229,36 +194,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
 
   /** Works out the ranges of PMP entries, and forgets every translation made under the old ones. */
   pmpChanged(): void {
-    const { record } = this
-    let active = 0
-    let open = 0
-    for (let i = 0; i < PMP_ENTRIES; i++) {
-      const address = record.get64('pmpaddr', i)
-      let low = 0n
-      let high = 0n
-      const kind = (record.get('pmpcfg', i) >> 3) & 3
-      if (kind === 1) {
-        low = i === 0 ? 0n : record.get64('pmpaddr', i - 1) << 2n
-        high = address << 2n
-        if (low >= high) low = high = 0n
-      } else if (kind === 2) {
-        low = address << 2n
-        high = low + 4n
-      } else if (kind === 3) {
-        // The lowest zero bit says the size: 8 bytes for a zero in bit 0, doubled for each one below it.
-        const ones = address ^ (address + 1n)
-        low = (address & ~ones) << 2n
-        high = low + ((ones + 1n) << 2n)
-      }
-      if (kind !== 0 && active === 0) {
-        active = 1
-        if (low === 0n && high >= PHYSICAL_END && (record.get('pmpcfg', i) & 7) === 7) open = 1
-      }
-      record.set64('pmpLow', low, i)
-      record.set64('pmpHigh', high, i)
-    }
-    record.set('pmpActive', active)
-    record.set('pmpOpen', open)
+    writePmpRanges(this.record)
     this.#engine.flushBanks(this.#banks)
   }
 
@@ -292,23 +228,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
 
   /** As M-mode firmware leaves a hart to the operating system: S-mode, everything delegated, timers and caches on. */
   start(pc: bigint, opaque: bigint): void {
-    const { record } = this
-    record.set64('pc', pc)
-    record.set64('x', BigInt(this.index), 10)
-    record.set64('x', opaque, 11)
-    record.set('mode', Mode.supervisor)
-    record.set('builtinSbi', 1)
-    record.set('waiting', 0)
-    record.set64('satp', 0n)
-    record.set64('mstatus', XL_64)
-    record.set64('medeleg', 0xb3ffn)
-    record.set64('mideleg', 0x222n)
-    record.set64('mcounteren', 0xffff_ffffn)
-    // Linux sets it only with a PMU's driver, and its vDSO reads `time` in U-mode all the same.
-    record.set64('scounteren', SHOWN_COUNTERS)
-    record.set64('menvcfg', Envcfg.STCE | Envcfg.ADUE | Envcfg.CBIE | Envcfg.CBCFE | Envcfg.CBZE)
-    record.set64('pmpaddr', (1n << 54n) - 1n)
-    record.set('pmpcfg', 0x1f)
+    leaveToSystem(this.record, this.index, pc, opaque)
     this.#resume = null
     this.hsm = HsmState.started
     this.requestFlush()
