@@ -40,3 +40,29 @@ it('keeps no more than it may, and no key pressed that the program released', ()
     expect(down).toEqual(pressed)
   }))
 })
+
+it('what the guest has not taken, keys that are down and lights are saved, and come first where they are restored', () => {
+  const source = inputSource()
+  const port = source.connect(atOnce)
+  source.key(30, true)
+  source.key(31, true)
+  port.receive()
+  port.status({ type: 17, code: 1, value: 1 })
+  const [state] = source.save?.() ?? []
+  if (state === undefined) throw new Error('nothing is saved')
+  const again = inputSource({ queueEvents: 64 })
+  expect([again.restore?.(structuredClone(state), 'kbd0.host'), again.restore?.({ ...state, kind: 'typed' }, 'kbd0.host')]).toEqual([true, false])
+  expect([again.waiting, [...again.lights]]).toEqual([1, [1]])
+  const restored = again.connect(atOnce)
+  again.key(30, false)
+  expect(restored.receive()).toEqual([{ type: 1, code: 31, value: 1 }, { type: 0, code: 0, value: 0 }])
+  expect(restored.receive()?.[0]).toEqual({ type: 1, code: 30, value: 0 })
+  // Keys that go up are never dropped, also those that went down before.
+  for (let i = 0; i < 100; i++) again.moveBy(1, 1)
+  expect([again.key(31, false), again.moveBy(1, 1)]).toEqual([true, false])
+  const fields = state.state as object
+  for (const changes of [
+    { packets: 5 }, { packets: [[]] }, { packets: [[[1, 30]]] }, { packets: [[[1, 30, 2 ** 31]]] }, { packets: [[[70_000, 30, 1]]] }, { packets: [new Array(64).fill([1, 30, 1])] },
+    { packets: new Array(40_000).fill([[1, 30, 1]]) }, { down: [-1] }, { down: new Array(1025).fill(1) }, { lights: null }, { lights: ['x'] },
+  ]) expect(() => inputSource().restore?.({ ...state, state: { ...fields, ...changes } }, 'kbd0.host'), JSON.stringify(changes).slice(0, 60)).toThrow(expect.toSatisfy((error) => isMachinistError(error) && error.code === 'state') as Error)
+})

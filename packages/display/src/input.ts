@@ -1,5 +1,5 @@
-import type { Backend, Deliver, InputEvent, InputPort } from '@machinist/api'
-import { machinistError, maximumInputPacket } from '@machinist/api'
+import type { Backend, BackendState, Deliver, InputEvent, InputPort } from '@machinist/api'
+import { badBackendState, backendStateFields, machinistError, maximumInputPacket } from '@machinist/api'
 import { buttonCode, ev, keysOf, rel } from './codes.ts'
 import type { ButtonName } from './codes.ts'
 
@@ -13,7 +13,10 @@ export interface InputOptions {
   readonly range?: number
 }
 
-/** A keyboard or pointer for one input device of a machine, worked by the program: hand it to the machine as that device's backend. */
+/**
+ * A keyboard or pointer for one input device of a machine, worked by the program: hand it to the machine as that device's backend. Snapshots of the
+ * machine have the packets that wait for the guest, keys that are down, and lights.
+ */
 export interface InputSource extends Backend<InputPort> {
   readonly kind: 'input'
   /**
@@ -44,6 +47,10 @@ export interface InputSource extends Backend<InputPort> {
   onLight?: ((code: number, on: boolean) => void) | undefined
 }
 
+/** Most events that wait, whatever a source is told. */
+const mostEvents = 65536
+/** Most keys and lights: codes have 16 bits, and evdev's need fewer. */
+const mostCodes = 1024
 const synReport: InputEvent = { type: ev.syn, code: 0, value: 0 }
 
 /** Makes an {@link InputSource}. @throws a typed error `'input-option'` */
@@ -70,7 +77,7 @@ class Source implements InputSource {
 
   constructor({ name = 'input', queueEvents = 1024, range = 32767 }: InputOptions) {
     this.#name = name
-    this.#limit = integer(`${name}.queueEvents`, queueEvents, maximumInputPacket, 65536)
+    this.#limit = integer(`${name}.queueEvents`, queueEvents, maximumInputPacket, mostEvents)
     this.#range = integer(`${name}.range`, range, 1, 2 ** 31 - 1)
   }
 
@@ -108,8 +115,41 @@ class Source implements InputSource {
     this.#told = false
   }
 
+  save(): readonly BackendState[] {
+    const packets = this.#packets.map((packet) => packet.slice(0, -1).map(({ type, code, value }) => [type, code, value]))
+    return [{ kind: 'input', version: 1, state: { packets, down: [...this.#down], lights: [...this.lights] } }]
+  }
+
+  restore(saved: BackendState, part: string): boolean {
+    if (saved.kind !== 'input') return false
+    const fields = backendStateFields(saved, 1, part)
+    const bad = (): Error => badBackendState(part, 'the saved input is none')
+    const codes = (value: unknown): readonly number[] => {
+      if (!Array.isArray(value) || value.length > mostCodes || !value.every((code: unknown) => typeof code === 'number' && fits(code, 0, 0xffff))) throw bad()
+      return value as readonly number[]
+    }
+    const eventOf = (value: unknown): InputEvent => {
+      const [type, code, what] = Array.isArray(value) && value.length === 3 ? value as readonly unknown[] : []
+      if (typeof type !== 'number' || typeof code !== 'number' || typeof what !== 'number' || !valid({ type, code, value: what })) throw bad()
+      return { type, code, value: what }
+    }
+    const { packets } = fields
+    if (!Array.isArray(packets) || packets.length > mostEvents) throw bad()
+    let events = 0
+    const waiting = packets.map((packet: unknown) => {
+      if (!Array.isArray(packet) || packet.length === 0 || packet.length >= maximumInputPacket || (events += packet.length + 1) > mostEvents) throw bad()
+      return [...packet.map(eventOf), synReport]
+    })
+    const [down, lights] = [codes(fields['down']), codes(fields['lights'])]
+    this.#packets.unshift(...waiting)
+    this.#events += events
+    for (const code of down) this.#down.add(code)
+    for (const code of lights) this.lights.add(code)
+    return true
+  }
+
   send(...events: readonly InputEvent[]): boolean {
-    const wrong = events.find(({ type, code, value }) => !fits(type, 0, 0xffff) || !fits(code, 0, 0xffff) || !fits(value, -(2 ** 31), 2 ** 31 - 1))
+    const wrong = events.find((event) => !valid(event))
     if (wrong !== undefined || events.length === 0 || events.length >= maximumInputPacket) {
       throw machinistError({
         code: 'input-event', part: this.#name, value: JSON.stringify(wrong ?? events.length), remedy: `Give 1 to ${String(maximumInputPacket - 1)} events: type and code of 16 bits, a signed value of 32.`,
@@ -182,6 +222,10 @@ class Source implements InputSource {
       this.#readable?.()
     })
   }
+}
+
+function valid({ type, code, value }: InputEvent): boolean {
+  return fits(type, 0, 0xffff) && fits(code, 0, 0xffff) && fits(value, -(2 ** 31), 2 ** 31 - 1)
 }
 
 function fits(value: number, from: number, to: number): boolean {

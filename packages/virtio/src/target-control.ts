@@ -1,9 +1,9 @@
-import { machinistError } from '@machinist/api'
-import type { Deliver } from '@machinist/api'
+import { badBackendState, backendStateFields, machinistError } from '@machinist/api'
+import type { BackendState, Deliver } from '@machinist/api'
 
 /** What a program may tell the host's hand on a device's memory. */
 export interface TargetOptions {
-  /** Bytes to ask for from the start; 0 unless given. */
+  /** Bytes to ask for from the start; 0 unless given, or in a machine that goes on what it was asked for before. */
   readonly target?: number
   /** The guest changed what there is: bytes, as the device says. */
   readonly onResize?: (bytes: number) => void
@@ -25,11 +25,16 @@ interface Connected<Listener> {
 
 const mostTarget = 2 ** 44
 
-/** The host's hand on a device to which it names a target in bytes, and which comes to it as the guest pleases. */
+/**
+ * The host's hand on a device to which it names a target in bytes, and which comes to it as the guest pleases. Snapshots of the machine have the target; one
+ * that the program has named is not changed by them.
+ */
 export class TargetControl<Listener extends { targetChanged(): void }> {
   readonly #part: string
   readonly #onResize: ((bytes: number) => void) | undefined
   #target: number
+  /** The program has said what it wants. */
+  #named: boolean
   #size = 0
   #connected: Connected<Listener> | null = null
 
@@ -41,6 +46,7 @@ export class TargetControl<Listener extends { targetChanged(): void }> {
     this.#part = part
     this.#onResize = options.onResize
     this.#target = this.#checked(options.target ?? 0)
+    this.#named = options.target !== undefined
   }
 
   #checked(target: number): number {
@@ -53,6 +59,7 @@ export class TargetControl<Listener extends { targetChanged(): void }> {
   }
   set target(bytes: number) {
     this.#target = this.#checked(bytes)
+    this.#named = true
     const to = this.#connected
     to?.deliver(() => {
       to.target = bytes
@@ -62,6 +69,18 @@ export class TargetControl<Listener extends { targetChanged(): void }> {
 
   get size(): number {
     return this.#size
+  }
+
+  save(): readonly BackendState[] {
+    return [{ kind: `${this.#part}-target`, version: 1, state: { target: this.#target } }]
+  }
+
+  restore(saved: BackendState, part: string): boolean {
+    if (saved.kind !== `${this.#part}-target`) return false
+    const { target } = backendStateFields(saved, 1, part)
+    if (typeof target !== 'number' || !Number.isSafeInteger(target) || target < 0 || target > mostTarget) throw badBackendState(part, 'the saved target is none', String(target).slice(0, 80))
+    if (!this.#named) this.#target = target
+    return true
   }
 
   /** Calls the device, when the machine can take it. */

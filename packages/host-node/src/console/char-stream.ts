@@ -1,10 +1,12 @@
 import type { Readable, Writable } from 'node:stream'
-import type { Backend, CharPort, Deliver } from '@machinist/api'
+import { type Backend, badBackendState, backendStateFields, type CharPort, type Deliver } from '@machinist/api'
 
 /** Input that waits for the guest; beyond it the source is told to stop. */
 const INPUT_LIMIT = 65536
 /** Output that waits for the host; beyond it the guest is told to wait. */
 const OUTPUT_LIMIT = 65536
+/** Most bytes of typed-ahead input that come back. */
+const MOST_SAVED = 16 * 2 ** 20
 /** Room for output at first. */
 const OUTPUT_LEAST = 1024
 
@@ -162,6 +164,24 @@ class Input {
     this.onReadable()
   }
 
+  /** All that waits, which goes on waiting. */
+  peek(): Uint8Array {
+    const all = new Uint8Array(this.#length)
+    let at = 0
+    for (const chunk of this.#chunks) {
+      all.set(chunk, at)
+      at += chunk.length
+    }
+    return all
+  }
+
+  /** Input that comes before all that waits. */
+  putBack(bytes: Uint8Array): void {
+    if (bytes.length === 0) return
+    this.#chunks.unshift(bytes)
+    this.#length += bytes.length
+  }
+
   read(into: Uint8Array): number {
     let done = 0
     while (done < into.length) {
@@ -187,7 +207,7 @@ class Input {
 
 /**
  * A byte stream over Node streams, or to a function. Input is read from its source only as fast as the guest takes
- * it; output that the host does not take makes the guest wait.
+ * it; output that the host does not take makes the guest wait. Snapshots of the machine have the input that waits for the guest.
  */
 export function stream(options: StreamOptions = {}): CharBackend {
   const input = new Input(options)
@@ -217,6 +237,14 @@ export function stream(options: StreamOptions = {}): CharBackend {
           },
         }),
       }
+    },
+    save: () => input.waiting === 0 ? [] : [{ kind: 'typed', version: 1, state: { bytes: input.peek() } }],
+    restore(saved, part) {
+      if (saved.kind !== 'typed') return false
+      const { bytes } = backendStateFields(saved, 1, part)
+      if (!(bytes instanceof Uint8Array) || bytes.length > MOST_SAVED) throw badBackendState(part, 'the saved input is none')
+      input.putBack(bytes)
+      return true
     },
     type(bytes) { input.push(typeof bytes === 'string' ? Buffer.from(bytes) : bytes) },
     get waiting() { return input.waiting },
