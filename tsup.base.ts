@@ -1,9 +1,9 @@
-import { defineConfig } from 'tsup'
+import { defineConfig, type Options } from 'tsup'
 
 /** A build as tsup takes it. */
 export type Build = ReturnType<typeof defineConfig>
 
 /** The build of every package: ESM for ES2022, one file per entry, source maps; modules of Node.js keep their `node:`; `tsc` writes the declarations. */
-export function library(entry: Record<string, string>): Build {
-  return defineConfig({ entry, format: ['esm'], target: 'es2022', platform: 'neutral', dts: false, clean: true, sourcemap: true, splitting: true, removeNodeProtocol: false, external: [/^node:/] })
+export function library(entry: Record<string, string>, more: Pick<Options, 'esbuildPlugins'> = {}): Build {
+  return defineConfig({ ...more, entry, format: ['esm'], target: 'es2022', platform: 'neutral', dts: false, clean: true, sourcemap: true, splitting: true, removeNodeProtocol: false, external: [/^node:/] })
 }

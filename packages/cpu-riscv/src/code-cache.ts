@@ -58,15 +58,18 @@ export class CodeCache {
   readonly #clusters: Banks
   readonly #deaf: () => void
 
-  /** @param limit - most pages to keep */
-  constructor(arena: Arena, clusters: Banks, limit: number) {
+  /**
+   * @param places - of what generated code names
+   * @param limit - most pages to keep
+   */
+  constructor(arena: Arena, places: { readonly enters: number; readonly jumps: number }, clusters: Banks, limit: number) {
     this.#arena = arena
     this.#clusters = clusters
     this.#limit = limit
     // Host pages of the pool that nothing was written to cost nothing.
     this.#pool = arena.allocate(limit * PAGE_OPS_BYTES)
-    this.enters = arena.allocate(MAX_ENTERS * OP_SIZE)
-    this.jumps = arena.allocate(JUMPS * JUMP_SIZE)
+    this.enters = places.enters
+    this.jumps = places.jumps
     this.#deaf = arena.onCodeFreed((frame) => {
       const page = this.#pages.get(frame)
       if (page) this.#remove(page)
@@ -310,8 +313,6 @@ export class CodeCache {
     this.#deaf()
     this.#arena.u8.fill(0, this.#pool, this.#pool + this.#used * PAGE_OPS_BYTES)
     this.#arena.freeZeroed(this.#pool, this.#limit * PAGE_OPS_BYTES)
-    this.#arena.free(this.enters, MAX_ENTERS * OP_SIZE)
-    this.#arena.free(this.jumps, JUMPS * JUMP_SIZE)
   }
 
   #forget(pages: readonly CodePage[]): void {

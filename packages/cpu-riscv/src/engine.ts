@@ -1,12 +1,12 @@
 import { machinistError, type Width } from '@machinist/api'
 import { type Arena, frameOf, PAGE_CODE } from '@machinist/memory'
-import { compileNow, createTable, instantiate } from '@machinist/wasm'
+import { createTable, instantiate } from '@machinist/wasm'
 import type { Cluster } from './cluster.ts'
 import { CodeCache } from './code-cache.ts'
+import { coreModule, type CorePlaces, freeCore, placeCore } from './core/core.ts'
 import type { HostCallName } from './emit/context.ts'
 import type { InterruptFile } from './interrupt-file.ts'
-import { emitHartModule, type HartExports } from './emit/module.ts'
-import { CROSSING_SIZE, CROSSINGS } from './handlers.ts'
+import type { HartExports } from './emit/module.ts'
 import { hartLayout } from './hart-layout.ts'
 import type { HartRecord } from './record.ts'
 import { dropTranslations } from './tlb-hints.ts'
@@ -44,13 +44,18 @@ const engines = new WeakMap<Arena, Map<string, Engine>>()
  */
 export class Engine {
   readonly arena: Arena
-  readonly window: number
+  readonly #places: CorePlaces
   /** Whatever holds the arena's linear memory; null once the last machine is gone. */
   #code: EngineCode | null = null
   readonly #clusters = new Set<Cluster>()
   readonly #forget: () => void
   #current: EngineClient | null = null
   #home = 0
+
+  /** Address of the record of the hart that runs. */
+  get window(): number {
+    return this.#places.window
+  }
 
   /** The engine of an arena. Machines that share the arena share it, and so their code. */
   static of(arena: Arena, mode: TranslationMode, hot: number): Engine {
@@ -65,18 +70,10 @@ export class Engine {
   private constructor(arena: Arena, mode: TranslationMode, hot: number, forget: () => void) {
     this.arena = arena
     this.#forget = forget
-    this.window = arena.allocate(hartLayout.size)
-    const cache = new CodeCache(arena, this.#clusters, CODE_PAGES)
+    this.#places = placeCore(arena)
+    const cache = new CodeCache(arena, this.#places, this.#clusters, CODE_PAGES)
     const linear = arena.memory
-    const module = compileNow(
-      emitHartModule({
-        window: this.window,
-        enters: cache.enters,
-        jumps: cache.jumps,
-        crossings: arena.allocate(CROSSINGS * CROSSING_SIZE),
-        memory: { initial: 1, maximum: 65536, shared: !(linear.buffer instanceof ArrayBuffer) },
-      }),
-    )
+    const module = coreModule(this.#places, !(linear.buffer instanceof ArrayBuffer))
     const host: Record<HostCallName, (...args: never[]) => number | void> = {
       readFault: (entry: number) => this.#cluster.memory.fault(entry >>> 0, 'read'),
       writeFault: (entry: number, offset: number, bytes: number) => this.#writeFault(entry >>> 0, offset, bytes),
@@ -158,7 +155,7 @@ export class Engine {
     if (this.#clusters.size > 0) return
     this.#forget()
     this.cache.dispose()
-    this.arena.free(this.window, hartLayout.size)
+    freeCore(this.arena, this.#places)
     this.#code = null
   }
 

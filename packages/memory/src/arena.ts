@@ -13,6 +13,10 @@ const FRAME_RECORD = 8
 const REFERENCES = 0
 const FLAGS = 4
 
+/** Where structures end that lie at the same addresses in every arena; smaller ones than {@link LEAST_WITH_FIRST} have no room for them. */
+const FIRST_END = 2 ** 20
+const LEAST_WITH_FIRST = 64 * 2 ** 20
+
 /** Flag of a frame: some CPU holds code that was decoded from it. */
 const FRAME_CODE = 1
 
@@ -39,6 +43,7 @@ export class Arena {
   #memory: LinearMemory
   /** Bytes that this arena may grow to. */
   readonly maximum: number
+  #first = 64
   #next = 64
   #end: number
   #reserved = 0
@@ -58,6 +63,7 @@ export class Arena {
     this.maximum = maximum
     this.#end = memory.buffer.byteLength
     this.#views = viewsOf(memory.buffer)
+    if (maximum >= LEAST_WITH_FIRST) this.#next = FIRST_END
     this.#frameTable = this.allocate(Math.ceil(maximum / PAGE_SIZE) * FRAME_RECORD)
   }
 
@@ -120,7 +126,21 @@ export class Arena {
     return address
   }
 
-  /** Gives back a structure of {@link Arena.allocate}, which will serve others of that length. */
+  /**
+   * The same, at an address that depends on nothing but what was taken so before: code that names it can be the same for all arenas. When there is no
+   * room, it is any address.
+   */
+  allocateFirst(bytes: number): number {
+    const again = this.#freeStructures.get(bytes)?.pop()
+    if (again !== undefined) return again
+    const end = Math.ceil((this.#first + bytes) / 64) * 64
+    if (this.maximum < LEAST_WITH_FIRST || end > FIRST_END) return this.allocate(bytes)
+    const address = this.#first
+    this.#first = end
+    return address
+  }
+
+  /** Gives back a structure of {@link Arena.allocate} or {@link Arena.allocateFirst}, which will serve others of that length. */
   free(address: number, bytes: number): void {
     this.u8.fill(0, address, address + bytes)
     this.freeZeroed(address, bytes)

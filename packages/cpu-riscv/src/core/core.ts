@@ -1,0 +1,57 @@
+import type { Arena } from '@machinist/memory'
+import { compileNow, type WasmModule } from '@machinist/wasm'
+import { emitHartModule } from '../emit/module.ts'
+import { CROSSING_SIZE, CROSSINGS, JUMP_SIZE, JUMPS, MAX_ENTERS, OP_SIZE } from '../handlers.ts'
+import { hartLayout } from '../hart-layout.ts'
+import { written } from './written.ts'
+import { fromBase64 } from './base64.ts'
+
+/** Addresses of the structures that the generated code of an engine names. */
+export interface CorePlaces {
+  /** The record of the hart that runs. */
+  readonly window: number
+  /** The ops that `enter` ops have replaced. */
+  readonly enters: number
+  readonly jumps: number
+  readonly crossings: number
+}
+
+const sizes: CorePlaces = { window: hartLayout.size, enters: MAX_ENTERS * OP_SIZE, jumps: JUMPS * JUMP_SIZE, crossings: CROSSINGS * CROSSING_SIZE }
+
+/** Takes the structures: in every arena, those of the first engine are at the same addresses. */
+export function placeCore(arena: Arena): CorePlaces {
+  return {
+    window: arena.allocateFirst(sizes.window), enters: arena.allocateFirst(sizes.enters), jumps: arena.allocateFirst(sizes.jumps), crossings: arena.allocateFirst(sizes.crossings),
+  }
+}
+
+export function freeCore(arena: Arena, places: CorePlaces): void {
+  arena.free(places.window, sizes.window)
+  arena.free(places.enters, sizes.enters)
+  arena.free(places.jumps, sizes.jumps)
+  arena.free(places.crossings, sizes.crossings)
+}
+
+/** The module that executes harts, for a memory that is shared with other threads or not. */
+export function writeCore(places: CorePlaces, shared: boolean): Uint8Array<ArrayBuffer> {
+  return emitHartModule({ ...places, memory: { initial: 1, maximum: 65536, shared } })
+}
+
+/** What tells modules apart. */
+export function coreKey({ window, enters, jumps, crossings }: CorePlaces, shared: boolean): string {
+  return [window, enters, jumps, crossings, shared].join()
+}
+
+/** Modules compiled in this thread: nearly always one is all that there are. */
+const compiled = new Map<string, WasmModule>()
+const MOST_COMPILED = 4
+
+/** The same, compiled: once for all machines for which it is the same, and not even written when the build has done that. */
+export function coreModule(places: CorePlaces, shared: boolean): WasmModule {
+  const key = coreKey(places, shared)
+  let module = compiled.get(key)
+  if (module !== undefined) return module
+  module = compileNow(written?.key === key ? fromBase64(written.base64) : writeCore(places, shared))
+  if (compiled.size < MOST_COMPILED) compiled.set(key, module)
+  return module
+}

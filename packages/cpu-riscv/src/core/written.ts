@@ -1,0 +1,12 @@
+/** A module that was written beforehand, for places and a memory of this key. */
+export interface WrittenCore {
+  readonly key: string
+  /** The module in base 64. */
+  readonly base64: string
+}
+
+/**
+ * The module for the first engine of an arena in shared memory. None in the sources: the build writes it (`tsup.config.ts`), so that programs need not, which takes
+ * longer than all else that making a machine takes.
+ */
+export const written: WrittenCore | null = null
