@@ -32,10 +32,15 @@ export interface Vcpu {
   /**
    * Runs until `budget` instructions (1 … 2^30) are done or another exit comes first. With `exact` it stops after
    * precisely that many, as counted time needs; without, it may run up to a page of code further, which is faster.
+   *
+   * @param again - it goes on with the last run, which its budget or a debugger cut short: what a run looks at when it begins was looked at
+   * then. The budget may be 0: the run may have ended for two reasons, and a debugger's comes first
    */
-  run(budget: number, exact: boolean): Exit
+  run(budget: number, exact: boolean, again?: boolean): Exit
   /** Instructions retired since it was made, including those of the current `run` so far. */
   readonly retired: number
+  /** The same in steps, which are what budgets count: instructions retired, and traps taken in the place of one. */
+  readonly steps: number
   /**
    * Makes a `run` in progress return after the current instruction, with `'yield'`. Called from within a bus
    * access: the guest switched the machine off, say. Without a run in progress it does nothing.
@@ -45,8 +50,14 @@ export interface Vcpu {
    * Runs on for at most 256 instructions, and returns `'yield'` when it spins: it goes round in a short loop and nothing changes, so it waits
    * for what somebody else does. Other exits are those of `run`. For harts that others wait for; with `exact`, all that happens is a function
    * of the hart's state alone. A CPU that cannot tell does not have it.
+   *
+   * @param most - steps, from 1, after which it returns `'more'` when it does not know yet. After that, and after `'debug'`, the next call goes on
    */
-  spin?(exact: boolean): Exit
+  spin?(exact: boolean, most?: number): Exit | 'more'
+  /** What it knows of a `run` or `spin` that was cut short, besides its state: plain data. A CPU that need not know anything does not have it. */
+  saveRun?(): unknown
+  /** Takes back what {@link Vcpu.saveRun} gave, which is checked; the next `run` or `spin` goes on. @throws a typed error when it is something else */
+  restoreRun?(saved: unknown): void
   /** Virtual time at which it wants to be looked at again even if idle: its own timer (Sstc). `Infinity` for none, and
    * once that timer has risen: a time in the past means that the hart is to be asked again at once. */
   deadline(): number

@@ -14,6 +14,7 @@ import { hardwareCounters } from './sbi/hardware-counters.ts'
 import { HartPmu } from './sbi/pmu.ts'
 import type { SbiHart } from './sbi/sbi.ts'
 import { Envcfg } from './status.ts'
+import { checkedRun, copyLook, type RunEnd, type SavedRun, SPIN_MOST, type SpinLook, type SpinLoop } from './cut-run.ts'
 import { type ResumePoint, restoreHart, saveHart } from './hart-state.ts'
 import { sampleHart } from './sample.ts'
 
@@ -27,8 +28,8 @@ const PAGE_OFFSET = 4095n
 /** To find out whether a hart spins: instructions until its place is compared, bytes and most instructions of the loop that it may be in. */
 const SPIN_LOOK = 32
 const SPIN_REACH = 256n
-const SPIN_MOST = 48
 const STACK_POINTER = 2
+const EXITS: Readonly<Record<number, Exit>> = { [Leave.halt]: 'halt', [Leave.yield]: 'yield', [Leave.debug]: 'debug' }
 
 /** One RV64GC hart. */
 export class Hart implements Vcpu, EngineClient, SbiHart {
@@ -57,6 +58,10 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   #stride = 0
   #untilSample = 0
   #debug: HartDebug | null = null
+  /** What the last run ended for, besides its debugger's reason. */
+  #owed: RunEnd | null = null
+  /** How far {@link Hart.spin} has come. */
+  #look: SpinLook | null = null
   /** Where a suspended hart starts over. */
   #resume: ResumePoint | null = null
 
@@ -251,25 +256,28 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   }
 
   get retired(): number {
-    const { record } = this
-    const now = record.getNumber('steps') - record.getNumber('unretired')
-    return this.#running ? now + ((record.get('budgetStart') - record.get('budget')) | 0) : now
+    return this.steps - this.record.getNumber('unretired')
   }
 
-  run(budget: number, exact: boolean): Exit {
+  get steps(): number {
     const { record } = this
-    const { exports } = this.#engine
-    this.#engine.enter(this, this.#home)
-    this.cluster.begin(this)
-    if (this.#stale) {
-      this.#stale = false
-      this.refresh()
-    }
-    if (this.#flushRequested) {
-      this.#flushRequested = false
-      exports.flushAll()
-    }
-    this.#expireTimer()
+    const before = record.getNumber('steps')
+    return this.#running ? before + ((record.get('budgetStart') - record.get('budget')) | 0) : before
+  }
+
+  run(budget: number, exact: boolean, again: boolean = false): Exit {
+    this.#look = null
+    return this.#run(budget, exact, again)
+  }
+
+  #run(budget: number, exact: boolean, again: boolean): Exit {
+    const { record } = this
+    const owed = again ? this.#owed : null
+    this.#owed = null
+    if (owed !== null) return owed
+    if (again && budget <= 0) return 'budget'
+    this.#enter()
+    if (!again) this.#expireTimer()
     if (record.get('waiting') !== 0) {
       if (!this.#pending && !this.#stepsOverWait) return 'halt'
       record.set('waiting', 0)
@@ -278,7 +286,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     }
     if (this.hsm === HsmState.stopped) return 'halt'
     record.set('attention', 1)
-    record.set('others', this.#harts().some((hart) => hart !== this && hart.runnable) ? 1 : 0)
+    if (!again) record.set('others', this.#harts().some((hart) => hart !== this && hart.runnable) ? 1 : 0)
     const debug = this.#debug?.active === true ? this.#debug : null
     this.#running = true
     try {
@@ -288,7 +296,19 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
       this.#running = false
     }
     this.#engine.translation.afterRun()
-    return debug !== null && debug.reason !== null ? 'debug' : this.#exit()
+    return this.#exit(debug)
+  }
+
+  #enter(): void {
+    this.#engine.enter(this, this.#home)
+    this.cluster.begin(this)
+    if (this.#stale) {
+      this.#stale = false
+      this.refresh()
+    }
+    if (!this.#flushRequested) return
+    this.#flushRequested = false
+    this.#engine.exports.flushAll()
   }
 
   /** Returns how many steps it took. */
@@ -328,43 +348,72 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     return this.#debug?.accesses(low, high, bytes, access) ?? false
   }
 
-  #exit(): Exit {
-    switch (this.record.get('leave')) {
-      case Leave.halt:
-        return 'halt'
-      case Leave.yield:
-        return 'yield'
-      case Leave.debug:
-        return 'debug'
-      default:
-        return 'budget'
+  /** How a run ended; under a debugger that comes first, and what else it ended for is owed to whoever goes on with it. */
+  #exit(debug: HartDebug | null): Exit {
+    const exit = EXITS[this.record.get('leave')] ?? 'budget'
+    if (debug === null || debug.reason === null) return exit
+    if (exit === 'halt' || exit === 'yield') this.#owed = exit
+    return 'debug'
+  }
+
+  spin(exact: boolean, most: number = Infinity): Exit | 'more' {
+    const { record } = this
+    const end = this.steps + most
+    const again = this.#look !== null
+    const look = this.#look ??= { until: this.steps + SPIN_LOOK, pc: record.get64('pc'), stack: record.get64('x', STACK_POINTER), loop: null }
+    if (look.loop === null) {
+      const exit = this.#run(Math.min(look.until, end) - this.steps, exact, again)
+      if (exit !== 'budget') return exit
+      if (this.steps < look.until) return 'more'
+      const pc = record.get64('pc')
+      const distance = pc - look.pc
+      if (distance >= SPIN_REACH || distance <= -SPIN_REACH || record.get64('x', STACK_POINTER) !== look.stack) return this.#looked('budget')
+      // It is near where it was. Once round the loop, one instruction at a time: all is as it was, or it gets on.
+      look.loop = { pc, registers: record.getX(), steps: 0 }
+    } else if (this.#owed !== null) {
+      return this.#run(1, exact, true)
+    }
+    return this.#goRound(look.loop, end)
+  }
+
+  #looked(exit: Exit): Exit {
+    this.#look = null
+    return exit
+  }
+
+  /** A step at a time, until the hart is back or was away for too long; to so many steps in all. */
+  #goRound(loop: SpinLoop, end: number): Exit | 'more' {
+    const { record } = this
+    const debug = this.#debug?.active === true ? this.#debug : null
+    this.#enter()
+    for (;;) {
+      if (loop.steps > 0 && record.get64('pc') === loop.pc) return this.#looked(record.getX().every((value, index) => value === loop.registers[index]) ? 'yield' : 'budget')
+      if (loop.steps >= SPIN_MOST) return this.#looked('budget')
+      if (this.steps >= end) return 'more'
+      const before = this.steps
+      this.#running = true
+      try {
+        if (debug === null) this.#pass(1, this.#engine.exports.crawl)
+        else debug.run(1, true)
+      } finally {
+        this.#running = false
+      }
+      // A breakpoint is before the step.
+      loop.steps += this.steps - before
+      const exit = this.#exit(debug)
+      if (exit !== 'budget') return exit
     }
   }
 
-  spin(exact: boolean): Exit {
-    const { record } = this
-    if (this.#debug?.active === true) return this.run(SPIN_LOOK, exact)
-    const before = record.get64('pc')
-    const stack = record.get64('x', STACK_POINTER)
-    const exit = this.run(SPIN_LOOK, exact)
-    if (exit !== 'budget') return exit
-    const pc = record.get64('pc')
-    const distance = pc - before
-    if (distance >= SPIN_REACH || distance <= -SPIN_REACH || record.get64('x', STACK_POINTER) !== stack) return 'budget'
-    // It is near where it was. Once round the loop, one instruction at a time: all is as it was, or it gets on.
-    const registers = record.getX()
-    this.#running = true
-    try {
-      for (let step = 0; step < SPIN_MOST; step++) {
-        this.#pass(1, this.#engine.exports.crawl)
-        if (record.get('leave') !== Leave.budget) break
-        if (record.get64('pc') !== pc) continue
-        return record.getX().every((value, index) => value === registers[index]) ? 'yield' : 'budget'
-      }
-    } finally {
-      this.#running = false
-    }
-    return this.#exit()
+  saveRun(): SavedRun {
+    return { others: this.record.get('others') !== 0, owed: this.#owed, look: this.#look && copyLook(this.#look) }
+  }
+
+  restoreRun(saved: unknown): void {
+    const { others, owed, look } = checkedRun(saved, `hart${this.index}`, this.steps, SPIN_LOOK)
+    this.record.set('others', others ? 1 : 0)
+    this.#owed = owed
+    this.#look = look
   }
 
   /**

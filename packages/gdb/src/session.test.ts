@@ -86,9 +86,9 @@ test('coming stops the machine, which goes on as it is told', () => {
   expect(ask('p20')).toBe(word(RAM + 4))
   expect([ask('Z0,80000008,4'), ask('vCont;c:1')]).toEqual(['OK', 'T05thread:1;swbreak:;'])
   expect([ask('p1'), ask('p20')]).toEqual([word(1), word(RAM + 8)])
-  // The other hart stood still, and comes there on its own.
+  // The other hart stood still, as it is not its turn, and comes there on its own.
   expect([ask('Hg2'), ask('p20')]).toEqual(['OK', word(RAM)])
-  expect(ask('vCont;s:1;c')).toBe('T05thread:2;swbreak:;')
+  expect([ask('vCont;s:1;c'), ask('vCont;c:2')]).toEqual(['T05thread:1;', 'T05thread:2;swbreak:;'])
   expect([ask('z0,80000008,4'), ask('Z1,80000004,4'), ask('vCont;c:2')]).toEqual(['OK', 'OK', 'T05thread:2;hwbreak:;'])
   expect([ask('z1,80000004,4'), ask('Z2,80001000,8'), ask('vCont;c:2')]).toEqual(['OK', 'OK', 'T05thread:2;watch:80001000;'])
   expect(ask('m80001000,8')).toBe(word(2))

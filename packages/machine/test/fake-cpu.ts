@@ -82,6 +82,10 @@ class Hart implements Vcpu {
     this.#risen = false
   }
 
+  get steps(): number {
+    return this.retired
+  }
+
   kick(): void {
     this.#kicked = true
   }
@@ -91,9 +95,10 @@ class Hart implements Vcpu {
   }
 
   /** As real ones do, it looks at its budget only at branches, unless it is to be exact. */
-  run(budget: number, exact: boolean): Exit {
+  run(budget: number, exact: boolean, again: boolean = false): Exit {
     this.#kicked = false
-    this.#expire()
+    if (budget === 0) return 'budget'
+    if (!again) this.#expire()
     if (this.#state === 'waiting') this.#risen = false
     this.#state = 'running'
     let branched = false

@@ -79,6 +79,7 @@ function nonsense(seed: number, done: () => void): CpuSpec<object, Memory, Bus> 
     readonly index = 0
     readonly runnable = true
     retired = 0
+    get steps(): number { return this.retired }
     #kicked = false
     readonly #context: CpuContext<Memory, Bus>
     constructor(context: CpuContext<Memory, Bus>) { this.#context = context }

@@ -138,6 +138,8 @@ export class HartDebug implements VcpuDebug {
       const pc = record.get64('pc')
       if (this.#points.has(pc)) {
         this.#reason = { kind: 'breakpoint', address: pc }
+        // Not what the last pass ended for.
+        record.set('leave', Leave.debug)
         return
       }
       left -= this.#pages.has(pageNumber(pc)) ? this.#crawl() : this.#hart.go(left, exact)

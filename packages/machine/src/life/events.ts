@@ -24,6 +24,8 @@ export interface MachineEvents {
 export interface MachineStats {
   /** Instructions retired by all harts. */
   readonly retired: number
+  /** The same in steps: instructions retired, and traps taken in the place of one. */
+  readonly steps: number
   /** Host time spent running harts, in nanoseconds. */
   readonly runTime: number
   /** Host time spent waiting with all harts idle, in nanoseconds. */

@@ -9,7 +9,7 @@ import type { BootHost } from '../booting/plan.ts'
 import type { ResolvedMachine } from '../resolving/resolve.ts'
 import { Driver } from '../running/driver.ts'
 import type { GateRecord } from '../running/gate.ts'
-import { type Leaving, RunLoop, type SliceResult } from '../running/run-loop.ts'
+import { type Leaving, RunLoop, type SliceResult, type StopAt } from '../running/run-loop.ts'
 import { type SampleOptions, Sampler } from '../running/sampler.ts'
 import { Emitter } from './emitter.ts'
 import type { MachineEvents, MachineState, MachineStats } from './events.ts'
@@ -103,6 +103,7 @@ export class LiveMachine implements Machine {
       this.pause()
       this.#emitter.emit('debug', { hart })
     }
+    this.#loop.onStop = () => { this.pause() }
     this.#driver = new Driver(host.loop, {
       slice: (limit) => this.runSlice(limit),
       get pending() { return parts.gate.pending > 0 },
@@ -159,6 +160,7 @@ export class LiveMachine implements Machine {
     const { time, gate, memory, cpu } = this.#parts
     return {
       retired: this.#loop.retired,
+      steps: this.#loop.steps,
       runTime: this.#loop.runTime,
       idleTime: this.#driver.idleTime,
       virtualTime: time.now,
@@ -242,6 +244,15 @@ export class LiveMachine implements Machine {
     return this.state === 'running' ? result : { kind: 'stopped' }
   }
 
+  stopAt(at: StopAt | null): void {
+    this.#beAlive()
+    if (at !== null) {
+      const [name, wanted, now] = 'steps' in at ? ['steps', at.steps, this.#loop.steps] : ['retired', at.retired, this.#loop.retired]
+      if (!Number.isSafeInteger(wanted) || wanted <= now) throw this.#misuse('bad-stop', `Use a whole number above ${now}.`, `it cannot stop where it has not yet ${name === 'steps' ? 'taken' : 'retired'} so many`, wanted)
+    }
+    this.#loop.stop = at
+  }
+
   finished(): Promise<{ readonly status: number; readonly error: Error | null }> {
     const outcome = (): { status: number; error: Error | null } => ({ status: this.#status ?? 0, error: this.#error })
     if (this.#state === 'off' || this.#state === 'disposed') return Promise.resolve(outcome())
@@ -256,7 +267,7 @@ export class LiveMachine implements Machine {
     if (how !== null) this.#beAlive()
     const { cpu, time } = this.#parts
     this.#loop.sampler?.end()
-    this.#loop.interrupt()
+    this.#loop.leave()
     this.#loop.sampler = how && new Sampler(cpu.vcpus, time, how, (sample) => { this.#emitter.emit('sample', sample) })
   }
 
@@ -355,7 +366,7 @@ export class LiveMachine implements Machine {
     if (to === 'running') this.#parts.time.run()
     else {
       this.#parts.time.stop()
-      this.#loop.interrupt()
+      this.#loop.leave()
       this.#driver.stop()
     }
     this.#emitter.emit('state', { from, to })
@@ -398,6 +409,7 @@ export class LiveMachine implements Machine {
     const go = (): void => {
       this.#loop.held = false
       if (this.#state === 'disposed' || this.#state === 'off') return
+      this.#loop.forget()
       this.#contain('boot', () => { this.#boot.begin(kind) })
       // Devices may have begun to fill memory of their own.
       if (connector.inFlight > 0) {

@@ -2,7 +2,7 @@ import type { ForkOptions } from './fork.ts'
 import type { MachineEvents, MachineState, MachineStats } from './events.ts'
 import type { GateRecord } from '../running/gate.ts'
 import type { ResolvedMachine } from '../resolving/resolve.ts'
-import type { SliceResult } from '../running/run-loop.ts'
+import type { SliceResult, StopAt } from '../running/run-loop.ts'
 import type { SampleOptions } from '../running/sampler.ts'
 import type { MachineSnapshot } from './snapshot.ts'
 import type { DevicesState } from './state.ts'
@@ -61,6 +61,13 @@ export interface Machine {
    * @throws a typed error `'not-started'` before the first start, `'bad-limit'` for a limit that is not 0 or more
    */
   runSlice(limit: number): SliceResult
+  /**
+   * Has it pause between two instructions, once its harts have retired exactly so many, or have taken so many steps. Once: null, or another place, takes it
+   * back. What it does later is not changed by it: with counted time, a machine that stops on its way is bit for bit the same as one that does not.
+   *
+   * @throws a typed error `'bad-stop'` for what is not a whole number above where it is; `'disposed'`
+   */
+  stopAt(at: StopAt | null): void
   /** Resolves when it is off or disposed of; to the status, and the error if a part failed. */
   finished(): Promise<{ readonly status: number; readonly error: Error | null }>
   /** Registers who is told of everything that comes in from outside, in order. One at a time. */

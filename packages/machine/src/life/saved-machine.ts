@@ -2,7 +2,8 @@ import { type Backend, type MachinistError, machinistError } from '@machinist/ap
 import type { Parts } from '../assembly/parts.ts'
 import { saveBackends, type SavedBackends } from '../assembly/saved-backends.ts'
 import { CPU_PART } from '../definition/definition.ts'
-import type { Leaving, RunLoop, SavedTurns } from '../running/run-loop.ts'
+import type { Leaving, RunLoop } from '../running/run-loop.ts'
+import { checkedTurns, type SavedTurns } from '../running/turn.ts'
 import type { SavedTimer } from '../running/timers.ts'
 import type { SavedTime } from '../running/virtual-time.ts'
 import { type DevicesState, restoreDevices, saveDevices } from './state.ts'
@@ -74,12 +75,11 @@ function checked(input: unknown): SavedMachine {
   if (typeof counterBase !== 'bigint' || counterBase !== BigInt.asUintN(64, counterBase)) throw bad('the saved counter is none')
   const isTimer = (each: unknown): boolean => isObject(each) && typeof each['name'] === 'string' && typeof each['at'] === 'number' && Number.isFinite(each['at'])
   if (!Array.isArray(timers) || timers.length > MOST_TIMERS || !timers.every(isTimer)) throw bad('the saved timers are none')
-  if (!isObject(turns) || !Number.isInteger(turns['last']) || Number(turns['last']) < -1 || !Array.isArray(turns['spun'])) throw bad('the saved turns are none')
   if (!isObject(devices)) throw bad('the saved state has no devices')
   if (!isObject(output) || !Object.values(output).every((bytes) => bytes instanceof Uint8Array && bytes.length <= MOST_OUTPUT)) throw bad('the saved output is none')
   const leaves = leaving === null || (isObject(leaving) && (leaving['kind'] === 'reset' || (leaving['kind'] === 'off' && Number.isInteger(leaving['status']))))
   if (!leaves) throw bad('the guest leaves in no such way')
-  return { ...input, randomness: randomness ?? null, backends, output, leaving } as unknown as SavedMachine
+  return { ...input, turns: checkedTurns(turns, cpu['harts'].length), randomness: randomness ?? null, backends, output, leaving } as unknown as SavedMachine
 }
 
 /** The harts' states, brought up to date. */
@@ -106,7 +106,6 @@ export function savedBackends(input: unknown): unknown {
 export function restoreMachine(parts: Parts, input: unknown): SavedMachine {
   const saved = checked(input)
   const harts = hartsOf(saved.cpu, parts)
-  if (saved.turns.last >= harts.length) throw bad('the saved turns are none', saved.turns.last)
   parts.time.restore(saved.time)
   // What a hart is besides its state: its number, its TLBs.
   parts.cpu.reset('cold', { pc: 0, args: [] })

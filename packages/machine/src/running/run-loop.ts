@@ -1,7 +1,8 @@
 import type { Exit, Vcpu } from '@machinist/api'
 import type { Parts } from '../assembly/parts.ts'
 import type { Sampler } from './sampler.ts'
-import { Speed } from './speed.ts'
+import type { SavedTurns, Turn } from './turn.ts'
+import { stretch, Turns } from './turns.ts'
 
 /** How a slice of a machine's life ended. `until` is virtual time in nanoseconds, `Infinity` when only an event will do. */
 export type SliceResult = { readonly kind: 'runnable' } | { readonly kind: 'idle'; readonly until: number } | { readonly kind: 'stopped' }
@@ -9,43 +10,17 @@ export type SliceResult = { readonly kind: 'runnable' } | { readonly kind: 'idle
 const RUNNABLE: SliceResult = { kind: 'runnable' }
 const STOPPED: SliceResult = { kind: 'stopped' }
 
-/** Real time: the turn of one hart while others want to run too, in nanoseconds. */
-const SHARED_TURN = 75_000
-/** Real time: the longest turn of a hart, after which time and deadlines are looked at again. */
-const LONGEST_TURN = 1_000_000
-/** Real time: instructions that are worth a turn. */
-const LEAST_BUDGET = 64
-/** The contract's limit on a budget. */
-const MOST_BUDGET = 2 ** 30
-/** Counted time: the turn of each hart in virtual nanoseconds, alone and when others want to run too. */
-const COUNTED_TURN = 1_000_000
-const COUNTED_SHARED_TURN = 50_000
-/**
- * Instructions after which a hart that others wait for is asked whether it spins, and how many times as many until it is asked again: of one
- * that did in its last turn, and of others.
- */
-const FIRST_STRETCH = 32
-const GROWTH = { spun: 2, others: 8 }
-/** More instructions than `Vcpu.spin` takes. */
-const SPIN_ROOM = 256
-/** Counted time: the longest such stretch, since exact runs are slow. */
-const COUNTED_STRETCH = 256
-
 /** What a guest asked for that comes when all that it said has reached the host. */
 export type Leaving = { readonly kind: 'off'; readonly status: number } | { readonly kind: 'reset' }
 
-/** Whose turn it is, between slices. */
-export interface SavedTurns {
-  /** The hart that had the last turn; −1 before the first. */
-  readonly last: number
-  /** Harts that spun at the end of their last turns. */
-  readonly spun: readonly number[]
-}
+/** A place in the life of a machine: the instructions that its harts have retired in all, or the steps that they have taken (`Vcpu.steps`). */
+export type StopAt = { readonly retired: number } | { readonly steps: number }
 
 /** Runs the harts in turn, and delivers between turns. Knows nothing of the host's event loop. */
 export class RunLoop {
   readonly #parts: Parts
   readonly #vcpus: readonly Vcpu[]
+  readonly #turns: Turns
   readonly #hostNow: () => number
   /** Whether the machine may go on. */
   readonly #mayRun: () => boolean
@@ -53,10 +28,12 @@ export class RunLoop {
   #current: Vcpu | null = null
   #turnEnd = Infinity
   #interrupted = false
-  #last = -1
-  readonly #speed = new Speed()
-  /** Harts that spun at the end of their last turns. */
-  readonly #spun = new Set<Vcpu>()
+  #left = false
+  /** What waited for the next turn has been delivered. */
+  #delivered = false
+  #stop: StopAt | null = null
+  /** Host time at which a turn began, or went on. */
+  #began = 0
   runTime = 0
   readonly exits: Record<Exit, number> = { budget: 0, halt: 0, yield: 0, debug: 0 }
   /** While true no hart runs, but events are delivered: a reset waits for what is in flight. */
@@ -67,11 +44,14 @@ export class RunLoop {
   copying = 0
   /** Told when a hart stopped for a debugger. */
   onDebug: ((hart: number) => void) | null = null
+  /** Told when it has come to where it was to stop. */
+  onStop: (() => void) | null = null
   sampler: Sampler | null = null
 
   constructor(parts: Parts, hostNow: () => number, mayRun: () => boolean, fault: (part: string, error: unknown) => void) {
     this.#parts = parts
     this.#vcpus = parts.cpu.vcpus
+    this.#turns = new Turns(parts.cpu.vcpus, parts.time)
     this.#hostNow = hostNow
     this.#mayRun = mayRun
     this.#fault = fault
@@ -84,14 +64,25 @@ export class RunLoop {
 
   /** Whose turn it is. */
   save(): SavedTurns {
-    return { last: this.#last, spun: this.#vcpus.filter((vcpu) => this.#spun.has(vcpu)).map(({ index }) => index) }
+    return { ...this.#turns.save(), delivered: this.#delivered }
   }
 
-  /** Takes back what {@link RunLoop.save} gave. */
-  restore({ last, spun }: SavedTurns): void {
-    this.#last = last
-    this.#spun.clear()
-    for (const vcpu of this.#vcpus) if (spun.includes(vcpu.index)) this.#spun.add(vcpu)
+  /** Takes back what {@link RunLoop.save} gave, once harts and time have their states. @throws as {@link Turns.restore} */
+  restore(saved: SavedTurns): void {
+    this.#turns.restore(saved)
+    this.#delivered = saved.delivered ?? false
+  }
+
+  /** Forgets a turn that was left in the middle: harts begin anew. */
+  forget(): void {
+    if (this.#turns.current !== null) this.#turns.end()
+    this.#delivered = false
+  }
+
+  /** Where harts are to stop, exactly; null for nowhere. What has been passed is never come to. */
+  set stop(at: StopAt | null) {
+    this.#stop = at
+    this.leave()
   }
 
   /** Whether a hart is running right now, further down the stack. */
@@ -105,9 +96,21 @@ export class RunLoop {
     this.#current?.kick()
   }
 
+  /** Leaves the turn in progress after the current instruction, to go on with it later. */
+  leave(): void {
+    this.#left = true
+    this.#current?.kick()
+  }
+
   get retired(): number {
     let sum = 0
     for (const vcpu of this.#vcpus) sum += vcpu.retired
+    return sum
+  }
+
+  get steps(): number {
+    let sum = 0
+    for (const vcpu of this.#vcpus) sum += vcpu.steps
     return sum
   }
 
@@ -117,27 +120,40 @@ export class RunLoop {
     const end = this.#hostNow() + limit
     this.sampler?.wake()
     while (this.#mayRun()) {
-      this.#deliver(time.sample())
+      const turn = this.#next(end)
       if (!this.#mayRun()) break
-      const runnable = this.#runnable()
-      if (runnable === 0) {
-        // Delivering may have brought more to deliver.
-        if (this.#parts.gate.pending === 0) {
-          const until = this.#wait()
-          if (until > time.now) {
-            this.sampler?.idle()
-            if (!time.counted || until === Infinity) return { kind: 'idle', until }
-            time.jumpTo(until)
-            // The host gets its turn: what a disk has to say should not come hours of virtual time late.
-            return RUNNABLE
-          }
+      if (turn !== null) {
+        // A debugger may hold the hart by now.
+        if (turn.vcpu.runnable) this.#advance(turn)
+        else this.#turns.end()
+      } else if (this.#parts.gate.pending === 0) {
+        // Delivering may have brought more to deliver, but has not.
+        const until = this.#wait()
+        if (until > time.now) {
+          this.sampler?.idle()
+          if (!time.counted || until === Infinity) return { kind: 'idle', until }
+          time.jumpTo(until)
+          // The host gets its turn: what a disk has to say should not come hours of virtual time late.
+          return RUNNABLE
         }
-      } else {
-        this.#turn(runnable, end)
       }
       if (this.#hostNow() >= end) return this.#mayRun() ? RUNNABLE : STOPPED
     }
     return STOPPED
+  }
+
+  /** The turn that was left in the middle, or else the next one, for which is delivered what waits; null when no hart is to run. */
+  #next(end: number): Turn | null {
+    let runnable = 1
+    if (this.#turns.current === null || this.#resting) {
+      if (!this.#delivered) this.#deliver(this.#parts.time.sample())
+      this.#delivered = !this.#mayRun()
+      if (this.#delivered) return null
+      runnable = this.#runnable()
+      if (runnable === 0) return null
+    }
+    this.#began = this.#hostNow()
+    return this.#turns.current ?? this.#turns.begin(runnable, this.#nextDeadline(), end - this.#began)
   }
 
   /** Delivers what waits, while no hart runs. */
@@ -152,9 +168,14 @@ export class RunLoop {
     if (gate.pending > 0) gate.deliver(now, this.retired)
   }
 
+  /** Whether no hart is to run for now. */
+  get #resting(): boolean {
+    return this.held || this.copying > 0 || this.#stalled
+  }
+
   #runnable(): number {
     let count = 0
-    if (!this.held && this.copying === 0 && !this.#stalled) for (const vcpu of this.#vcpus) if (vcpu.runnable) count++
+    if (!this.#resting) for (const vcpu of this.#vcpus) if (vcpu.runnable) count++
     return count
   }
 
@@ -180,80 +201,87 @@ export class RunLoop {
     return first
   }
 
-  #turn(runnable: number, end: number): void {
-    const vcpu = this.#pick()
-    if (vcpu === null) return
-    const { time } = this.#parts
-    const deadline = this.#nextDeadline()
-    const begin = this.#hostNow()
-    const budget = time.counted ? this.#countedBudget(runnable, deadline) : this.#realBudget(runnable, deadline, end - begin)
+  /** Goes on with a turn, to its end if nothing is in the way. */
+  #advance(turn: Turn): void {
+    const { vcpu } = turn
     const before = vcpu.retired
     this.#current = vcpu
-    this.#turnEnd = deadline
-    this.#interrupted = false
-    time.beginSlice(vcpu, runnable)
-    let exit: Exit = 'yield'
+    this.#turnEnd = turn.deadline
+    this.#interrupted = this.#left = this.#delivered = false
+    let exit: Exit | null = 'yield'
     try {
-      exit = runnable === 1 ? this.#run(vcpu, budget) : this.#shared(vcpu, budget)
+      exit = this.#go(turn)
     } catch (error) {
       this.#fault(`cpu.hart${vcpu.index}`, error)
     }
-    time.endSlice()
+    // Else it goes on later.
+    if (exit !== null && exit !== 'debug') this.#turns.end()
+    else this.#parts.time.sample()
     this.#current = null
     this.#turnEnd = Infinity
-    const took = this.#hostNow() - begin
+    const took = this.#hostNow() - this.#began
     this.runTime += took
-    this.exits[exit]++
-    this.#speed.add(vcpu.retired - before, took)
+    this.#turns.speed.add(vcpu.retired - before, took)
+    if (exit !== null) this.exits[exit]++
     if (exit === 'debug') this.onDebug?.(vcpu.index)
+    if (this.#stop === null || this.#room > 0) return
+    this.#stop = null
+    this.onStop?.()
   }
 
-  #run(vcpu: Vcpu, budget: number): Exit {
-    return this.sampler === null ? vcpu.run(budget, this.#parts.time.counted) : this.sampler.run(vcpu, budget, () => this.#interrupted)
-  }
-
-  /** The turn of a hart that others wait for: it ends when the hart only waits for them. */
-  #shared(vcpu: Vcpu, budget: number): Exit {
-    const { counted } = this.#parts.time
-    const growth = this.#spun.delete(vcpu) ? GROWTH.spun : GROWTH.others
-    const longest = counted ? COUNTED_STRETCH : budget / growth
-    const end = vcpu.retired + budget
-    for (let stretch = FIRST_STRETCH; vcpu.spin !== undefined && stretch <= longest; stretch *= growth) {
-      // What is asked takes some instructions too.
-      if (end - vcpu.retired < 2 * stretch + SPIN_ROOM) break
-      const exit = this.#run(vcpu, stretch)
-      if (exit !== 'budget') return exit
-      const answer = vcpu.spin(counted)
-      if (answer === 'yield') this.#spun.add(vcpu)
-      if (answer !== 'budget') return answer
-    }
-    return this.#run(vcpu, Math.max(1, end - vcpu.retired))
-  }
-
-  /** The next runnable hart in turn. */
-  #pick(): Vcpu | null {
-    const count = this.#vcpus.length
-    for (let step = 1; step <= count; step++) {
-      const index = (this.#last + step) % count
-      const vcpu = this.#vcpus[index]
-      if (vcpu?.runnable) {
-        this.#last = index
-        return vcpu
+  /** How a turn ended; null when it was left in the middle. */
+  #go(turn: Turn): Exit | null {
+    for (;;) {
+      if (!turn.asking) {
+        const exit = this.#piece(turn)
+        if (exit !== 'budget' || turn.stretch === 0) return exit
+        turn.asking = true
       }
+      const answer = this.#ask(turn)
+      if (answer === null) return null
+      if (answer === 'yield') this.#turns.spins(turn.vcpu)
+      if (answer !== 'budget') return answer
+      stretch(turn, turn.stretch * turn.growth)
     }
-    return null
   }
 
-  /** Depends on virtual time and the harts alone, never on the host. */
-  #countedBudget(runnable: number, deadline: number): number {
-    const { time } = this.#parts
-    const turn = time.now + (runnable === 1 ? COUNTED_TURN : COUNTED_SHARED_TURN)
-    return Math.min(MOST_BUDGET, time.instructionsUntil(turn, 1), time.instructionsUntil(deadline, runnable))
+  #piece(turn: Turn): Exit | null {
+    const left = Math.max(0, turn.mark - turn.vcpu.steps)
+    const part = Math.min(left, this.#room)
+    if (part <= 0 && left > 0) return null
+    const { again } = turn
+    if (left === 0 && !again) return 'budget'
+    turn.again = true
+    const exit = this.#run(turn.vcpu, part, again)
+    const leaves = this.#leaves && (exit === 'yield' || (exit === 'budget' && turn.vcpu.steps < turn.mark))
+    return leaves || (exit === 'budget' && part < left) ? null : exit
   }
 
-  #realBudget(runnable: number, deadline: number, left: number): number {
-    // Among several, a turn is not cut to what is left: the same harts would get short ones again and again.
-    const turn = Math.min(runnable === 1 ? Math.min(LONGEST_TURN, left) : SHARED_TURN, deadline - this.#parts.time.now)
-    return Math.min(MOST_BUDGET, Math.max(LEAST_BUDGET, this.#speed.instructionsIn(turn)))
+  /** Whether the hart of a shared turn spins. */
+  #ask({ vcpu }: Turn): Exit | null {
+    const room = this.#room
+    if (room <= 0) return null
+    const answer = vcpu.spin?.(this.#exact, room) ?? 'budget'
+    return answer === 'more' || (answer === 'yield' && this.#leaves) ? null : answer
+  }
+
+  /** Whether a run that was kicked is to be gone on with later. */
+  get #leaves(): boolean {
+    return this.#left && !this.#interrupted
+  }
+
+  /** Steps that may be taken before the machine is perhaps where it is to stop. */
+  get #room(): number {
+    const stop = this.#stop
+    return stop === null ? Infinity : 'steps' in stop ? stop.steps - this.steps : stop.retired - this.retired
+  }
+
+  get #exact(): boolean {
+    return this.#parts.time.counted || this.#stop !== null
+  }
+
+  #run(vcpu: Vcpu, budget: number, again: boolean): Exit {
+    if (this.sampler === null) return vcpu.run(budget, this.#exact, again)
+    return this.sampler.run(vcpu, budget, this.#exact, again, () => this.#interrupted || this.#left)
   }
 }

@@ -138,14 +138,13 @@ export class Sampler {
   }
 
   /**
-   * Runs a hart in the place of {@link Vcpu.run}, exactly if time is counted.
+   * Runs a hart in the place of {@link Vcpu.run}.
    *
    * @param interrupted - whether something came in that the run should end for
    */
-  run(vcpu: Vcpu, budget: number, interrupted: () => boolean): Exit {
+  run(vcpu: Vcpu, budget: number, exact: boolean, again: boolean, interrupted: () => boolean): Exit {
     const hart = this.#harts.get(vcpu)
-    const { counted } = this.#time
-    if (hart === undefined) return vcpu.run(budget, counted)
+    if (hart === undefined) return vcpu.run(budget, exact, again)
     this.#book('host')
     let rest = budget
     do {
@@ -154,7 +153,7 @@ export class Sampler {
       let used = part
       let exit: Exit = 'yield'
       try {
-        exit = vcpu.run(part, counted || hart.straying)
+        exit = vcpu.run(part, exact || hart.straying, again || rest < budget)
       } finally {
         const retired = vcpu.retired - before
         // Instructions that trap do not retire, but a budget that is used up is.

@@ -50,7 +50,7 @@ test('counted time is exact at each look, whether instants before it were looked
     hart.retired = 0
     const time = new VirtualTime({ instructionsPerSecond: 300_000_000 }, () => NaN)
     return [1, 2, 5, 100, 101].flatMap((instructions, slice) => {
-      time.beginSlice(hart as Vcpu, 2)
+      time.beginSlice(hart as Vcpu, 2, hart.retired)
       hart.retired += instructions
       time.begin()
       const inside = looks.includes(slice) ? time.now : null

@@ -82,11 +82,13 @@ export class VirtualTime {
   /**
    * A hart begins a slice. In counted time, each of its instructions moves time by an instruction's time divided
    * by `runnable`: harts that take turns share the time that they would have run side by side.
+   *
+   * @param from - instructions that the hart had retired then
    */
-  beginSlice(vcpu: Vcpu, runnable: number): void {
+  beginSlice(vcpu: Vcpu, runnable: number, from: number): void {
     if (!this.counted) return
     this.#vcpu = vcpu
-    this.#retired = vcpu.retired
+    this.#retired = from
     this.#share = this.#perInstruction / runnable
   }
 
