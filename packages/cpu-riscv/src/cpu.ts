@@ -8,6 +8,7 @@ import { Engine } from './engine.ts'
 import { Hart } from './hart.ts'
 import { MAX_IDENTITIES } from './interrupt-file.ts'
 import { HsmState } from './sbi/numbers.ts'
+import { pagesInTlbs } from './recent.ts'
 import { Sbi } from './sbi/sbi.ts'
 
 /** Interpreted instructions after which a page is translated unless the configuration says otherwise. */
@@ -127,6 +128,10 @@ export class RiscvCpu implements Cpu {
       if (hart.index === 0) hart.start(BigInt(entry.pc), hart.getX(11))
       else hart.hsm = HsmState.stopped
     }
+  }
+
+  recentPages(): readonly number[] {
+    return pagesInTlbs(this.#cluster.memory, this.#cluster.banks)
   }
 
   memoryChanged(address: number, length: number): void {

@@ -4,7 +4,7 @@ import type { SnapshotInput } from './file.ts'
 import { CHUNK_PAGES, damaged, unpack } from './format.ts'
 
 /** Chunks that are kept decompressed: pages that are touched together were often written together. */
-const KEPT = 32
+const KEPT = 96
 
 /** Reads pages out of chunks, when they are asked for. */
 export class ChunkReader {

@@ -12,6 +12,16 @@ interface Stored<Region> {
   readonly number: number
 }
 
+/** A region while its pages are written. */
+interface Indexed<Region> {
+  readonly region: Region
+  readonly index: Uint32Array
+  readonly asParent: ((page: number) => boolean) | undefined
+}
+
+/** Most pages that are stored as they are to be read first. */
+const MOST_FIRST = 4096
+
 /** Writes the pages of memory that the parent does not have, each content once. */
 export class PageWriter<Region extends StoreRegion> {
   readonly #appender: Appender
@@ -32,40 +42,58 @@ export class PageWriter<Region extends StoreRegion> {
     this.#parent = parent === undefined ? null : new ParentPages(parent, this.#viewer)
   }
 
-  /** Writes a region; returns the index of its pages: the numbers of their contents, 0 for zeros. */
-  async write(region: Region): Promise<Uint32Array> {
-    const index = new Uint32Array(region.size / PAGE_SIZE)
-    const asParent = this.#parent?.of(region)
-    for (let page = 0; page < index.length; page++) {
-      const place = this.#viewer.store.placeOf(region, page)
-      if (place === 0) continue
-      if (asParent?.(page) === true) {
-        index[page] = AS_PARENT
-        continue
-      }
-      if (place < 0 && isZero(this.#viewer.bytes(region, page))) continue
-      const crc = place > 0 ? 0 : this.#appender.codec.crc32(this.#viewer.bytes(region, page))
-      index[page] = (place > 0 ? this.#byPlace.get(place) : this.#known(region, page, crc)) ?? 0
-      if (index[page] !== 0) continue
-      const number = ++this.count
-      index[page] = number
-      if (place > 0) this.#byPlace.set(place, number)
-      else this.#byCrc.set(crc, { region, page, number })
-      this.#chunk.set(this.#viewer.bytes(region, page), ((number - 1) % CHUNK_PAGES) * PAGE_SIZE)
-      if (number % CHUNK_PAGES === 0) await this.#store(CHUNK_PAGES)
+  /**
+   * Writes the pages of all regions. Those that are wanted first stand first, and as they are: they are read quickly, and with few others.
+   *
+   * @param first - guest-physical addresses of pages; more than {@link MOST_FIRST} are pages like others
+   * @returns for each region the index of its pages: the numbers of their contents, 0 for zeros
+   */
+  async write(first: readonly number[]): Promise<Uint32Array[]> {
+    const all = this.#viewer.store.regions.map((region): Indexed<Region> => ({ region, index: new Uint32Array(region.size / PAGE_SIZE), asParent: this.#parent?.of(region) }))
+    for (const address of first.slice(0, MOST_FIRST)) {
+      const indexed = all.find(({ region: { base, size } }) => address >= base && address < base + size)
+      if (indexed !== undefined && this.#take(indexed, Math.floor((address - indexed.region.base) / PAGE_SIZE))) await this.#store(CHUNK_PAGES, true)
     }
-    return index
+    const plain = Math.ceil(this.count / CHUNK_PAGES)
+    for (const indexed of all) {
+      for (let page = 0; page < indexed.index.length; page++) {
+        if (this.#take(indexed, page)) await this.#store(CHUNK_PAGES, this.count / CHUNK_PAGES <= plain)
+      }
+    }
+    return all.map(({ index }) => index)
+  }
+
+  /** Takes a page into the index, and into the chunk if it must be; tells whether that is full. */
+  #take({ region, index, asParent }: Indexed<Region>, page: number): boolean {
+    if (index[page] !== 0) return false
+    const place = this.#viewer.store.placeOf(region, page)
+    if (place === 0) return false
+    if (asParent?.(page) === true) {
+      index[page] = AS_PARENT
+      return false
+    }
+    if (place < 0 && isZero(this.#viewer.bytes(region, page))) return false
+    const crc = place > 0 ? 0 : this.#appender.codec.crc32(this.#viewer.bytes(region, page))
+    index[page] = (place > 0 ? this.#byPlace.get(place) : this.#known(region, page, crc)) ?? 0
+    if (index[page] !== 0) return false
+    const number = ++this.count
+    index[page] = number
+    if (place > 0) this.#byPlace.set(place, number)
+    else this.#byCrc.set(crc, { region, page, number })
+    this.#chunk.set(this.#viewer.bytes(region, page), ((number - 1) % CHUNK_PAGES) * PAGE_SIZE)
+    return number % CHUNK_PAGES === 0
   }
 
   /** Writes what is left; returns the table of chunks. */
   async end(): Promise<Uint32Array> {
     const rest = this.count % CHUNK_PAGES
-    if (rest > 0) await this.#store(rest)
+    if (rest > 0) await this.#store(rest, false)
     return Uint32Array.from(this.#chunks)
   }
 
-  async #store(pages: number): Promise<void> {
-    const packed = this.#appender.pack(this.#chunk.subarray(0, pages * PAGE_SIZE))
+  async #store(pages: number, plain: boolean): Promise<void> {
+    const bytes = this.#chunk.subarray(0, pages * PAGE_SIZE)
+    const packed = plain ? bytes : this.#appender.pack(bytes)
     this.#chunks.push(packed.length, this.#appender.codec.crc32(packed))
     // What is stored as it is must not be written over.
     await this.#appender.append(packed.buffer === this.#chunk.buffer ? packed.slice() : packed)

@@ -1,7 +1,7 @@
 import { instantiateStored } from '@machinist/machine'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { catalogue, codec, counting, deflate, input, MemoryFile, RAM, run, spoilt, stateOf, testHost, tryOut, written } from '../test/counting.ts'
+import { catalogue, codec, counting, deflate, input, MemoryFile, RAM, run, SIZE, spoilt, stateOf, testHost, tryOut, written } from '../test/counting.ts'
 import { decodePlain, encodePlain } from './plain.ts'
 import { openSnapshot, writeSnapshot } from './index.ts'
 
@@ -44,6 +44,8 @@ test('pages are stored once, zeros not at all, and the machine may go on while t
   const machine = counting()
   run(machine, 40)
   const page = Uint8Array.from({ length: 4096 }, () => Math.floor(Math.random() * 256))
+  // What it used last is known once, and takes more room.
+  await written(machine)
   const before = (await written(machine)).length
   for (let i = 0; i < 20; i++) machine.memory.write(RAM + 0xd_0000 + i * 4096, page)
   machine.memory.write(RAM + 0xf_0000, new Uint8Array(8192))
@@ -62,6 +64,36 @@ test('pages are stored once, zeros not at all, and the machine may go on while t
   const copy = instantiateStored(openSnapshot(input(file), codec), catalogue, testHost(), { exact: true })
   expect(stateOf(copy)).toEqual(expected)
   copy.dispose()
+})
+
+test('what a machine used last stands first, and is read without decompressing anything', async () => {
+  const machine = counting()
+  run(machine, 40)
+  const snapshot = await machine.save()
+  // The code, at least.
+  expect(snapshot.recentPages).toContain(RAM)
+  const recentPages = Array.from({ length: 40 }, (_, index) => RAM + (index * 5 % 200) * 4096)
+  const file = new MemoryFile()
+  await writeSnapshot({ ...snapshot, recentPages: [...recentPages, RAM + SIZE, 0] }, file, codec)
+  snapshot.dispose()
+  let decompressed = 0
+  const stored = openSnapshot(input(file.bytes), { ...codec, decompress(...all) {
+    decompressed++
+    return codec.decompress(...all)
+  } })
+  const [region] = stored.memory
+  const numbers = recentPages.map((address) => region?.pages[(address - RAM) / 4096] ?? 0).filter((number) => number > 0)
+  expect(numbers.length).toBeGreaterThan(20)
+  expect(Math.max(...numbers)).toBe(new Set(numbers).size)
+  expect(Math.max(...(region?.pages ?? []))).toBeGreaterThan(numbers.length + 32)
+  decompressed = 0
+  const bytes = new Uint8Array(4096)
+  for (const number of numbers) stored.source.load(number, bytes)
+  expect(decompressed).toBe(0)
+  stored.source.load(Math.max(...(region?.pages ?? [])), bytes)
+  expect(decompressed).toBe(1)
+  stored.close()
+  machine.dispose()
 })
 
 test('plain data becomes text and plain data again', () => {

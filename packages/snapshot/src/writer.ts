@@ -52,7 +52,7 @@ function imagesOf(definition: MachineDefinition, image: (file: string) => Uint8A
  * @throws a typed error `'snapshot-state'` for states that are not plain data, or hold more than 1 GiB (in disks, say), `'snapshot-chain'` for a parent that stands on too many others, and what the output throws
  */
 export function writeSnapshot(snapshot: MachineSnapshot, output: SnapshotOutput, codec: SnapshotCodec, options: WriteOptions = {}): Promise<number> {
-  return write(snapshot, snapshot.memory, output, codec, options)
+  return write(snapshot, snapshot.memory, snapshot.recentPages, output, codec, options)
 }
 
 /**
@@ -65,19 +65,18 @@ export function writeSnapshot(snapshot: MachineSnapshot, output: SnapshotOutput,
 export function rewriteSnapshot(snapshot: OpenSnapshot, output: SnapshotOutput, codec: SnapshotCodec, options: WriteOptions = {}): Promise<number> {
   const { definition, state, about, images } = snapshot
   const all = { definition: parseDefinition(definition), state, image: (file: string) => snapshot.image(file) }
-  return write(all, storeOf(snapshot), output, codec, { about, images: images.length > 0, ...options })
+  return write(all, storeOf(snapshot), [], output, codec, { about, images: images.length > 0, ...options })
 }
 
 async function write<Region extends StoreRegion>(
-  snapshot: Pick<MachineSnapshot, 'definition' | 'state' | 'image'>, memory: PageStore<Region>, output: SnapshotOutput, codec: SnapshotCodec, options: WriteOptions,
+  snapshot: Pick<MachineSnapshot, 'definition' | 'state' | 'image'>, memory: PageStore<Region>, first: readonly number[], output: SnapshotOutput, codec: SnapshotCodec, options: WriteOptions,
 ): Promise<number> {
   const { parent } = options
   if (parent !== undefined && parent.snapshot.parents.length + 2 > MOST_FILES) throw tooLong(parent.file)
   const appender = new Appender(output, codec)
   const pages = new PageWriter(memory, appender, parent?.snapshot)
   const offset = appender.position
-  const indices: Uint32Array[] = []
-  for (const region of memory.regions) indices.push(await pages.write(region))
+  const indices = await pages.write(first)
   const chunks = await pages.end()
   const regions: MemoryDocument['regions'][number][] = []
   for (const [index, { name, base, size }] of memory.regions.entries()) {

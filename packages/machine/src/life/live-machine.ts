@@ -305,6 +305,8 @@ export class LiveMachine implements Machine {
     this.#beForkable()
     return this.#whenStill(() => {
       const state = saveMachine(this.#parts, this.#loop, () => true)
+      // Before memory is copied, of which a CPU's TLBs hear.
+      const recentPages = this.#parts.cpu.recentPages?.() ?? []
       const memory = this.memory.fork()
       const { arena } = memory
       return {
@@ -312,6 +314,7 @@ export class LiveMachine implements Machine {
         image: this.#origin.image ?? ((file) => { throw this.#misuse('image-not-loaded', 'Read the files of a definition before making the machine.', 'the file has not been read', file) }),
         state,
         memory,
+        recentPages,
         dispose() {
           memory.dispose()
           if (arena.members === 0) arena.dispose()

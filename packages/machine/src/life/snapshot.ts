@@ -13,6 +13,8 @@ export interface MachineSnapshot {
   readonly state: unknown
   /** RAM and devices' own memory. Reading through it brings pages in; what is there can be seen by `frame` and `placeOf`. */
   readonly memory: GuestMemory
+  /** Guest-physical addresses of pages that its CPU has used lately: whoever goes on from here will likely want these first. */
+  readonly recentPages: readonly number[]
   dispose(): void
 }
 
