@@ -33,6 +33,8 @@ export function cable(left: PortOptions = {}, right: PortOptions = {}): readonly
       name: end.name,
       get stats() { return end.stats },
       connect: (deliver, clock) => end.connect(deliver, clock),
+      save: () => end.save(),
+      restore: (saved, part) => end.restore(saved, part),
       close() { end.close() },
       setLink(up) {
         given[index] = up

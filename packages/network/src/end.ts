@@ -1,11 +1,11 @@
-import type { BackendClock, Deliver, Frame, NetPort, Offloads } from '@machinist/api'
-import { allOffloads, machinistError, maximumFrame, noOffloads } from '@machinist/api'
+import type { BackendClock, BackendState, Deliver, Frame, NetPort, Offloads } from '@machinist/api'
+import { allOffloads, badBackendState, backendStateFields, machinistError, maximumFrame, noOffloads } from '@machinist/api'
 import { adapt, ethernet, vlanTagLength } from '@machinist/packets'
 import type { Direction } from './capture.ts'
 import { FrameQueue } from './frame-queue.ts'
 import { checkPort } from './port.ts'
 import type { CheckedPort, Port, PortOptions, PortStats } from './port.ts'
-import { TokenBucket } from './token-bucket.ts'
+import { type Level, TokenBucket } from './token-bucket.ts'
 
 /** Where the frames of an {@link End} go, and who wants to know of it. */
 export interface EndOwner {
@@ -13,6 +13,9 @@ export interface EndOwner {
   forward(frame: Frame, from: End): void
   connected?(end: End): void
   closed?(end: End): void
+  /** As those of a backend: what the network has of this end besides its limits. */
+  save?(end: End): readonly BackendState[]
+  restore?(end: End, saved: BackendState, part: string): boolean
 }
 
 /** What there is while a machine is connected. */
@@ -40,6 +43,8 @@ export class End implements Port {
   /** `readable` is on its way. */
   #told = false
   #link: boolean
+  /** How full the buckets are from the start. */
+  #levels: { readonly send: Level | null; readonly receive: Level | null } = { send: null, receive: null }
   #record: ((bytes: Uint8Array, direction: Direction) => void) | null = null
   #sentFrames = 0
   #sentBytes = 0
@@ -95,12 +100,16 @@ export class End implements Port {
     if (clock === undefined && (sendLimit !== null || receiveLimit !== null)) {
       throw machinistError({ code: 'port-clock', part: name, remedy: 'Connect it to a machine, or leave out the limits.' }, 'a limit needs a clock')
     }
-    const bucket = (limit: typeof sendLimit, expired: () => void): TokenBucket | null =>
-      limit === null || clock === undefined ? null : new TokenBucket(limit.rate, limit.burst, clock, expired)
+    const bucket = (limit: typeof sendLimit, level: Level | null, expired: () => void): TokenBucket | null => {
+      if (limit === null || clock === undefined) return null
+      const made = new TokenBucket(limit.rate, limit.burst, clock, expired)
+      if (level !== null) made.level = level
+      return made
+    }
     const connection: Connection = {
       deliver, clock,
-      send: bucket(sendLimit, () => { this.#listener?.writable() }),
-      receive: bucket(receiveLimit, () => { this.#listener?.readable() }),
+      send: bucket(sendLimit, this.#levels.send, () => { this.#listener?.writable() }),
+      receive: bucket(receiveLimit, this.#levels.receive, () => { this.#listener?.readable() }),
     }
     this.#connection = connection
     this.#owner.connected?.(this)
@@ -116,6 +125,20 @@ export class End implements Port {
       accept: (offloads) => { if (here()) this.#accept(offloads) },
       listen: (listener) => { if (here()) this.#listener = listener },
     }
+  }
+
+  /** Frames that wait are lost, as networks lose frames. */
+  save(): readonly BackendState[] {
+    const { send, receive } = this.#connection ?? { send: null, receive: null }
+    const own: readonly BackendState[] = send === null && receive === null ? [] : [{ kind: 'bandwidth', version: 1, state: { send: send?.level ?? null, receive: receive?.level ?? null } }]
+    return [...own, ...this.#owner.save?.(this) ?? []]
+  }
+
+  restore(saved: BackendState, part: string): boolean {
+    if (saved.kind !== 'bandwidth') return this.#owner.restore?.(this, saved, part) ?? false
+    const { send, receive } = backendStateFields(saved, 1, part)
+    this.#levels = { send: levelOf(send, part), receive: levelOf(receive, part) }
+    return true
   }
 
   close(): void {
@@ -214,4 +237,12 @@ export class End implements Port {
     this.#waiting.clear()
     this.#cut = []
   }
+}
+
+/** @throws a typed error `'state'` */
+function levelOf(value: unknown, part: string): Level | null {
+  if (value === null) return null
+  const { tokens, at } = typeof value === 'object' ? value as Partial<Record<keyof Level, unknown>> : {}
+  if (typeof tokens !== 'number' || typeof at !== 'number' || !(Math.abs(tokens) <= Number.MAX_SAFE_INTEGER) || !(at >= 0 && at <= Number.MAX_SAFE_INTEGER)) throw badBackendState(part, 'the saved limits of bandwidth are none')
+  return { tokens, at }
 }

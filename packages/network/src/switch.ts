@@ -1,4 +1,4 @@
-import type { Frame } from '@machinist/api'
+import { badBackendState, backendStateFields, type BackendState, type Frame } from '@machinist/api'
 import { ethernet, isGroup, macAt } from '@machinist/packets'
 import { End } from './end.ts'
 import { checkRange, parseStation } from './port.ts'
@@ -22,7 +22,10 @@ export interface SwitchPortOptions extends PortOptions {
   readonly sources?: readonly string[]
 }
 
-/** An Ethernet switch between the machines of one process. */
+/**
+ * An Ethernet switch between the machines of one process. Snapshots of a machine have the addresses that were heard at its port, and how far its limits are
+ * used; frames that wait are lost.
+ */
 export interface Switch {
   /** Adds a port. @throws a typed error `'port-option'` */
   port(options?: SwitchPortOptions): Port
@@ -43,6 +46,22 @@ interface Entry {
   seen: number
 }
 
+type Station = readonly [mac: number, seen: number]
+
+/** Addresses of a port's share, as a snapshot has them. @throws a typed error `'state'` */
+function stationsOf(saved: BackendState, part: string, most: number): Station[] {
+  const { stations } = backendStateFields(saved, 1, part)
+  if (!Array.isArray(stations) || stations.length > mostStations) throw badBackendState(part, 'the saved addresses are none')
+  return stations.slice(-most).map((each: unknown) => {
+    const [mac, seen] = Array.isArray(each) ? each as readonly unknown[] : []
+    if (typeof mac !== 'number' || !Number.isInteger(mac) || mac < 0 || mac >= 2 ** 48 || isGroup(mac) || typeof seen !== 'number' || !(seen >= 0 && seen <= Number.MAX_SAFE_INTEGER)) {
+      throw badBackendState(part, 'the saved addresses are none')
+    }
+    return [mac, seen]
+  })
+}
+
+const mostStations = 65536
 const defaultAgeing = 300e9
 /** Addresses that no bridge forwards, 01-80-C2-00-00-00 to -0F (IEEE 802.1Q, 8.6.3). */
 const reserved = 0x0180_c200_0000
@@ -55,9 +74,11 @@ const reserved = 0x0180_c200_0000
  */
 export function virtualSwitch(options: SwitchOptions = {}): Switch {
   const { addressesPerPort = 256, ageing = defaultAgeing, name = 'switch' } = options
-  checkRange(`${name}.addressesPerPort`, addressesPerPort, 1, 65536)
+  checkRange(`${name}.addressesPerPort`, addressesPerPort, 1, mostStations)
   checkRange(`${name}.ageing`, ageing, 1, Number.MAX_SAFE_INTEGER)
   const members = new Map<End, Member>()
+  /** What was heard at ports before their machines were saved. */
+  const restored = new Map<End, Station[]>()
   const table = new Map<number, Entry>()
   let made = 0
 
@@ -116,7 +137,27 @@ export function virtualSwitch(options: SwitchOptions = {}): Switch {
           const member = members.get(sender)
           if (member !== undefined) forward(frame, member)
         },
-        connected: (which) => { members.set(which, { end: which, isolated, sources: allowed, heard: new Map() }) },
+        connected(which) {
+          const member = { end: which, isolated, sources: allowed, heard: new Map<number, Entry>() }
+          members.set(which, member)
+          for (const [mac, seen] of restored.get(which) ?? []) {
+            // Another machine may have it by now: this one may be its copy.
+            if (table.has(mac) || (allowed !== null && !allowed.has(mac))) continue
+            const entry = { member, seen }
+            member.heard.set(mac, entry)
+            table.set(mac, entry)
+          }
+          restored.delete(which)
+        },
+        save(which) {
+          const stations = [...members.get(which)?.heard ?? []].map(([mac, { seen }]): Station => [mac, seen])
+          return stations.length === 0 ? [] : [{ kind: 'stations', version: 1, state: { stations } }]
+        },
+        restore(which, saved, part) {
+          if (saved.kind !== 'stations') return false
+          restored.set(which, stationsOf(saved, part, addressesPerPort))
+          return true
+        },
         closed: (which) => {
           for (const mac of members.get(which)?.heard.keys() ?? []) table.delete(mac)
           members.delete(which)

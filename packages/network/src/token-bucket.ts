@@ -2,6 +2,14 @@ import type { BackendClock, Timer } from '@machinist/api'
 
 const second = 1e9
 
+/** How full a bucket was. */
+export interface Level {
+  /** Bytes that might pass, below zero when more did. */
+  readonly tokens: number
+  /** When, in the machine's time. */
+  readonly at: number
+}
+
 /** Lets through so many bytes a second, and a burst at once. A frame may pass while anything is left; the next one waits for longer. */
 export class TokenBucket {
   readonly #rate: number
@@ -26,11 +34,23 @@ export class TokenBucket {
   /** Whether the next frame may pass now. If not, `expired` is called when it may. */
   open(): boolean {
     const now = this.#clock.now()
-    this.#tokens = Math.min(this.#burst, this.#tokens + Math.max(0, now - this.#last) * this.#rate / second)
+    this.#tokens = this.#at(now)
     this.#last = now
     if (this.#tokens > 0) return true
     this.#timer.arm(now + Math.ceil((1 - this.#tokens) * second / this.#rate))
     return false
+  }
+
+  #at(now: number): number {
+    return Math.min(this.#burst, this.#tokens + Math.max(0, now - this.#last) * this.#rate / second)
+  }
+
+  get level(): Level {
+    return { tokens: this.#tokens, at: this.#last }
+  }
+  set level({ tokens, at }: Level) {
+    this.#tokens = Math.min(this.#burst, tokens)
+    this.#last = at
   }
 
   /** A frame of so many bytes passed. */

@@ -203,6 +203,7 @@ export function nodeSockets(options: NodeSocketsOptions = {}): HostSockets {
       return () => { clearTimeout(handle) }
     },
     random: () => randomBytes(4).readUInt32LE(),
+    fork: () => nodeSockets(options),
     close() {
       names.close()
       pings.close()

@@ -8,7 +8,7 @@ export interface ForkOptions {
   readonly name?: string
   /**
    * Backends of the copy, by part and port (`'uart0.console'`). A stream that is not given is `'null'`; what a host makes of plain data, it makes
-   * anew; a live backend makes one for the copy, if it can, as disks do. A disk that can do none of this must be given. What a backend kept
+   * anew; a live backend makes one for the copy, if it can, as disks and NATs do. A disk that can do none of this must be given. What a backend kept
    * (`Backend.save`) goes to the one in its place, but for disks that are given: these have what they have.
    */
   readonly backends?: Readonly<Record<string, Backend<unknown> | BackendDescriptor>>

@@ -52,6 +52,24 @@ export class DhcpServer {
     return address
   }
 
+  /** Who has which address, the longest unused first. */
+  get leases(): readonly (readonly [mac: number, address: Address])[] {
+    return [...this.#leases]
+  }
+
+  /** Takes back what {@link leases} gave, as far as it is in the pool. */
+  restore(leases: readonly (readonly [mac: number, address: Address])[]): void {
+    const { pool } = this.#settings
+    const first = get32(pool.first, 0)
+    for (const [mac, address] of leases) {
+      const index = get32(address, 0) - first
+      if (index < 0 || index >= pool.count || this.#taken.has(addressKey(address))) continue
+      this.#leases.set(mac, address)
+      // Every address that was ever given out belongs to somebody.
+      this.#fresh = Math.max(this.#fresh, index + 1)
+    }
+  }
+
   /** Keeps an address from being given out: it is a service's. */
   reserve(address: Address): void {
     this.#taken.add(addressKey(address))

@@ -14,6 +14,7 @@ import type { Packet } from './packet.ts'
 import { Policy } from './policy.ts'
 import { Reassembly } from './reassembly.ts'
 import { linkLocal, routerOf } from './router.ts'
+import type { NatState } from './saved.ts'
 import type { HostDatagrams, HostListener, HostSockets, SocketError, StreamEvents } from './sockets.ts'
 import type { TcpFlow } from './tcp-flow.ts'
 import { TcpFlows } from './tcp-flows.ts'
@@ -74,7 +75,7 @@ export class Engine implements NetPort {
   #pings = 0
   #dropped = 0
 
-  constructor(sockets: HostSockets, settings: NatSettings, deliver: Deliver, clock: BackendClock | undefined) {
+  constructor(sockets: HostSockets, settings: NatSettings, deliver: Deliver, clock: BackendClock | undefined, restored: NatState | null) {
     this.#settings = settings
     this.#sockets = sockets
     this.#deliver = deliver
@@ -100,6 +101,20 @@ export class Engine implements NetPort {
     this.#link.onUnknown = (address) => { this.#ask(address) }
     this.#link.onLearned = (address) => { this.#tcp.wake(address) }
     for (const forward of settings.forwards) this.#open(forward)
+    if (restored !== null) this.#restore(restored)
+  }
+
+  save(): NatState {
+    return { leases: this.#context.dhcp.leases, neighbors: this.#link.neighbors, advertises: this.#advertiseAt !== Infinity, connections: this.#tcp.save() }
+  }
+
+  /** Goes on where another was: guests keep their addresses, and their connections are gone. */
+  #restore({ leases, neighbors, advertises, connections }: NatState): void {
+    this.#context.dhcp.restore(leases)
+    for (const [address, mac] of neighbors) if (this.#inside(address) && !this.#owns(address)) this.#link.learn(address, mac)
+    for (const each of connections) if (this.#inside(each.guest.address)) this.#tcp.lost(each)
+    if (advertises && this.#settings.network6 !== null) this.#advertiseAt = this.#clock.now()
+    this.#settle()
   }
 
   get stats(): NatStats {
@@ -115,7 +130,8 @@ export class Engine implements NetPort {
   }
 
   receive(): Frame | null {
-    const frame = this.#link.shift() ?? this.#tcp.next()
+    // A connection may have to ask first where its guest is.
+    const frame = this.#link.shift() ?? this.#tcp.next() ?? this.#link.shift()
     // Taking a frame can end a connection and make way for the next, but asks for nothing new.
     if (frame === null) this.#untold = false
     else this.#arm()
@@ -183,6 +199,13 @@ export class Engine implements NetPort {
     this.#arm()
   }
 
+  /** Whether an address can be a guest's. */
+  #inside(address: Address): boolean {
+    const { network, network6 } = this.#settings
+    if (address.length === 4) return contains(network, address)
+    return network6 !== null && (contains(network6, address) || contains(linkLocal, address))
+  }
+
   #owns(address: Address): boolean {
     const { gateway, resolver, gateway6, resolver6, services } = this.#settings
     return [gateway, resolver, gateway6, resolver6, this.#router.linkLocal].some((each) => sameAddress(each, address))
@@ -219,8 +242,7 @@ export class Engine implements NetPort {
     if (version === 6 && this.#advertiseAt === Infinity) this.#advertiseAt = this.#clock.now() + advertisementInterval
     const local = version === 6 && contains(linkLocal, source)
     const unspecified = version === 6 && source.every((byte) => byte === 0)
-    const inside = contains(version === 4 ? network : network6 ?? network, source) || local
-    if (inside && !this.#owns(source)) this.#link.learn(source, packet.mac)
+    if (this.#inside(source) && !this.#owns(source)) this.#link.learn(source, packet.mac)
     else if (!unspecified || protocol !== ipProtocol.icmpv6) return false
     if (protocol === ipProtocol.icmpv6 && neighborDiscovery(this.#link, this.#router, packet)) return true
     // What is for a group, or for a neighbour, is nothing that a router has to do with.

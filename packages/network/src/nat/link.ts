@@ -42,6 +42,11 @@ export class Link {
     this.onLearned(address)
   }
 
+  /** Addresses that are known, the oldest first. */
+  get neighbors(): readonly (readonly [address: Address, mac: number])[] {
+    return [...this.#neighbors].map(([key, mac]) => [Uint8Array.from(key, (character) => character.charCodeAt(0)), mac])
+  }
+
   /** Where an address is; null when it was never heard of. */
   find(address: Address): number | null {
     if (address.every((byte) => byte === 0xff)) return broadcast

@@ -94,6 +94,8 @@ export interface HostSockets {
   after(ms: number, callback: () => void): () => void
   /** 32 random bits, for sequence numbers that nobody guesses. */
   random(): number
+  /** Others like these, for the NAT of a copy of the machine. Absent when there are none. */
+  fork?(): HostSockets
   /** Closes whatever is open. */
   close(): void
 }

@@ -5,6 +5,7 @@ import { type NatContext, route } from './context.ts'
 import { type DnsRelay, dnsStream } from './dns.ts'
 import { quoteOf, sendTrouble } from './icmp.ts'
 import { newPacket, type Packet } from './packet.ts'
+import type { LostConnection } from './saved.ts'
 import type { Endpoint as Place, HostStream, StreamEvents } from './sockets.ts'
 import { TcpFlow } from './tcp-flow.ts'
 import { type Outgoing, optionBytes, readSegment, type Segment } from './tcp/segment.ts'
@@ -102,6 +103,19 @@ export class TcpFlows {
       return flow
     }
     return null
+  }
+
+  /** Connections that the guest believes to have. One that it has just asked for is none yet: it asks again. */
+  save(): readonly LostConnection[] {
+    return [...this.#flows.values()].flatMap(({ guest, remote, endpoint: { numbers } }) => (numbers === null ? [] : [{ guest, remote, ...numbers }]))
+  }
+
+  /** Tells the guest that a connection is gone. */
+  lost({ guest, remote, sequence, acknowledgment }: LostConnection): void {
+    const key = keyOf(guest, remote)
+    // For those beyond, the guest is told when it says something.
+    if (this.#flows.has(key) || !this.#room()) return
+    this.#add(key, guest, remote).endpoint.lost(sequence, acknowledgment)
   }
 
   /** Room for one more: the oldest that is only being remembered gives way. */

@@ -157,6 +157,20 @@ export class Endpoint {
     this.#events.ready()
   }
 
+  /** What a reset says that ends it: the next numbers of both ends. Null when the other end believes in no connection. */
+  get numbers(): { readonly sequence: number; readonly acknowledgment: number } | null {
+    if (this.state !== 'open' && this.state !== 'syn-received') return null
+    return { sequence: this.state === 'open' ? this.#sender.next : plus(this.#options.initial, 1), acknowledgment: this.#receiver.next }
+  }
+
+  /** Becomes one of which nothing is left but the other end's belief in it, and ends that with a reset. */
+  lost(sequence: number, acknowledgment: number): void {
+    this.state = 'open'
+    this.#sender.next = sequence
+    this.#receiver.next = acknowledgment
+    this.abort()
+  }
+
   #close(clean: boolean): void {
     if (this.state === 'closed') return
     this.state = 'closed'
