@@ -143,6 +143,17 @@ export class GuestMemory implements DmaSpace {
     return (entry & PAGE_PRESENT) === 0 ? null : this.arena.u8.subarray(frameOf(entry), frameOf(entry) + PAGE_SIZE)
   }
 
+  /** Address in the arena of the frame of a page of a region; 0 when it has none. */
+  frameAddress(region: RamRegion, page: number): number {
+    const entry = this.arena.u32[(region.map >>> 2) + page] ?? 0
+    return (entry & PAGE_PRESENT) === 0 ? 0 : frameOf(entry)
+  }
+
+  /** Whether a page of a region was written since {@link GuestMemory.takeDirty} was last called. */
+  isDirty(region: RamRegion, page: number): boolean {
+    return ((this.arena.u32[(region.map >>> 2) + page] ?? 0) & PAGE_DIRTY) !== 0
+  }
+
   /** Set by the CPU: a page has got another frame, with the same content. What was known of the old one through this page must be dropped. */
   set onMove(listener: MoveListener | null) {
     this.#pager.onMove = listener

@@ -7,6 +7,7 @@ import type { Gate } from '../running/gate.ts'
 import type { MachineHost } from './host.ts'
 import type { RestoredBackends } from './saved-backends.ts'
 import type { Timers } from '../running/timers.ts'
+import type { Connect, Tape } from '../tape/tape.ts'
 import type { VirtualTime } from '../running/virtual-time.ts'
 
 /** What the machine itself offers to parts that are given nothing else. */
@@ -22,6 +23,7 @@ export class BackendConnector {
   readonly #own: OwnPorts
   readonly #time: VirtualTime
   readonly #timers: Timers
+  readonly #tape: Tape | null
   readonly #open: Backend<unknown>[] = []
   /** What the host made of plain data, by part and port. */
   readonly made: Map<string, Backend<unknown>> = new Map<string, Backend<unknown>>()
@@ -41,8 +43,12 @@ export class BackendConnector {
    * @param timers - for backends alone: they outlive a reset
    * @param restored - what backends have back
    * @param onStall - told when output must go before a hart may go on
+   * @param tape - records what comes from backends, or is there in their place
    */
-  constructor(host: MachineHost, gate: Gate, live: ReadonlyMap<string, Backend<unknown>>, own: OwnPorts, time: VirtualTime, timers: Timers, restored: RestoredBackends, onStall: () => void) {
+  constructor(
+    host: MachineHost, gate: Gate, live: ReadonlyMap<string, Backend<unknown>>, own: OwnPorts, time: VirtualTime, timers: Timers, restored: RestoredBackends,
+    onStall: () => void, tape: Tape | null,
+  ) {
     this.#host = host
     this.#gate = gate
     this.#live = live
@@ -50,6 +56,7 @@ export class BackendConnector {
     this.#time = time
     this.#timers = timers
     this.#restored = restored
+    this.#tape = tape
     this.output = new CharLines(onStall, gate.from('machine.output'))
   }
 
@@ -111,6 +118,15 @@ export class BackendConnector {
   }
 
   #attach(part: string, kind: BackendKind, descriptor: BackendDescriptor): unknown {
+    const connect = this.#tape?.replaying === true ? () => null : this.#backend(part, kind, descriptor)
+    const port = this.#tape === null
+      ? connect(this.#gate.from(part), { now: () => this.#time.now, timer: (expired) => this.#timers.create(`timer:${part}`, expired) })
+      : this.#tape.port(part, kind, connect)
+    return kind === 'block' ? this.#counted(port as BlockPort) : kind === 'files' ? this.#countedFiles(port as FilesPort) : port
+  }
+
+  /** Finds or makes a part's backend; returns what connects it. */
+  #backend(part: string, kind: BackendKind, descriptor: BackendDescriptor): Connect {
     const name = typeof descriptor === 'string' ? descriptor : descriptor.type
     const live = typeof descriptor === 'string' ? this.#live.get(descriptor) : undefined
     const backend = live ?? this.#host.backend?.(descriptor, kind, part) ?? null
@@ -127,13 +143,12 @@ export class BackendConnector {
       this.made.set(part, backend)
     }
     this.#restored.give(part, backend)
-    const port = backend.connect(this.#gate.from(part), {
-      now: () => this.#time.now,
-      timer: (expired) => this.#timers.create(`timer:${part}`, expired),
-    })
-    remember()
-    this.#connected.set(part, backend)
-    return kind === 'block' ? this.#counted(port as BlockPort) : kind === 'files' ? this.#countedFiles(port as FilesPort) : port
+    return (deliver, clock) => {
+      const port = backend.connect(deliver, clock)
+      remember()
+      this.#connected.set(part, backend)
+      return port
+    }
   }
 
   /** Files whose requests are counted: done twice, in a machine and in one that goes on from its state, they would be done twice. */

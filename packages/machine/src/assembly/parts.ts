@@ -14,6 +14,7 @@ import type { ResolvedDevice, ResolvedMachine } from '../resolving/resolve.ts'
 import { messenger, plug } from './plugging.ts'
 import { Timers } from '../running/timers.ts'
 import { RestoredBackends } from './saved-backends.ts'
+import type { Tape } from '../tape/tape.ts'
 import { traceOf, type TraceListener } from './trace.ts'
 import { VirtualTime } from '../running/virtual-time.ts'
 import { unconnected, Wiring } from './wiring.ts'
@@ -100,25 +101,28 @@ function guarded(name: string, device: () => Device | null, fault: PartEvents['f
 /**
  * Makes all parts of a machine and wires them up.
  *
+ * @param begin - is given what there is before all parts are: the gate, and timers of backends
  * @param inheritance - absent for one with new memory, all zeros
  * @throws typed errors: no memory, no such backend, no such input, a state that is none; what was made till then is undone
  */
 export function makeParts(
-  resolved: ResolvedMachine, host: MachineHost, live: ReadonlyMap<string, Backend<unknown>>, events: PartEvents, trace: TraceListener | undefined, inheritance?: Inheritance,
+  resolved: ResolvedMachine, host: MachineHost, live: ReadonlyMap<string, Backend<unknown>>, events: PartEvents, trace: TraceListener | undefined, tape: Tape | null,
+  begin: (parts: Pick<Parts, 'gate' | 'time' | 'backendTimers'>) => void, inheritance?: Inheritance,
 ): Parts {
   const { definition } = resolved
   const time = new VirtualTime(definition.time, () => host.loop.now())
   const timers = new Timers()
   const backendTimers = new Timers()
   const gate = new Gate(events.fault)
+  begin({ gate, time, backendTimers })
   const wiring = new Wiring()
   const state = counterState(resolved.timeFrequency, definition.name)
   // Devices see the instant of the access; the CPU's own view is true to the instruction.
   const counter = counterView(state, () => time.now)
   const cpuCounter = counterView(state, () => time.sample())
   const generator = generatorOf(resolved)
-  const own = { power: events.power, entropy: generator ?? hostEntropy(host), wallClock: wallClockOf(resolved, host, time) }
-  const connector = new BackendConnector(host, gate, live, own, time, backendTimers, new RestoredBackends(inheritance?.backends), events.stall)
+  const own = { power: events.power, entropy: generator ?? hostEntropy(host, tape), wallClock: wallClockOf(resolved, host, time, tape) }
+  const connector = new BackendConnector(host, gate, live, own, time, backendTimers, new RestoredBackends(tape?.replaying === true ? {} : inheritance?.backends), events.stall, tape)
   const memory = inheritance?.memory ?? newMemory(host)
   const addRam = (name: string, base: number, size: number): RamRegion =>
     memory.regions.find((region) => region.name === name && region.base === base && region.size === size) ?? memory.addRam(name, base, size)
@@ -249,14 +253,19 @@ function generatorOf({ definition }: ResolvedMachine): SeededEntropy | null {
   return choice === 'host' ? null : seededEntropy(choice.seed)
 }
 
-function hostEntropy(host: MachineHost): EntropyPort {
-  if (host.entropy !== undefined) return host.entropy
-  throw machinistError({ code: 'backend-missing', part: 'randomness', value: 'host', remedy: 'Use a host with entropy, or randomness: { seed }.' }, 'the host has no random bytes')
+function hostEntropy(host: MachineHost, tape: Tape | null): EntropyPort {
+  return fromHost('randomness', 'entropy', host.entropy, tape, ['the host has no random bytes', 'Use a host with entropy, or randomness: { seed }.'])
 }
 
-function wallClockOf({ definition }: ResolvedMachine, host: MachineHost, time: VirtualTime): WallClockPort {
+function wallClockOf({ definition }: ResolvedMachine, host: MachineHost, time: VirtualTime, tape: Tape | null): WallClockPort {
   const choice = definition.wallClock ?? (definition.time === 'real' ? 'host' : { start: DEFAULT_EPOCH })
   if (choice !== 'host') return { now: () => BigInt(choice.start) * 1_000_000_000n + BigInt(time.now) }
-  if (host.wallClock !== undefined) return host.wallClock
-  throw machinistError({ code: 'backend-missing', part: 'wallClock', value: 'host', remedy: 'Use a host with a clock, or wallClock: { start }.' }, 'the host has no wall clock')
+  return fromHost('wallClock', 'wallClock', host.wallClock, tape, ['the host has no wall clock', 'Use a host with a clock, or wallClock: { start }.'])
+}
+
+/** What the host has for all parts. */
+function fromHost<Port>(part: string, kind: 'entropy' | 'wallClock', port: Port | undefined, tape: Tape | null, [problem, remedy]: readonly [string, string]): Port {
+  if (tape?.replaying === true) return tape.port(part, kind, () => null) as Port
+  if (port === undefined) throw machinistError({ code: 'backend-missing', part, value: 'host', remedy }, problem)
+  return tape === null ? port : tape.port(part, kind, () => port) as Port
 }

@@ -5,12 +5,23 @@ import type { Catalogue } from '../definition/catalogue.ts'
 import { parseDefinition } from '../definition/check.ts'
 import type { MachineBlueprint } from '../definition/define.ts'
 import type { MachineDefinition } from '../definition/definition.ts'
-import { resolve } from '../resolving/resolve.ts'
+import { resolve, type ResolvedMachine } from '../resolving/resolve.ts'
+import { Recorder, type RecordOptions } from '../tape/recorder.ts'
+import { Replayer, type ReplayOptions } from '../tape/replayer.ts'
+import type { Tape } from '../tape/tape.ts'
 import { LiveMachine } from './live-machine.ts'
 import type { Machine } from './machine.ts'
 
+/** Whether a machine is recorded, or replays what was recorded. */
+export interface TapeOptions {
+  /** Writes down all that comes into the machine from outside. It needs counted time. */
+  readonly record?: RecordOptions
+  /** Takes all that comes from outside from a recording of a machine like this. No backends are made, and none are needed. */
+  readonly replay?: ReplayOptions
+}
+
 /** What {@link instantiate} may be given besides what it needs. */
-export interface InstantiateOptions {
+export interface InstantiateOptions extends TapeOptions {
   /** Live backends by the names that the definition uses. */
   readonly backends?: ReadonlyMap<string, Backend<unknown>>
   /** Gets fine detail from parts. */
@@ -27,7 +38,7 @@ export function createMachine(blueprint: MachineBlueprint, host: MachineHost, op
  *
  * @param input - a definition, from {@link defineMachine}, a message or a file: it is checked
  * @param catalogue - the specs that it may name
- * @throws typed errors: `'no-host'`; see `parseDefinition`, `resolve`; and for images, memory and backends
+ * @throws typed errors: `'no-host'`; `'record-time'`, `'record-backend'`, `'replay-difference'`, `'replay-log'`; see `parseDefinition`, `resolve`; and for images, memory and backends
  */
 export function instantiate(input: MachineDefinition, catalogue: Catalogue, host: MachineHost, options: InstantiateOptions = {}): Machine {
   const resolved = resolve(parseDefinition(input), catalogue)
@@ -35,5 +46,14 @@ export function instantiate(input: MachineDefinition, catalogue: Catalogue, host
   if ((host as MachineHost | undefined)?.loop === undefined) {
     throw machinistError({ code: 'no-host', part: 'machine', remedy: 'Give nodeHost() of @machinist/host-node, or one of your own.' }, 'it is given no host')
   }
-  return new LiveMachine({ resolved, host, live: options.backends ?? new Map(), trace: options.trace })
+  return new LiveMachine({ resolved, host, live: options.backends ?? new Map(), trace: options.trace, ...tapeOf(options, resolved) })
+}
+
+/** The tape of a machine. @throws a typed error `'record-time'` */
+export function tapeOf({ record, replay }: TapeOptions, { definition }: ResolvedMachine): { readonly tape?: Tape } {
+  if ((record !== undefined || replay !== undefined) && definition.time === 'real') {
+    throw machinistError({ code: 'record-time', part: definition.name, value: 'real', remedy: 'Give it counted time: time: { instructionsPerSecond: 1e9 }.' }, 'only a machine of counted time can be recorded')
+  }
+  if (replay !== undefined) return { tape: new Replayer(replay) }
+  return record === undefined ? {} : { tape: new Recorder(record) }
 }

@@ -11,6 +11,10 @@ import { Driver } from '../running/driver.ts'
 import type { GateRecord } from '../running/gate.ts'
 import { type Leaving, RunLoop, type SliceResult, type StopAt } from '../running/run-loop.ts'
 import { type SampleOptions, Sampler } from '../running/sampler.ts'
+import { sumOfMemory, sumOfPlain } from '../tape/digest.ts'
+import { Recorder } from '../tape/recorder.ts'
+import { Replayer, type ReplayStatus } from '../tape/replayer.ts'
+import type { Tape, Taped } from '../tape/tape.ts'
 import { Emitter } from './emitter.ts'
 import type { MachineEvents, MachineState, MachineStats } from './events.ts'
 import { type ForkOptions, planFork } from './fork.ts'
@@ -31,6 +35,8 @@ export interface Origin {
   readonly host: MachineHost
   readonly live: ReadonlyMap<string, Backend<unknown>>
   readonly trace: TraceListener | undefined
+  /** Records it, or replays what was recorded. Copies have none. */
+  readonly tape?: Tape
   /** Gives the images that its definition names as files; absent when it has them all. */
   readonly image?: (file: string) => Uint8Array
 }
@@ -57,6 +63,7 @@ export class LiveMachine implements Machine {
   readonly #origin: Origin
   readonly #host: MachineHost
   readonly #parts: Parts
+  readonly #tape: Tape | null
   readonly #boot: Boot
   readonly #loop: RunLoop
   readonly #driver: Driver
@@ -92,13 +99,15 @@ export class LiveMachine implements Machine {
       warn: (part, message) => { this.#emitter.emit('warn', { part, message }) },
       stall: () => { this.#loop.interrupt() },
     }
-    const parts = makeParts(origin.resolved, host, origin.live, events, origin.trace, content && { memory: content.memory, backends: savedBackends(content.state) })
+    this.#tape = origin.tape ?? null
+    const parts = makeParts(origin.resolved, host, origin.live, events, origin.trace, this.#tape, (early) => { this.#tape?.begin(this.#taped(early)) }, content && { memory: content.memory, backends: savedBackends(content.state) })
     this.#parts = parts
     this.name = parts.resolved.definition.name
     this.resolved = parts.resolved
     this.memory = parts.memory
     this.vcpus = parts.cpu.vcpus
     this.#loop = new RunLoop(parts, () => host.loop.now(), () => this.#state === 'running' && this.#failed === null, (part, error) => { this.#fault(part, error) })
+    this.#loop.tape = this.#tape
     this.#loop.onDebug = (hart) => {
       this.pause()
       this.#emitter.emit('debug', { hart })
@@ -112,7 +121,14 @@ export class LiveMachine implements Machine {
     })
     const slicing = (): boolean => this.#slicing
     const alive = (): boolean => this.#state === 'running' || this.#state === 'paused'
-    this.#stillness = new Stillness(parts, this.#loop, host.loop, { get slicing() { return slicing() }, get alive() { return alive() } })
+    this.#stillness = new Stillness(parts, this.#loop, host.loop, {
+      get slicing() { return slicing() },
+      get alive() { return alive() },
+      held: (is) => {
+        if (is) this.#tape?.hold()
+        else this.#tape?.release()
+      },
+    })
     const { gate, backendTimers } = parts
     const pushed = gate.onPush
     gate.onPush = () => {
@@ -190,6 +206,7 @@ export class LiveMachine implements Machine {
       this.#failed = null
     }
     this.#change('running')
+    if (!paused) this.#tape?.started()
     if (!paused) this.#bootWhenQuiet('cold', () => {})
     if (this.state === 'running' && drive === 'host') this.#driver.start()
   }
@@ -205,12 +222,21 @@ export class LiveMachine implements Machine {
 
   reset(): void {
     this.#beAlive()
-    if (this.#state === 'paused' || this.#state === 'running') this.#parts.gate.push('machine.reset', () => { this.#restart('host') })
+    if (this.#state !== 'paused' && this.#state !== 'running') return
+    if (this.#tape === null) this.#askReset()
+    else this.#tape.reset()
+  }
+
+  #askReset(): void {
+    this.#parts.gate.push('machine.reset', () => { this.#restart('host') })
   }
 
   powerOff(status: number = 0): void {
     if (this.#state === 'created') this.#change('off')
-    else this.#switchOff(status, 'host')
+    else {
+      if (this.#state !== 'off' && this.#state !== 'disposed') this.#tape?.powerOff(status)
+      this.#switchOff(status, 'host')
+    }
   }
 
   dispose(): void {
@@ -218,6 +244,7 @@ export class LiveMachine implements Machine {
     this.#change('disposed')
     const end = (): void => {
       this.#lastStats = this.#statsNow()
+      this.#tape?.close()
       this.#boot.dispose()
       this.#parts.dispose()
     }
@@ -241,6 +268,7 @@ export class LiveMachine implements Machine {
       this.#settle()
       return { kind: 'stopped' }
     }
+    this.#recordOff()
     return this.state === 'running' ? result : { kind: 'stopped' }
   }
 
@@ -283,7 +311,8 @@ export class LiveMachine implements Machine {
         // A backend's copy has its state already, and a disk that was given has what it has.
         const state = saveMachine(this.#parts, this.#loop, (part, { kind }) => kind !== 'block' && !inherited.has(part))
         // What cannot be made gives back what it was given.
-        return new LiveMachine({ ...this.#origin, ...plan }, { memory: this.memory.fork(), state, another: options.exact === true ? null : this.#forks })
+        const { tape: _, ...origin } = this.#origin
+        return new LiveMachine({ ...origin, ...plan }, { memory: this.memory.fork(), state, another: options.exact === true ? null : this.#forks })
       } catch (error) {
         undo()
         throw error
@@ -338,6 +367,15 @@ export class LiveMachine implements Machine {
   #beForkable(): void {
     this.#beAlive()
     if (this.#state !== 'running' && this.#state !== 'paused') throw this.#misuse('not-running', 'Start it first.', 'there is nothing to copy', this.#state)
+    if (this.#tape?.replaying === true) throw this.#misuse('replaying', 'Replay it again instead.', 'a machine that replays a recording has nothing that a copy could be connected to')
+  }
+
+  stopRecording(): void {
+    if (this.#tape instanceof Recorder) this.#tape.stop()
+  }
+
+  get replay(): ReplayStatus | null {
+    return this.#tape instanceof Replayer ? this.#tape.status : null
   }
 
   saveDevices(): DevicesState {
@@ -348,6 +386,33 @@ export class LiveMachine implements Machine {
   restoreDevices(saved: unknown): void {
     this.#beAlive()
     restoreDevices(this.#parts, saved)
+  }
+
+  /** What its tape has of it. Not all of it is there at the beginning. */
+  #taped({ gate, time, backendTimers }: Pick<Parts, 'gate' | 'time' | 'backendTimers'>): Taped {
+    const machine = this
+    const { loop } = this.#host
+    const ready = (): boolean => (machine.#loop as RunLoop | undefined) !== undefined
+    return {
+      get moment() { return { passes: ready() ? machine.#loop.passes : 0, delivered: gate.delivered, retired: ready() ? machine.#loop.retired : 0 } },
+      get now() { return time.now },
+      get hostNow() { return loop.now() },
+      get slicing() { return machine.#slicing || (ready() && machine.#loop.amid) },
+      get running() { return machine.#state === 'running' && machine.#failed === null },
+      push: (source, callback) => { gate.push(source, callback) },
+      timer: (name, expired) => backendTimers.create(name, expired),
+      jump: (to) => { time.jumpTo(to) },
+      stateSum: () => sumOfPlain(saveMachine(this.#parts, this.#loop, () => false)),
+      memorySum: () => sumOfMemory(this.memory, this.memory.regions),
+      reset: () => { this.#askReset() },
+      powerOff: (status) => { this.#switchOff(status, 'host') },
+      hold: () => { this.#loop.copying++ },
+      release: () => { this.#loop.copying-- },
+      soon: (callback) => { loop.soon(callback) },
+      wake: () => { this.#wake() },
+      fail: (part, error) => { this.#fault(part, error) },
+      ended: () => { this.pause() },
+    }
   }
 
   #misuse(code: string, remedy: string, problem: string, value?: MachinistErrorFields['value']): MachinistError {
@@ -369,7 +434,8 @@ export class LiveMachine implements Machine {
     if (to === 'running') this.#parts.time.run()
     else {
       this.#parts.time.stop()
-      this.#loop.leave()
+      // A recorded turn ends where it would have ended.
+      if (to !== 'paused' || this.#tape === null || this.#tape.replaying) this.#loop.leave()
       this.#driver.stop()
     }
     this.#emitter.emit('state', { from, to })
@@ -381,7 +447,13 @@ export class LiveMachine implements Machine {
     this.#status = code
     this.#loop.leaving = null
     this.#change('off')
+    this.#recordOff()
     this.#emitter.emit('power', { status: code, by })
+  }
+
+  /** The tape is at its end when the machine is off, and nothing runs any more. */
+  #recordOff(): void {
+    if (this.#state === 'off' && !this.#slicing) this.#tape?.off(this.#status ?? 0)
   }
 
   /** What the guest said before it went leaves first. */
@@ -457,11 +529,13 @@ export class LiveMachine implements Machine {
 
   #settle(): void {
     if (this.#failed === null) return
-    const { part, error } = this.#failed
+    const { part } = this.#failed
+    const error = this.#tape?.failed(this.#failed.error) ?? this.#failed.error
     this.#failed = null
     this.#error = error
     this.#status ??= 1
     this.#change('off')
+    this.#recordOff()
     this.#emitter.emit('error', { part, error })
   }
 }

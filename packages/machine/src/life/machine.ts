@@ -6,6 +6,7 @@ import type { SliceResult, StopAt } from '../running/run-loop.ts'
 import type { SampleOptions } from '../running/sampler.ts'
 import type { MachineSnapshot } from './snapshot.ts'
 import type { DevicesState } from './state.ts'
+import type { ReplayStatus } from '../tape/replayer.ts'
 import type { Vcpu } from '@machinist/api'
 import type { GuestMemory } from '@machinist/memory'
 
@@ -84,7 +85,7 @@ export interface Machine {
    * A copy of it as it is now. Memory is shared until one of both writes, and so is translated code: a copy costs what it changes. Disks and networks
    * are its own, and its guest is told that it is a copy (`vmgenid`); see {@link ForkOptions}. Resolves once requests to disks that are under way have come back.
    *
-   * @throws typed errors: `'disposed'`; `'not-running'` unless it runs or is paused; `'not-still'` as {@link Machine.save}; `'fork-backend'` for a backend that must be given,
+   * @throws typed errors: `'disposed'`; `'not-running'` unless it runs or is paused; `'replaying'`; `'not-still'` as {@link Machine.save}; `'fork-backend'` for a backend that must be given,
    * `'backend-name'` for one of no part; and as `instantiate` for backends
    */
   fork(options?: ForkOptions): Promise<Machine>
@@ -92,9 +93,13 @@ export interface Machine {
    * All of it as it is now: for a file, say (`@machinist/snapshot`). It goes on meanwhile. Resolves once requests to disks that are under way have come
    * back. What disks, networks and streams are connected to is not part of it, but for what backends keep (`Backend.save`).
    *
-   * @throws typed errors `'disposed'`; `'not-running'` unless it runs or is paused; `'not-still'` when requests to disks or folders do not come back within a minute
+   * @throws typed errors `'disposed'`; `'not-running'` unless it runs or is paused; `'replaying'`; `'not-still'` when requests to disks or folders do not come back within a minute
    */
   save(): Promise<MachineSnapshot>
+  /** Ends the recording; the machine goes on. Does nothing when it is not recorded, or not any more. */
+  stopRecording(): void
+  /** How the replay stands, when this machine replays a recording. */
+  readonly replay: ReplayStatus | null
   /** @throws a typed error `'disposed'` */
   saveDevices(): DevicesState
   /** All or none. @throws a typed error `'state'`, `'disposed'`, or what a device throws */

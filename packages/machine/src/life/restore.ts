@@ -8,12 +8,13 @@ import { parseDefinition } from '../definition/check.ts'
 import type { BackendDescriptor } from '../definition/definition.ts'
 import { resolve, type ResolvedMachine } from '../resolving/resolve.ts'
 import { planRestore } from './fork.ts'
+import { tapeOf, type TapeOptions } from './instantiate.ts'
 import { LiveMachine } from './live-machine.ts'
 import type { Machine } from './machine.ts'
 import type { StoredMachine } from './snapshot.ts'
 
 /** What {@link instantiateStored} may be given besides what it needs. */
-export interface RestoreOptions {
+export interface RestoreOptions extends TapeOptions {
   /** Name of the machine; as it was, unless given. */
   readonly name?: string
   /**
@@ -42,7 +43,7 @@ export function instantiateStored(stored: StoredMachine, catalogue: Catalogue, h
   const plan = planRestore(before, options.name ?? before.definition.name, options.backends)
   const memory = placed(stored, plan.resolved, host)
   try {
-    return new LiveMachine({ ...plan, host, trace: options.trace, image: (file) => stored.image(file) }, { memory, state: stored.state, another: options.exact === true ? null : 0 })
+    return new LiveMachine({ ...plan, host, trace: options.trace, ...tapeOf(options, plan.resolved), image: (file) => stored.image(file) }, { memory, state: stored.state, another: options.exact === true ? null : 0 })
   } catch (error) {
     if (isMachinistError(error)) throw error
     // A part believed what it was given.

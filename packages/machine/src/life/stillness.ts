@@ -12,6 +12,8 @@ export interface Standing {
   readonly slicing: boolean
   /** Whether it goes on at all: it runs or is paused. */
   readonly alive: boolean
+  /** Told when the first one wants it to stand still, and when the last one does no more. */
+  held(is: boolean): void
 }
 
 /** Has a machine stand still between two instructions, with nothing under way, for as long as it takes to copy it. */
@@ -36,7 +38,7 @@ export class Stillness {
    */
   async during<T>(work: () => T): Promise<T> {
     // Several may want it at a time.
-    this.#loop.copying++
+    if (this.#loop.copying++ === 0) this.#machine.held(true)
     const { connector, resolved: { definition } } = this.#parts
     const end = this.#hostLoop.now() + PATIENCE
     try {
@@ -47,12 +49,11 @@ export class Stillness {
             'requests to its disks or folders do not come back')
         }
         for (const backend of connector.connected.values()) backend.quiesce?.()
-        if (!this.#machine.slicing && this.#parts.gate.pending > 0) this.#loop.deliver()
-        else await new Promise<void>((resolved) => { this.#hostLoop.soon(resolved) })
+        if (this.#machine.slicing || this.#parts.gate.pending === 0 || !this.#loop.deliver()) await new Promise<void>((resolved) => { this.#hostLoop.soon(resolved) })
       }
       return work()
     } finally {
-      this.#loop.copying--
+      if (--this.#loop.copying === 0) this.#machine.held(false)
     }
   }
 

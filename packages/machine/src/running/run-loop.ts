@@ -1,5 +1,6 @@
 import type { Exit, Vcpu } from '@machinist/api'
 import type { Parts } from '../assembly/parts.ts'
+import type { Tape } from '../tape/tape.ts'
 import type { Sampler } from './sampler.ts'
 import type { SavedTurns, Turn } from './turn.ts'
 import { stretch, Turns } from './turns.ts'
@@ -34,6 +35,8 @@ export class RunLoop {
   #stop: StopAt | null = null
   /** Host time at which a turn began, or went on. */
   #began = 0
+  /** Turns that harts began, and jumps of time. */
+  passes = 0
   runTime = 0
   readonly exits: Record<Exit, number> = { budget: 0, halt: 0, yield: 0, debug: 0 }
   /** While true no hart runs, but events are delivered: a reset waits for what is in flight. */
@@ -47,6 +50,8 @@ export class RunLoop {
   /** Told when it has come to where it was to stop. */
   onStop: (() => void) | null = null
   sampler: Sampler | null = null
+  /** Looks at the machine between turns, when it records or replays it. */
+  tape: Tape | null = null
 
   constructor(parts: Parts, hostNow: () => number, mayRun: () => boolean, fault: (part: string, error: unknown) => void) {
     this.#parts = parts
@@ -120,6 +125,8 @@ export class RunLoop {
     const end = this.#hostNow() + limit
     this.sampler?.wake()
     while (this.#mayRun()) {
+      if (this.#between && this.tape?.top() === false) return { kind: 'idle', until: Infinity }
+      if (!this.#mayRun()) break
       const turn = this.#next(end)
       if (!this.#mayRun()) break
       if (turn !== null) {
@@ -131,8 +138,10 @@ export class RunLoop {
         const until = this.#wait()
         if (until > time.now) {
           this.sampler?.idle()
-          if (!time.counted || until === Infinity) return { kind: 'idle', until }
+          this.tape?.idle(until)
+          if (!time.counted || until === Infinity || this.tape?.paced === true) return { kind: 'idle', until }
           time.jumpTo(until)
+          this.passes++
           // The host gets its turn: what a disk has to say should not come hours of virtual time late.
           return RUNNABLE
         }
@@ -146,19 +155,33 @@ export class RunLoop {
   #next(end: number): Turn | null {
     let runnable = 1
     if (this.#turns.current === null || this.#resting) {
-      if (!this.#delivered) this.#deliver(this.#parts.time.sample())
+      if (this.#between) this.#deliver(this.#parts.time.sample())
       this.#delivered = !this.#mayRun()
       if (this.#delivered) return null
       runnable = this.#runnable()
       if (runnable === 0) return null
     }
     this.#began = this.#hostNow()
-    return this.#turns.current ?? this.#turns.begin(runnable, this.#nextDeadline(), end - this.#began)
+    if (this.#turns.current !== null) return this.#turns.current
+    this.passes++
+    return this.#turns.begin(runnable, this.#nextDeadline(), end - this.#began)
   }
 
-  /** Delivers what waits, while no hart runs. */
-  deliver(): void {
+  /** Whether what waits is to be delivered before anything else. */
+  get #between(): boolean {
+    return (this.#turns.current === null || this.#resting) && !this.#delivered
+  }
+
+  /** Whether a turn was left in the middle. */
+  get amid(): boolean {
+    return this.#turns.current !== null
+  }
+
+  /** Delivers what waits, while no hart runs. False: only when the host's event loop has turned. */
+  deliver(): boolean {
+    if (this.tape?.top() === false) return false
     this.#deliver(this.#parts.time.sample())
+    return true
   }
 
   #deliver(now: number): void {
