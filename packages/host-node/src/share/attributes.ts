@@ -31,6 +31,17 @@ export class Attributer {
     }
   }
 
+  /** The file systems that were met so far: they decide ids. */
+  get devices(): readonly bigint[] {
+    return [...this.#devices.keys()]
+  }
+
+  /** Gives files the ids that they had before, if the file system of the root is the same. */
+  restore([root, ...others]: readonly bigint[]): void {
+    if (root === undefined || this.#devices.size !== 1 || !this.#devices.has(root)) return
+    for (const device of others) this.#device(device)
+  }
+
   #device(device: bigint): bigint {
     const known = this.#devices.get(device)
     if (known !== undefined) return known

@@ -1,6 +1,6 @@
 import { lstatSync, realpathSync, statfs, statSync } from 'node:fs'
 import { promisify } from 'node:util'
-import { type Backend, type FilesPort, type FoundNode, machinistError, posixError, type TreeStatistics } from '@machinist/api'
+import { type Backend, badBackendState, type BackendState, backendStateFields, type FilesPort, type FoundNode, machinistError, posixError, type TreeStatistics } from '@machinist/api'
 import { files, type SharedTree } from '@machinist/storage'
 import { fileError } from '../system/errors.ts'
 import { Attributer, type Owners } from './attributes.ts'
@@ -13,6 +13,8 @@ import { Place } from './place.ts'
 const statfsLater = promisify(statfs)
 const longestName = 255
 const defaultOpenFiles = 4096
+/** Most file systems below a folder that have ids of their own. */
+const mostDevices = 65536
 
 /** How a folder is shared. */
 export interface FolderOptions {
@@ -43,7 +45,9 @@ export class FolderShare implements SharedTree {
     this.attributer = new Attributer(options.owners ?? 'squash')
     this.open = new OpenHandles(options.openFiles ?? defaultOpenFiles)
     this.handles = new FolderHandles(this.open)
-    this.#root = new Place(null, Buffer.from(path), lstatSync(path, { bigint: true }))
+    const stats = lstatSync(path, { bigint: true })
+    this.attributer.of(stats)
+    this.#root = new Place(null, Buffer.from(path), stats)
     this.#root.users = 1
   }
 
@@ -76,6 +80,18 @@ export class FolderShare implements SharedTree {
     }
   }
 
+  save(): readonly BackendState[] {
+    return [{ kind: 'folder', version: 1, state: { devices: [...this.attributer.devices] } }]
+  }
+
+  restore(saved: BackendState, part: string): boolean {
+    if (saved.kind !== 'folder') return false
+    const { devices } = backendStateFields(saved, 1, part)
+    if (!Array.isArray(devices) || devices.length > mostDevices || !devices.every((each) => typeof each === 'bigint')) throw badBackendState(part, 'the saved file systems are none')
+    this.attributer.restore(devices)
+    return true
+  }
+
   close(): void {
     this.handles.close()
   }
@@ -83,7 +99,8 @@ export class FolderShare implements SharedTree {
 
 /**
  * A folder of the host for a machine to share. The guest sees what is below it and nothing else: each name is looked up by
- * itself in an open folder, links are shown as they are and never followed. Needs Linux, with `/proc`.
+ * itself in an open folder, links are shown as they are and never followed. Needs Linux, with `/proc`. What a guest has open when its machine is saved is
+ * opened again by its path, if it is still the same file there, and is stale (`ESTALE`) otherwise; of a file whose name is gone nothing is left.
  *
  * @throws a typed error `'file-…'`: it is missing, or no folder; `'share-host'`: this system cannot
  */

@@ -26,6 +26,9 @@ export interface UnixSocketsOptions {
  * listens: a program connects there, writes `CONNECT P` and a line feed, and after the answer `OK H`, H being the host's
  * port, is connected with what listens on port P in the guest. A refused connection is closed.
  *
+ * Snapshots have nothing of it: connections are over where a machine goes on, and the guest is told. A copy of the machine reaches the same ports of the
+ * host, with new connections; `PATH` stays with the machine.
+ *
  * @throws a typed error `'vsock-path'` for a path that is in use or too long for a socket, `'file-…'`
  */
 export function unixSockets(path: string, options: UnixSocketsOptions = {}): Backend<VsockPort> {
@@ -40,6 +43,10 @@ export function unixSockets(path: string, options: UnixSocketsOptions = {}): Bac
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw fileError(error, part, path)
   }
+  return socketsAt(path, true)
+}
+
+function socketsAt(path: string, listens: boolean): Backend<VsockPort> {
   const sockets = new Set<Socket>()
   let server: Server | null = null
   const track = (socket: Socket): Socket => {
@@ -62,6 +69,7 @@ export function unixSockets(path: string, options: UnixSocketsOptions = {}): Bac
           })
         },
         listen(accept) {
+          if (!listens) return
           server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => { greet(track(socket), deliver, accept) })
           server.maxConnections = mostClients
           server.on('error', () => undefined)
@@ -71,10 +79,11 @@ export function unixSockets(path: string, options: UnixSocketsOptions = {}): Bac
         },
       }
     },
+    fork: () => socketsAt(path, false),
     close() {
       server?.close()
       for (const socket of sockets) socket.destroy()
-      rmSync(path, { force: true })
+      if (listens) rmSync(path, { force: true })
     },
   }
 }

@@ -1,10 +1,14 @@
-import type { Backend, Deliver, FilesPort, FileTree } from '@machinist/api'
+import type { Backend, BackendState, Deliver, FilesPort, FileTree } from '@machinist/api'
 
 /** A tree of files that machines can use, with what it takes to let it go. */
 export interface SharedTree extends FileTree {
   readonly readOnly: boolean
   /** Releases what the tree holds of its host. */
   close?(): void
+  /** As {@link Backend.save}, while no request is under way. */
+  save?(): readonly BackendState[]
+  /** As {@link Backend.restore}. */
+  restore?(saved: BackendState, part: string): boolean
 }
 
 /** A backend for file-sharing devices over a tree of files. */
@@ -22,6 +26,8 @@ export function files(tree: SharedTree): Backend<FilesPort> {
         },
       }
     },
+    save: () => tree.save?.() ?? [],
+    restore: (saved, part) => tree.restore?.(saved, part) ?? false,
     close() { tree.close?.() },
   }
 }

@@ -44,7 +44,7 @@ export class Inode {
 /** What the nodes of one tree share. */
 export class MemoryStore {
   readonly readOnly: boolean
-  readonly root: Inode
+  root: Inode
   readonly #limit: number
   readonly #now: () => bigint
   #used = 0
@@ -55,6 +55,25 @@ export class MemoryStore {
     this.#limit = options.limit ?? 64 << 20
     this.#now = options.now ?? (() => 0n)
     this.root = this.make('folder', 0o755)
+  }
+
+  /** Files that were ever made. */
+  get count(): number {
+    return this.#count
+  }
+
+  /**
+   * Begins with other content in the place of all that there is; false, and nothing happens, when it is too much.
+   *
+   * @param files - all that are below `root`, and that
+   */
+  begin(root: Inode, files: readonly Inode[], count: number): boolean {
+    const used = files.reduce((sum, { links, size }) => sum + leastCost * links + size, 0)
+    if (used > this.#limit) return false
+    this.root = root
+    this.#used = used
+    this.#count = count
+    return true
   }
 
   now(): bigint {

@@ -3,6 +3,7 @@ import type { FoundNode } from '@machinist/api'
 import type { SharedTree } from './backend.ts'
 import { MemoryNode } from './memory-node.ts'
 import { type Inode, MemoryStore } from './memory-store.ts'
+import { restoreTree, treeState } from './saved-tree.ts'
 
 /** What {@link memoryTree} may be told. */
 export interface MemoryTreeOptions {
@@ -22,7 +23,7 @@ export interface MemoryTree extends SharedTree {
 
 /**
  * A tree of files in memory, for machines in a browser and for tests. It knows no permissions: modes and owners are kept
- * and mean nothing to it.
+ * and mean nothing to it. Snapshots of the machine have its files, unless it is read-only; they come back in another one, in the place of what that has.
  */
 export function memoryTree(options: MemoryTreeOptions = {}): MemoryTree {
   const store = new MemoryStore(options)
@@ -30,6 +31,8 @@ export function memoryTree(options: MemoryTreeOptions = {}): MemoryTree {
     readOnly: store.readOnly,
     root: (): Promise<FoundNode> => Promise.resolve({ node: new MemoryNode(store, store.root), attributes: store.root.attributes() }),
     statistics: () => Promise.resolve(store.statistics()),
+    save: () => store.readOnly ? [] : [treeState(store)],
+    restore: (saved, part) => !store.readOnly && restoreTree(store, saved, part),
     put(path, bytes, mode = 0o644) {
       const names = path.split('/').filter((name) => name !== '')
       const last = names.pop()

@@ -4,6 +4,19 @@ import type { FileKind, FileNode, FileTree, FolderEntry, FolderList, FoundNode, 
 /** Names from the root on. */
 export type Path = readonly Uint8Array[]
 
+/** Which file was at a place. */
+export interface Identity {
+  /** `'unknown'` and null when nobody has looked. */
+  readonly kind: FileKind | 'unknown'
+  readonly id: bigint | null
+}
+
+/** A place of a saved state: it is looked up by its path when somebody asks. */
+export interface SavedPlace extends Identity {
+  /** How long the client believed the file to be. */
+  readonly believed: number
+}
+
 /** A place in the tree that fids share. */
 export class Place {
   path: Path
@@ -11,15 +24,24 @@ export class Place {
   id: bigint | null
   /** How long the client believed the file to be, of a saved state. */
   readonly believed: number
+  /** What must be there. */
+  readonly #identity: Identity
   #found: Promise<FoundNode> | null
   #users = 0
 
-  /** @param found - null: it is looked up by its path when somebody asks */
-  constructor(path: Path, found: FoundNode | null, believed: number = 0) {
+  constructor(path: Path, from: FoundNode | SavedPlace) {
+    const found = 'node' in from ? from : null
     this.path = path
-    this.believed = believed
+    this.believed = 'believed' in from ? from.believed : 0
     this.id = found?.attributes.id ?? null
-    this.#found = found === null ? null : Promise.resolve(found)
+    this.#identity = 'node' in from ? from.attributes : from
+    this.#found = found && Promise.resolve(found)
+  }
+
+  /** Which file it was when it was looked up, perhaps before it was saved. */
+  get identity(): Identity {
+    const { kind, id } = this.#identity
+    return { kind, id: id ?? this.id }
   }
 
   hold(): this {
@@ -32,7 +54,7 @@ export class Place {
     if (this.#users === 0) this.#found?.then(({ node }) => { node.release() }, () => undefined)
   }
 
-  /** The node; `'ESTALE'` when it comes from a saved state and is not there any more. */
+  /** The node; `'ESTALE'` when it comes from a saved state and is not there any more, or something else is. */
   async node(tree: FileTree): Promise<FileNode> {
     return (await this.#look(tree)).node
   }
@@ -42,10 +64,20 @@ export class Place {
   }
 
   async #look(tree: FileTree): Promise<FoundNode> {
-    this.#found ??= walk(tree, this.path).catch(() => { throw posixError('ESTALE') })
+    this.#found ??= this.#again(tree).catch(() => { throw posixError('ESTALE') })
     const found = await this.#found
     this.id = found.attributes.id
     return found
+  }
+
+  /** What is at the path, if it is what was there. The root may be another one: the folder was given anew. */
+  async #again(tree: FileTree): Promise<FoundNode> {
+    const { kind, id } = this.#identity
+    const found = await walk(tree, this.path)
+    const { attributes, node } = found
+    if ((kind === 'unknown' || kind === attributes.kind) && (id === null || id === attributes.id || this.path.length === 0)) return found
+    node.release()
+    throw posixError('ESTALE')
   }
 }
 

@@ -300,7 +300,53 @@ describe('9P', () => {
     const stale = restored()
     await again.call(t.renameat, (out) => out.u32(0).string(text('z')).u32(0).string(text('y')))
     await gives(stale.call(t.getattr, (out) => out.u32(2).u64(0)), 'ESTALE')
-    expect(() => { stale.dut.device.restore({ ...state, core: { ...state.core, device: { messageSize: 5000, fids: [{ fid: -1, path: [], open: 0, size: 0 }] } } }) }).toThrow(expect.objectContaining({ code: 'state' }))
+    const fid = { fid: 1, path: [], open: 0, size: 0, kind: 'folder', id: 1n } as const
+    for (const wrong of [{ ...fid, fid: -1 }, { ...fid, kind: 'thing' }, { ...fid, id: -1n }, { ...fid, id: 2n ** 64n }, { ...fid, id: 5 }]) {
+      expect(() => { stale.dut.device.restore({ ...state, core: { ...state.core, device: { messageSize: 5000, fids: [wrong as never] } } }) }).toThrow(expect.objectContaining({ code: 'state' }))
+    }
+    // A state of before there were kinds.
+    const { kind: _kind, id: _id, ...old } = fid
+    const older = restored()
+    older.dut.device.restore({ ...older.dut.device.save(), core: { ...older.dut.device.save().core, device: { messageSize: 5000, fids: [old as never] } } })
+    await older.call(t.getattr, (out) => out.u32(1).u64(0x7ff))
+  })
+
+  it('takes nothing else for what was open: another file, or another kind, is stale, and all else goes on', async () => {
+    const one = client()
+    await one.start()
+    for (const name of ['kept', 'replaced', 'folder', 'gone']) one.tree.put(name, text(name))
+    for (const [index, name] of ['kept', 'replaced', 'folder', 'gone'].entries()) {
+      await one.walk(0, 1 + index, name)
+      await one.call(t.lopen, (out) => out.u32(1 + index).u32(0))
+    }
+    const { device } = structuredClone(one.dut.device.save()).core
+    const root = (await one.tree.root()).node
+    one.tree.put('replaced', text('another'))
+    await root.unlink(text('folder'), false)
+    await root.makeFolder(text('folder'), 0o755)
+    await root.unlink(text('gone'), false)
+    const onward = (tree: ReturnType<typeof memoryTree>) => {
+      const other = client({ tree })
+      const saved = other.dut.device.save()
+      other.dut.device.restore({ ...saved, core: { ...saved.core, device } })
+      return other
+    }
+    const same = onward(one.tree)
+    const read = (fid: number) => same.call(t.read, (out) => out.u32(fid).u64(0).u32(100))
+    const reader = await read(1)
+    expect(latin(reader.data(reader.u32()))).toBe('kept')
+    for (const fid of [2, 3, 4]) await gives(read(fid), 'ESTALE')
+    for (const fid of [2, 3, 4]) await same.call(t.clunk, (out) => out.u32(fid))
+    await same.walk(0, 5, 'replaced')
+    await same.call(t.lopen, (out) => out.u32(5).u32(0))
+    const anew = await read(5)
+    expect(latin(anew.data(anew.u32()))).toBe('another')
+    // Of another tree, the root is the root.
+    const tree = memoryTree()
+    tree.put('new', text('x'))
+    const elsewhere = onward(tree)
+    await elsewhere.walk(0, 5, 'new')
+    await gives(elsewhere.call(t.read, (out) => out.u32(1).u64(0).u32(100)), 'ESTALE')
   })
 
   it('survives nonsense: any message gets one answer, or the device asks for a reset', async () => {

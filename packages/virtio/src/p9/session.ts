@@ -1,4 +1,4 @@
-import { posixError } from '@machinist/api'
+import { type FileKind, machinistError, posixError } from '@machinist/api'
 import { Fid, mostSaved, Place, type Path } from './fid.ts'
 import { KnownSizes } from './known-sizes.ts'
 import { plainData } from '@machinist/registers'
@@ -16,7 +16,12 @@ export interface FidState {
   readonly open: number
   /** How long the client believes the file to be; 0 when that was never said. */
   readonly size: number
+  /** What was there, and its id in the tree; `'unknown'` and null when nobody had looked, or in states of before. */
+  readonly kind: FileKind | 'unknown'
+  readonly id: bigint | null
 }
+
+const kinds: readonly FidState['kind'][] = ['unknown', 'file', 'folder', 'link', 'fifo', 'socket', 'character', 'block']
 
 /** What a client has between one `version` and the next. */
 export class Session {
@@ -86,7 +91,7 @@ export class Session {
   }
 
   save(): readonly FidState[] {
-    return [...this.#fids].map(([fid, each]) => ({ fid, path: each.place.path.map((name) => [...name]), open: each.save(), size: this.sizes.of(each.place.id, each.place.believed) }))
+    return [...this.#fids].map(([fid, each]) => ({ fid, path: each.place.path.map((name) => [...name]), open: each.save(), size: this.sizes.of(each.place.id, each.place.believed), ...each.place.identity }))
   }
 
   /** A session like the one that {@link save} was called of, whose fids are the field `fids` of `state`. Throws a typed error (`state`). */
@@ -96,11 +101,14 @@ export class Session {
       const number = data.integer('fid', 0, 0xffff_ffff)
       const open = data.integer('open', 0, mostSaved)
       const size = data.integer('size', 0, Number.MAX_SAFE_INTEGER, 0)
+      const kind = data.oneOf('kind', kinds, 'unknown')
+      const id = data.unknown('id') ?? null
+      if (id !== null && (typeof id !== 'bigint' || id !== BigInt.asUintN(64, id))) throw machinistError({ code: 'state', part: `${part}.fids`, value: String(id).slice(0, 80), remedy: 'Give a BigInt from 0 to 2^64 - 1.' }, 'not the id of a file')
       const names = data.unknown('path')
       const list: readonly unknown[] = Array.isArray(names) ? names : []
       const path = list.slice(0, deepest).map((name) => Uint8Array.from(plainData(`${part}.fids`, { name }, 'state').bytes('name', 255)))
       session.#fids.get(number)?.drop()
-      session.#fids.set(number, new Fid(new Place(path, null, size), open).hold())
+      session.#fids.set(number, new Fid(new Place(path, { believed: size, kind, id }), open).hold())
     })
     return session
   }
