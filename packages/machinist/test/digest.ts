@@ -4,7 +4,7 @@ import type { Machine } from '@machinist/machine'
 const CHUNK = 2 ** 20
 
 /** Plain data as text: keys in order, numbers of any size, bytes. */
-function canonical(value: unknown): string {
+export function canonical(value: unknown): string {
   if (typeof value === 'bigint') return `${value}n`
   if (value instanceof Uint8Array) return `bytes ${Buffer.from(value).toString('hex')}`
   if (Array.isArray(value)) return `[${value.map(canonical).join()}]`

@@ -92,8 +92,10 @@ function plainReader(file: OpenedFile): (json: unknown) => unknown {
     const before = known.get(number)
     if (before !== undefined) return before
     if (!Number.isInteger(number) || pieces[number] === undefined) throw damaged(name, 'a part of its state has no place in it', number)
-    const bytes = file.piece(pieces[number], left, 'a part of its state')
-    left -= bytes.length
+    const { buffer, byteOffset, length } = file.piece(pieces[number], left, 'a part of its state')
+    // Whatever the host's own kind of bytes is.
+    const bytes = new Uint8Array(buffer, byteOffset, length)
+    left -= length
     known.set(number, bytes)
     return bytes
   })

@@ -132,3 +132,15 @@ test('a bad state and a bad configuration are refused', () => {
   expect(rtc.device.save()).toEqual(good)
   expect(() => goldfishRtc.configure({ utc: true }, 'rtc')).toThrow(expect.objectContaining({ part: 'rtc.utc' }))
 })
+
+test('an alarm whose time has come where it is restored goes off in its turn, when lines have their levels', () => {
+  const rtc = make(1000n)
+  rtc.write(IRQ_ENABLED, 1)
+  rtc.alarm(5000n)
+  const saved = structuredClone(rtc.device.save())
+  const later = make(1_000_000n)
+  later.device.restore(saved)
+  expect([later.read(ALARM_STATUS), later.context.irq.alarm.level]).toEqual([1, false])
+  later.pass(2_000_000)
+  expect([later.read(ALARM_STATUS), later.context.irq.alarm.level]).toEqual([0, true])
+})

@@ -79,7 +79,9 @@ export class GoldfishRtc implements Device<GoldfishRtcState> {
     this.#registers.restore(data.unknown('registers'))
     this.#offset = offset
     this.#interrupt = interrupt
-    this.#checkAlarm(0n)
+    this.#timer.cancel()
+    // Not at once, should it be due: lines get the levels that they had.
+    if (this.#registers.get('ALARM_STATUS') === 1) this.#await(leastWait)
     this.#update()
   }
 
@@ -106,14 +108,19 @@ export class GoldfishRtc implements Device<GoldfishRtcState> {
   /** Fires an armed alarm whose time has come, and otherwise waits for it, at least `least` nanoseconds. */
   #checkAlarm(least: bigint): void {
     if (this.#registers.get('ALARM_STATUS') === 0) return
-    const alarm = BigInt(this.#registers.get('ALARM_HIGH')) << 32n | BigInt(this.#registers.get('ALARM_LOW'))
-    const left = alarm - this.#now()
-    if (left <= 0n) {
-      this.#disarm()
-      this.#interrupt = true
-      this.#update()
-      return
-    }
+    if (this.#left > 0n) return this.#await(least)
+    this.#disarm()
+    this.#interrupt = true
+    this.#update()
+  }
+
+  /** Nanoseconds until the alarm. */
+  get #left(): bigint {
+    return (BigInt(this.#registers.get('ALARM_HIGH')) << 32n | BigInt(this.#registers.get('ALARM_LOW'))) - this.#now()
+  }
+
+  #await(least: bigint): void {
+    const left = this.#left
     const at = this.#context.clock.now() + Number(left > least ? left : least)
     this.#timer.arm(at <= Number.MAX_SAFE_INTEGER ? at : Infinity)
   }

@@ -12,6 +12,8 @@ export interface Uart16550aState {
   readonly received: readonly number[]
   /** Input that a driver threw away while it did not listen, and that will come again. */
   readonly returned: readonly number[]
+  /** The byte that the last access took, while it can go back; or −1. */
+  readonly taken: number
   /** RTS has been on since the last reset. */
   readonly usesRts: boolean
   /** The shift register's byte first. */
@@ -115,9 +117,9 @@ export class Uart16550a implements Device<Uart16550aState> {
   }
 
   save(): Uart16550aState {
-    const { bytes, back, timedOut, timeoutAt } = this.#receiver.save()
+    const { bytes, back, taken, timedOut, timeoutAt } = this.#receiver.save()
     return {
-      registers: this.#registers.save(), fcr: this.#fcr, received: bytes, returned: back, usesRts: this.#usesRts, sending: this.#transmitter.save(),
+      registers: this.#registers.save(), fcr: this.#fcr, received: bytes, returned: back, taken, usesRts: this.#usesRts, sending: this.#transmitter.save(),
       holdingEmpty: this.#holdingEmpty, timedOut, timeoutLeft: timeoutAt < 0 ? -1 : Math.max(0, timeoutAt - this.#context.clock.now()),
     }
   }
@@ -127,6 +129,7 @@ export class Uart16550a implements Device<Uart16550aState> {
     const control = data.integer('fcr', 0, 0xff) & fcr.kept
     const received = data.bytes('received', (control & fcr.enable) !== 0 ? fifoSize : 1)
     const returned = data.bytes('returned', fifoSize)
+    const taken = data.integer('taken', -1, 0xff, -1)
     const usesRts = data.boolean('usesRts')
     const sending = data.bytes('sending', (control & fcr.enable) !== 0 ? fifoSize + 1 : 2)
     const holdingEmpty = data.boolean('holdingEmpty')
@@ -135,7 +138,7 @@ export class Uart16550a implements Device<Uart16550aState> {
     this.#registers.restore(data.unknown('registers'))
     this.#registers.bank = this.#registers.field('LCR', 'DLAB') === 1 ? 'dlab' : null
     this.#setFifoControl(control)
-    this.#receiver.restore(received, returned, timedOut, timeoutLeft < 0 ? -1 : this.#context.clock.now() + timeoutLeft)
+    this.#receiver.restore(received, returned, taken, timedOut, timeoutLeft < 0 ? -1 : this.#context.clock.now() + timeoutLeft)
     this.#usesRts = usesRts
     this.#transmitter.restore(sending)
     this.#holdingEmpty = holdingEmpty

@@ -109,14 +109,14 @@ export class Receiver {
     this.timedOut = this.fifos && this.#fifo.length > 0
   }
 
-  save(): { bytes: number[]; back: number[]; timedOut: boolean; timeoutAt: number } {
-    return { bytes: this.#fifo.toArray(), back: this.#back.toArray(), timedOut: this.timedOut, timeoutAt: this.#timeoutAt === Infinity ? -1 : this.#timeoutAt }
+  save(): { bytes: number[]; back: number[]; taken: number; timedOut: boolean; timeoutAt: number } {
+    return { bytes: this.#fifo.toArray(), back: this.#back.toArray(), taken: this.#taken, timedOut: this.timedOut, timeoutAt: this.#timeoutAt === Infinity ? -1 : this.#timeoutAt }
   }
 
-  restore(bytes: readonly number[], back: readonly number[], timedOut: boolean, timeoutAt: number): void {
+  restore(bytes: readonly number[], back: readonly number[], taken: number, timedOut: boolean, timeoutAt: number): void {
     this.#fifo.fill(bytes)
     this.#back.fill(back)
-    this.#taken = -1
+    this.#taken = taken
     this.timedOut = timedOut
     this.#more = true
     this.#arm(timeoutAt < 0 ? Infinity : timeoutAt)

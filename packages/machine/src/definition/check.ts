@@ -9,6 +9,8 @@ type Fields = Readonly<Record<string, unknown>>
 const UNITS: Readonly<Record<string, number>> = { '': 1, k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 }
 const NUMBER = /^(?:0x([0-9a-f]+)|([0-9]+)([kmgt]?)(?:i?b)?)$/
 const NAME = /^[a-z][a-z0-9_-]{0,30}$/i
+/** Characters of a name. */
+export const MOST_NAME = 31
 
 function refuse(part: string, value: unknown, problem: string, remedy: string): never {
   const shown = typeof value === 'string' || typeof value === 'number' ? value : Array.isArray(value) ? 'a list' : value === null ? 'null' : typeof value
@@ -41,7 +43,8 @@ function textOf(input: unknown, part: string): string {
   return input
 }
 
-function nameOf(input: unknown, part: string): string {
+/** Checks a name. @throws a typed error */
+export function nameOf(input: unknown, part: string): string {
   const name = textOf(input, part)
   if (!NAME.test(name)) refuse(part, name, 'is not a name', 'Begin with a letter and use letters, digits, - and _ only, at most 31.')
   return name

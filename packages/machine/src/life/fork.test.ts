@@ -184,3 +184,18 @@ test('copies that are waited for at one time are all made; those of a machine th
   machine.powerOff()
   expect(await settled(host, late).catch((error: unknown) => isMachinistError(error) ? error.code : error)).toBe('not-running')
 })
+
+test('copies of copies of copies have names that a definition may have, and others are refused', async () => {
+  const host = testHost()
+  const disk = testDisk()
+  let machine = make(disk, host)
+  for (const answer of disk.pending.splice(0)) answer()
+  for (let n = 0; n < 40; n++) {
+    const copy = await settled(host, machine.fork({ start: false }))
+    machine.dispose()
+    machine = copy
+  }
+  expect(machine.name).toMatch(/^test[-1]{27}$/)
+  expect(defineMachine({ ...machine.resolved.definition, cpu: part(fakeCpu), devices: {} }).definition.name).toBe(machine.name)
+  await expect(machine.fork({ name: 'no name' })).rejects.toThrow(/machine\.name/)
+})

@@ -4,7 +4,7 @@ import type { ResolvedMachine } from '../resolving/resolve.ts'
 
 /** What {@link Machine.fork} may be given. */
 export interface ForkOptions {
-  /** Name of the copy; that of the machine, and a number, unless given. */
+  /** Name of the copy; that of the machine, cut if need be, and a number, unless given. */
   readonly name?: string
   /**
    * Backends of the copy, by part and port (`'uart0.console'`). A stream that is not given is `'null'`; what a host makes of plain data, it makes

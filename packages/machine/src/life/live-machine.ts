@@ -6,6 +6,7 @@ import { makeParts, type PartEvents, type Parts } from '../assembly/parts.ts'
 import type { TraceListener } from '../assembly/trace.ts'
 import { Boot } from '../booting/boot.ts'
 import type { BootHost } from '../booting/plan.ts'
+import { MOST_NAME, nameOf } from '../definition/check.ts'
 import type { ResolvedMachine } from '../resolving/resolve.ts'
 import { Driver } from '../running/driver.ts'
 import type { GateRecord } from '../running/gate.ts'
@@ -300,7 +301,8 @@ export class LiveMachine implements Machine {
   }
 
   async fork(options: ForkOptions = {}): Promise<Machine> {
-    const name = options.name ?? `${this.name}-${this.#forks + 1}`
+    const number = `-${this.#forks + 1}`
+    const name = nameOf(options.name ?? this.name.slice(0, MOST_NAME - number.length) + number, 'machine.name')
     this.#beForkable()
     const copy = await this.#whenStill(() => {
       const { resolved, live } = this.#origin

@@ -4,7 +4,7 @@ import type { MachineHost } from '../assembly/host.ts'
 import { newMemory } from '../assembly/parts.ts'
 import type { TraceListener } from '../assembly/trace.ts'
 import type { Catalogue } from '../definition/catalogue.ts'
-import { parseDefinition } from '../definition/check.ts'
+import { nameOf, parseDefinition } from '../definition/check.ts'
 import type { BackendDescriptor } from '../definition/definition.ts'
 import { resolve, type ResolvedMachine } from '../resolving/resolve.ts'
 import { planRestore } from './fork.ts'
@@ -40,7 +40,7 @@ export interface RestoreOptions extends TapeOptions {
  */
 export function instantiateStored(stored: StoredMachine, catalogue: Catalogue, host: MachineHost, options: RestoreOptions = {}): Machine {
   const before = resolve(parseDefinition(stored.definition), catalogue)
-  const plan = planRestore(before, options.name ?? before.definition.name, options.backends)
+  const plan = planRestore(before, options.name === undefined ? before.definition.name : nameOf(options.name, 'machine.name'), options.backends)
   const memory = placed(stored, plan.resolved, host)
   try {
     return new LiveMachine({ ...plan, host, trace: options.trace, ...tapeOf(options, plan.resolved), image: (file) => stored.image(file) }, { memory, state: stored.state, another: options.exact === true ? null : 0 })

@@ -112,12 +112,14 @@ export function restoreMachine(parts: Parts, input: unknown): SavedMachine {
   parts.setCounterBase(saved.counterBase)
   parts.cpu.vcpus.forEach((vcpu, index) => { vcpu.restore(harts[index]) })
   restoreDevices(parts, saved.devices)
-  // Devices may have armed theirs anew, later than they were to expire. What they armed besides is what a copy does in addition.
+  // Devices may have armed theirs anew, later than they were to expire; or earlier, where the world has moved on. What they armed besides is what a copy
+  // does in addition.
+  const anew = new Map(parts.timers.save().map(({ name, at }) => [name, at]))
   for (const { name, at } of saved.timers) {
     if (name.startsWith(`timer:${CPU_PART}.`)) continue
     const timer = parts.timer(name)
     if (timer === null) throw bad('no part has this timer', name)
-    timer.arm(at)
+    timer.arm(Math.min(at, anew.get(name) ?? at))
   }
   parts.connector.output.restore(saved.output)
   if (parts.generator !== null && saved.randomness !== null) parts.generator.restore(saved.randomness)

@@ -13,6 +13,8 @@ const GRACE = 3000
 /** Commands that {@link Guest.report} tells of, and lines of what each said. */
 const REPORTED_COMMANDS = 5
 const REPORTED_LINES = 8
+/** Characters of the name of a machine. */
+const longestName = 31
 /** Letters of a command in errors. */
 const SHOWN_COMMAND = 200
 
@@ -159,7 +161,8 @@ export class BootedGuest implements Guest {
   async fork(options: GuestForkOptions = {}): Promise<Guest> {
     this.#beOn()
     const number = ++this.#copies.made
-    const name = options.name ?? `${this.name}-${String(number)}`
+    const suffix = `-${String(number)}`
+    const name = options.name ?? this.name.slice(0, longestName - suffix.length) + suffix
     const console = new ConsoleView(name, this.console.history)
     const lines: AgentLine[] = this.#lines.map(() => new AgentLine(() => { guest.next() }))
     const network = networkBackend(options)

@@ -155,7 +155,13 @@ class Balloon implements VirtioDevice<BalloonState> {
     this.#config.view.setUint32(balloonConfig.actual, actual, true)
     this.#config.view.setUint32(balloonConfig.poison, poison, true)
     this.#port.resized(actual * balloonPage)
-    this.#context.clock.timer(again).arm(this.#context.clock.now())
+    // The host may want something else meanwhile.
+    if (this.#wanted !== target) this.#context.clock.timer(again).arm(this.#context.clock.now())
+  }
+
+  /** The host's target, in pages. */
+  get #wanted(): number {
+    return Math.min(0xffff_ffff, Math.floor(this.#port.target / balloonPage))
   }
 
   #takeTarget(): void {
@@ -165,7 +171,7 @@ class Balloon implements VirtioDevice<BalloonState> {
   /** Takes the host's target; whether the driver sees a difference. */
   #setTarget(): boolean {
     const { view } = this.#config
-    const pages = Math.min(0xffff_ffff, Math.floor(this.#port.target / balloonPage))
+    const pages = this.#wanted
     if (view.getUint32(balloonConfig.numPages, true) === pages) return false
     view.setUint32(balloonConfig.numPages, pages, true)
     return true

@@ -37,6 +37,8 @@ export type NotificationSource = number | 'config'
 
 const knownStatus = 0b1000_1111
 const resumePort = 'virtio-resume'
+/** Timer by which requests that were in flight are given out again after a restore. */
+const againPort = 'virtio-again'
 /** Requests that {@link VirtioContext.answer} takes at once. */
 const requestsPerTurn = 64
 
@@ -180,7 +182,7 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
     this.#accepted.fill(0)
     for (const queue of this.queues) queue.reset()
     this.#negotiateQueues()
-    this.#context.clock.timer(resumePort).cancel()
+    for (const port of [resumePort, againPort]) this.#context.clock.timer(port).cancel()
     this.device.reset()
     this.#interruptLine(false, null)
   }
@@ -193,6 +195,7 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
 
   event(port: string): void {
     if (port === resumePort) this.notifyAll()
+    else if (port === againPort) this.#giveOutAgain()
     else this.device.event?.(port)
   }
 
@@ -246,7 +249,13 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
       if ((status & deviceStatus.needsReset) !== 0) queue.stop()
     }
     this.#interruptLine(interrupts !== 0, null)
-    // Not now: guest memory may be restored after us.
+    // Not now: guest memory may be restored after us. What the driver has yet to tell of stays untouched, as it would have without a restore.
+    if (this.running && queues.some(({ inFlight }) => inFlight.length > 0)) this.#context.clock.timer(againPort).arm(this.#context.clock.now())
+  }
+
+  /** The machine is a copy of another: its backends may have something that nobody told of. */
+  forked(): void {
+    this.device.forked?.()
     if (this.running) this.#resume()
   }
 
@@ -282,6 +291,18 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
     }
     queue.signal()
     this.#resume()
+  }
+
+  /** Has the device take what was in flight. Where it could get on with that, what comes behind is next. */
+  #giveOutAgain(): void {
+    const held = this.queues.filter((queue) => queue.ready && queue.inFlight > 0).map((queue) => ({ queue, before: queue.inFlight }))
+    for (const queue of this.queues) queue.onlyAgain = true
+    try {
+      for (const { queue } of held) if (this.running) this.device.notify(queue)
+    } finally {
+      for (const queue of this.queues) queue.onlyAgain = false
+    }
+    for (const { queue, before } of held) if (queue.inFlight < before && this.running) this.device.notify(queue)
   }
 
   /** Looks at every queue in a turn to come. */

@@ -26,7 +26,8 @@ export interface VirtioDevice<S = unknown> {
   /** The driver chose features (FEATURES_OK); false refuses the choice. */
   negotiate?(): boolean
   /**
-   * The driver made buffers available in `queue`, or may have (after DRIVER_OK and after a restore, for every queue).
+   * The driver made buffers available in `queue`, or may have (after DRIVER_OK, for every queue); or buffers that were in flight when the device was
+   * saved are to be taken again.
    * Bounds its work and goes on later, as {@link VirtioContext.answer} does.
    */
   notify(queue: Virtqueue): void
@@ -44,6 +45,8 @@ export interface VirtioDevice<S = unknown> {
    * whatever chains it holds: the queues give requests in flight out again, in order, and `notify` follows.
    */
   restore(state: S): void
+  /** As `Device.forked`. Its queues are looked at afterwards. */
+  forked?(): void
   dispose?(): void
 }
 

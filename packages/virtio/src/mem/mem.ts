@@ -144,7 +144,8 @@ class Mem implements VirtioDevice<MemState> {
     this.#target = target
     this.#usable = usable
     this.#resized()
-    this.#context.clock.timer(resume).arm(this.#context.clock.now())
+    // The host may want something else meanwhile.
+    if (this.#wholeBlocks(this.#port.target) !== target) this.#context.clock.timer(resume).arm(this.#context.clock.now())
   }
 
   #takeTarget(): void {

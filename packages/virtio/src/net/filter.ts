@@ -77,7 +77,7 @@ export class ReceiveFilter {
 
   save(): FilterState {
     const list = (table: ReadonlySet<number> | 'all'): number[] => table === 'all' ? [all] : [...table]
-    return { modes: [...this.#modes], unicast: list(this.#unicast), multicast: list(this.#multicast), vlans: [...this.#vlans] }
+    return { modes: modeNames.filter((name) => this.#modes.has(name)), unicast: list(this.#unicast), multicast: list(this.#multicast), vlans: [...this.#vlans] }
   }
 
   /** Reads a saved state; throws a typed error, or returns what takes it over. */

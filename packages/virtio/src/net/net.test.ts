@@ -365,12 +365,22 @@ it('is the same after saving and restoring, and announces itself', () => {
   expect(other.device.save()).toEqual(state)
   expect((other.context.backends.net as FakeNet).accepted).toEqual(net.accepted)
   other.advance(1)
+  expect(other.read(0x106, 2)).toBe(1)
+  other.device.forked?.()
+  other.advance(1)
   expect(other.read(0x106, 2)).toBe(3)
   expect(other.read(0x060) & 2).toBe(2)
-  for (const bad of [{ mac: -1 }, { pairs: 3 }, { guestOffloads: [64] }, { guestOffloads: 5 }, { filter: null }, { filter: { ...state.core.device.filter, vlans: [] } }, { more: 1 }]) {
+  const after = other.device.save().core.device
+  const frame = { bytes: new Uint8Array(60), trusted: false }
+  const pieces = { frame, offloads: noOffloads, at: 0 }
+  for (const bad of [
+    { receive: { ...pieces, frame: { ...frame, bytes: new Uint8Array(13) } } }, { receive: { ...pieces, frame: { ...frame, bytes: new Uint8Array(70_000) } } }, { receive: { ...pieces, at: -1 } },
+    { transmit: [{ ...pieces, frame: { ...frame, checksum: { start: 59, offset: 9 } } }] }, { transmit: [{ ...pieces, offloads: null }] }, { flows: [2048, 1] }, { announce: 2 },
+    { mac: -1 }, { pairs: 3 }, { guestOffloads: [64] }, { guestOffloads: 5 }, { filter: null }, { filter: { ...state.core.device.filter, vlans: [] } }, { more: 1 },
+  ]) {
     const device = { ...state.core.device, ...bad }
     expect(() => { other.device.restore({ ...state, core: { ...state.core, device } } as typeof state) }, JSON.stringify(bad)).toThrow(/net0/)
-    expect(other.device.save().core.device).toEqual(state.core.device)
+    expect(other.device.save().core.device).toEqual(after)
   }
   dut.write(0x070, 0)
   expect([driver.readConfig(5, 1), net.accepted]).toEqual([1, noOffloads])

@@ -19,19 +19,28 @@ import { ReceiveFilter } from './filter.ts'
 import type { FilterState } from './filter.ts'
 import { netConfig, netFeature, netStatus, packetHeader } from './layout.ts'
 import { Receiver } from './receive.ts'
-import { FlowTable } from './steering.ts'
+import type { PiecesState } from './pieces.ts'
+import { FlowTable, slots } from './steering.ts'
 import { TransmitQueue } from './transmit.ts'
 
 export type { NetConfig } from './config.ts'
 export type { FilterState } from './filter.ts'
+export type { PiecesState } from './pieces.ts'
 
-/** Saved state of its own. Frames on their way are not part of it: networks lose frames. */
+/** Saved state of its own. */
 export interface NetState {
   readonly mac: number
   readonly pairs: number
   /** Feature bits of the guest's offloads that are on. */
   readonly guestOffloads: readonly number[]
   readonly filter: FilterState
+  /** The driver has been asked to announce itself, and has not done so. */
+  readonly announce: boolean
+  /** Frames that each transmit queue has taken and the network has not, and what was taken from the network and waits for buffers. */
+  readonly transmit: readonly (PiecesState | null)[]
+  readonly receive: PiecesState | null
+  /** Where conversations are, as a slot and a pair each. */
+  readonly flows: readonly number[]
 }
 
 /** Backends of a network device: the network. */
@@ -176,7 +185,11 @@ class Net implements VirtioDevice<NetState>, ControlHost {
   }
 
   save(): NetState {
-    return { mac: this.#mac, pairs: this.#pairs, guestOffloads: [...this.#guestOffloads], filter: this.filter.save() }
+    return {
+      mac: this.#mac, pairs: this.#pairs, guestOffloads: [...this.#guestOffloads], filter: this.filter.save(),
+      announce: ((this.#config.bytes[netConfig.status] ?? 0) & netStatus.announce) !== 0,
+      transmit: this.#transmit.map((queue) => queue.waiting.save()), receive: this.#receiver.waiting.save(), flows: this.#flows.save(),
+    }
   }
 
   restore(state: NetState): void {
@@ -187,16 +200,26 @@ class Net implements VirtioDevice<NetState>, ControlHost {
     const given = data.unknown('guestOffloads')
     const offloads = data.integers('guestOffloads', Array.isArray(given) ? Math.min(given.length, 64) : 0, 0, 63)
     const takeFilter = this.filter.load(plainData(name, data.unknown('filter'), 'state'))
+    const announced = data.boolean('announce', false)
+    const [transmit, receive, flows] = [data.unknown('transmit') ?? [], data.unknown('receive'), data.unknown('flows') ?? []]
     data.done()
+    const list: readonly unknown[] = Array.isArray(transmit) ? transmit : []
+    const takeFrames = [...this.#transmit.map((queue, pair) => queue.waiting.load(name, list[pair])), this.#receiver.waiting.load(name, receive)]
+    const known = plainData(name, { flows }, 'state').integers('flows', Array.isArray(flows) ? Math.min(flows.length, 2 * slots) : 0, 0, slots - 1)
     this.#drop()
     takeFilter()
     this.#mac = mac
     this.#pairs = pairs
     this.#guestOffloads = guestOffloadFeatures.filter((bit) => offloads.includes(bit))
     this.#setStatus(netStatus.linkUp, this.#port.link)
-    this.#setStatus(netStatus.announce, false)
+    this.#setStatus(netStatus.announce, announced)
+    this.#flows.restore(known, this.maximumPairs)
     this.#applyFeatures()
-    // It may be somewhere else now: whoever knew the way does not any more.
+    for (const take of takeFrames) take()
+  }
+
+  /** It may be somewhere else now: whoever knew the way does not any more. */
+  forked(): void {
     this.#context.clock.timer(announce).arm(this.#context.clock.now())
   }
 

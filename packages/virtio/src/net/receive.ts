@@ -1,10 +1,11 @@
 import type { Frame, NetPort, Offloads } from '@machinist/api'
 import { maximumFrame, noOffloads } from '@machinist/api'
-import { adapt, ethernet } from '@machinist/packets'
+import { ethernet } from '@machinist/packets'
 import type { VirtioContext } from '../device/spec.ts'
 import type { Chain, Virtqueue } from '../queue/queue.ts'
 import { writeHeader } from './header.ts'
 import { packetHeader } from './layout.ts'
+import { Pieces } from './pieces.ts'
 
 /** Bytes given to the driver before something else gets its turn, and what a frame counts at least. */
 const turn = 2 << 20
@@ -33,9 +34,8 @@ export class Receiver {
   readonly #header = new Uint8Array(packetHeader.size)
   /** Buffers taken from a queue that no frame was put into yet, by the queue's index. */
   readonly #held = new Map<number, Chain[]>()
-  /** Frames that wait for buffers. */
-  #waiting: readonly Frame[] = []
-  #at = 0
+  /** What waits for buffers. */
+  readonly waiting: Pieces = new Pieces()
 
   constructor(port: NetPort, context: Pick<VirtioContext, 'queue' | 'running'>, host: ReceiveHost) {
     this.#port = port
@@ -47,7 +47,7 @@ export class Receiver {
     let budget = turn
     const touched = new Set<Virtqueue>()
     while (budget > 0) {
-      const frame = this.#waiting[this.#at] ?? this.#next()
+      const frame = this.waiting.first ?? this.#next()
       if (frame === null) break
       budget -= leastCost
       if (frame === undefined) continue
@@ -55,7 +55,7 @@ export class Receiver {
       const queue = this.#queueFor(frame)
       if (queue !== null && !this.#put(queue, frame)) break
       if (queue !== null) touched.add(queue)
-      this.#at++
+      this.waiting.next()
     }
     for (const queue of touched) queue.signal()
     if (budget <= 0) this.#host.again()
@@ -63,7 +63,7 @@ export class Receiver {
 
   reset(): void {
     this.#held.clear()
-    this.#waiting = []
+    this.waiting.clear()
   }
 
   resetQueue(index: number): void {
@@ -72,14 +72,12 @@ export class Receiver {
 
   /** The next frame that the driver wants: null when there is none, undefined when the one there was is nothing to it. */
   #next(): Frame | null | undefined {
-    this.#waiting = []
     const frame = this.#port.receive()
     if (frame === null) return null
     const { length } = frame.bytes
     if (!this.#context.running || length < ethernet.length || length > maximumFrame || !this.#host.accepts(frame.bytes)) return undefined
-    this.#waiting = adapt(frame, this.offloads)
-    this.#at = 0
-    return this.#waiting[0]
+    this.waiting.begin(frame, this.offloads)
+    return this.waiting.first
   }
 
   #queueFor(frame: Frame): Virtqueue | null {

@@ -1,6 +1,7 @@
 import { flowHash } from '@machinist/packets'
 
-const slots = 1024
+/** Conversations that are told apart. */
+export const slots = 1024
 
 /** Which pair of queues a conversation uses: the one where the driver sent last (5.1.6.5.5). */
 export class FlowTable {
@@ -21,5 +22,19 @@ export class FlowTable {
 
   clear(): void {
     this.#pairs.fill(0)
+  }
+
+  /** What it knows, as slots and pairs by turns. */
+  save(): number[] {
+    return Array.from(this.#pairs.entries()).filter(([, pair]) => pair > 0).flat()
+  }
+
+  /** Takes back what {@link save} gave. Slots and pairs that there are not are left out. */
+  restore(saved: readonly number[], pairs: number): void {
+    this.clear()
+    for (let index = 0; index + 1 < saved.length; index += 2) {
+      const [slot = 0, pair = 0] = [saved[index], saved[index + 1]]
+      if (pair <= pairs) this.#pairs[slot] = pair
+    }
   }
 }

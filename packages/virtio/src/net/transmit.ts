@@ -1,10 +1,11 @@
-import type { Frame, NetPort, Offloads } from '@machinist/api'
+import type { NetPort, Offloads } from '@machinist/api'
 import { maximumFrame, noOffloads } from '@machinist/api'
-import { adapt, ethernet } from '@machinist/packets'
+import { ethernet } from '@machinist/packets'
 import type { VirtioContext } from '../device/spec.ts'
 import type { Virtqueue } from '../queue/queue.ts'
 import { frameOf } from './header.ts'
 import { packetHeader } from './layout.ts'
+import { Pieces } from './pieces.ts'
 
 /** Bytes taken from one queue before something else gets its turn, and what a frame counts at least. */
 const turn = 2 << 20
@@ -21,8 +22,8 @@ export class TransmitQueue {
   readonly #context: Pick<VirtioContext, 'queue' | 'running'>
   readonly #again: () => void
   readonly #sent: (bytes: Uint8Array) => void
-  /** Frames that the network has not taken yet. While there are any, the queue waits. */
-  #waiting: readonly Frame[] = []
+  /** What the network has not taken yet. While there is any, the queue waits. */
+  readonly waiting: Pieces = new Pieces()
 
   /**
    * @param index - of the queue in its device
@@ -48,14 +49,14 @@ export class TransmitQueue {
       const frame = packet.length < this.headerSize ? null : frameOf(packet, this.headerSize, this.offloads)
       if (frame === null) continue
       this.#sent(frame.bytes)
-      this.#waiting = adapt(frame, this.#port.offloads)
+      this.waiting.begin(frame, this.#port.offloads)
     }
     queue.signal()
     if (budget <= 0) this.#again()
   }
 
   reset(): void {
-    this.#waiting = []
+    this.waiting.clear()
   }
 
   /** A copy of the next packet, empty when it cannot be one; null when there is none. */
@@ -72,14 +73,10 @@ export class TransmitQueue {
 
   /** Sends what waits. False when the network is full; it says when it is not. */
   #flush(): boolean {
-    const list = this.#waiting
-    if (list.length === 0) return true
-    for (const [index, frame] of list.entries()) {
-      if (this.#port.send(frame)) continue
-      this.#waiting = list.slice(index)
-      return false
+    for (let frame = this.waiting.first; frame !== undefined; frame = this.waiting.first) {
+      if (!this.#port.send(frame)) return false
+      this.waiting.next()
     }
-    this.#waiting = []
     return true
   }
 }

@@ -160,7 +160,7 @@ describe.each(['split', 'packed'] as const)('%s rings', (ring) => {
       }
       expect(dut.context.warnings).toEqual([])
     }
-    expect(met.used).toBeGreaterThan(400)
+    expect(met.used).toBeGreaterThan(300)
     expect(met.late).toBeGreaterThan(150)
     expect(Math.min(met.resets, met.restores)).toBeGreaterThan(30)
     if (eventIdx) expect(met.silent).toBeGreaterThan(50)

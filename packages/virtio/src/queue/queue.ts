@@ -51,6 +51,8 @@ export class Virtqueue implements ChainOwner {
   readonly #inFlight = new Map<number, Chain>()
   /** Requests to give out again after a restore. */
   #replay: Chain[] = []
+  /** True: {@link pop} gives out those alone. */
+  onlyAgain = false
 
   /**
    * @param maximumSize - entries that the device offers, a power of two up to 32768
@@ -99,7 +101,7 @@ export class Virtqueue implements ChainOwner {
   pop(): Chain | null {
     if (!this.#ready || this.#stopped || !this.#host.running) return null
     const again = this.#replay.shift()
-    if (again !== undefined) return again
+    if (again !== undefined || this.onlyAgain) return again ?? null
     const chain = this.#ring.next()
     if (chain !== null) this.#inFlight.set(chain.head, chain)
     return chain

@@ -128,6 +128,10 @@ class MmioTransport<Config, S, Wants extends BackendWants> implements Device<Mmi
     this.selectors.set(selectors)
   }
 
+  forked(): void {
+    this.core.forked()
+  }
+
   dispose(): void {
     this.core.device.dispose?.()
   }

@@ -199,6 +199,10 @@ class PciTransport<Config, S, Wants extends BackendWants> implements Device<Virt
     this.#common.set('queue_select', queue)
   }
 
+  forked(): void {
+    this.#core.forked()
+  }
+
   dispose(): void {
     this.#core.device.dispose?.()
   }

@@ -17,8 +17,15 @@ export interface VsockConfig {
   readonly cid: number
 }
 
-/** Saved state of its own: none. After a restore all connections are gone, and the guest is told. */
-export type VsockState = Readonly<Record<string, never>>
+/** Saved state of its own. After a restore all connections are gone, and the guest is told if there were any. */
+export interface VsockState {
+  /** Whether the guest is to be told. */
+  readonly connected: boolean
+  /** The host's port of the last connection that it asked for. */
+  readonly port: number
+  /** Packets that wait for the guest, of no connection any more: guest's port, host's port, operation, flags, and bytes that the host had taken, or −1. */
+  readonly packets: readonly (readonly number[])[]
+}
 
 /** Backends of a socket device. */
 export type VsockBackends = Readonly<Record<'host', 'vsock'>>
@@ -100,6 +107,8 @@ class Vsock implements VirtioDevice<VsockState>, ConnectionHost {
   }
 
   event(): void {
+    const events = this.#context.queue(vsockQueue.event)
+    if (events?.ready === true && this.#context.running) this.#sendEvent(events)
     this.#pump()
   }
 
@@ -111,13 +120,34 @@ class Vsock implements VirtioDevice<VsockState>, ConnectionHost {
   }
 
   save(): VsockState {
-    return {}
+    const over = this.#waiting.filter(({ connection }) => connection === null || this.#connections.get(keyOf(connection.guestPort, connection.hostPort)) !== connection)
+    return {
+      connected: this.#resetDue || this.#connections.size > 0,
+      port: this.#nextPort,
+      packets: over.map(({ connection, guestPort, hostPort, what, flags }) => [guestPort, hostPort, what, flags, connection?.forwarded ?? -1]),
+    }
   }
 
   restore(state: VsockState): void {
-    plainData(this.#context.name, state, 'state').done()
+    const { name, clock } = this.#context
+    const data = plainData(name, state, 'state')
+    const connected = data.boolean('connected', true)
+    const port = data.integer('port', firstHostPort, 2 ** 32 - 2, firstHostPort)
+    const packets = data.unknown('packets') ?? []
+    data.done()
+    const list: readonly unknown[] = Array.isArray(packets) ? packets.slice(0, mostWaiting + mostConnections) : []
+    const waiting = list.map((packet): Control => {
+      const [guestPort = 0, hostPort = 0, what = 0, flags = 0, forwarded = 0] = plainData(name, { packet }, 'state').integers('packet', 5, -1, 2 ** 32 - 1)
+      // One that is over, in no table.
+      const connection = forwarded < 0 ? null : new Connection(guestPort, hostPort, this)
+      if (connection !== null) connection.forwarded = forwarded
+      return { connection, guestPort: guestPort >>> 0, hostPort: hostPort >>> 0, what: what & 0xffff, flags: flags >>> 0 }
+    })
     this.reset()
-    this.#resetDue = true
+    this.#nextPort = port
+    this.#waiting = waiting
+    this.#resetDue = connected
+    if (connected) clock.timer(again).arm(clock.now())
   }
 
   dispose(): void {
