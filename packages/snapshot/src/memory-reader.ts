@@ -114,5 +114,7 @@ function whole(file: OpenedFile, place: unknown, length: number, what: string): 
 
 function numbers(bytes: Uint8Array): Uint32Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  return Uint32Array.from({ length: bytes.length / 4 }, (_, index) => view.getUint32(index * 4, true))
+  const all = new Uint32Array(bytes.length / 4)
+  for (let index = 0; index < all.length; index++) all[index] = view.getUint32(index * 4, true)
+  return all
 }
