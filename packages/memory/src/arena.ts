@@ -189,6 +189,16 @@ export class Arena {
     }
   }
 
+  /** One page fewer has a frame that other pages have, too. False, and nothing changes, when no other has it: see {@link Arena.freeFrames}. */
+  unshareFrame(frame: number): boolean {
+    const { u32 } = this
+    const at = this.#record(frame) + REFERENCES / 4
+    const references = u32[at] ?? 0
+    if (references <= 1) return false
+    u32[at] = references - 1
+    return true
+  }
+
   /** How many pages have a frame. */
   references(frame: number): number {
     return this.u32[this.#record(frame) + REFERENCES / 4] ?? 0

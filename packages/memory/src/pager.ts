@@ -110,19 +110,24 @@ export class Pager {
    */
   drop(map: number, first: number, count: number, forgotten: () => void): void {
     const { u32 } = this.#arena
+    let dropped = 0
+    // Of a copy, most pages share their frames with others: nobody gets those.
     const frames: number[] = []
     for (let index = (map >>> 2) + first; index < (map >>> 2) + first + count; index++) {
       const entry = u32[index] ?? 0
       if (entry === 0) continue
       u32[index] = 0
-      if ((entry & PAGE_PRESENT) !== 0) frames.push(frameOf(entry))
+      if ((entry & PAGE_PRESENT) === 0) continue
+      dropped++
+      const frame = frameOf(entry)
+      if ((entry & PAGE_SHARED) === 0 || !this.#arena.unshareFrame(frame)) frames.push(frame)
     }
-    if (frames.length === 0) return
+    if (dropped === 0) return
     forgotten()
     this.#arena.freeFrames(frames)
-    this.#touched -= frames.length
+    this.#touched -= dropped
     // They may be touched again.
-    if (this.#promised) this.#arena.reserve(frames.length * PAGE_SIZE, 'memory')
+    if (this.#promised) this.#arena.reserve(dropped * PAGE_SIZE, 'memory')
   }
 
   /**

@@ -6,7 +6,7 @@ import type { Leaving, RunLoop } from '../running/run-loop.ts'
 import { checkedTurns, type SavedTurns } from '../running/turn.ts'
 import type { SavedTimer } from '../running/timers.ts'
 import type { SavedTime } from '../running/virtual-time.ts'
-import { type DevicesState, restoreDevices, saveDevices } from './state.ts'
+import { beginDevices, type DevicesState, saveDevices } from './state.ts'
 
 /** All of a machine but its memory, between slices and with nothing under way: plain data. */
 export interface SavedMachine {
@@ -111,7 +111,7 @@ export function restoreMachine(parts: Parts, input: unknown): SavedMachine {
   parts.cpu.reset('cold', { pc: 0, args: [] })
   parts.setCounterBase(saved.counterBase)
   parts.cpu.vcpus.forEach((vcpu, index) => { vcpu.restore(harts[index]) })
-  restoreDevices(parts, saved.devices)
+  beginDevices(parts, saved.devices)
   // Devices may have armed theirs anew, later than they were to expire; or earlier, where the world has moved on. What they armed besides is what a copy
   // does in addition.
   const anew = new Map(parts.timers.save().map(({ name, at }) => [name, at]))

@@ -41,12 +41,8 @@ function stateFor({ resolved: { name, spec } }: LiveDevice, saved: unknown): unk
   return spec.migrate(state, version)
 }
 
-/**
- * Gives all devices their state back. All or none: when one refuses, the others get back what they had.
- *
- * @throws a typed error `'state'`, or what the device's `restore` threw
- */
-export function restoreDevices(parts: Parts, input: unknown): void {
+/** A saved state, as far as it is not the devices' own: what each of them gets, and the levels of the lines. */
+function checked(parts: Parts, input: unknown): { readonly states: readonly { readonly device: LiveDevice['device']; readonly state: unknown }[]; readonly levels: Readonly<Record<string, boolean>> } {
   if (!isObject(input) || input['version'] !== 1 || !isObject(input['devices']) || !isObject(input['lines'])) {
     throw bad('machine', 'not a saved state of devices', 'Give what saveDevices returned.')
   }
@@ -59,11 +55,31 @@ export function restoreDevices(parts: Parts, input: unknown): void {
     if (typeof level !== 'boolean' || !parts.wiring.lines.some((line) => line.name === name)) throw bad(name, 'not the level of an interrupt line', 'Give what saveDevices returned.')
     levels[name] = level
   }
-  const states = parts.devices.map((each) => ({ each, state: stateFor(each, devices[each.resolved.name]) }))
+  return { levels, states: parts.devices.map((each) => ({ device: each.device, state: stateFor(each, devices[each.resolved.name]) })) }
+}
+
+/**
+ * Gives the devices of a machine that has not run yet a state; when one refuses, the machine is of no use.
+ *
+ * @throws a typed error `'state'`, or what the device's `restore` threw
+ */
+export function beginDevices(parts: Parts, input: unknown): void {
+  const { states, levels } = checked(parts, input)
+  for (const { device, state } of states) device.restore(state)
+  parts.wiring.restore(levels)
+}
+
+/**
+ * Gives all devices their state back. All or none: when one refuses, the others get back what they had.
+ *
+ * @throws a typed error `'state'`, or what the device's `restore` threw
+ */
+export function restoreDevices(parts: Parts, input: unknown): void {
+  const { states, levels } = checked(parts, input)
   const before = parts.devices.map(({ device }) => device.save())
   const linesBefore = parts.wiring.save()
   try {
-    for (const { each, state } of states) each.device.restore(state)
+    for (const { device, state } of states) device.restore(state)
   } catch (error) {
     parts.devices.forEach(({ device }, index) => { device.restore(before[index]) })
     parts.wiring.restore(linesBefore)
