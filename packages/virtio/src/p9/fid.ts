@@ -54,7 +54,10 @@ export class Place {
     if (this.#users === 0) this.#found?.then(({ node }) => { node.release() }, () => undefined)
   }
 
-  /** The node; `'ESTALE'` when it comes from a saved state and is not there any more, or something else is. */
+  /**
+   * The node. When it comes from a saved state and is not there any more, or something else is, `'ENOENT'`: of that code Linux's client takes it that the
+   * file went, and looks the name up anew.
+   */
   async node(tree: FileTree): Promise<FileNode> {
     return (await this.#look(tree)).node
   }
@@ -64,7 +67,7 @@ export class Place {
   }
 
   async #look(tree: FileTree): Promise<FoundNode> {
-    this.#found ??= this.#again(tree).catch(() => { throw posixError('ESTALE') })
+    this.#found ??= this.#again(tree).catch(() => { throw posixError('ENOENT') })
     const found = await this.#found
     this.id = found.attributes.id
     return found
@@ -77,7 +80,7 @@ export class Place {
     const { attributes, node } = found
     if ((kind === 'unknown' || kind === attributes.kind) && (id === null || id === attributes.id || this.path.length === 0)) return found
     node.release()
-    throw posixError('ESTALE')
+    throw posixError('ENOENT')
   }
 }
 
@@ -152,7 +155,7 @@ export class Fid {
     this.opened = opened
   }
 
-  /** The file that a client has opened; `'EBADF'`. */
+  /** The file that a client has opened; `'EBADF'`, and `'ESTALE'` when it was opened before a restore and is gone. */
   async file(tree: FileTree): Promise<Opened & { readonly kind: 'file' }> {
     await this.#reopen(tree)
     if (this.opened?.kind === 'folder') throw posixError('EISDIR')
@@ -190,7 +193,7 @@ export class Fid {
   }
 
   async #openAgain(tree: FileTree): Promise<void> {
-    const node = await this.place.node(tree)
+    const node = await this.place.node(tree).catch(() => { throw posixError('ESTALE') })
     const bit = (mask: number): boolean => (this.#dormant & mask) !== 0
     if (bit(saved.folder)) {
       this.opened = { kind: 'folder', listing: await beginListing(node) }

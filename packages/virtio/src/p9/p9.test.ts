@@ -299,7 +299,8 @@ describe('9P', () => {
     expect((await shorter.call(t.read, (out) => out.u32(1).u64(3).u32(100))).u32()).toBe(0)
     const stale = restored()
     await again.call(t.renameat, (out) => out.u32(0).string(text('z')).u32(0).string(text('y')))
-    await gives(stale.call(t.getattr, (out) => out.u32(2).u64(0)), 'ESTALE')
+    await gives(stale.call(t.getattr, (out) => out.u32(2).u64(0)), 'ENOENT')
+    await gives(stale.call(t.readdir, (out) => out.u32(2).u64(0).u32(100)), 'ESTALE')
     const fid = { fid: 1, path: [], open: 0, size: 0, kind: 'folder', id: 1n } as const
     for (const wrong of [{ ...fid, fid: -1 }, { ...fid, kind: 'thing' }, { ...fid, id: -1n }, { ...fid, id: 2n ** 64n }, { ...fid, id: 5 }]) {
       expect(() => { stale.dut.device.restore({ ...state, core: { ...state.core, device: { messageSize: 5000, fids: [wrong as never] } } }) }).toThrow(expect.objectContaining({ code: 'state' }))
@@ -335,7 +336,11 @@ describe('9P', () => {
     const read = (fid: number) => same.call(t.read, (out) => out.u32(fid).u64(0).u32(100))
     const reader = await read(1)
     expect(latin(reader.data(reader.u32()))).toBe('kept')
-    for (const fid of [2, 3, 4]) await gives(read(fid), 'ESTALE')
+    for (const fid of [2, 3, 4]) {
+      await gives(read(fid), 'ESTALE')
+      // Whoever asks for the name is told that it is worth looking it up anew.
+      await gives(same.call(t.getattr, (out) => out.u32(fid).u64(0x7ff)), 'ENOENT')
+    }
     for (const fid of [2, 3, 4]) await same.call(t.clunk, (out) => out.u32(fid))
     await same.walk(0, 5, 'replaced')
     await same.call(t.lopen, (out) => out.u32(5).u32(0))
