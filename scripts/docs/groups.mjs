@@ -48,7 +48,7 @@ export const groups = {
   },
   '@machinist/host-node': {
     'Run a machine': ['', 'node-host', 'system/'],
-    'Save and restore': ['snapshot/'],
+    'Save and restore, record and replay': ['snapshot/'],
     'Talk to a console': ['console/'],
     'Open disks': ['disks/', 'files/file', 'files/http-file', 'files/image-files'],
     'Read files': ['files/'],
@@ -113,7 +113,8 @@ export const groups = {
   '@machinist/snapshot': {
     'Save': ['', 'writer'],
     'Restore': ['reader'],
-    'Bring files and compression': ['file', 'codec'],
+    'Record and replay': ['recording/'],
+    'Bring files and compression': ['file', 'codec', 'portable/'],
   },
   '@machinist/testkit': {
     'Fuzz a device': ['', 'fuzz', 'virtio-driver', 'random'],

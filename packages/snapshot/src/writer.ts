@@ -68,6 +68,13 @@ export function rewriteSnapshot(snapshot: OpenSnapshot, output: SnapshotOutput, 
   return write(all, storeOf(snapshot), [], output, codec, { about, images: images.length > 0, ...options })
 }
 
+/** Writes a file of a machine that has not begun: it has a definition with its images, and no state. */
+export function writeDefinition(
+  definition: MachineDefinition, image: (file: string) => Uint8Array, output: SnapshotOutput, codec: SnapshotCodec, options: Pick<WriteOptions, 'about'>,
+): Promise<number> {
+  return write({ definition, state: null, image }, { regions: [], placeOf: () => 0, frame: () => null, source: null }, [], output, codec, options)
+}
+
 async function write<Region extends StoreRegion>(
   snapshot: Pick<MachineSnapshot, 'definition' | 'state' | 'image'>, memory: PageStore<Region>, first: readonly number[], output: SnapshotOutput, codec: SnapshotCodec, options: WriteOptions,
 ): Promise<number> {

@@ -154,7 +154,8 @@ export function openSnapshotFile(path: string): OpenSnapshot {
   }
 }
 
-function openInput(name: string, path: string): SnapshotInput {
+/** Opens a file to be read. `name` is for errors. @throws typed errors `'file-…'` */
+export function openInput(name: string, path: string): SnapshotInput {
   const guarded = <T>(work: () => T): T => {
     try {
       return work()

@@ -1,4 +1,4 @@
-import { type Backend, machinistError } from '@machinist/api'
+import { type Backend, isMachinistError, machinistError } from '@machinist/api'
 import type { MachineHost } from '../assembly/host.ts'
 import type { TraceListener } from '../assembly/trace.ts'
 import type { Catalogue } from '../definition/catalogue.ts'
@@ -26,6 +26,8 @@ export interface InstantiateOptions extends TapeOptions {
   readonly backends?: ReadonlyMap<string, Backend<unknown>>
   /** Gets fine detail from parts. */
   readonly trace?: TraceListener
+  /** Gives the images that the definition names as files, each time that the machine is switched on or reset. */
+  readonly image?: (file: string) => Uint8Array
 }
 
 /** Makes the machine of a blueprint, here. See {@link instantiate}. */
@@ -46,7 +48,19 @@ export function instantiate(input: MachineDefinition, catalogue: Catalogue, host
   if ((host as MachineHost | undefined)?.loop === undefined) {
     throw machinistError({ code: 'no-host', part: 'machine', remedy: 'Give nodeHost() of @machinist/host-node, or one of your own.' }, 'it is given no host')
   }
-  return new LiveMachine({ resolved, host, live: options.backends ?? new Map(), trace: options.trace, ...tapeOf(options, resolved) })
+  const make = (): Machine => new LiveMachine({ resolved, host, live: options.backends ?? new Map(), trace: options.trace, ...(options.image !== undefined && { image: options.image }), ...tapeOf(options, resolved) })
+  return options.replay === undefined ? make() : believing(make)
+}
+
+/** Makes a machine whose parts believe what a log says. @throws typed errors */
+function believing(make: () => Machine): Machine {
+  try {
+    return make()
+  } catch (error) {
+    if (isMachinistError(error)) throw error
+    const why = error instanceof Error ? error.message : String(error)
+    throw machinistError({ code: 'replay-log', part: 'recording', value: why, remedy: 'Use another copy of the file, or record again.' }, 'a part cannot be made with what the log says')
+  }
 }
 
 /** The tape of a machine. @throws a typed error `'record-time'` */

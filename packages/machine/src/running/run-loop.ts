@@ -138,7 +138,7 @@ export class RunLoop {
         const until = this.#wait()
         if (until > time.now) {
           this.sampler?.idle()
-          this.tape?.idle(until)
+          if (this.tape?.idle(until) === true) continue
           if (!time.counted || until === Infinity || this.tape?.paced === true) return { kind: 'idle', until }
           time.jumpTo(until)
           this.passes++

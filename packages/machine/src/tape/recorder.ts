@@ -413,8 +413,9 @@ export class Recorder implements Tape {
     machine.jump(to)
   }
 
-  idle(until: number): void {
+  idle(until: number): boolean {
     if (this.paced && !this.#over) this.#idle ??= { host: this.#taped.hostNow, from: this.#taped.now, until }
+    return false
   }
 
   #check(memory: boolean): void {

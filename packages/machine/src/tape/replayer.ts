@@ -463,11 +463,20 @@ export class Replayer implements Tape {
     return true
   }
 
-  idle(until: number): void {
-    if (this.#over || this.#drain.busy || until !== Infinity) return
+  idle(until: number): boolean {
+    if (this.#over || this.#drain.busy) return false
     try {
-      this.#differs('machine', this.#describe(), 'it waits, and nothing comes')
-    } catch { /* It has ended. */ }
+      return this.#reading('machine', () => {
+        const kind = this.#next()
+        // What came after the last delivery.
+        if (kind !== entry.at && kind !== -1 && isSame(this.#at, this.#taped.moment)) return true
+        if (until === Infinity && kind !== -1) throw this.#differs('machine', this.#describe(), 'it waits, and nothing comes')
+        return kind === -1
+      })
+    } catch (error) {
+      if (!this.#over) throw error
+      return false
+    }
   }
 
   started(): void {

@@ -81,8 +81,8 @@ export interface Tape {
   port(part: string, kind: BackendKind, connect: Connect): unknown
   /** Between two turns, before anything is delivered. False: there is nothing to do before the host's event loop has turned. */
   top(): boolean
-  /** All harts wait, until `until` at the latest. */
-  idle(until: number): void
+  /** All harts wait, until `until` at the latest. True: something has come from outside, as {@link Tape.top} will show. */
+  idle(until: number): boolean
   /** The machine is switched on, before anything of it begins. */
   started(): void
   /** The host asks for a reset. */
