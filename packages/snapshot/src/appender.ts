@@ -10,7 +10,7 @@ export class Appender {
   readonly codec: SnapshotCodec
   readonly #output: SnapshotOutput
   #written: number = HEADER_SIZE
-  #gathered: Uint8Array[] = []
+  readonly #gathered: Uint8Array = new Uint8Array(GATHERED)
   #waiting = 0
 
   constructor(output: SnapshotOutput, codec: SnapshotCodec) {
@@ -30,9 +30,14 @@ export class Appender {
   }
 
   async append(bytes: Uint8Array): Promise<void> {
-    this.#gathered.push(bytes)
+    if (this.#waiting + bytes.length > GATHERED) await this.flush()
+    if (bytes.length > GATHERED) {
+      await this.#output.write(this.#written, bytes)
+      this.#written += bytes.length
+      return
+    }
+    this.#gathered.set(bytes, this.#waiting)
     this.#waiting += bytes.length
-    if (this.#waiting >= GATHERED) await this.flush()
   }
 
   async piece(bytes: Uint8Array): Promise<Piece> {
@@ -43,15 +48,8 @@ export class Appender {
   }
 
   async flush(): Promise<void> {
-    const all = new Uint8Array(this.#waiting)
-    let at = 0
-    for (const bytes of this.#gathered) {
-      all.set(bytes, at)
-      at += bytes.length
-    }
-    this.#gathered = []
+    if (this.#waiting > 0) await this.#output.write(this.#written, this.#gathered.subarray(0, this.#waiting))
+    this.#written += this.#waiting
     this.#waiting = 0
-    if (at > 0) await this.#output.write(this.#written, all)
-    this.#written += at
   }
 }

@@ -95,8 +95,7 @@ export class PageWriter<Region extends StoreRegion> {
     const bytes = this.#chunk.subarray(0, pages * PAGE_SIZE)
     const packed = plain ? bytes : this.#appender.pack(bytes)
     this.#chunks.push(packed.length, this.#appender.codec.crc32(packed))
-    // What is stored as it is must not be written over.
-    await this.#appender.append(packed.buffer === this.#chunk.buffer ? packed.slice() : packed)
+    await this.#appender.append(packed)
   }
 
   /** The number of a page with the same content as one that has a frame. */

@@ -56,7 +56,7 @@ test('pages are stored once, zeros not at all, and the machine may go on while t
   const expected = stateOf(machine)
   run(machine, 20)
   const chunks: Uint8Array[] = []
-  await writeSnapshot(snapshot, { write(offset, bytes) { chunks[offset] = bytes; return Promise.resolve() } }, codec)
+  await writeSnapshot(snapshot, { write(offset, bytes) { chunks[offset] = bytes.slice(); return Promise.resolve() } }, codec)
   snapshot.dispose()
   machine.dispose()
   const file = new Uint8Array(Math.max(...Object.keys(chunks).map((offset) => Number(offset) + (chunks[Number(offset)]?.length ?? 0))))

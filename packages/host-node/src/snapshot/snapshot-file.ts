@@ -20,7 +20,7 @@ const { BROTLI_PARAM_LGWIN, BROTLI_PARAM_QUALITY } = zlib.constants
 /** What `node:zlib` has for snapshots: Brotli, and it reads deflate too. */
 export const snapshotCodec: SnapshotCodec = {
   compression: 'brotli',
-  compress: (bytes) => zlib.brotliCompressSync(bytes, { chunkSize: Math.max(LEAST, bytes.length), params: { [BROTLI_PARAM_QUALITY]: QUALITY, [BROTLI_PARAM_LGWIN]: WINDOW } }),
+  compress: (bytes) => zlib.brotliCompressSync(bytes, { chunkSize: Math.max(LEAST, bytes.length >> 1), params: { [BROTLI_PARAM_QUALITY]: QUALITY, [BROTLI_PARAM_LGWIN]: WINDOW } }),
   decompress(compression, bytes, length) {
     // At once into one buffer, with a byte to spare: one that is full would be followed by another.
     const limit = { maxOutputLength: Math.max(1, length), chunkSize: Math.max(LEAST, length + 1) }
