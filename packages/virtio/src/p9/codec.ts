@@ -53,8 +53,7 @@ export class MessageReader {
   /** The name of an entry: one component that is not `.` or `..`. */
   name(): Uint8Array {
     const name = this.string()
-    checkName(name)
-    if (isDots(name)) throw posixError('EINVAL')
+    checkComponent(name)
     return name
   }
 
@@ -70,6 +69,12 @@ export class MessageReader {
     this.#at = at + length
     return at
   }
+}
+
+/** Refuses what cannot be the name of an entry. */
+export function checkComponent(name: Uint8Array): void {
+  checkName(name)
+  if (isDots(name)) throw posixError('EINVAL')
 }
 
 /** Refuses what cannot be one component of a path. */

@@ -302,7 +302,9 @@ describe('9P', () => {
     await gives(stale.call(t.getattr, (out) => out.u32(2).u64(0)), 'ENOENT')
     await gives(stale.call(t.readdir, (out) => out.u32(2).u64(0).u32(100)), 'ESTALE')
     const fid = { fid: 1, path: [], open: 0, size: 0, kind: 'folder', id: 1n } as const
-    for (const wrong of [{ ...fid, fid: -1 }, { ...fid, kind: 'thing' }, { ...fid, id: -1n }, { ...fid, id: 2n ** 64n }, { ...fid, id: 5 }]) {
+    for (const wrong of [{ ...fid, fid: -1 }, { ...fid, kind: 'thing' }, { ...fid, id: -1n }, { ...fid, id: 2n ** 64n }, { ...fid, id: 5 }, { ...fid, path: 5 }, { ...fid, path: new Array(201).fill([65]) },
+      // Names that would lead out of the tree.
+      { ...fid, path: [[0x2e, 0x2e], [65]] }, { ...fid, path: [[0x2e]] }, { ...fid, path: [[]] }, { ...fid, path: [[65, 0x2f, 65]] }, { ...fid, path: [[65, 0]] }]) {
       expect(() => { stale.dut.device.restore({ ...state, core: { ...state.core, device: { messageSize: 5000, fids: [wrong as never] } } }) }).toThrow(expect.objectContaining({ code: 'state' }))
     }
     // A state of before there were kinds.

@@ -1,5 +1,6 @@
 import { type FileKind, machinistError, posixError } from '@machinist/api'
 import { Fid, mostSaved, Place, type Path } from './fid.ts'
+import { checkComponent } from './codec.ts'
 import { KnownSizes } from './known-sizes.ts'
 import { plainData } from '@machinist/registers'
 import type { PlainData } from '@machinist/registers'
@@ -103,15 +104,31 @@ export class Session {
       const size = data.integer('size', 0, Number.MAX_SAFE_INTEGER, 0)
       const kind = data.oneOf('kind', kinds, 'unknown')
       const id = data.unknown('id') ?? null
-      if (id !== null && (typeof id !== 'bigint' || id !== BigInt.asUintN(64, id))) throw machinistError({ code: 'state', part: `${part}.fids`, value: String(id).slice(0, 80), remedy: 'Give a BigInt from 0 to 2^64 - 1.' }, 'not the id of a file')
-      const names = data.unknown('path')
-      const list: readonly unknown[] = Array.isArray(names) ? names : []
-      const path = list.slice(0, deepest).map((name) => Uint8Array.from(plainData(`${part}.fids`, { name }, 'state').bytes('name', 255)))
+      if (id !== null && (typeof id !== 'bigint' || id !== BigInt.asUintN(64, id))) throw bad(part, id, 'not the id of a file')
+      const path = pathOf(part, data.unknown('path'))
       session.#fids.get(number)?.drop()
       session.#fids.set(number, new Fid(new Place(path, { believed: size, kind, id }), open).hold())
     })
     return session
   }
+}
+
+function bad(part: string, value: unknown, problem: string): Error {
+  return machinistError({ code: 'state', part: `${part}.fids`, value: String(value).slice(0, 80), remedy: 'Restore what a device saved.' }, problem)
+}
+
+/** A path of a saved state: its names are believed no more than those of a client, since they lead into a folder of the host. */
+function pathOf(part: string, value: unknown): Path {
+  if (!Array.isArray(value) || value.length > deepest) throw bad(part, typeof value, 'not a path')
+  return value.map((each: unknown) => {
+    const name = Uint8Array.from(plainData(`${part}.fids`, { name: each }, 'state').bytes('name', 255))
+    try {
+      checkComponent(name)
+    } catch {
+      throw bad(part, String.fromCharCode(...name), 'not one name of a path')
+    }
+    return name
+  })
 }
 
 /** The path of an entry. `'ENAMETOOLONG'`. */
