@@ -64,7 +64,7 @@ export const groups = {
     'Define a machine': ['', 'definition/'],
     'See what was chosen': ['resolving/', 'booting/'],
     'Make and run it': ['life/', 'running/', 'assembly/'],
-    'Record and replay it': ['tape/'],
+    'Record and replay it': ['tape/', 'seek/'],
   },
   '@machinist/machinist': {
     'Run the command': ['', 'main', 'arguments', 'command-line/', 'usage', 'run', 'stats', 'disk-option', 'machine-file'],

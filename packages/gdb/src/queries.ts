@@ -26,8 +26,9 @@ function threadText({ machine }: MonitorView, index: number): string {
  *
  * @param hart - the index of the hart that the debugger looks at
  * @param known - takes what the debugger says it understands
+ * @param reverses - whether the machine can go back
  */
-export function answerQuery(view: MonitorView, hart: number, data: string, known: Set<string>): string | null {
+export function answerQuery(view: MonitorView, hart: number, data: string, known: Set<string>, reverses: boolean): string | null {
   const { harts } = view
   const description = harts[0]
   if (description === undefined) return null
@@ -35,7 +36,7 @@ export function answerQuery(view: MonitorView, hart: number, data: string, known
   switch (name) {
     case 'qSupported':
       for (const feature of data.slice(name.length + 1).split(';')) if (/^(sw|hw)break\+$/.test(feature)) known.add(feature.slice(0, -1))
-      return SUPPORTED
+      return reverses ? `${SUPPORTED};ReverseStep+;ReverseContinue+` : SUPPORTED
     case 'qAttached':
       return '1'
     case 'qC':

@@ -1,5 +1,5 @@
 import { machinistError, type VcpuDebug } from '@machinist/api'
-import type { Machine } from '@machinist/machine'
+import { type Halt, type Machine, Seeker } from '@machinist/machine'
 import { DebugMemory } from './memory.ts'
 import { monitor, type MonitorView } from './monitor.ts'
 import { type Incoming, MAX_PACKET, packet, PacketReader } from './packet.ts'
@@ -31,21 +31,30 @@ const SIGTRAP = '05'
 const OUTPUT_PIECE = MAX_PACKET / 4
 
 /**
- * Lets a debugger take over a machine: it is stopped, and goes on when the debugger says so, or when the session ends. One session at a time
- * for a machine.
+ * Lets a debugger take over a machine: it is stopped, and goes on when the debugger says so, or when the session ends. Or a recording, in which it goes
+ * forwards and backwards, and which stays where it is when the session ends; of that, nothing can be written to. One session at a time.
  *
  * @throws a typed error `'no-debugging'` when the CPU's harts cannot be debugged
  */
-export function gdbSession(machine: Machine, connection: GdbConnection): GdbSession {
-  return new Session(machine, connection)
+export function gdbSession(target: Machine | Seeker, connection: GdbConnection): GdbSession {
+  return new Session(target, connection)
+}
+
+function debugsOf(machine: Machine): readonly VcpuDebug[] {
+  return machine.vcpus.map(({ debug }) => {
+    if (debug !== undefined) return debug
+    throw machinistError({ code: 'no-debugging', part: 'cpu', remedy: 'Use a CPU whose harts have `debug`.' }, 'its harts cannot be debugged')
+  })
 }
 
 class Session implements GdbSession {
-  readonly #machine: Machine
+  /** Of a recording, as it is now. */
+  #machine: Machine
+  readonly #seeker: Seeker | null
   readonly #connection: GdbConnection
-  readonly #harts: readonly VcpuDebug[]
+  #harts: readonly VcpuDebug[]
   readonly #reader = new PacketReader()
-  readonly #memory: DebugMemory
+  #memory: DebugMemory
   readonly #stops = new Stops()
   readonly #known = new Set<string>()
   readonly #listeners: (() => void)[]
@@ -57,24 +66,26 @@ class Session implements GdbSession {
   /** What the machine does for us: nothing, it runs, or restarts. */
   #doing: 'nothing' | 'running' | 'restarting' = 'nothing'
   #signal = SIGTRAP
+  /** What a stop reply says of the last stop. */
+  #why = ''
   #ended = false
 
-  constructor(machine: Machine, connection: GdbConnection) {
+  constructor(target: Machine | Seeker, connection: GdbConnection) {
+    this.#seeker = target instanceof Seeker ? target : null
+    const machine = target instanceof Seeker ? target.machine : target
     this.#machine = machine
     this.#connection = connection
-    this.#harts = machine.vcpus.map(({ debug }) => {
-      if (debug !== undefined) return debug
-      throw machinistError({ code: 'no-debugging', part: 'cpu', remedy: 'Use a CPU whose harts have `debug`.' }, 'its harts cannot be debugged')
-    })
+    this.#harts = debugsOf(machine)
     this.#memory = new DebugMemory(machine.memory)
-    this.#listeners = [
+    this.#listeners = this.#seeker !== null ? [] : [
       machine.on('state', ({ to }) => {
         if (to === 'paused') this.#stopped()
         else if (to === 'off' || to === 'disposed') this.#gone()
       }),
       machine.on('reset', () => { if (this.#doing === 'restarting') machine.pause() }),
     ]
-    machine.pause()
+    if (this.#seeker === null) machine.pause()
+    else this.#seeker.interrupt()
   }
 
   receive(bytes: Uint8Array): void {
@@ -85,6 +96,11 @@ class Session implements GdbSession {
     if (this.#ended) return
     this.#ended = true
     for (const remove of this.#listeners) remove()
+    if (this.#seeker !== null) {
+      this.#seeker.setStops([])
+      this.#seeker.interrupt()
+      return
+    }
     if (this.#machine.state === 'disposed') return
     this.#stops.clear(this.#harts)
     for (const hart of this.#harts) hart.mode = 'run'
@@ -115,7 +131,8 @@ class Session implements GdbSession {
       case 'interrupt':
         if (this.#doing !== 'running') return
         this.#signal = SIGINT
-        this.#machine.pause()
+        if (this.#seeker === null) this.#machine.pause()
+        else this.#seeker.interrupt()
         return
       case 'packet': {
         if (this.#acknowledges) this.#connection.send(bytesOf('+'))
@@ -137,6 +154,8 @@ class Session implements GdbSession {
   /** The answer to a packet; null when there is none, or not yet. What is not known is answered by nothing at all (GDB manual, "Overview"). */
   #command(data: string): string | null {
     const [letter, rest] = [data.slice(0, 1), data.slice(1)]
+    // What was recorded stays as it was.
+    if (this.#seeker !== null && /^[GPMX]/.test(data)) return 'E01'
     switch (letter) {
       case '?': return this.#stopReply()
       case 'g': return readAll(this.#hart)
@@ -151,6 +170,7 @@ class Session implements GdbSession {
       case 'T': return typeof parseThread(rest, this.#harts.length) === 'number' ? 'OK' : 'E01'
       case 'c': case 's': return this.#goOld(letter, rest)
       case 'C': case 'S': return this.#goOld(letter, rest.replace(/^[0-9a-fA-F]{2};?/, ''))
+      case 'b': return this.#goBack(rest)
       case 'D': return this.#detach()
       case 'k': return this.#kill()
       case 'v': return this.#verbose(data)
@@ -209,6 +229,9 @@ class Session implements GdbSession {
 
   #go(modes: readonly Mode[]): string | null {
     if (modes.every((mode) => mode === 'hold')) return 'E16'
+    const { seeker, step } = { seeker: this.#seeker, step: modes.indexOf('step') }
+    // The harts of a recording take turns as they did then.
+    if (seeker !== null) return this.#move(() => seeker.run(step < 0 ? null : { steps: (this.#machine.vcpus[step]?.steps ?? 0) + 1, hart: step }), step)
     if (this.#machine.state !== 'paused') return 'E01'
     this.#stops.apply(this.#harts)
     modes.forEach((mode, index) => {
@@ -218,6 +241,42 @@ class Session implements GdbSession {
     this.#doing = 'running'
     this.#machine.resume()
     return null
+  }
+
+  /** `bs` and `bc`. */
+  #goBack(how: string): string | null {
+    const seeker = this.#seeker
+    if (seeker === null || (how !== 's' && how !== 'c')) return ''
+    const hart = typeof this.#continued === 'number' ? this.#continued : this.#looked
+    return this.#move(() => how === 's' ? seeker.stepBack(hart) : seeker.runBack(), how === 's' ? hart : -1)
+  }
+
+  /** Moves about in a recording. `hart`: the one that steps, or −1. */
+  #move(work: () => Promise<Halt>, hart: number): null {
+    this.#doing = 'running'
+    this.#signal = SIGTRAP
+    this.#seeker?.setStops(this.#stops.list)
+    work().then((halt) => { this.#moved(halt, hart) }, (error: unknown) => {
+      // The run differs from the recording: it is at an end.
+      this.#send(`O${textToHex(`${error instanceof Error ? error.message : String(error)}\n`)}`)
+      this.#moved({ kind: 'end' }, hart)
+    })
+    return null
+  }
+
+  #moved(halt: Halt, hart: number): void {
+    if (this.#ended || this.#seeker === null) return
+    this.#doing = 'nothing'
+    const { physical } = this.#memory
+    this.#machine = this.#seeker.machine
+    this.#harts = debugsOf(this.#machine)
+    this.#memory = new DebugMemory(this.#machine.memory)
+    this.#memory.physical = physical
+    if (halt.kind === 'stop') this.#looked = halt.hart
+    else if (hart >= 0) this.#looked = hart
+    if (halt.kind !== 'interrupted') this.#signal = SIGTRAP
+    this.#why = halt.kind === 'stop' ? this.#stops.describe(halt.reason, this.#known) : halt.kind === 'begin' || halt.kind === 'end' ? `replaylog:${halt.kind};` : ''
+    this.#send(this.#stopReply())
   }
 
   /** It paused, for a hart's reason, at our wish, or at somebody else's. */
@@ -238,6 +297,7 @@ class Session implements GdbSession {
 
   #stopReply(): string {
     const { state, status } = this.#machine
+    if (this.#seeker !== null) return `T${this.#signal}thread:${(this.#looked + 1).toString(16)};${this.#why}`
     if (state === 'off' || state === 'disposed') return `W${((status ?? 0) & 0xff).toString(16).padStart(2, '0')}`
     return `T${this.#signal}thread:${(this.#looked + 1).toString(16)};${this.#stops.describe(this.#hart.reason, this.#known)}`
   }
@@ -258,7 +318,12 @@ class Session implements GdbSession {
 
   #kill(): null {
     this.#doing = 'nothing'
-    this.#machine.powerOff(0)
+    if (this.#seeker === null) this.#machine.powerOff(0)
+    else {
+      this.#seeker.dispose()
+      this.end()
+      this.#connection.close()
+    }
     return null
   }
 
@@ -274,7 +339,7 @@ class Session implements GdbSession {
       return 'OK'
     }
     if (data.startsWith('qRcmd,')) return this.#monitor(data.slice('qRcmd,'.length))
-    return answerQuery(this.#view, this.#looked, data, this.#known) ?? ''
+    return answerQuery(this.#view, this.#looked, data, this.#known, this.#seeker !== null) ?? ''
   }
 
   #monitor(text: string): string | null {
@@ -289,7 +354,7 @@ class Session implements GdbSession {
       this.#send('OK')
       return this.#kill()
     }
-    if (this.#machine.state !== 'paused') return 'E01'
+    if (this.#machine.state !== 'paused' || this.#seeker !== null) return 'E01'
     // Events are delivered while a machine runs. With every hart held, nothing but that happens.
     for (const hart of this.#harts) hart.mode = 'hold'
     this.#doing = 'restarting'

@@ -46,9 +46,13 @@ export class Stops {
   apply(harts: readonly VcpuDebug[]): void {
     if (!this.#changed) return
     this.#changed = false
-    const stops = [...this.#points.values()].map(({ kind, address, length }): DebugStop =>
+    for (const hart of harts) hart.setStops(this.list)
+  }
+
+  /** What harts are told. */
+  get list(): readonly DebugStop[] {
+    return [...this.#points.values()].map(({ kind, address, length }): DebugStop =>
       kind === 'software' || kind === 'hardware' ? { kind: 'breakpoint', address } : { kind: 'watchpoint', address, length, on: kind })
-    for (const hart of harts) hart.setStops(stops)
   }
 
   clear(harts: readonly VcpuDebug[]): void {

@@ -145,7 +145,8 @@ it('stops Linux in its kernel and in a program, by addresses of both', async () 
     'break ask', 'continue', 'print $priv', 'bt', 'set var $before = asked', 'continue', 'print asked - $before', 'delete',
     'watch asked', 'continue', 'print $priv', 'delete', 'print enough = 1', 'detach',
   ], asker)
-  expect(values(said)).toEqual(['1', '1', '0x8', '1', '0', '1', '0', '1'])
+  // The call, unless an interrupt came on the way.
+  expect(values(said)).toEqual(['1', '1', expect.stringMatching(/^0x8(0{14}5)?$/), '1', '0', '1', '0', '1'])
   expect(said).toMatch(/^Cannot access memory at address 0x80200000$[^]*^0x80200000:\t0x/m)
   expect(said).toMatch(/#0 {2}ask \(\)[^]*#1 .* in main \(\)/)
   expect(said).toMatch(/Hardware watchpoint \d+: asked\n\nOld value = (\d+)\nNew value = \d+/)

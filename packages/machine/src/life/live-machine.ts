@@ -14,14 +14,15 @@ import { type Leaving, RunLoop, type SliceResult, type StopAt } from '../running
 import { type SampleOptions, Sampler } from '../running/sampler.ts'
 import { sumOfMemory, sumOfPlain } from '../tape/digest.ts'
 import { Recorder } from '../tape/recorder.ts'
-import { Replayer, type ReplayStatus } from '../tape/replayer.ts'
+import { Replayer, type ReplayPlace, type ReplayStatus } from '../tape/replayer.ts'
 import type { Tape, Taped } from '../tape/tape.ts'
+import type { Checkpoint } from '../seek/checkpoints.ts'
 import { Emitter } from './emitter.ts'
 import type { MachineEvents, MachineState, MachineStats } from './events.ts'
 import { type ForkOptions, planFork } from './fork.ts'
 import type { Machine, StartOptions } from './machine.ts'
 import { Stillness } from './stillness.ts'
-import { restoreMachine, savedBackends, saveMachine } from './saved-machine.ts'
+import { restoreMachine, savedBackends, type SavedMachine, saveMachine } from './saved-machine.ts'
 import type { MachineSnapshot } from './snapshot.ts'
 import { type DevicesState, restoreDevices, saveDevices } from './state.ts'
 
@@ -49,6 +50,8 @@ interface Content {
   readonly state: unknown
   /** Which of its copies it is; null for one that takes its place, down to what must not be the same in two machines. */
   readonly another: number | null
+  /** Where its recording is, and what the run loop and the gate had counted. */
+  readonly replay?: { readonly place: ReplayPlace; readonly passes: number; readonly delivered: number }
 }
 
 function bootHost({ host, image }: Origin): BootHost {
@@ -143,8 +146,9 @@ export class LiveMachine implements Machine {
     }
     try {
       this.#boot = new Boot(parts, bootHost(origin), (part, work) => { this.#contain(part, work) }, content !== undefined)
+      if (this.#tape instanceof Replayer) this.#tape.assembled()
       if (content !== undefined) {
-        const { turns, leaving } = restoreMachine(parts, content.state)
+        const { turns, leaving } = this.#restore(content)
         this.#loop.restore(turns)
         this.#state = 'paused'
         if (leaving !== null) {
@@ -159,6 +163,16 @@ export class LiveMachine implements Machine {
       parts.dispose()
       throw error
     }
+  }
+
+  #restore({ state, replay }: Content): SavedMachine {
+    const restore = (): SavedMachine => restoreMachine(this.#parts, state)
+    if (replay === undefined || !(this.#tape instanceof Replayer)) return restore()
+    this.#loop.passes = replay.passes
+    this.#parts.gate.resume(replay.delivered)
+    const holder: { saved?: SavedMachine } = {}
+    this.#tape.resume(replay.place, () => { holder.saved = restore() })
+    return holder.saved ?? restore()
   }
 
   get state(): MachineState {
@@ -276,8 +290,8 @@ export class LiveMachine implements Machine {
   stopAt(at: StopAt | null): void {
     this.#beAlive()
     if (at !== null) {
-      const [name, wanted, now] = 'steps' in at ? ['steps', at.steps, this.#loop.steps] : ['retired', at.retired, this.#loop.retired]
-      if (!Number.isSafeInteger(wanted) || wanted <= now) throw this.#misuse('bad-stop', `Use a whole number above ${now}.`, `it cannot stop where it has not yet ${name === 'steps' ? 'taken' : 'retired'} so many`, wanted)
+      const [wanted, now] = 'retired' in at ? [at.retired, this.#loop.retired] : [at.steps, at.hart === undefined ? this.#loop.steps : this.vcpus[at.hart]?.steps ?? Infinity]
+      if (!Number.isSafeInteger(wanted) || wanted <= now) throw this.#misuse('bad-stop', `Use a whole number above ${now}.`, 'it cannot stop there', wanted)
     }
     this.#loop.stop = at
   }
@@ -378,6 +392,37 @@ export class LiveMachine implements Machine {
 
   get replay(): ReplayStatus | null {
     return this.#tape instanceof Replayer ? this.#tape.status : null
+  }
+
+  checkpoint(): Checkpoint | null {
+    this.#beAlive()
+    const { gate, connector } = this.#parts
+    const tape = this.#tape
+    const alive = this.#state === 'running' || this.#state === 'paused'
+    const busy = this.#slicing || this.#loop.held || this.#loop.copying > 0 || this.#loop.leaving !== null || gate.pending > 0 || connector.underWay > 0 || connector.output.sending
+    if (!(tape instanceof Replayer) || !alive || busy || this.#failed !== null) return null
+    const { place } = tape
+    if (place === null) return null
+    const { retired, steps, passes } = this.#loop
+    const state = saveMachine(this.#parts, this.#loop, () => false)
+    const memory = this.memory.fork()
+    const replay = { place, passes, delivered: gate.delivered }
+    return {
+      retired, steps, harts: this.vcpus.map((vcpu) => vcpu.steps),
+      restore: () => {
+        const own = memory.fork()
+        try {
+          return new LiveMachine({ ...this.#origin, tape: tape.again() }, { memory: own, state, another: null, replay })
+        } catch (error) {
+          own.dispose()
+          throw error
+        }
+      },
+      dispose() {
+        memory.dispose()
+        if (memory.arena.members === 0) memory.arena.dispose()
+      },
+    }
   }
 
   saveDevices(): DevicesState {

@@ -3,6 +3,7 @@ import type { MachineEvents, MachineState, MachineStats } from './events.ts'
 import type { GateRecord } from '../running/gate.ts'
 import type { ResolvedMachine } from '../resolving/resolve.ts'
 import type { SliceResult, StopAt } from '../running/run-loop.ts'
+import type { Checkpoint } from '../seek/checkpoints.ts'
 import type { SampleOptions } from '../running/sampler.ts'
 import type { MachineSnapshot } from './snapshot.ts'
 import type { DevicesState } from './state.ts'
@@ -63,7 +64,7 @@ export interface Machine {
    */
   runSlice(limit: number): SliceResult
   /**
-   * Has it pause between two instructions, once its harts have retired exactly so many, or have taken so many steps. Once: null, or another place, takes it
+   * Has it pause between two instructions, once its harts have retired exactly so many, or they, or one of them, have taken so many steps. Once: null, or another place, takes it
    * back. What it does later is not changed by it: with counted time, a machine that stops on its way is bit for bit the same as one that does not.
    *
    * @throws a typed error `'bad-stop'` for what is not a whole number above where it is; `'disposed'`
@@ -100,6 +101,10 @@ export interface Machine {
   stopRecording(): void
   /** How the replay stands, when this machine replays a recording. */
   readonly replay: ReplayStatus | null
+  /**
+   * The moment at which it is, to go back to: for a machine that replays a recording, not within a slice. Null where there can be none, as requests are under way.
+   */
+  checkpoint(): Checkpoint | null
   /** @throws a typed error `'disposed'` */
   saveDevices(): DevicesState
   /** All or none. @throws a typed error `'state'`, `'disposed'`, or what a device throws */

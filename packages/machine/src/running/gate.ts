@@ -45,6 +45,12 @@ export class Gate {
     return this.#sequence
   }
 
+  /** Counts on from a number, with nothing waiting: for a machine that goes on from where another was. */
+  resume(delivered: number): void {
+    this.#queue = []
+    this.#sequence = delivered
+  }
+
   push(source: string, callback: () => void): void {
     if (this.#queue.length >= GATE_LIMIT) {
       if (this.#overflowed) return

@@ -14,8 +14,8 @@ const STOPPED: SliceResult = { kind: 'stopped' }
 /** What a guest asked for that comes when all that it said has reached the host. */
 export type Leaving = { readonly kind: 'off'; readonly status: number } | { readonly kind: 'reset' }
 
-/** A place in the life of a machine: the instructions that its harts have retired in all, or the steps that they have taken (`Vcpu.steps`). */
-export type StopAt = { readonly retired: number } | { readonly steps: number }
+/** A place in the life of a machine: the instructions that its harts have retired in all, or the steps that they, or one of them, have taken (`Vcpu.steps`). */
+export type StopAt = { readonly retired: number } | { readonly steps: number; readonly hart?: number }
 
 /** Runs the harts in turn, and delivers between turns. Knows nothing of the host's event loop. */
 export class RunLoop {
@@ -296,7 +296,12 @@ export class RunLoop {
   /** Steps that may be taken before the machine is perhaps where it is to stop. */
   get #room(): number {
     const stop = this.#stop
-    return stop === null ? Infinity : 'steps' in stop ? stop.steps - this.steps : stop.retired - this.retired
+    if (stop === null) return Infinity
+    if ('retired' in stop) return stop.retired - this.retired
+    if (stop.hart === undefined) return stop.steps - this.steps
+    const vcpu = this.#vcpus[stop.hart]
+    const left = stop.steps - (vcpu?.steps ?? 0)
+    return left <= 0 || vcpu === this.#turns.current?.vcpu ? left : Infinity
   }
 
   get #exact(): boolean {

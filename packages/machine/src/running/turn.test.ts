@@ -64,6 +64,7 @@ test('where it is to stop is above where it is, and is taken back', () => {
   toPause(machine)
   expect(machine.stats).toMatchObject({ retired: 777, steps: 777 })
   expect(codeOf(() => { machine.stopAt({ retired: 777 }) })).toBe('bad-stop')
+  expect(codeOf(() => { machine.stopAt({ steps: 1e9, hart: 1 }) })).toBe('bad-stop')
   machine.stopAt({ retired: 778 })
   machine.stopAt(null)
   machine.resume()
@@ -71,6 +72,16 @@ test('where it is to stop is above where it is, and is taken back', () => {
   expect([machine.state, machine.stats.retired > 5000]).toEqual(['running', true])
   machine.dispose()
   expect(codeOf(() => { machine.stopAt(null) })).toBe('disposed')
+})
+
+test('it stops where one hart is', () => {
+  const machine = make(collector(), 3)
+  for (const [hart, steps] of [[2, 7], [0, 6000], [1, 9000], [2, 20_000]] as const) {
+    machine.stopAt({ steps, hart })
+    toPause(machine)
+    expect(machine.vcpus[hart]?.steps).toBe(steps)
+  }
+  machine.dispose()
 })
 
 test('a reset begins anew, whatever was left in the middle', () => {

@@ -21,6 +21,13 @@ export class Checksum {
     for (let i = 0; i < length; i += 4) this.word((bytes[i] ?? 0) | ((bytes[i + 1] ?? 0) << 8) | ((bytes[i + 2] ?? 0) << 16) | ((bytes[i + 3] ?? 0) << 24))
   }
 
+  copy(): Checksum {
+    const copy = new Checksum()
+    copy.#a = this.#a
+    copy.#b = this.#b
+    return copy
+  }
+
   get value(): Sum {
     return [finish(this.#a), finish(this.#b)]
   }

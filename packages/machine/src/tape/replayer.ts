@@ -2,7 +2,7 @@ import { type BackendKind, type MachinistError, machinistError, type Timer } fro
 import { filledBy, Lent } from './buffers.ts'
 import { errorFrom, say } from './crossing.ts'
 import { Checksum } from './digest.ts'
-import { LogReader, notALog, type ReplaySource } from './log-reader.ts'
+import { LogReader, notALog, type ReaderPlace, type ReplaySource } from './log-reader.ts'
 import { LogObject } from './log-writer.ts'
 import { type Answer, type Call, type Callbacks, membersOf, type ShapeName, shapeNames, shapes } from './shapes.ts'
 import { Drain, entry, hostAct, isPast, isSame, type Moment, stopKind, type Tape, type Taped } from './tape.ts'
@@ -42,6 +42,22 @@ export interface ReplayStatus {
   readonly difference: MachinistError | null
 }
 
+/** Where a replay is, between two turns and with nothing under way. */
+export interface ReplayPlace {
+  readonly log: ReaderPlace
+  readonly at: Moment
+  readonly ahead: Moment | null
+  /** How many have been given. */
+  readonly callbacks: number
+  readonly promises: number
+  readonly said: Checksum
+  readonly checks: number
+  readonly values: ReadonlyMap<string, unknown>
+  /** The parts that have timers, and when those that are armed expire, in the order in which they were armed. */
+  readonly timers: readonly string[]
+  readonly armed: ReadonlyMap<number, number>
+}
+
 type Method = (...args: readonly unknown[]) => unknown
 
 /** What a part gave to be called. */
@@ -67,11 +83,11 @@ const entryNames: readonly string[] = Object.keys(entry)
 export class Replayer implements Tape {
   readonly replaying = true
   readonly paced = false
-  readonly #log: LogReader
-  readonly #onSay: ((saying: Saying) => void) | undefined
+  readonly #options: ReplayOptions
+  #log: LogReader
   #machine: Taped | null = null
   readonly #drain = new Drain()
-  readonly #said = new Checksum()
+  #said = new Checksum()
   #depth = 0
   #over = false
   /** A part has failed. */
@@ -88,15 +104,79 @@ export class Replayer implements Tape {
   readonly #given = new Map<number, Given>()
   readonly #promised = new Map<number, Promised>()
   readonly #timers: Timer[] = []
+  readonly #timed: string[] = []
+  readonly #armed = new Map<number, number>()
+  /** Objects and callbacks that there are as soon as the machine is made. */
+  #made = { objects: 0, callbacks: 0 }
+  /** The machine gets the state that it has at a place: what parts do to ports is none of the run. */
+  #resuming = false
   /** Values of objects, as `id.member`. */
   readonly #values = new Map<string, unknown>()
   /** Of each object, the part that has it and what it is. */
   readonly #known: { readonly part: string; readonly shape: ShapeName }[] = []
   readonly #status = { ended: false, whole: false, off: false, checks: 0, difference: null as MachinistError | null }
 
-  constructor({ source, onSay }: ReplayOptions) {
-    this.#log = new LogReader(source)
-    this.#onSay = onSay
+  constructor(options: ReplayOptions) {
+    this.#options = options
+    this.#log = new LogReader(options.source)
+  }
+
+  /** Another one, at the beginning. */
+  again(): Replayer {
+    return new Replayer(this.#options)
+  }
+
+  /** The parts are made. */
+  assembled(): void {
+    this.#made = { objects: this.#objects, callbacks: this.#callbacks }
+  }
+
+  /** Where it is; null where something is under way, or parts hold what they got from outside: another machine would not have it. */
+  get place(): ReplayPlace | null {
+    const holds = this.#promised.size > 0 || this.#objects > this.#made.objects || [...this.#given.keys()].some((id) => id >= this.#made.callbacks)
+    if (this.#over || !this.#begun || this.#depth > 0 || this.#drain.busy || holds) return null
+    return {
+      log: this.#log.place, at: this.#at, ahead: this.#ahead, callbacks: this.#callbacks, promises: this.#promises, said: this.#said.copy(), checks: this.#status.checks,
+      values: new Map(this.#values), timers: [...this.#timed], armed: new Map(this.#armed),
+    }
+  }
+
+  /** Goes on from a place, with a machine that was made like the one that was there; `restore` gives it its state. */
+  resume(place: ReplayPlace, restore: () => void): void {
+    this.#values.clear()
+    for (const [key, value] of place.values) this.#values.set(key, value)
+    this.#resuming = true
+    restore()
+    this.#resuming = false
+    this.#begun = true
+    this.#log = new LogReader(this.#options.source, place.log)
+    this.#at = place.at
+    this.#ahead = place.ahead
+    this.#callbacks = place.callbacks
+    this.#promises = place.promises
+    this.#said = place.said.copy()
+    this.#status.checks = place.checks
+    for (const part of place.timers.slice(this.#timers.length)) this.#addTimer(part)
+    for (const index of this.#timers.keys()) this.#arm(index, Infinity)
+    for (const [index, at] of place.armed) this.#arm(index, at)
+  }
+
+  #addTimer(part: string): void {
+    const index = this.#timers.length
+    const deliver = this.#delivery(part)
+    this.#timed.push(part)
+    this.#timers.push(this.#taped.timer(`timer:${part}`, () => {
+      this.#armed.delete(index)
+      deliver()
+    }))
+  }
+
+  #arm(index: number, at: number): void {
+    const timer = this.#timers[index]
+    if (timer === undefined) throw notALog('it has no such timer')
+    this.#armed.delete(index)
+    if (at < Infinity) this.#armed.set(index, at)
+    timer.arm(at)
   }
 
   get status(): ReplayStatus {
@@ -216,15 +296,12 @@ export class Replayer implements Tape {
       }
       case entry.timer: {
         log.u8()
-        const part = this.#part(log.count())
-        this.#timers.push(machine.timer(`timer:${part}`, this.#delivery(part)))
+        this.#addTimer(this.#part(log.count()))
         return true
       }
       case entry.arm: {
         log.u8()
-        const timer = this.#timers[log.count()]
-        if (timer === undefined) throw notALog('it has no such timer')
-        timer.arm(log.f64())
+        this.#arm(log.count(), log.f64())
         return true
       }
       case entry.told:
@@ -381,12 +458,12 @@ export class Replayer implements Tape {
 
   #value(id: number, index: number, part: string): unknown {
     // A change is written down when somebody looks: that may be now.
-    if (!this.#over) this.#reading(part, () => { while (this.#next() === entry.value) this.#apply(entry.value) })
+    if (!this.#over && !this.#resuming) this.#reading(part, () => { while (this.#next() === entry.value) this.#apply(entry.value) })
     return this.#values.get(`${id}.${index}`)
   }
 
   #call(id: number, index: number, shape: ShapeName, member: string, call: Call, args: readonly unknown[], part: string): unknown {
-    if (this.#over) return call.promise ? new Promise(() => {}) : undefined
+    if (this.#over || this.#resuming) return call.promise ? new Promise(() => {}) : call.filled === 'count' ? 0 : member === 'write' ? (args[0] as Uint8Array).length : undefined
     return this.#reading(part, () => {
       const log = this.#log
       while (this.#next() === entry.value) this.#apply(entry.value)
@@ -412,7 +489,7 @@ export class Replayer implements Tape {
       }
       const answer = this.#fromOutside(call.answer, log.value(), part)
       if (call.filled !== undefined && call.filled !== 'ok') this.#fill(call.filled, answer, lent)
-      this.#onSay?.({ part, kind: shape, member, args, answer })
+      this.#options.onSay?.({ part, kind: shape, member, args, answer })
       return answer
     })
   }
