@@ -49,6 +49,7 @@ export const groups = {
   '@machinist/host-node': {
     'Run a machine': ['', 'node-host', 'system/'],
     'Save and restore, record and replay': ['snapshot/'],
+    'Keep machines with their disks': ['snapshot-tree/'],
     'Talk to a console': ['console/'],
     'Open disks': ['disks/', 'files/file', 'files/http-file', 'files/image-files'],
     'Read files': ['files/'],
@@ -105,7 +106,7 @@ export const groups = {
   '@machinist/storage': {
     'Have disks': ['disk', 'raw', 'memory-disk', 'limited', 'read-only', 'fork/', 'eager'],
     'Keep changes apart': ['overlay', 'overlay-file', 'overlay-store'],
-    'Open and make images': ['', 'formats', 'format', 'file', 'copy-image', 'work-on-images'],
+    'Open and make images': ['', 'formats', 'format', 'file', 'copy-image', 'work-on-images', 'switched'],
     'Look into disks': ['partitions/'],
     'Formats of images': ['all-formats', 'raw-format', 'cluster-map', 'bochs/', 'cloop/', 'dmg/', 'parallels/', 'qcow/', 'qcow2/', 'vdi/', 'vhd/', 'vhdx/', 'vmdk/'],
     'Share trees of files': ['tree/'],

@@ -69,3 +69,28 @@ export async function copyImage(from: DiskImage, to: DiskImage, options: CopyOpt
   const status = await to.flush()
   if (status !== 'ok') throw failure('disk-write', toName, status, 'cannot be made stable')
 }
+
+/**
+ * Copies what an open image has itself, not what lies below it, over what another has: data, and also what it has as zeroes. Not flushed. So the content of
+ * overlays becomes that of one.
+ *
+ * @throws typed errors, as {@link copyImage}
+ */
+export async function copyOwnContent(from: DiskImage, to: DiskImage, options: CopyOptions = {}): Promise<void> {
+  const { fromName = 'image', toName = 'new image', progress = () => {} } = options
+  if (to.size !== from.size) throw machinistError({ code: 'disk-size', part: toName, value: to.size, remedy: `Make it of ${String(from.size)} bytes` }, `is of another size than ${fromName}`)
+  const buffer = new Uint8Array(chunk)
+  for await (const { offset, length, state } of from.ranges()) {
+    progress(offset / from.size)
+    if (state === 'backing') continue
+    for (let at = offset; at < offset + length;) {
+      const count = Math.min(offset + length - at, chunk - at % chunk)
+      const bytes = buffer.subarray(0, count)
+      const read = state === 'zero' ? 'ok' : await from.read(at, [bytes])
+      if (read !== 'ok') throw failure('disk-read', fromName, read, `cannot be read at byte ${String(at)}`)
+      const written = state === 'zero' || isZero(bytes) ? await to.writeZeroes(at, count) : await to.write(at, [bytes])
+      if (written !== 'ok') throw failure('disk-write', toName, written, `cannot be written at byte ${String(at)}`)
+      at += count
+    }
+  }
+}

@@ -1,0 +1,161 @@
+import { readFileSync } from 'node:fs'
+import { open, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type MachinistError, machinistError } from '@machinist/api'
+import type { ImageFiles } from '../files/image-files.ts'
+import type { FileLock } from '../files/lock.ts'
+import { syncFolder } from '../snapshot/snapshot-file.ts'
+import { fileError } from '../system/errors.ts'
+
+/** The file that says what there is; all else in the folder is what it names, or left over. */
+export const INDEX_FILE = 'snapshots.json'
+const FORMAT = 'machinist snapshots'
+const VERSION = 1
+/** Most bytes of the file. */
+const MOST_INDEX: number = 16 * 2 ** 20
+/** Files of a tree: what a disk has changed, or memory; and such that are not finished. */
+const OWN_FILE = /^(?:[a-z][a-z0-9]{0,30}\.[0-9]{1,15}\.qcow2|memory\.[0-9]{1,15}\.snapshot)$/
+const UNFINISHED = /\.part$/
+
+/** A disk of a machine that is kept in a tree. */
+export interface TreeDisk {
+  /** Its part of the machine: `'disk0'`. */
+  readonly name: string
+  /** The image below all overlays, which is never written: a path relative to the folder of the tree. */
+  readonly base: string
+  readonly format: string
+  /** Bytes. */
+  readonly size: number
+  /** Which files the base may name. */
+  readonly files?: ImageFiles
+  readonly lock?: FileLock
+}
+
+/** A snapshot, as the index has it. */
+export interface TreeEntry {
+  readonly id: number
+  readonly name: string
+  /** Its parent's id; null for the first. */
+  readonly parent: number | null
+  /** Milliseconds since 1970. */
+  readonly time: number
+  /** For each disk the overlay that was the last one; it does not change any more. */
+  readonly disks: readonly string[]
+  /** RAM and the state of all parts; null for a machine that was off. */
+  readonly memory: string | null
+  /** False until all of it is there. */
+  readonly whole: boolean
+}
+
+/** Where a machine is. */
+export interface TreeCurrent {
+  /** The snapshot that it came from last. */
+  readonly parent: number | null
+  /** For each disk the overlay that is written. */
+  readonly disks: readonly string[]
+  /** It goes on from the memory of {@link parent} when it runs next. */
+  readonly resume: boolean
+  /** It ran, and was not closed in good order, or is not yet. */
+  readonly open: boolean
+}
+
+/** What the file says. */
+export interface TreeIndex {
+  /** The last number that was given to a file or snapshot. */
+  readonly last: number
+  /** Plain data (JSON) of the program that made the tree. */
+  readonly about: unknown
+  readonly disks: readonly TreeDisk[]
+  readonly snapshots: readonly TreeEntry[]
+  readonly current: TreeCurrent
+}
+
+/** Whether a file of a folder is one that a tree made. */
+export function isOwnFile(name: string): boolean {
+  const [base = ''] = name.split(/\.[0-9]+\.part$/)
+  return OWN_FILE.test(base) || (UNFINISHED.test(name) && base === INDEX_FILE)
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+const isId = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value > 0
+const isText = (value: unknown): value is string => typeof value === 'string' && value !== ''
+
+/** An error for a tree that is not what it should be. */
+export function treeDamaged(folder: string, problem: string, value?: string | number): MachinistError {
+  return machinistError({ code: 'snapshot-tree', part: folder, value, remedy: 'Use a copy of the folder, or another one.' }, problem)
+}
+
+/** @throws a typed error `'snapshot-tree'` */
+function checked(folder: string, input: unknown): TreeIndex {
+  const refuse = (problem: string, value?: unknown): never => { throw treeDamaged(folder, problem, value === undefined ? undefined : String(value)) }
+  if (!isObject(input) || input['format'] !== FORMAT) return refuse(`${INDEX_FILE} is not the list of its snapshots`)
+  const { version, last, about, disks, snapshots, current } = input
+  if (version !== VERSION) refuse(`its snapshots have a version that this one cannot read; it reads ${VERSION}`, version)
+  if (typeof last !== 'number' || !Number.isSafeInteger(last) || last < 0 || !Array.isArray(disks) || !Array.isArray(snapshots) || !isObject(current)) return refuse(`${INDEX_FILE} lacks parts`)
+  const isDisk = (disk: unknown): disk is TreeDisk => isObject(disk) && isText(disk['base']) && isText(disk['format']) && isId(disk['size']) && typeof disk['name'] === 'string' && /^[a-z][a-z0-9]{0,30}$/.test(disk['name'])
+    && ['inside', 'any', 'none', undefined].includes(disk['files'] as string) && ['auto', 'on', 'off', undefined].includes(disk['lock'] as string)
+  if (!disks.every(isDisk)) return refuse('its disks are none')
+  const areFiles = (files: unknown): boolean => Array.isArray(files) && files.length === disks.length
+    && files.every((file: unknown, index) => typeof file === 'string' && OWN_FILE.test(file) && file.startsWith(`${disks[index]?.name ?? ''}.`))
+  const isEntry = (each: unknown): each is TreeEntry => isObject(each) && isId(each['id']) && each['id'] <= last && isText(each['name']) && typeof each['time'] === 'number' && Number.isFinite(each['time'])
+    && areFiles(each['disks']) && (each['memory'] === null || (typeof each['memory'] === 'string' && OWN_FILE.test(each['memory']))) && typeof each['whole'] === 'boolean' && (each['parent'] === null || isId(each['parent']))
+  if (!snapshots.every(isEntry)) return refuse('a snapshot is none')
+  const ids = new Set<number>()
+  for (const { id, parent } of snapshots) {
+    // Parents first: so there are no circles.
+    if (ids.has(id) || (parent !== null && !ids.has(parent))) return refuse('a snapshot has no such place', id)
+    ids.add(id)
+  }
+  if (!areFiles(current['disks']) || typeof current['resume'] !== 'boolean' || typeof current['open'] !== 'boolean' || (current['parent'] !== null && !ids.has(current['parent'] as number))) return refuse('the state of its machine is none')
+  return { last, about, disks, snapshots, current: current as unknown as TreeCurrent }
+}
+
+/**
+ * Reads the index of a folder.
+ *
+ * @throws typed errors `'snapshot-tree'` for a folder that has none, or whose index is damaged; `'file-…'`
+ */
+export function readIndex(folder: string): TreeIndex {
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(join(folder, INDEX_FILE))
+  } catch (error) {
+    const typed = fileError(error, folder, join(folder, INDEX_FILE))
+    throw 'code' in typed && typed.code === 'file-enoent' ? machinistError({ code: 'snapshot-tree', part: folder, remedy: 'Begin one with: machinist run --snapshots FOLDER' }, 'there are no snapshots of a machine') : typed
+  }
+  if (bytes.length > MOST_INDEX) throw treeDamaged(folder, `${INDEX_FILE} is too long`, bytes.length)
+  let input: unknown
+  try {
+    input = JSON.parse(bytes.toString('utf8'))
+  } catch {
+    throw treeDamaged(folder, `${INDEX_FILE} is not JSON`)
+  }
+  return checked(folder, input)
+}
+
+/**
+ * Replaces the index of a folder, stably: afterwards, and whenever the power goes, there is the old one or the new one.
+ *
+ * @throws typed errors `'file-…'`
+ */
+export async function writeIndex(folder: string, index: TreeIndex): Promise<void> {
+  const path = join(folder, INDEX_FILE)
+  const unfinished = `${path}.${process.pid}.part`
+  try {
+    const file = await open(unfinished, 'w', 0o600)
+    try {
+      await file.writeFile(`${JSON.stringify({ format: FORMAT, version: VERSION, ...index }, null, 2)}\n`)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(unfinished, path)
+  } catch (error) {
+    await rm(unfinished, { force: true }).catch(() => undefined)
+    throw fileError(error, folder, path)
+  }
+  await syncFolder(folder)
+}
