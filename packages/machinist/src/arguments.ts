@@ -1,3 +1,4 @@
+import type { TreeSession } from '@machinist/host-node'
 import type { OpenSnapshot } from '@machinist/snapshot'
 import { type BackendDescriptor, parseNumber } from '@machinist/machine'
 import { type BalloonChoice, parseBalloon } from './balloon.ts'
@@ -11,6 +12,7 @@ import type { GdbAddress } from './gdb/listen.ts'
 import { parseGdb } from './gdb/option.ts'
 import { parseNet } from './net-option.ts'
 import { PROFILE_OPTIONS, RESTORE_OPTIONS, RUN_OPTIONS } from './run-options.ts'
+import { parseSnapshot, SNAPSHOT, type SnapshotCommand } from './snapshot/arguments.ts'
 import { parseTranslate, TRANSLATE, type TranslateOptions } from './translate/arguments.ts'
 import { parseFlags, SEE_HELP, usageError, type Values } from './usage.ts'
 
@@ -59,6 +61,9 @@ export interface RunOptions {
   readonly save?: SaveChoice
   /** What it goes on from, instead of being booted. */
   readonly restore?: OpenSnapshot
+  /** Where it is kept with its disks, and that folder when it is open. */
+  readonly snapshots?: SnapshotsChoice
+  readonly tree?: TreeSession
   readonly quiet: boolean
   readonly stats: boolean
 }
@@ -70,6 +75,15 @@ export interface SaveChoice {
   readonly after?: number
   /** Command lines that made it what it is: that of `run`, then those of each `restore`. */
   readonly lines: readonly (readonly string[])[]
+}
+
+/** Where a machine is kept with its disks, and what made it what it is. */
+export interface SnapshotsChoice {
+  readonly path: string
+  /** The command line. */
+  readonly line: readonly string[]
+  /** The first argument that says what the machine is; null when there is none. */
+  readonly decided: string | null
 }
 
 /** What `machinist profile` was asked for, besides what it is to run. */
@@ -95,6 +109,7 @@ export type Command =
   | { readonly kind: 'debian'; readonly options: DebianOptions }
   | { readonly kind: 'translate'; readonly options: TranslateOptions }
   | { readonly kind: 'disk'; readonly options: DiskCommand }
+  | { readonly kind: 'snapshot'; readonly options: SnapshotCommand }
 
 /** The value of `--firmware` with which the kernel is started in M-mode, in the place of firmware. */
 export const NO_FIRMWARE = 'none'
@@ -193,6 +208,21 @@ function parseSave({ save, 'save-after': after, exec, 'dump-dtb': dump }: Values
   return { path: save, ...(after !== undefined && { after: seconds }), lines: [line] }
 }
 
+/** What may be said anew whenever the machine of a folder runs. Its disks are there. */
+const AGAIN: readonly string[] = [...Object.keys(RESTORE_OPTIONS).filter((name) => !['disk', 'pmem', 'save', 'save-after'].includes(name)), 'snapshots', 'gdb', 'gdb-wait']
+
+/** `--snapshots FOLDER`. */
+function parseSnapshots(values: Values<typeof FLAGS>, files: readonly string[], overlays: boolean, line: readonly string[]): SnapshotsChoice | undefined {
+  const { snapshots } = values
+  if (snapshots === undefined) return undefined
+  if (snapshots === '') throw usageError('--snapshots', 'no path is given', SEE_HELP)
+  const other = (['exec', 'dump-dtb', 'save'] as const).find((name) => values[name] !== undefined)
+  if (other !== undefined) throw usageError('--snapshots', `does not go with --${other}`, 'Leave one of them out.')
+  if (overlays) throw usageError('--snapshots', 'what is written to an overlay is forgotten when the machine ends', 'Give the disk without ,overlay: it is not written to.')
+  const flag = Object.keys(values).find((name) => !AGAIN.includes(name))
+  return { path: snapshots, line, decided: flag !== undefined ? `--${flag}` : files[0] ?? null }
+}
+
 const RESTORE_FLAGS = { ...RESTORE_OPTIONS, ...COMMON_OPTIONS } as const
 
 /** `machinist restore FILE`. */
@@ -221,14 +251,15 @@ function runOptions(words: readonly string[]): RunOptions {
 export function restoreOptions([first = [], ...more]: readonly (readonly string[])[], file: string): RunOptions {
   let options = runOptions(first)
   for (const words of more) {
-    const { disks, shares, nets, vsock, balloon, pmems, inputEnd, quiet, stats } = runOptions(['run', ...words])
+    const { disks, shares, nets, vsock, balloon, pmems, inputEnd, quiet, stats, gdb, gdbWait } = runOptions(words[0] === 'run' ? words : ['run', ...words])
     options = {
-      ...options, quiet, stats,
+      ...options, quiet, stats, ...(gdb !== undefined && { gdb }), ...(gdbWait !== undefined && { gdbWait }),
       ...(disks.length > 0 && { disks }), ...(shares.length > 0 && { shares }), ...(nets !== undefined && { nets }), ...(vsock !== undefined && { vsock }),
       ...(balloon !== undefined && { balloon }), ...(pmems !== undefined && { pmems }), ...(inputEnd !== undefined && { inputEnd }),
     }
   }
   const { save: _, ...rest } = options
+  if (options.snapshots !== undefined) return rest
   const last = runOptions(['run', ...more.at(-1) ?? []]).save
   return { ...rest, save: { path: last?.path ?? file, ...(last?.after !== undefined && { after: last.after }), lines: [first, ...more] } }
 }
@@ -278,6 +309,10 @@ export function parseCommand(args: readonly string[]): Command {
       const options = parseDiskCommand(rest)
       return options === null ? helpOf(DISK, rest) : { kind: 'disk', options }
     }
+    case SNAPSHOT: {
+      const options = parseSnapshot(rest)
+      return options === null ? helpOf(SNAPSHOT, rest) : { kind: 'snapshot', options }
+    }
     case DEBIAN: {
       const options = parseDebian(rest)
       return options === null ? helpOf(DEBIAN, rest) : { kind: 'debian', options }
@@ -318,6 +353,8 @@ export function parseCommand(args: readonly string[]): Command {
   const disks = [...(image === null ? [] : [image]), ...(values.disk ?? []).map((disk) => parseDisk(disk))]
   const pmems = values.pmem?.map((disk) => parseDisk(disk, '--pmem'))
   const save = parseSave(values, args)
+  const snapshots = parseSnapshots(values, files, [...disks, ...pmems ?? []].some(({ mode }) => mode === 'overlay'), args)
+  if (snapshots !== undefined && (machineFile !== undefined || profile !== null)) throw usageError('--snapshots', 'is for machines of the command line', profile === null ? 'Give options instead of a machine file.' : 'Leave it out, or run.')
   const options: RunOptions = {
     ...(machineFile !== undefined && { machineFile }),
     ...(values.kernel !== undefined && { kernel: values.kernel }),
@@ -336,6 +373,7 @@ export function parseCommand(args: readonly string[]): Command {
     ...(values.balloon !== undefined && { balloon: parseBalloon(values.balloon) }),
     ...(pmems !== undefined && { pmems }),
     ...(save !== undefined && { save }),
+    ...(snapshots !== undefined && { snapshots }),
     ...(values.exec !== undefined && { exec: values.exec }),
     ...(values.console !== undefined && { console: oneOf('--console', values.console, ['ttyS0', 'hvc0']) }),
     ...(values['input-end'] !== undefined && { inputEnd: oneOf('--input-end', values['input-end'], ['eot', 'ignore']) }),

@@ -1,5 +1,5 @@
 import type { Backend, BlockPort } from '@machinist/api'
-import { type DiskMode, type FileLock, type ImageFiles, openDisk } from '@machinist/host-node'
+import { type DiskMode, type FileLock, type ImageFiles, openDisk, type SessionDisk } from '@machinist/host-node'
 import { parseNumber } from '@machinist/machine'
 import { type DiskLimits, limited } from '@machinist/storage'
 import { usageError } from './usage.ts'
@@ -13,6 +13,8 @@ export interface DiskChoice {
   readonly snapshot?: string
   readonly lock?: FileLock
   readonly limits?: DiskLimits
+  /** The disk, where it is open already: as it is kept in a tree of snapshots. */
+  readonly opened?: SessionDisk
 }
 
 /** What limits are called behind a path. */
@@ -76,7 +78,7 @@ function parseLimit(option: string, amount: string, flag: string): number {
 }
 
 /** Opens a disk of the command line. @throws typed errors, as `openDisk` */
-export async function openChoice({ path, limits, ...options }: DiskChoice): Promise<Backend<BlockPort>> {
-  const disk = await openDisk(path, { ...options, name: '--disk' })
+export async function openChoice({ path, limits, opened, ...options }: DiskChoice): Promise<Backend<BlockPort>> {
+  const disk = opened?.disk ?? await openDisk(path, { ...options, name: '--disk' })
   return limits === undefined ? disk : limited(disk, limits)
 }

@@ -12,6 +12,8 @@ import { errorText } from './hints.ts'
 import { profile } from './profile/index.ts'
 import { run } from './run.ts'
 import { restore } from './snapshot/restore.ts'
+import { runTree } from './snapshot/run-tree.ts'
+import { runSnapshot } from './snapshot/snapshot.ts'
 import { translate } from './translate/translate.ts'
 import { USAGE_ERROR } from './usage.ts'
 
@@ -53,7 +55,7 @@ export async function main(args: readonly string[]): Promise<number> {
         process.stdout.write(`machinist ${version()}\n`)
         return 0
       case 'run':
-        return await run(command.options)
+        return await (command.options.snapshots === undefined ? run(command.options) : runTree(command.options, command.options.snapshots))
       case 'restore':
         return await restore(command.file, command.words)
       case 'translate':
@@ -63,6 +65,8 @@ export async function main(args: readonly string[]): Promise<number> {
         })
         process.stdout.write(translate(command.options))
         return 0
+      case 'snapshot':
+        return await runSnapshot(command.options)
       case 'disk':
         return await runDisk(command.options)
       case 'debian':

@@ -96,6 +96,10 @@ const HOW = {
     forms: [['FILE', 'Ctrl-A S at the terminal saves the machine into FILE, and ends it: its disks stay as they are then. machinist restore FILE goes on from there. What FILE was before is replaced.']],
   },
   'save-after': { type: 'string', forms: [['SECONDS', 'with --save: the same, by itself, so many seconds after the start']] },
+  snapshots: {
+    type: 'string', offers: 'folder',
+    forms: [['FOLDER', 'keep the machine with its disks in FOLDER, which is made: images stay as they are, and what is written goes there. Ctrl-A T takes a snapshot, or machinist snapshot take FOLDER. With FOLDER alone the machine runs again, or goes on from the snapshot that it was taken back to.']],
+  },
   quiet: { type: 'boolean', forms: [['', 'no progress, and no kernel messages']] },
   stats: { type: 'boolean', forms: [['', 'instructions, speed and times on standard error, at the end and, where no terminal is in the way, every second']] },
   version: { type: 'boolean', forms: [['', 'show the version of machinist']] },
@@ -139,6 +143,7 @@ export const RUN_COMMAND: CommandInfo = {
     '',
     "--exec 'uname -a; cat /proc/cpuinfo'",
     '--harts 4 --memory 1G --disk disk.img,overlay',
+    '--snapshots vm debian.qcow2',
     '--net nat,forward=tcp:127.0.0.1:2222-:22',
     '--firmware fw_dynamic.bin --kernel uboot.elf',
   ],

@@ -12,12 +12,13 @@ import { NO_FIRMWARE, type RunOptions } from './arguments.ts'
 import { type GdbListener, listenForGdb } from './gdb/listen.ts'
 import { gdbTarget } from './gdb/option.ts'
 import { balloonsOf, balloonText } from './balloon.ts'
-import { bootDisk, diskCommandLine } from './debian/index.ts'
+import { bootDisk, bootImage, diskCommandLine } from './debian/index.ts'
 import { type DiskChoice, openChoice } from './disk-option.ts'
 import { dumpDtb } from './dump-dtb.ts'
 import { type ExecRequest, execRequest, guestCommandLine, prepareGuest, terminalProgress } from './guest/index.ts'
 import { loadMachineFile } from './machine-file.ts'
-import { restored, saveAndEnd, saveCommands } from './snapshot/save.ts'
+import { beginTree, takeAtTerminal } from './snapshot/run-tree.ts'
+import { restored, saveAndEnd, type TerminalCommand, terminalCommands } from './snapshot/save.ts'
 import { liveText, statsText } from './stats.ts'
 import { TimeMeter } from './time-shares.ts'
 
@@ -75,8 +76,8 @@ async function images(options: RunOptions, request: ExecRequest | null): Promise
     }
   }
   if (options.bootDisk !== undefined) {
-    const { path, mode: _, limits: __, ...image } = options.bootDisk
-    const { kernel, initrd, root } = await bootDisk(path, image)
+    const { path, mode: _, limits: __, opened, ...image } = options.bootDisk
+    const { kernel, initrd, root } = await (opened === undefined ? bootDisk(path, image) : bootImage(opened.image, path))
     return {
       kernel,
       ...(options.initrd !== undefined ? { initrd: readWhole(options.initrd, '--initrd') } : initrd !== null && { initrd }),
@@ -112,9 +113,9 @@ function networks({ nets, disks, shares, vsock, balloon, pmems = [], exec, conso
 }
 
 /** Persistent memory, as large as its disk. */
-async function pmemPart({ path, mode, limits, ...rest }: DiskChoice, virtio: RunOptions['virtio']): Promise<DevicePart> {
-  const image = await openDiskImage(path, { ...rest, name: '--pmem', writable: mode === 'rw' })
-  const whole = mode === 'overlay' ? overlay(imageDisk(image)) : imageDisk(image)
+async function pmemPart({ path, mode, limits, opened, ...rest }: DiskChoice, virtio: RunOptions['virtio']): Promise<DevicePart> {
+  const image = opened?.image ?? await openDiskImage(path, { ...rest, name: '--pmem', writable: mode === 'rw' })
+  const whole = opened?.disk ?? (mode === 'overlay' ? overlay(imageDisk(image)) : imageDisk(image))
   const disk = limits === undefined ? whole : limited(whole, limits)
   return part(virtio === 'pci' ? virtioPmemPci : virtioPmem, { config: { size: image.size }, backends: { disk } })
 }
@@ -184,10 +185,14 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
     holder.machine?.powerOff(0)
   }
   const prepared = options.kernel === undefined && options.bootDisk === undefined && options.machineFile === undefined
-  const { save } = options
+  const { save, tree } = options
   const saving = (): void => { if (save !== undefined && holder.machine !== null) void saveAndEnd(holder.machine, save) }
+  const commands: TerminalCommand[] = [
+    ...save === undefined ? [] : [{ key: 's', text: 'save the machine, and end it', work: saving }],
+    ...tree === undefined ? [] : [{ key: 't', text: 'take a snapshot of the machine', work: () => { void takeAtTerminal(tree) } }],
+  ]
   const shell = options.exec === undefined
-    ? terminal({ onLeave: leave, endOfInput: options.inputEnd ?? (prepared ? 'eot' : 'ignore'), ...(save !== undefined && { onCommand: saveCommands(saving) }) })
+    ? terminal({ onLeave: leave, endOfInput: options.inputEnd ?? (prepared ? 'eot' : 'ignore'), ...(commands.length > 0 && { onCommand: terminalCommands(commands) }) })
     : tail
   const request = options.exec === undefined ? null : execRequest(options.exec)
   const answers: CharBackend[] = []
@@ -255,12 +260,14 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
   const meter = options.stats ? new TimeMeter() : null
   const live = meter !== null && !(request === null && process.stdin.isTTY) ? showLive(machine, meter, balloons) : undefined
   let door: GdbListener | null = null
+  let endTree: (() => void) | null = null
   const saveTimer = save?.after === undefined ? undefined : setTimeout(saving, save.after * 1000)
   try {
     if (options.gdb !== undefined) {
       door = await listenForGdb(machine, options.gdb)
       if (!options.quiet) process.stderr.write(`Debuggers connect with: target remote ${gdbTarget(door.address)}\n`)
     }
+    if (tree !== undefined) endTree = await beginTree(tree, machine, options.snapshots?.path ?? '')
     const ended = observe?.(machine)
     const began = performance.now()
     // A port that is taken is known by then: better no machine than one that is not where it is looked for.
@@ -290,6 +297,7 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
     clearInterval(live)
     clearInterval(asking)
     door?.close()
+    endTree?.()
     machine.dispose()
     // A command that did not read its input to the end leaves it: nobody waits for more.
     if (request !== null && 'unref' in process.stdin) process.stdin.unref()

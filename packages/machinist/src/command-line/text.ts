@@ -3,7 +3,7 @@ import type { CommandInfo, Option } from './table.ts'
 /** What is true of the whole program, as paragraphs under headings. */
 export const GENERAL: readonly (readonly [title: string, lines: readonly string[]])[] = [
   ['Keys', [
-    'At the terminal every key goes to the guest, Ctrl-C included, but for these: Ctrl-A X leaves, as pulling the plug; Ctrl-A H shows help; Ctrl-A A sends Ctrl-A; with --save, Ctrl-A S saves the machine and ends it.',
+    'At the terminal every key goes to the guest, Ctrl-C included, but for these: Ctrl-A X leaves, as pulling the plug; Ctrl-A H shows help; Ctrl-A A sends Ctrl-A; with --save, Ctrl-A S saves the machine and ends it; with --snapshots, Ctrl-A T takes a snapshot.',
   ]],
   ['Exit status', [
     'What the guest gives when it powers off (0 for poweroff); that of CMD with --exec; 1 for an error, 2 for a mistake in the command line.',

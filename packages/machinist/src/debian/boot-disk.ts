@@ -2,7 +2,7 @@ import { extname } from 'node:path'
 import { machinistError } from '@machinist/api'
 import { findLinux } from '@machinist/boot'
 import { type DiskImageOptions, openDiskImage } from '@machinist/host-node'
-import { diskFormats, openExt4, readerOf, readPartitions } from '@machinist/storage'
+import { diskFormats, type DiskImage, openExt4, readerOf, readPartitions } from '@machinist/storage'
 
 /** What a machine needs to start the system of a disk. */
 export interface DiskBoot {
@@ -30,28 +30,32 @@ export function isDiskImage(path: string): boolean {
  * @throws typed errors `'file-…'`, `'image-…'`, `'disk-read'`, `'ext4'`, `'linux-disk'`
  */
 export async function bootDisk(path: string, options: DiskImageOptions = {}): Promise<DiskBoot> {
-  const { name: part = path } = options
   const image = await openDiskImage(path, options)
   try {
-    const table = await readPartitions(readerOf(image, undefined, part), image.size)
-    let failed: unknown = machinistError(
-      { code: 'linux-disk', part, value: path, remedy: 'Give its kernel with --kernel, and the disk with --disk' },
-      'the disk is no ext4 file system and has none in a partition, so its kernel cannot be found',
-    )
-    for (const partition of [undefined, ...table?.partitions ?? []]) {
-      try {
-        const fs = await openExt4(readerOf(image, partition, part))
-        if (fs === null) continue
-        const { kernel, initrd, kernelPath } = await findLinux(fs, part)
-        return { kernel, initrd, kernelPath, root: `root=UUID=${fs.uuid} ro` }
-      } catch (error) {
-        failed = error
-      }
-    }
-    throw failed
+    return await bootImage(image, path, options.name)
   } finally {
     await image.close()
   }
+}
+
+/** The same for an image that is open, and stays so. */
+export async function bootImage(image: DiskImage, path: string, part: string = path): Promise<DiskBoot> {
+  const table = await readPartitions(readerOf(image, undefined, part), image.size)
+  let failed: unknown = machinistError(
+    { code: 'linux-disk', part, value: path, remedy: 'Give its kernel with --kernel, and the disk with --disk' },
+    'the disk is no ext4 file system and has none in a partition, so its kernel cannot be found',
+  )
+  for (const partition of [undefined, ...table?.partitions ?? []]) {
+    try {
+      const fs = await openExt4(readerOf(image, partition, part))
+      if (fs === null) continue
+      const { kernel, initrd, kernelPath } = await findLinux(fs, part)
+      return { kernel, initrd, kernelPath, root: `root=UUID=${fs.uuid} ro` }
+    } catch (error) {
+      failed = error
+    }
+  }
+  throw failed
 }
 
 /** How long systemd waits for a device, in seconds. Its own 90 may pass before udev has come to the console, where the host is busy. */

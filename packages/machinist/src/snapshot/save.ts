@@ -3,14 +3,20 @@ import { saveSnapshotFile, TERMINAL_HELP } from '@machinist/host-node'
 import { type BackendDescriptor, CPU_PART, instantiateStored, type Machine, type MachineBlueprint, type MachineHost, type RestoreOptions, type StoredMachine } from '@machinist/machine'
 import type { SaveChoice } from '../arguments.ts'
 
-/** What users of a machine that can be saved are shown for Ctrl-A H. */
-const HELP: string = `Ctrl-A S  save the machine, and end it\r\n${TERMINAL_HELP}`
+/** What a key does behind Ctrl-A, and how that is told. */
+export interface TerminalCommand {
+  readonly key: string
+  readonly text: string
+  readonly work: () => void
+}
 
-/** The commands of a terminal at a machine that can be saved. */
-export function saveCommands(save: () => void): (key: string) => boolean {
+/** The commands of a terminal: these, and the help that tells of them too. */
+export function terminalCommands(commands: readonly TerminalCommand[]): (key: string) => boolean {
+  const help = `${commands.map(({ key, text }) => `Ctrl-A ${key.toUpperCase()}  ${text}\r\n`).join('')}${TERMINAL_HELP}`
   return (key) => {
-    if (key === 's') save()
-    else if (key === 'h') process.stdout.write(HELP)
+    const found = commands.find((each) => each.key === key)
+    if (found !== undefined) found.work()
+    else if (key === 'h') process.stdout.write(help)
     else return false
     return true
   }
