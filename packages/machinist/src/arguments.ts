@@ -251,7 +251,7 @@ function runOptions(words: readonly string[]): RunOptions {
 export function restoreOptions([first = [], ...more]: readonly (readonly string[])[], file: string): RunOptions {
   let options = runOptions(first)
   for (const words of more) {
-    const { disks, shares, nets, vsock, balloon, pmems, inputEnd, quiet, stats, gdb, gdbWait } = runOptions(words[0] === 'run' ? words : ['run', ...words])
+    const { disks, shares, nets, vsock, balloon, pmems, inputEnd, quiet, stats, gdb, gdbWait } = runOptions(words)
     options = {
       ...options, quiet, stats, ...(gdb !== undefined && { gdb }), ...(gdbWait !== undefined && { gdbWait }),
       ...(disks.length > 0 && { disks }), ...(shares.length > 0 && { shares }), ...(nets !== undefined && { nets }), ...(vsock !== undefined && { vsock }),
@@ -260,7 +260,7 @@ export function restoreOptions([first = [], ...more]: readonly (readonly string[
   }
   const { save: _, ...rest } = options
   if (options.snapshots !== undefined) return rest
-  const last = runOptions(['run', ...more.at(-1) ?? []]).save
+  const last = runOptions(more.at(-1) ?? []).save
   return { ...rest, save: { path: last?.path ?? file, ...(last?.after !== undefined && { after: last.after }), lines: [first, ...more] } }
 }
 

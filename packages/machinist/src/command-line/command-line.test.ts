@@ -46,8 +46,8 @@ describe('words that are mistyped', () => {
     [['dsik', 'info', 'x'], 'Did you mean disk?'], [['disk', 'covert', 'a', 'b'], 'Did you mean convert?'], [['debian', 'biuld'], 'Did you mean build?'], [['prof'], 'Did you mean profile?'],
     [['--memroy', '1G'], 'Did you mean --memory?'], [['--memory-size=1G'], 'See machinist --help.'], [['disk', 'create', 'x', '--jsno'], 'Did you mean --json?'], [['run', '--quite'], 'Did you mean --quiet?'],
     [['translate', 'x', '--att', '0'], 'Did you mean --at?'], [['debian', 'build', '--root-pasword', 'x'], 'Did you mean --root-password?'], [['--disks', 'x'], 'Did you mean --disk?'],
-    [['frobnicate'], 'The commands are run, restore, debian, disk, profile, translate, help, completion.'], [['disk', 'eat'], 'The commands of disk are info, create, convert, resize, check.'],
-    [['--json'], 'is an option of machinist disk info and machinist disk check'], [['completion', 'tcsh'], 'Use machinist completion bash, zsh, fish.'],
+    [['frobnicate'], 'The commands are run, restore, snapshot, debian, disk, profile, translate, help, completion.'], [['disk', 'eat'], 'The commands of disk are info, create, convert, resize, check.'],
+    [['--json'], 'is an option of machinist snapshot list and machinist disk info and machinist disk check'], [['completion', 'tcsh'], 'Use machinist completion bash, zsh, fish.'],
   ])('%j gets a suggestion', (args, text) => {
     const { code, message } = refusal(...args)
     expect(code).toBe('usage')

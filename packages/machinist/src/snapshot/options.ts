@@ -1,10 +1,9 @@
 import { COMMON_OPTIONS, type CommandInfo } from '../command-line/table.ts'
 
+const JSON_OUTPUT = { json: { type: 'boolean', forms: [['', 'for programs']] } } as const
+
 /** Options of `machinist snapshot`. */
-export const SNAPSHOT_OPTIONS = {
-  json: { type: 'boolean', forms: [['', 'for programs']] },
-  ...COMMON_OPTIONS,
-} as const
+export const SNAPSHOT_OPTIONS: typeof JSON_OUTPUT & typeof COMMON_OPTIONS = { ...JSON_OUTPUT, ...COMMON_OPTIONS }
 
 const options = [{ title: 'Options', options: COMMON_OPTIONS }]
 const RUNNING = 'A machine that runs goes on meanwhile.'
