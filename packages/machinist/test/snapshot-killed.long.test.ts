@@ -13,8 +13,8 @@ const root = mkdtempSync(join(tmpdir(), 'machinist-killed-'))
 afterAll(() => { rmSync(root, { recursive: true }) })
 const noQemu = spawnSync('qemu-img', ['--version']).status !== 0
 /** Operations on files of a program that ends by itself, about. */
-const OPERATIONS = 700
-const RUNS = Number(process.env['SNAPSHOT_RUNS'] ?? 60)
+const OPERATIONS = 1200
+const RUNS = Number(process.env['SNAPSHOT_RUNS'] ?? 40)
 
 function bundled(name: string): string {
   const outfile = join(root, `${name}.mjs`)

@@ -268,16 +268,30 @@ export class SnapshotTree {
   }
 
   /**
-   * Deletes a snapshot. What came from it stays as it is: it gets what it needs of the snapshot.
+   * Deletes a snapshot. What came from it stays as it is: it gets what it needs of the snapshot. When that fails, as for want of space, it is there no more all the same,
+   * and the rest is done when the tree is opened next.
    *
-   * @throws typed errors `'snapshot-unknown'`; `'snapshot-in-use'` when the machine is to go on from it; `'file-…'`, `'image-…'`
+   * @throws typed errors `'snapshot-unknown'`; `'snapshot-in-use'` when the machine is to go on from it; `'snapshot-unfinished'` when one that was deleted before could
+   * not be finished; `'file-…'`, `'image-…'`
    */
   async delete(name: string): Promise<void> {
     const entry = this.find(name)
+    // Files that were partly merged stand on others than the index says.
+    const unfinished = this.#unfinished
+    if (unfinished.length > 0 && this.#index.current.open) throw machinistError({ code: 'snapshot-unfinished', part: this.folder, value: unfinished[0]?.name, remedy: 'End the machine first.' }, 'another snapshot could not be deleted as a whole yet')
+    for (const each of unfinished) await this.#drop(each)
     if (this.#index.current.resume && this.#index.current.parent === entry.id) throw machinistError({ code: 'snapshot-in-use', part: this.folder, value: name, remedy: 'Run the machine, or go back to another one first.' }, 'the machine is to go on from it')
+    // From now on it is not there, and whoever opens the tree goes on with this.
+    await this.#commit({ snapshots: this.#index.snapshots.map((each) => (each === entry ? { ...each, whole: false } : each)) })
     await this.#drop(entry)
   }
 
+  /** Snapshots that were not taken or not deleted to the end, children first. */
+  get #unfinished(): readonly TreeEntry[] {
+    return this.#index.snapshots.filter((each) => !each.whole).reverse()
+  }
+
+  /** Takes an entry out: what came from it gets what it needs of it, and stands on what it stood on. May be done again, from anywhere. */
   async #drop({ id, parent, disks, memory }: TreeEntry): Promise<void> {
     const { snapshots, current } = this.#index
     const above = this.#entry(parent)
@@ -375,8 +389,12 @@ export class SnapshotTree {
       for (const [index, disk] of disks.entries()) await repairOverlay(this.folder, disk, current.disks[index] ?? '')
       await this.#commit({ current: { ...current, open: false } })
     }
-    // Snapshots whose memory was still being written. Children first.
-    for (const entry of this.#index.snapshots.filter((each) => !each.whole).reverse()) await this.#drop(entry)
+    try {
+      for (const entry of this.#unfinished) await this.#drop(entry)
+    } catch (error) {
+      // Such as no space: all that is there can be used, and perhaps some of it deleted.
+      if (!isMachinistError(error)) throw error
+    }
   }
 }
 

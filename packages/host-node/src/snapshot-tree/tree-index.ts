@@ -43,7 +43,7 @@ export interface TreeEntry {
   readonly disks: readonly string[]
   /** RAM and the state of all parts; null for a machine that was off. */
   readonly memory: string | null
-  /** False until all of it is there. */
+  /** False until all of it is there, and when it is deleted, until its files are gone. */
   readonly whole: boolean
 }
 
