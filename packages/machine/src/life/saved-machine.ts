@@ -111,6 +111,8 @@ export function restoreMachine(parts: Parts, input: unknown): SavedMachine {
   parts.cpu.reset('cold', { pc: 0, args: [] })
   parts.setCounterBase(saved.counterBase)
   parts.cpu.vcpus.forEach((vcpu, index) => { vcpu.restore(harts[index]) })
+  // It comes before what devices have.
+  parts.connector.output.restore(saved.output)
   beginDevices(parts, saved.devices)
   // Devices may have armed theirs anew, later than they were to expire; or earlier, where the world has moved on. What they armed besides is what a copy
   // does in addition.
@@ -121,7 +123,6 @@ export function restoreMachine(parts: Parts, input: unknown): SavedMachine {
     if (timer === null) throw bad('no part has this timer', name)
     timer.arm(Math.min(at, anew.get(name) ?? at))
   }
-  parts.connector.output.restore(saved.output)
   if (parts.generator !== null && saved.randomness !== null) parts.generator.restore(saved.randomness)
   return saved
 }
