@@ -111,6 +111,13 @@ export const groups = {
     'Formats of images': ['all-formats', 'raw-format', 'cluster-map', 'bochs/', 'cloop/', 'dmg/', 'parallels/', 'qcow/', 'qcow2/', 'vdi/', 'vhd/', 'vhdx/', 'vmdk/'],
     'Share trees of files': ['tree/'],
   },
+  '@machinist/schedulers': {
+    'Schedule': ['', 'scheduler', 'proportional/', 'credit', 'constant-bandwidth', 'round-robin'],
+    'Keep harts together': ['co-scheduling'],
+    'Know what is due': ['divide'],
+    'Write a policy': ['policy', 'capacity', 'heap'],
+    'Simulate': ['simulator/'],
+  },
   '@machinist/snapshot': {
     'Save': ['', 'writer'],
     'Restore': ['reader'],
