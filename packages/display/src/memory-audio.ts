@@ -35,7 +35,7 @@ const largestLimit = 2 ** 30
 /** What a recording or a piece of one counts beside its bytes. */
 const overhead = 64
 
-/** Makes a {@link MemoryAudio}. @throws a typed error `'audio-option'` */
+/** Makes a {@link MemoryAudio}. Snapshots of the machine have nothing of it; streams that play go on where it does. @throws a typed error `'audio-option'` */
 export function memoryAudio(options: MemoryAudioOptions = {}): MemoryAudio {
   return new Speakers(options)
 }

@@ -57,7 +57,7 @@ class MemoryScreen implements Screen {
   }
 }
 
-/** Makes a {@link MemoryDisplay}. @throws a typed error `'display-option'` */
+/** Makes a {@link MemoryDisplay}. Snapshots of the machine have nothing of it: the device shows its pictures anew, and sizes are what this host wants. @throws a typed error `'display-option'` */
 export function memoryDisplay(options: MemoryDisplayOptions = {}): MemoryDisplay {
   return new Screens(options)
 }

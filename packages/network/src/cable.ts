@@ -3,7 +3,8 @@ import type { EndOwner } from './end.ts'
 import type { Port, PortOptions } from './port.ts'
 
 /**
- * Joins two machines directly. Each sees a carrier while the other is there and neither end was pulled out.
+ * Joins two machines directly. Each sees a carrier while the other is there and neither end was pulled out. Snapshots of a machine have how far its limits are
+ * used; frames that wait are lost.
  *
  * @throws a typed error `'port-option'`
  */

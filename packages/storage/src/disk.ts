@@ -14,7 +14,8 @@ export interface Disk extends Backend<BlockPort> {
   readonly kind: 'block'
   /**
    * A copy of the disk as it is now, which costs nothing: it reads what is here, and keeps in host memory what either side changes, 4 GiB at most for
-   * all copies together. No request should be under way that changes the disk. To be closed, as any disk.
+   * all copies together. No request should be under way that changes the disk. To be closed, as any disk. Snapshots of the copy's machine have all that differs
+   * from what is on the disk then.
    *
    * @throws a typed error, `'disk-in-use'`, when the disk is closed
    */

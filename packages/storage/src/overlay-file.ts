@@ -36,7 +36,7 @@ export interface OverlayFileOptions extends OverlayStoreOptions {
 
 /**
  * Opens an overlay that is kept in a file: a new one when the file is empty, else the one that it holds (and then
- * `clusterSize` is the file's own).
+ * `clusterSize` is the file's own). It is no part of snapshots of the machine, and has to be as it was when one goes on.
  *
  * @throws a typed error: `'overlay-format'` when the file holds something else or is damaged, `'file-read-only'`
  * when it cannot be written

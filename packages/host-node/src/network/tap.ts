@@ -106,7 +106,8 @@ function putSegmentation(result: Buffer, { size, headerLength, ecn }: Segmentati
 
 /**
  * A TAP device of Linux: the guest is a station at an interface of the host, which may be part of a bridge. The device is made if the user
- * may do that; otherwise somebody who may makes it for this user, as the error says.
+ * may do that; otherwise somebody who may makes it for this user, as the error says. Snapshots have nothing of it: connections go on if their other ends are
+ * still there. A copy of the machine needs another device, or another network.
  *
  * @param name - of the interface, 1 to 15 characters
  * @throws typed errors `'tap-…'`
