@@ -162,7 +162,7 @@ export const RESTORE_COMMAND: CommandInfo = {
   groups: [{ title: 'In the place of what it was connected to', options: RESTORE_OPTIONS }, { title: 'Options', options: COMMON_OPTIONS }],
   offers: 'file',
   notes: [
-    'The machine has the disks, networks and folders that it was started with, by the same paths, unless others are given: all disks anew, or none. Disks must hold what they held when it was saved. FILE stays as it is, and any number of machines can go on from it; Ctrl-A S saves into it, or into that of --save.',
+    'The machine has the disks, networks and folders that it was started with, by the same paths, unless others are given: all disks anew, or none, as many as before and as large. Disks must hold what they held when it was saved. FILE stays as it is, and any number of machines can go on from it; Ctrl-A S saves into it, or into that of --save.',
   ],
   examples: ['booted.snapshot'],
 }

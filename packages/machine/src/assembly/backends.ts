@@ -10,6 +10,13 @@ import type { Timers } from '../running/timers.ts'
 import type { Connect, Tape } from '../tape/tape.ts'
 import type { VirtualTime } from '../running/virtual-time.ts'
 
+/** What a guest that knows a disk relies on. */
+export interface SavedDisk {
+  /** Bytes. */
+  readonly size: number
+  readonly readOnly: boolean
+}
+
 /** What the machine itself offers to parts that are given nothing else. */
 export type OwnPorts = { readonly [Kind in 'entropy' | 'wallClock' | 'power']: BackendPorts[Kind] }
 
@@ -30,6 +37,8 @@ export class BackendConnector {
   readonly #restored: RestoredBackends
   /** All, by part and port. */
   readonly #connected = new Map<string, Backend<unknown>>()
+  /** What a guest may know of disks, by part and port. */
+  readonly disks: Map<string, SavedDisk> = new Map<string, SavedDisk>()
   #inFlight = 0
   #filing = 0
   readonly #drained: (() => void)[] = []
@@ -122,6 +131,10 @@ export class BackendConnector {
     const port = this.#tape === null
       ? connect(this.#gate.from(part), { now: () => this.#time.now, timer: (expired) => this.#timers.create(`timer:${part}`, expired) })
       : this.#tape.port(part, kind, connect)
+    if (kind === 'block') {
+      const { size, readOnly } = port as BlockPort
+      this.disks.set(part, { size, readOnly })
+    }
     return kind === 'block' ? this.#counted(port as BlockPort) : kind === 'files' ? this.#countedFiles(port as FilesPort) : port
   }
 

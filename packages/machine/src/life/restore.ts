@@ -36,7 +36,7 @@ export interface RestoreOptions extends TapeOptions {
  *
  * @param catalogue - the specs that its definition may name
  * @throws typed errors: `'state'` when the state is not one of such a machine, or is damaged; `'restore-backend'` for a backend that must be given,
- * `'backend-name'` for one of no part; and as `instantiate` for its definition, memory and backends
+ * `'backend-name'` for one of no part; `'restore-disk'` for a disk of another size, or one that is read-only where the guest writes, or the other way round; and as `instantiate` for its definition, memory and backends
  */
 export function instantiateStored(stored: StoredMachine, catalogue: Catalogue, host: MachineHost, options: RestoreOptions = {}): Machine {
   const before = resolve(parseDefinition(stored.definition), catalogue)

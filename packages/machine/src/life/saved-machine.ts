@@ -1,4 +1,5 @@
 import { type Backend, type MachinistError, machinistError } from '@machinist/api'
+import type { SavedDisk } from '../assembly/backends.ts'
 import type { Parts } from '../assembly/parts.ts'
 import { saveBackends, type SavedBackends } from '../assembly/saved-backends.ts'
 import { CPU_PART } from '../definition/definition.ts'
@@ -24,6 +25,8 @@ export interface SavedMachine {
   readonly randomness: readonly number[] | null
   /** What backends keep, by part and port. */
   readonly backends: SavedBackends
+  /** The disks that it has, by part and port; absent in what was saved before they were noted. */
+  readonly disks?: Readonly<Record<string, SavedDisk>>
   /** Output that the host has yet to take, by part and port; empty where a part has some itself. */
   readonly output: Readonly<Record<string, Uint8Array>>
   /** What the guest asked for, which waits for that output. */
@@ -51,6 +54,7 @@ export function saveMachine(parts: Parts, loop: RunLoop, wanted: (part: string, 
     turns: loop.save(),
     randomness: parts.generator?.save() ?? null,
     backends: saveBackends(parts.connector.connected, wanted),
+    disks: Object.fromEntries(parts.connector.disks),
     output: parts.connector.output.save(),
     leaving: loop.leaving,
   }
@@ -69,17 +73,18 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 function checked(input: unknown): SavedMachine {
   if (!isObject(input) || (input['version'] !== 1 && input['version'] !== 2)) throw bad('not the saved state of a machine of this version', isObject(input) ? String(input['version']) : undefined)
   // Version 1 had nothing of backends, and no output.
-  const { cpu, time, counterBase, timers, turns, randomness, devices, backends = {}, output = {}, leaving = null } = input
+  const { cpu, time, counterBase, timers, turns, randomness, devices, backends = {}, disks = {}, output = {}, leaving = null } = input
   if (!isObject(cpu) || typeof cpu['version'] !== 'number' || !Array.isArray(cpu['harts'])) throw bad('the saved state has no harts')
   if (!isObject(time) || !Number.isSafeInteger(time['now']) || Number(time['now']) < 0 || typeof time['exact'] !== 'number' || !(time['exact'] >= 0 && time['exact'] < 2 ** 53)) throw bad('the saved time is none')
   if (typeof counterBase !== 'bigint' || counterBase !== BigInt.asUintN(64, counterBase)) throw bad('the saved counter is none')
   const isTimer = (each: unknown): boolean => isObject(each) && typeof each['name'] === 'string' && typeof each['at'] === 'number' && Number.isFinite(each['at'])
   if (!Array.isArray(timers) || timers.length > MOST_TIMERS || !timers.every(isTimer)) throw bad('the saved timers are none')
   if (!isObject(devices)) throw bad('the saved state has no devices')
+  if (!isObject(disks) || !Object.values(disks).every((disk) => isObject(disk) && Number.isSafeInteger(disk['size']) && typeof disk['readOnly'] === 'boolean')) throw bad('the saved disks are none')
   if (!isObject(output) || !Object.values(output).every((bytes) => bytes instanceof Uint8Array && bytes.length <= MOST_OUTPUT)) throw bad('the saved output is none')
   const leaves = leaving === null || (isObject(leaving) && (leaving['kind'] === 'reset' || (leaving['kind'] === 'off' && Number.isInteger(leaving['status']))))
   if (!leaves) throw bad('the guest leaves in no such way')
-  return { ...input, turns: checkedTurns(turns, cpu['harts'].length), randomness: randomness ?? null, backends, output, leaving } as unknown as SavedMachine
+  return { ...input, turns: checkedTurns(turns, cpu['harts'].length), randomness: randomness ?? null, backends, disks, output, leaving } as unknown as SavedMachine
 }
 
 /** The harts' states, brought up to date. */
@@ -92,6 +97,20 @@ function hartsOf({ kind, version, harts }: SavedMachine['cpu'], { resolved: { cp
   return harts.map((hart) => migrate.call(spec, hart, version))
 }
 
+/** Refuses disks that are not like those that the guest knows. */
+function checkDisks(saved: NonNullable<SavedMachine['disks']>, { connector: { disks } }: Parts): void {
+  for (const [part, { size, readOnly }] of disks) {
+    const before = Object.hasOwn(saved, part) ? saved[part] : undefined
+    if (before === undefined) continue
+    if (size !== before.size) {
+      throw machinistError({ code: 'restore-disk', part, value: `${size} bytes`, remedy: `Give it one of ${before.size} bytes.` }, 'the disk is of another size than the one that the guest knows')
+    }
+    if (readOnly !== before.readOnly) {
+      throw machinistError({ code: 'restore-disk', part, value: readOnly ? 'read-only' : 'writable', remedy: `Give it one that is ${before.readOnly ? 'read-only' : 'writable'}.` }, `the guest knows a disk that is ${before.readOnly ? 'read-only' : 'writable'}`)
+    }
+  }
+}
+
 /** What backends have back of a state from anywhere, as the assembly of a machine wants it. */
 export function savedBackends(input: unknown): unknown {
   return isObject(input) ? input['backends'] : undefined
@@ -101,11 +120,12 @@ export function savedBackends(input: unknown): unknown {
  * Gives a machine that has not run yet the state of another, whose memory it has already, and whose backends have what theirs kept.
  *
  * @param input - what {@link saveMachine} gave, perhaps long ago and elsewhere: it is checked
- * @throws a typed error `'state'`, or what a device or hart throws; the machine is of no use then
+ * @throws a typed error `'state'`, `'restore-disk'` for a disk that is not like the one that the guest knows, or what a device or hart throws; the machine is of no use then
  */
 export function restoreMachine(parts: Parts, input: unknown): SavedMachine {
   const saved = checked(input)
   const harts = hartsOf(saved.cpu, parts)
+  checkDisks(saved.disks ?? {}, parts)
   parts.time.restore(saved.time)
   // What a hart is besides its state: its number, its TLBs.
   parts.cpu.reset('cold', { pc: 0, args: [] })

@@ -31,7 +31,7 @@ function machineWithPmem(): Machine {
 function restore(name: string): Machine {
   const stored = openSnapshotFile(at(name))
   try {
-    return instantiateStored(stored, virtCatalogue, nodeHost(), { backends: { 'pmem.disk': fileDisk(at('pmem.img'), { mode: 'ro' }) } })
+    return instantiateStored(stored, virtCatalogue, nodeHost(), { backends: { 'pmem.disk': fileDisk(at('pmem.img')) } })
   } finally {
     stored.close()
   }

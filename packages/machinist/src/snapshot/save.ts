@@ -1,7 +1,8 @@
 import { isMachinistError } from '@machinist/api'
 import { saveSnapshotFile, TERMINAL_HELP } from '@machinist/host-node'
-import { type BackendDescriptor, CPU_PART, instantiateStored, type Machine, type MachineBlueprint, type MachineHost, type RestoreOptions, type StoredMachine } from '@machinist/machine'
+import { type BackendDescriptor, CPU_PART, instantiateStored, type Machine, type MachineBlueprint, type MachineHost, parseDefinition, type RestoreOptions, type StoredMachine } from '@machinist/machine'
 import type { SaveChoice } from '../arguments.ts'
+import { checkSameParts } from './same-parts.ts'
 
 /** What a key does behind Ctrl-A, and how that is told. */
 export interface TerminalCommand {
@@ -36,8 +37,13 @@ export async function saveAndEnd(machine: Machine, { path, lines }: SaveChoice):
   }
 }
 
-/** Makes the machine of a snapshot, connected to what a blueprint of the same parts is connected to. */
+/**
+ * Makes the machine of a snapshot, connected to what a blueprint of the same parts is connected to.
+ *
+ * @throws a typed error `'restore-parts'` for one of other parts; and as `instantiateStored`
+ */
 export function restored(stored: StoredMachine, { definition, catalogue, backends: live }: MachineBlueprint, host: MachineHost): Machine {
+  checkSameParts(parseDefinition(stored.definition), definition)
   const backends: Record<string, NonNullable<RestoreOptions['backends']>[string]> = {}
   const take = (part: string, ports: Readonly<Record<string, BackendDescriptor>> = {}): void => {
     for (const [port, choice] of Object.entries(ports)) backends[`${part}.${port}`] = typeof choice === 'string' ? live.get(choice) ?? choice : choice
