@@ -1,5 +1,5 @@
 /** Debian's gdb-multiarch at our machines: a small program on bare harts, and Linux with a program of its own. */
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,6 +12,7 @@ import { afterAll, afterEach, expect, it } from 'vitest'
 import { type GdbAddress, type GdbListener, listenForGdb } from '../src/gdb/listen.ts'
 import { gdbTarget } from '../src/gdb/option.ts'
 import { execRequest, guestCommandLine, prepareGuest } from '../src/guest/index.ts'
+import { askGdb, gdbLines, gdbValues } from './gdb.ts'
 
 const SOURCE = fileURLToPath(new URL('./debugged', import.meta.url))
 const HERE: GdbAddress = { host: '127.0.0.1', port: 0 }
@@ -41,27 +42,7 @@ async function bare(harts: number, address: GdbAddress = HERE): Promise<{ readon
   return { machine, at: gdbTarget(door.address) }
 }
 
-/** Runs GDB with commands, and returns what it said. */
-function gdb(at: string, commands: readonly string[], file = elf, interrupts = 0): Promise<string> {
-  const all = ['set confirm off', 'set pagination off', 'set width 0', 'set print thread-events off', `file ${file}`, `target remote ${at}`, ...commands]
-  const child = spawn('gdb-multiarch', ['-nx', '-batch', ...all.flatMap((command) => ['-ex', command])], { stdio: ['ignore', 'pipe', 'pipe'] })
-  let said = ''
-  for (const from of [child.stdout, child.stderr]) from.on('data', (bytes: Buffer) => { said += bytes.toString() })
-  const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE)
-  // Each a while after GDB was told to let the machine go on.
-  const interrupting = interrupts === 0 ? undefined : setInterval(() => { if (interrupts-- > 0) child.kill('SIGINT') }, 3000)
-  return new Promise((resolve) => {
-    child.on('close', (status) => {
-      clearTimeout(timer)
-      clearInterval(interrupting)
-      resolve(status === 0 ? said : `${said}\n(gdb ended with ${String(status)})`)
-    })
-  })
-}
-
-const lines = (said: string): string[] => said.split('\n')
-/** What was printed behind each `$N = `. */
-const values = (said: string): string[] => lines(said).flatMap((line) => /^\$\d+ = (.*)$/.exec(line)?.slice(1) ?? [])
+const gdb = (at: string, commands: readonly string[], file: string = elf, interrupts = 0): Promise<string> => askGdb(at, file, commands, interrupts)
 
 it('breaks, steps, watches, and reads and writes registers and memory', async () => {
   const { machine, at } = await bare(1)
@@ -76,8 +57,8 @@ it('breaks, steps, watches, and reads and writes registers and memory', async ()
     'print $mhartid = 5', 'print $mhartid', 'print (long)$minstret > 1000', 'print (long)$minstret < 100000000000',
     'set var done = 1', 'continue',
   ])
-  expect(lines(said)).toEqual(expect.arrayContaining([expect.stringMatching(/^#0 {2}mix \(a=/), expect.stringMatching(/^#1 .* in work \(/), expect.stringMatching(/^#2 .* in main \(/)]))
-  expect(values(said)).toEqual([
+  expect(gdbLines(said)).toEqual(expect.arrayContaining([expect.stringMatching(/^#0 {2}mix \(a=/), expect.stringMatching(/^#1 .* in work \(/), expect.stringMatching(/^#2 .* in main \(/)]))
+  expect(gdbValues(said)).toEqual([
     '0x0', '0x800000000014112f', '3', '500', expect.stringMatching(/<work\+\d+>$/), 'void', '8.5', '8.5', '7', '7',
     '0x1234', '0x1234', '2.5', '{float = 0, double = 2.5}', '0x41', '2', '0xffffffffffffffff', '5', '0', '1', '1',
   ])
@@ -101,7 +82,7 @@ it('shows harts as threads that step and run alone, over a Unix socket, and lets
     'detach',
   ])
   expect(said.match(/^[* ] +\d +Thread \d "hart\d" \(hart \d, machine mode\)/gm)).toHaveLength(3)
-  expect(values(said)).toEqual(['2', '2', '1', '1', '1', '1', '1', '1', '0', '0'])
+  expect(gdbValues(said)).toEqual(['2', '2', '1', '1', '1', '1', '1', '1', '0', '0'])
   expect(said).toContain('hart 2: pc 0x8')
   expect(said).toContain('0x80000000 is 0x80000000.')
   expect(said).toContain('There is no command "nonsense"')
@@ -112,7 +93,7 @@ it('shows harts as threads that step and run alone, over a Unix socket, and lets
   await new Promise((resolve) => { setTimeout(resolve, 200) })
   machine.vcpus.forEach(({ retired }, hart) => { expect(retired).toBeGreaterThan(before[hart] ?? Infinity) })
   // And another comes.
-  expect(values(await gdb(at, ['print $mhartid >= 0', 'monitor reset', 'maintenance flush register-cache', 'print $pc == (long)_start', 'print counter', 'kill']))).toEqual(['1', '1', '0'])
+  expect(gdbValues(await gdb(at, ['print $mhartid >= 0', 'monitor reset', 'maintenance flush register-cache', 'print $pc == (long)_start', 'print counter', 'kill']))).toEqual(['1', '1', '0'])
   expect(machine.state).toBe('off')
 }, PATIENCE)
 
@@ -120,7 +101,7 @@ it('is interrupted by Ctrl-C', async () => {
   const { at } = await bare(2)
   const said = await gdb(at, ['continue', 'print $priv', 'continue', 'print $priv', 'kill'], elf, 2)
   expect(said.match(/received signal SIGINT/g)).toHaveLength(2)
-  expect(values(said)).toEqual(['3', '3'])
+  expect(gdbValues(said)).toEqual(['3', '3'])
 }, PATIENCE)
 
 it('stops Linux in its kernel and in a program, by addresses of both', async () => {
@@ -146,7 +127,7 @@ it('stops Linux in its kernel and in a program, by addresses of both', async () 
     'watch asked', 'continue', 'print $priv', 'delete', 'print enough = 1', 'detach',
   ], asker)
   // The call, unless an interrupt came on the way.
-  expect(values(said)).toEqual(['1', '1', expect.stringMatching(/^0x8(0{14}5)?$/), '1', '0', '1', '0', '1'])
+  expect(gdbValues(said)).toEqual(['1', '1', expect.stringMatching(/^0x8(0{14}5)?$/), '1', '0', '1', '0', '1'])
   expect(said).toMatch(/^Cannot access memory at address 0x80200000$[^]*^0x80200000:\t0x/m)
   expect(said).toMatch(/#0 {2}ask \(\)[^]*#1 .* in main \(\)/)
   expect(said).toMatch(/Hardware watchpoint \d+: asked\n\nOld value = (\d+)\nNew value = \d+/)

@@ -56,6 +56,9 @@ export class Seeker<Saying = unknown> {
   #before: Promise<unknown> = Promise.resolve()
   readonly #asked = new Set<{ interrupted: boolean }>()
   #doing = { interrupted: false }
+  /** Whether the machine comes from a checkpoint, and whether there are any. */
+  #resumed = false
+  #keeps = true
   /** How often parts have said something up to here, and up to where it has ever been. */
   #said = 0
   #heard = 0
@@ -116,10 +119,25 @@ export class Seeker<Saying = unknown> {
     this.#asked.add(asked)
     const now = this.#before.then(async (): Promise<Halt> => {
       this.#doing = asked
-      return asked.interrupted ? { kind: 'interrupted' } : work()
+      return asked.interrupted ? { kind: 'interrupted' } : this.#tried(work)
     }).finally(() => { this.#asked.delete(asked) })
     this.#before = now.catch(() => {})
     return now
+  }
+
+  /** Does something. A part that does not keep all that it is may be found out after a checkpoint: then there are no more of them, and all is done from the beginning. */
+  async #tried(work: () => Promise<Halt>): Promise<Halt> {
+    const { steps } = this.#machine.stats
+    try {
+      return await work()
+    } catch (error) {
+      if (!this.#resumed) throw error
+      this.#keeps = false
+      this.#checkpoints.dispose()
+      this.#back(() => false)
+      if (steps > 0) await this.#run({ steps }, [])
+      return work()
+    }
   }
 
   async #runBack(): Promise<Halt> {
@@ -189,6 +207,7 @@ export class Seeker<Saying = unknown> {
     this.#machine = kept === null ? this.#first() : kept.checkpoint.restore()
     before.dispose()
     this.#told = []
+    this.#resumed = kept !== null
     if (kept === null) return 0
     this.#said = kept.said
     return kept.checkpoint.steps
@@ -259,7 +278,7 @@ export class Seeker<Saying = unknown> {
   /** Keeps a checkpoint, if the last one is so many steps ago. */
   #keep(spacing: number): void {
     const steps = this.#steps
-    if (this.#over || steps - (this.#checkpoints.last((each) => each.steps <= steps)?.checkpoint.steps ?? 0) < spacing) return
+    if (!this.#keeps || this.#over || steps - (this.#checkpoints.last((each) => each.steps <= steps)?.checkpoint.steps ?? 0) < spacing) return
     const checkpoint = this.#machine.checkpoint()
     if (checkpoint !== null) this.#checkpoints.add({ checkpoint, said: this.#said })
   }

@@ -2,7 +2,7 @@ import { chmodSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { machinistError } from '@machinist/api'
 import { type GdbSession, gdbSession } from '@machinist/gdb'
-import type { Machine } from '@machinist/machine'
+import { type Machine, Seeker } from '@machinist/machine'
 
 /** The mode of a socket that its owner alone may connect to. */
 const OWNER_ONLY = 0o600
@@ -19,7 +19,7 @@ export interface GdbListener {
 }
 
 /** One debugger at a time; while it does not take what it is sent, nothing more is read from it. */
-function serve(machine: Machine, socket: Socket, ended: () => void): void {
+function serve(target: Machine | Seeker, socket: Socket, ended: () => void): void {
   let session: GdbSession | null = null
   const over = (): void => {
     session?.end()
@@ -27,7 +27,7 @@ function serve(machine: Machine, socket: Socket, ended: () => void): void {
     ended()
   }
   socket.setNoDelay(true)
-  session = gdbSession(machine, {
+  session = gdbSession(target, {
     send(bytes) {
       if (!socket.writable || socket.write(bytes)) return
       socket.pause()
@@ -41,22 +41,31 @@ function serve(machine: Machine, socket: Socket, ended: () => void): void {
   socket.on('error', () => {})
 }
 
+/** Told when a debugger connects, and when it has gone. */
+export interface GdbListenOptions {
+  readonly onSession?: (open: boolean) => void
+}
+
 /**
- * Lets debuggers connect to a machine: `target remote` in GDB. One at a time; others are turned away. Nobody is asked who he is, and whoever
+ * Lets debuggers connect to a machine, or to a recording: `target remote` in GDB. One at a time; others are turned away. Nobody is asked who he is, and whoever
  * connects rules the machine: listen on this host alone, or at a path that only you can reach.
  *
  * @throws a typed error `'gdb-address'` when nobody can listen there
  */
-export function listenForGdb(machine: Machine, address: GdbAddress): Promise<GdbListener> {
+export function listenForGdb(target: Machine | Seeker, address: GdbAddress, { onSession }: GdbListenOptions = {}): Promise<GdbListener> {
   let taken: Socket | null = null
   const server: Server = createServer((socket) => {
-    if (taken !== null || machine.state === 'disposed') {
+    if (taken !== null || (target instanceof Seeker ? target.machine : target).state === 'disposed') {
       socket.destroy()
       return
     }
     taken = socket
     try {
-      serve(machine, socket, () => { taken = null })
+      serve(target, socket, () => {
+        taken = null
+        onSession?.(false)
+      })
+      onSession?.(true)
     } catch {
       // Harts without `debug`: nothing to talk about.
       taken = null
