@@ -11,6 +11,7 @@ import { type DiskChoice, hideCommas, parseDisk, showCommas } from './disk-optio
 import type { GdbAddress } from './gdb/listen.ts'
 import { parseGdb } from './gdb/option.ts'
 import { parseNet } from './net-option.ts'
+import { checkRecord, parseReplay, REPLAY, type ReplayChoice } from './recording/arguments.ts'
 import { PROFILE_OPTIONS, RESTORE_OPTIONS, RUN_OPTIONS } from './run-options.ts'
 import { parseSnapshot, SNAPSHOT, type SnapshotCommand } from './snapshot/arguments.ts'
 import { parseTranslate, TRANSLATE, type TranslateOptions } from './translate/arguments.ts'
@@ -59,6 +60,8 @@ export interface RunOptions {
   readonly dumpDtb?: string
   /** Where Ctrl-A S saves it. */
   readonly save?: SaveChoice
+  /** What is to be recorded into a file, and the command lines that made the machine. */
+  readonly record?: { readonly path: string; readonly lines: readonly (readonly string[])[] }
   /** What it goes on from, instead of being booted. */
   readonly restore?: OpenSnapshot
   /** Where it is kept with its disks, and that folder when it is open. */
@@ -105,6 +108,7 @@ export type Command =
   | { readonly kind: 'version' }
   | { readonly kind: 'run'; readonly options: RunOptions }
   | { readonly kind: 'restore'; readonly file: string; readonly words: readonly string[] }
+  | { readonly kind: 'replay'; readonly choice: ReplayChoice }
   | { readonly kind: 'profile'; readonly options: RunOptions; readonly profile: ProfileOptions }
   | { readonly kind: 'debian'; readonly options: DebianOptions }
   | { readonly kind: 'translate'; readonly options: TranslateOptions }
@@ -258,10 +262,12 @@ export function restoreOptions([first = [], ...more]: readonly (readonly string[
       ...(balloon !== undefined && { balloon }), ...(pmems !== undefined && { pmems }), ...(inputEnd !== undefined && { inputEnd }),
     }
   }
-  const { save: _, ...rest } = options
-  if (options.snapshots !== undefined) return rest
-  const last = runOptions(more.at(-1) ?? []).save
-  return { ...rest, save: { path: last?.path ?? file, ...(last?.after !== undefined && { after: last.after }), lines: [first, ...more] } }
+  const { save: _, record: __, ...rest } = options
+  const { save: last, record } = runOptions(more.at(-1) ?? [])
+  const lines = [first, ...more]
+  const recorded = record !== undefined && more.length > 0 ? { record: { ...record, lines } } : {}
+  if (options.snapshots !== undefined) return { ...rest, ...recorded }
+  return { ...rest, ...recorded, save: { path: last?.path ?? file, ...(last?.after !== undefined && { after: last.after }), lines } }
 }
 
 /** `machinist help [COMMAND] [--man]`. */
@@ -301,6 +307,10 @@ export function parseCommand(args: readonly string[]): Command {
       return parseCompletion(rest)
     case 'restore':
       return parseRestore(rest)
+    case REPLAY: {
+      const choice = parseReplay(rest)
+      return choice === null ? { kind: 'help', topic: REPLAY } : { kind: 'replay', choice }
+    }
     case TRANSLATE: {
       const options = parseTranslate(rest)
       return options === null ? { kind: 'help', topic: TRANSLATE } : { kind: 'translate', options }
@@ -355,6 +365,7 @@ export function parseCommand(args: readonly string[]): Command {
   const save = parseSave(values, args)
   const snapshots = parseSnapshots(values, files, [...disks, ...pmems ?? []].some(({ mode }) => mode === 'overlay'), args)
   if (snapshots !== undefined && (machineFile !== undefined || profile !== null)) throw usageError('--snapshots', 'is for machines of the command line', profile === null ? 'Give options instead of a machine file.' : 'Leave it out, or run.')
+  checkRecord(values.record, values)
   const options: RunOptions = {
     ...(machineFile !== undefined && { machineFile }),
     ...(values.kernel !== undefined && { kernel: values.kernel }),
@@ -374,6 +385,7 @@ export function parseCommand(args: readonly string[]): Command {
     ...(pmems !== undefined && { pmems }),
     ...(save !== undefined && { save }),
     ...(snapshots !== undefined && { snapshots }),
+    ...(values.record !== undefined && { record: { path: values.record, lines: [args] } }),
     ...(values.exec !== undefined && { exec: values.exec }),
     ...(values.console !== undefined && { console: oneOf('--console', values.console, ['ttyS0', 'hvc0']) }),
     ...(values['input-end'] !== undefined && { inputEnd: oneOf('--input-end', values['input-end'], ['eot', 'ignore']) }),

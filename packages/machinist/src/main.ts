@@ -10,6 +10,7 @@ import { debian } from './debian/index.ts'
 import { runDisk } from './disk/disk.ts'
 import { errorText } from './hints.ts'
 import { profile } from './profile/index.ts'
+import { replay } from './recording/replay.ts'
 import { run } from './run.ts'
 import { restore } from './snapshot/restore.ts'
 import { runTree } from './snapshot/run-tree.ts'
@@ -58,6 +59,8 @@ export async function main(args: readonly string[]): Promise<number> {
         return await (command.options.snapshots === undefined ? run(command.options) : runTree(command.options, command.options.snapshots))
       case 'restore':
         return await restore(command.file, command.words)
+      case 'replay':
+        return await replay(command.choice)
       case 'translate':
         // Whoever reads it may have seen enough.
         process.stdout.on('error', (error) => {

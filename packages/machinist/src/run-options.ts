@@ -100,6 +100,10 @@ const HOW = {
     type: 'string', offers: 'folder',
     forms: [['FOLDER', 'keep the machine with its disks in FOLDER, which is made: images stay as they are, and what is written goes there. Ctrl-A T takes a snapshot, or machinist snapshot take FOLDER. With FOLDER alone the machine runs again, or goes on from the snapshot that it was taken back to.']],
   },
+  record: {
+    type: 'string', offers: 'file',
+    forms: [['FILE', 'write all that comes in from outside into FILE: input, packets, what disks answer. machinist replay FILE does the same run again, bit for bit. The time of the machine counts instructions then, a thousand million in a second. What FILE was before is replaced.']],
+  },
   quiet: { type: 'boolean', forms: [['', 'no progress, and no kernel messages']] },
   stats: { type: 'boolean', forms: [['', 'instructions, speed and times on standard error, at the end and, where no terminal is in the way, every second']] },
   version: { type: 'boolean', forms: [['', 'show the version of machinist']] },
@@ -150,9 +154,9 @@ export const RUN_COMMAND: CommandInfo = {
 }
 
 /** Options of `machinist restore`: what the machine is connected to, and how it is run. */
-export const RESTORE_OPTIONS: Pick<typeof MACHINE, 'disk' | 'net' | 'share' | 'vsock' | 'pmem' | 'balloon'> & Pick<typeof HOW, 'input-end' | 'save' | 'save-after' | 'quiet' | 'stats'> = {
+export const RESTORE_OPTIONS: Pick<typeof MACHINE, 'disk' | 'net' | 'share' | 'vsock' | 'pmem' | 'balloon'> & Pick<typeof HOW, 'input-end' | 'save' | 'save-after' | 'record' | 'quiet' | 'stats'> = {
   disk: MACHINE.disk, net: MACHINE.net, share: MACHINE.share, vsock: MACHINE.vsock, pmem: MACHINE.pmem, balloon: MACHINE.balloon,
-  'input-end': HOW['input-end'], save: HOW.save, 'save-after': HOW['save-after'], quiet: HOW.quiet, stats: HOW.stats,
+  'input-end': HOW['input-end'], save: HOW.save, 'save-after': HOW['save-after'], record: HOW.record, quiet: HOW.quiet, stats: HOW.stats,
 }
 
 export const RESTORE_COMMAND: CommandInfo = {

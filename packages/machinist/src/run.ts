@@ -6,7 +6,7 @@ import type { CharPort } from '@machinist/api'
 import { type CharBackend, collector, nodeHost, openDiskImage, readWhole, sharedFolder, stream, terminal, unixSockets } from '@machinist/host-node'
 import { type BackendDescriptor, createMachine, deviceTree, type DevicePart, type Machine, type MachineBlueprint, type MachineStats, part } from '@machinist/machine'
 import { imageDisk, limited, overlay } from '@machinist/storage'
-import { type BalloonControl, balloonControl, consoleWith, virtio9p, virtio9pPci, virtioBalloon, virtioBalloonPci, virtioMmio, virtioPci, virtioPmem, virtioPmemPci, virtioVsock, virtioVsockPci } from '@machinist/virtio'
+import { type BalloonControl, balloonControl, virtio9p, virtio9pPci, virtioBalloon, virtioBalloonPci, virtioMmio, virtioPci, virtioPmem, virtioPmemPci, virtioVsock, virtioVsockPci } from '@machinist/virtio'
 import { optimiseTranslationsLater } from './engine-flags.ts'
 import { NO_FIRMWARE, type RunOptions } from './arguments.ts'
 import { type GdbListener, listenForGdb } from './gdb/listen.ts'
@@ -15,15 +15,15 @@ import { balloonsOf, balloonText } from './balloon.ts'
 import { bootDisk, bootImage, diskCommandLine } from './debian/index.ts'
 import { type DiskChoice, openChoice } from './disk-option.ts'
 import { dumpDtb } from './dump-dtb.ts'
+import { EXEC_PORTS, execConsole } from './exec-ports.ts'
 import { type ExecRequest, execRequest, guestCommandLine, prepareGuest, terminalProgress } from './guest/index.ts'
 import { loadMachineFile } from './machine-file.ts'
+import { counted, openRecord, recordedText, type RecordingNote } from './recording/record.ts'
 import { beginTree, takeAtTerminal } from './snapshot/run-tree.ts'
 import { restored, saveAndEnd, type TerminalCommand, terminalCommands } from './snapshot/save.ts'
 import { liveText, statsText } from './stats.ts'
 import { TimeMeter } from './time-shares.ts'
 
-/** The ports of `--exec`: how it went, standard output, standard error, and standard input. */
-const EXEC_PORTS = ['machinist.exec', 'machinist.exec.1', 'machinist.exec.2', 'machinist.exec.0'] as const
 /** Those of them that tell of the end of what the guest sends. */
 const EXEC_ANSWERS = 3
 /** What of the console is shown when a command never answered, in bytes. */
@@ -124,7 +124,6 @@ async function plan(options: RunOptions, request: ExecRequest | null, console: G
   if (options.machineFile !== undefined) return override(await loadMachineFile(options.machineFile), options)
   const backends = Object.fromEntries(EXEC_PORTS.map((name, index) => [name, answers[index] ?? 'null']))
   const pmems = await Promise.all((options.pmems ?? []).map((disk) => pmemPart(disk, options.virtio)))
-  const guestConsole = consoleWith('virtio-exec', ['console', ...EXEC_PORTS])
   return virt({
     ...await images(options, request),
     ...(options.firmware !== undefined && options.firmware !== NO_FIRMWARE && { firmware: readWhole(options.firmware, '--firmware') }),
@@ -137,7 +136,7 @@ async function plan(options: RunOptions, request: ExecRequest | null, console: G
     // The kernel's messages, and the SBI's, go where the shell is.
     ...(options.console === 'hvc0' ? { virtioConsole: console, console: { type: 'share', with: 'hvc.console' } } : { console }),
     devices: {
-      ...(request !== null && { exec: part(options.virtio === 'pci' ? virtioPci(guestConsole) : virtioMmio(guestConsole), { backends: { console: 'null', ...backends } }) }),
+      ...(request !== null && { exec: part(options.virtio === 'pci' ? virtioPci(execConsole) : virtioMmio(execConsole), { backends: { console: 'null', ...backends } }) }),
       ...Object.fromEntries(options.shares.map(({ path, tag, readOnly }, index) =>
         [`share${index}`, part(options.virtio === 'pci' ? virtio9pPci : virtio9p, { config: { tag }, backends: { files: sharedFolder(path, { name: '--share', readOnly }) } })])),
       ...(options.balloon !== undefined && {
@@ -229,9 +228,12 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
       stream({ input: process.stdin }),
     )
   }
-  const blueprint = await plan(options, request, shell, answers)
+  const planned = await plan(options, request, shell, answers)
+  const recording = options.record === undefined ? null : openRecord(options.record.path)
+  const blueprint = recording === null ? planned : counted(planned)
   const host = nodeHost({ backends: { terminal: shell } })
-  const machine = options.restore === undefined ? createMachine(blueprint, host) : restored(options.restore, blueprint, host)
+  const tape = recording === null ? {} : { record: { sink: recording.sink, paced: true } }
+  const machine = options.restore === undefined ? createMachine(blueprint, host, tape) : restored(options.restore, blueprint, host, tape)
   if (options.dumpDtb !== undefined) {
     try {
       dumpDtb(deviceTree(machine.resolved, host), options.dumpDtb)
@@ -272,6 +274,10 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
     const began = performance.now()
     // A port that is taken is known by then: better no machine than one that is not where it is looked for.
     await new Promise((resolve) => { setImmediate(resolve) })
+    if (options.record !== undefined) {
+      const about: RecordingNote = { program: 'machinist', lines: options.record.lines, ...(request !== null && { token: request.token }) }
+      await recording?.begin(machine, { about, ...(options.restore !== undefined && { restored: options.restore }) })
+    }
     machine.start()
     if (options.gdbWait === true) machine.pause()
     const { status, error } = await machine.finished()
@@ -286,6 +292,7 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
     // What the guest said last may still be on its way to a slow reader, and the end of the answer behind it.
     await Promise.all(carriers.map((each) => finished(each.end()).catch(() => {})))
     if (error !== null) process.stderr.write(`machinist: ${stats.retired === 0 ? '' : 'the machine stopped: '}${error.message}\n`)
+    if (recording !== null && options.record !== undefined && !options.quiet) process.stderr.write(recordedText(stats.retired, options.record.path, recording.size))
     if (options.stats) process.stderr.write(`${warnings.map((line) => `warning: ${line}\n`).join('')}${statsText(stats, elapsed, spent, balloonTexts)}`)
     if (request === null || error !== null) return status
     if (holder.status !== undefined) return holder.status
@@ -299,6 +306,7 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
     door?.close()
     endTree?.()
     machine.dispose()
+    recording?.close()
     // A command that did not read its input to the end leaves it: nobody waits for more.
     if (request !== null && 'unref' in process.stdin) process.stdin.unref()
   }

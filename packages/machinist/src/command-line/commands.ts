@@ -1,5 +1,6 @@
 import { DEBIAN_COMMAND } from '../debian/options.ts'
 import { DISK_COMMANDS } from '../disk/options.ts'
+import { REPLAY_COMMAND } from '../recording/options.ts'
 import { PROFILE_COMMAND, RESTORE_COMMAND, RUN_COMMAND } from '../run-options.ts'
 import { SNAPSHOT_COMMANDS } from '../snapshot/options.ts'
 import { TRANSLATE_COMMAND } from '../translate/options.ts'
@@ -35,7 +36,7 @@ const COMPLETION_COMMAND: CommandInfo = {
 }
 
 /** Every command of the command line, in the order of its help. */
-export const COMMANDS: readonly CommandInfo[] = [RUN_COMMAND, RESTORE_COMMAND, ...SNAPSHOT_COMMANDS, DEBIAN_COMMAND, ...DISK_COMMANDS, PROFILE_COMMAND, TRANSLATE_COMMAND, HELP_COMMAND, COMPLETION_COMMAND]
+export const COMMANDS: readonly CommandInfo[] = [RUN_COMMAND, RESTORE_COMMAND, REPLAY_COMMAND, ...SNAPSHOT_COMMANDS, DEBIAN_COMMAND, ...DISK_COMMANDS, PROFILE_COMMAND, TRANSLATE_COMMAND, HELP_COMMAND, COMPLETION_COMMAND]
 
 /** What is told of words that begin the names of several commands. */
 export const FAMILIES: Readonly<Record<string, string>> = {

@@ -133,6 +133,8 @@ export function execOutput(token: string, sinks: ExecSinks): ExecOutput {
 export interface ExecRequest {
   /** An archive to put behind the guest's initrd; see `concatInitrds` of `@machinist/boot`. */
   readonly initrd: Uint8Array
+  /** What frames of the answer begin with. */
+  readonly token: string
   /** Begins to read the answer. */
   output(sinks: ExecSinks): ExecOutput
 }
@@ -160,6 +162,7 @@ export function execRequest(command: string, options: ExecOptions = {}): ExecReq
   const token = options.token ?? randomBytes(TOKEN_BYTES).toString('hex')
   return {
     initrd: execInitrd(command, token, options.channel),
+    token,
     output: (sinks: ExecSinks): ExecOutput => execOutput(token, sinks),
   }
 }

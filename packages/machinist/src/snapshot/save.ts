@@ -1,6 +1,6 @@
 import { isMachinistError } from '@machinist/api'
 import { saveSnapshotFile, TERMINAL_HELP } from '@machinist/host-node'
-import { type BackendDescriptor, CPU_PART, instantiateStored, type Machine, type MachineBlueprint, type MachineHost, parseDefinition, type RestoreOptions, type StoredMachine } from '@machinist/machine'
+import { type BackendDescriptor, CPU_PART, instantiateStored, type Machine, type MachineBlueprint, type MachineHost, parseDefinition, type RestoreOptions, type StoredMachine, type TapeOptions } from '@machinist/machine'
 import type { SaveChoice } from '../arguments.ts'
 import { checkSameParts } from './same-parts.ts'
 
@@ -42,7 +42,7 @@ export async function saveAndEnd(machine: Machine, { path, lines }: SaveChoice):
  *
  * @throws a typed error `'restore-parts'` for one of other parts; and as `instantiateStored`
  */
-export function restored(stored: StoredMachine, { definition, catalogue, backends: live }: MachineBlueprint, host: MachineHost): Machine {
+export function restored(stored: StoredMachine, { definition, catalogue, backends: live }: MachineBlueprint, host: MachineHost, tape: TapeOptions = {}): Machine {
   checkSameParts(parseDefinition(stored.definition), definition)
   const backends: Record<string, NonNullable<RestoreOptions['backends']>[string]> = {}
   const take = (part: string, ports: Readonly<Record<string, BackendDescriptor>> = {}): void => {
@@ -50,5 +50,5 @@ export function restored(stored: StoredMachine, { definition, catalogue, backend
   }
   take(CPU_PART, definition.cpu.backends)
   for (const [name, device] of Object.entries(definition.devices)) take(name, device.backends)
-  return instantiateStored(stored, catalogue, host, { backends })
+  return instantiateStored(stored, catalogue, host, { ...tape, backends })
 }

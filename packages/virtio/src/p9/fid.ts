@@ -27,6 +27,8 @@ export class Place {
   /** What must be there. */
   readonly #identity: Identity
   #found: Promise<FoundNode> | null
+  /** As soon as it is found. */
+  #node: FileNode | null
   #users = 0
 
   constructor(path: Path, from: FoundNode | SavedPlace) {
@@ -36,6 +38,7 @@ export class Place {
     this.id = found?.attributes.id ?? null
     this.#identity = 'node' in from ? from.attributes : from
     this.#found = found && Promise.resolve(found)
+    this.#node = found?.node ?? null
   }
 
   /** Which file it was when it was looked up, perhaps before it was saved. */
@@ -51,7 +54,8 @@ export class Place {
 
   drop(): void {
     this.#users -= 1
-    if (this.#users === 0) this.#found?.then(({ node }) => { node.release() }, () => undefined)
+    // At once, and not when a promise has its turn: what a device does follows from what its guest does.
+    if (this.#users === 0) this.#node?.release()
   }
 
   /**
@@ -66,10 +70,17 @@ export class Place {
     return (await this.#look(tree)).attributes.kind
   }
 
-  async #look(tree: FileTree): Promise<FoundNode> {
-    this.#found ??= this.#again(tree).catch(() => { throw posixError('ENOENT') })
-    const found = await this.#found
+  #look(tree: FileTree): Promise<FoundNode> {
+    this.#found ??= this.#find(tree)
+    return this.#found
+  }
+
+  async #find(tree: FileTree): Promise<FoundNode> {
+    const found = await this.#again(tree).catch(() => { throw posixError('ENOENT') })
     this.id = found.attributes.id
+    this.#node = found.node
+    // Whoever wanted it has gone meanwhile.
+    if (this.#users === 0) found.node.release()
     return found
   }
 
