@@ -175,6 +175,51 @@ describe('reservations and limits', () => {
     expect(simulation.picks).toBeGreaterThan(1000)
   })
 
+  it('are not saved up by sleeping, nor paid for later', () => {
+    const policy = new ProportionalShare<Name>({ processors: 1 })
+    const simulation = new Simulation(policy)
+    simulation.add('sleeper', { shares: 1, reservation: 0.4 }, busy(5e9))
+    simulation.add('favoured', { shares: 1, reservation: 0.5 }, busy())
+    simulation.add('other', { shares: 1000 }, busy())
+    simulation.run(5e9)
+    expect(simulation.report('favoured').ran / 5e9).toBeCloseTo(0.5, 2)
+    simulation.run(5.5e9)
+    // Five seconds of sleep are worth nothing.
+    expect(simulation.report('sleeper').ran / 0.5e9).toBeCloseTo(0.4, 1)
+    // Nor does it cost anything to have had more than the shares.
+    policy.set('favoured', { shares: 1000, reservation: 0 })
+    policy.set('sleeper', { reservation: 0 })
+    const before = simulation.report('favoured').ran
+    simulation.run(6e9)
+    expect((simulation.report('favoured').ran - before) / 0.5e9).toBeCloseTo(0.5, 1)
+  })
+
+  it.each([1, 2])('go by what the host gives, however that changes (seed %i)', (seed) => {
+    const random = new Random(seed)
+    const reservations = [0.35, 0.3, 0.2, 0.05]
+    let capacity = 0
+    const got = reservations.map(() => 0)
+    const most = reservations.map(() => 0)
+    let worst = 0
+    const simulation = new Simulation(new ProportionalShare<number>({ processors: 1 }), {
+      seed, supply: (_processor, now) => Math.floor(now / 500e6) % 2 === 0 ? 1 : 0.1 + 0.4 * random.next(), onRun({ entity, ran }) {
+        for (const [who, reservation] of reservations.entries()) {
+          // Behind at the beginning of a run of somebody else, most of all.
+          if (entity === who) got[who]! += ran
+          const ahead = got[who]! - reservation * (capacity + ran)
+          most[who] = Math.max(most[who]!, ahead)
+          worst = Math.max(worst, most[who]! - ahead)
+        }
+        capacity += ran
+      },
+    })
+    for (const [who, reservation] of reservations.entries()) simulation.add(who, { reservation, shares: 1 }, busy())
+    for (let hog = 10; hog < 14; hog++) simulation.add(hog, { shares: 1000 }, busy())
+    simulation.run(10e9)
+    expect(worst).toBeLessThanOrEqual(2 * SLICE + 0.35 * 6 * SLICE)
+    for (const [who, reservation] of reservations.entries()) expect(simulation.report(who).ran / capacity).toBeCloseTo(reservation, 2)
+  })
+
   it('of a child that sleeps go to nobody by name', () => {
     const policy = new ProportionalShare<Name>({ processors: 1 })
     policy.addPool('p', { shares: 1 })
