@@ -50,7 +50,7 @@ class Hart<E> {
  * need not run at once, but none runs far ahead. A hart makes progress when it runs and when it is idle. One that is further ahead than `skew` of the slowest that
  * wants to run is stopped (*co-stop*) until that one has come up to within `resume`. The slowest itself is never stopped, so the machine goes on.
  *
- * A hart is looked at when it is charged, when it wakes and before it runs, so it is never further ahead than `skew` and one run.
+ * A hart is looked at when it is charged and when it wakes, so it is never further ahead than `skew` and one run.
  */
 export class CoScheduling<E, P> implements Scheduler<E, P> {
   /** What deciding here has cost, without what the policy below did. */
@@ -145,19 +145,10 @@ export class CoScheduling<E, P> implements Scheduler<E, P> {
   }
 
   pick(processor: number, now: number): Choice<E> {
-    for (;;) {
-      const choice = this.#policy.pick(processor, now)
-      const hart = 'entity' in choice ? this.#harts.get(choice.entity) : undefined
-      if (hart === undefined) return choice
-      if (!this.#isAhead(hart)) {
-        hart.running = true
-        return choice
-      }
-      // One that is slower woke since it was looked at.
-      this.#policy.charge(hart.entity, 0, now)
-      this.#policy.block(hart.entity, now)
-      this.#stop(hart, now)
-    }
+    const choice = this.#policy.pick(processor, now)
+    const hart = 'entity' in choice ? this.#harts.get(choice.entity) : undefined
+    if (hart !== undefined) hart.running = true
+    return choice
   }
 
   charge(entity: E, ran: number, now: number): void {

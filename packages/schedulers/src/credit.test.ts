@@ -43,6 +43,15 @@ describe('the credit scheduler', () => {
     expect(simulation.preemptions).toBeGreaterThan(200)
   })
 
+  it('keeps next to nothing for those that sleep long', () => {
+    const simulation = new Simulation<Name, CreditParameters>(new Credit({ processors: 1 }))
+    for (const name of ['a', 'b', 'c']) simulation.add(name, {}, busy())
+    simulation.add('late', {}, busy(5e9))
+    simulation.run(5.2e9)
+    expect(simulation.report('late').ran).toBeGreaterThan(45e6)
+    expect(simulation.report('late').ran).toBeLessThan(50e6 + 12e6)
+  })
+
   it('starves nobody, whoever comes and goes', () => {
     const simulation = new Simulation<number, CreditParameters>(new Credit({ processors: 4 }), { seed: 9 })
     for (let who = 0; who < 40; who++) simulation.add(who, { weight: 1000 }, bursts(2e6, 10e6))

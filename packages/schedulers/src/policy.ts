@@ -181,7 +181,7 @@ export abstract class Policy<E, P, M extends Member<E>> implements Scheduler<E, 
     member.since = this.capacity.time
     member.begun = this.capacity.begin()
     place.running = member
-    if (this.waiting()) this.#kickIdle(-1)
+    this.wakeIdle()
     return { entity: member.entity, slice: member.slice }
   }
 
@@ -197,7 +197,6 @@ export abstract class Policy<E, P, M extends Member<E>> implements Scheduler<E, 
     if (member.runnable) {
       member.state = 'ready'
       this.enqueue(member, false)
-      this.#watch()
     } else {
       member.state = 'blocked'
       this.rest(member)
@@ -220,7 +219,7 @@ export abstract class Policy<E, P, M extends Member<E>> implements Scheduler<E, 
     if (victim !== null) this.kick(victim.processor)
   }
 
-  /** Somebody may be able to run who was not: an idle processor looks. */
+  /** Somebody may be able to run, now or before the others look again: an idle processor looks. */
   protected wakeIdle(): void {
     if (this.waiting()) this.#kickIdle(-1)
     else this.#watch()
@@ -247,7 +246,7 @@ export abstract class Policy<E, P, M extends Member<E>> implements Scheduler<E, 
     return true
   }
 
-  /** Somebody may have been held back: an idle processor that would look too late is told to look again. */
+  /** Somebody is held back: an idle processor that would look too late is told to look again. */
   #watch(): void {
     const idle = this.#idle.first?.item
     if (idle === undefined) return

@@ -76,6 +76,30 @@ describe('shares', () => {
     expect(simulation.report('narrow').ran - 5e9).toBeGreaterThan(48e6)
   })
 
+  it('that were too great for the processors give no claim to what could not be had', () => {
+    const simulation = new Simulation(new ProportionalShare<Name>({ processors: 2 }))
+    simulation.add('wide', { shares: 3 }, busy())
+    simulation.add('narrow', { shares: 1 }, busy())
+    simulation.run(5e9)
+    simulation.resize(1)
+    const before = simulation.report('narrow').ran
+    simulation.run(6e9)
+    expect((simulation.report('narrow').ran - before) / 1e9).toBeCloseTo(0.25, 1)
+  })
+
+  it('count a run from the moment of the decision: processors that decide at once do not all choose one pool', () => {
+    const policy = new ProportionalShare<Name>({ processors: 4 })
+    for (const pool of ['a', 'b', 'c', 'd']) {
+      policy.addPool(pool)
+      for (let index = 0; index < 4; index++) {
+        policy.add(`${pool}${String(index)}`, { pool })
+        policy.wake(`${pool}${String(index)}`, 0)
+      }
+    }
+    const pools = [0, 1, 2, 3].map((processor) => policy.pick(processor, 0)).map((choice) => 'entity' in choice ? choice.entity[0] : '')
+    expect(new Set(pools)).toEqual(new Set(['a', 'b', 'c', 'd']))
+  })
+
   it('that change while they run hold from then on', () => {
     const simulation = new Simulation(new ProportionalShare<Name>({ processors: 1 }))
     const policy = new ProportionalShare<Name>({ processors: 1 })
@@ -173,6 +197,42 @@ describe('reservations and limits', () => {
     simulation.run(2e9)
     expect((used('mine') - before) / 1e9).toBeCloseTo(2.5, 1)
     expect(simulation.picks).toBeGreaterThan(1000)
+  })
+
+  it('kick as many processors as can run somebody, and let one look in time for those that are held back', () => {
+    const policy = new ProportionalShare<Name>({ processors: 3 })
+    const kicked: number[] = []
+    policy.kick = (processor) => kicked.push(processor)
+    policy.addPool('p', { limit: 0.01 })
+    for (const name of ['x', 'y', 'z']) policy.add(name, { pool: 'p' })
+    policy.add('free', { slice: 100e6 })
+    for (const processor of [0, 1, 2]) expect(policy.pick(processor, 0)).toEqual({ until: Infinity })
+    policy.wake('x', 0)
+    expect(kicked.splice(0)).toEqual([0])
+    expect(policy.pick(0, 0)).toMatchObject({ entity: 'x' })
+    policy.charge('x', 1e6, 1e6)
+    // Nobody may run, but one that is idle looks when somebody may.
+    policy.wake('y', 1e6)
+    expect(kicked.splice(0)).toEqual([1])
+    const alarm = policy.pick(1, 1e6)
+    expect('until' in alarm && alarm.until < 120e6).toBe(true)
+    policy.wake('z', 1e6)
+    expect(kicked.splice(0)).toEqual([])
+    // When that one is given somebody, another looks.
+    policy.wake('free', 1e6)
+    expect(kicked.splice(0)).toEqual([1])
+    expect(policy.pick(1, 1e6)).toMatchObject({ entity: 'free' })
+    expect(kicked.splice(0)).toEqual([2])
+    expect(policy.pick(2, 1e6)).toEqual(alarm)
+    expect(policy.pick(0, 1e6)).toEqual(alarm)
+    // Three may run now, and two processors are free.
+    policy.setPool('p', { limit: Infinity })
+    const ran: Name[] = []
+    for (let turn = 0; turn < 3 && kicked.length > 0; turn++) {
+      const choice = policy.pick(kicked.shift()!, 2e6)
+      if ('entity' in choice) ran.push(choice.entity)
+    }
+    expect(ran).toHaveLength(2)
   })
 
   it('are not saved up by sleeping, nor paid for later', () => {

@@ -269,7 +269,6 @@ export class ProportionalShare<E> extends Policy<E, EntityParameters, Seat<E>> {
 
   #catchUp(node: Node): void {
     node.shareTag = Math.max(node.shareTag, (node.parent?.virtualTime ?? 0) - node.grain / node.shares)
-    node.promiseTag = Math.max(node.promiseTag, this.capacity.now)
     node.limitTag = Math.max(node.limitTag, this.#limitFloor(node))
   }
 
@@ -288,7 +287,7 @@ export class ProportionalShare<E> extends Policy<E, EntityParameters, Seat<E>> {
     let [node, next] = [from, rate]
     for (;;) {
       const change = next - node.rate
-      // What it is owed stays what it is, in time: a promise that begins, begins now.
+      // A promise that begins, or wakes, begins now.
       if (node.rate === 0 && next > 0) node.promiseTag = Math.max(node.promiseTag, this.capacity.now)
       node.rate = next
       const pool: Pool | null = node.parent
