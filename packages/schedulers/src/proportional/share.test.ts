@@ -280,6 +280,31 @@ describe('reservations and limits', () => {
     for (const [who, reservation] of reservations.entries()) expect(simulation.report(who).ran / capacity).toBeCloseTo(reservation, 2)
   })
 
+  it('that are raised or lowered while they run hold from then on', () => {
+    const policy = new ProportionalShare<Name>({ processors: 1 })
+    const simulation = new Simulation(policy)
+    simulation.add('promised', { shares: 1, reservation: 0.000_01 }, busy())
+    simulation.add('limited', { shares: 1e6, limit: 0.000_1 }, busy())
+    simulation.add('other', { shares: 100 }, busy())
+    const from = (name: Name, time: number): number => {
+      const before = simulation.report(name).ran
+      simulation.run(simulation.now + time)
+      return (simulation.report(name).ran - before) / time
+    }
+    simulation.run(1e9)
+    policy.set('promised', { reservation: 0.4 })
+    policy.set('limited', { limit: 0.3 })
+    expect(from('promised', 0.5e9)).toBeCloseTo(0.4, 1)
+    expect(from('limited', 0.5e9)).toBeCloseTo(0.3, 1)
+    policy.set('promised', { reservation: 0 })
+    policy.set('limited', { limit: Infinity })
+    expect(from('limited', 0.5e9)).toBeGreaterThan(0.98)
+    policy.set('limited', { limit: 0.1 })
+    policy.set('promised', { shares: 100 })
+    expect(from('limited', 0.5e9)).toBeCloseTo(0.1, 1)
+    expect(from('promised', 0.5e9)).toBeCloseTo(0.45, 1)
+  })
+
   it('of a child that sleeps go to nobody by name', () => {
     const policy = new ProportionalShare<Name>({ processors: 1 })
     policy.addPool('p', { shares: 1 })

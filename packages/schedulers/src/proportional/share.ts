@@ -70,8 +70,10 @@ export class ProportionalShare<E> extends Policy<E, EntityParameters, Seat<E>> {
     const { shares = pool.shares, reservation = pool.own / MILLION, limit = pool.limit, expandable = pool.expandable } = changes
     positive('shares', shares)
     const own = millionths(notNegative('the reservation', reservation))
+    const before = pool.limit
     promiseItself(pool, own, positive('the limit', limit, Infinity), pool.childrenPromised, !expandable)
     pool.expandable = expandable
+    this.#relimit(pool, before)
     this.#reweigh(pool, shares)
     this.#spread(pool, this.#rateOf(pool))
     this.#file(pool)
@@ -116,9 +118,11 @@ export class ProportionalShare<E> extends Policy<E, EntityParameters, Seat<E>> {
     positive('the slice', slice)
     const own = reservationOf(reservation)
     positive('the limit', limit, Infinity)
+    const before = leaf.limit
     const target = pool === undefined ? leaf.parent : this.#pool(pool)
     if (target === leaf.parent) promiseItself(leaf, own, limit, 0, false)
     else this.#move(leaf, target, own, limit)
+    this.#relimit(leaf, before)
     leaf.grain = slice
     this.#reweigh(leaf, shares)
     this.#spread(leaf, this.#rateOf(leaf))
@@ -288,7 +292,10 @@ export class ProportionalShare<E> extends Policy<E, EntityParameters, Seat<E>> {
     for (;;) {
       const change = next - node.rate
       // A promise that begins, or wakes, begins now.
-      if (node.rate === 0 && next > 0) node.promiseTag = Math.max(node.promiseTag, this.capacity.now)
+      const now = this.capacity.now
+      if (node.rate === 0 && next > 0) node.promiseTag = Math.max(node.promiseTag, now)
+      // At another rate the same CPU time is another time.
+      else if (next > 0 && change !== 0) node.promiseTag = now + ((node.promiseTag - now) * node.rate) / next
       node.rate = next
       const pool: Pool | null = node.parent
       if (pool === null) return
@@ -303,6 +310,13 @@ export class ProportionalShare<E> extends Policy<E, EntityParameters, Seat<E>> {
     const virtualTime = node.parent?.virtualTime ?? 0
     node.shareTag = virtualTime + ((node.shareTag - virtualTime) * node.shares) / shares
     node.shares = shares
+  }
+
+  /** Another limit: CPU time that it had too much of stays what it is. */
+  #relimit(node: Node, before: number): void {
+    if (before === node.limit) return
+    const now = this.capacity.now
+    node.limitTag = before === Infinity ? now : now + ((node.limitTag - now) * before) / node.limit
   }
 
   /** Takes a leaf out of its pool and into another, with what it runs now. */
