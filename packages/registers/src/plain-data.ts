@@ -41,7 +41,8 @@ export function plainData(part: string, input: unknown, what: 'configuration' | 
     }, problem)
   }
   const data = input === undefined && what === 'configuration' ? {} : input
-  if (typeof data !== 'object' || data === null || Array.isArray(data)) {
+  // Bytes have a field for each.
+  if (typeof data !== 'object' || data === null || Array.isArray(data) || ArrayBuffer.isView(data)) {
     return refuse(null, `${noun} is not an object`, input, 'Give an object with named fields.')
   }
   const fields = new Map<string, unknown>(Object.entries(data))

@@ -66,7 +66,7 @@ const MOST_OUTPUT = 1 << 20
 const MOST_TIMERS = 65536
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value)
 }
 
 /** A state from anywhere, as far as the machine itself uses it: devices and harts check theirs. */
