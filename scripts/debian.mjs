@@ -26,6 +26,7 @@ export const debianPackages = [
   { name: 'fish', shows: 'fish', use: 'test', why: 'the same' },
   { name: 'mandoc', shows: 'mandoc', use: 'test', why: 'checks the manual page' },
   { name: 'gdb-multiarch', shows: 'gdb-multiarch', use: 'test', why: 'debugs guests by the remote protocol' },
+  { name: 'chromium', shows: 'chromium', use: 'test', why: 'a browser: replays there what was recorded in Node.js' },
   { name: 'xz-utils', shows: 'xz', use: 'test', why: 'unpacks kernel modules' },
 ]
 

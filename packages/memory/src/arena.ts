@@ -168,6 +168,19 @@ export class Arena {
     return frame
   }
 
+  /**
+   * Takes frames that follow one another, zeroed; returns the address of the first.
+   *
+   * @throws a typed error `'arena-full'` or `'host-memory'`
+   */
+  takeFrames(count: number): number {
+    const first = this.allocate(count * PAGE_SIZE, PAGE_SIZE)
+    const { u32 } = this
+    for (let at = this.#record(first), n = 0; n < count; n++, at += FRAME_RECORD / 4) u32[at + REFERENCES / 4] = 1
+    this.#frames += count
+    return first
+  }
+
   /** One more page has a frame. */
   shareFrame(frame: number): void {
     const at = this.#record(frame) + REFERENCES / 4

@@ -28,10 +28,11 @@ function bytesOf(memory: GuestMemory): Uint8Array {
 test('machines that were forked from one another have each its own memory, whatever they do, and no frame is lost', () => {
   const operation = fc.record({
     who: fc.nat(7),
-    kind: fc.oneof({ weight: 5, arbitrary: fc.constantFrom('write', 'map', 'release', 'clear', 'fork', 'dispose', 'dirty') }, { weight: 5, arbitrary: fc.constant('write') }),
+    kind: fc.oneof({ weight: 5, arbitrary: fc.constantFrom('write', 'map', 'release', 'clear', 'fork', 'copy', 'dispose', 'dirty') }, { weight: 5, arbitrary: fc.constant('write') }),
     at: fc.nat(SIZE - 1), length: fc.nat(9000), fill: fc.integer({ min: 1, max: 255 }),
   })
   let copies = 0
+  let apart = 0
   fc.assert(fc.property(fc.array(operation, { maxLength: 60 }), fc.boolean(), (operations, lazy) => {
     const all = arena()
     const machines: { memory: GuestMemory; model: Uint8Array; dirty: Set<number> }[] = []
@@ -77,6 +78,9 @@ test('machines that were forked from one another have each its own memory, whate
       } else if (kind === 'fork' && machines.length < 8) {
         machines.push({ memory: memory.fork(), model: model.slice(), dirty: new Set(dirty) })
         copies++
+      } else if (kind === 'copy' && machines.length < 8) {
+        machines.push({ memory: memory.copyInto(at % 2 === 0 ? arena() : all), model: model.slice(), dirty: new Set(dirty) })
+        apart++
       } else if (kind === 'dispose') {
         memory.dispose()
         machines.splice(machines.indexOf(machine), 1)
@@ -84,19 +88,22 @@ test('machines that were forked from one another have each its own memory, whate
     }
     for (const { memory, model } of machines) expect(Buffer.compare(bytesOf(memory), model)).toBe(0)
     // Each frame is had by exactly as many pages as it says.
-    const had = new Map<number, number>()
-    for (const { memory } of machines) {
-      for (let page = 0; page < PAGES; page++) {
-        const entry = all.u32[memory.entryAddress(BASE + page * 4096) >>> 2] ?? 0
-        if ((entry & PAGE_PRESENT) !== 0) had.set(entry >>> 12, (had.get(entry >>> 12) ?? 0) + 1)
+    const arenas = new Set([all, ...machines.map(({ memory }) => memory.arena)])
+    for (const each of arenas) {
+      const had = new Map<number, number>()
+      for (const { memory } of machines.filter(({ memory }) => memory.arena === each)) {
+        for (let page = 0; page < PAGES; page++) {
+          const entry = each.u32[memory.entryAddress(BASE + page * 4096) >>> 2] ?? 0
+          if ((entry & PAGE_PRESENT) !== 0) had.set(entry >>> 12, (had.get(entry >>> 12) ?? 0) + 1)
+        }
       }
+      for (const [frame, count] of had) expect(each.references(frame * 4096)).toBe(count)
+      expect(each.frames).toBe(had.size)
     }
-    for (const [frame, count] of had) expect(all.references(frame * 4096)).toBe(count)
-    expect(all.frames).toBe(had.size)
     for (const { memory } of machines) memory.dispose()
-    expect(all.frames).toBe(0)
+    for (const each of arenas) expect(each.frames).toBe(0)
   }), { numRuns: 300 })
-  expect(copies).toBeGreaterThan(20)
+  expect(Math.min(copies, apart)).toBeGreaterThan(20)
 })
 
 test('a writer of a shared page gets a frame of its own, and the CPU hears of it; the last one keeps the frame, and its code', () => {
@@ -148,4 +155,13 @@ test('structures that were given back serve again, zeroed', () => {
   all.free(one, 1000)
   expect([all.allocate(999) === one, all.allocate(1000) === one]).toEqual([false, true])
   expect(all.u8.subarray(one, one + 1000).every((byte) => byte === 0)).toBe(true)
+})
+
+test('a copy that another arena has no room for leaves nothing there', () => {
+  const small = new Arena({ buffer: new ArrayBuffer(1 << 20), grow() { throw new RangeError('no more') } }, 1 << 20)
+  const parent = new GuestMemory(arena())
+  parent.addRam('ram', BASE, 4 << 20)
+  for (let page = 0; page < 1024; page++) parent.write(BASE + page * 4096, Uint8Array.of(1))
+  expect(() => parent.copyInto(small)).toThrow(/memory/)
+  expect([small.frames, small.members]).toEqual([0, 0])
 })

@@ -368,6 +368,22 @@ export class GuestMemory implements DmaSpace {
     return copy
   }
 
+  /**
+   * The same content in another arena, which promises memory for all of it. Frames are copied, many at a time.
+   *
+   * @throws typed errors when there is no memory; nothing is left of the copy then
+   */
+  copyInto(arena: Arena): GuestMemory {
+    const copy = new GuestMemory(arena)
+    try {
+      for (const { name, base, size, map } of this.#regions) this.#pager.copy(map, copy.#pager, copy.addRam(name, base, size).map, size / PAGE_SIZE)
+    } catch (error) {
+      copy.dispose()
+      throw error
+    }
+    return copy
+  }
+
   /** Gives all frames and promises back to the arena. There is no RAM any more: what is read and written lies outside. */
   dispose(): void {
     if (this.#disposed) return

@@ -131,6 +131,45 @@ export class Pager {
   }
 
   /**
+   * Gives `other`, in another arena, frames with the content of a page map's. Frames that follow one another are copied in one piece.
+   *
+   * @throws typed errors when there is no memory
+   */
+  copy(map: number, other: Pager, otherMap: number, count: number): void {
+    const { u32 } = this.#arena
+    const to = other.#arena
+    // In the order of frames, each with its page: 20 bits of either.
+    const present = new Float64Array(count)
+    let found = 0
+    for (let page = 0; page < count; page++) {
+      const entry = u32[(map >>> 2) + page] ?? 0
+      if ((entry & PAGE_PRESENT) !== 0) present[found++] = (entry >>> 12) * 2 ** 20 + page
+      else if (entry !== 0) to.u32[(otherMap >>> 2) + page] = entry
+    }
+    other.source = this.source
+    if (found === 0) return
+    let target = to.takeFrames(found)
+    let [from, length] = [0, 0]
+    const flush = (): void => {
+      to.u8.set(this.#arena.u8.subarray(from, from + length), target)
+      target += length
+    }
+    for (const each of present.subarray(0, found).sort()) {
+      const page = each % 2 ** 20
+      const source = ((each - page) / 2 ** 20) * PAGE_SIZE
+      if (source !== from + length) {
+        flush()
+        ;[from, length] = [source, 0]
+      }
+      to.u32[(otherMap >>> 2) + page] = (target + length | PAGE_PRESENT | ((u32[(map >>> 2) + page] ?? 0) & PAGE_DIRTY)) >>> 0
+      length += PAGE_SIZE
+    }
+    flush()
+    other.#touched += found
+    if (other.#promised) to.release(found * PAGE_SIZE)
+  }
+
+  /**
    * Lets `other` have the content of a page map: all frames are shared from now on. Whoever has translations for writing to the pages
    * must drop them, and those for reading, of which the entries tell nothing any more.
    */

@@ -174,7 +174,7 @@ export class RegisterBlock<Table extends RegisterTable> {
         code: 'state', part: `${this.#part}.${register}`, remedy: 'Restore a state saved by this version of this device.',
       }, problem)
     }
-    if (typeof state !== 'object' || state === null) return refuse('registers', 'the saved registers are not an object')
+    if (typeof state !== 'object' || state === null || ArrayBuffer.isView(state)) return refuse('registers', 'the saved registers are not an object')
     const words = Uint32Array.from(this.#words)
     const given = new Map<string, unknown>(Object.entries(state))
     for (const { name, access, slot, count, halves, mask } of this.#registers.values()) {

@@ -200,10 +200,15 @@ export function makeParts(
   }
 }
 
+/** A new arena. @throws a typed error when the host has no memory */
+export function newArena(host: MachineHost): Arena {
+  const maximum = Math.min(MAX_ARENA, host.maximumMemory ?? MAX_ARENA)
+  return new Arena(host.linearMemory(maximum), maximum)
+}
+
 /** Memory in an arena of its own. @throws a typed error when the host has none */
 export function newMemory(host: MachineHost): GuestMemory {
-  const maximum = Math.min(MAX_ARENA, host.maximumMemory ?? MAX_ARENA)
-  return new GuestMemory(new Arena(host.linearMemory(maximum), maximum))
+  return new GuestMemory(newArena(host))
 }
 
 /** A region of memory for the device that brought it along. */

@@ -2,7 +2,7 @@ import { type Backend, type MachinistError, machinistError, type MachinistErrorF
 import type { GuestMemory } from '@machinist/memory'
 import type { MachineHost } from '../assembly/host.ts'
 import { diverge } from '../assembly/randomness.ts'
-import { makeParts, type PartEvents, type Parts } from '../assembly/parts.ts'
+import { makeParts, newArena, type PartEvents, type Parts } from '../assembly/parts.ts'
 import type { TraceListener } from '../assembly/trace.ts'
 import { Boot } from '../booting/boot.ts'
 import type { BootHost } from '../booting/plan.ts'
@@ -328,7 +328,7 @@ export class LiveMachine implements Machine {
         const state = saveMachine(this.#parts, this.#loop, (part, { kind }) => kind !== 'block' && !inherited.has(part))
         // What cannot be made gives back what it was given.
         const { tape: _, ...origin } = this.#origin
-        return new LiveMachine({ ...origin, ...plan }, { memory: this.memory.fork(), state, another: options.exact === true ? null : this.#forks })
+        return new LiveMachine({ ...origin, ...plan }, { memory: options.arena === 'own' ? this.#memoryApart() : this.memory.fork(), state, another: options.exact === true ? null : this.#forks })
       } catch (error) {
         undo()
         throw error
@@ -338,6 +338,17 @@ export class LiveMachine implements Machine {
     return copy
   }
   #forks = 0
+
+  /** Its memory as it is now, in an arena of its own. */
+  #memoryApart(): GuestMemory {
+    const arena = newArena(this.#host)
+    try {
+      return this.memory.copyInto(arena)
+    } catch (error) {
+      arena.dispose()
+      throw error
+    }
+  }
 
   /** A copy becomes a machine of its own: what must not be the same in two machines changes. */
   #beAnother(number: number): void {

@@ -3,13 +3,11 @@ import { expect, it } from 'vitest'
 import { tamperWithDevices, tamperWithMachine } from './damaged-states.ts'
 
 it('of every device of the catalogue: refused by a typed error that names the device, or believed and survived', async () => {
-  for (const seed of [1, 2]) {
-    const { refused, believed } = await tamperWithDevices(seed, 250)
-    expect(Math.min(refused, believed)).toBeGreaterThan(30)
-  }
+  const { refused, believed } = await tamperWithDevices(1, 150)
+  expect(Math.min(refused, believed)).toBeGreaterThan(20)
 }, 300_000)
 
 it('of all else in a machine: refused by a typed error, or believed and survived', async () => {
-  const { refused, believed } = await tamperWithMachine(1, 100)
-  expect(Math.min(refused, believed)).toBeGreaterThan(10)
+  const { refused, believed } = await tamperWithMachine(1, 50)
+  expect(Math.min(refused, believed)).toBeGreaterThan(5)
 }, 300_000)

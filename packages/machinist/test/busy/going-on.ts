@@ -101,13 +101,13 @@ export function restored(busy: Busy, file: Uint8Array, world: World): BusyMachin
   return { machine, world: own }
 }
 
-/** A copy in the same arena. */
-export async function forked(busy: BusyMachine): Promise<BusyMachine> {
+/** A copy, in the same arena or in its own. */
+export async function forked(busy: BusyMachine, arena: 'shared' | 'own' = 'shared'): Promise<BusyMachine> {
   const { machine, world } = busy
   const own: Record<string, World[string]> = {}
   // As they are when all is still: not now.
   const backends = Object.defineProperties({}, Object.fromEntries(Object.entries(world).map(([id, backend]) => [id, { enumerable: true, get: () => own[id] ??= backend.fork() }])))
-  const copy = await standing(busy, machine.fork({ exact: true, backends, start: false }))
+  const copy = await standing(busy, machine.fork({ exact: true, backends, arena, start: false }))
   copy.start({ drive: 'caller' })
   return { machine: copy, world: own }
 }
@@ -143,7 +143,8 @@ export async function goesOn(seed: number, around: Surroundings, times: number, 
     const found = differences(looks(one), looks(other))
     if (found.length > 0) throw new Error(`seed ${seed}, after ${n} times, ${count} turns later:\n${found.join('\n')}`)
     const file = random.chance(0.5) ? await saved(other) : null
-    const next = async (): Promise<BusyMachine> => file === null ? forked(other) : restored(busy, file, other.world)
+    const arena = random.chance(0.3) ? 'own' : 'shared'
+    const next = async (): Promise<BusyMachine> => file === null ? forked(other, arena) : restored(busy, file, other.world)
     if (file === null) met.forks++
     else met.saves++
     const copy = await next()
