@@ -14,7 +14,7 @@ afterAll(() => { rmSync(root, { recursive: true }) })
 const noQemu = spawnSync('qemu-img', ['--version']).status !== 0
 /** Operations on files of a program that ends by itself, about. */
 const OPERATIONS = 1200
-const RUNS = Number(process.env['SNAPSHOT_RUNS'] ?? 40)
+const RUNS = Number(process.env['SNAPSHOT_RUNS'] ?? 30)
 
 function bundled(name: string): string {
   const outfile = join(root, `${name}.mjs`)

@@ -47,6 +47,11 @@ export class Appender {
     return piece
   }
 
+  /** Lets others do something, where the output has a way. */
+  async breathe(): Promise<void> {
+    await this.#output.breathe?.()
+  }
+
   async flush(): Promise<void> {
     if (this.#waiting > 0) await this.#output.write(this.#written, this.#gathered.subarray(0, this.#waiting))
     this.#written += this.#waiting

@@ -23,4 +23,6 @@ export type OpenParent = (child: string, file: string) => SnapshotInput
 export interface SnapshotOutput {
   /** Writes bytes, which stay as they are until it has resolved, at `offset`: one after the other, and the header at 0 last. */
   write(offset: number, bytes: Uint8Array): Promise<void>
+  /** Lets others do something, while there is work and nothing to be written. Absent: they wait. */
+  breathe?(): Promise<void>
 }

@@ -16,7 +16,8 @@ interface Stored<Region> {
 interface Indexed<Region> {
   readonly region: Region
   readonly index: Uint32Array
-  readonly asParent: ((page: number) => boolean) | undefined
+  /** 1 for pages that the parent has. */
+  readonly asParent: Uint8Array | undefined
 }
 
 /** Most pages that are stored as they are to be read first. */
@@ -49,7 +50,10 @@ export class PageWriter<Region extends StoreRegion> {
    * @returns for each region the index of its pages: the numbers of their contents, 0 for zeros
    */
   async write(first: readonly number[]): Promise<Uint32Array[]> {
-    const all = this.#viewer.store.regions.map((region): Indexed<Region> => ({ region, index: new Uint32Array(region.size / PAGE_SIZE), asParent: this.#parent?.of(region) }))
+    const all: Indexed<Region>[] = []
+    for (const region of this.#viewer.store.regions) {
+      all.push({ region, index: new Uint32Array(region.size / PAGE_SIZE), asParent: await this.#parent?.of(region, () => this.#appender.breathe()) })
+    }
     for (const address of first.slice(0, MOST_FIRST)) {
       const indexed = all.find(({ region: { base, size } }) => address >= base && address < base + size)
       if (indexed !== undefined && this.#take(indexed, Math.floor((address - indexed.region.base) / PAGE_SIZE))) await this.#store(CHUNK_PAGES, true)
@@ -68,7 +72,7 @@ export class PageWriter<Region extends StoreRegion> {
     if (index[page] !== 0) return false
     const place = this.#viewer.store.placeOf(region, page)
     if (place === 0) return false
-    if (asParent?.(page) === true) {
+    if (asParent?.[page] === 1) {
       index[page] = AS_PARENT
       return false
     }

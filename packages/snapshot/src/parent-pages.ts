@@ -1,7 +1,11 @@
 import { PAGE_SIZE } from '@machinist/memory'
+import { MOST_PAGES } from './format.ts'
 import { isSame, type PageStore, type PageViewer, type StoreRegion } from './page-store.ts'
 import type { OpenSnapshot } from './reader.ts'
 import { StoredPages } from './stored-pages.ts'
+
+/** Pages that are looked at before others may do something. */
+const AT_ONCE = 1024
 
 /** Finds the pages that a parent has at the same place, by what is in them: whoever keeps account of writes may do with it what he likes. */
 export class ParentPages<Region extends StoreRegion> {
@@ -16,10 +20,26 @@ export class ParentPages<Region extends StoreRegion> {
     this.#viewer = viewer
   }
 
-  /** Tells of each page of a region whether the parent has the same there. */
-  of(region: Region): (page: number) => boolean {
+  /**
+   * Tells of each page of a region whether the parent has the same there: 1 if so. Pages are looked at in the order in which they are stored, so that each chunk
+   * is decompressed once.
+   *
+   * @param breathe - lets others do something now and then
+   */
+  async of(region: Region, breathe: () => Promise<void>): Promise<Uint8Array> {
+    const same = new Uint8Array(region.size / PAGE_SIZE)
     const there = this.#parent.memory.find(({ name, base, size }) => name === region.name && base === region.base && size === region.size)
-    return there === undefined ? () => false : (page) => this.#isSame(region, page, there.pages[page] ?? 0)
+    if (there === undefined) return same
+    const { source } = this.#parent
+    const order = Float64Array.from(there.pages, (number, page) => (source instanceof StoredPages ? source.orderOf(number) : number) * MOST_PAGES + page).sort()
+    let looked = 0
+    for (const key of order) {
+      const page = key % MOST_PAGES
+      if (!this.#isSame(region, page, there.pages[page] ?? 0)) continue
+      same[page] = 1
+      if (++looked % AT_ONCE === 0) await breathe()
+    }
+    return same
   }
 
   #isSame(region: Region, page: number, number: number): boolean {

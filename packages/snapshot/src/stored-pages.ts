@@ -1,5 +1,6 @@
 import type { PageSource } from '@machinist/memory'
 import type { ChunkReader } from './chunk-reader.ts'
+import { MOST_PAGES } from './format.ts'
 
 /** Closes files when nobody holds them any more. */
 export class Holders {
@@ -63,6 +64,12 @@ export class StoredPages implements PageSource {
   keyOf(number: number): string {
     const [file, page] = this.#place(number)
     return `${this.#files[file]?.key ?? ''} ${page}`
+  }
+
+  /** Numbers in the order of these are read quickly. Less than 2^27. */
+  orderOf(number: number): number {
+    const [file, page] = this.#place(number)
+    return file * (MOST_PAGES + 1) + page
   }
 
   #place(number: number): [file: number, number: number] {

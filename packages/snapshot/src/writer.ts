@@ -123,7 +123,10 @@ function tooMuch(bytes: number): MachinistError {
 function hasImage(snapshot: OpenSnapshot | undefined, name: string, bytes: Uint8Array): boolean {
   if (snapshot?.images.includes(name) !== true) return false
   const other = snapshot.image(name)
-  return other.length === bytes.length && other.every((byte, index) => byte === bytes[index])
+  if (other.length !== bytes.length) return false
+  // A loop, not a call for each byte: kernels have tens of millions.
+  for (let index = 0; index < bytes.length; index++) if (bytes[index] !== other[index]) return false
+  return true
 }
 
 function littleEndian(numbers: Uint32Array): Uint8Array {

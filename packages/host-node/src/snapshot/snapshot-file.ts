@@ -90,6 +90,7 @@ async function newFile(path: string, { parent, ...options }: SnapshotFileOptions
         async write(offset, bytes) {
           for (let done = 0; done < bytes.length;) done += (await file.write(bytes, done, bytes.length - done, offset + done)).bytesWritten
         },
+        breathe: () => new Promise((resolve) => { setImmediate(resolve) }),
       }, { ...options, ...(below !== undefined && { parent: below }) })
       await file.sync()
     } finally {

@@ -124,6 +124,8 @@ it('the device of a copy of a machine knows that its memory has the content, and
   const request = first.flush(first.start())
   first.disk.complete()
   expect(request.written).toBe(null)
+  // Written, and not flushed: what is dirty is known to the memory alone, and to one from a file no more.
+  first.memory.write(9 * page, Uint8Array.of(6))
   const copy = make()
   const others = copy.disk.data.fill(99).slice()
   copy.memory.bytes.set(first.memory.bytes)
@@ -138,8 +140,8 @@ it('the device of a copy of a machine knows that its memory has the content, and
   copy.disk.complete()
   driver.collect(0)
   expect(flushed.answers[0]?.[0]).toBe(0)
-  expect([...copy.disk.data.keys()].filter((at) => at % page === 1 && copy.disk.data[at] !== others[at]).map((at) => (at - 1) / page)).toEqual([0, 5])
-  expect([copy.disk.data[1], copy.disk.data[5 * page]]).toEqual([7, 8])
+  expect([...copy.disk.data.keys()].filter((at) => at % page === 1 && copy.disk.data[at] !== others[at]).map((at) => (at - 1) / page)).toEqual([0, 5, 9])
+  expect([copy.disk.data[1], copy.disk.data[5 * page], copy.disk.data[9 * page]]).toEqual([7, 8, 6])
   // And it is not read again.
   copy.dut.device.reset('warm')
   expect(copy.disk.pending).toBe(0)

@@ -63,7 +63,7 @@ export const virtioPmemPci: DeviceSpec<PmemConfig & VirtioOptions, VirtioPciStat
 export interface PmemState {
   /** Whether the memory has the disk's content; `'coming'`, when it could not be read. */
   readonly content: 'none' | 'coming' | 'there'
-  /** Numbers of pages that are still to be written, besides those that are dirty. */
+  /** Numbers of pages that are still to be written. */
   readonly unsaved: readonly number[]
 }
 
@@ -124,7 +124,9 @@ class Pmem implements VirtioDevice<PmemState> {
   }
 
   save(): PmemState {
-    return { content: this.#content, unsaved: [...this.#unsaved].map((offset) => offset / page) }
+    // Memory that comes back from a snapshot does not know any more what was written to it.
+    if (this.#content === 'there') for (const offset of this.#memory.takeDirty()) this.#unsaved.add(offset)
+    return { content: this.#content, unsaved: [...this.#unsaved].map((offset) => offset / page).sort((a, b) => a - b) }
   }
 
   restore(state: PmemState): void {
