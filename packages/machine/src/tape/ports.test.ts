@@ -311,15 +311,19 @@ async function finish(machine: Machine): Promise<void> {
   }
 }
 
+const said = new Set<string>()
+
 test.each([1, 2, 3, 4, 5, 6, 7, 8].map((seed) => ({ seed, harts: 1 + seed % 3 })))('ports of every kind, seed $seed with $harts harts', async ({ seed, harts }) => {
   const { parts, blueprint, state } = await record(seed, harts)
-  const said = new Set<string>()
   const machine = replaying(blueprint, parts, ({ kind, member }) => { said.add(`${kind}.${member}`) })
   await finish(machine)
   expect(machine.replay).toMatchObject({ ended: true, whole: true, off: true, difference: null })
   expect(stateOf(machine)).toEqual(state)
   machine.dispose()
-  if (seed === 1) for (const name of ['block.read', 'char.write', 'net.send', 'audio.play', 'display.present', 'input.status', 'vsock.connect', 'balloon.resized', 'entropy.fill', 'wallClock.now']) expect(said).toContain(name)
+})
+
+test('all of them were asked for something', () => {
+  for (const name of ['block.read', 'char.write', 'net.send', 'audio.play', 'display.present', 'input.status', 'vsock.connect', 'balloon.resized', 'entropy.fill', 'wallClock.now']) expect(said).toContain(name)
 })
 
 test('another log of the same machine is another run, and one that is mutated gives a typed error or the same', async () => {

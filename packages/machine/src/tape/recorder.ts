@@ -18,9 +18,9 @@ export interface RecordSink {
 export interface RecordOptions {
   /** Where the log goes. */
   readonly sink: RecordSink
-  /** Instructions between checksums of all but memory; 50 million unless given. */
+  /** Instructions between checksums of all but memory; 100 million unless given. */
   readonly checkEvery?: number
-  /** Instructions between checksums of memory, too; 500 million unless given. */
+  /** Instructions between checksums of memory, too; 2 thousand million unless given. */
   readonly checkMemoryEvery?: number
   /**
    * True: while all harts wait, virtual time passes as the host's does. Otherwise it jumps to when the first of them wants to go on, and whoever is outside has
@@ -29,8 +29,8 @@ export interface RecordOptions {
   readonly paced?: boolean
 }
 
-const CHECK_EVERY = 50_000_000
-const CHECK_MEMORY_EVERY = 500_000_000
+const CHECK_EVERY = 100_000_000
+const CHECK_MEMORY_EVERY = 2_000_000_000
 /** Bytes that are gathered. */
 const GATHERED = 65536
 
