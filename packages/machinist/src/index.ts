@@ -3,7 +3,7 @@ export type { BootGuestOptions, CommandOptions, CommandResult, Guest, GuestConso
 export { type Command, parseCommand, type ProfileOptions, type RunOptions, type SaveChoice } from './arguments.ts'
 export { type DiskChoice, openChoice, parseDisk } from './disk-option.ts'
 export { bootDisk, buildDebian, type DebianDisk, type DebianDiskOptions, type DiskBoot } from './debian/index.ts'
-export { type GdbAddress, type GdbListener, listenForGdb } from './gdb/listen.ts'
+export { type GdbAddress, type GdbListener, type GdbListenOptions, listenForGdb } from './gdb/listen.ts'
 export { helpText } from './command-line/help.ts'
 export { loadMachineFile, type MachineModule } from './machine-file.ts'
 export { main, version } from './main.ts'

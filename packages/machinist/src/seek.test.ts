@@ -2,7 +2,7 @@
 import type { DebugStop } from '@machinist/api'
 import { virt } from '@machinist/boards'
 import { type CharBackend, nodeHost, stream } from '@machinist/host-node'
-import { createMachine, type Machine, type MachineBlueprint, type Saying, Seeker } from '@machinist/machine'
+import { createMachine, type Machine, type MachineBlueprint, Seeker } from '@machinist/machine'
 import { Random } from '@machinist/testkit'
 import { expect, test } from 'vitest'
 import { machineDigest } from '../test/digest.ts'
@@ -24,7 +24,7 @@ function blueprintOf(program: Uint8Array, harts: number, console: CharBackend): 
 }
 
 interface Recorded {
-  readonly seeker: Seeker<Saying>
+  readonly seeker: Seeker
   readonly steps: number
   /** What was said, then and now. */
   readonly said: string
@@ -50,7 +50,7 @@ async function record(seed: number, harts: number): Promise<Recorded> {
   const { steps } = machine.stats
   machine.dispose()
   let again = ''
-  const seeker = new Seeker<Saying>({
+  const seeker = new Seeker({
     make: (onSay) => createMachine(blueprint, nodeHost(), { replay: { source: { part: (index) => parts[index] ?? null }, onSay } }),
     onSay: ({ part, member, args }) => { if (part === 'uart0.console' && member === 'write') again += Buffer.from(args[0] as Uint8Array).toString('latin1') },
     loop: nodeHost().loop, spacing: 2000, most: 8,

@@ -2,7 +2,7 @@ import type { Backend, CharPort, DeviceSpec } from '@machinist/api'
 import { expect, test } from 'vitest'
 import { assemble, constant, fakeCpu, op } from '../../test/fake-cpu.ts'
 import { testHost } from '../../test/harness.ts'
-import { createMachine, defineMachine, type Machine, part, Seeker } from '../index.ts'
+import { createMachine, defineMachine, type Machine, part, type Saying, Seeker } from '../index.ts'
 import { Checkpoints } from './checkpoints.ts'
 
 const RAM = 0x8000_0000
@@ -38,7 +38,7 @@ function seeker(keeps: boolean): { readonly seeker: Seeker; readonly made: () =>
   machine.stopRecording()
   machine.dispose()
   let made = 0
-  const make = (onSay: (saying: unknown) => void): Machine => {
+  const make = (onSay: (saying: Saying) => void): Machine => {
     made++
     return createMachine({ ...blueprint, backends: new Map() }, testHost(), { replay: { source: { part: (index) => log[index] ?? null }, onSay } })
   }

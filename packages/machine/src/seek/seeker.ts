@@ -2,13 +2,14 @@ import type { DebugReason, DebugStop } from '@machinist/api'
 import type { HostLoop } from '../assembly/host.ts'
 import type { Machine } from '../life/machine.ts'
 import type { StopAt } from '../running/run-loop.ts'
+import type { Saying } from '../tape/replayer.ts'
 import { type Checkpoint, Checkpoints } from './checkpoints.ts'
 
 /** A place in a recording. Of the moments that have retired so many instructions, the first. */
 export type Place = { readonly retired: number } | { readonly steps: number }
 
 /** How a recording is moved about in. */
-export interface SeekOptions<Saying = unknown> {
+export interface SeekOptions {
   /** Makes the machine that replays it, which says what its parts say to `onSay`. Called again to go back to the beginning. */
   make(onSay: (saying: Saying) => void): Machine
   readonly loop: HostLoop
@@ -45,8 +46,8 @@ const GROWTH = 32
  * Moves about in a recording, forwards and backwards, to exact places and to breakpoints. It goes back by replaying from a checkpoint: a copy of the
  * machine in memory, of which some are kept. One thing is done at a time; all methods that move reject with the first difference from the recording.
  */
-export class Seeker<Saying = unknown> {
-  readonly #options: SeekOptions<Saying>
+export class Seeker {
+  readonly #options: SeekOptions
   readonly #checkpoints: Checkpoints
   #machine: Machine
   #stops: readonly DebugStop[] = []
@@ -56,15 +57,15 @@ export class Seeker<Saying = unknown> {
   #before: Promise<unknown> = Promise.resolve()
   readonly #asked = new Set<{ interrupted: boolean }>()
   #doing = { interrupted: false }
-  /** Whether the machine comes from a checkpoint, and whether there are any. */
-  #resumed = false
+  /** Whether the machine has had to do with checkpoints, and whether there are any. */
+  #touched = false
   #keeps = true
   /** How often parts have said something up to here, and up to where it has ever been. */
   #said = 0
   #heard = 0
 
   /** @throws what `make` throws */
-  constructor(options: SeekOptions<Saying>) {
+  constructor(options: SeekOptions) {
     this.#options = options
     this.#checkpoints = new Checkpoints(options.most ?? MOST)
     this.#machine = this.#first()
@@ -125,13 +126,16 @@ export class Seeker<Saying = unknown> {
     return now
   }
 
-  /** Does something. A part that does not keep all that it is may be found out after a checkpoint: then there are no more of them, and all is done from the beginning. */
+  /**
+   * Does something. When the run differs from the recording, checkpoints may be to blame: a part that does not keep all that it is, a guest that relies on what its TLB
+   * still has. Then there are no more of them, and all is done from the beginning.
+   */
   async #tried(work: () => Promise<Halt>): Promise<Halt> {
     const { steps } = this.#machine.stats
     try {
       return await work()
     } catch (error) {
-      if (!this.#resumed) throw error
+      if (!this.#touched || !this.#keeps) throw error
       this.#keeps = false
       this.#checkpoints.dispose()
       this.#back(() => false)
@@ -207,7 +211,7 @@ export class Seeker<Saying = unknown> {
     this.#machine = kept === null ? this.#first() : kept.checkpoint.restore()
     before.dispose()
     this.#told = []
-    this.#resumed = kept !== null
+    this.#touched = kept !== null
     if (kept === null) return 0
     this.#said = kept.said
     return kept.checkpoint.steps
@@ -280,6 +284,8 @@ export class Seeker<Saying = unknown> {
     const steps = this.#steps
     if (!this.#keeps || this.#over || steps - (this.#checkpoints.last((each) => each.steps <= steps)?.checkpoint.steps ?? 0) < spacing) return
     const checkpoint = this.#machine.checkpoint()
-    if (checkpoint !== null) this.#checkpoints.add({ checkpoint, said: this.#said })
+    if (checkpoint === null) return
+    this.#touched = true
+    this.#checkpoints.add({ checkpoint, said: this.#said })
   }
 }

@@ -1,4 +1,6 @@
 import { COMMON_OPTIONS } from '../command-line/table.ts'
+import type { GdbAddress } from '../gdb/listen.ts'
+import { parseGdb } from '../gdb/option.ts'
 import { parseFlags, SEE_HELP, usageError, type Values } from '../usage.ts'
 import { REPLAY_OPTIONS } from './options.ts'
 
@@ -9,6 +11,11 @@ export const REPLAY = 'replay'
 export interface ReplayChoice {
   readonly file: string
   readonly quiet: boolean
+  /** Instructions after which it is to stop. */
+  readonly until?: number
+  readonly gdb?: GdbAddress
+  /** It stands still until a debugger lets it go. */
+  readonly gdbWait?: boolean
 }
 
 const FLAGS = { ...REPLAY_OPTIONS, ...COMMON_OPTIONS } as const
@@ -19,7 +26,15 @@ export function parseReplay(args: readonly string[]): ReplayChoice | null {
   if (values.help === true) return null
   const [file, more] = positionals
   if (file === undefined || file === '' || more !== undefined) throw usageError(REPLAY, 'needs one file', 'Use machinist replay FILE.', more)
-  return { file, quiet: values.quiet ?? false }
+  const { until, gdb, 'gdb-wait': gdbWait = false } = values
+  if (until !== undefined && !(/^[0-9]+$/.test(until) && Number.isSafeInteger(Number(until)))) throw usageError('--until', 'not a number of instructions', 'Give a whole number.', until)
+  if (gdbWait && gdb === undefined) throw usageError('--gdb-wait', 'there is no debugger to wait for', 'Give --gdb too.')
+  return {
+    file, quiet: values.quiet ?? false,
+    ...(until !== undefined && { until: Number(until) }),
+    ...(gdb !== undefined && { gdb: parseGdb(gdb) }),
+    ...(gdbWait && { gdbWait }),
+  }
 }
 
 /** What stands in the way of `--record FILE`. @throws a typed error `'usage'` */

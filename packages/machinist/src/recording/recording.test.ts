@@ -16,6 +16,8 @@ function refused(args: readonly string[]): string {
 test('replay takes a file, and run and restore take one to record into', () => {
   expect(parseCommand(['replay', 'a.rec'])).toEqual({ kind: 'replay', choice: { file: 'a.rec', quiet: false } })
   expect(parseCommand(['replay', '--quiet', 'a.rec'])).toMatchObject({ choice: { quiet: true } })
+  expect(parseCommand(['replay', 'a', '--until', '1000000'])).toMatchObject({ choice: { until: 1_000_000 } })
+  expect(parseCommand(['replay', 'a', '--gdb', '[::1]:1234', '--gdb-wait'])).toMatchObject({ choice: { gdb: { host: '::1', port: 1234 }, gdbWait: true } })
   expect(parseCommand(['replay', '--help'])).toEqual({ kind: 'help', topic: 'replay' })
   expect(parseCommand(['--record', 'x', '--exec', 'ls'])).toMatchObject({ options: { exec: 'ls', record: { path: 'x', lines: [['--record', 'x', '--exec', 'ls']] } } })
   expect(parseCommand(['restore', 'a.snapshot', '--record', 'x'])).toMatchObject({ kind: 'restore', words: ['--record=x'] })
@@ -26,6 +28,7 @@ test('replay takes a file, and run and restore take one to record into', () => {
 
 test.each([
   [['replay'], 'usage replay'], [['replay', 'a', 'b'], 'usage replay'], [['replay', '--harts', '2', 'a'], 'usage --harts'], [['--record', ''], 'usage --record'],
+  [['replay', 'a', '--until', '-1'], 'usage --until'], [['replay', 'a', '--until', '1e6'], 'usage --until'], [['replay', 'a', '--gdb', 'x'], 'usage --gdb'], [['replay', 'a', '--gdb-wait'], 'usage --gdb-wait'],
   [['--record', 'x', '--dump-dtb', 'y'], 'usage --record'], [['--record', 'x', '--gdb', '1234'], 'usage --record'], [['--record', 'x', '--snapshots', 'y'], 'usage --record'],
 ] as const)('%j is refused', (args, what) => {
   expect(refused(args)).toBe(what)

@@ -1,10 +1,12 @@
 import { isMachinistError } from '@machinist/api'
 import { virtCatalogue } from '@machinist/boards'
 import { nodeHost, openRecordingFile } from '@machinist/host-node'
-import type { Catalogue, Machine, ReplayStatus, Saying } from '@machinist/machine'
+import { type Catalogue, type Machine, type ReplayStatus, type Saying, Seeker } from '@machinist/machine'
 import { type OpenRecording, replayMachine } from '@machinist/snapshot'
 import { virtioMmio, virtioPci } from '@machinist/virtio'
 import { optimiseTranslationsLater } from '../engine-flags.ts'
+import { type GdbAddress, listenForGdb } from '../gdb/listen.ts'
+import { gdbTarget } from '../gdb/option.ts'
 import { execOutput } from '../guest/index.ts'
 import { EXEC_ERROR, EXEC_OUTPUT, execConsole } from '../exec-ports.ts'
 import type { ReplayChoice } from './arguments.ts'
@@ -35,9 +37,18 @@ function tokenOf({ about }: OpenRecording): string | null {
   return typeof about === 'object' && about !== null && 'token' in about && typeof about.token === 'string' ? about.token : null
 }
 
-/** Resolves when a machine is off, or paused because all has been replayed. */
+/** Where harts are. */
+function placeText(machine: Machine): string {
+  const harts = machine.vcpus.map(({ debug, sample }, index) => {
+    const pc = debug?.readRegister(debug.registers.find(({ name }) => name === 'pc')?.number ?? -1) ?? 0n
+    return `hart ${index}: pc 0x${pc.toString(16)}, ${sample?.call(machine.vcpus[index], 1).mode ?? 'unknown'} mode\n`
+  })
+  return `Stopped after ${machine.stats.retired} instructions.\n${harts.join('')}`
+}
+
+/** Resolves when a machine is off, or paused because all has been replayed or it is to stop there. */
 async function ended(machine: Machine): Promise<Error | null> {
-  const paused = new Promise<null>((resolve) => { machine.on('state', ({ to }) => { if (to === 'paused' && machine.replay?.ended === true) resolve(null) }) })
+  const paused = new Promise<null>((resolve) => { machine.on('state', ({ to }) => { if (to === 'paused') resolve(null) }) })
   return Promise.race([paused, machine.finished().then(({ error }) => error)])
 }
 
@@ -52,21 +63,29 @@ function endText({ whole, off, checks }: ReplayStatus, machine: Machine): string
  * @returns the exit status
  * @throws typed errors, before the machine begins
  */
-export async function replay({ file, quiet }: ReplayChoice): Promise<number> {
+export async function replay(choice: ReplayChoice): Promise<number> {
+  const { file, quiet, until, gdb } = choice
   const recording = openRecordingFile(file)
   try {
+    if (gdb !== undefined) return await debug(recording, gdb, choice)
     const machine = replayMachine(recording, CATALOGUE, nodeHost(), quiet ? {} : { onSay: show(tokenOf(recording)) })
     optimiseTranslationsLater()
     try {
       const over = ended(machine)
+      if (until !== undefined && until > 0) machine.stopAt({ retired: until })
       machine.start()
+      if (until === 0) machine.pause()
       const error = await over
       const { replay: status } = machine
       // Whatever the guest wrote last, the line is one of its own.
       const begin = quiet || tokenOf(recording) !== null ? '' : '\r\n'
+      if (until !== undefined && machine.stats.retired === until && error === null) {
+        process.stderr.write(`${begin}${placeText(machine)}`)
+        return 0
+      }
       if (status?.ended === true) {
         process.stderr.write(`${begin}${endText(status, machine)}`)
-        return 0
+        return until === undefined ? 0 : 1
       }
       process.stderr.write(`${begin}machinist: ${isMachinistError(error) ? error.message : String(error)}\n`)
       return 1
@@ -75,5 +94,43 @@ export async function replay({ file, quiet }: ReplayChoice): Promise<number> {
     }
   } finally {
     recording.close()
+  }
+}
+
+/** Lets debuggers go about in a recording; without one, it is replayed to its end. */
+async function debug(recording: OpenRecording, address: GdbAddress, { quiet, until, gdbWait = false }: ReplayChoice): Promise<number> {
+  const host = nodeHost()
+  const seeker = new Seeker({
+    make: (onSay) => replayMachine(recording, CATALOGUE, host, { onSay }), loop: host.loop, ...(!quiet && { onSay: show(tokenOf(recording)) }),
+  })
+  optimiseTranslationsLater()
+  const over = { resolve: (): void => {}, reject: (_error: unknown): void => {} }
+  const end = new Promise<void>((resolve, reject) => { Object.assign(over, { resolve, reject }) })
+  let debugged = false
+  const goOn = (): void => {
+    seeker.run().then(({ kind }) => { if (kind === 'end' && !debugged) over.resolve() }, over.reject)
+  }
+  const door = await listenForGdb(seeker, address, {
+    onSession(open) {
+      debugged = open
+      if (open) return
+      if (seeker.machine.state === 'disposed') over.resolve()
+      else goOn()
+    },
+  })
+  try {
+    if (!quiet) process.stderr.write(`Debuggers connect with: target remote ${gdbTarget(door.address)}\n`)
+    if (until !== undefined) await seeker.seek({ retired: until })
+    else if (!gdbWait) goOn()
+    await end
+    const { machine } = seeker
+    if (!quiet && machine.replay?.ended === true) process.stderr.write(endText(machine.replay, machine))
+    return 0
+  } catch (error) {
+    process.stderr.write(`machinist: ${isMachinistError(error) ? error.message : String(error)}\n`)
+    return 1
+  } finally {
+    door.close()
+    seeker.dispose()
   }
 }
