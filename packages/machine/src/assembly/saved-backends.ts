@@ -27,7 +27,7 @@ export class RestoredBackends {
 
   /** @param input - what {@link saveBackends} gave, perhaps long ago and elsewhere; undefined when there is none */
   constructor(input: unknown = {}) {
-    this.#saved = typeof input !== 'object' || input === null || Array.isArray(input) ? null : new Map<string, unknown>(Object.entries(input))
+    this.#saved = typeof input !== 'object' || input === null || Array.isArray(input) || ArrayBuffer.isView(input) ? null : new Map<string, unknown>(Object.entries(input))
   }
 
   /** Gives a backend, which is not connected yet, what it or another in its place kept. @throws a typed error `'state'` */
