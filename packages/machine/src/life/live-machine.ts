@@ -1,57 +1,34 @@
-import { type Backend, type MachinistError, machinistError, type MachinistErrorFields, type Vcpu } from '@machinist/api'
+import { type MachinistError, machinistError, type MachinistErrorFields, type Vcpu } from '@machinist/api'
 import type { GuestMemory } from '@machinist/memory'
 import type { MachineHost } from '../assembly/host.ts'
 import { diverge } from '../assembly/randomness.ts'
-import { makeParts, newArena, type PartEvents, type Parts } from '../assembly/parts.ts'
-import type { TraceListener } from '../assembly/trace.ts'
+import { makeParts, type PartEvents, type Parts } from '../assembly/parts.ts'
 import { Boot } from '../booting/boot.ts'
 import type { BootHost } from '../booting/plan.ts'
-import { MOST_NAME, nameOf } from '../definition/check.ts'
 import type { ResolvedMachine } from '../resolving/resolve.ts'
 import { Driver } from '../running/driver.ts'
 import type { GateRecord } from '../running/gate.ts'
 import { type Leaving, RunLoop, type SliceResult, type StopAt } from '../running/run-loop.ts'
 import { type SampleOptions, Sampler } from '../running/sampler.ts'
-import { sumOfMemory, sumOfPlain } from '../tape/digest.ts'
 import { Recorder } from '../tape/recorder.ts'
-import { Replayer, type ReplayPlace, type ReplayStatus } from '../tape/replayer.ts'
-import type { Tape, Taped } from '../tape/tape.ts'
+import { Replayer, type ReplayStatus } from '../tape/replayer.ts'
+import type { Tape } from '../tape/tape.ts'
 import type { Checkpoint } from '../seek/checkpoints.ts'
+import { Copies } from './copies.ts'
 import { Emitter } from './emitter.ts'
 import type { MachineEvents, MachineState, MachineStats } from './events.ts'
-import { type ForkOptions, planFork } from './fork.ts'
+import type { ForkOptions } from './fork.ts'
 import type { Machine, StartOptions } from './machine.ts'
+import type { Content, Origin } from './origin.ts'
 import { Stillness } from './stillness.ts'
-import { restoreMachine, savedBackends, type SavedMachine, saveMachine } from './saved-machine.ts'
+import { restoreMachine, savedBackends, type SavedMachine } from './saved-machine.ts'
 import type { MachineSnapshot } from './snapshot.ts'
 import { type DevicesState, restoreDevices, saveDevices } from './state.ts'
+import { type Tapable, taped } from './taped.ts'
 
 interface Failure {
   readonly part: string
   readonly error: Error
-}
-
-/** Where a machine comes from: what makes its parts, also those of its copies. */
-export interface Origin {
-  readonly resolved: ResolvedMachine
-  readonly host: MachineHost
-  readonly live: ReadonlyMap<string, Backend<unknown>>
-  readonly trace: TraceListener | undefined
-  /** Records it, or replays what was recorded. Copies have none. */
-  readonly tape?: Tape
-  /** Gives the images that its definition names as files; absent when it has them all. */
-  readonly image?: (file: string) => Uint8Array
-}
-
-/** What a copy begins with, or a machine that was saved. */
-interface Content {
-  readonly memory: GuestMemory
-  /** As {@link saveMachine} gave it; it is checked. */
-  readonly state: unknown
-  /** Which of its copies it is; null for one that takes its place, down to what must not be the same in two machines. */
-  readonly another: number | null
-  /** Where its recording is, and what the run loop and the gate had counted. */
-  readonly replay?: { readonly place: ReplayPlace; readonly passes: number; readonly delivered: number }
 }
 
 function bootHost({ host, image }: Origin): BootHost {
@@ -64,14 +41,13 @@ export class LiveMachine implements Machine {
   readonly resolved: ResolvedMachine
   readonly memory: GuestMemory
   readonly vcpus: readonly Vcpu[]
-  readonly #origin: Origin
   readonly #host: MachineHost
   readonly #parts: Parts
   readonly #tape: Tape | null
   readonly #boot: Boot
   readonly #loop: RunLoop
   readonly #driver: Driver
-  readonly #stillness: Stillness
+  readonly #copies: Copies
   readonly #emitter: Emitter<MachineEvents>
   readonly #waiters: (() => void)[] = []
   #state: MachineState = 'created'
@@ -91,7 +67,6 @@ export class LiveMachine implements Machine {
    */
   constructor(origin: Origin, content?: Content) {
     const { host } = origin
-    this.#origin = origin
     this.#host = host
     this.#emitter = new Emitter<MachineEvents>((error) => { host.loop.soon(() => { throw error }) })
     const events: PartEvents = {
@@ -104,7 +79,7 @@ export class LiveMachine implements Machine {
       stall: () => { this.#loop.interrupt() },
     }
     this.#tape = origin.tape ?? null
-    const parts = makeParts(origin.resolved, host, origin.live, events, origin.trace, this.#tape, (early) => { this.#tape?.begin(this.#taped(early)) }, content && { memory: content.memory, backends: savedBackends(content.state) })
+    const parts = makeParts(origin.resolved, host, origin.live, events, origin.trace, this.#tape, (early) => { this.#tape?.begin(taped(origin, early, this.#tapable())) }, content && { memory: content.memory, backends: savedBackends(content.state) })
     this.#parts = parts
     this.name = parts.resolved.definition.name
     this.resolved = parts.resolved
@@ -125,13 +100,21 @@ export class LiveMachine implements Machine {
     })
     const slicing = (): boolean => this.#slicing
     const alive = (): boolean => this.#state === 'running' || this.#state === 'paused'
-    this.#stillness = new Stillness(parts, this.#loop, host.loop, {
+    const stillness = new Stillness(parts, this.#loop, host.loop, {
       get slicing() { return slicing() },
       get alive() { return alive() },
       held: (is) => {
         if (is) this.#tape?.hold()
         else this.#tape?.release()
       },
+    })
+    this.#copies = new Copies(origin, parts, this.#loop, stillness, {
+      get alive() { return alive() },
+      get slicing() { return slicing() },
+      check: () => { this.#beForkable() },
+      wake: () => { this.#wake() },
+      misuse: (code, remedy, problem, value) => this.#misuse(code, remedy, problem, value),
+      make: (from, what) => new LiveMachine(from, what),
     })
     const { gate, backendTimers } = parts
     const pushed = gate.onPush
@@ -315,39 +298,9 @@ export class LiveMachine implements Machine {
   }
 
   async fork(options: ForkOptions = {}): Promise<Machine> {
-    const number = `-${this.#forks + 1}`
-    const name = nameOf(options.name ?? this.name.slice(0, MOST_NAME - number.length) + number, 'machine.name')
-    this.#beForkable()
-    const copy = await this.#whenStill(() => {
-      const { resolved, live } = this.#origin
-      // Not before: disks are copied now, like the memory that says what was written to them.
-      const { undo, inherited, ...plan } = planFork(resolved, live, this.#parts.connector.made, name, options.backends)
-      this.#forks++
-      try {
-        // A backend's copy has its state already, and a disk that was given has what it has.
-        const state = saveMachine(this.#parts, this.#loop, (part, { kind }) => kind !== 'block' && !inherited.has(part))
-        // What cannot be made gives back what it was given.
-        const { tape: _, ...origin } = this.#origin
-        return new LiveMachine({ ...origin, ...plan }, { memory: options.arena === 'own' ? this.#memoryApart() : this.memory.fork(), state, another: options.exact === true ? null : this.#forks })
-      } catch (error) {
-        undo()
-        throw error
-      }
-    })
+    const copy = await this.#copies.fork(options)
     if (this.#state === 'running' && options.start !== false) copy.start({ drive: this.#drive })
     return copy
-  }
-  #forks = 0
-
-  /** Its memory as it is now, in an arena of its own. */
-  #memoryApart(): GuestMemory {
-    const arena = newArena(this.#host)
-    try {
-      return this.memory.copyInto(arena)
-    } catch (error) {
-      arena.dispose()
-      throw error
-    }
   }
 
   /** A copy becomes a machine of its own: what must not be the same in two machines changes. */
@@ -358,37 +311,12 @@ export class LiveMachine implements Machine {
   }
 
   save(): Promise<MachineSnapshot> {
-    this.#beForkable()
-    return this.#whenStill(() => {
-      const state = saveMachine(this.#parts, this.#loop, () => true)
-      // Before memory is copied, of which a CPU's TLBs hear.
-      const recentPages = this.#parts.cpu.recentPages?.() ?? []
-      const memory = this.memory.fork()
-      const { arena } = memory
-      return {
-        definition: this.resolved.definition,
-        image: this.#origin.image ?? ((file) => { throw this.#misuse('image-not-loaded', 'Read the files of a definition before making the machine.', 'the file has not been read', file) }),
-        state,
-        memory,
-        recentPages,
-        dispose() {
-          memory.dispose()
-          if (arena.members === 0) arena.dispose()
-        },
-      }
-    })
+    return this.#copies.save()
   }
 
-  /** Does something while the machine stands still. */
-  async #whenStill<T>(work: () => T): Promise<T> {
-    try {
-      return await this.#stillness.during(() => {
-        this.#beForkable()
-        return work()
-      })
-    } finally {
-      this.#wake()
-    }
+  checkpoint(): Checkpoint | null {
+    this.#beAlive()
+    return this.#failed === null ? this.#copies.checkpoint() : null
   }
 
   #beForkable(): void {
@@ -405,37 +333,6 @@ export class LiveMachine implements Machine {
     return this.#tape instanceof Replayer ? this.#tape.status : null
   }
 
-  checkpoint(): Checkpoint | null {
-    this.#beAlive()
-    const { gate, connector } = this.#parts
-    const tape = this.#tape
-    const alive = this.#state === 'running' || this.#state === 'paused'
-    const busy = this.#slicing || this.#loop.held || this.#loop.copying > 0 || this.#loop.leaving !== null || gate.pending > 0 || connector.underWay > 0 || connector.output.sending
-    if (!(tape instanceof Replayer) || !alive || busy || this.#failed !== null) return null
-    const { place } = tape
-    if (place === null) return null
-    const { retired, steps, passes } = this.#loop
-    const state = saveMachine(this.#parts, this.#loop, () => false)
-    const memory = this.memory.fork()
-    const replay = { place, passes, delivered: gate.delivered }
-    return {
-      retired, steps, harts: this.vcpus.map((vcpu) => vcpu.steps),
-      restore: () => {
-        const own = memory.fork()
-        try {
-          return new LiveMachine({ ...this.#origin, tape: tape.again() }, { memory: own, state, another: null, replay })
-        } catch (error) {
-          own.dispose()
-          throw error
-        }
-      },
-      dispose() {
-        memory.dispose()
-        if (memory.arena.members === 0) memory.arena.dispose()
-      },
-    }
-  }
-
   saveDevices(): DevicesState {
     this.#beAlive()
     return saveDevices(this.#parts)
@@ -446,27 +343,15 @@ export class LiveMachine implements Machine {
     restoreDevices(this.#parts, saved)
   }
 
-  /** What its tape has of it. Not all of it is there at the beginning. */
-  #taped({ gate, time, backendTimers }: Pick<Parts, 'gate' | 'time' | 'backendTimers'>): Taped {
+  #tapable(): Tapable {
     const machine = this
-    const { loop } = this.#host
-    const ready = (): boolean => (machine.#loop as RunLoop | undefined) !== undefined
     return {
-      get moment() { return { passes: ready() ? machine.#loop.passes : 0, delivered: gate.delivered, retired: ready() ? machine.#loop.retired : 0 } },
-      get now() { return time.now },
-      get hostNow() { return loop.now() },
-      get slicing() { return machine.#slicing || (ready() && machine.#loop.amid) },
+      // Not all of it is there at the beginning.
+      get whole() { return (machine.#loop as RunLoop | undefined) === undefined ? null : { parts: machine.#parts, loop: machine.#loop } },
+      get slicing() { return machine.#slicing },
       get running() { return machine.#state === 'running' && machine.#failed === null },
-      push: (source, callback) => { gate.push(source, callback) },
-      timer: (name, expired) => backendTimers.create(name, expired),
-      jump: (to) => { time.jumpTo(to) },
-      stateSum: () => sumOfPlain(saveMachine(this.#parts, this.#loop, () => false)),
-      memorySum: () => sumOfMemory(this.memory, this.memory.regions),
       reset: () => { this.#askReset() },
       powerOff: (status) => { this.#switchOff(status, 'host') },
-      hold: () => { this.#loop.copying++ },
-      release: () => { this.#loop.copying-- },
-      soon: (callback) => { loop.soon(callback) },
       wake: () => { this.#wake() },
       fail: (part, error) => { this.#fault(part, error) },
       ended: () => { this.pause() },
