@@ -2,7 +2,7 @@ import type { DebugReason, DebugStop } from '@machinist/api'
 import type { HostLoop } from '../assembly/host.ts'
 import type { Machine } from '../life/machine.ts'
 import type { StopAt } from '../running/run-loop.ts'
-import type { Saying } from '../tape/replayer.ts'
+import type { Saying } from '../tape/replayed-objects.ts'
 import { type Checkpoint, Checkpoints } from './checkpoints.ts'
 
 /** A place in a recording. Of the moments that have retired so many instructions, the first. */

@@ -1,4 +1,4 @@
-import type { Filling } from './shapes.ts'
+import type { Call, Filling } from './shapes.ts'
 
 /** Buffers that a part lent, one behind the other. */
 export class Lent {
@@ -30,6 +30,11 @@ export class Lent {
       at += buffer.length
     }
   }
+}
+
+/** The buffers that a part lends in a call. */
+export function lentIn(call: Call, args: readonly unknown[]): Lent {
+  return new Lent(args.flatMap((each, place) => (call.args[place] === 'buffer' ? [each as Uint8Array] : call.args[place] === 'buffers' ? each as readonly Uint8Array[] : [])))
 }
 
 /** How many bytes of `length` an answer fills; −1 for an answer that cannot be. */

@@ -1,0 +1,227 @@
+import { filledBy, type Lent, lentIn } from './buffers.ts'
+import { errorFrom, say } from './crossing.ts'
+import { Checksum } from './digest.ts'
+import { notALog } from './log-reader.ts'
+import { LogObject } from './log-writer.ts'
+import type { ReplayedOrder } from './replayed-order.ts'
+import { type Answer, type Call, type Callbacks, type Filling, membersOf, type ShapeName, shapeNames, shapes } from './shapes.ts'
+import { entry } from './tape.ts'
+
+/** What a part said to the outside in a run that is replayed: bytes of a console, frames, pictures. */
+export interface Saying {
+  /** The part and its port: `'uart0.console'`. */
+  readonly part: string
+  /** The kind of its port, or of what the port gave it: `'char'`, `'stream'`. */
+  readonly kind: string
+  /** What was called: `'write'`. */
+  readonly member: string
+  /** They belong to the part: copy what is needed. */
+  readonly args: readonly unknown[]
+  readonly answer: unknown
+}
+
+/** What there is of objects at a place where parts hold none but those that they were made with. */
+export interface ObjectsPlace {
+  /** How many have been given. */
+  readonly callbacks: number
+  readonly promises: number
+  readonly said: Checksum
+  readonly values: ReadonlyMap<string, unknown>
+}
+
+type Method = (...args: readonly unknown[]) => unknown
+
+/** What a part gave to be called. */
+interface Given {
+  readonly callbacks: Callbacks
+  readonly value: unknown
+  readonly call: Call
+  readonly lent: Lent
+  readonly part: string
+}
+
+interface Promised {
+  readonly call: Call
+  readonly lent: Lent
+  readonly part: string
+  resolve(value: unknown): void
+  reject(error: Error): void
+}
+
+/** What of the outside crosses into a machine that is replayed, and back, though nobody is there: objects, calls, callbacks, promises and buffers. */
+export class ReplayedObjects {
+  readonly #order: ReplayedOrder
+  readonly #onSay: ((saying: Saying) => void) | undefined
+  #said = new Checksum()
+  #objects = 0
+  #callbacks = 0
+  #promises = 0
+  /** Of each object, the part that has it and what it is. */
+  readonly #known: { readonly part: string; readonly shape: ShapeName }[] = []
+  /** Values of objects, as `id.member`. */
+  readonly #values = new Map<string, unknown>()
+  readonly #given = new Map<number, Given>()
+  readonly #promised = new Map<number, Promised>()
+  /** Objects and callbacks that there are as soon as the machine is made. */
+  #made = { objects: 0, callbacks: 0 }
+  /** The machine gets the state that it has at a place: what parts do to ports is none of the run. */
+  #resuming = false
+
+  constructor(order: ReplayedOrder, onSay?: (saying: Saying) => void) {
+    this.#order = order
+    this.#onSay = onSay
+  }
+
+  /** What parts have said. */
+  get said(): Checksum {
+    return this.#said
+  }
+
+  /** The parts are made. */
+  assembled(): void {
+    this.#made = { objects: this.#objects, callbacks: this.#callbacks }
+  }
+
+  /** What there is; null where parts hold what they got from outside: another machine would not have it. */
+  get place(): ObjectsPlace | null {
+    if (this.#promised.size > 0 || this.#objects > this.#made.objects || [...this.#given.keys()].some((id) => id >= this.#made.callbacks)) return null
+    return { callbacks: this.#callbacks, promises: this.#promises, said: this.#said.copy(), values: new Map(this.#values) }
+  }
+
+  /** Goes on from a place; `restore` gives the machine its state. */
+  resume(place: ObjectsPlace, restore: () => void): void {
+    this.#values.clear()
+    for (const [key, value] of place.values) this.#values.set(key, value)
+    this.#resuming = true
+    restore()
+    this.#resuming = false
+    this.#callbacks = place.callbacks
+    this.#promises = place.promises
+    this.#said = place.said.copy()
+  }
+
+  /** An object or function that stands for one of the outside. */
+  object(name: ShapeName, described: unknown, part: string): object {
+    const id = this.#objects++
+    if (!(described instanceof LogObject) || shapeNames[described.shape] !== name || described.id !== id) throw notALog('it has another thing than can be')
+    const shape = shapes[name]
+    this.#known.push({ part, shape: name })
+    const whole = shape.calls['']
+    if (whole !== undefined) return (...args: readonly unknown[]) => this.#call(id, 0, name, '', whole, args, part)
+    const object = {}
+    for (const [index, member] of membersOf(shape).entries()) {
+      if (Math.floor(described.members / 2 ** index) % 2 === 0) continue
+      const call = shape.calls[member]
+      if (call === undefined) Object.defineProperty(object, member, { enumerable: true, get: () => this.#value(id, index, part) })
+      else Object.defineProperty(object, member, { enumerable: true, value: (...args: readonly unknown[]) => this.#call(id, index, name, member, call, args, part) })
+    }
+    if (name === 'files') {
+      Object.defineProperty(object, 'settle', { value: (work: Promise<unknown>, done: (outcome: unknown) => void) => { this.#order.drain.settle(this.#order.machine, part, work, done) } })
+    }
+    return object
+  }
+
+  /** A value from outside, as the log has it. */
+  #fromOutside(answer: Answer, value: unknown, part: string): unknown {
+    if (answer === 'plain' || value === null || value === undefined) return value
+    if ('object' in answer) return this.object(answer.object, value, part)
+    if (typeof value !== 'object') return value
+    return { ...value, ...Object.fromEntries(Object.entries(answer.fields).map(([field, name]) => [field, this.object(name, (value as Readonly<Record<string, unknown>>)[field], part)])) }
+  }
+
+  #value(id: number, index: number, part: string): unknown {
+    // A change is written down when somebody looks: that may be now.
+    if (!this.#order.over && !this.#resuming) this.#order.reading(part, () => { this.#changed() })
+    return this.#values.get(`${id}.${index}`)
+  }
+
+  /** Takes changes of values that are due. */
+  #changed(): void {
+    while (this.#order.next() === entry.value) this.#order.apply(entry.value)
+  }
+
+  /** Entry `value`: a value is another one. */
+  change(): void {
+    const { log } = this.#order
+    const id = log.count()
+    const index = log.count()
+    const known = this.#known[id]
+    const answer = known === undefined ? undefined : Object.values(shapes[known.shape].values)[index]
+    if (known === undefined || answer === undefined) throw notALog('it has no such value')
+    this.#values.set(`${id}.${index}`, this.#fromOutside(answer, log.value(), known.part))
+  }
+
+  #call(id: number, index: number, shape: ShapeName, member: string, call: Call, args: readonly unknown[], part: string): unknown {
+    if (this.#order.over || this.#resuming) return call.promise ? new Promise(() => {}) : call.filled === 'count' ? 0 : member === 'write' ? (args[0] as Uint8Array).length : undefined
+    return this.#order.reading(part, () => {
+      this.#changed()
+      const got = `${member} of ${part}`
+      const log = this.#order.expect(part, entry.call, () => got)
+      const [recorded, number] = [log.count(), log.count()]
+      if (recorded !== id || number !== index) throw this.#order.differs(part, this.callOf(recorded, () => number), got)
+      const lent = lentIn(call, args)
+      for (const [place, value] of args.entries()) {
+        const callbacks = call.args[place]
+        if (typeof callbacks === 'object') this.#given.set(this.#callbacks++, { callbacks, value, call, lent, part })
+      }
+      say(this.#said, id, index, call, args)
+      if (this.#order.until(entry.answer, entry.thrown) === entry.thrown) throw errorFrom(log.value())
+      if (call.promise) return this.#promise(call, lent, part)
+      const answer = this.#fromOutside(call.answer, log.value(), part)
+      if (call.filled !== undefined && call.filled !== 'ok') this.#fill(call.filled, answer, lent)
+      this.#onSay?.({ part, kind: shape, member, args, answer })
+      return answer
+    })
+  }
+
+  /** A promise that settles when the log says so. */
+  #promise(call: Call, lent: Lent, part: string): Promise<unknown> {
+    return new Promise((resolve, reject) => { this.#promised.set(this.#promises++, { call, lent, part, resolve, reject }) })
+  }
+
+  /** What is called, for people. `member` is asked for only where there is such an object. */
+  callOf(id: number, member: () => number): string {
+    const known = this.#known[id]
+    return known === undefined ? 'nothing' : `${membersOf(shapes[known.shape])[member()] ?? '?'} of ${known.part}`
+  }
+
+  /** Entry `told`: what a part gave is called. */
+  tell(): void {
+    const { log } = this.#order
+    const id = log.count()
+    const index = log.count()
+    const given = this.#given.get(id)
+    const [name, answers] = Object.entries(given?.callbacks.members ?? {})[index] ?? []
+    if (given === undefined || name === undefined || answers === undefined) throw notALog('it calls what is not there')
+    const { part, callbacks, call, lent } = given
+    const args = answers.map((answer) => this.#fromOutside(answer, log.value(), part))
+    if (call.filled === 'ok') this.#fill('ok', args[0], lent)
+    if (callbacks.once) this.#given.delete(id)
+    const method = (name === '' ? given.value : (given.value as Readonly<Record<string, unknown>>)[name]) as Method | undefined
+    this.#order.within(() => method?.call(given.value, ...args))
+    this.#order.until(entry.toldEnd)
+  }
+
+  /** Entry `settled`: a promise has its value, or its error. */
+  settle(): void {
+    const { log } = this.#order
+    const id = log.count()
+    const promised = this.#promised.get(id)
+    if (promised === undefined) throw notALog('it has no such promise')
+    this.#promised.delete(id)
+    const { call, lent, part, resolve, reject } = promised
+    if (log.u8() === 1) {
+      const value = this.#fromOutside(call.answer, log.value(), part)
+      if (call.filled !== undefined) this.#fill(call.filled, value, lent)
+      resolve(value)
+    } else reject(errorFrom(log.value()))
+    this.#order.drain.begin(this.#order.machine)
+  }
+
+  /** Gives the part what was filled. */
+  #fill(filling: Filling, answer: unknown, lent: Lent): void {
+    const bytes = this.#order.log.bytes()
+    if (bytes.length !== filledBy(filling, answer, lent.length)) throw notALog('it fills a buffer that has another size')
+    lent.fill(bytes)
+  }
+}
