@@ -71,7 +71,7 @@ it.each([1, 3])('steps back, and finds breakpoints and writes backwards, on %d b
     'break mix if b == 950', 'reverse-continue', 'print b', 'print ratio', 'delete', 'reverse-finish', 'reverse-step', 'reverse-next',
     'break mix', 'reverse-continue', 'set var $c = counter', 'print b', 'reverse-continue', 'print b', 'continue', 'print counter == $c', 'delete',
     'print counter = 5', 'monitor reset',
-    ...(harts > 1 ? ['set var $s = spins[2]', 'watch spins[2]', 'reverse-continue', 'print spins[2] == $s - 1', 'print $mhartid', 'reverse-stepi', 'print $mhartid', 'delete', 'thread 1'] : []),
+    ...(harts > 1 ? ['watch spins[2]', 'continue', 'continue', 'continue', 'set var $s = spins[2]', 'reverse-continue', 'print spins[2] == $s - 1', 'print $mhartid', 'reverse-stepi', 'print $mhartid', 'delete', 'thread 1'] : []),
     'break work', 'reverse-continue', 'reverse-continue', 'reverse-continue', 'delete', 'continue', 'print ratio > 10', 'kill',
   ])
   expect(gdbValues(said)).toEqual([

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { tamperWithDevices, tamperWithMachine } from './damaged-states.ts'
 
 const first = Number(process.env['DAMAGE_SEED'] ?? 10_000)
-const count = Number(process.env['DAMAGE_SEEDS'] ?? 6)
+const count = Number(process.env['DAMAGE_SEEDS'] ?? 2)
 
 it.each(Array.from({ length: count }, (_, n) => first + n))('tampered states, seed %d', async (seed) => {
   const devices = await tamperWithDevices(seed, 1500)

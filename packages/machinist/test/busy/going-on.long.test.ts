@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { goesOn, type Met } from './going-on.ts'
 
 const first = Number(process.env['BUSY_SEED'] ?? 10_000)
-const count = Number(process.env['BUSY_SEEDS'] ?? 60)
+const count = Number(process.env['BUSY_SEEDS'] ?? 40)
 
 it.each([['prompt', 1], ['late', 0.5], ['sockets', 0.5]] as const)('go on as if nothing had happened, in %s surroundings', async (around, share) => {
   const met: Met = { saves: 0, forks: 0 }
