@@ -322,6 +322,66 @@ test.each([1, 2, 3, 4, 5, 6, 7, 8].map((seed) => ({ seed, harts: 1 + seed % 3 })
   machine.dispose()
 })
 
+/** Fails when its disk has answered. */
+const faulty: DeviceSpec<object, null, never, { readonly disk: 'block' }> = {
+  kind: 'faulty', stateVersion: 1, backends: { disk: 'block' }, configure: () => ({}), regions: () => [{ name: 'registers', size: 8, space: 'mmio' }], irqs: () => [],
+  create: (_config, { backends: { disk } }) => ({
+    read: () => 0,
+    write(_region, _offset, _width, value) {
+      disk.read(value, [new Uint8Array(8)], () => {
+        disk.flush(() => {})
+        throw new Error(`no room for ${value}`)
+      })
+    },
+    reset() {}, save: () => null, restore() {},
+  }),
+}
+
+test.each(['its error', 'nothing, where the backend keeps it to itself'])('what a device throws over what came from outside is thrown again: %s', async (what) => {
+  const kept = what !== 'its error'
+  let answer: (() => void) | null = null
+  const disk: Backend<BlockPort> = {
+    kind: 'block',
+    connect: (deliver) => ({
+      size: 512, readOnly: false, blockSize: 512, write() {}, flush() {},
+      read(_offset, _into, done) {
+        answer = () => {
+          deliver(() => {
+            try {
+              done('ok')
+            } catch (error) {
+              if (!kept) throw error
+            }
+          })
+        }
+      },
+    }),
+  }
+  const blueprint = defineMachine({
+    name: 'faulty', memory: { base: RAM, size: 1 << 20 }, time: { instructionsPerSecond: 1e7 }, cpu: part(fakeCpu, { config: {} }), devices: { bad: part(faulty, { at: BASE, backends: { disk } as never }) },
+    boot: { protocol: 'raw', images: [{ name: 'code', at: RAM, bytes: assemble([op.li(1, 0), op.high(1, BASE >>> 16), op.li(3, 7), op.store(3, 1), op.li(6, 1), op.branch(6, -1)]) }], entry: RAM },
+  })
+  const parts: Uint8Array[] = []
+  const run = async (machine: Machine): Promise<unknown> => {
+    if (machine.replay === null) {
+      machine.start({ drive: 'caller' })
+      for (let i = 0; i < 50 && machine.state === 'running'; i++) {
+        machine.runSlice(0)
+        if (i === 10) answer?.()
+      }
+      machine.powerOff(3)
+    } else await finish(machine)
+    const outcome = await machine.finished()
+    machine.dispose()
+    return outcome
+  }
+  const recorded = await run(createMachine(blueprint, host, { record: { sink: { write: (bytes) => { parts.push(bytes) }, end() {} } } }))
+  expect(recorded).toMatchObject(kept ? { status: 3, error: null } : { status: 1, error: { message: 'no room for 7' } })
+  const machine = replaying(blueprint, parts)
+  expect(await run(machine)).toEqual(recorded)
+  expect(machine.replay).toMatchObject({ ended: true, whole: true, difference: null })
+})
+
 test('all of them were asked for something', () => {
   for (const name of ['block.read', 'char.write', 'net.send', 'audio.play', 'display.present', 'input.status', 'vsock.connect', 'balloon.resized', 'entropy.fill', 'wallClock.now']) expect(said).toContain(name)
 })

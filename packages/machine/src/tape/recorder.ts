@@ -92,10 +92,13 @@ export class Recorder implements Tape {
       if (order.over) return callback()
       const log = order.note(entry.begin)
       log.count(number)
+      let thrown = 1
       try {
         order.within(callback)
+        thrown = 0
       } finally {
         log.u8(entry.end)
+        log.u8(thrown)
       }
     }
   }

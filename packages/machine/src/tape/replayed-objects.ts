@@ -64,6 +64,7 @@ export class ReplayedObjects {
   readonly #promised = new Map<number, Promised>()
   /** Objects and callbacks that there are as soon as the machine is made. */
   #made = { objects: 0, callbacks: 0 }
+  #thrown: Error | null = null
   /** The machine gets the state that it has at a place: what parts do to ports is none of the run. */
   #resuming = false
 
@@ -198,8 +199,22 @@ export class ReplayedObjects {
     if (call.filled === 'ok') this.#fill('ok', args[0], lent)
     if (callbacks.once) this.#given.delete(id)
     const method = (name === '' ? given.value : (given.value as Readonly<Record<string, unknown>>)[name]) as Method | undefined
-    this.#order.within(() => method?.call(given.value, ...args))
+    this.#order.within(() => {
+      try {
+        method?.call(given.value, ...args)
+      } catch (error) {
+        if (this.#order.over) throw error
+        this.#thrown = error instanceof Error ? error : new Error(String(error))
+      }
+    })
     this.#order.until(entry.toldEnd)
+  }
+
+  /** What a part threw when it was called, unless somebody has taken it. Whether the delivery ended with it, the log says. */
+  takeThrown(): Error | null {
+    const thrown = this.#thrown
+    this.#thrown = null
+    return thrown
   }
 
   /** Entry `settled`: a promise has its value, or its error. */

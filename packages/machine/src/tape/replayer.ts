@@ -166,6 +166,8 @@ export class Replayer implements Tape {
         const number = this.#order.expect(part, entry.begin, () => 'an event').count()
         if (this.#parts[number] !== part) throw this.#order.differs(part, `an event of ${this.#parts[number] ?? 'nobody'}`, `an event of ${part}`)
         this.#order.until(entry.end)
+        const thrown = this.#objects.takeThrown()
+        if (this.#order.log.u8() === 1) throw thrown ?? this.#order.differs(part, 'an error', 'none')
       })
     }
   }
