@@ -1,41 +1,14 @@
-import type { Backend, CharPort, Deliver } from '@machinist/api'
+import type { Backend, CharPort } from '@machinist/api'
 import { describe, expect, test } from 'vitest'
 import { assemble, constant, fakeCpu, op } from '../../test/fake-cpu.ts'
 import { gadget, hub } from '../../test/fake-devices.ts'
 import { testHost } from '../../test/harness.ts'
+import { slowReader } from '../../test/slow-reader.ts'
 import { createMachine, defineMachine, type Machine, type MachineOptions, part } from '../index.ts'
 
 const RAM = 0x8000_0000
 const GADGET = 0x1000_0000
 const [WRITE, OFF, RESET, SEND] = [0, 4, 8, 36]
-
-/** A host that takes so many bytes, until it is told to take more. */
-function slowReader(room: number): Backend<CharPort> & { readonly text: string; take(bytes: number): void } {
-  const bytes: number[] = []
-  let deliver: Deliver = () => undefined
-  let writable: () => void = () => undefined
-  return {
-    kind: 'char',
-    get text() { return String.fromCharCode(...bytes) },
-    take(more) {
-      room += more
-      deliver(() => { writable() })
-    },
-    connect(through) {
-      deliver = through
-      return {
-        write(given) {
-          const taken = given.subarray(0, room)
-          room -= taken.length
-          bytes.push(...taken)
-          return taken.length
-        },
-        read: () => 0,
-        listen(listener) { writable = () => { listener.writable() } },
-      }
-    },
-  }
-}
 
 const poke = (offset: number, value: number): number[] => [...constant(7, GADGET + offset), ...constant(6, value), op.store(6, 7)]
 const each = (register: number, text: string): number[] => [...text].flatMap((letter) => poke(register, letter.charCodeAt(0)))

@@ -1,9 +1,10 @@
 /** Machines that are saved and copied at moments at which they are in the middle of something, and what their backends keep. */
-import { type Backend, type BackendState, type BlockPort, type BlockStatus, type CharPort, type Deliver, type DeviceSpec, type FilesPort, isMachinistError } from '@machinist/api'
+import { type Backend, type BackendState, type BlockPort, type BlockStatus, type CharPort, type DeviceSpec, type FilesPort, isMachinistError } from '@machinist/api'
 import { describe, expect, test } from 'vitest'
 import { assemble, constant, fakeCpu, op } from '../../test/fake-cpu.ts'
 import { bank, gadget, hub } from '../../test/fake-devices.ts'
 import { testHost } from '../../test/harness.ts'
+import { slowReader } from '../../test/slow-reader.ts'
 import { storedOf } from '../../test/stored.ts'
 import { createMachine, defineMachine, instantiateStored, type Machine, type MachineHost, type MachineOptions, part, type RestoreOptions, type StoredMachine } from '../index.ts'
 
@@ -33,39 +34,6 @@ const asker: DeviceSpec<object, number, never, { readonly files: 'files' }> = {
 }
 
 const catalogue = [fakeCpu, gadget, hub, bank, asker]
-
-interface Reader extends Backend<CharPort> {
-  readonly text: string
-  take(bytes: number): void
-}
-
-/** A host that takes so many bytes, until it is told to take more. */
-function slowReader(room: number): Reader {
-  const bytes: number[] = []
-  let deliver: Deliver = () => undefined
-  let writable: () => void = () => undefined
-  return {
-    kind: 'char',
-    get text() { return String.fromCharCode(...bytes) },
-    take(more) {
-      room += more
-      deliver(() => { writable() })
-    },
-    connect(through) {
-      deliver = through
-      return {
-        write(given) {
-          const taken = given.subarray(0, room)
-          room -= taken.length
-          bytes.push(...taken)
-          return taken.length
-        },
-        read: () => 0,
-        listen(listener) { writable = () => { listener.writable() } },
-      }
-    },
-  }
-}
 
 const poke = (address: number, value: number): number[] => [...constant(7, address), ...constant(6, value), op.store(6, 7)]
 const say = (text: string): number[] => [...text].flatMap((letter) => poke(GADGET + SEND, letter.charCodeAt(0)))

@@ -161,7 +161,7 @@ export class RecordedObjects {
       real.then((value) => {
         order.settle(() => {
           if (order.over) {
-            if (call.filled !== undefined) lent.fill(own)
+            if (call.filled !== undefined) lent.fill(own.subarray(0, Math.max(0, filledBy(call.filled, value, own.length))))
             return resolve(value)
           }
           const log = order.note(entry.settled)

@@ -1,12 +1,10 @@
 import { LogWriter } from './log-writer.ts'
-import { Drain, entry, isSame, type Moment, type Taped } from './tape.ts'
+import { Order } from './order.ts'
+import { entry, isSame, type Moment } from './tape.ts'
 
 /** The order of a log that is written: which moment an entry has, and what waits until it may have one. */
-export class RecordedOrder {
+export class RecordedOrder extends Order {
   readonly log: LogWriter = new LogWriter()
-  readonly drain: Drain = new Drain()
-  #machine: Taped | null = null
-  #over = false
   /** In a call, or in a delivery: entries have their place there. */
   #depth = 0
   #at: Moment = { passes: 0, delivered: 0, retired: 0 }
@@ -14,24 +12,6 @@ export class RecordedOrder {
   readonly #late: (() => void)[] = []
   readonly #settled: (() => void)[] = []
   #releasing = false
-
-  begin(machine: Taped): void {
-    this.#machine = machine
-  }
-
-  get machine(): Taped {
-    if (this.#machine === null) throw new Error('a tape without a machine')
-    return this.#machine
-  }
-
-  /** Nothing more is written. */
-  get over(): boolean {
-    return this.#over
-  }
-
-  end(): void {
-    this.#over = true
-  }
 
   /** In the middle of a turn, and not in answer to the guest. */
   get midTurn(): boolean {
@@ -72,11 +52,11 @@ export class RecordedOrder {
 
   /** Does something that comes from outside, and writes it down. What comes in the middle of a turn, and not in answer to the guest, waits for its end. */
   outside(work: () => void): void {
-    if (!this.#over && this.midTurn) {
+    if (!this.over && this.midTurn) {
       if (this.#late.push(work) === 1) this.machine.soon(() => { this.#belated() })
       return
     }
-    if (!this.#over) this.place()
+    if (!this.over) this.place()
     work()
   }
 
@@ -88,7 +68,7 @@ export class RecordedOrder {
   /** Does what has waited for the end of a turn. */
   catchUp(): void {
     for (const work of this.#late.splice(0)) {
-      if (!this.#over) this.place()
+      if (!this.over) this.place()
       work()
     }
   }

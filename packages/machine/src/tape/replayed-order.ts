@@ -1,6 +1,7 @@
 import { type MachinistError, machinistError } from '@machinist/api'
 import { LogReader, notALog, type ReaderPlace, type ReplaySource } from './log-reader.ts'
-import { Drain, entry, isPast, isSame, type Moment, type Taped } from './tape.ts'
+import { Order } from './order.ts'
+import { entry, isPast, isSame, type Moment } from './tape.ts'
 
 /** What entries mean. */
 export interface Entries {
@@ -20,13 +21,10 @@ export interface OrderPlace {
 const entryNames: readonly string[] = Object.keys(entry)
 
 /** The order of a log that is read: which entry is due at a moment. What the machine does in another order is the end of the replay. */
-export class ReplayedOrder {
-  readonly drain: Drain = new Drain()
+export class ReplayedOrder extends Order {
   readonly #source: ReplaySource
   readonly #entries: Entries
   #log: LogReader
-  #machine: Taped | null = null
-  #over = false
   /** In a call, or in a delivery: entries have their place there. */
   #depth = 0
   /** The moment of the last entry that was reached, and of the next one, if that is another. */
@@ -39,6 +37,7 @@ export class ReplayedOrder {
   #difference: MachinistError | null = null
 
   constructor(source: ReplaySource, entries: Entries) {
+    super()
     this.#source = source
     this.#entries = entries
     this.#log = new LogReader(source)
@@ -46,24 +45,6 @@ export class ReplayedOrder {
 
   get log(): LogReader {
     return this.#log
-  }
-
-  begin(machine: Taped): void {
-    this.#machine = machine
-  }
-
-  get machine(): Taped {
-    if (this.#machine === null) throw new Error('a tape without a machine')
-    return this.#machine
-  }
-
-  /** Nothing more is read. */
-  get over(): boolean {
-    return this.#over
-  }
-
-  end(): void {
-    this.#over = true
   }
 
   /** The machine is made: from now on, what came from outside comes between turns. */
@@ -78,7 +59,7 @@ export class ReplayedOrder {
 
   /** Where it is; null where something is under way. */
   get place(): OrderPlace | null {
-    if (this.#over || !this.#begun || this.#depth > 0 || this.drain.busy) return null
+    if (this.over || !this.#begun || this.#depth > 0 || this.drain.busy) return null
     return { log: this.#log.place, at: this.#at, ahead: this.#ahead }
   }
 
@@ -99,8 +80,8 @@ export class ReplayedOrder {
   }
 
   #fail(part: string, error: MachinistError): MachinistError {
-    if (!this.#over) {
-      this.#over = true
+    if (!this.over) {
+      this.end()
       this.#difference = error
       if (!this.#failing) this.machine.fail(part, error)
     }
@@ -117,7 +98,7 @@ export class ReplayedOrder {
     try {
       return work()
     } catch (error) {
-      if (!this.#over && typeof error === 'object' && error !== null && 'code' in error && error.code === 'replay-log') this.#fail(part, error as MachinistError)
+      if (!this.over && typeof error === 'object' && error !== null && 'code' in error && error.code === 'replay-log') this.#fail(part, error as MachinistError)
       throw error
     }
   }
@@ -127,7 +108,7 @@ export class ReplayedOrder {
     try {
       return this.reading(part, work)
     } catch (error) {
-      if (!this.#over) throw error
+      if (!this.over) throw error
       return false
     }
   }
