@@ -266,7 +266,7 @@ export class LiveMachine implements Machine {
       this.#settle()
       return { kind: 'stopped' }
     }
-    this.#recordOff()
+    this.#end()
     return this.state === 'running' ? result : { kind: 'stopped' }
   }
 
@@ -281,7 +281,7 @@ export class LiveMachine implements Machine {
 
   finished(): Promise<{ readonly status: number; readonly error: Error | null }> {
     const outcome = (): { status: number; error: Error | null } => ({ status: this.#status ?? 0, error: this.#error })
-    if (this.#state === 'off' || this.#state === 'disposed') return Promise.resolve(outcome())
+    if ((this.#state === 'off' && !this.#slicing) || this.#state === 'disposed') return Promise.resolve(outcome())
     return new Promise((resolved) => { this.#waiters.push(() => { resolved(outcome()) }) })
   }
 
@@ -382,7 +382,7 @@ export class LiveMachine implements Machine {
       this.#driver.stop()
     }
     this.#emitter.emit('state', { from, to })
-    if (to === 'off' || to === 'disposed') for (const waiter of this.#waiters.splice(0)) waiter()
+    if (to === 'disposed') this.#tellWaiters()
   }
 
   #switchOff(code: number, by: 'guest' | 'host'): void {
@@ -390,13 +390,19 @@ export class LiveMachine implements Machine {
     this.#status = code
     this.#loop.leaving = null
     this.#change('off')
-    this.#recordOff()
+    this.#end()
     this.#emitter.emit('power', { status: code, by })
   }
 
-  /** The tape is at its end when the machine is off, and nothing runs any more. */
-  #recordOff(): void {
-    if (this.#state === 'off' && !this.#slicing) this.#tape?.off(this.#status ?? 0)
+  /** It has ended when it is off and nothing runs any more: the tape first, which may find a last difference, then who waits for it. */
+  #end(): void {
+    if (this.#state !== 'off' || this.#slicing) return
+    this.#tape?.off(this.#status ?? 0)
+    this.#tellWaiters()
+  }
+
+  #tellWaiters(): void {
+    for (const waiter of this.#waiters.splice(0)) waiter()
   }
 
   /** What the guest said before it went leaves first. */
@@ -478,7 +484,7 @@ export class LiveMachine implements Machine {
     this.#error = error
     this.#status ??= 1
     this.#change('off')
-    this.#recordOff()
+    this.#end()
     this.#emitter.emit('error', { part, error })
   }
 }

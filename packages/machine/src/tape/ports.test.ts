@@ -424,6 +424,23 @@ test('another log of the same machine is another run, and one that is mutated gi
   expect(errors).toBeGreaterThan(20)
 })
 
+test('whoever waits for the end is told of a difference that only the last checksums show', async () => {
+  const { parts, blueprint } = await record(12, 1)
+  const last = parts.length - 1
+  let found = 0
+  for (let back = 1; back <= 24; back++) {
+    const changed = parts.map((bytes, index) => index === last ? bytes.map((byte, at) => at === bytes.length - back ? byte ^ 1 : byte) : bytes)
+    const machine = replaying(blueprint, changed)
+    const finished = machine.finished()
+    await finish(machine)
+    const difference = machine.replay?.difference ?? null
+    if (machine.state === 'off') expect((await finished).error).toBe(difference)
+    found += Number(machine.state === 'off' && difference !== null)
+    machine.dispose()
+  }
+  expect(found).toBeGreaterThan(15)
+})
+
 test('a backend of a kind that nobody knows is not recorded', () => {
   const odd: DeviceSpec<object, object, never, { readonly odd: 'block' }> = {
     ...mixer as unknown as DeviceSpec<object, object, never, { readonly odd: 'block' }>, kind: 'odd', backends: { odd: 'oddity' } as never,
