@@ -111,6 +111,10 @@ export const groups = {
     'Formats of images': ['all-formats', 'raw-format', 'cluster-map', 'bochs/', 'cloop/', 'dmg/', 'parallels/', 'qcow/', 'qcow2/', 'vdi/', 'vhd/', 'vhdx/', 'vmdk/'],
     'Share trees of files': ['tree/'],
   },
+  '@machinist/hypervisor': {
+    'Run machines': ['', 'contract/hypervisor', 'contract/machines'],
+    'Share out': ['contract/resources', 'contract/controller'],
+  },
   '@machinist/schedulers': {
     'Schedule': ['', 'scheduler', 'proportional/', 'credit', 'constant-bandwidth', 'round-robin'],
     'Keep harts together': ['co-scheduling'],

@@ -1,0 +1,31 @@
+import type { Machine, MachineHost } from '@machinist/machine'
+import type { MachineReport, MachineSpec } from './machines.ts'
+import type { ResourceKind, Terms, Usage } from './resources.ts'
+
+/** What one machine was allotted of a resource, by the whole table. */
+export interface Grant extends Required<Terms> {
+  readonly entitled: number
+}
+
+/**
+ * How a processor (a thread in which machines live) shares out one resource among its machines. It measures what each wants and takes; the hypervisor makes the table of that, and tells it what each may have.
+ * It is called in the thread of the machines, between slices.
+ */
+export interface ResourceController {
+  readonly kind: ResourceKind
+  /** A machine is about to be made: the host that it is given, for controllers that stand between a machine and what it is connected to, or choose where its memory is. */
+  host?(spec: MachineSpec, host: MachineHost): MachineHost
+  /** A machine is there. */
+  add(name: string, machine: Machine, spec: MachineSpec): void
+  /** It will be disposed of, or moved. */
+  remove(name: string): void
+  /** What it wants and takes, since the last time it was asked. */
+  usage(name: string): Usage
+  /** What it may have from now on. */
+  grant(name: string, grant: Grant): void
+  /** What is known of it for the report of a machine. */
+  report?(name: string): Partial<MachineReport>
+  /** Bounded work of its own (a few hundred µs), of its own time: returns when to be called again, in nanoseconds of the host's clock; `Infinity` for when something changed. */
+  work?(now: number): number
+  dispose?(): void
+}
