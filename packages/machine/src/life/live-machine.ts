@@ -57,6 +57,10 @@ export class LiveMachine implements Machine {
   /** A part failed, and that has no consequences yet. */
   #failed: Failure | null = null
   #drive: 'host' | 'caller' = 'host'
+  /** Told when something comes in for a machine that waits. */
+  #onWake: (() => void) | undefined
+  /** A caller was told that it waits, and not yet that it does no more. */
+  #waits = false
   #slicing = false
   /** As it was when it was disposed of. */
   #lastStats: MachineStats | null = null
@@ -197,6 +201,8 @@ export class LiveMachine implements Machine {
       return
     }
     this.#drive = drive
+    this.#onWake = options.onWake
+    this.#waits = false
     const paused = this.#state === 'paused'
     if (!paused) {
       this.#status = null
@@ -215,7 +221,7 @@ export class LiveMachine implements Machine {
 
   resume(): void {
     this.#beAlive()
-    if (this.#state === 'paused') this.start({ drive: this.#drive })
+    if (this.#state === 'paused') this.start({ drive: this.#drive, ...(this.#onWake && { onWake: this.#onWake }) })
   }
 
   reset(): void {
@@ -267,7 +273,13 @@ export class LiveMachine implements Machine {
       return { kind: 'stopped' }
     }
     this.#end()
-    return this.state === 'running' ? result : { kind: 'stopped' }
+    if (this.state !== 'running') return { kind: 'stopped' }
+    this.#waits = result.kind === 'idle'
+    return result
+  }
+
+  preempt(): void {
+    if (this.#slicing) this.#loop.preempt()
   }
 
   stopAt(at: StopAt | null): void {
@@ -367,7 +379,11 @@ export class LiveMachine implements Machine {
   }
 
   #wake(): void {
-    if (!this.#slicing) this.#driver.wake()
+    if (this.#slicing) return
+    this.#driver.wake()
+    if (!this.#waits) return
+    this.#waits = false
+    this.#onWake?.()
   }
 
   #change(to: MachineState): void {

@@ -197,7 +197,7 @@ describe('lifecycle', () => {
     machine.runSlice(1e6)
     let delivered = false
     console.deliver?.(() => { delivered = true })
-    expect(machine.runSlice(1e6)).toEqual({ kind: 'idle', until: Infinity })
+    expect(machine.runSlice(1e6)).toEqual({ kind: 'idle', until: Infinity, at: Infinity })
     expect({ delivered, resets, text: console.text }).toEqual({ delivered: true, resets: 0, text: 'a' })
     finish[0]?.()
     machine.runSlice(1e6)

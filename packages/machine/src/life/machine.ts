@@ -11,9 +11,15 @@ import type { ReplayStatus } from '../tape/replayer.ts'
 import type { Vcpu } from '@machinist/api'
 import type { GuestMemory } from '@machinist/memory'
 
-/** Who calls {@link Machine.runSlice}: the machine, from the host's event loop, or the caller himself. */
+/** How a machine is driven. */
 export interface StartOptions {
+  /** Who calls {@link Machine.runSlice}: the machine, from the host's event loop, or the caller himself. `'host'` unless given. */
   readonly drive?: 'host' | 'caller'
+  /**
+   * For callers that drive it: called when a machine whose last slice ended `'idle'` has something to do before the time that it gave, as something came in. Once for each such
+   * slice, and never within one. It must not run a slice itself.
+   */
+  readonly onWake?: () => void
 }
 
 /**
@@ -63,6 +69,11 @@ export interface Machine {
    * @throws a typed error `'not-started'` before the first start, `'bad-limit'` for a limit that is not 0 or more
    */
   runSlice(limit: number): SliceResult
+  /**
+   * Ends the slice in progress after the current instruction, where that can be: for a caller that has something else to do first, and learns of it from something that the machine itself set off. What the hart was
+   * at goes on in the next slice. Does nothing outside of one.
+   */
+  preempt(): void
   /**
    * Has it pause between two instructions, once its harts have retired exactly so many, or they, or one of them, have taken so many steps. Once: null, or another place, takes it
    * back. What it does later is not changed by it: with counted time, a machine that stops on its way is bit for bit the same as one that does not.

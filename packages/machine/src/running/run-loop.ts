@@ -5,11 +5,15 @@ import type { Sampler } from './sampler.ts'
 import type { SavedTurns, Turn } from './turn.ts'
 import { stretch, Turns } from './turns.ts'
 
-/** How a slice of a machine's life ended. `until` is virtual time in nanoseconds, `Infinity` when only an event will do. */
-export type SliceResult = { readonly kind: 'runnable' } | { readonly kind: 'idle'; readonly until: number } | { readonly kind: 'stopped' }
+/**
+ * How a slice of a machine's life ended. An idle machine has nothing to do until something comes in, or until a time: `until` is virtual, `at` the host's (`HostLoop.now`), both in
+ * nanoseconds, and `Infinity` when only an event will do.
+ */
+export type SliceResult = { readonly kind: 'runnable' } | { readonly kind: 'idle'; readonly until: number; readonly at: number } | { readonly kind: 'stopped' }
 
 const RUNNABLE: SliceResult = { kind: 'runnable' }
 const STOPPED: SliceResult = { kind: 'stopped' }
+const FOR_GOOD: SliceResult = { kind: 'idle', until: Infinity, at: Infinity }
 
 /** What a guest asked for that comes when all that it said has reached the host. */
 export type Leaving = { readonly kind: 'off'; readonly status: number } | { readonly kind: 'reset' }
@@ -33,6 +37,8 @@ export class RunLoop {
   /** What waited for the next turn has been delivered. */
   #delivered = false
   #stop: StopAt | null = null
+  /** Host time at which the slice ends. */
+  #end = 0
   /** Host time at which a turn began, or went on. */
   #began = 0
   /** Turns that harts began, and jumps of time. */
@@ -107,6 +113,13 @@ export class RunLoop {
     this.#current?.kick()
   }
 
+  /** Ends the slice in progress soon. */
+  preempt(): void {
+    this.#end = -Infinity
+    // A recorded turn ends where it would have ended.
+    if (this.tape === null || this.tape.replaying) this.leave()
+  }
+
   get retired(): number {
     let sum = 0
     for (const vcpu of this.#vcpus) sum += vcpu.retired
@@ -122,12 +135,12 @@ export class RunLoop {
   /** Runs for about `limit` nanoseconds of host time. */
   run(limit: number): SliceResult {
     const { time } = this.#parts
-    const end = this.#hostNow() + limit
+    this.#end = this.#hostNow() + limit
     this.sampler?.wake()
     while (this.#mayRun()) {
-      if (this.#between && this.tape?.top() === false) return { kind: 'idle', until: Infinity }
+      if (this.#between && this.tape?.top() === false) return FOR_GOOD
       if (!this.#mayRun()) break
-      const turn = this.#next(end)
+      const turn = this.#next(this.#end)
       if (!this.#mayRun()) break
       if (turn !== null) {
         // A debugger may hold the hart by now.
@@ -139,14 +152,14 @@ export class RunLoop {
         if (until > time.now) {
           this.sampler?.idle()
           if (this.tape?.idle(until) === true) continue
-          if (!time.counted || until === Infinity || this.tape?.paced === true) return { kind: 'idle', until }
+          if (!time.counted || until === Infinity || this.tape?.paced === true) return { kind: 'idle', until, at: this.#hostNow() + until - time.now }
           time.jumpTo(until)
           this.passes++
           // The host gets its turn: what a disk has to say should not come hours of virtual time late.
           return RUNNABLE
         }
       }
-      if (this.#hostNow() >= end) return this.#mayRun() ? RUNNABLE : STOPPED
+      if (this.#hostNow() >= this.#end) return this.#mayRun() ? RUNNABLE : STOPPED
     }
     return STOPPED
   }
