@@ -27,7 +27,7 @@ export interface HypervisorEvent {
   readonly at: bigint
   /**
    * What: `'added'`, `'started'`, `'paused'`, `'resumed'`, `'off'` (its guest or the host switched it off), `'failed'` (a part of it threw), `'lost'` (its processor died), `'restarted'`, `'moved'`, `'forked'`, `'changed'`, `'removed'`,
-   * `'processor-lost'`, `'memory-short'`, `'datastore-full'`, `'warning'`.
+   * `'processor-lost'`, `'memory-short'`, `'datastore-full'`, `'found'` (what a hypervisor that began anew found of the one before), `'warning'`.
    */
   readonly kind: string
   /** The machine, the pool or the processor. */
@@ -57,7 +57,12 @@ export interface ConsoleListener {
 export interface Hypervisor {
   /** Admits a machine, which is off. */
   add(spec: MachineSpec): Promise<void>
-  start(name: string): Promise<void>
+  /**
+   * Starts a machine that is off.
+   *
+   * @param snapshot - a file of the host that it goes on from, this once, instead of beginning as its specification says
+   */
+  start(name: string, snapshot?: string): Promise<void>
   pause(name: string): Promise<void>
   resume(name: string): Promise<void>
   reset(name: string): Promise<void>
