@@ -85,7 +85,7 @@ export const groups = {
     'Keep translations': ['tlb', 'ram'],
   },
   '@machinist/network': {
-    'Join machines': ['', 'switch', 'cable', 'join', 'port'],
+    'Join machines': ['', 'switch', 'cable', 'join', 'port', 'limited'],
     'Capture': ['capture'],
     'Reach the world: the NAT': ['nat/'],
   },

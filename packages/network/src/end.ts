@@ -1,11 +1,11 @@
 import type { BackendClock, BackendState, Deliver, Frame, NetPort, Offloads } from '@machinist/api'
-import { allOffloads, badBackendState, backendStateFields, machinistError, maximumFrame, noOffloads } from '@machinist/api'
+import { allOffloads, backendStateFields, machinistError, maximumFrame, noOffloads } from '@machinist/api'
 import { adapt, ethernet, vlanTagLength } from '@machinist/packets'
 import type { Direction } from './capture.ts'
 import { FrameQueue } from './frame-queue.ts'
 import { checkPort } from './port.ts'
 import type { CheckedPort, Port, PortOptions, PortStats } from './port.ts'
-import { type Level, TokenBucket } from './token-bucket.ts'
+import { levelOf, type Level, TokenBucket } from './token-bucket.ts'
 
 /** Where the frames of an {@link End} go, and who wants to know of it. */
 export interface EndOwner {
@@ -137,7 +137,7 @@ export class End implements Port {
   restore(saved: BackendState, part: string): boolean {
     if (saved.kind !== 'bandwidth') return this.#owner.restore?.(this, saved, part) ?? false
     const { send, receive } = backendStateFields(saved, 1, part)
-    this.#levels = { send: levelOf(send, part), receive: levelOf(receive, part) }
+    this.#levels = { send: send === null ? null : levelOf(send, part), receive: receive === null ? null : levelOf(receive, part) }
     return true
   }
 
@@ -237,12 +237,4 @@ export class End implements Port {
     this.#waiting.clear()
     this.#cut = []
   }
-}
-
-/** @throws a typed error `'state'` */
-function levelOf(value: unknown, part: string): Level | null {
-  if (value === null) return null
-  const { tokens, at } = typeof value === 'object' ? value as Partial<Record<keyof Level, unknown>> : {}
-  if (typeof tokens !== 'number' || typeof at !== 'number' || !(Math.abs(tokens) <= Number.MAX_SAFE_INTEGER) || !(at >= 0 && at <= Number.MAX_SAFE_INTEGER)) throw badBackendState(part, 'the saved limits of bandwidth are none')
-  return { tokens, at }
 }

@@ -1,4 +1,4 @@
-import type { BackendClock, Timer } from '@machinist/api'
+import { badBackendState, type BackendClock, type Timer } from '@machinist/api'
 
 const second = 1e9
 
@@ -10,10 +10,17 @@ export interface Level {
   readonly at: number
 }
 
+/** What a snapshot says of a bucket. @throws a typed error `'state'` */
+export function levelOf(value: unknown, part: string): Level {
+  const { tokens, at } = typeof value === 'object' && value !== null ? value as Partial<Record<keyof Level, unknown>> : {}
+  if (typeof tokens !== 'number' || typeof at !== 'number' || !(Math.abs(tokens) <= Number.MAX_SAFE_INTEGER) || !(at >= 0 && at <= Number.MAX_SAFE_INTEGER)) throw badBackendState(part, 'the saved limits of bandwidth are none')
+  return { tokens, at }
+}
+
 /** Lets through so many bytes a second, and a burst at once. A frame may pass while anything is left; the next one waits for longer. */
 export class TokenBucket {
-  readonly #rate: number
-  readonly #burst: number
+  #rate: number
+  #burst: number
   readonly #clock: BackendClock
   readonly #timer: Timer
   #tokens: number
@@ -51,6 +58,15 @@ export class TokenBucket {
   set level({ tokens, at }: Level) {
     this.#tokens = Math.min(this.#burst, tokens)
     this.#last = at
+  }
+
+  /** Another rate and burst, from now on: what is left stays, as far as it fits, and so does what is owed. */
+  change(rate: number, burst: number): void {
+    const now = this.#clock.now()
+    this.#tokens = Math.min(burst, this.#at(now))
+    this.#last = now
+    this.#rate = rate
+    this.#burst = burst
   }
 
   /** A frame of so many bytes passed. */

@@ -128,3 +128,79 @@ it('lets what waits go when it is closed, fails what exceeds the queue, and need
   expect(codeOf(() => limited(memoryDisk(size), { bytesPerSecond: 1 }).connect(direct))).toBe('backend-clock')
   for (const bytesPerSecond of [0, -1, NaN, Infinity]) expect(codeOf(() => limited(memoryDisk(size), { bytesPerSecond }))).toBe('disk-limit')
 })
+
+it('goes by other limits from the moment on at which they are set: what was left stays, and what is owed', () => {
+  const clock = fakeClock()
+  const disk = limited(memoryDisk(size), { bytesPerSecond: 1000, burstBytes: 1000 })
+  const port = disk.connect(direct, clock)
+  const began: number[] = []
+  const ask = (bytes: number): void => { port.write(0, [new Uint8Array(bytes)], () => { began.push(clock.now() / 1e9) }) }
+  for (let index = 0; index < 4; index++) ask(1024)
+  // The first leaves a debt of 24; each of the others takes 1.024 s, or waits for a full bucket and owes.
+  clock.advance(0.5e9)
+  expect([began, disk.flow.waitingRequests, disk.flow.waitingBytes]).toEqual([[0], 3, 3072])
+  // 476 of 1000 are there; the next waits for 1000, which now takes 0.0524 s.
+  disk.setLimits({ bytesPerSecond: 10_000, burstBytes: 1000 })
+  clock.advance(2e9)
+  expect(began.map((at) => Number(at.toFixed(4)))).toEqual([0, 0.5524 - 0, 0.6548, 0.7572].map((at) => Number(at.toFixed(4))))
+  disk.setLimits({})
+  ask(1024 * 512)
+  ask(1024 * 512)
+  expect([began.length, disk.flow.waitingRequests]).toEqual([6, 0])
+  expect(disk.flow).toMatchObject({ readBytes: 0, writtenBytes: 4096 + (1 << 20), requests: 6, countedBytes: 4096 + (1 << 20) })
+  expect(disk.flow.heldTime / 1e9).toBeCloseTo(0.7572, 4)
+  expect(() => { disk.setLimits({ bytesPerSecond: 0 }) }).toThrow(/not a limit/)
+  // A debt is not forgiven by a change.
+  disk.setLimits({ bytesPerSecond: 1024, burstBytes: 1 })
+  ask(1024)
+  disk.setLimits({ bytesPerSecond: 2048, burstBytes: 1 })
+  ask(512)
+  clock.advance(4e9)
+  expect(began.slice(6)).toEqual([2, expect.closeTo(2.5, 3)])
+})
+
+it('tells when something has to wait, of which limits may then be set, and goes by the time that it is given', () => {
+  const [machine, host] = [fakeClock(), fakeClock()]
+  let told = 0
+  const disk = limited(memoryDisk(size), { operationsPerSecond: 1, burstOperations: 1 }, {
+    clock: host, leastBytes: 4096,
+    onHeld() {
+      told += 1
+      if (told === 2) disk.setLimits({})
+    },
+  })
+  expect(disk.save?.()).toEqual([])
+  const port = disk.connect(direct, machine)
+  let done = 0
+  const ask = (): void => { port.read(0, [new Uint8Array(512)], () => { done += 1 }) }
+  ask()
+  ask()
+  ask()
+  machine.advance(10e9)
+  expect([told, done]).toEqual([1, 1])
+  host.advance(2e9)
+  expect([told, done]).toEqual([1, 3])
+  ask()
+  expect([told, done]).toEqual([2, 4])
+  expect(disk.flow).toMatchObject({ countedBytes: 4 * 4096, readBytes: 4 * 512 })
+})
+
+it('reads straight into the buffers of a device what may begin now', () => {
+  const clock = fakeClock()
+  const inner = memoryDisk(size)
+  let able = true
+  const disk = limited({ ...inner, connect: (deliver) => {
+    const port = inner.connect(deliver)
+    return { ...port, readAtOnce: (offset, into, done) => { if (able) port.read(offset, into, done); return able } }
+  } }, { operationsPerSecond: 1, burstOperations: 2 })
+  const port = disk.connect(direct, clock)
+  const statuses: BlockStatus[] = []
+  const done = (status: BlockStatus): void => { statuses.push(status) }
+  const atOnce = (): boolean | undefined => port.readAtOnce?.(0, [new Uint8Array(512)], done)
+  expect(atOnce()).toBe(true)
+  able = false
+  expect(atOnce()).toBe(false)
+  able = true
+  // What failed took no token.
+  expect([atOnce(), atOnce(), statuses.length, disk.flow.readBytes]).toEqual([true, false, 2, 1024])
+})

@@ -1,6 +1,7 @@
 import { badBackendState, backendStateFields, machinistError } from '@machinist/api'
-import type { Backend, BackendClock, BackendState, BlockPort, BlockStatus, Deliver, Timer } from '@machinist/api'
+import type { Backend, BackendClock, BackendState, BlockPort, BlockStatus, Deliver } from '@machinist/api'
 import { lengthOf } from './buffers.ts'
+import { Throttle } from './throttle.ts'
 
 /** How much a disk may do. What is not given is not limited. */
 export interface DiskLimits {
@@ -16,49 +17,47 @@ export interface DiskLimits {
   readonly queue?: number
 }
 
-const second = 1e9
-
-/**
- * So many tokens a second, up to a capacity. Whoever needs more than the capacity waits for a full one, and leaves a debt. It keeps
- * the time at which it will be full, not a level: nothing has to be added up as time passes, so nothing is rounded.
- */
-class Bucket {
-  readonly #capacity: number
-  /** Nanoseconds that a token takes. */
-  readonly #period: number
-  #fullAt: number
-
-  /** @param fullAt - nanoseconds; that of another bucket makes one that is as full */
-  constructor(rate: number, capacity: number, fullAt: number) {
-    this.#capacity = capacity
-    this.#period = second / rate
-    this.#fullAt = fullAt
-  }
-
-  get fullAt(): number {
-    return this.#fullAt
-  }
-
-  /** When there will be enough, in nanoseconds: `now` when there is. */
-  ready(cost: number, now: number): number {
-    return Math.max(now, Math.ceil(this.#fullAt - Math.max(0, this.#capacity - cost) * this.#period))
-  }
-
-  take(cost: number, now: number): void {
-    this.#fullAt = Math.max(this.#fullAt, now) + cost * this.#period
-  }
+/** Options of {@link limited}. */
+export interface LimitedOptions {
+  /**
+   * The time by which the limits hold: that of a host, for a disk that several machines share. Unless given, that of the machine, which stands still with it. What is left and owed is in
+   * snapshots and copies only with the machine's own.
+   */
+  readonly clock?: BackendClock
+  /** Bytes that each request counts at least. Default: 0. */
+  readonly leastBytes?: number
+  /** Told when a request has to wait because of the limits, and none did before. It may set them. */
+  readonly onHeld?: () => void
 }
 
-interface Waiting {
-  readonly bytes: number
-  readonly start: () => void
+/** What passed a limited disk since it was made, and what waits. */
+export interface DiskFlow {
+  readonly readBytes: number
+  /** Zeroed bytes are among them. */
+  readonly writtenBytes: number
+  readonly requests: number
+  /** Bytes as the limits count them. */
+  readonly countedBytes: number
+  /** Requests that wait because of the limits, and bytes as these count them. */
+  readonly waitingRequests: number
+  readonly waitingBytes: number
+  /** Nanoseconds for which there were such requests. */
+  readonly heldTime: number
 }
 
-function check(limits: DiskLimits): void {
+/** A disk whose limits may be changed while its machine runs. */
+export interface LimitedDisk extends Backend<BlockPort> {
+  /** Limits from now on; what waits goes by them. @throws a typed error, `'disk-limit'`; nothing has changed then */
+  setLimits(limits: DiskLimits): void
+  readonly flow: DiskFlow
+}
+
+function check(limits: DiskLimits): DiskLimits {
   for (const [name, value] of Object.entries(limits) as readonly [string, unknown][]) {
     if (value === undefined || (typeof value === 'number' && value >= 1 && Number.isFinite(value))) continue
     throw machinistError({ code: 'disk-limit', part: 'disk', value: `${name}: ${String(value)}`, remedy: 'Use a number from 1' }, 'is not a limit')
   }
+  return limits
 }
 
 /**
@@ -68,9 +67,8 @@ function check(limits: DiskLimits): void {
  *
  * @throws a typed error, `'disk-limit'`, for a limit that is none; when connected without a clock, `'backend-clock'`
  */
-export function limited(disk: Backend<BlockPort>, limits: DiskLimits): Backend<BlockPort> {
-  check(limits)
-  return throttled(disk, limits, {})
+export function limited(disk: Backend<BlockPort>, limits: DiskLimits, options: LimitedOptions = {}): LimitedDisk {
+  return throttled(disk, check(limits), options, {})
 }
 
 /** How full buckets are. A machine and its copy have the same time. */
@@ -79,23 +77,35 @@ interface Levels {
   readonly operations?: number | undefined
 }
 
-function throttled(disk: Backend<BlockPort>, limits: DiskLimits, before: Levels): Backend<BlockPort> {
+function throttled(disk: Backend<BlockPort>, given: DiskLimits, options: LimitedOptions, restored: Levels): LimitedDisk {
+  let limits = given
+  let before = restored
   let gate: Throttle | null = null
+  const count = { readBytes: 0, writtenBytes: 0 }
   const levels = (): Levels => gate?.levels() ?? before
   const { fork } = disk
   return {
     kind: disk.kind,
-    connect(deliver, clock): BlockPort {
+    connect(deliver, machineClock): BlockPort {
+      const clock = options.clock ?? machineClock
       if (clock === undefined) {
         throw machinistError({ code: 'backend-clock', part: 'disk', remedy: 'Connect it to a machine, or give connect a clock' }, 'has limits but no clock to keep them by')
       }
-      const throttling = throttle(limits, clock, before)
-      gate = throttling
-      return portOf(disk.connect(deliver, clock), throttling.submit, deliver)
+      const throttle = new Throttle(limits, clock, before, options.onHeld)
+      const port = disk.connect(deliver, machineClock)
+      gate = throttle
+      return portOf(port, throttle, options.leastBytes ?? 0, count, deliver)
     },
-    save: () => [{ kind: 'limits', version: 1, state: { ...levels() } }, ...disk.save?.() ?? []],
+    setLimits(next) {
+      limits = check(next)
+      gate?.set(limits)
+    },
+    get flow() {
+      return { ...count, ...gate?.flow ?? { requests: 0, countedBytes: 0, waitingRequests: 0, waitingBytes: 0, heldTime: 0 } }
+    },
+    save: () => [...options.clock === undefined ? [{ kind: 'limits', version: 1, state: { ...levels() } }] : [], ...disk.save?.() ?? []],
     restore(saved, part) {
-      if (saved.kind !== 'limits') return disk.restore?.(saved, part) ?? false
+      if (saved.kind !== 'limits' || options.clock !== undefined) return disk.restore?.(saved, part) ?? false
       before = levelsOf(saved, part)
       return true
     },
@@ -103,7 +113,7 @@ function throttled(disk: Backend<BlockPort>, limits: DiskLimits, before: Levels)
       gate?.hurry()
       disk.quiesce?.()
     },
-    ...(fork && { fork: () => throttled(fork.call(disk), limits, levels()) }),
+    ...(fork && { fork: () => throttled(fork.call(disk), limits, options, options.clock === undefined ? levels() : {}) }),
     close() {
       gate?.open()
       return disk.close?.()
@@ -121,86 +131,41 @@ function levelsOf(saved: BackendState, part: string): Levels {
   return { bytes: level(bytes), operations: level(operations) }
 }
 
-/** Starts requests when the limits let them; false when too many wait. */
-type Submit = (bytes: number, start: () => void) => boolean
-
-interface Throttle {
-  readonly submit: Submit
-  /** Ends the limits. */
-  open(): void
-  /** Lets those that wait go now. */
-  hurry(): void
-  levels(): Levels
-}
-
-function throttle(limits: DiskLimits, clock: BackendClock, before: Levels): Throttle {
-  const bucketOf = (rate: number | undefined, burst: number | undefined, fullAt: number = clock.now()): Bucket | null =>
-    rate === undefined ? null : new Bucket(rate, Math.max(1, burst ?? rate / 10), fullAt)
-  const bytes = bucketOf(limits.bytesPerSecond, limits.burstBytes, before.bytes)
-  const operations = bucketOf(limits.operationsPerSecond, limits.burstOperations, before.operations)
-  const most = limits.queue ?? 32768
-  let unlimited = false
-  let queue: Waiting[] = []
-  /** The first of the queue that has not begun. */
-  let first = 0
-  const drain = (): void => {
-    for (let next = queue[first]; next !== undefined; next = queue[first]) {
-      const now = clock.now()
-      const at = unlimited ? now : Math.max(bytes?.ready(next.bytes, now) ?? now, operations?.ready(1, now) ?? now)
-      if (at > now) {
-        timer.arm(at)
-        return
-      }
-      bytes?.take(next.bytes, now)
-      operations?.take(1, now)
-      first += 1
-      if (first > 1024) {
-        queue = queue.slice(first)
-        first = 0
-      }
-      next.start()
-    }
-    queue = []
-    first = 0
-  }
-  const timer: Timer = clock.timer(drain)
-  return {
-    submit(cost, start) {
-      if (queue.length - first >= most) return false
-      queue.push({ bytes: cost, start })
-      if (queue.length - first === 1) drain()
-      return true
-    },
-    levels: () => ({ bytes: bytes?.fullAt, operations: operations?.fullAt }),
-    open() {
-      unlimited = true
-      timer.cancel()
-      drain()
-    },
-    hurry() {
-      const before = unlimited
-      unlimited = true
-      timer.cancel()
-      drain()
-      unlimited = before
-    },
-  }
-}
-
-function portOf(port: BlockPort, submit: Submit, deliver: Deliver): BlockPort {
+function portOf(port: BlockPort, throttle: Throttle, least: number, count: { readBytes: number, writtenBytes: number }, deliver: Deliver): BlockPort {
   type Done = (status: BlockStatus) => void
   const ask = (bytes: number, done: Done, start: () => void): void => {
-    if (!submit(bytes, start)) deliver(() => { done('io-error') })
+    if (!throttle.submit(Math.max(least, bytes), start)) deliver(() => { done('io-error') })
   }
-  const { discard, writeZeroes } = port
+  const { readAtOnce, discard, writeZeroes } = port
+  const read = (length: number): void => { count.readBytes += length }
+  const written = (length: number): void => { count.writtenBytes += length }
   return {
     size: port.size,
     readOnly: port.readOnly,
     blockSize: port.blockSize,
-    read: (offset, into, done) => { ask(lengthOf(into), done, () => { port.read(offset, into, done) }) },
-    write: (offset, from, done) => { ask(lengthOf(from), done, () => { port.write(offset, from, done) }) },
+    read(offset, into, done) {
+      const length = lengthOf(into)
+      ask(length, done, () => { read(length); port.read(offset, into, done) })
+    },
+    ...(readAtOnce && {
+      readAtOnce(offset: number, into: readonly Uint8Array[], done: Done) {
+        const length = lengthOf(into)
+        // What has to wait is read in its turn.
+        return throttle.atOnce(Math.max(least, length), () => {
+          const is = readAtOnce.call(port, offset, into, done)
+          if (is) read(length)
+          return is
+        })
+      },
+    }),
+    write(offset, from, done) {
+      const length = lengthOf(from)
+      ask(length, done, () => { written(length); port.write(offset, from, done) })
+    },
     flush: (done) => { ask(0, done, () => { port.flush(done) }) },
     ...(discard && { discard: (offset: number, length: number, done: Done) => { ask(0, done, () => { discard.call(port, offset, length, done) }) } }),
-    ...(writeZeroes && { writeZeroes: (offset: number, length: number, done: Done) => { ask(length, done, () => { writeZeroes.call(port, offset, length, done) }) } }),
+    ...(writeZeroes && {
+      writeZeroes: (offset: number, length: number, done: Done) => { ask(length, done, () => { written(length); writeZeroes.call(port, offset, length, done) }) },
+    }),
   }
 }

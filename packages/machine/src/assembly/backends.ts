@@ -142,18 +142,19 @@ export class BackendConnector {
   #backend(part: string, kind: BackendKind, descriptor: BackendDescriptor): Connect {
     const name = typeof descriptor === 'string' ? descriptor : descriptor.type
     const live = typeof descriptor === 'string' ? this.#live.get(descriptor) : undefined
-    const backend = live ?? this.#host.backend?.(descriptor, kind, part) ?? null
-    if (backend === null) {
+    const found = live ?? this.#host.backend?.(descriptor, kind, part) ?? null
+    if (found === null) {
       throw machinistError({ code: 'backend-unknown', part, value: name, remedy: `Use ${[...this.#live.keys()].join(', ') || 'one that this host has'}, or make one and hand it over.` }, 'the host has no such backend')
     }
-    if (backend.kind !== kind) {
-      throw machinistError({ code: 'backend-kind', part, value: backend.kind, remedy: `Give it one of kind '${kind}'.` }, 'a backend of another kind')
+    if (found.kind !== kind) {
+      throw machinistError({ code: 'backend-kind', part, value: found.kind, remedy: `Give it one of kind '${kind}'.` }, 'a backend of another kind')
     }
+    const backend = this.#host.attach?.(found, kind, part) ?? found
     const remember = (): void => { if (!this.#open.includes(backend)) this.#open.push(backend) }
     // What the host made is ours to close; what the program gave may belong to another machine until it is connected.
     if (live === undefined) {
       remember()
-      this.made.set(part, backend)
+      this.made.set(part, found)
     }
     this.#restored.give(part, backend)
     return (deliver, clock) => {

@@ -23,6 +23,12 @@ export interface MachineHost {
   readonly wallClock?: WallClockPort
   /** Makes the backend that a definition names, or null when the host has none of that name. */
   backend?(descriptor: BackendDescriptor, kind: BackendKind, part: string): Backend<unknown> | null
+  /**
+   * Stands between a part and its backend, whoever made that: returns what the part is connected to in its place, or the backend itself. Asked each time that a machine with this host is made, and so for copies too.
+   *
+   * @param part - part and port: `'disk0.disk'`
+   */
+  attach?(backend: Backend<unknown>, kind: BackendKind, part: string): Backend<unknown>
   /** Decompresses gzip, for kernels that are. At most `limit` bytes come out. */
   inflate?(bytes: Uint8Array, limit: number): Uint8Array
 }

@@ -199,3 +199,27 @@ test('copies of copies of copies have names that a definition may have, and othe
   expect(defineMachine({ ...machine.resolved.definition, cpu: part(fakeCpu), devices: {} }).definition.name).toBe(machine.name)
   await expect(machine.fork({ name: 'no name' })).rejects.toThrow(/machine\.name/)
 })
+
+test('a host may stand between parts and their backends, of the machine and of its copies, whoever made them', async () => {
+  for (const way of ['live', 'made']) {
+    const attached: { readonly part: string, readonly kind: string, readonly backend: Backend<unknown>, closed: number }[] = []
+    const disk = testDisk()
+    const host = testHost({
+      ...(way === 'made' && { backend: (_descriptor, kind) => (kind === 'block' ? disk : null) }),
+      attach(backend, kind, part) {
+        const between = { part, kind, backend, closed: 0 }
+        attached.push(between)
+        return { ...backend, connect: (deliver, clock) => backend.connect(deliver, clock), close() { between.closed++; backend.close?.() } }
+      },
+    })
+    const machine = make(way === 'made' ? { type: 'any' } : disk, host)
+    expect(attached).toEqual([{ part: 'noter.disk', kind: 'block', backend: disk, closed: 0 }])
+    for (const answer of disk.pending.splice(0)) answer()
+    const copy = await settled(host, machine.fork({ start: false }))
+    // What makes a copy is what was found, so nothing stands there twice.
+    expect(attached[1]).toEqual({ part: 'noter.disk', kind: 'block', backend: disk.forks[0], closed: 0 })
+    copy.dispose()
+    machine.dispose()
+    expect([disk.closed, disk.forks[0]?.closed, attached.map(({ closed }) => closed)]).toEqual([1, 1, [1, 1]])
+  }
+})
