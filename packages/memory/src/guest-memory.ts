@@ -1,7 +1,7 @@
 import { type DmaSpace, machinistError } from '@machinist/api'
 import { type Arena, PAGE_SIZE } from './arena.ts'
 import { frameOf, MAX_RAM_REGIONS, PAGE_CODE, PAGE_DIRTY, PAGE_PRESENT, PAGE_SHARED, type RamRegion, ramTable } from './page-map.ts'
-import { type MoveListener, Pager, type PageSource } from './pager.ts'
+import { type MemoryImage, type MoveListener, Pager, type PageSource } from './pager.ts'
 
 const PAGE_MASK = PAGE_SIZE - 1
 
@@ -374,14 +374,59 @@ export class GuestMemory implements DmaSpace {
    * @throws typed errors when there is no memory; nothing is left of the copy then
    */
   copyInto(arena: Arena): GuestMemory {
+    const from = this.arena
+    // It may be the same arena, and grow.
+    return GuestMemory.copyOf({ get buffer() { return from.u8.buffer }, regions: this.#regions }, arena, this.source)
+  }
+
+  /** Where all of it is now, for another thread to copy. Who wants it to stay as it is makes a fork first. */
+  get image(): MemoryImage {
+    return { buffer: this.arena.u8.buffer, regions: this.#regions.map((region) => ({ ...region })) }
+  }
+
+  /**
+   * The content of memory of another thread, in an arena of this one, which promises memory for all of it. Frames are copied, many at a time.
+   *
+   * @param source - has what the image has no frames for; without, all pages must have one, or be zeros: see {@link GuestMemory.bring}
+   * @throws typed errors when there is no memory, `'bad-ram'` and `'memory-image'` for an image that is none; nothing is left of the copy then
+   */
+  static copyOf(image: MemoryImage, arena: Arena, source: PageSource | null = null): GuestMemory {
     const copy = new GuestMemory(arena)
     try {
-      for (const { name, base, size, map } of this.#regions) this.#pager.copy(map, copy.#pager, copy.addRam(name, base, size).map, size / PAGE_SIZE)
+      copy.source = source
+      for (const { name, base, size, map } of image.regions) {
+        const { map: own } = copy.addRam(name, base, size)
+        try {
+          copy.#pager.copy(image, map, own, size / PAGE_SIZE)
+        } catch (error) {
+          if (!(error instanceof RangeError)) throw error
+          throw machinistError({ code: 'memory-image', part: name, value: error.message, remedy: 'Hand the machine over again.' }, 'it is not what memory of a machine can be')
+        }
+      }
     } catch (error) {
       copy.dispose()
       throw error
     }
     return copy
+  }
+
+  /**
+   * Gives frames to pages that only the {@link GuestMemory.source} has.
+   *
+   * @param most - pages
+   * @returns whether any are left
+   * @throws as {@link GuestMemory.fault}
+   */
+  bring(most: number): boolean {
+    for (const { map, size } of this.source === null ? [] : this.#regions) {
+      for (let at = map; at < map + (size / PAGE_SIZE) * 4; at += 4) {
+        const entry = this.arena.u32[at >>> 2] ?? 0
+        if ((entry & PAGE_PRESENT) !== 0 || entry === 0) continue
+        if (most-- <= 0) return true
+        this.fault(at, 'read')
+      }
+    }
+    return false
   }
 
   /** Gives all frames and promises back to the arena. There is no RAM any more: what is read and written lies outside. */

@@ -2,4 +2,4 @@ export { Arena, type ArenaViews, type LinearMemory, PAGE_SIZE } from './arena.ts
 export { type CodeWriteListener, GuestMemory } from './guest-memory.ts'
 export { type Field, type FieldType, layout, type Layout } from './layout.ts'
 export { frameOf, MAX_RAM_REGIONS, PAGE_CODE, PAGE_CPU, PAGE_DIRTY, PAGE_PRESENT, PAGE_SHARED, type RamRegion, ramTable } from './page-map.ts'
-export type { MoveListener, PageSource } from './pager.ts'
+export type { MemoryImage, MoveListener, PageSource } from './pager.ts'

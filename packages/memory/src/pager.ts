@@ -1,5 +1,13 @@
 import { type Arena, PAGE_SIZE } from './arena.ts'
-import { frameOf, PAGE_CODE, PAGE_CPU, PAGE_DIRTY, PAGE_PRESENT, PAGE_SHARED } from './page-map.ts'
+import { frameOf, PAGE_CODE, PAGE_CPU, PAGE_DIRTY, PAGE_PRESENT, PAGE_SHARED, type RamRegion } from './page-map.ts'
+
+/** Memory of a machine as another thread can copy it: plain data that `postMessage` takes. An arena that is not shared is copied by it. */
+export interface MemoryImage {
+  /** All of the arena. */
+  readonly buffer: ArrayBufferLike
+  /** Ranges of guest-physical addresses, with their page maps in {@link buffer}. */
+  readonly regions: readonly RamRegion[]
+}
 
 /** Where the content of pages is that have no frame: a snapshot's file, say. */
 export interface PageSource {
@@ -131,42 +139,50 @@ export class Pager {
   }
 
   /**
-   * Gives `other`, in another arena, frames with the content of a page map's. Frames that follow one another are copied in one piece.
+   * Gives pages frames with the content that those of a page map of `image` have. Frames that follow one another are copied in one piece.
    *
-   * @throws typed errors when there is no memory
+   * @throws typed errors when there is no memory; a RangeError for a page map that lies outside, as frames may, or of pages that only a source has when there is none. No frame is taken then
    */
-  copy(map: number, other: Pager, otherMap: number, count: number): void {
-    const { u32 } = this.#arena
-    const to = other.#arena
+  copy(image: Pick<MemoryImage, 'buffer'>, imageMap: number, map: number, count: number): void {
+    const arena = this.#arena
+    const { byteLength } = image.buffer
+    // A copy: what was looked at is what is done.
+    const entries = new Uint32Array(image.buffer, imageMap, count).slice()
     // In the order of frames, each with its page: 20 bits of either.
     const present = new Float64Array(count)
     let found = 0
     for (let page = 0; page < count; page++) {
-      const entry = u32[(map >>> 2) + page] ?? 0
-      if ((entry & PAGE_PRESENT) !== 0) present[found++] = (entry >>> 12) * 2 ** 20 + page
-      else if (entry !== 0) to.u32[(otherMap >>> 2) + page] = entry
+      const entry = entries[page] ?? 0
+      if (entry === 0) continue
+      if ((entry & PAGE_PRESENT) !== 0) {
+        if (frameOf(entry) + PAGE_SIZE > byteLength) throw new RangeError('a frame outside its arena')
+        present[found++] = (entry >>> 12) * 2 ** 20 + page
+      } else if (this.#source === null) throw new RangeError(`nobody has page ${entry >>> 12}`)
     }
-    other.source = this.source
-    if (found === 0) return
-    let target = to.takeFrames(found)
-    let [from, length] = [0, 0]
+    const first = found === 0 ? 0 : arena.takeFrames(found)
+    this.#touched += found
+    if (this.#promised) arena.release(found * PAGE_SIZE)
+    for (let page = 0; page < count; page++) {
+      const entry = entries[page] ?? 0
+      if (entry !== 0 && (entry & PAGE_PRESENT) === 0) arena.u32[(map >>> 2) + page] = entry
+    }
+    const from = new Uint8Array(image.buffer)
+    let [target, start, length] = [first, 0, 0]
     const flush = (): void => {
-      to.u8.set(this.#arena.u8.subarray(from, from + length), target)
+      arena.u8.set(from.subarray(start, start + length), target)
       target += length
     }
     for (const each of present.subarray(0, found).sort()) {
       const page = each % 2 ** 20
-      const source = ((each - page) / 2 ** 20) * PAGE_SIZE
-      if (source !== from + length) {
+      const frame = ((each - page) / 2 ** 20) * PAGE_SIZE
+      if (frame !== start + length) {
         flush()
-        ;[from, length] = [source, 0]
+        ;[start, length] = [frame, 0]
       }
-      to.u32[(otherMap >>> 2) + page] = (target + length | PAGE_PRESENT | ((u32[(map >>> 2) + page] ?? 0) & PAGE_DIRTY)) >>> 0
+      arena.u32[(map >>> 2) + page] = (target + length | PAGE_PRESENT | ((entries[page] ?? 0) & PAGE_DIRTY)) >>> 0
       length += PAGE_SIZE
     }
     flush()
-    other.#touched += found
-    if (other.#promised) to.release(found * PAGE_SIZE)
   }
 
   /**
