@@ -45,6 +45,12 @@ export interface Backend<Port> {
    * Requests that it holds back, for a limit say, go at once: the machine stands still and waits for all that is under way, to be saved or copied.
    */
   quiesce?(): void
+  /**
+   * The machine stands still, was saved, and goes on in another thread, if all goes well: what only one can have at a time, such as a lock or a port of the host, is given up, and what is not on the disk yet is written,
+   * so that another backend can take this one's place. Then either the machine is disposed of, and `close` changes nothing that the other may have by now; or it goes on here after all, and what this returns or resolves to is
+   * called, which takes it back. Absent when there is no such thing.
+   */
+  park?(): (() => void | Promise<void>) | Promise<() => void | Promise<void>>
   /** Releases host resources; called when the machine is disposed of. */
   close?(): void
 }

@@ -7,8 +7,11 @@ export {
   type BackendDescriptor, type BootDefinition, CPU_PART, type CpuDefinition, type DeviceDefinition, type ImageSource, type IrqChoice,
   type IrqConnection, type MachineDefinition, type MemoryRange, type RawImage, type SlotChoice, type TimeMode,
 } from './definition/definition.ts'
+export { withImages } from './definition/images.ts'
 export type { MachineEvents, MachineState, MachineStats } from './life/events.ts'
 export type { ForkOptions } from './life/fork.ts'
+export type { HandedMachine, HandOverOptions } from './life/hand-over.ts'
+export { type HandedOptions, instantiateHanded } from './life/handed.ts'
 export type { GateRecord } from './running/gate.ts'
 export type { HostLoop, MachineHost } from './assembly/host.ts'
 export { createMachine, instantiate, type InstantiateOptions, type TapeOptions } from './life/instantiate.ts'

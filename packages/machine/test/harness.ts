@@ -23,6 +23,12 @@ function linearMemory(): LinearMemory {
   }
 }
 
+/** One that other threads see. */
+export function sharedMemory(maximum: number): LinearMemory {
+  const { Memory } = (globalThis as unknown as { readonly WebAssembly: { readonly Memory: new (how: object) => LinearMemory } }).WebAssembly
+  return new Memory({ initial: 16, maximum: Math.floor(maximum / 65536), shared: true })
+}
+
 export function testHost(extra: Partial<Omit<MachineHost, 'loop'>> = {}): TestHost {
   let queue: { at: number; callback: () => void }[] = []
   let seen = work.instructions

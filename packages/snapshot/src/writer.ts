@@ -1,5 +1,5 @@
 import { type MachinistError, machinistError } from '@machinist/api'
-import { type BootDefinition, type ImageSource, type MachineDefinition, type MachineSnapshot, parseDefinition } from '@machinist/machine'
+import { type ImageSource, type MachineDefinition, type MachineSnapshot, parseDefinition, withImages } from '@machinist/machine'
 import { PAGE_SIZE } from '@machinist/memory'
 import { Appender } from './appender.ts'
 import { asciiOf } from './ascii.ts'
@@ -32,17 +32,7 @@ function imagesOf(definition: MachineDefinition, image: (file: string) => Uint8A
     images.set(name, () => source instanceof Uint8Array ? source : image(source.file))
     return { file: name }
   }
-  const { boot } = definition
-  if (boot === undefined) return { definition, images }
-  const named: BootDefinition = boot.protocol === 'raw'
-    ? { ...boot, images: boot.images.map((each, index) => ({ ...each, bytes: take(each.bytes, `image${index}`) })) }
-    : {
-        ...boot,
-        ...(boot.kernel && { kernel: take(boot.kernel, 'kernel') }),
-        ...(boot.initrd && { initrd: take(boot.initrd, 'initrd') }),
-        ...(boot.firmware && { firmware: take(boot.firmware, 'firmware') }),
-      }
-  return { definition: { ...definition, boot: named }, images }
+  return { definition: withImages(definition, take), images }
 }
 
 /**

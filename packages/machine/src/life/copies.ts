@@ -4,8 +4,10 @@ import { newArena, type Parts } from '../assembly/parts.ts'
 import { MOST_NAME, nameOf } from '../definition/check.ts'
 import type { RunLoop } from '../running/run-loop.ts'
 import type { Checkpoint } from '../seek/checkpoints.ts'
+import { Recorder } from '../tape/recorder.ts'
 import { Replayer } from '../tape/replayer.ts'
 import { type ForkOptions, planFork } from './fork.ts'
+import { type HandedMachine, type HandOverOptions, imagesInCommon } from './hand-over.ts'
 import type { Machine } from './machine.ts'
 import type { Content, Origin } from './origin.ts'
 import { saveMachine } from './saved-machine.ts'
@@ -22,10 +24,17 @@ export interface Copied {
   check(): void
   /** It may go on. */
   wake(): void
+  /** Its time stands still, and nothing happens in it; or no more. */
+  away(is: boolean): void
+  /** It goes on elsewhere. */
+  dispose(): void
   misuse(code: string, remedy: string, problem: string, value?: MachinistErrorFields['value']): MachinistError
   /** Another machine, which is paused. */
   make(origin: Origin, content: Content): Machine
 }
+
+/** Pages that are brought in at once, while the machine runs. */
+const PAGES_AT_ONCE = 256
 
 /** Copies of a machine: beside it, to be stored, and to come back to. */
 export class Copies {
@@ -46,10 +55,8 @@ export class Copies {
 
   /** A copy that goes on beside the machine; it is paused. */
   fork(options: ForkOptions): Promise<Machine> {
-    const { resolved, memory, connector } = this.#parts
-    const { name: own } = resolved.definition
-    const number = `-${this.#forks + 1}`
-    const name = nameOf(options.name ?? own.slice(0, MOST_NAME - number.length) + number, 'machine.name')
+    const { memory, connector } = this.#parts
+    const name = this.#nameOfNext(options.name)
     return this.#whenStill(() => {
       // Not before: disks are copied now, like the memory that says what was written to them.
       const { undo, inherited, ...plan } = planFork(this.#origin.resolved, this.#origin.live, connector.made, name, options.backends)
@@ -65,6 +72,12 @@ export class Copies {
         throw error
       }
     })
+  }
+
+  #nameOfNext(wanted: string | undefined): string {
+    const { name: own } = this.#parts.resolved.definition
+    const number = `-${this.#forks + 1}`
+    return nameOf(wanted ?? own.slice(0, MOST_NAME - number.length) + number, 'machine.name')
   }
 
   /** Its memory as it is now, in an arena of its own. */
@@ -88,6 +101,64 @@ export class Copies {
       const image = this.#origin.image ?? ((file) => { throw this.#machine.misuse('image-not-loaded', 'Read the files of a definition before making the machine.', 'the file has not been read', file) })
       return { definition, image, state, recentPages, ...this.#kept() }
     })
+  }
+
+  /** The machine, or a copy of it, goes to another thread. */
+  async handOver<T>(take: (handed: HandedMachine) => Promise<T>, { copy }: HandOverOptions): Promise<T> {
+    this.#machine.check()
+    const { memory, resolved } = this.#parts
+    if (copy === undefined && this.#origin.tape instanceof Recorder && this.#origin.tape.recording) throw this.#machine.misuse('recorded', 'Call stopRecording first.', 'a machine that is recorded stays where it is')
+    const name = copy === undefined ? resolved.definition.name : this.#nameOfNext(copy.name)
+    const common = imagesInCommon({ ...resolved.definition, name }, this.#origin.image)
+    // What the other thread has no source for, while there is time.
+    while (memory.bring(PAGES_AT_ONCE)) {
+      await new Promise<void>((resolved) => { this.#origin.host.loop.soon(resolved) })
+      this.#machine.check()
+    }
+    const still = (): { readonly handed: HandedMachine; dispose(): void } => {
+      if (copy !== undefined) this.#forks++
+      const state = saveMachine(this.#parts, this.#loop, () => true)
+      const kept = this.#kept()
+      try {
+        kept.memory.bring(Infinity)
+        const another = copy === undefined || copy.exact === true ? null : this.#forks
+        return { handed: { ...common, state, memory: kept.memory.image, another, copy: copy !== undefined, disks: this.#disksOfOne }, dispose: kept.dispose }
+      } catch (error) {
+        kept.dispose()
+        throw error
+      }
+    }
+    if (copy === undefined) return this.#whenStill(() => this.#move(still(), take))
+    const { handed, dispose } = await this.#whenStill(still)
+    try {
+      return await take(handed)
+    } finally {
+      dispose()
+    }
+  }
+
+  /** Lets another thread go on with the machine, which stands still. */
+  async #move<T>({ handed, dispose }: { readonly handed: HandedMachine; dispose(): void }, take: (handed: HandedMachine) => Promise<T>): Promise<T> {
+    const back: (() => void | Promise<void>)[] = []
+    this.#machine.away(true)
+    try {
+      for (const backend of new Set(this.#parts.connector.connected.values())) if (backend.park !== undefined) back.push(await backend.park())
+      const result = await take(handed)
+      this.#machine.dispose()
+      return result
+    } catch (error) {
+      for (const each of back.reverse()) await each()
+      throw error
+    } finally {
+      dispose()
+      this.#machine.away(false)
+    }
+  }
+
+  /** Disks that two machines cannot have: who writes them writes them for both. */
+  get #disksOfOne(): string[] {
+    const { connected, disks } = this.#parts.connector
+    return [...disks].filter(([id, { readOnly }]) => !readOnly && connected.get(id)?.save?.().some(({ kind }) => kind === 'disk') !== true).map(([id]) => id)
   }
 
   /** A point of a replay to come back to; null when it is in the middle of something. */
@@ -135,7 +206,7 @@ export class Copies {
   }
 
   /** Does something while the machine stands still. */
-  async #whenStill<T>(work: () => T): Promise<T> {
+  async #whenStill<T>(work: () => T | Promise<T>): Promise<T> {
     this.#machine.check()
     try {
       return await this.#stillness.during(() => {

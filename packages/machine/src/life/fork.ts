@@ -71,6 +71,19 @@ export function planRestore(resolved: ResolvedMachine, name: string, given: Fork
 }
 
 /**
+ * Decides what the parts of a machine that was handed over are connected to.
+ *
+ * @throws typed errors: `'hand-over-backend'` for a backend that must be given; `'backend-name'` for one of no part
+ */
+export function planHanded(resolved: ResolvedMachine, { copy, disks }: { readonly copy: boolean; readonly disks: readonly string[] }, given: ForkOptions['backends'] = {}): Omit<ForkPlan, 'inherited' | 'undo'> {
+  return plan(resolved, resolved.definition.name, given, new Map(), (id, kind, before) => {
+    if (before !== id && !(copy && disks.includes(id))) return before
+    if (copy && kind === 'char') return 'null'
+    throw machinistError({ code: 'hand-over-backend', part: id, value: kind, remedy: `Give it as backends: { '${id}': … } where the machine goes on.` }, 'what it is connected to cannot cross to another thread')
+  })
+}
+
+/**
  * @param own - gets the backends that were made for the copy
  * @param inherited - what comes in the place of what a part was connected to
  */

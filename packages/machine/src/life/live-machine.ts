@@ -18,6 +18,7 @@ import { Copies } from './copies.ts'
 import { Emitter } from './emitter.ts'
 import type { MachineEvents, MachineState, MachineStats } from './events.ts'
 import type { ForkOptions } from './fork.ts'
+import type { HandedMachine, HandOverOptions } from './hand-over.ts'
 import type { Machine, StartOptions } from './machine.ts'
 import type { Content, Origin } from './origin.ts'
 import { Stillness } from './stillness.ts'
@@ -117,6 +118,8 @@ export class LiveMachine implements Machine {
       get slicing() { return slicing() },
       check: () => { this.#beForkable() },
       wake: () => { this.#wake() },
+      away: (is) => { this.#away(is) },
+      dispose: () => { this.dispose() },
       misuse: (code, remedy, problem, value) => this.#misuse(code, remedy, problem, value),
       make: (from, what) => new LiveMachine(from, what),
     })
@@ -212,7 +215,7 @@ export class LiveMachine implements Machine {
     this.#change('running')
     if (!paused) this.#tape?.started()
     if (!paused) this.#bootWhenQuiet('cold', () => {})
-    if (this.state === 'running' && drive === 'host') this.#driver.start()
+    if (this.state === 'running' && drive === 'host' && !this.#loop.away) this.#driver.start()
   }
 
   pause(): void {
@@ -326,6 +329,10 @@ export class LiveMachine implements Machine {
     return this.#copies.save()
   }
 
+  handOver<T>(take: (handed: HandedMachine) => Promise<T>, options: HandOverOptions = {}): Promise<T> {
+    return this.#copies.handOver(take, options)
+  }
+
   checkpoint(): Checkpoint | null {
     this.#beAlive()
     return this.#failed === null ? this.#copies.checkpoint() : null
@@ -381,16 +388,29 @@ export class LiveMachine implements Machine {
   #wake(): void {
     if (this.#slicing) return
     this.#driver.wake()
-    if (!this.#waits) return
+    if (!this.#waits || this.#state !== 'running') return
     this.#waits = false
     this.#onWake?.()
+  }
+
+  /** It goes on elsewhere, perhaps: it stands still, and so does its time. */
+  #away(is: boolean): void {
+    this.#loop.away = is
+    if (this.#state !== 'running') return
+    if (is) {
+      this.#parts.time.stop()
+      this.#driver.stop()
+    } else {
+      this.#parts.time.run()
+      if (this.#drive === 'host') this.#driver.start()
+    }
   }
 
   #change(to: MachineState): void {
     if (this.#state === to) return
     const from = this.#state
     this.#state = to
-    if (to === 'running') this.#parts.time.run()
+    if (to === 'running' && !this.#loop.away) this.#parts.time.run()
     else {
       this.#parts.time.stop()
       // A recorded turn ends where it would have ended.

@@ -1,4 +1,5 @@
 import type { ForkOptions } from './fork.ts'
+import type { HandedMachine, HandOverOptions } from './hand-over.ts'
 import type { MachineEvents, MachineState, MachineStats } from './events.ts'
 import type { GateRecord } from '../running/gate.ts'
 import type { ResolvedMachine } from '../resolving/resolve.ts'
@@ -108,6 +109,18 @@ export interface Machine {
    * @throws typed errors `'disposed'`; `'not-running'` unless it runs or is paused; `'replaying'`; `'not-still'` when requests to disks or folders do not come back within a minute
    */
   save(): Promise<MachineSnapshot>
+  /**
+   * Has it go on in another thread, or a copy of it: `take` is given all of it as plain data, sends that there, where `instantiateHanded` makes a machine of it, and resolves when the other thread has it. What it resolves to is
+   * what this does.
+   *
+   * The machine stands still meanwhile, and its time too; then it is disposed of. When `take` rejects, it goes on here as if nothing had happened. So nobody must start it there who might still say that it failed. The one that
+   * moved is the same machine: with counted time it does exactly what this one would have done. A copy is another one, as with {@link Machine.fork}; the machine stands still only while its page map is copied.
+   *
+   * Backends that the definition describes as plain data are made anew there, and what they kept (`Backend.save`) goes to them; live ones must be given there. What comes to a backend while the machine moves is lost with it.
+   *
+   * @throws typed errors as {@link Machine.save}; `'recorded'` for one that is recorded and should move; when its pages cannot be read; and what `take` rejects with
+   */
+  handOver<T>(take: (handed: HandedMachine) => Promise<T>, options?: HandOverOptions): Promise<T>
   /** Ends the recording; the machine goes on. Does nothing when it is not recorded, or not any more. */
   stopRecording(): void
   /** How the replay stands, when this machine replays a recording. */

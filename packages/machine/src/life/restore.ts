@@ -52,14 +52,19 @@ export function instantiateStored(stored: StoredMachine, catalogue: Catalogue, h
   }
 }
 
-/** Memory whose pages are where they were stored. */
-function placed({ memory: stored, source }: StoredMachine, { memory: ram, devices }: ResolvedMachine, host: MachineHost): GuestMemory {
+/** @throws a typed error `'state'` unless these are the regions that a machine has */
+export function checkMemory(stored: readonly { readonly name: string; readonly base: number; readonly size: number }[], { memory: ram, devices }: ResolvedMachine): void {
   const wanted = [...ram, ...devices.flatMap((device) => device.memory)]
   const bad = (part: string): Error => machinistError({ code: 'state', part, remedy: 'Restore it with the definition that it was saved with.' }, 'the saved memory is not that of the machine')
   for (const { name, base, size } of wanted) {
     if (stored.filter((each) => each.name === name && each.base === base && each.size === size).length !== 1) throw bad(name)
   }
   if (stored.length !== wanted.length) throw bad(stored.find((each) => !wanted.some(({ base }) => base === each.base))?.name ?? 'memory')
+}
+
+/** Memory whose pages are where they were stored. */
+function placed({ memory: stored, source }: StoredMachine, resolved: ResolvedMachine, host: MachineHost): GuestMemory {
+  checkMemory(stored, resolved)
   const memory = newMemory(host)
   try {
     memory.source = source

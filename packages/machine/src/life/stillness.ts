@@ -32,11 +32,11 @@ export class Stillness {
 
   /**
    * Does something, at once, when no hart runs, no disk writes into RAM, and nothing waits to be delivered. Or when the machine has come to an end
-   * meanwhile: `work` must look.
+   * meanwhile: `work` must look. When it is a promise that comes of it, no hart runs until that is settled.
    *
    * @throws a typed error `'not-still'` when a request has been under way for a minute
    */
-  async during<T>(work: () => T): Promise<T> {
+  async during<T>(work: () => T | Promise<T>): Promise<T> {
     // Several may want it at a time.
     if (this.#loop.copying++ === 0) this.#machine.held(true)
     const { connector, resolved: { definition } } = this.#parts
@@ -51,7 +51,8 @@ export class Stillness {
         for (const backend of connector.connected.values()) backend.quiesce?.()
         if (this.#machine.slicing || this.#parts.gate.pending === 0 || !this.#loop.deliver()) await new Promise<void>((resolved) => { this.#hostLoop.soon(resolved) })
       }
-      return work()
+      const result = work()
+      return result instanceof Promise ? await result : result
     } finally {
       if (--this.#loop.copying === 0) this.#machine.held(false)
     }

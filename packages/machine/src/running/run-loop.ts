@@ -51,6 +51,8 @@ export class RunLoop {
   leaving: Leaving | null = null
   /** The same, while so many wait for it to stand still, to copy it. */
   copying = 0
+  /** While true nothing at all happens: all of the machine may be going on elsewhere. */
+  away = false
   /** Told when a hart stopped for a debugger. */
   onDebug: ((hart: number) => void) | null = null
   /** Told when it has come to where it was to stop. */
@@ -134,6 +136,7 @@ export class RunLoop {
 
   /** Runs for about `limit` nanoseconds of host time. */
   run(limit: number): SliceResult {
+    if (this.away) return FOR_GOOD
     const { time } = this.#parts
     this.#end = this.#hostNow() + limit
     this.sampler?.wake()

@@ -57,6 +57,11 @@ export class Recorder implements Tape {
     this.paced = paced
   }
 
+  /** Whether it is not over yet. */
+  get recording(): boolean {
+    return !this.#order.over
+  }
+
   begin(machine: Taped): void {
     this.#order.begin(machine)
   }

@@ -1,7 +1,7 @@
 /** Ways by which a machine goes on as another, and what must not tell that it did. */
 import { createHash } from 'node:crypto'
 import { snapshotCodec } from '@machinist/host-node'
-import { instantiateStored } from '@machinist/machine'
+import { instantiateHanded, instantiateStored, type Machine } from '@machinist/machine'
 import { openSnapshot, writeSnapshot } from '@machinist/snapshot'
 import { canonical } from '../digest.ts'
 import { Random } from '@machinist/testkit'
@@ -112,10 +112,22 @@ export async function forked(busy: BusyMachine, arena: 'shared' | 'own' = 'share
   return { machine: copy, world: own }
 }
 
+/** The same machine, or a copy of it, where it would go on in another thread: what that gets is what this makes it of. */
+export async function handedOver(busy: Busy, from: BusyMachine, copy: boolean): Promise<BusyMachine> {
+  let own: World = {}
+  const machine = await standing(from, from.machine.handOver((handed): Promise<Machine> => {
+    own = copyOf(from.world)
+    return Promise.resolve(instantiateHanded(structuredClone(handed), busy.blueprint.catalogue, busyHost, { backends: own }))
+  }, copy ? { copy: { exact: true } } : {}))
+  machine.start({ drive: 'caller' })
+  return { machine, world: own }
+}
+
 /** What a run met. */
 export interface Met {
   saves: number
   forks: number
+  moves: number
 }
 
 /**
@@ -128,6 +140,7 @@ export interface Met {
 export async function goesOn(seed: number, around: Surroundings, times: number, met: Met): Promise<void> {
   const busy = busyMachine(seed, around)
   const random = new Random(seed, 7)
+  const hands = new Random(seed, 8)
   let one = busy.make()
   // Until the drivers have set up more and more devices.
   await turns(one, random.below(600))
@@ -142,10 +155,14 @@ export async function goesOn(seed: number, around: Surroundings, times: number, 
     for (const each of [one, other]) await turns(each, count)
     const found = differences(looks(one), looks(other))
     if (found.length > 0) throw new Error(`seed ${seed}, after ${n} times, ${count} turns later:\n${found.join('\n')}`)
-    const file = random.chance(0.5) ? await saved(other) : null
+    const stored = random.chance(0.5)
     const arena = random.chance(0.3) ? 'own' : 'shared'
-    const next = async (): Promise<BusyMachine> => file === null ? forked(other, arena) : restored(busy, file, other.world)
-    if (file === null) met.forks++
+    const handed = hands.chance(0.2)
+    const file = stored && !handed ? await saved(other) : null
+    // Where being saved changes what comes, it is a copy that is compared with the machine.
+    const next = async (): Promise<BusyMachine> => handed ? handedOver(busy, other, around !== 'prompt') : file === null ? forked(other, arena) : restored(busy, file, other.world)
+    if (handed) met.moves++
+    else if (file === null) met.forks++
     else met.saves++
     const copy = await next()
     if (around === 'prompt') other.machine.dispose()
