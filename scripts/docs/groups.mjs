@@ -114,6 +114,7 @@ export const groups = {
   '@machinist/hypervisor': {
     'Run machines': ['', 'contract/hypervisor', 'contract/machines'],
     'Share out': ['contract/resources', 'contract/controller'],
+    'Reach one from elsewhere': ['remote/'],
   },
   '@machinist/schedulers': {
     'Schedule': ['', 'scheduler', 'proportional/', 'credit', 'constant-bandwidth', 'round-robin'],

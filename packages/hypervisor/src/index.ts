@@ -2,3 +2,8 @@ export { RESOURCE_KINDS, type Allotment, type Capacity, type ResourceKind, type 
 export type { MachineReport, MachineSpec, MemoryMeans, PoolSpec } from './contract/machines.ts'
 export type { AllocationRow, AllocationTable, ConsoleConnection, ConsoleListener, Hypervisor, HypervisorEvent } from './contract/hypervisor.ts'
 export type { Grant, ResourceController } from './contract/controller.ts'
+export { connectHypervisor, type RemoteHypervisor } from './remote/client.ts'
+export { serveHypervisor, type ServedClient, type ServeOptions } from './remote/server.ts'
+export type { RemoteCall } from './remote/calls.ts'
+export type { ByteDuplex, ByteListener } from './remote/stream.ts'
+export { checkPool, checkSpec } from './remote/arguments.ts'
