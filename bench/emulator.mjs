@@ -17,7 +17,7 @@ import { cpuSeconds } from './cpu-time.mjs'
  */
 
 const pair = fileURLToPath(new URL('net/pair.mjs', import.meta.url))
-const cli = fileURLToPath(new URL('../packages/machinist/dist/cli.js', import.meta.url))
+const cli = fileURLToPath(new URL('../packages/machinist/dist/cli.cjs', import.meta.url))
 
 /**
  * The command that boots a guest on one side: one hart, the console on stdin and stdout.

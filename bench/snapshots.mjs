@@ -21,7 +21,7 @@ const [COMMAND, ANSWER] = ["echo hel''lo\n", 'hello']
 const PROMPT = '# '
 /** A guest that has just booted goes on doing this and that. */
 const SETTLE = 4000
-const cli = fileURLToPath(new URL('../packages/machinist/dist/cli.js', import.meta.url))
+const cli = fileURLToPath(new URL('../packages/machinist/dist/cli.cjs', import.meta.url))
 
 const { nodeHost, openSnapshotFile, saveSnapshotFile, stream } = await product('host-node')
 const { instantiateStored, createMachine } = await product('machine')

@@ -11,7 +11,7 @@ await script(async () => {
   ensureDebianPackages('bench')
   if (options.sides.includes('ours') || options.kernel === undefined) {
     await ensureDependencies()
-    await ensureBuild('@machinist/machinist', 'packages/machinist/dist/cli.js')
+    await ensureBuild('@machinist/machinist', 'packages/machinist/dist/cli.cjs')
   }
   const { bench } = await import('../bench/bench.mjs')
   return bench(options)

@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { script } from './lib/say.mjs'
 import { checkNode, ensureBuild, ensureDependencies, root } from './lib/workspace.mjs'
 
-const cli = 'packages/machinist/dist/cli.js'
+const cli = 'packages/machinist/dist/cli.cjs'
 
 await script(async () => {
   checkNode()

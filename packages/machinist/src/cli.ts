@@ -1,7 +1,16 @@
-#!/usr/bin/env node
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { optimiseScriptLater } from './engine-flags.ts'
-import { main } from './main.ts'
+import { cacheFolder } from './guest/cache-folder.ts'
+import { compiledScript } from './start/compiled-script.ts'
+import type { Command } from './start/command.ts'
 
+/** Of the command's script; the build says it. */
+declare const SCRIPT_ID: string
+
+// Before the script: what V8 compiles depends on its flags.
 optimiseScriptLater()
 
-process.exitCode = await main(process.argv.slice(2)) & 0xff
+const script = compiledScript({ path: join(__dirname, 'command.cjs'), id: SCRIPT_ID, folders: [__dirname, join(cacheFolder(), 'command')] })
+const command = script.runInThisContext() as Command
+void command(require, (name) => pathToFileURL(require.resolve(name)).href, {}).main(process.argv.slice(2)).then((status) => { process.exitCode = status & 0xff })

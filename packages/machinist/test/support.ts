@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll } from 'vitest'
 
 /** The command, as `npm run build` makes it. */
-export const CLI: string = fileURLToPath(new URL('../dist/cli.js', import.meta.url))
+export const CLI: string = fileURLToPath(new URL('../dist/cli.cjs', import.meta.url))
 if (!existsSync(CLI)) throw new Error(`${CLI} is missing: these tests need what \`npm run build\` makes`)
 
 /** No guest of these tests takes longer, on two busy cores. */

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { cacheFolder, cachedFile, cachedFolder, prune, used } from './cache.ts'
+import { cachedFile, cachedFolder, prune, used } from './cache.ts'
+import { cacheFolder } from './cache-folder.ts'
 
 let folder = ''
 beforeEach(async () => {

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { mkdir, open, readFile, readdir, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { undoneWhenInterrupted } from './interruption.ts'
@@ -15,12 +14,6 @@ const DAY = 86_400_000
 /** Removes something with all that is in it, even while a program that was just killed may still be writing there. */
 function removeNow(path: string): void {
   rmSync(path, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 })
-}
-
-/** Where downloads are kept: `$MACHINIST_CACHE`, else `$XDG_CACHE_HOME/machinist`, else `~/.cache/machinist`. */
-export function cacheFolder(env: Readonly<Record<string, string | undefined>> = process.env): string {
-  if (env['MACHINIST_CACHE']) return env['MACHINIST_CACHE']
-  return join(env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'machinist')
 }
 
 /** Whether something is at `path`. */

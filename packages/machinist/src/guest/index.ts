@@ -1,4 +1,4 @@
-export { cacheFolder } from './cache.ts'
+export { cacheFolder } from './cache-folder.ts'
 export { guestCommandLine } from './command-line.ts'
 export type { GuestCommandLine } from './command-line.ts'
 export { prepareGuest } from './debian.ts'

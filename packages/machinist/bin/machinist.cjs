@@ -1,3 +1,4 @@
 #!/usr/bin/env node
+'use strict'
 // Stands here, not in dist, so that a fresh installation can link it before anything is built.
-import '../dist/cli.js'
+require('../dist/cli.cjs')
