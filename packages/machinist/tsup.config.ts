@@ -35,7 +35,7 @@ function loadedLater(code: string): string {
   const names = [...code.matchAll(/^var (import_\w+) = require\("(node:[\w/]+)"\);$/gm)].map(([line, name = '', module = '']) => ({ line, name, module }))
   return names.reduce((text, { line, name, module }) => text
     .replace(line, `var ${name}_, ${name} = () => ${name}_ ??= require("${module}");`)
-    .replaceAll(new RegExp(`\\b${name}\\.`, 'g'), `${name}().`), code)
+    .replaceAll(new RegExp(`\\b${name}\\.`, 'g'), `(${name}()).`), code)
 }
 
 /** The command as one script (src/start/command.ts), and what runs it. */
@@ -43,7 +43,9 @@ async function command(): Promise<void> {
   const bundled = await build({ ...common, entryPoints: ['src/start/command.ts'], plugins: [packageUrls], write: false })
   const [file] = bundled.outputFiles ?? []
   if (file === undefined) throw new Error('no script was made')
-  const code = `(function (require, packageUrl, module) {\n${loadedLater(file.text)}\nreturn module.exports\n})\n`
+  // What is imported while it runs is for its caller to import: of a script that was kept, V8 does not know whose it is.
+  const text = loadedLater(file.text).replaceAll('await import(', 'await importModule(')
+  const code = `(function (require, importModule, packageUrl, module) {\n${text}\nreturn module.exports\n})\n`
   writeFileSync(at('dist/command.cjs'), code)
   const id = createHash('sha256').update(code).digest('hex').slice(0, 16)
   await build({ ...common, entryPoints: ['src/cli.ts'], outfile: 'dist/cli.cjs', define: { SCRIPT_ID: JSON.stringify(id) } })

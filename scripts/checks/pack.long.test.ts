@@ -78,6 +78,11 @@ describe('a packed package, installed alone', () => {
       const bare = readdirSync(join(home, 'dist'), { encoding: 'utf8', recursive: true }).filter((path) => /\.(?:js|d\.ts)$/.test(path))
         .flatMap((path) => importedModules(path, readFileSync(join(home, 'dist', path), 'utf8'))).filter((module) => builtinModules.includes(module))
       expect(bare, 'modules of Node.js are imported with node:').toEqual([])
+      for (const command of Object.keys(owner.manifest.bin ?? {})) {
+        // By the link that npm made, twice: the second finds what the first has kept.
+        for (let run = 0; run < 2; run++) expect(execFileSync(join(folder, 'node_modules/.bin', command), ['--version'], { cwd: folder, encoding: 'utf8' })).toBe(`${command} ${owner.manifest.version}\n`)
+        expect(readdirSync(join(home, 'dist')).filter((path) => path.endsWith('.code'))).toHaveLength(1)
+      }
       if (owner.manifest.man !== undefined) expect(readFileSync(join(home, owner.manifest.man), 'utf8')).toMatch(/^\.TH /)
     })
   }

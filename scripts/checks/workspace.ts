@@ -17,6 +17,7 @@ export interface Manifest {
   readonly keywords?: readonly string[]
   readonly private?: boolean
   readonly man?: string
+  readonly bin?: Readonly<Record<string, string>>
   readonly exports?: Readonly<Record<string, unknown>>
   readonly dependencies?: Readonly<Record<string, string>>
   readonly devDependencies?: Readonly<Record<string, string>>

@@ -13,4 +13,5 @@ optimiseScriptLater()
 
 const script = compiledScript({ path: join(__dirname, 'command.cjs'), id: SCRIPT_ID, folders: [__dirname, join(cacheFolder(), 'command')] })
 const command = script.runInThisContext() as Command
-void command(require, (name) => pathToFileURL(require.resolve(name)).href, {}).main(process.argv.slice(2)).then((status) => { process.exitCode = status & 0xff })
+const packageUrl = (name: string): string => pathToFileURL(require.resolve(name)).href
+void command(require, (url) => import(url), packageUrl, {}).main(process.argv.slice(2)).then((status) => { process.exitCode = status & 0xff })

@@ -8,7 +8,8 @@ export { main } from '../main.ts'
  * The script's value.
  *
  * @param require - for modules of Node.js
+ * @param importModule - `import()`
  * @param packageUrl - the URL of a package's entry, which is `import.meta.url` to what is in it
  * @param module - whose exports it sets
  */
-export type Command = (require: NodeJS.Require, packageUrl: (name: string) => string, module: object) => typeof import('../main.ts')
+export type Command = (require: NodeJS.Require, importModule: (url: string) => Promise<unknown>, packageUrl: (name: string) => string, module: object) => typeof import('../main.ts')

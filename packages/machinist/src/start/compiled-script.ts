@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, mkdirSync, openSync, readFileSync, readdirSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
-import { constants, Script } from 'node:vm'
+import { Script } from 'node:vm'
 import { crc32 } from 'node:zlib'
 
 /** A script, and where what V8 made of it may be kept. */
@@ -31,18 +31,17 @@ const SUFFIX = `-${process.version}-${process.arch}.code`
 export function compiledScript({ path, id, folders }: ScriptPlace): Script {
   // Of ASCII, V8 takes the bytes as they are.
   const source = readFileSync(path, 'latin1')
-  const options = { filename: path, importModuleDynamically: constants.USE_MAIN_CONTEXT_DEFAULT_LOADER }
   const name = `command-${id}${SUFFIX}`
   for (const folder of folders) {
     const cachedData = readCode(join(folder, name))
     if (cachedData === null) continue
-    const script = new Script(source, { ...options, cachedData })
+    const script = new Script(source, { filename: path, cachedData })
     if (script.cachedDataRejected !== true) return script
   }
   setFlagsFromString('--no-lazy')
   let script: Script
   try {
-    script = new Script(source, options)
+    script = new Script(source, { filename: path })
   } finally {
     setFlagsFromString('--lazy')
   }
