@@ -112,8 +112,9 @@ export const groups = {
     'Share trees of files': ['tree/'],
   },
   '@machinist/hypervisor': {
-    'Run machines': ['', 'contract/hypervisor', 'contract/machines'],
-    'Share out': ['contract/resources', 'contract/controller'],
+    'Run machines': ['', 'contract/hypervisor', 'contract/machines', 'control/'],
+    'Share out': ['contract/resources', 'contract/controller', 'table/'],
+    'Be a processor': ['processor/', 'channel/'],
     'Reach one from elsewhere': ['remote/'],
   },
   '@machinist/schedulers': {

@@ -74,11 +74,12 @@ export interface Hypervisor {
   fork(name: string, copy: Pick<MachineSpec, 'name' | 'pool' | 'resources'>): Promise<void>
   /** Takes a machine to another processor while it runs. */
   move(name: string, processor: number): Promise<void>
-  /** Changes terms, pool or what follows its end, while it runs. When it is refused, nothing has changed. */
+  /** Changes terms, pool or what follows its end, while it runs. Terms that are not given stay as they were. When it is refused, nothing has changed. */
   set(name: string, changes: Partial<Pick<MachineSpec, 'resources' | 'pool' | 'autostart' | 'restart'>>): Promise<void>
   /** Saves it into a file of the host. It goes on. */
   save(name: string, file: string): Promise<void>
   addPool(spec: PoolSpec): Promise<void>
+  /** Changes terms; those that are not given stay as they were. */
   setPool(path: string, resources: Resources): Promise<void>
   /** @throws `'pool-used'` while something is in it */
   removePool(path: string): Promise<void>

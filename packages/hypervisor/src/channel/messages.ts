@@ -1,0 +1,70 @@
+import { type MachinistErrorFields, isMachinistError } from '@machinist/api'
+import type { MachineState } from '@machinist/machine'
+import type { Grant } from '../contract/controller.ts'
+import type { MachineReport, MachineSpec } from '../contract/machines.ts'
+import type { ResourceKind, Usage } from '../contract/resources.ts'
+import type { LocalTree } from '../table/local.ts'
+import type { Channel } from './channel.ts'
+
+/** What the control asks of a processor, which answers each. Machines are named. */
+export type Order =
+  /** Makes a machine and starts it. */
+  | { readonly do: 'make'; readonly spec: MachineSpec }
+  | { readonly do: 'pause' | 'resume' | 'reset'; readonly name: string }
+  /** Switches it off, and forgets it. */
+  | { readonly do: 'off'; readonly name: string }
+  | { readonly do: 'fork'; readonly name: string; readonly spec: MachineSpec }
+  | { readonly do: 'save'; readonly name: string; readonly file: string }
+
+/** What the control says to a processor. */
+export type ToProcessor =
+  | { readonly type: 'order'; readonly id: number; readonly order: Order }
+  /** Terms of CPU time, for this processor. */
+  | { readonly type: 'tree'; readonly tree: LocalTree }
+  /** What machines may have of the rest. */
+  | { readonly type: 'grants'; readonly grants: readonly { readonly name: string; readonly kind: ResourceKind; readonly grant: Grant }[] }
+  | { readonly type: 'input'; readonly name: string; readonly bytes: Uint8Array }
+  /** So many bytes of its output have been taken. */
+  | { readonly type: 'taken'; readonly name: string; readonly count: number }
+
+/** What a processor measured of a machine. Totals, since it was made here, are in the report; usage is that since the last one. */
+export interface Measured {
+  readonly name: string
+  readonly usage: Readonly<Partial<Record<ResourceKind, Usage>>>
+  readonly report: Pick<MachineReport, 'cpu' | 'memory' | 'disk' | 'network' | 'retired'>
+}
+
+/** An error, as plain data. */
+export type Fault = { readonly message: string } & Partial<MachinistErrorFields>
+
+/** What a processor says to the control. */
+export type FromProcessor =
+  /** It takes orders. Kinds of resources that it shares out by grants. */
+  | { readonly type: 'ready'; readonly kinds: readonly ResourceKind[] }
+  | { readonly type: 'done'; readonly id: number; readonly error?: Fault }
+  /** Also a sign of life. */
+  | { readonly type: 'report'; readonly machines: readonly Measured[] }
+  /** A machine is in another state, of itself or because it was told to. One that is off has been forgotten. */
+  | { readonly type: 'state'; readonly name: string; readonly state: MachineState; readonly status: number | null; readonly error: Fault | null }
+  | { readonly type: 'event'; readonly kind: string; readonly name: string; readonly text: string }
+  | { readonly type: 'output'; readonly name: string; readonly bytes: Uint8Array }
+
+/** The control's end of the line to a processor. */
+export type ProcessorChannel = Channel<ToProcessor, FromProcessor>
+
+/** The processor's end. */
+export type ControlChannel = Channel<FromProcessor, ToProcessor>
+
+/** An error as plain data. */
+export function faultOf(error: unknown): Fault {
+  if (!isMachinistError(error)) return { message: error instanceof Error ? error.message : String(error) }
+  const { message, code, part, value, remedy } = error
+  return { message, code, part, value, remedy }
+}
+
+/** The error that was plain data. */
+export function errorOf({ message, ...fields }: Fault): Error {
+  const error = new Error(message)
+  if (fields.code !== undefined) error.name = 'MachinistError'
+  return Object.assign(error, fields)
+}

@@ -1,0 +1,218 @@
+import { isMachinistError } from '@machinist/api'
+import { describe, expect, test } from 'vitest'
+import { op } from '../../../machine/test/fake-cpu.ts'
+import { code, fleet, listener, off, poke, say, spec } from '../../test/harness.ts'
+
+const MS = 1_000_000
+
+async function codeOf(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise
+  } catch (error) {
+    if (isMachinistError(error)) return error.code
+    throw error
+  }
+  return 'none'
+}
+
+describe('lives of machines', () => {
+  test('a machine is added, started, says something, and switches itself off', async () => {
+    const { hypervisor, wait, until, events } = fleet()
+    await wait(hypervisor.add(spec('one', [...say('hello'), ...off(3), op.stop()])))
+    expect(await hypervisor.machines()).toMatchObject([{ name: 'one', state: 'created', processor: -1, status: null, retired: 0 }])
+    const before = listener()
+    await hypervisor.console('one', before.to)
+    await wait(hypervisor.start('one'))
+    await until(() => events.at(-1)?.kind === 'off')
+    const after = listener()
+    await hypervisor.console('one', after.to)
+    expect([before.text, after.text]).toEqual(['hello', 'hello'])
+    const [report] = await hypervisor.machines()
+    expect(report).toMatchObject({ state: 'off', processor: -1, status: 3, error: null })
+    expect(report?.retired).toBeGreaterThan(20)
+    expect(report?.cpu.used).toBeGreaterThan(20_000)
+    await wait(hypervisor.start('one'))
+    await until(() => events.at(-1)?.kind === 'off')
+    expect(after.text).toBe('hellohello')
+    expect((await hypervisor.machines())[0]?.retired).toBeGreaterThan(1.9 * (report?.retired ?? Infinity))
+    await wait(hypervisor.remove('one'))
+    expect(after.closed).toBe(true)
+    expect(await hypervisor.machines()).toEqual([])
+    expect(events.map(({ kind }) => kind)).toEqual(['added', 'started', 'off', 'started', 'off', 'removed'])
+    expect((await hypervisor.events('one')).length).toBe(6)
+    hypervisor.close()
+  })
+
+  test('pause, resume, reset, stop and remove do what they say, while others run on', async () => {
+    const { hypervisor, wait, run, until, events } = fleet()
+    const retired = async (name: string): Promise<number> => (await hypervisor.machines()).find((each) => each.name === name)?.retired ?? NaN
+    for (const name of ['a', 'b']) await wait(hypervisor.add(spec(name, [...say(name), ...code.busy])))
+    const heard = listener()
+    await hypervisor.console('a', heard.to)
+    await wait(Promise.all([hypervisor.start('a'), hypervisor.start('b')]))
+    await run(600 * MS)
+    await wait(hypervisor.pause('a'))
+    await run(600 * MS)
+    const [a, b] = [await retired('a'), await retired('b')]
+    await run(600 * MS)
+    expect(await retired('a')).toBe(a)
+    expect(await retired('b')).toBeGreaterThan(b)
+    expect((await hypervisor.machines())[0]?.state).toBe('paused')
+    await wait(hypervisor.start('a'))
+    await run(600 * MS)
+    expect(await retired('a')).toBeGreaterThan(a)
+    await wait(hypervisor.reset('a'))
+    await until(() => heard.text === 'aa')
+    await wait(hypervisor.stop('a'))
+    expect((await hypervisor.machines())[0]).toMatchObject({ state: 'off', processor: -1 })
+    await wait(hypervisor.stop('a'))
+    await wait(hypervisor.remove('b'))
+    expect((await hypervisor.machines()).map(({ name }) => name)).toEqual(['a'])
+    expect(events.filter(({ name }) => name === 'a').map(({ kind }) => kind)).toEqual(['added', 'started', 'paused', 'resumed', 'off'])
+    hypervisor.close()
+  })
+
+  test('what cannot be done is refused with its name, and nothing has changed', async () => {
+    const { hypervisor, wait, events } = fleet()
+    await wait(hypervisor.add(spec('one', code.busy, { resources: { cpu: { reservation: 0.5 } } })))
+    await hypervisor.addPool({ path: 'night', resources: { cpu: { limit: 0.5 }, memory: { limit: 1000 } } })
+    const before = [await hypervisor.machines(), await hypervisor.pools(), events.length]
+    const wrong = (more: object): Promise<string> => codeOf(hypervisor.add({ ...spec('two', code.busy), ...more }))
+    expect(await codeOf(hypervisor.add(spec('one', code.busy)))).toBe('machine-known')
+    for (const more of [{ name: '' }, { name: '.x' }, { name: 'x'.repeat(65) }, { name: 7 }, { pool: 7 }, { group: 7 }, { autostart: 1 }, { restart: 'maybe' }, { size: 1 }, { machine: null }, { machine: { file: 7 } }]) expect(await wrong(more), JSON.stringify(more)).toBe('parameter')
+    for (const cpu of [{ shares: 0 }, { shares: Infinity }, { shares: '1' }, { reservation: -1 }, { reservation: NaN }, { limit: 0 }, { limit: NaN }, { reservation: 0.2, limit: 0.1 }, { weight: 1 }, 7]) expect(await wrong({ resources: { cpu } }), JSON.stringify(cpu)).toBe('parameter')
+    expect(await wrong({ resources: { gpu: {} } })).toBe('parameter')
+    expect(await wrong({ machine: { version: 2 } })).toBe('definition')
+    expect(await wrong({ pool: 'day' })).toBe('pool-unknown')
+    expect(await wrong({ resources: { cpu: { reservation: 0.46 } } })).toBe('not-admitted')
+    expect(await wrong({ pool: 'night', resources: { memory: { reservation: 1001 } } })).toBe('not-admitted')
+    for (const name of ['start', 'stop', 'pause', 'resume', 'reset', 'remove'] as const) expect(await codeOf(hypervisor[name]('two'))).toBe('machine-unknown')
+    for (const name of ['pause', 'resume', 'reset'] as const) expect(await codeOf(wait(hypervisor[name]('one')))).toBe('machine-off')
+    expect(await codeOf(wait(hypervisor.fork('one', { name: 'two' })))).toBe('machine-off')
+    expect(await codeOf(wait(hypervisor.set('one', { resources: { cpu: { reservation: 0.96 } } })))).toBe('not-admitted')
+    expect(await codeOf(wait(hypervisor.set('one', { resources: { cpu: { limit: -1 } } })))).toBe('parameter')
+    expect(await codeOf(wait(hypervisor.set('one', { pool: 'day' })))).toBe('pool-unknown')
+    expect(await codeOf(hypervisor.addPool({ path: 'night' }))).toBe('pool-known')
+    expect(await codeOf(hypervisor.addPool({ path: 'day/late' }))).toBe('pool-unknown')
+    for (const path of ['', '/', 'a//b', 'x'.repeat(65)]) expect(await codeOf(hypervisor.addPool({ path }))).toBe('parameter')
+    expect(await codeOf(hypervisor.setPool('day', {}))).toBe('pool-unknown')
+    expect(await codeOf(hypervisor.setPool('night', { cpu: { reservation: 0.46 } }))).toBe('not-admitted')
+    expect(await codeOf(hypervisor.removePool('day'))).toBe('pool-unknown')
+    expect(await codeOf(hypervisor.console('two', listener().to))).toBe('machine-unknown')
+    expect([await hypervisor.machines(), await hypervisor.pools(), events.length]).toEqual(before)
+    hypervisor.close()
+    expect(await codeOf(hypervisor.start('one'))).toBe('closed')
+  })
+
+  test('a machine that cannot be made is off, says why, and can be removed', async () => {
+    const { hypervisor, wait } = fleet()
+    await wait(hypervisor.add({ name: 'file', machine: { file: 'machine.json' } }))
+    expect(await codeOf(wait(hypervisor.start('file')))).toBe('parameter')
+    expect(await hypervisor.machines()).toMatchObject([{ state: 'off', processor: -1, status: 1, error: 'file: this host has no files (machine.json). Give a definition.' }])
+    await wait(hypervisor.remove('file'))
+    hypervisor.close()
+  })
+
+  test('a copy goes on from where its machine is, with a console of its own, and both end apart', async () => {
+    const { hypervisor, wait, until, run } = fleet()
+    // Says a letter each 5 ms.
+    await wait(hypervisor.add(spec('one', [...say('<'), ...poke(12, 5 * MS), op.wait(), ...poke(20, 0), ...say('.'), op.li(1, 1), op.branch(1, -17)])))
+    await wait(hypervisor.start('one'))
+    await run(100 * MS)
+    await wait(hypervisor.fork('one', { name: 'two', resources: { cpu: { shares: 500 } } }))
+    const [one, two] = [listener(), listener()]
+    await hypervisor.console('one', one.to)
+    await hypervisor.console('two', two.to)
+    await until(() => two.text.length > 3)
+    expect(two.text).toMatch(/^\.+$/)
+    expect(one.text).toMatch(/^<\.+$/)
+    await wait(hypervisor.remove('one'))
+    const said = two.text.length
+    await until(() => two.text.length > said)
+    expect(await codeOf(wait(hypervisor.fork('two', { name: 'two' })))).toBe('machine-known')
+    expect(await codeOf(wait(hypervisor.fork('two', { name: 'three', resources: { cpu: { reservation: 0.96 } } })))).toBe('not-admitted')
+    expect((await hypervisor.table()).rows.map(({ name }) => name)).toEqual(['', 'two'])
+    hypervisor.close()
+  })
+})
+
+describe('consoles', () => {
+  test('a guest that floods its console is heard, keeps to its own, and loses nothing while somebody listens', async () => {
+    const { hypervisor, wait, run } = fleet()
+    for (const name of ['flood', 'calm']) await wait(hypervisor.add(spec(name, name === 'flood' ? code.flood : code.busy)))
+    const heard = listener()
+    await hypervisor.console('flood', heard.to)
+    await wait(Promise.all([hypervisor.start('flood'), hypervisor.start('calm')]))
+    await run(2000 * MS)
+    const reports = await hypervisor.machines()
+    const [flood, calm] = reports.map(({ cpu }) => cpu.used)
+    expect(Math.abs((flood ?? 0) / (calm ?? 1) - 1)).toBeLessThan(0.05)
+    expect(heard.text.length).toBeGreaterThan(10_000)
+    const late = listener()
+    const { close } = await hypervisor.console('flood', late.to)
+    expect(late.text.length).toBe(Math.min(65_536, heard.text.length))
+    close()
+    const had = late.text.length
+    await run(100 * MS)
+    expect(late.text.length).toBe(had)
+    expect(heard.text.length).toBeGreaterThan(had)
+    hypervisor.close()
+  })
+})
+
+describe('ends', () => {
+  test('a part that throws ends its machine alone, which is an event, and is restarted when that was asked for', async () => {
+    const { hypervisor, wait, until, run, events } = fleet()
+    await wait(hypervisor.add(spec('bad', [...poke(24, 0), op.stop()])))
+    await wait(hypervisor.add(spec('again', [op.crash()], { restart: 'on-failure' })))
+    await wait(hypervisor.add(spec('over', off(0), { restart: 'on-failure' })))
+    await wait(hypervisor.add(spec('always', off(0), { restart: 'always' })))
+    await wait(hypervisor.add(spec('good', code.busy)))
+    await wait(Promise.all(['bad', 'again', 'over', 'always', 'good'].map((name) => hypervisor.start(name))))
+    const kinds = (name: string): string[] => events.filter((event) => event.name === name).map(({ kind }) => kind).slice(2)
+    await until(() => kinds('again').length >= 4 && kinds('always').length >= 4)
+    expect(kinds('bad')).toEqual(['failed'])
+    expect(events.find(({ name, kind }) => name === 'bad' && kind === 'failed')?.text).toContain('a bug in the gadget')
+    expect(kinds('again').slice(0, 4)).toEqual(['failed', 'restarted', 'failed', 'restarted'])
+    expect(kinds('over')).toEqual(['off'])
+    expect(kinds('always').slice(0, 4)).toEqual(['off', 'restarted', 'off', 'restarted'])
+    expect((await hypervisor.machines()).find(({ name }) => name === 'good')?.state).toBe('running')
+    await wait(hypervisor.stop('good'))
+    // Each wait is longer.
+    await run(100_000 * MS)
+    expect(kinds('again').length).toBeLessThan(20)
+    await wait(hypervisor.stop('again'))
+    const ended = events.length
+    await run(100_000 * MS)
+    expect(events.slice(ended).filter(({ name }) => name === 'again')).toEqual([])
+    hypervisor.close()
+  })
+
+  test('a processor that dies loses its own machines, and those that are marked so are started elsewhere', async () => {
+    const { hypervisor, wait, until, run, events, kill } = fleet({ processors: 2 })
+    for (let i = 0; i < 4; i++) await wait(hypervisor.add(spec(`m${String(i)}`, [...say('x'), ...code.busy], { restart: i < 2 ? 'on-failure' : 'never' })))
+    for (let i = 0; i < 4; i++) await wait(hypervisor.start(`m${String(i)}`))
+    const where = async (): Promise<number[]> => (await hypervisor.machines()).map(({ processor }) => processor)
+    expect((await where()).sort()).toEqual([0, 0, 1, 1])
+    await run(500 * MS)
+    const home = await where()
+    const asked = hypervisor.save('m0', 'file')
+    for (let i = 0; i < 10; i++) await Promise.resolve()
+    kill(home[0] ?? 0)
+    expect(await codeOf(wait(asked))).toBe('processor-lost')
+    await until(() => events.some(({ kind, name }) => kind === 'restarted' && name === 'm0'))
+    const lost = events.filter(({ kind }) => kind === 'lost').map(({ name }) => name)
+    expect(lost).toEqual(['m0', 'm1', 'm2', 'm3'].filter((_, index) => home[index] === home[0]))
+    expect(events.some(({ kind, name }) => kind === 'processor-lost' && name === `processor ${String(home[0])}`)).toBe(true)
+    const reports = await hypervisor.machines()
+    for (const { name, state } of reports) expect(state).toBe(name >= 'm2' && lost.includes(name) ? 'off' : 'running')
+    // And again, with all of them.
+    for (let i = 0; i < 4; i++) await wait(hypervisor.start(`m${String(i)}`))
+    kill(0)
+    kill(1)
+    await until(() => events.filter(({ kind }) => kind === 'lost').length === 6)
+    await run(5000 * MS)
+    expect((await hypervisor.machines()).map(({ state }) => state)).toEqual(['running', 'running', 'off', 'off'])
+    hypervisor.close()
+  })
+})

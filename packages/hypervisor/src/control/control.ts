@@ -1,0 +1,402 @@
+import { machinistError } from '@machinist/api'
+import { type HostLoop, parseDefinition } from '@machinist/machine'
+import type { Fault, Order, ProcessorChannel } from '../channel/messages.ts'
+import type { AllocationTable, ConsoleConnection, ConsoleListener, Hypervisor, HypervisorEvent } from '../contract/hypervisor.ts'
+import type { MachineReport, MachineSpec, PoolSpec } from '../contract/machines.ts'
+import type { Capacity, Resources } from '../contract/resources.ts'
+import { checkChanges, checkCopy, checkPool, checkResources, checkSpec } from '../remote/arguments.ts'
+import { allocate } from '../table/allocate.ts'
+import { changedTerms, checkedTerms, parameter } from '../table/terms.ts'
+import { Tree } from '../table/tree.ts'
+import { ConsoleLog } from './console-log.ts'
+import { Fleet } from './fleet.ts'
+import { grantsFor, treeFor } from './grants.ts'
+import { Journal } from './journal.ts'
+import type { Link, Said } from './link.ts'
+import { MachineRecord } from './record.ts'
+import { Restarts } from './restarts.ts'
+
+/** How often what there is is divided anew, in nanoseconds. */
+const ROUND = 250_000_000
+
+/** What a hypervisor needs of the place where it is. */
+export interface HypervisorOptions {
+  readonly loop: HostLoop
+  /** Processors: threads in which machines live. 1 unless given. */
+  readonly processors?: number
+  /** Opens a processor, at the beginning and whenever one has gone: the line to it. */
+  readonly open: (index: number) => ProcessorChannel
+  /** What there is to share out. Of CPU time all that the processors have, unless given; of what else is not given there is no shortage. */
+  readonly capacity?: Capacity
+  /** Nanoseconds since 1970, for events. The time of the loop unless given. */
+  readonly wallClock?: () => bigint
+}
+
+/** A {@link Hypervisor} in the process that made it. */
+export interface OwnHypervisor extends Hypervisor {
+  /** Specifications of all machines as they are now: with pools, all that is needed to have them again. */
+  specs(): readonly MachineSpec[]
+  /** Ends all machines at once, and the processors. */
+  close(): void
+}
+
+/**
+ * Makes a hypervisor.
+ *
+ * @throws a typed error `'parameter'`, or what opening a processor throws
+ */
+export function createHypervisor(options: HypervisorOptions): OwnHypervisor {
+  return new Control(options)
+}
+
+class Control implements OwnHypervisor {
+  readonly #loop: HostLoop
+  readonly #tree: Tree
+  readonly #records = new Map<string, MachineRecord>()
+  readonly #fleet: Fleet
+  readonly #journal: Journal
+  readonly #restarts: Restarts
+  /** What a listener throws is the host's, and no machine's. */
+  readonly #broken: (error: unknown) => void
+  #cancelRound: () => void = () => {}
+  #closed = false
+
+  constructor({ loop, processors = 1, open, capacity = {}, wallClock = () => BigInt(Math.floor(loop.now())) }: HypervisorOptions) {
+    if (!Number.isInteger(processors) || processors < 1 || processors > 1024) throw parameter('processors', processors, 'no such number of processors', 'Give one from 1 to 1024.')
+    this.#loop = loop
+    this.#tree = new Tree({ cpu: processors, ...capacity })
+    this.#broken = (error) => { loop.soon(() => { throw error }) }
+    this.#journal = new Journal(wallClock, this.#broken)
+    this.#restarts = new Restarts(loop, (record) => record.serially(async () => {
+      if (record.removed || record.alive || record.ending) return
+      await this.#make(record)
+      this.#journal.tell('restarted', record.spec.name, `restarted on processor ${String(record.home)}`)
+    }))
+    this.#fleet = new Fleet(processors, loop, open, this.#records, {
+      said: (link, message) => { this.#said(link, message) },
+      lost: (link, reason) => { this.#lost(link, reason) },
+    })
+    this.#round()
+  }
+
+  // Machines.
+
+  async add(input: MachineSpec): Promise<void> {
+    const spec = checkedSpec(input)
+    this.#enter(spec)
+    this.#journal.tell('added', spec.name, spec.pool === undefined ? 'added' : `added to pool ${spec.pool}`)
+  }
+
+  start(name: string, snapshot?: string): Promise<void> {
+    return this.#serially(name, async (record) => {
+      record.ending = false
+      this.#restarts.cancel(record)
+      if (record.alive) {
+        if (snapshot !== undefined) throw machinistError({ code: 'machine-on', part: name, value: snapshot, remedy: 'Stop it first.' }, 'a machine that runs cannot go on from a snapshot')
+        if (record.state === 'paused') await this.#ask(record, { do: 'resume', name })
+        return
+      }
+      await this.#make(record, snapshot)
+      this.#journal.tell('started', name, `started on processor ${String(record.home)}`)
+    })
+  }
+
+  pause(name: string): Promise<void> {
+    return this.#serially(name, (record) => this.#ask(record, { do: 'pause', name }))
+  }
+
+  resume(name: string): Promise<void> {
+    return this.#serially(name, (record) => this.#ask(record, { do: 'resume', name }))
+  }
+
+  reset(name: string): Promise<void> {
+    return this.#serially(name, (record) => this.#ask(record, { do: 'reset', name }))
+  }
+
+  stop(name: string): Promise<void> {
+    return this.#serially(name, (record) => this.#off(record))
+  }
+
+  remove(name: string): Promise<void> {
+    return this.#serially(name, async (record) => {
+      await this.#off(record)
+      record.removed = true
+      this.#records.delete(name)
+      this.#tree.remove(name)
+      record.console.close()
+      this.#journal.tell('removed', name, 'removed')
+    })
+  }
+
+  fork(name: string, copy: Pick<MachineSpec, 'name' | 'pool' | 'resources'>): Promise<void> {
+    return this.#serially(name, async (parent) => {
+      const { link } = parent
+      if (link === null) throw off(name)
+      const { autostart: _, ...spec } = parent.spec
+      const checked = checkCopy(copy)
+      const record = this.#enter({ ...spec, ...checked, resources: checkedTerms(checked.resources ?? spec.resources, checked.name) }, link.index)
+      try {
+        this.#settle(record, link)
+        await link.ask({ do: 'fork', name, spec: record.spec })
+      } catch (error) {
+        record.left()
+        this.#forget(record)
+        throw error
+      }
+      this.#journal.tell('forked', checked.name, `a copy of ${name}`)
+    })
+  }
+
+  async move(name: string, processor: number): Promise<void> {
+    await this.#serially(name, async (record) => {
+      this.#fleet.link(processor)
+      if (record.home === processor) return
+      throw machinistError({ code: 'parameter', part: name, value: processor, remedy: 'Stop it, and start it there.' }, 'machines cannot be moved yet')
+    })
+  }
+
+  set(name: string, changes: Partial<Pick<MachineSpec, 'resources' | 'pool' | 'autostart' | 'restart'>>): Promise<void> {
+    return this.#serially(name, async (record) => {
+      const { resources, ...others } = checkChanges(changes)
+      const spec: MachineSpec = { ...record.spec, ...others, resources: changedTerms(record.spec.resources, resources, name) }
+      const reserved = spec.resources?.cpu?.reservation ?? 0
+      if (!this.#fleet.fits(record, record.home, reserved)) throw machinistError({ code: 'not-admitted', part: name, value: reserved, remedy: 'Reserve less, or move it.' }, 'its processor has not so much left to promise')
+      this.#tree.put({ name, pool: spec.pool ?? '', resources: spec.resources ?? {} })
+      record.spec = spec
+      this.#distribute()
+      this.#journal.tell('changed', name, `changed: ${Object.keys(changes).join(', ')}`)
+    })
+  }
+
+  save(name: string, file: string): Promise<void> {
+    return this.#serially(name, (record) => this.#ask(record, { do: 'save', name, file }))
+  }
+
+  // Pools.
+
+  async addPool(input: PoolSpec): Promise<void> {
+    const { path, resources } = checkPool(input)
+    this.#tree.addPool(path, checkedTerms(resources, path))
+    this.#journal.tell('added', path, 'a pool')
+  }
+
+  async setPool(path: string, resources: Resources): Promise<void> {
+    this.#tree.setPool(path, changedTerms(this.#tree.pool(path).resources, checkResources(resources), path))
+    this.#distribute()
+    this.#journal.tell('changed', path, `changed: ${Object.keys(resources).join(', ')}`)
+  }
+
+  async removePool(path: string): Promise<void> {
+    this.#tree.removePool(path)
+    this.#journal.tell('removed', path, 'a pool')
+  }
+
+  // What is known.
+
+  async machines(): Promise<readonly MachineReport[]> {
+    return [...this.#records.values()].map(({ report }) => report)
+  }
+
+  async pools(): Promise<readonly PoolSpec[]> {
+    return this.#tree.pools
+  }
+
+  async table(): Promise<AllocationTable> {
+    return this.#table()
+  }
+
+  async host(): Promise<{ readonly capacity: Capacity; readonly processors: number }> {
+    return { capacity: this.#tree.capacity, processors: this.#fleet.count }
+  }
+
+  async console(name: string, listener: ConsoleListener): Promise<ConsoleConnection> {
+    return this.#record(name).console.connect(listener)
+  }
+
+  async events(name?: string): Promise<readonly HypervisorEvent[]> {
+    return this.#journal.last(name)
+  }
+
+  on(listener: (event: HypervisorEvent) => void): () => void {
+    return this.#journal.on(listener)
+  }
+
+  specs(): readonly MachineSpec[] {
+    return [...this.#records.values()].map(({ spec }) => spec)
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#cancelRound()
+    this.#restarts.close()
+    this.#fleet.close()
+    for (const record of this.#records.values()) {
+      this.#restarts.cancel(record)
+      if (record.alive) this.#ended(record, 0, null)
+      record.console.close()
+    }
+  }
+
+  // How it is done.
+
+  #record(name: string): MachineRecord {
+    const record = this.#records.get(name)
+    if (record === undefined) throw machinistError({ code: 'machine-unknown', part: 'machines', value: name, remedy: 'Add it first.' }, 'there is no such machine')
+    return record
+  }
+
+  /** Does one thing after the other with a machine. */
+  async #serially<T>(name: string, work: (record: MachineRecord) => Promise<T>): Promise<T> {
+    const record = this.#record(name)
+    return record.serially(() => {
+      // It may have been removed meanwhile.
+      if (this.#closed || record.removed) this.#record(name)
+      if (this.#closed) throw machinistError({ code: 'closed', part: 'hypervisor', remedy: 'Make another one.' }, 'the hypervisor was closed')
+      return work(record)
+    })
+  }
+
+  /** Admits a machine. @throws typed errors, and nothing has changed */
+  #enter(spec: MachineSpec, home?: number): MachineRecord {
+    const { name, pool = '', resources = {} } = spec
+    if (this.#records.has(name)) throw machinistError({ code: 'machine-known', part: 'machines', value: name, remedy: 'Choose another name.' }, 'there is such a machine')
+    const record: MachineRecord = new MachineRecord(spec, new ConsoleLog((bytes) => record.link?.tell({ type: 'input', name, bytes }), this.#broken))
+    if (home !== undefined && !this.#fleet.fits(record, home)) throw machinistError({ code: 'not-admitted', part: name, remedy: 'Reserve less.' }, 'the processor of what it is a copy of has not so much left to promise')
+    record.home = home ?? this.#fleet.choose(record)
+    this.#tree.put({ name, pool, resources })
+    this.#records.set(name, record)
+    return record
+  }
+
+  #forget({ spec: { name } }: MachineRecord): void {
+    this.#records.delete(name)
+    this.#tree.remove(name)
+  }
+
+  /** A machine is going to live on a processor, which is told its terms first. */
+  #settle(record: MachineRecord, link: Link): void {
+    record.home = link.index
+    record.link = link
+    record.startedAt = this.#loop.now()
+    this.#tellTree(link, this.#table())
+  }
+
+  async #make(record: MachineRecord, snapshot?: string): Promise<void> {
+    record.home = this.#fleet.choose(record)
+    const link = this.#fleet.link(record.home)
+    record.error = null
+    record.status = null
+    this.#settle(record, link)
+    try {
+      await link.ask({ do: 'make', spec: snapshot === undefined ? record.spec : { ...record.spec, machine: { snapshot } } })
+    } catch (error) {
+      if (record.link === link) this.#ended(record, 1, { message: error instanceof Error ? error.message : String(error) })
+      throw error
+    }
+  }
+
+  #ask(record: MachineRecord, order: Order): Promise<void> {
+    return record.link === null ? Promise.reject(off(record.spec.name)) : record.link.ask(order)
+  }
+
+  async #off(record: MachineRecord): Promise<void> {
+    record.ending = true
+    this.#restarts.cancel(record)
+    if (record.link === null) return
+    const gone = record.whenOff()
+    await record.link.ask({ do: 'off', name: record.spec.name }).catch((error: unknown) => {
+      // It may have come to its end of itself.
+      if (record.alive) throw error
+    })
+    await gone
+  }
+
+  #said(link: Link, message: Said): void {
+    if (message.type === 'report') {
+      for (const measured of message.machines) {
+        const record = this.#records.get(measured.name)
+        if (record?.link === link) record.measured = measured
+      }
+      return
+    }
+    const { name } = message
+    if (message.type === 'event') {
+      this.#journal.tell(message.kind, name === '' ? `processor ${String(link.index)}` : name, message.text)
+      return
+    }
+    const record = this.#records.get(name)
+    if (record?.link !== link) return
+    if (message.type === 'output') {
+      record.console.output(message.bytes)
+      link.tell({ type: 'taken', name, count: message.bytes.length })
+      return
+    }
+    const { state, status, error } = message
+    if (state === 'off') {
+      this.#ended(record, status ?? 0, error)
+      this.#journal.tell(error === null ? 'off' : 'failed', name, error === null ? `switched off with status ${String(status ?? 0)}` : error.message)
+      this.#restarts.after(record, error !== null || (status ?? 0) !== 0)
+      return
+    }
+    const before = record.state
+    record.state = state
+    if (state === 'paused') this.#journal.tell('paused', name, 'paused')
+    else if (before === 'paused') this.#journal.tell('resumed', name, 'goes on')
+  }
+
+  #ended(record: MachineRecord, status: number, error: Fault | null): void {
+    record.state = 'off'
+    record.status = status
+    record.error = error?.message ?? null
+    record.left()
+  }
+
+  #lost(link: Link, reason: string): void {
+    this.#journal.tell('processor-lost', `processor ${String(link.index)}`, reason)
+    for (const record of this.#records.values()) {
+      if (record.link !== link) continue
+      this.#ended(record, 1, { message: `its processor has gone: ${reason}` })
+      this.#journal.tell('lost', record.spec.name, `its processor has gone: ${reason}`)
+      this.#restarts.after(record, true)
+    }
+  }
+
+  #table(): AllocationTable {
+    const usage = (name: string, kind: keyof Capacity): { readonly demand: number; readonly used: number } | undefined => this.#records.get(name)?.measured?.usage[kind]
+    return allocate(this.#tree.capacity, this.#tree.pools, this.#tree.machines, usage, this.#loop.now())
+  }
+
+  #round(): void {
+    this.#cancelRound = this.#loop.after(ROUND, () => {
+      this.#distribute()
+      this.#round()
+    })
+  }
+
+  /** Tells processors what their machines may have. */
+  #distribute(): void {
+    const table = this.#table()
+    for (const link of this.#fleet.links) {
+      this.#tellTree(link, table)
+      const grants = grantsFor(link, table, this.#records)
+      if (grants.length > 0) link.tell({ type: 'grants', grants })
+    }
+  }
+
+  #tellTree(link: Link, table: AllocationTable): void {
+    const tree = treeFor(link, this.#tree, table, this.#records)
+    if (tree !== null) link.tell({ type: 'tree', tree })
+  }
+}
+
+function off(name: string): Error {
+  return machinistError({ code: 'machine-off', part: name, remedy: 'Start it first.' }, 'the machine does not run')
+}
+
+/** A specification from anywhere. @throws typed errors `'parameter'`, `'definition'` */
+function checkedSpec(input: unknown): MachineSpec {
+  const spec = checkSpec(input)
+  const { name, machine, resources } = spec
+  return { ...spec, machine: 'file' in machine || 'snapshot' in machine ? machine : parseDefinition(machine), resources: checkedTerms(resources, name) }
+}

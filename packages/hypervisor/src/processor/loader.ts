@@ -1,0 +1,33 @@
+import { type Backend, machinistError } from '@machinist/api'
+import type { Machine, MachineDefinition, StoredMachine } from '@machinist/machine'
+import type { MachineSpec } from '../contract/machines.ts'
+
+/** What is needed to make a machine. */
+export interface Loaded {
+  /** The machine as it is before it is switched on, or as it was saved. */
+  readonly machine: { readonly definition: MachineDefinition } | { readonly stored: StoredMachine }
+  /** Live backends: by the names that the definition uses, which are those of their parts and ports for one that was saved. */
+  readonly backends?: ReadonlyMap<string, Backend<unknown>>
+  /** Gives the images that the definition names as files. */
+  readonly image?: (file: string) => Uint8Array
+  /** Gives back what backends do not: called when the machine has ended. */
+  close?(): void
+}
+
+/** How a host turns a specification into a machine, and back: files, disks that take time to open, snapshots. */
+export interface MachineLoader {
+  /** @throws typed errors for what cannot be found or opened */
+  load(spec: MachineSpec): Promise<Loaded>
+  /** Saves a machine into a file. It goes on. */
+  save?(machine: Machine, file: string): Promise<void>
+}
+
+/** Knows definitions only: for hosts without files. */
+export const definitionsOnly: MachineLoader = {
+  load({ name, machine }) {
+    if ('file' in machine || 'snapshot' in machine) {
+      throw machinistError({ code: 'parameter', part: name, value: 'file' in machine ? machine.file : machine.snapshot, remedy: 'Give a definition.' }, 'this host has no files')
+    }
+    return Promise.resolve({ machine: { definition: machine } })
+  },
+}

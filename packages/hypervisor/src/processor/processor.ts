@@ -1,0 +1,248 @@
+import type { Catalogue, MachineHost } from '@machinist/machine'
+import { instantiate, instantiateStored, type Machine } from '@machinist/machine'
+import { machinistError } from '@machinist/api'
+import { type ControlChannel, faultOf, type Measured, type Order } from '../channel/messages.ts'
+import type { ResourceController } from '../contract/controller.ts'
+import type { MachineReport, MachineSpec, MemoryMeans } from '../contract/machines.ts'
+import type { ResourceKind, Usage } from '../contract/resources.ts'
+import type { LocalTree } from '../table/local.ts'
+import { Console } from './console.ts'
+import { withConsole } from './console-parts.ts'
+import { CpuController } from './cpu.ts'
+import { definitionsOnly, type Loaded, type MachineLoader } from './loader.ts'
+import { Runner } from './runner.ts'
+
+/** How often a processor reports what its machines use, in nanoseconds. */
+const REPORT = 250_000_000
+
+/** What a processor needs of the place where it is. */
+export interface ProcessorOptions {
+  readonly host: MachineHost
+  /** The specs that machines may name. */
+  readonly catalogue: Catalogue
+  /** How specifications become machines; definitions only, unless given. */
+  readonly loader?: MachineLoader
+  /** Who shares out memory, disks and networks among its machines. */
+  readonly controllers?: readonly ResourceController[]
+  /** CPU time of this thread, in nanoseconds, by which machines are charged. The host's clock unless given. */
+  readonly cpuTime?: () => number
+}
+
+/** A machine on a processor. */
+interface Guest {
+  readonly spec: MachineSpec
+  readonly machine: Machine
+  readonly console: Console
+  /** The parts and ports that are connected to the console. */
+  readonly ports: readonly string[]
+  close(): void
+}
+
+/**
+ * Machines in one thread, which the control at the other end of a line makes, runs and ends. All of them run in one callback of the event loop.
+ *
+ * @returns what ends it, and all its machines
+ */
+export function runProcessor(channel: ControlChannel, options: ProcessorOptions): () => void {
+  return new Processor(channel, options).start()
+}
+
+class Processor {
+  readonly #channel: ControlChannel
+  readonly #host: MachineHost
+  readonly #catalogue: Catalogue
+  readonly #loader: MachineLoader
+  readonly #runner: Runner
+  readonly #cpu: CpuController
+  readonly #controllers: readonly ResourceController[]
+  readonly #guests = new Map<string, Guest>()
+  #cancelReport: () => void = () => {}
+  #ended = false
+
+  constructor(channel: ControlChannel, { host, catalogue, loader = definitionsOnly, controllers = [], cpuTime = () => host.loop.now() }: ProcessorOptions) {
+    this.#channel = channel
+    this.#host = host
+    this.#catalogue = catalogue
+    this.#loader = loader
+    this.#runner = new Runner(host.loop, cpuTime)
+    this.#cpu = new CpuController(this.#runner, () => host.loop.now())
+    this.#controllers = [this.#cpu, ...controllers]
+    for (const controller of controllers) {
+      const work = controller.work?.bind(controller)
+      if (work !== undefined) this.#runner.addChore(work)
+    }
+  }
+
+  start(): () => void {
+    const channel = this.#channel
+    channel.onMessage = (message) => {
+      switch (message.type) {
+        case 'order': void this.#answer(message.id, message.order); break
+        case 'tree': this.#apply(message.tree); break
+        case 'grants':
+          for (const { name, kind, grant } of message.grants) {
+            if (this.#guests.has(name)) for (const controller of this.#controllers) if (controller.kind === kind) controller.grant(name, grant)
+          }
+          this.#runner.stir()
+          break
+        case 'input': this.#guests.get(message.name)?.console.type(message.bytes); break
+        case 'taken': this.#guests.get(message.name)?.console.taken(message.count); break
+      }
+    }
+    channel.onClosed = () => { this.#end() }
+    channel.post({ type: 'ready', kinds: this.#controllers.map(({ kind }) => kind) })
+    this.#reportLater()
+    return () => {
+      this.#end()
+      channel.close('the processor was ended')
+    }
+  }
+
+  #apply(tree: LocalTree): void {
+    try {
+      this.#cpu.apply(tree)
+    } catch (error) {
+      this.#channel.post({ type: 'event', kind: 'warning', name: '', text: `terms of CPU time were not taken: ${faultOf(error).message}` })
+    }
+  }
+
+  #end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#cancelReport()
+    this.#runner.stop()
+    for (const { machine, close } of this.#guests.values()) {
+      machine.dispose()
+      close()
+    }
+    this.#guests.clear()
+    for (const controller of this.#controllers) controller.dispose?.()
+  }
+
+  async #answer(id: number, order: Order): Promise<void> {
+    try {
+      await this.#obey(order)
+      this.#channel.post({ type: 'done', id })
+    } catch (error) {
+      this.#channel.post({ type: 'done', id, error: faultOf(error) })
+    }
+  }
+
+  async #obey(order: Order): Promise<void> {
+    switch (order.do) {
+      case 'make': return this.#make(order.spec)
+      case 'pause': return this.#guest(order.name).machine.pause()
+      case 'resume': return this.#guest(order.name).machine.resume()
+      case 'reset': return this.#guest(order.name).machine.reset()
+      case 'off': return this.#guest(order.name).machine.powerOff()
+      case 'fork': return this.#fork(this.#guest(order.name), order.spec)
+      case 'save': {
+        const { machine } = this.#guest(order.name)
+        if (this.#loader.save === undefined) throw machinistError({ code: 'parameter', part: order.name, value: order.file, remedy: 'Run it where there are files.' }, 'this host has no files')
+        return this.#loader.save(machine, order.file)
+      }
+    }
+  }
+
+  #guest(name: string): Guest {
+    const guest = this.#guests.get(name)
+    if (guest === undefined) throw machinistError({ code: 'machine-off', part: name, remedy: 'Start it first.' }, 'the machine does not run')
+    return guest
+  }
+
+  async #make(spec: MachineSpec): Promise<void> {
+    const loaded = await this.#loader.load(spec)
+    const console = this.#console(spec.name)
+    try {
+      if (this.#ended) throw machinistError({ code: 'processor-ended', part: spec.name, remedy: 'Start it on another processor.' }, 'the processor was ended')
+      const host = this.#controllers.reduce((before, controller) => controller.host?.(spec, before) ?? before, this.#host)
+      const { machine, ports } = this.#instantiate(loaded, host, console)
+      this.#adopt({ spec, machine, console, ports, close: () => { loaded.close?.() } })
+    } catch (error) {
+      for (const backend of loaded.backends?.values() ?? []) backend.close?.()
+      loaded.close?.()
+      throw error
+    }
+  }
+
+  #instantiate({ machine, backends = new Map(), image }: Loaded, host: MachineHost, console: Console): Pick<Guest, 'machine' | 'ports'> {
+    const given = 'stored' in machine ? machine.stored.definition : machine.definition
+    const { definition, ports } = withConsole(given as Parameters<typeof withConsole>[0], this.#catalogue)
+    const live = new Map([...backends, ...ports.map((port) => [port, console] as const)])
+    if ('stored' in machine) return { machine: instantiateStored({ ...machine.stored, definition, image: (file) => machine.stored.image(file) }, this.#catalogue, host, { backends: Object.fromEntries(live) }), ports }
+    return { machine: instantiate(definition, this.#catalogue, host, { backends: live, ...(image !== undefined && { image }) }), ports }
+  }
+
+  async #fork({ machine, ports }: Guest, spec: MachineSpec): Promise<void> {
+    const console = this.#console(spec.name)
+    const copy = await machine.fork({ start: false, backends: Object.fromEntries(ports.map((port) => [port, console])) })
+    try {
+      this.#adopt({ spec, machine: copy, console, ports, close() {} })
+    } catch (error) {
+      copy.dispose()
+      throw error
+    }
+  }
+
+  #console(name: string): Console {
+    return new Console(this.#host.loop, (bytes) => { this.#channel.post({ type: 'output', name, bytes }) })
+  }
+
+  /** Takes in a machine, and has it run. */
+  #adopt(guest: Guest): void {
+    const { spec, machine } = guest
+    const { name } = spec
+    const run = (slice: number): ReturnType<Machine['runSlice']> => machine.runSlice(slice)
+    this.#runner.add(name, run, this.#cpu.parameters(name))
+    this.#guests.set(name, guest)
+    for (const controller of this.#controllers) controller.add(name, machine, spec)
+    machine.on('state', ({ to }) => {
+      if (to === 'running') this.#runner.wake(name)
+      else this.#runner.block(name)
+      // What has come to its end is forgotten, though not beneath its own feet.
+      if (to === 'off') this.#host.loop.soon(() => { void this.#retire(name, guest) })
+      else if (to !== 'disposed') this.#channel.post({ type: 'state', name, state: to, status: null, error: null })
+    })
+    machine.on('warn', ({ part, message }) => { this.#channel.post({ type: 'event', kind: 'warning', name, text: `${part}: ${message}` }) })
+    machine.start({ drive: 'caller', onWake: () => { this.#runner.wake(name) } })
+  }
+
+  async #retire(name: string, guest: Guest): Promise<void> {
+    if (this.#guests.get(name) !== guest) return
+    const { machine, console, close } = guest
+    const { status, error } = await machine.finished()
+    console.flush()
+    this.#channel.post({ type: 'report', machines: [this.#measure(name, guest)] })
+    this.#guests.delete(name)
+    for (const controller of this.#controllers) controller.remove(name)
+    this.#runner.remove(name)
+    machine.dispose()
+    close()
+    this.#channel.post({ type: 'state', name, state: 'off', status, error: error && faultOf(error) })
+  }
+
+  #reportLater(): void {
+    this.#cancelReport = this.#host.loop.after(REPORT, () => {
+      this.#channel.post({ type: 'report', machines: [...this.#guests].map(([name, guest]) => this.#measure(name, guest)) })
+      this.#reportLater()
+    })
+  }
+
+  #measure(name: string, { machine }: Guest): Measured {
+    const touched = machine.memory.touchedPages
+    const plain: MemoryMeans = { touched, own: touched, shared: 0, merged: 0, ballooned: 0, compressed: 0, swapped: 0 }
+    const usage: Partial<Record<ResourceKind, Usage>> = { memory: { demand: touched * 4096, used: touched * 4096 } }
+    let report: Pick<MachineReport, 'cpu' | 'memory' | 'disk' | 'network' | 'retired'> = {
+      cpu: { used: 0, ready: 0, held: 0 },
+      memory: plain,
+      disk: { readBytes: 0, writtenBytes: 0, requests: 0 },
+      network: { sentBytes: 0, receivedBytes: 0, frames: 0 },
+      retired: machine.stats.retired,
+    }
+    for (const controller of this.#controllers) {
+      usage[controller.kind] = controller.usage(name)
+      report = { ...report, ...controller.report?.(name) }
+    }
+    return { name, usage, report }
+  }
+}

@@ -1,0 +1,223 @@
+import type { HostLoop, SliceResult } from '@machinist/machine'
+import { type EntityParameters, Heap, ProportionalShare, Slot } from '@machinist/schedulers'
+
+/** For how long a turn of the event loop runs tasks, in nanoseconds. */
+const TURN = 1_000_000
+
+/** Where the time of a task went, in nanoseconds: totals. */
+export interface TaskTime {
+  /** CPU time that it was charged. */
+  readonly used: number
+  /** Time on the clock in which it ran, was ready while others ran, or was held back by a limit while nobody did. */
+  readonly ran: number
+  readonly ready: number
+  readonly held: number
+}
+
+/** What a runner runs: a machine, for about so many nanoseconds. It does not throw. */
+export type Task = (slice: number) => SliceResult
+
+/** A task among others. */
+class Seat {
+  readonly name: string
+  readonly task: Task
+  readonly time: { -readonly [Part in keyof TaskTime]: number } = { used: 0, ran: 0, ready: 0, held: 0 }
+  /** Since when it has been waiting to run; null while it runs or sleeps. */
+  since: number | null = null
+  /** When it is to be looked at again of itself. */
+  readonly alarm: Slot<Seat> = new Slot<Seat>(this)
+
+  constructor(name: string, task: Task) {
+    this.name = name
+    this.task = task
+  }
+}
+
+/**
+ * Runs tasks one after the other, as the policy says, in one callback of the event loop for all of them: between two turns of about a millisecond the host's I/O has its
+ * turn. Each task is charged the CPU time of the thread that it took.
+ */
+export class Runner {
+  /** Says who runs, and for how long. */
+  readonly policy: ProportionalShare<string> = new ProportionalShare<string>({ processors: 1, reservable: 1 })
+  readonly #loop: HostLoop
+  readonly #cpuTime: () => number
+  readonly #seats = new Map<string, Seat>()
+  /** Those that are ready and do not run. */
+  readonly #waiting = new Set<Seat>()
+  readonly #alarms: Heap<Seat> = new Heap<Seat>({ steps: 0 })
+  readonly #chores: { readonly work: (now: number) => number; at: number }[] = []
+  #turning = false
+  #stopped = false
+  /** How the next turn comes: as soon as may be, at its time, or not at all. */
+  #coming: 'soon' | 'later' | 'never' = 'never'
+  #cancel: () => void = () => {}
+  /** Since when nobody has been running. */
+  #resting = 0
+
+  /** @param cpuTime - CPU time of this thread, in nanoseconds */
+  constructor(loop: HostLoop, cpuTime: () => number) {
+    this.#loop = loop
+    this.#cpuTime = cpuTime
+    this.policy.kick = () => { this.#soon() }
+    // Whoever is to be kicked has asked before.
+    this.#soon()
+  }
+
+  /** Takes in a task, which sleeps at first. @throws as `ProportionalShare.add` */
+  add(name: string, task: Task, parameters: EntityParameters): void {
+    this.policy.add(name, parameters)
+    this.#seats.set(name, new Seat(name, task))
+  }
+
+  /** Forgets a task, not within its own slice. */
+  remove(name: string): void {
+    const seat = this.#seats.get(name)
+    if (seat === undefined) return
+    this.#alarms.remove(seat.alarm)
+    this.#waiting.delete(seat)
+    this.#seats.delete(name)
+    this.policy.remove(name)
+  }
+
+  /** A task has something to do. */
+  wake(name: string): void {
+    const seat = this.#seats.get(name)
+    if (seat !== undefined) this.#rouse(seat, this.#loop.now())
+  }
+
+  /** A task has nothing to do until it is woken. */
+  block(name: string): void {
+    const seat = this.#seats.get(name)
+    if (seat === undefined) return
+    const now = this.#loop.now()
+    this.#alarms.remove(seat.alarm)
+    this.#settle(seat, now)
+    this.#waiting.delete(seat)
+    seat.since = null
+    this.policy.block(name, now)
+  }
+
+  /** Where the time of a task went, until now. */
+  time(name: string): TaskTime {
+    const seat = this.#seats.get(name)
+    if (seat === undefined) return { used: 0, ran: 0, ready: 0, held: 0 }
+    this.#settle(seat, this.#loop.now())
+    return { ...seat.time }
+  }
+
+  /** Adds work of a few hundred µs that is done between slices; it returns when to be called again, by the clock of the host. */
+  addChore(work: (now: number) => number): void {
+    this.#chores.push({ work, at: 0 })
+    this.#soon()
+  }
+
+  /** Something changed: all chores are due. */
+  stir(): void {
+    for (const chore of this.#chores) chore.at = 0
+    if (this.#chores.length > 0) this.#soon()
+  }
+
+  /** Nobody runs any more. */
+  stop(): void {
+    this.#stopped = true
+    this.#cancel()
+  }
+
+  #rouse(seat: Seat, now: number): void {
+    this.#alarms.remove(seat.alarm)
+    if (seat.since === null) {
+      seat.since = now
+      this.#waiting.add(seat)
+    }
+    this.policy.wake(seat.name, now)
+  }
+
+  /** Accounts for the time in which a task was waiting. Nobody ran since the rest began: what kept it was its limit. */
+  #settle(seat: Seat, now: number): void {
+    if (seat.since === null) return
+    const held = this.#coming === 'later' && seat.since <= this.#resting ? now - this.#resting : 0
+    seat.time.held += held
+    seat.time.ready += now - seat.since - held
+    seat.since = now
+  }
+
+  #soon(): void {
+    // Within a turn, the policy is asked again anyway.
+    if (this.#turning || this.#stopped || this.#coming === 'soon') return
+    this.#cancel()
+    this.#coming = 'soon'
+    let cancelled = false
+    this.#cancel = () => { cancelled = true }
+    this.#loop.soon(() => { if (!cancelled) this.#turn() })
+  }
+
+  #rest(until: number, now: number): void {
+    this.#resting = now
+    for (const seat of this.#waiting) this.#settle(seat, now)
+    this.#coming = 'later'
+    this.#cancel = until === Infinity ? () => {} : this.#loop.after(Math.max(0, until - now), () => { this.#turn() })
+  }
+
+  #turn(): void {
+    const begin = this.#loop.now()
+    // Those that were kept by their limits all the time.
+    if (this.#coming === 'later') for (const seat of this.#waiting) this.#settle(seat, begin)
+    this.#coming = 'never'
+    this.#turning = true
+    const chore = this.#work(begin)
+    const until = this.#run(begin + TURN)
+    this.#turning = false
+    if (this.#stopped) return
+    if (until === null) this.#soon()
+    else this.#rest(Math.min(until, chore), this.#loop.now())
+  }
+
+  /** Does the chores that are due; returns when the next one is. */
+  #work(now: number): number {
+    let next = Infinity
+    for (const chore of this.#chores) {
+      if (chore.at <= now) chore.at = Math.max(now, chore.work(now))
+      next = Math.min(next, chore.at)
+    }
+    return next
+  }
+
+  /** Runs tasks until a time; returns when to look again if nobody has anything to do until then, and else null. */
+  #run(end: number): number | null {
+    let clock = this.#cpuTime()
+    let now: number
+    do {
+      now = this.#loop.now()
+      for (let first = this.#alarms.first; first !== undefined && first.key <= now; first = this.#alarms.first) this.#rouse(first.item, now)
+      const choice = this.policy.pick(0, now)
+      if (!('entity' in choice)) return Math.min(choice.until, this.#alarms.first?.key ?? Infinity)
+      clock = this.#slice(choice.entity, choice.slice, now, clock)
+    } while (!this.#stopped && this.#loop.now() < end)
+    return null
+  }
+
+  /** Runs one task; returns the CPU time of the thread after it. */
+  #slice(name: string, slice: number, begin: number, before: number): number {
+    const seat = this.#seats.get(name)
+    if (seat === undefined) throw new Error(`the policy chose '${name}', which was removed`)
+    this.#settle(seat, begin)
+    seat.since = null
+    this.#waiting.delete(seat)
+    const result = seat.task(slice)
+    const after = this.#cpuTime()
+    const now = this.#loop.now()
+    const used = Math.max(0, after - before)
+    seat.time.used += used
+    seat.time.ran += now - begin
+    if (result.kind === 'runnable') {
+      seat.since = now
+      this.#waiting.add(seat)
+    } else {
+      this.policy.block(name, now)
+      if (result.kind === 'idle' && result.at < Infinity) this.#alarms.put(seat.alarm, result.at)
+    }
+    this.policy.charge(name, used, now)
+    return after
+  }
+}
