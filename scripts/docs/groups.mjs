@@ -47,7 +47,7 @@ export const groups = {
     'Debug a machine': [''],
   },
   '@machinist/host-node': {
-    'Run a machine': ['', 'node-host', 'system/'],
+    'Run a machine': ['', 'node-host', 'system/', 'swap/'],
     'Save and restore, record and replay': ['snapshot/'],
     'Keep machines with their disks': ['snapshot-tree/'],
     'Talk to a console': ['console/'],
@@ -78,7 +78,8 @@ export const groups = {
   },
   '@machinist/memory': {
     'Have guest memory': ['', 'guest-memory'],
-    'Lay out linear memory': ['arena', 'layout'],
+    'Take memory back': ['frame-budget', 'parked/', 'reclaim/'],
+    'Lay out linear memory': ['arena', 'layout', 'page-size'],
   },
   '@machinist/mmu': {
     'Walk page tables': ['', 'sv', 'peek'],

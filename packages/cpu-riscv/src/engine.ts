@@ -136,6 +136,7 @@ export class Engine {
       // It names a frame. What other harts reserved counts no more anyway.
       cluster.last?.record.set('reservation', 0)
     }
+    memory.held = () => frameOf(cluster.last?.record.get('reservation') ?? 0)
     memory.onMove = (from, to) => {
       dropTranslations(this.arena, banks, 'read', from)
       this.cache.moved(frameOf(from), banks)
@@ -151,7 +152,7 @@ export class Engine {
     this.flushBanks(cluster.banks)
     cluster.free()
     const { memory } = cluster
-    memory.onCodeWrite = memory.onProtect = memory.onRelease = memory.onMove = null
+    memory.onCodeWrite = memory.onProtect = memory.onRelease = memory.onMove = memory.held = null
     if (this.#clusters.size > 0) return
     this.#forget()
     this.cache.dispose()

@@ -11,6 +11,7 @@ import { diskOptions } from './disks/machine-disks.ts'
 import { sharedFolder } from './share/folder-share.ts'
 import { natFrom } from './network/networks.ts'
 import { tap } from './network/tap.ts'
+import { discardable } from './system/discard.ts'
 import { terminal } from './console/terminal.ts'
 import { unixSockets } from './vsock/unix-sockets.ts'
 
@@ -56,7 +57,7 @@ export function nodeHost(options: NodeHostOptions = {}): MachineHost {
     ...(options.maximumMemory === undefined ? {} : { maximumMemory: options.maximumMemory }),
     linearMemory(maximum) {
       try {
-        return createMemory({ initial: INITIAL_PAGES, maximum: Math.max(INITIAL_PAGES, Math.floor(maximum / WASM_PAGE)), shared: true })
+        return discardable(createMemory({ initial: INITIAL_PAGES, maximum: Math.max(INITIAL_PAGES, Math.floor(maximum / WASM_PAGE)), shared: true }))
       } catch {
         throw machinistError(
           { code: 'host-memory', part: 'memory', value: `${maximum} bytes`, remedy: 'Raise the limit on virtual memory (ulimit -v), or run fewer machines.' },

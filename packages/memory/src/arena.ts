@@ -1,7 +1,9 @@
 import { machinistError } from '@machinist/api'
-
-/** Bytes in a page of guest memory, and in the frame that backs it. */
-export const PAGE_SIZE = 4096
+import { FrameBudget } from './frame-budget.ts'
+import { FreeFrames } from './free-frames.ts'
+import type { GuestMemory } from './guest-memory.ts'
+import type { ParkedPages } from './parked/parked-pages.ts'
+import { PAGE_SIZE } from './page-size.ts'
 
 const WASM_PAGE = 65536
 
@@ -25,7 +27,27 @@ export interface LinearMemory {
   readonly buffer: ArrayBufferLike
   /** Adds pages of 64 KiB, zeroed; throws when there is no more. */
   grow(pages: number): number
+  /**
+   * Gives the host back what is behind `length` bytes at `offset`, both multiples of 4096, at once. When it returns true, they read as zeros, and may be used again as if nothing had been; it is false, and nothing has changed, when that
+   * cannot be done here. Absent where the host knows no such thing: then what is freed serves others of the arena alone.
+   */
+  discard?(offset: number, length: number): boolean
 }
+
+/** What an {@link Arena} may be told. */
+export interface ArenaOptions {
+  /** How many frames it may have, perhaps together with others. No limit unless given. */
+  readonly budget?: FrameBudget
+  /**
+   * True: {@link Arena.reserve} promises nothing, so that machines may have more memory in all than the arena has. A machine that touches memory when there is no more fails with `'arena-full'`. False unless given.
+   */
+  readonly overcommit?: boolean
+  /** True: it stays when its last machine goes, until it is disposed of. False unless given. */
+  readonly kept?: boolean
+}
+
+/** Frames that were freed and are given back to the host at once, at least. */
+const DISCARD_BATCH = 256
 
 /** Views of all of an arena. They are made anew when it grows: never keep one across a call. */
 export interface ArenaViews {
@@ -48,17 +70,26 @@ export class Arena {
   #end: number
   #reserved = 0
   #views: ArenaViews
-  readonly #freeFrames: number[] = []
+  readonly #freeFrames = new FreeFrames()
   /** Structures that were given back, all zeros, by their length. */
   readonly #freeStructures = new Map<number, number[]>()
   readonly #frameTable: number
   #frames = 0
-  /** Machines whose memory is here. */
-  members = 0
+  /** All memory that is here: of machines, and of what was saved of them. */
+  readonly memories: Set<GuestMemory> = new Set()
+  readonly budget: FrameBudget
+  readonly overcommit: boolean
+  readonly #kept: boolean
+  #disposed = false
+  /** Has the content of pages that lost their frames. */
+  parked: ParkedPages | null = null
   readonly #codeListeners: ((frame: number) => void)[] = []
 
   /** @param maximum - bytes; at most 4 GiB, and at most what `memory` was made to grow to */
-  constructor(memory: LinearMemory, maximum: number) {
+  constructor(memory: LinearMemory, maximum: number, { budget = new FrameBudget(), overcommit = false, kept = false }: ArenaOptions = {}) {
+    this.budget = budget
+    this.overcommit = overcommit
+    this.#kept = kept
     this.#memory = memory
     this.maximum = maximum
     this.#end = memory.buffer.byteLength
@@ -84,6 +115,16 @@ export class Arena {
     return this.#views.data
   }
 
+  /** How many memories are here. */
+  get members(): number {
+    return this.memories.size
+  }
+
+  /** Whether it was disposed of. */
+  get disposed(): boolean {
+    return this.#disposed
+  }
+
   /** Frames in use. */
   get frames(): number {
     return this.#frames
@@ -96,6 +137,7 @@ export class Arena {
    * @throws a typed error `'too-much-memory'` when what is left does not suffice
    */
   reserve(bytes: number, part: string): void {
+    if (this.overcommit) return
     const left = this.maximum - this.#next - this.#reserved + this.#freeFrames.length * PAGE_SIZE
     if (bytes > left) {
       throw machinistError(
@@ -160,10 +202,10 @@ export class Arena {
    * @throws a typed error `'arena-full'` or `'host-memory'`
    */
   takeFrame(zeroed: boolean = true): number {
-    const free = this.#freeFrames.pop()
+    const free = zeroed ? this.#freeFrames.takeZeroed((old) => this.u8.fill(0, old, old + PAGE_SIZE)) : this.#freeFrames.take()
     const frame = free ?? this.allocate(PAGE_SIZE, PAGE_SIZE)
-    if (free !== undefined && zeroed) this.u8.fill(0, free, free + PAGE_SIZE)
     this.#frames++
+    this.budget.used++
     this.u32[this.#record(frame) + REFERENCES / 4] = 1
     return frame
   }
@@ -178,6 +220,7 @@ export class Arena {
     const { u32 } = this
     for (let at = this.#record(first), n = 0; n < count; n++, at += FRAME_RECORD / 4) u32[at + REFERENCES / 4] = 1
     this.#frames += count
+    this.budget.used += count
     return first
   }
 
@@ -198,8 +241,28 @@ export class Arena {
       if (((u32[at + FLAGS / 4] ?? 0) & FRAME_CODE) !== 0) for (const listener of this.#codeListeners) listener(frame)
       u32[at + FLAGS / 4] = 0
       this.#frames--
-      this.#freeFrames.push(frame)
+      this.budget.used--
+      this.#freeFrames.put(frame)
     }
+  }
+
+  /**
+   * Gives free frames back to the host, in batches.
+   *
+   * @param keep - free frames that the host need not have back
+   * @param most - frames, about
+   * @returns how many; 0 when the host knows no such thing
+   */
+  discardFree(keep: number = 0, most: number = Infinity): number {
+    const memory = this.#memory
+    const count = Math.min(most, this.#freeFrames.undiscarded - keep)
+    if (memory.discard === undefined || count <= 0 || (count < DISCARD_BATCH && keep > 0)) return 0
+    return this.#freeFrames.discard(count, (offset, length) => memory.discard?.(offset, length) === true)
+  }
+
+  /** Free frames of which the host has nothing back. */
+  get undiscarded(): number {
+    return this.#freeFrames.undiscarded
   }
 
   /** One page fewer has a frame that other pages have, too. False, and nothing changes, when no other has it: see {@link Arena.freeFrames}. */
@@ -271,8 +334,16 @@ export class Arena {
     this.#views = viewsOf(this.#memory.buffer)
   }
 
+  /** Disposes of it, unless memory is here, or it is kept. */
+  disposeUnused(): void {
+    if (this.members === 0 && !this.#kept) this.dispose()
+  }
+
   /** Lets go of the linear memory, so that the host gets it back even while somebody holds the arena. */
   dispose(): void {
+    if (this.#disposed) return
+    this.#disposed = true
+    this.budget.used -= this.#frames
     this.#memory = goneMemory
     this.#views = goneViews
   }

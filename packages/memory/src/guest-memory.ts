@@ -1,7 +1,8 @@
 import { type DmaSpace, machinistError } from '@machinist/api'
-import { type Arena, PAGE_SIZE } from './arena.ts'
-import { frameOf, MAX_RAM_REGIONS, PAGE_CODE, PAGE_DIRTY, PAGE_PRESENT, PAGE_SHARED, type RamRegion, ramTable } from './page-map.ts'
+import type { Arena } from './arena.ts'
+import { frameOf, hasFrame, isParked, MAX_RAM_REGIONS, PAGE_CODE, PAGE_DIRTY, PAGE_PRESENT, PAGE_SHARED, type RamRegion, ramTable } from './page-map.ts'
 import { type MemoryImage, type MoveListener, Pager, type PageSource } from './pager.ts'
+import { PAGE_SIZE } from './page-size.ts'
 
 const PAGE_MASK = PAGE_SIZE - 1
 
@@ -9,6 +10,9 @@ const PAGE_MASK = PAGE_SIZE - 1
 function entryOf(region: RamRegion, offset: number): number {
   return region.map + (offset >>> 12) * 4
 }
+
+/** Free frames that a guest that gives memory back leaves for others, before the host has them: 4 MiB. */
+const KEPT_FREE = 1024
 
 /** Bytes up to which a loop is faster than the two views that copying at once takes. */
 const FEW = 16
@@ -40,18 +44,25 @@ export class GuestMemory implements DmaSpace {
    * hart and also in one that is running.
    */
   onRelease: (() => void) | null = null
-  readonly #pager: Pager
+  /** Another thread copies it: pages keep their frames. */
+  pinned = false
+  /** Set by the CPU: a frame that a page of this memory must keep for now, or 0. */
+  held: (() => number) | null = null
+  /** What takes pages their frames away; see {@link Reclaimer}. */
+  readonly pager: Pager
+  /** Content of the parked page that was looked at last. */
+  #looked: Uint8Array | null = null
   readonly #promised: boolean
   /** The region of the access before. */
   #last: RamRegion | null = null
 
-  /** @param promised - whether the arena promises all the memory that is added; without, a machine may run out of memory later */
+  /** @param promised - whether the arena promises all the memory that is added; without, and in an arena that promises nothing, a machine may run out of memory later */
   constructor(arena: Arena, promised: boolean = true) {
     this.arena = arena
-    this.#promised = promised
-    this.#pager = new Pager(arena, promised)
+    this.#promised = promised && !arena.overcommit
+    this.pager = new Pager(arena, this.#promised, this)
     this.table = arena.allocate(ramTable.size)
-    arena.members++
+    arena.memories.add(this)
   }
 
   get regions(): readonly RamRegion[] {
@@ -60,7 +71,7 @@ export class GuestMemory implements DmaSpace {
 
   /** Pages that have a frame. */
   get touchedPages(): number {
-    return this.#pager.touched
+    return this.pager.touched
   }
 
   /**
@@ -108,16 +119,16 @@ export class GuestMemory implements DmaSpace {
    * @throws typed errors when there is no memory, or what the source throws; the page is then as it was
    */
   fault(entryAddress: number, access: 'read' | 'write'): number {
-    return this.#pager.fault(entryAddress, access)
+    return this.pager.fault(entryAddress, access)
   }
 
   /** Has the content of pages that are not present and not zero. */
   get source(): PageSource | null {
-    return this.#pager.source
+    return this.pager.source
   }
 
   set source(source: PageSource | null) {
-    this.#pager.source = source
+    this.pager.source = source
   }
 
   /**
@@ -133,22 +144,30 @@ export class GuestMemory implements DmaSpace {
     for (let page = 0; page < numbers.length; page++) if (numbers[page] !== 0) u32[first + page] = ((numbers[page] ?? 0) << 12) >>> 0
   }
 
-  /** The number by which the source knows a page of a region, if it is still there; 0 when it is zeros, and −1 when it has a frame. */
+  /** The number by which the source knows a page of a region, if it is still there; 0 when it is zeros, and −1 when the machine has changed it or read it: see {@link GuestMemory.frame}. */
   placeOf(region: RamRegion, page: number): number {
-    const entry = this.arena.u32[(region.map >>> 2) + page] ?? 0
-    return (entry & PAGE_PRESENT) === 0 ? entry >>> 12 : -1
+    const entry = this.#entry(region, page)
+    return hasFrame(entry) || isParked(entry) ? -1 : entry >>> 12
   }
 
-  /** The frame of a page of a region that has one, as a view that is good until somebody touches memory; null for others. */
+  /** What a page of a region holds that is not zeros, and not where its source has it, as a view that is good until somebody touches memory, or asks for another; null for others. */
   frame(region: RamRegion, page: number): Uint8Array | null {
-    const entry = this.arena.u32[(region.map >>> 2) + page] ?? 0
-    return (entry & PAGE_PRESENT) === 0 ? null : this.arena.u8.subarray(frameOf(entry), frameOf(entry) + PAGE_SIZE)
+    const entry = this.#entry(region, page)
+    if (hasFrame(entry)) return this.arena.u8.subarray(frameOf(entry), frameOf(entry) + PAGE_SIZE)
+    if (!isParked(entry)) return null
+    this.#looked ??= new Uint8Array(PAGE_SIZE)
+    this.pager.load(entry, this.#looked)
+    return this.#looked
   }
 
   /** Address in the arena of the frame of a page of a region; 0 when it has none. */
   frameAddress(region: RamRegion, page: number): number {
-    const entry = this.arena.u32[(region.map >>> 2) + page] ?? 0
-    return (entry & PAGE_PRESENT) === 0 ? 0 : frameOf(entry)
+    const entry = this.#entry(region, page)
+    return hasFrame(entry) ? frameOf(entry) : 0
+  }
+
+  #entry(region: RamRegion, page: number): number {
+    return this.arena.u32[(region.map >>> 2) + page] ?? 0
   }
 
   /** Whether a page of a region was written since {@link GuestMemory.takeDirty} was last called. */
@@ -158,7 +177,7 @@ export class GuestMemory implements DmaSpace {
 
   /** Set by the CPU: a page has got another frame, with the same content. What was known of the old one through this page must be dropped. */
   set onMove(listener: MoveListener | null) {
-    this.#pager.onMove = listener
+    this.pager.onMove = listener
   }
 
   /** Arena address of the byte at guest-physical `address`, giving its page a frame; 0 when that is not RAM. */
@@ -173,7 +192,7 @@ export class GuestMemory implements DmaSpace {
     for (const { base, size, map } of this.#regions) {
       for (let page = 0; page < size / PAGE_SIZE; page++) {
         const entry = u32[(map >>> 2) + page] ?? 0
-        if ((entry & PAGE_PRESENT) !== 0 && frameOf(entry) === frameOf(host)) return base + page * PAGE_SIZE + (host & PAGE_MASK)
+        if (hasFrame(entry) && frameOf(entry) === frameOf(host)) return base + page * PAGE_SIZE + (host & PAGE_MASK)
       }
     }
     return -1
@@ -323,7 +342,8 @@ export class GuestMemory implements DmaSpace {
     if (region === null) return false
     const first = Math.ceil((address - region.base) / PAGE_SIZE)
     const end = Math.floor((address - region.base + length) / PAGE_SIZE)
-    if (end > first) this.#pager.drop(region.map, first, end - first, () => this.onRelease?.())
+    if (end > first) this.pager.drop(region.map, first, end - first, () => this.onRelease?.())
+    this.arena.discardFree(KEPT_FREE)
     return true
   }
 
@@ -355,7 +375,7 @@ export class GuestMemory implements DmaSpace {
    * @param only - the content of one region alone
    */
   clear(only?: RamRegion): void {
-    for (const region of only === undefined ? this.#regions : [only]) this.#pager.drop(region.map, 0, region.size / PAGE_SIZE, () => {})
+    for (const region of only === undefined ? this.#regions : [only]) this.pager.drop(region.map, 0, region.size / PAGE_SIZE, () => {})
   }
 
   /**
@@ -363,7 +383,7 @@ export class GuestMemory implements DmaSpace {
    */
   fork(): GuestMemory {
     const copy = new GuestMemory(this.arena, false)
-    for (const { name, base, size, map } of this.#regions) this.#pager.share(map, copy.#pager, copy.addRam(name, base, size).map, size / PAGE_SIZE)
+    for (const { name, base, size, map } of this.#regions) this.pager.share(map, copy.pager, copy.addRam(name, base, size).map, size / PAGE_SIZE)
     this.onProtect?.()
     return copy
   }
@@ -376,7 +396,7 @@ export class GuestMemory implements DmaSpace {
   copyInto(arena: Arena): GuestMemory {
     const from = this.arena
     // It may be the same arena, and grow.
-    return GuestMemory.copyOf({ get buffer() { return from.u8.buffer }, regions: this.#regions }, arena, this.source)
+    return GuestMemory.#copyOf({ get buffer() { return from.u8.buffer }, regions: this.#regions }, arena, this.source, (entry, into) => { this.pager.load(entry, into) })
   }
 
   /** Where all of it is now, for another thread to copy. Who wants it to stay as it is makes a fork first. */
@@ -391,13 +411,18 @@ export class GuestMemory implements DmaSpace {
    * @throws typed errors when there is no memory, `'bad-ram'` and `'memory-image'` for an image that is none; nothing is left of the copy then
    */
   static copyOf(image: MemoryImage, arena: Arena, source: PageSource | null = null): GuestMemory {
+    return GuestMemory.#copyOf(image, arena, source, null)
+  }
+
+  /** @param parked - gives the content of a parked page by its entry */
+  static #copyOf(image: MemoryImage, arena: Arena, source: PageSource | null, parked: ((entry: number, into: Uint8Array) => void) | null): GuestMemory {
     const copy = new GuestMemory(arena)
     try {
       copy.source = source
       for (const { name, base, size, map } of image.regions) {
         const { map: own } = copy.addRam(name, base, size)
         try {
-          copy.#pager.copy(image, map, own, size / PAGE_SIZE)
+          copy.pager.copy(image, map, own, size / PAGE_SIZE, parked)
         } catch (error) {
           if (!(error instanceof RangeError)) throw error
           throw machinistError({ code: 'memory-image', part: name, value: error.message, remedy: 'Hand the machine over again.' }, 'it is not what memory of a machine can be')
@@ -411,17 +436,17 @@ export class GuestMemory implements DmaSpace {
   }
 
   /**
-   * Gives frames to pages that only the {@link GuestMemory.source} has.
+   * Gives frames to pages that only the {@link GuestMemory.source} has, and to parked ones.
    *
    * @param most - pages
    * @returns whether any are left
    * @throws as {@link GuestMemory.fault}
    */
   bring(most: number): boolean {
-    for (const { map, size } of this.source === null ? [] : this.#regions) {
+    for (const { map, size } of this.source === null && this.arena.parked === null ? [] : this.#regions) {
       for (let at = map; at < map + (size / PAGE_SIZE) * 4; at += 4) {
         const entry = this.arena.u32[at >>> 2] ?? 0
-        if ((entry & PAGE_PRESENT) !== 0 || entry === 0) continue
+        if (hasFrame(entry) || entry < PAGE_SIZE) continue
         if (most-- <= 0) return true
         this.fault(at, 'read')
       }
@@ -433,9 +458,9 @@ export class GuestMemory implements DmaSpace {
   dispose(): void {
     if (this.#disposed) return
     this.#disposed = true
-    this.arena.members--
+    this.arena.memories.delete(this)
     this.clear()
-    this.#pager.source = null
+    this.pager.source = null
     for (const { map, size } of this.#regions) {
       if (this.#promised) this.arena.release(size)
       this.arena.freeZeroed(map, (size / PAGE_SIZE) * 4)

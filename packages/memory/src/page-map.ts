@@ -1,9 +1,9 @@
-import { PAGE_SIZE } from './arena.ts'
+import { PAGE_SIZE } from './page-size.ts'
 import { layout, type Layout } from './layout.ts'
 
 /**
  * A page map has a 32-bit entry for each page of RAM. Of a page that is {@link PAGE_PRESENT}, bits 31:12 are the address of its frame.
- * Of one that is not, they are the number by which its {@link PageSource} knows its content, or 0: then it is all zeros.
+ * Of one that is not, and is neither {@link PAGE_WAITING} nor {@link PAGE_PARKED}, they are the number by which its {@link PageSource} knows its content, or 0: then it is all zeros.
  */
 export const PAGE_DIRTY = 1
 /** Some CPU holds decoded or translated code of this page: writers must tell it. */
@@ -12,8 +12,15 @@ export const PAGE_CODE = 2
 export const PAGE_CPU: number = 0xff << 2
 /** Other pages may have the frame, too: whoever wants to write must ask first, and gets a frame of his own. */
 export const PAGE_SHARED: number = 1 << 10
-/** The page has a frame. */
+/** The page has a frame, and whoever may access it finds it. */
 export const PAGE_PRESENT: number = 1 << 11
+/**
+ * Of a page that is not present: it has its frame still, no TLB leads there, and nobody has touched it since this was said. Bits 31:12 and {@link PAGE_DIRTY}, {@link PAGE_CODE} and
+ * {@link PAGE_SHARED} are what they were.
+ */
+export const PAGE_WAITING: number = 1 << 9
+/** Of a page that is not present: bits 31:12 are the number by which the {@link ParkedPages} of its arena know its content. */
+export const PAGE_PARKED: number = 1 << 8
 
 /** Most RAM regions a machine may have. */
 export const MAX_RAM_REGIONS = 8
@@ -40,7 +47,23 @@ export interface RamRegion {
   readonly map: number
 }
 
-/** The address of the frame of a page that is present. */
+/** Whether a page has a frame: it is present, or waits. */
+export function hasFrame(entry: number): boolean {
+  // When it is present, the second bit may mean anything.
+  return (entry & (PAGE_PRESENT | PAGE_WAITING)) !== 0
+}
+
+/** The entry of a page that has a frame, as one that is present, without what CPUs noted. */
+export function presentEntry(entry: number): number {
+  return ((entry & (-PAGE_SIZE | PAGE_DIRTY | PAGE_CODE | PAGE_SHARED)) | PAGE_PRESENT) >>> 0
+}
+
+/** Whether the content of a page without a frame is in the {@link ParkedPages} of its arena. */
+export function isParked(entry: number): boolean {
+  return (entry & (PAGE_PRESENT | PAGE_WAITING | PAGE_PARKED)) === PAGE_PARKED
+}
+
+/** The address of the frame of a page that has one. */
 export function frameOf(entry: number): number {
   return (entry & -PAGE_SIZE) >>> 0
 }

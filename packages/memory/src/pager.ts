@@ -1,5 +1,7 @@
-import { type Arena, PAGE_SIZE } from './arena.ts'
-import { frameOf, PAGE_CODE, PAGE_CPU, PAGE_DIRTY, PAGE_PRESENT, PAGE_SHARED, type RamRegion } from './page-map.ts'
+import type { Arena } from './arena.ts'
+import { frameOf, hasFrame, isParked, PAGE_CODE, PAGE_DIRTY, PAGE_PARKED, PAGE_PRESENT, PAGE_SHARED, PAGE_WAITING, presentEntry, type RamRegion } from './page-map.ts'
+import { PAGE_SIZE } from './page-size.ts'
+import type { ParkedPages } from './parked/parked-pages.ts'
 
 /** Memory of a machine as another thread can copy it: plain data that `postMessage` takes. An arena that is not shared is copied by it. */
 export interface MemoryImage {
@@ -39,10 +41,19 @@ export class Pager {
   #source: PageSource | null = null
   /** Set by the CPU: what it knows of the old frame through this page must be dropped. */
   onMove: MoveListener | null = null
+  /** Pages that gave their frames back because they were zeros, or were found equal to others, so far. */
+  merged = 0
+  /** Pages whose content came back from where it was parked, so far. */
+  returned = 0
+  /** Counts up whenever pages get or lose frames. */
+  changes = 0
+  readonly #owner: object
 
-  constructor(arena: Arena, promised: boolean) {
+  /** @param owner - the memory whose pages these are */
+  constructor(arena: Arena, promised: boolean, owner: object) {
     this.#arena = arena
     this.#promised = promised
+    this.#owner = owner
   }
 
   /** Has the content of pages that are not present and not zero. */
@@ -69,13 +80,24 @@ export class Pager {
    * @throws typed errors when there is no memory, or what the source throws; the page is then as it was
    */
   fault(entryAddress: number, access: 'read' | 'write'): number {
+    const arena = this.#arena
     const index = entryAddress >>> 2
-    let entry = this.#arena.u32[index] ?? 0
-    if ((entry & PAGE_PRESENT) === 0) entry = this.#bring(entry)
-    else if (access === 'read') return entry
-    else if ((entry & PAGE_SHARED) !== 0) entry = this.#own(entry)
-    if (access === 'write') entry = (entry | PAGE_DIRTY) >>> 0
-    this.#arena.u32[index] = entry
+    let entry = arena.u32[index] ?? 0
+    if ((entry & PAGE_PRESENT) === 0) {
+      if (hasFrame(entry)) entry = presentEntry(entry)
+      else {
+        arena.budget.want(1, this.#owner)
+        entry = this.#bring(entry)
+      }
+      arena.u32[index] = entry
+    }
+    if (access === 'read') return entry
+    if ((entry & PAGE_SHARED) !== 0) {
+      arena.budget.want(1, this.#owner)
+      entry = this.#own(entry)
+    }
+    entry = (entry | PAGE_DIRTY) >>> 0
+    arena.u32[index] = entry
     return entry
   }
 
@@ -84,16 +106,43 @@ export class Pager {
     const frame = this.#arena.takeFrame(number === 0)
     if (number !== 0) {
       try {
-        if (this.#source === null) throw new RangeError(`nobody has page ${number}`)
-        this.#source.load(number, this.#arena.u8.subarray(frame, frame + PAGE_SIZE))
+        this.load(entry, this.#arena.u8.subarray(frame, frame + PAGE_SIZE))
       } catch (error) {
         this.#arena.freeFrames([frame])
         throw error
       }
+      if (isParked(entry)) {
+        this.#store.drop(number)
+        this.returned++
+      }
     }
-    this.#touched++
-    if (this.#promised) this.#arena.release(PAGE_SIZE)
+    this.#gained(1)
     return (frame | PAGE_PRESENT | (entry & PAGE_DIRTY)) >>> 0
+  }
+
+  /** The content of a page that has no frame and is not zeros. @throws what its source throws */
+  load(entry: number, into: Uint8Array): void {
+    const from = isParked(entry) ? this.#arena.parked : this.#source
+    if (from === null) throw new RangeError(`nobody has page ${entry >>> 12}`)
+    from.load(entry >>> 12, into)
+  }
+
+  get #store(): ParkedPages {
+    if (this.#arena.parked === null) throw new RangeError('the arena has no parked pages')
+    return this.#arena.parked
+  }
+
+  #gained(pages: number): void {
+    this.#touched += pages
+    this.changes++
+    if (this.#promised) this.#arena.release(pages * PAGE_SIZE)
+  }
+
+  #lost(pages: number): void {
+    this.#touched -= pages
+    this.changes++
+    // They may be touched again.
+    if (this.#promised) this.#arena.reserve(pages * PAGE_SIZE, 'memory')
   }
 
   #own(entry: number): number {
@@ -125,7 +174,8 @@ export class Pager {
       const entry = u32[index] ?? 0
       if (entry === 0) continue
       u32[index] = 0
-      if ((entry & PAGE_PRESENT) === 0) continue
+      if (isParked(entry)) this.#store.drop(entry >>> 12)
+      if (!hasFrame(entry)) continue
       dropped++
       const frame = frameOf(entry)
       if ((entry & PAGE_SHARED) === 0 || !this.#arena.unshareFrame(frame)) frames.push(frame)
@@ -133,39 +183,77 @@ export class Pager {
     if (dropped === 0) return
     forgotten()
     this.#arena.freeFrames(frames)
-    this.#touched -= dropped
-    // They may be touched again.
-    if (this.#promised) this.#arena.reserve(dropped * PAGE_SIZE, 'memory')
+    this.#lost(dropped)
+  }
+
+  /**
+   * Lets a page that is present wait: whoever wants it asks first. Before anybody goes on, translations must be dropped.
+   *
+   * @param index - of its entry, in {@link Arena.u32}
+   */
+  wait(index: number): void {
+    const { u32 } = this.#arena
+    const entry = u32[index] ?? 0
+    u32[index] = ((entry & (-PAGE_SIZE | PAGE_DIRTY | PAGE_CODE | PAGE_SHARED)) | PAGE_WAITING) >>> 0
+  }
+
+  /** A page that waits, or is nowhere in a TLB, and has its frame for itself, loses it: its content is zeros, or is parked under a number. */
+  park(index: number, number: number): void {
+    const arena = this.#arena
+    const entry = arena.u32[index] ?? 0
+    arena.u32[index] = ((entry & PAGE_DIRTY) | (number === 0 ? 0 : (number << 12) | PAGE_PARKED)) >>> 0
+    arena.freeFrames([frameOf(entry)])
+    this.#lost(1)
+  }
+
+  /** A page that waits gets a frame with the same content, which others have, and loses its own. */
+  join(index: number, frame: number): void {
+    const arena = this.#arena
+    const entry = arena.u32[index] ?? 0
+    arena.shareFrame(frame)
+    arena.u32[index] = (frame | PAGE_WAITING | PAGE_SHARED | (entry & PAGE_DIRTY)) >>> 0
+    arena.freeFrames([frameOf(entry)])
+    this.merged++
+    this.changes++
   }
 
   /**
    * Gives pages frames with the content that those of a page map of `image` have. Frames that follow one another are copied in one piece.
    *
+   * @param load - gives the content of a parked page, by its entry; null when nobody here can
    * @throws typed errors when there is no memory; a RangeError for a page map that lies outside, as frames may, or of pages that only a source has when there is none. No frame is taken then
    */
-  copy(image: Pick<MemoryImage, 'buffer'>, imageMap: number, map: number, count: number): void {
+  copy(image: Pick<MemoryImage, 'buffer'>, imageMap: number, map: number, count: number, load: ((entry: number, into: Uint8Array) => void) | null): void {
     const arena = this.#arena
     const { byteLength } = image.buffer
-    // A copy: what was looked at is what is done.
+    const lies = (entry: number): boolean => hasFrame(entry) || isParked(entry)
+    const wanted = new Uint32Array(image.buffer, imageMap, count).reduce((sum, entry) => sum + (lies(entry) ? 1 : 0), 0)
+    arena.budget.want(wanted, this.#owner)
+    // A copy: what was looked at is what is done. Not before: to make room, pages of an image in this arena may have been parked.
     const entries = new Uint32Array(image.buffer, imageMap, count).slice()
     // In the order of frames, each with its page: 20 bits of either.
     const present = new Float64Array(count)
+    const parked: number[] = []
     let found = 0
     for (let page = 0; page < count; page++) {
       const entry = entries[page] ?? 0
-      if (entry === 0) continue
-      if ((entry & PAGE_PRESENT) !== 0) {
+      if (hasFrame(entry)) {
         if (frameOf(entry) + PAGE_SIZE > byteLength) throw new RangeError('a frame outside its arena')
         present[found++] = (entry >>> 12) * 2 ** 20 + page
-      } else if (this.#source === null) throw new RangeError(`nobody has page ${entry >>> 12}`)
+      } else if (isParked(entry) && load !== null) parked.push(page)
+      else if (entry >= PAGE_SIZE && (this.#source === null || isParked(entry))) throw new RangeError(`nobody has page ${entry >>> 12}`)
     }
-    const first = found === 0 ? 0 : arena.takeFrames(found)
-    this.#touched += found
-    if (this.#promised) arena.release(found * PAGE_SIZE)
+    const all = found + parked.length
+    const first = all === 0 ? 0 : arena.takeFrames(all)
+    this.#gained(all)
+    const place = (page: number, frame: number): void => {
+      arena.u32[(map >>> 2) + page] = (frame | PAGE_PRESENT | ((entries[page] ?? 0) & PAGE_DIRTY)) >>> 0
+    }
     for (let page = 0; page < count; page++) {
       const entry = entries[page] ?? 0
-      if (entry !== 0 && (entry & PAGE_PRESENT) === 0) arena.u32[(map >>> 2) + page] = entry
+      if (!lies(entry) && entry !== 0) arena.u32[(map >>> 2) + page] = entry
     }
+    parked.forEach((page, index) => { place(page, first + (found + index) * PAGE_SIZE) })
     const from = new Uint8Array(image.buffer)
     let [target, start, length] = [first, 0, 0]
     const flush = (): void => {
@@ -179,10 +267,14 @@ export class Pager {
         flush()
         ;[start, length] = [frame, 0]
       }
-      arena.u32[(map >>> 2) + page] = (target + length | PAGE_PRESENT | ((entries[page] ?? 0) & PAGE_DIRTY)) >>> 0
+      place(page, target + length)
       length += PAGE_SIZE
     }
     flush()
+    for (const page of parked) {
+      load?.(entries[page] ?? 0, arena.u8.subarray(target, target + PAGE_SIZE))
+      target += PAGE_SIZE
+    }
   }
 
   /**
@@ -195,15 +287,16 @@ export class Pager {
     for (let page = 0; page < count; page++) {
       let entry = u32[(map >>> 2) + page] ?? 0
       if (entry === 0) continue
-      if ((entry & PAGE_PRESENT) !== 0) {
-        entry = ((entry & ~(PAGE_CPU | PAGE_CODE)) | PAGE_SHARED) >>> 0
+      if (hasFrame(entry)) {
+        entry = ((presentEntry(entry) & ~PAGE_CODE) | PAGE_SHARED) >>> 0
         this.#arena.shareFrame(frameOf(entry))
         u32[(map >>> 2) + page] = entry
         shared++
-      }
+      } else if (isParked(entry)) this.#store.hold(entry >>> 12)
       u32[(otherMap >>> 2) + page] = entry
     }
     other.#touched += shared
+    other.changes++
     other.source = this.source
   }
 }

@@ -12,6 +12,10 @@ export interface Libc {
   /** Null where offsets are not of 64 bits. */
   readonly files: FileCalls | null
   errno(): number
+  /** Gives back what is behind pages of anonymous memory: they read as zeros afterwards. What it is given is whole pages, of {@link pageSize}. */
+  discard(bytes: Uint8Array): number
+  /** Bytes in a page of the host. */
+  readonly pageSize: number
 }
 
 /** System calls for files, at offsets of 64 bits. */
@@ -21,6 +25,9 @@ export interface FileCalls {
   fallocateLater(fd: number, mode: number, offset: number, length: number): Promise<number>
   fcntl(fd: number, command: number, argument: Uint8Array): number
 }
+
+/** MADV_DONTNEED of madvise(2), the same on all machines but alpha. */
+const MADV_DONTNEED = 4
 
 /** Machines whose `long` and `off_t` have 64 bits, the lower first. */
 const wide: readonly string[] = ['x64', 'arm64', 'riscv64', 'loong64']
@@ -54,6 +61,7 @@ export function libc(): Libc | null {
   const socket = library.func('int socket(int, int, int)')
   const sendTo = library.func('long sendto(int, void *, unsigned long, int, void *, unsigned int)')
   const receiveFrom = library.func('long recvfrom(int, void *, unsigned long, int, void *, void *)')
+  const madvise = library.func('int madvise(void *, unsigned long, int)')
   known = {
     ioctl: (fd, number, argument) => (typeof argument === 'number' ? withNumber(fd, number, argument) : withPointer(fd, number, argument)),
     poll(fds, count, timeout, done) { poll.async(fds, count, timeout, done) },
@@ -65,6 +73,8 @@ export function libc(): Libc | null {
     },
     files: wide.includes(process.arch) ? fileCalls(library) : null,
     errno: () => koffi.errno(),
+    pageSize: library.func('int getpagesize()')(),
+    discard: (bytes) => madvise(bytes, bytes.length, MADV_DONTNEED),
   }
   return known
 }

@@ -123,7 +123,7 @@ export function makeParts(
   const generator = generatorOf(resolved)
   const own = { power: events.power, entropy: generator ?? hostEntropy(host, tape), wallClock: wallClockOf(resolved, host, time, tape) }
   const connector = new BackendConnector(host, gate, live, own, time, backendTimers, new RestoredBackends(tape?.replaying === true ? {} : inheritance?.backends), events.stall, tape)
-  const memory = inheritance?.memory ?? newMemory(host)
+  const memory = inheritance?.memory ?? new GuestMemory(arenaFor(host))
   const addRam = (name: string, base: number, size: number): RamRegion =>
     memory.regions.find((region) => region.name === name && region.base === base && region.size === size) ?? memory.addRam(name, base, size)
   const bus = new AddressSpace(definition.name)
@@ -142,7 +142,7 @@ export function makeParts(
     backendTimers.clear()
     gate.clear()
     memory.dispose()
-    if (memory.arena.members === 0) memory.arena.dispose()
+    memory.arena.disposeUnused()
   }
   try {
     const ram = resolved.memory.map(({ name, base, size }) => addRam(name, base, size))
@@ -206,9 +206,9 @@ export function newArena(host: MachineHost): Arena {
   return new Arena(host.linearMemory(maximum), maximum)
 }
 
-/** Memory in an arena of its own. @throws a typed error when the host has none */
-export function newMemory(host: MachineHost): GuestMemory {
-  return new GuestMemory(newArena(host))
+/** The arena that the host chooses, or a new one. @throws a typed error when the host has none */
+export function arenaFor(host: MachineHost): Arena {
+  return host.arena?.() ?? newArena(host)
 }
 
 /** A region of memory for the device that brought it along. */

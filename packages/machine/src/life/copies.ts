@@ -1,5 +1,5 @@
 import type { MachinistErrorFields, MachinistError } from '@machinist/api'
-import type { GuestMemory } from '@machinist/memory'
+import { type GuestMemory, PAGE_SIZE } from '@machinist/memory'
 import { newArena, type Parts } from '../assembly/parts.ts'
 import { MOST_NAME, nameOf } from '../definition/check.ts'
 import type { RunLoop } from '../running/run-loop.ts'
@@ -111,7 +111,7 @@ export class Copies {
     const name = copy === undefined ? resolved.definition.name : this.#nameOfNext(copy.name)
     const common = imagesInCommon({ ...resolved.definition, name }, this.#origin.image)
     // What the other thread has no source for, while there is time.
-    while (memory.bring(PAGES_AT_ONCE)) {
+    for (let left = memory.source === null ? 0 : memory.regions.reduce((sum, { size }) => sum + size / PAGE_SIZE, 0); left > 0 && memory.bring(PAGES_AT_ONCE); left -= PAGES_AT_ONCE) {
       await new Promise<void>((resolved) => { this.#origin.host.loop.soon(resolved) })
       this.#machine.check()
     }
@@ -120,6 +120,7 @@ export class Copies {
       const state = saveMachine(this.#parts, this.#loop, () => true)
       const kept = this.#kept()
       try {
+        kept.memory.pinned = true
         kept.memory.bring(Infinity)
         const another = copy === undefined || copy.exact === true ? null : this.#forks
         return { handed: { ...common, state, memory: kept.memory.image, another, copy: copy !== undefined, disks: this.#disksOfOne }, dispose: kept.dispose }
@@ -200,7 +201,7 @@ export class Copies {
       memory,
       dispose() {
         memory.dispose()
-        if (arena.members === 0) arena.dispose()
+        arena.disposeUnused()
       },
     }
   }

@@ -1,7 +1,7 @@
 import { type Backend, isMachinistError, machinistError } from '@machinist/api'
 import { GuestMemory, type MemoryImage } from '@machinist/memory'
 import type { MachineHost } from '../assembly/host.ts'
-import { newArena } from '../assembly/parts.ts'
+import { arenaFor } from '../assembly/parts.ts'
 import type { TraceListener } from '../assembly/trace.ts'
 import type { Catalogue } from '../definition/catalogue.ts'
 import { parseDefinition } from '../definition/check.ts'
@@ -51,11 +51,11 @@ export function instantiateHanded(handed: HandedMachine, catalogue: Catalogue, h
 
 function memoryOf(image: MemoryImage, resolved: ResolvedMachine, host: MachineHost): GuestMemory {
   checkMemory(image.regions, resolved)
-  const arena = newArena(host)
+  const arena = arenaFor(host)
   try {
     return GuestMemory.copyOf(image, arena)
   } catch (error) {
-    if (arena.members === 0) arena.dispose()
+    arena.disposeUnused()
     throw error
   }
 }

@@ -64,8 +64,14 @@ export function sumOfMemory(memory: GuestMemory, regions: readonly RamRegion[]):
   const all = memory.source === null
   for (const region of regions) {
     for (let page = 0; page < region.size / PAGE_SIZE; page++) {
+      if (!all && !memory.isDirty(region, page)) continue
       const frame = memory.frameAddress(region, page)
-      if (frame !== 0 && (all || memory.isDirty(region, page))) addPage(sum, memory.arena.u32, frame >>> 2, page)
+      if (frame !== 0) {
+        addPage(sum, memory.arena.u32, frame >>> 2, page)
+        continue
+      }
+      const content = memory.frame(region, page)
+      if (content !== null) addPage(sum, new Uint32Array(content.buffer, content.byteOffset, WORDS), 0, page)
     }
     sum.word(region.size)
   }

@@ -135,16 +135,19 @@ export interface Met {
  * saved at the same moment.
  *
  * @param times - so often
+ * @param after - done to the one that goes on as another, after each of its turns
  * @throws an error that names the seed and what differs
  */
-export async function goesOn(seed: number, around: Surroundings, times: number, met: Met): Promise<void> {
+export async function goesOn(seed: number, around: Surroundings, times: number, met: Met, after?: (busy: BusyMachine) => void): Promise<void> {
   const busy = busyMachine(seed, around)
   const random = new Random(seed, 7)
   const hands = new Random(seed, 8)
   let one = busy.make()
   // Until the drivers have set up more and more devices.
   await turns(one, random.below(600))
-  let other = await forked(one)
+  // What they share is not taken.
+  const apart = after === undefined ? 0.3 : 0.8
+  let other = await forked(one, after === undefined ? 'shared' : 'own')
   if (around === 'sockets') {
     const parent = one
     one = await forked(parent)
@@ -152,11 +155,15 @@ export async function goesOn(seed: number, around: Surroundings, times: number, 
   }
   for (let n = 0; n < times; n++) {
     const count = random.between(1, random.pick([3, 30, 60]))
-    for (const each of [one, other]) await turns(each, count)
+    await turns(one, count)
+    for (let turns = 0; turns < count; turns++) {
+      await turn(other)
+      after?.(other)
+    }
     const found = differences(looks(one), looks(other))
     if (found.length > 0) throw new Error(`seed ${seed}, after ${n} times, ${count} turns later:\n${found.join('\n')}`)
     const stored = random.chance(0.5)
-    const arena = random.chance(0.3) ? 'own' : 'shared'
+    const arena = random.chance(apart) ? 'own' : 'shared'
     const handed = hands.chance(0.2)
     const file = stored && !handed ? await saved(other) : null
     // Where being saved changes what comes, it is a copy that is compared with the machine.

@@ -1,0 +1,42 @@
+import type { GuestMemory } from '../guest-memory.ts'
+import { frameOf, hasFrame, isParked } from '../page-map.ts'
+import { PAGE_SIZE } from '../page-size.ts'
+
+/** Where the pages of a memory are. */
+export interface PageCounts {
+  /** Pages that were touched and not given back, wherever their content is. */
+  readonly touched: number
+  /** Frames that it has for itself. */
+  readonly own: number
+  /** Pages whose frame others have, too, and what its part of those frames comes to. */
+  readonly shared: number
+  readonly part: number
+  readonly compressed: number
+  readonly swapped: number
+}
+
+/** Counts pages: it takes about a nanosecond for each that the memory may have. */
+export function countPages(memory: GuestMemory): PageCounts {
+  const { arena, regions } = memory
+  const { u32 } = arena
+  let [touched, own, shared, part, compressed, swapped] = [0, 0, 0, 0, 0, 0]
+  for (const { map, size } of regions) {
+    for (let index = map >>> 2; index < (map >>> 2) + size / PAGE_SIZE; index++) {
+      const entry = u32[index] ?? 0
+      if (entry === 0) continue
+      if (hasFrame(entry)) {
+        const references = arena.references(frameOf(entry))
+        if (references === 1) own++
+        else {
+          shared++
+          part += 1 / references
+        }
+      } else if (isParked(entry)) {
+        if (arena.parked?.isSwapped(entry >>> 12) === true) swapped++
+        else compressed++
+      } else if (entry >= PAGE_SIZE) continue
+      touched++
+    }
+  }
+  return { touched, own, shared, part, compressed, swapped }
+}
