@@ -55,6 +55,7 @@ export const groups = {
     'Read files': ['files/'],
     'Join networks': ['network/'],
     'Share folders and sockets': ['share/', 'vsock/'],
+    'Have a hypervisor in the background': ['daemon/'],
   },
   '@machinist/interrupts': {
     'Have a PLIC': ['plic/'],

@@ -1,0 +1,327 @@
+import { spawn } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { HypervisorEvent, MachineSpec } from '@machinist/hypervisor'
+import { buildSync } from 'esbuild'
+import { afterAll, afterEach, describe, expect, it } from 'vitest'
+import { FakeHypervisor } from '../../test/fake-hypervisor.ts'
+import { connectDaemon, type Daemon, type DaemonPaths, daemonPaths, runDaemon, startDaemon } from '../index.ts'
+import { takeFolder } from './process-lock.ts'
+
+const root = mkdtempSync(join(tmpdir(), 'machinist-daemon-'))
+afterAll(() => { rmSync(root, { recursive: true }) })
+let last = 0
+const somewhere = (): DaemonPaths => {
+  const folder = join(root, String(++last))
+  return { socket: join(folder, 'run', 's'), state: join(folder, 'state') }
+}
+const open: Daemon[] = []
+afterEach(async () => { for (const daemon of open.splice(0)) await daemon.shutDown({ machines: 'off' }) })
+
+async function run(paths: DaemonPaths, fake: FakeHypervisor = new FakeHypervisor()): Promise<Daemon> {
+  const daemon = await runDaemon({ version: '1.2.3', make: () => fake, paths })
+  open.push(daemon)
+  return daemon
+}
+
+const DEFINITION: Extract<MachineSpec['machine'], { readonly version: 1 }> = {
+  version: 1, name: 'm', memory: [{ name: 'ram', base: 0x8000_0000, size: 1 << 20 }], cpu: { kind: 'riscv' }, devices: {}, time: 'real',
+  boot: { protocol: 'riscv', kernel: Uint8Array.of(1, 2, 3), initrd: { file: '/initrd' } },
+}
+const spec = (name: string, more: Partial<MachineSpec> = {}): MachineSpec => ({ name, machine: DEFINITION, ...more })
+
+/** Waits until something is so. */
+async function until(is: () => boolean | Promise<boolean>): Promise<void> {
+  while (!await is()) await new Promise((resolve) => { setTimeout(resolve, 5) })
+}
+
+describe('the hypervisor of a user', () => {
+  it('has its files where the environment says', () => {
+    expect(daemonPaths({ MACHINIST_SOCKET: '/a', MACHINIST_STATE: '/b', XDG_RUNTIME_DIR: '/c' })).toEqual({ socket: '/a', state: '/b' })
+    expect(daemonPaths({ XDG_RUNTIME_DIR: '/c', XDG_STATE_HOME: '/d' })).toEqual({ socket: '/c/machinist/hypervisor.sock', state: '/d/machinist' })
+    expect(daemonPaths({})).toEqual({ socket: expect.stringMatching(/\/\.machinist\/run\/hypervisor\.sock$/) as string, state: expect.stringMatching(/\/\.local\/state\/machinist$/) as string })
+  })
+
+  it('is reached at a socket that its user alone may use', async () => {
+    const paths = somewhere()
+    await expect(connectDaemon(paths)).rejects.toMatchObject({ code: 'daemon-off', remedy: 'Start it with: machinist daemon start' })
+    await run(paths)
+    expect([statSync(paths.socket).mode & 0o777, statSync(join(paths.socket, '..')).mode & 0o777, statSync(paths.state).mode & 0o777]).toEqual([0o600, 0o700, 0o700])
+    const client = await connectDaemon(paths)
+    expect(await client.status()).toMatchObject({ pid: process.pid, version: '1.2.3', clients: 1, ...paths })
+    await client.add(spec('a'))
+    await expect(client.add(spec('a'))).rejects.toMatchObject({ code: 'machine-known', part: 'a', remedy: 'Do otherwise.' })
+    client.close()
+    const other = await connectDaemon(paths)
+    expect((await other.machines()).map(({ name }) => name)).toEqual(['a'])
+    other.close()
+  })
+
+  it('is told of files by where its client is', async () => {
+    const paths = somewhere()
+    const fake = new FakeHypervisor()
+    await run(paths, fake)
+    const client = await connectDaemon(paths)
+    await client.add({ name: 'a', machine: { file: 'm.json' } })
+    await client.add({ name: 'b', machine: { snapshot: 's' } })
+    expect(fake.specs().map(({ machine }) => machine)).toEqual([{ file: join(process.cwd(), 'm.json') }, { snapshot: join(process.cwd(), 's') }])
+    client.close()
+  })
+
+  it('is one: a second is refused; what a dead one left is replaced', async () => {
+    const paths = somewhere()
+    const first = await run(paths)
+    await expect(run(paths)).rejects.toMatchObject({ code: 'daemon-runs', value: process.pid })
+    await expect(run({ ...paths, state: somewhere().state })).rejects.toMatchObject({ code: 'daemon-runs' })
+    await first.shutDown()
+    // A socket that nobody listens at.
+    const left = createServer().listen(`${paths.socket}.x`)
+    await until(() => left.listening)
+    writeFileSync(join(paths.state, 'lock.7'), '{"pid":999999999,"began":""}')
+    renameSync(`${paths.socket}.x`, paths.socket)
+    left.close()
+    await run(paths)
+    ;(await connectDaemon(paths)).close()
+    expect(readdirSync(paths.state).filter((name) => name.startsWith('lock'))).toEqual(['lock.8'])
+  })
+
+  it('refuses a socket at which another program answers, and a path that is too long', async () => {
+    const paths = somewhere()
+    mkdirSync(join(paths.socket, '..'), { recursive: true })
+    const other = createServer((socket) => { socket.end() }).listen(paths.socket)
+    await until(() => other.listening)
+    await expect(run(paths)).rejects.toMatchObject({ code: 'file-eaddrinuse', part: 'socket' })
+    other.close()
+    await expect(run({ ...paths, socket: `/tmp/${'x'.repeat(120)}` })).rejects.toMatchObject({ code: 'daemon-path' })
+  })
+
+  it('sends away whoever speaks another language', async () => {
+    const paths = somewhere()
+    await run(paths)
+    const socket = connect(paths.socket)
+    socket.on('error', () => undefined)
+    socket.write('GET / HTTP/1.1\r\n\r\n')
+    await new Promise((resolve) => { socket.resume().on('close', resolve) })
+    ;(await connectDaemon(paths)).close()
+  })
+})
+
+describe('what it had', () => {
+  it('it has again: machines, pools, terms; images are files', async () => {
+    const paths = somewhere()
+    await run(paths)
+    const client = await connectDaemon(paths)
+    const resources = { cpu: { shares: 2000, limit: Infinity }, memory: { reservation: 4096 } }
+    await client.addPool({ path: 'p', resources })
+    await client.addPool({ path: 'p/q' })
+    await client.add(spec('b', { pool: 'p/q', restart: 'always', group: 'g' }))
+    await client.add(spec('B', { pool: 'p' }))
+    await client.add(spec('a'))
+    await client.add(spec('gone'))
+    await client.set('a', { resources, autostart: false })
+    await client.setPool('p/q', { network: { limit: 5 } })
+    await client.remove('gone')
+    await client.shutDown()
+    expect(await client.closed).toMatchObject({ code: 'connection-closed' })
+    const fake = new FakeHypervisor()
+    await run(paths, fake)
+    const again = await connectDaemon(paths)
+    expect(await again.pools()).toStrictEqual([{ path: 'p', resources }, { path: 'p/q', resources: { network: { limit: 5 } } }])
+    const specs = fake.specs()
+    expect(specs.map(({ machine: _, ...more }) => more)).toEqual([{ name: 'b', pool: 'p/q', restart: 'always', group: 'g' }, { name: 'B', pool: 'p' }, { name: 'a', resources, autostart: false }])
+    const { kernel, initrd } = (specs[0]?.machine as typeof DEFINITION).boot as { readonly kernel: { readonly file: string }; readonly initrd: unknown }
+    expect([...readFileSync(kernel.file)]).toEqual([1, 2, 3])
+    expect(initrd).toEqual({ file: '/initrd' })
+    expect((await again.machines()).map(({ state }) => state)).toEqual(['created', 'created', 'created'])
+    expect((await again.events()).filter(({ kind }) => kind === 'found')).toEqual([])
+    again.close()
+  })
+
+  it('goes on: what ran is saved and goes on once, what is marked starts, what was off stays off', async () => {
+    const paths = somewhere()
+    const fake = new FakeHypervisor()
+    const daemon = await run(paths, fake)
+    const client = await connectDaemon(paths)
+    for (const name of ['runs', 'paused', 'off', 'broken']) await client.add(spec(name))
+    await client.add(spec('marked', { autostart: true }))
+    for (const name of ['runs', 'paused', 'broken']) await client.start(name)
+    await client.pause('paused')
+    fake.all.get('runs')!.memory = 'precious'
+    fake.before = async (call, name) => { if (call === 'save' && name === 'broken') throw new Error('it has a device without a state') }
+    const calls: string[] = []
+    const { before } = fake
+    fake.before = async (call, name) => {
+      if (name === 'runs') calls.push(call)
+      await before(call, name)
+    }
+    await client.shutDown({ machines: 'save' })
+    expect(calls).toEqual(['pause', 'save', 'stop'])
+    await daemon.closed
+    const next = new FakeHypervisor()
+    await run(paths, next)
+    await until(() => next.all.get('paused')?.state === 'paused' && next.all.get('marked')?.state === 'running' && next.all.get('runs')?.state === 'running')
+    expect([...next.all.values()].map(({ spec: { name }, state, memory }) => [name, state, memory]))
+      .toEqual([['runs', 'running', 'precious'], ['paused', 'paused', 'fresh'], ['off', 'created', ''], ['broken', 'created', ''], ['marked', 'running', 'fresh']])
+    await until(() => readdirSync(join(paths.state, 'saved')).length === 0)
+    const again = await connectDaemon(paths)
+    expect((await again.events('broken')).filter(({ kind }) => kind === 'warning').map(({ text }) => text)).toEqual(['it could not be saved, and is switched off: it has a device without a state'])
+    again.close()
+  })
+
+  it('with the machines off, those marked start alone', async () => {
+    const paths = somewhere()
+    await run(paths)
+    const client = await connectDaemon(paths)
+    await client.add(spec('a'))
+    await client.add(spec('b', { autostart: true }))
+    await client.start('a')
+    await expect(client.call('shutDown', { machines: 'burn' })).rejects.toMatchObject({ code: 'parameter' })
+    await client.shutDown({ machines: 'off' })
+    const next = new FakeHypervisor()
+    await run(paths, next)
+    await until(() => next.all.get('b')?.state === 'running')
+    expect(next.all.get('a')?.state).toBe('created')
+  })
+
+  it('a start from what was saved that fails keeps what was saved', async () => {
+    const paths = somewhere()
+    await run(paths)
+    const client = await connectDaemon(paths)
+    await client.add(spec('a'))
+    await client.start('a')
+    await client.shutDown()
+    const next = new FakeHypervisor()
+    next.before = async (call) => { if (call === 'start') throw new Error('no processor') }
+    const daemon = await run(paths, next)
+    await until(async () => (await daemon.hypervisor.events('a')).some(({ kind }) => kind === 'warning'))
+    await daemon.shutDown()
+    const third = new FakeHypervisor()
+    await run(paths, third)
+    await until(() => third.all.get('a')?.memory === 'fresh')
+  })
+
+  it('is in the logs: events and the end of each console outlive a restart', async () => {
+    const paths = somewhere()
+    const fake = new FakeHypervisor()
+    await run(paths, fake)
+    const client = await connectDaemon(paths)
+    await client.add(spec('a'))
+    await client.start('a')
+    fake.say('a', `${'x'.repeat(100_000)}the end`)
+    await client.shutDown({ machines: 'off' })
+    const next = new FakeHypervisor()
+    await run(paths, next)
+    const again = await connectDaemon(paths)
+    expect((await again.events('a')).map(({ kind }) => kind)).toEqual(['added', 'started', 'off', 'added'])
+    const heard: Uint8Array[] = []
+    const console = await again.console('a', { output: (bytes) => heard.push(bytes), closed() {} })
+    await again.start('a')
+    await until(() => Buffer.concat(heard).toString().endsWith('fresh\n'))
+    expect(Buffer.concat(heard).toString()).toMatch(/^x{65529}the endfresh\n$/)
+    console.write(Buffer.from('hi'))
+    await until(() => Buffer.concat(heard).toString().endsWith('got hi'))
+    expect(statSync(join(paths.state, 'logs', 'a.console')).size).toBeLessThan(140_000)
+    again.close()
+  })
+})
+
+describe('what cannot be written', () => {
+  it('is undone, and refused', async () => {
+    const paths = somewhere()
+    const fake = new FakeHypervisor()
+    await run(paths, fake)
+    const client = await connectDaemon(paths)
+    await client.add(spec('a', { autostart: false }))
+    const folder = join(paths.state, 'machines')
+    rmSync(folder, { recursive: true })
+    writeFileSync(folder, '')
+    await expect(client.add(spec('b'))).rejects.toMatchObject({ code: 'file-enotdir' })
+    await expect(client.set('a', { autostart: true })).rejects.toMatchObject({ code: 'file-enotdir' })
+    await expect(client.add(spec('c', { machine: { ...DEFINITION, cpu: { kind: 'riscv', config: { x: new Uint8Array(1) } } } }))).rejects.toMatchObject({ code: 'parameter' })
+    expect(fake.specs().map(({ name, autostart }) => [name, autostart])).toEqual([['a', false]])
+    rmSync(folder)
+    mkdirSync(folder)
+    client.close()
+  })
+})
+
+describe('after an end without notice', () => {
+  const program = join(root, 'program.mjs')
+  buildSync({ entryPoints: [join(import.meta.dirname, '../../test/daemon-program.ts')], outfile: program, bundle: true, platform: 'node', format: 'esm', target: 'node20', conditions: ['@machinist/source'], logLevel: 'error', external: ['koffi'] })
+  const command: [string, string] = [process.execPath, program]
+  const ended = async (pid: number): Promise<void> => until(() => {
+    try {
+      process.kill(pid, 0)
+      return readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ')
+    } catch {
+      return true
+    }
+  })
+
+  it('it says what it found, has all machines, and what is damaged is put aside', async () => {
+    const paths = somewhere()
+    const client = await startDaemon({ command, paths })
+    const { pid } = await client.status()
+    await client.add(spec('a'))
+    await client.add(spec('b'))
+    await client.add(spec('c', { autostart: true }))
+    await client.start('a')
+    process.kill(pid, 'SIGKILL')
+    await client.closed
+    await ended(pid)
+    writeFileSync(join(paths.state, 'machines', 'b.json'), '{"format":"machinist hyp')
+    writeFileSync(join(paths.state, 'machines', 'a.json.1.2.part'), '{')
+    writeFileSync(join(paths.state, 'saved', 'a.snapshot'), 'old')
+    const again = await startDaemon({ command, paths })
+    expect((await again.machines()).map(({ name }) => name)).toEqual(['a', 'c'])
+    const found = (await again.events()).filter(({ kind }) => kind === 'found')
+    const text = (of: HypervisorEvent): string => `${of.name}: ${of.text}`
+    expect(found.map(text)).toEqual([
+      expect.stringMatching(/^: a damaged file, which was put aside: .*\/b\.json\.damaged \(.*JSON.*\); 2 machines were kept$/),
+      expect.stringMatching(/^: a file that was not finished, and was removed: .*\/a\.json\.1\.2\.part$/),
+      expect.stringMatching(/^: a saved machine that nobody goes on from, because its machine has run since: .*\/a\.snapshot$/),
+      `: the hypervisor before (process ${pid}) ended without notice; 1 of its 2 machines were running`,
+      'a: it was running when the hypervisor ended without notice, as if its power had gone; it is off',
+    ])
+    await until(async () => (await again.machines()).map(({ state }) => state).join() === 'created,running')
+    const next = (await again.status()).pid
+    process.kill(next, 'SIGTERM')
+    await ended(next)
+    const third = await startDaemon({ command, paths })
+    expect((await third.events()).filter(({ kind }) => kind === 'found').length).toBe(6)
+    expect((await third.events()).at(-1)?.text).not.toContain('without notice')
+    await third.shutDown({ machines: 'off' })
+  })
+
+  it('several that start one at once have the same', async () => {
+    const paths = somewhere()
+    const clients = await Promise.all(Array.from({ length: 4 }, () => startDaemon({ command, paths })))
+    const pids = await Promise.all(clients.map(async (client) => (await client.status()).pid))
+    expect(new Set(pids).size).toBe(1)
+    for (const client of clients.slice(1)) client.close()
+    await clients[0]?.shutDown()
+    await ended(pids[0] ?? 0)
+  })
+
+  it('one that cannot begin says why', async () => {
+    const paths = somewhere()
+    const failing: [string, string, string] = [process.execPath, '-e', 'console.error("out of luck"); process.exit(9)']
+    await expect(startDaemon({ command: failing, paths })).rejects.toMatchObject({ code: 'daemon-failed', message: expect.stringContaining('status 9: out of luck') as string })
+  })
+
+  it('a folder is taken by one of many that find its owner dead', async () => {
+    const folder = join(root, 'locks')
+    mkdirSync(folder)
+    writeFileSync(join(folder, 'lock.3'), '{"pid":999999999,"began":""}')
+    const code = `import { takeFolder } from ${JSON.stringify(join(root, 'lock.mjs'))}\nconst taken = takeFolder(process.argv[1])\nconsole.log(typeof taken)\nprocess.stdin.resume()`
+    buildSync({ entryPoints: [join(import.meta.dirname, 'process-lock.ts')], outfile: join(root, 'lock.mjs'), bundle: true, platform: 'node', format: 'esm', target: 'node20', conditions: ['@machinist/source'], logLevel: 'error' })
+    const children = Array.from({ length: 6 }, () => spawn(process.execPath, ['--input-type=module', '-e', code, folder], { stdio: ['pipe', 'pipe', 'inherit'] }))
+    const said = await Promise.all(children.map((child) => new Promise<string>((resolve) => { child.stdout.once('data', (text: Buffer) => { resolve(text.toString().trim()) }) })))
+    expect(said.sort()).toEqual(['function', 'number', 'number', 'number', 'number', 'number'])
+    expect(typeof takeFolder(folder)).toBe('number')
+    // They end with their input.
+    for (const { stdin } of children) stdin.end()
+  })
+})

@@ -1,0 +1,367 @@
+import { rmSync } from 'node:fs'
+import { isMachinistError, machinistError } from '@machinist/api'
+import type { ConsoleConnection, ConsoleListener, Hypervisor, HypervisorEvent, MachineReport, MachineSpec, PoolSpec, Resources } from '@machinist/hypervisor'
+import type { ShutDownOptions } from './connect.ts'
+import { ConsoleTail } from './console-tail.ts'
+import { EventLog } from './event-log.ts'
+import type { Found, KeptMachine, StateFolder } from './state-folder.ts'
+
+/** A hypervisor that knows its machines, and can be ended. */
+export interface OwnedHypervisor extends Hypervisor {
+  /** Specifications of all machines as they are now. */
+  specs(): readonly MachineSpec[]
+  /** Ends all machines at once. */
+  close(): void
+}
+
+/** Machines that are started or saved at once. */
+const AT_ONCE = 4
+
+/** What is remembered of a machine, besides its specification. */
+interface Entry {
+  order: number
+  runs: boolean
+  resume: KeptMachine['resume']
+  readonly tail: ConsoleTail
+  /** The write under way, and whether another is to follow. */
+  writing: Promise<void> | null
+  again: Promise<void> | null
+}
+
+const isOn = ({ state }: MachineReport): boolean => state === 'running' || state === 'paused'
+const reasonOf = (error: unknown): string => error instanceof Error ? error.message : String(error)
+
+/** Does something with each, a few at once. */
+async function forEach<Value>(values: readonly Value[], work: (value: Value) => Promise<void>): Promise<void> {
+  const rest = values.values()
+  await Promise.all(Array.from({ length: AT_ONCE }, async () => {
+    for (const value of rest) await work(value)
+  }))
+}
+
+/**
+ * A hypervisor whose machines and pools outlive its process. What it has answered to is on the disk: each change is made first, then written, and undone when it cannot be written.
+ */
+export class KeptHypervisor implements Hypervisor {
+  readonly #own: OwnedHypervisor
+  readonly #folder: StateFolder
+  readonly #events: EventLog
+  readonly #entries = new Map<string, Entry>()
+  readonly #listeners = new Set<(event: HypervisorEvent) => void>()
+  readonly #unsubscribe: () => void
+  #pools: Promise<void> = Promise.resolve()
+  #looking = false
+  #ending = false
+  /** Machines to be started when it begins. */
+  readonly #starts: KeptMachine[] = []
+
+  private constructor(own: OwnedHypervisor, folder: StateFolder) {
+    this.#own = own
+    this.#folder = folder
+    this.#events = new EventLog(folder.eventsFile)
+    this.#unsubscribe = own.on((event) => {
+      this.#tell(event)
+      this.#look()
+    })
+  }
+
+  /**
+   * Gives a hypervisor that has nothing yet what was kept, and says what was found. {@link begin} starts machines.
+   *
+   * @throws typed errors `'file-…'`
+   */
+  static async open(own: OwnedHypervisor, folder: StateFolder): Promise<KeptHypervisor> {
+    const kept = new KeptHypervisor(own, folder)
+    const found = folder.read()
+    await folder.keepRun(false)
+    kept.#sayFound(found)
+    for (const pool of [...found.pools].sort((a, b) => a.path.split('/').length - b.path.split('/').length)) {
+      await own.addPool(pool).catch((error: unknown) => { kept.#say('found', pool.path, `the pool could not be had again: ${reasonOf(error)}`) })
+    }
+    for (const machine of found.machines) await kept.#take(machine)
+    return kept
+  }
+
+  async #take(machine: KeptMachine): Promise<void> {
+    const { spec, order, runs, resume } = machine
+    try {
+      await this.#own.add(spec)
+    } catch (error) {
+      this.#say('found', spec.name, `the machine could not be had again, and stays in the list on the disk: ${reasonOf(error)}`)
+      return
+    }
+    this.#entries.set(spec.name, await this.#entry(spec.name, order, resume))
+    if (resume !== null || spec.autostart === true) this.#starts.push(machine)
+    if (runs) await this.#keep(spec.name)
+  }
+
+  #sayFound({ machines, crashed, damaged, unfinished, snapshots }: Found): void {
+    for (const { file, problem } of damaged) this.#say('found', '', `a damaged file, which was put aside: ${file} (${problem}); ${machines.length} machines were kept`)
+    for (const file of unfinished) this.#say('found', '', `a file that was not finished, and was removed: ${file}`)
+    for (const file of snapshots) this.#say('found', '', `a saved machine that nobody goes on from, because its machine has run since: ${file}`)
+    if (crashed === null) return
+    const running = machines.filter(({ runs }) => runs)
+    this.#say('found', '', `the hypervisor before (process ${crashed}) ended without notice; ${running.length} of its ${machines.length} machines were running`)
+    for (const { spec } of running) this.#say('found', spec.name, 'it was running when the hypervisor ended without notice, as if its power had gone; it is off')
+  }
+
+  /** Starts what is to be started: machines that were saved when the hypervisor ended, and those that are marked so. */
+  async begin(): Promise<void> {
+    await forEach(this.#starts.splice(0), async ({ spec: { name }, resume }) => {
+      try {
+        if (resume !== null) await this.#goOn(name, resume)
+        else await this.start(name)
+      } catch (error) {
+        this.#say('warning', name, `it could not be started: ${reasonOf(error)}`)
+      }
+    })
+  }
+
+  /** Lets a machine go on from where it was saved: once, since its disks are another's from then on. */
+  async #goOn(name: string, resume: NonNullable<KeptMachine['resume']>): Promise<void> {
+    const entry = this.#entryOf(name)
+    if (entry === undefined) return
+    Object.assign(entry, { runs: true, resume: null })
+    await this.#keep(name)
+    try {
+      await this.#own.start(name, resume.file)
+    } catch (error) {
+      Object.assign(entry, { runs: false, resume })
+      await this.#keep(name)
+      throw error
+    }
+    if (resume.paused) await this.#own.pause(name)
+    rmSync(resume.file, { force: true })
+  }
+
+  async #entry(name: string, order: number, resume: KeptMachine['resume'] = null, runs: boolean = false): Promise<Entry> {
+    const tail = new ConsoleTail(this.#folder.consoleFile(name))
+    await this.#own.console(name, { output: (bytes) => { tail.push(bytes) }, closed: () => undefined })
+    return { order, runs, resume, tail, writing: null, again: null }
+  }
+
+  #entryOf(name: string): Entry | undefined {
+    return this.#entries.get(name)
+  }
+
+  #say(kind: string, name: string, text: string): void {
+    this.#tell({ at: BigInt(Date.now()) * 1_000_000n, kind, name, text })
+  }
+
+  #tell(event: HypervisorEvent): void {
+    this.#events.push(event)
+    for (const listener of [...this.#listeners]) listener(event)
+  }
+
+  /** Something happened: notes which machines run. */
+  #look(): void {
+    if (this.#looking || this.#ending) return
+    this.#looking = true
+    const look = async (): Promise<void> => {
+      const reports = await this.#own.machines()
+      this.#looking = false
+      for (const report of reports) {
+        const entry = this.#entryOf(report.name)
+        if (entry === undefined || entry.runs === isOn(report) || this.#ending) continue
+        entry.runs = isOn(report)
+        await this.#keep(report.name)
+      }
+    }
+    look().catch((error: unknown) => { this.#say('warning', '', `which machines run could not be noted: ${reasonOf(error)}`) })
+  }
+
+  /** Writes a machine as it is at some time from now on, or removes it when there is none. Writes come one after another; those that wait are one. */
+  #keep(name: string): Promise<void> {
+    const entry = this.#entryOf(name)
+    if (entry === undefined) return Promise.resolve()
+    const write = async (): Promise<void> => {
+      const spec = this.#own.specs().find((each) => each.name === name)
+      if (spec !== undefined) await this.#folder.keepMachine({ spec, order: entry.order, runs: entry.runs, resume: entry.resume })
+    }
+    const begin = (): Promise<void> => {
+      entry.again = null
+      const writing = write().finally(() => { if (entry.writing === writing) entry.writing = null })
+      entry.writing = writing
+      return writing
+    }
+    if (entry.writing === null) return begin()
+    entry.again ??= entry.writing.then(begin, begin)
+    return entry.again
+  }
+
+  #mayChange(): void {
+    if (this.#ending) throw machinistError({ code: 'daemon-ending', part: 'hypervisor', remedy: 'Start it anew: machinist daemon start' }, 'it is about to end')
+  }
+
+  /** Keeps a change of a machine, or undoes it. */
+  async #kept(name: string, undo: () => Promise<void>): Promise<void> {
+    try {
+      await this.#keep(name)
+    } catch (error) {
+      await undo().catch(() => undefined)
+      throw error
+    }
+  }
+
+  async add(spec: MachineSpec): Promise<void> {
+    this.#mayChange()
+    await this.#own.add(await this.#folder.withImages(spec))
+    await this.#added(spec.name, false)
+  }
+
+  async #added(name: string, runs: boolean): Promise<void> {
+    this.#entries.set(name, await this.#entry(name, this.#folder.nextOrder(), null, runs))
+    await this.#kept(name, () => this.#own.remove(name))
+  }
+
+  async fork(name: string, copy: Pick<MachineSpec, 'name' | 'pool' | 'resources'>): Promise<void> {
+    this.#mayChange()
+    await this.#own.fork(name, copy)
+    await this.#added(copy.name, true)
+  }
+
+  async remove(name: string): Promise<void> {
+    this.#mayChange()
+    await this.#own.remove(name)
+    const entry = this.#entryOf(name)
+    this.#entries.delete(name)
+    // What is being written comes before.
+    await (entry?.again ?? entry?.writing)?.catch(() => undefined)
+    entry?.tail.drop()
+    await this.#folder.forgetMachine(name)
+  }
+
+  async start(name: string, snapshot?: string): Promise<void> {
+    this.#mayChange()
+    await this.#own.start(name, snapshot)
+    await this.#runs(name, true)
+  }
+
+  async #runs(name: string, runs: boolean): Promise<void> {
+    const entry = this.#entryOf(name)
+    if (entry === undefined) return
+    // Started anew, it is no more what was saved.
+    Object.assign(entry, { runs, ...(runs && { resume: null }) })
+    await this.#keep(name)
+  }
+
+  async stop(name: string, within?: number): Promise<void> {
+    await this.#own.stop(name, within)
+    await this.#runs(name, false)
+  }
+
+  async set(name: string, changes: Partial<Pick<MachineSpec, 'resources' | 'pool' | 'autostart' | 'restart'>>): Promise<void> {
+    this.#mayChange()
+    const before = this.#own.specs().find((spec) => spec.name === name)
+    await this.#own.set(name, changes)
+    const { resources = {}, pool = '', autostart = false, restart = 'never' } = before ?? {}
+    await this.#kept(name, () => this.#own.set(name, { resources, pool, autostart, restart }))
+  }
+
+  pause(name: string): Promise<void> { return this.#own.pause(name) }
+  resume(name: string): Promise<void> { return this.#own.resume(name) }
+  reset(name: string): Promise<void> { return this.#own.reset(name) }
+  move(name: string, processor: number): Promise<void> { return this.#own.move(name, processor) }
+  save(name: string, file: string): Promise<void> { return this.#own.save(name, file) }
+  machines(): ReturnType<Hypervisor['machines']> { return this.#own.machines() }
+  pools(): ReturnType<Hypervisor['pools']> { return this.#own.pools() }
+  table(): ReturnType<Hypervisor['table']> { return this.#own.table() }
+  host(): ReturnType<Hypervisor['host']> { return this.#own.host() }
+
+  async addPool(spec: PoolSpec): Promise<void> {
+    this.#mayChange()
+    await this.#own.addPool(spec)
+    await this.#keptPools(() => this.#own.removePool(spec.path))
+  }
+
+  async setPool(path: string, resources: Resources): Promise<void> {
+    this.#mayChange()
+    const before = (await this.#own.pools()).find((pool) => pool.path === path)
+    await this.#own.setPool(path, resources)
+    await this.#keptPools(() => this.#own.setPool(path, before?.resources ?? {}))
+  }
+
+  async removePool(path: string): Promise<void> {
+    this.#mayChange()
+    const before = (await this.#own.pools()).find((pool) => pool.path === path)
+    await this.#own.removePool(path)
+    await this.#keptPools(async () => { if (before !== undefined) await this.#own.addPool(before) })
+  }
+
+  async #keptPools(undo: () => Promise<void>): Promise<void> {
+    const keep = async (): Promise<void> => this.#folder.keepPools(await this.#own.pools())
+    const kept = this.#pools.then(keep, keep)
+    this.#pools = kept.catch(() => undefined)
+    try {
+      await kept
+    } catch (error) {
+      await undo().catch(() => undefined)
+      throw error
+    }
+  }
+
+  /** The output of hypervisors before comes first. */
+  async console(name: string, listener: ConsoleListener): Promise<ConsoleConnection> {
+    const before = this.#entryOf(name)?.tail.before
+    let begun = false
+    const first = (): void => {
+      if (!begun && before !== undefined && before.length > 0) listener.output(before)
+      begun = true
+    }
+    const connection = await this.#own.console(name, {
+      output: (bytes) => {
+        first()
+        listener.output(bytes)
+      },
+      closed: () => { listener.closed() },
+    })
+    first()
+    return connection
+  }
+
+  async events(name?: string): Promise<readonly HypervisorEvent[]> {
+    return this.#events.last(name)
+  }
+
+  on(listener: (event: HypervisorEvent) => void): () => void {
+    const own = (event: HypervisorEvent): void => { listener(event) }
+    this.#listeners.add(own)
+    return () => { this.#listeners.delete(own) }
+  }
+
+  /** Ends it in good order: machines that run are saved, and the next hypervisor goes on with them, or are switched off. */
+  async shutDown({ machines = 'save', within = 0 }: ShutDownOptions = {}): Promise<void> {
+    this.#ending = true
+    const running = (await this.#own.machines()).filter(isOn)
+    await forEach(running, async ({ name, state }) => {
+      const file = this.#folder.snapshotFile(name)
+      const entry = this.#entryOf(name)
+      try {
+        if (machines === 'save' && entry !== undefined) {
+          // Afterwards nothing of it may change, on its disks neither.
+          if (state === 'running') await this.#own.pause(name)
+          await this.#own.save(name, file)
+          entry.resume = { file, paused: state === 'paused' }
+        }
+      } catch (error) {
+        this.#say('warning', name, `it could not be saved, and is switched off: ${isMachinistError(error) ? error.message : reasonOf(error)}`)
+        await this.#own.resume(name).catch(() => undefined)
+      }
+      try {
+        await this.#own.stop(name, entry?.resume === null ? within : 0)
+        if (entry !== undefined) entry.runs = false
+        await this.#keep(name)
+      } catch (error) {
+        this.#say('warning', name, `it could not be switched off: ${reasonOf(error)}`)
+      }
+    })
+    await this.#pools
+    this.#unsubscribe()
+    this.#own.close()
+    for (const { tail, again, writing } of this.#entries.values()) {
+      await (again ?? writing)?.catch(() => undefined)
+      tail.close()
+    }
+    await this.#folder.keepRun(true)
+  }
+}
