@@ -5,6 +5,13 @@ import type { ResourceKind, Terms, Usage } from './resources.ts'
 /** What one machine was allotted of a resource, by the whole table. */
 export interface Grant extends Required<Terms> {
   readonly entitled: number
+  /**
+   * The most that it may take until the next grant when it begins to want more: its due, and what was found to be wanted by nobody, within the limits of its pools. `Infinity` where the host gives
+   * no capacity. Unless given, a controller goes by what it knows of the host.
+   */
+  readonly ceiling?: number
+  /** The path of the pool that it is in; that of its specification unless given. */
+  readonly pool?: string
 }
 
 /**
