@@ -115,7 +115,7 @@ export const groups = {
   },
   '@machinist/hypervisor': {
     'Run machines': ['', 'contract/hypervisor', 'contract/machines', 'control/'],
-    'Share out': ['contract/resources', 'contract/controller', 'table/'],
+    'Share out': ['contract/resources', 'contract/controller', 'table/', 'io/'],
     'Be a processor': ['processor/', 'channel/'],
     'Reach one from elsewhere': ['remote/'],
   },

@@ -15,3 +15,6 @@ export { serveHypervisor, type ServedClient, type ServeOptions } from './remote/
 export type { RemoteCall } from './remote/calls.ts'
 export type { ByteDuplex, ByteListener } from './remote/stream.ts'
 export { checkPool, checkSpec } from './remote/arguments.ts'
+export { diskController } from './io/disk-controller.ts'
+export { networkController } from './io/network-controller.ts'
+export type { IoControllerOptions } from './io/rate-controller.ts'
