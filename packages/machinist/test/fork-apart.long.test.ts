@@ -26,7 +26,9 @@ it('a copy in an arena of its own answers when its parent has gone, and each giv
     const { user, system } = process.cpuUsage(before)
     process.stderr.write(`copy ${touched}: ${((user + system) / 1000).toFixed(1)} ms of CPU for ${(parent.memory.touchedPages / 256).toFixed(0)} MiB\n`)
     expect(copy.memory.arena).not.toBe(parent.memory.arena)
-    expect([copy.memory.touchedPages, copy.memory.arena.frames]).toEqual([parent.memory.touchedPages, parent.memory.arena.frames])
+    // Pages that were touched and are zeros are not taken along.
+    const { touchedPages } = copy.memory
+    expect([touchedPages < parent.memory.touchedPages, copy.memory.arena.frames]).toEqual([true, touchedPages])
     if (touched === 1) parent.dispose()
     copy.resume()
     expect(await ask(copy, own, 'cat /tmp/who; echo copy >/tmp/who; cat /tmp/who; sha256sum /bin/busybox | wc -c')).toMatch(/^parent\ncopy\n/)

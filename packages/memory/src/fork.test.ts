@@ -165,3 +165,29 @@ test('a copy that another arena has no room for leaves nothing there', () => {
   expect(() => parent.copyInto(small)).toThrow(/memory/)
   expect([small.frames, small.members]).toEqual([0, 0])
 })
+
+test('what another thread has the memory of is checked, and pages of zeros take no frame', () => {
+  const parent = new GuestMemory(arena())
+  const { map } = parent.addRam('ram', BASE, SIZE)
+  parent.write(BASE, Uint8Array.of(1))
+  parent.write(BASE + 2 * 4096, new Uint8Array(4096))
+  parent.write(BASE + 3 * 4096 + 4095, Uint8Array.of(7))
+  const { image } = parent
+  const there = arena()
+  const copy = GuestMemory.copyOf(image, there)
+  expect(Buffer.compare(bytesOf(copy), bytesOf(parent))).toBe(0)
+  expect([there.frames, copy.touchedPages]).toEqual([2, 2])
+  // They were written all the same.
+  expect(copy.takeDirty()).toEqual([0, 2, 3].map((page) => BASE + page * 4096))
+  copy.dispose()
+  const wrong: readonly (readonly [typeof image, RegExp])[] = [
+    [{ ...image, regions: [{ name: 'ram', base: BASE, size: SIZE, map: image.buffer.byteLength - 4 }] }, /not what memory/],
+    [{ ...image, regions: [{ name: 'ram', base: BASE, size: SIZE, map: map + 1 }] }, /not what memory/],
+    [{ ...image, regions: [{ name: 'ram', base: BASE + 1, size: SIZE, map }] }, /not a page address/],
+    [{ ...image, buffer: image.buffer.slice(0, parent.resolve(BASE) + 100) }, /not what memory/],
+  ]
+  for (const [each, why] of wrong) expect(() => GuestMemory.copyOf(each, there)).toThrow(why)
+  parent.arena.u32[(map >>> 2) + 5] = 7 << 12
+  expect(() => GuestMemory.copyOf(image, there)).toThrow(/nobody has page 7/)
+  expect([there.frames, there.members]).toEqual([0, 0])
+})

@@ -26,6 +26,14 @@ export interface PageSource {
   release?(): void
 }
 
+/** Whether a page is all zeros, whose first word is at `index`. */
+function isZero(words: Int32Array, index: number): boolean {
+  for (let at = index; at < index + PAGE_SIZE / 4; at += 8) {
+    if (((words[at] ?? 0) | (words[at + 1] ?? 0) | (words[at + 2] ?? 0) | (words[at + 3] ?? 0) | (words[at + 4] ?? 0) | (words[at + 5] ?? 0) | (words[at + 6] ?? 0) | (words[at + 7] ?? 0)) !== 0) return false
+  }
+  return true
+}
+
 /** Told when a page gets another frame: its old entry, and the new one, whose content is the same by now. */
 export type MoveListener = (from: number, to: number) => void
 
@@ -218,7 +226,7 @@ export class Pager {
   }
 
   /**
-   * Gives pages frames with the content that those of a page map of `image` have. Frames that follow one another are copied in one piece.
+   * Gives pages frames with the content that those of a page map of `image` have. Frames that follow one another are copied in one piece; of pages that turn out to be zeros none is taken.
    *
    * @param load - gives the content of a parked page, by its entry; null when nobody here can
    * @throws typed errors when there is no memory; a RangeError for a page map that lies outside, as frames may, or of pages that only a source has when there is none. No frame is taken then
@@ -231,6 +239,7 @@ export class Pager {
     arena.budget.want(wanted, this.#owner)
     // A copy: what was looked at is what is done. Not before: to make room, pages of an image in this arena may have been parked.
     const entries = new Uint32Array(image.buffer, imageMap, count).slice()
+    const words = new Int32Array(image.buffer, 0, byteLength >>> 2)
     // In the order of frames, each with its page: 20 bits of either.
     const present = new Float64Array(count)
     const parked: number[] = []
@@ -239,7 +248,8 @@ export class Pager {
       const entry = entries[page] ?? 0
       if (hasFrame(entry)) {
         if (frameOf(entry) + PAGE_SIZE > byteLength) throw new RangeError('a frame outside its arena')
-        present[found++] = (entry >>> 12) * 2 ** 20 + page
+        if (isZero(words, frameOf(entry) >>> 2)) entries[page] = entry & PAGE_DIRTY
+        else present[found++] = (entry >>> 12) * 2 ** 20 + page
       } else if (isParked(entry) && load !== null) parked.push(page)
       else if (entry >= PAGE_SIZE && (this.#source === null || isParked(entry))) throw new RangeError(`nobody has page ${entry >>> 12}`)
     }
