@@ -59,6 +59,8 @@ export interface DiskExtras {
   readonly restore?: Backend<BlockPort>['restore']
   /** As {@link Backend.quiesce}. */
   readonly quiesce?: (() => void) | undefined
+  /** As {@link Backend.park}. */
+  readonly park?: Backend<BlockPort>['park'] | undefined
 }
 
 /** Bytes of one sector: the granularity of every capacity. */
@@ -73,6 +75,12 @@ export function diskOf(open: (clock?: BackendClock) => DiskEngine, extras: DiskE
     sequencer: origin.sequencer,
     open: (clock) => origin.own(clock),
     release: () => origin.leave(),
+    ...(extras.park && {
+      park() {
+        if (!origin.copied) return extras.park?.() ?? (() => {})
+        throw machinistError({ code: 'disk-copied', part: 'disk', remedy: 'End the machines that have copies of it first.' }, 'its copies read it')
+      },
+    }),
     fork: () => copyOf(origin, new ClusterTable(origin.room), origin.now()),
   })
 }
@@ -109,7 +117,7 @@ interface DiskParts extends DiskExtras {
   readonly fork: () => Disk
 }
 
-function backendOf({ sequencer, open, release, fork, restore, quiesce }: DiskParts): Disk {
+function backendOf({ sequencer, open, release, fork, restore, quiesce, park }: DiskParts): Disk {
   let engine: DiskEngine | null = null
   let closing: Promise<void> | null = null
   const refuse = (problem: string): never => {
@@ -127,6 +135,7 @@ function backendOf({ sequencer, open, release, fork, restore, quiesce }: DiskPar
     save: () => closing === null ? engine?.save?.() ?? [] : [],
     restore: (saved, part) => restore?.(saved, part) ?? false,
     ...(quiesce && { quiesce }),
+    ...(park && { park }),
     close(): Promise<void> {
       // At once when nothing is in flight: then what is below can be opened anew right away.
       closing ??= new Promise<void>((resolve) => { sequencer.whenIdle(() => { resolve(release()) }) })

@@ -42,6 +42,8 @@ export interface RandomAccessFile {
    * host cannot punch holes.
    */
   discard?(offset: number, length: number): Promise<void>
+  /** Lets others open it as if this one were closed, as `Backend.park` needs it; returns what ends that. Absent when nobody is kept from it. */
+  park?(): () => void
   /** Releases the file. Nothing is called afterwards. Does not imply `flush`. */
   close(): Promise<void>
 }

@@ -12,13 +12,14 @@ import { signatureOf } from './signatures.ts'
 /**
  * The disk over an open image, to connect to a device. Closing it closes the image.
  *
+ * @param park - as `Backend.park`, for an image that only one can have
  * @throws (when connected) a typed error, `'disk-size'`, for an image of a disk without bytes
  */
-export function imageDisk(image: DiskImage): Disk {
+export function imageDisk(image: DiskImage, park?: Disk['park']): Disk {
   return diskOf(() => {
     checkSize(`${image.format} image`, image.size)
     return image
-  }, { release: () => image.close() })
+  }, { release: () => image.close(), park })
 }
 
 /** The ends of a file, to recognise its format from. Rejects when the file cannot be read. */

@@ -38,6 +38,7 @@ export function overlay(base: Backend<BlockPort>, store: OverlayStore = memorySt
       return store.restore !== undefined
     },
     quiesce: () => { base.quiesce?.() },
+    park: () => base.park?.() ?? (() => {}),
   })
 }
 

@@ -28,7 +28,7 @@ export function raw(file: RandomAccessFile, options: RawOptions = {}): Disk {
       'the image has no bytes')
   }
   const readOnly = (options.readOnly ?? false) || !file.writable
-  return diskOf(() => rawEngine(file, readOnly), { release: () => file.close() })
+  return diskOf(() => rawEngine(file, readOnly), { release: () => file.close(), ...(!readOnly && file.park && { park: () => file.park?.() ?? (() => {}) }) })
 }
 
 export function rawEngine(file: RandomAccessFile, readOnly: boolean): DiskEngine {

@@ -22,6 +22,7 @@ export function readOnly(disk: Backend<BlockPort>): Backend<BlockPort> {
     save: () => disk.save?.() ?? [],
     restore: (saved, part) => disk.restore?.(saved, part) ?? false,
     quiesce: () => { disk.quiesce?.() },
+    park: () => disk.park?.() ?? (() => {}),
     close: () => disk.close?.(),
   }
 }

@@ -5,6 +5,8 @@ import type { DiskImage } from './format.ts'
 export interface SwitchedImage extends DiskImage {
   /** The one that is used now. */
   readonly now: DiskImage
+  /** Closes the one that is used now. */
+  close(): Promise<void>
   /**
    * Uses another from now on. No request may be under way; whoever closes the one before has the guest's requests lost meanwhile, so: while the machine stands still.
    *
@@ -20,6 +22,7 @@ export interface SwitchedImage extends DiskImage {
  */
 export function switchedImage(first: DiskImage, name: string = 'disk'): SwitchedImage {
   let now = first
+  let open = true
   const { size, readOnly, blockSize } = first
   return {
     get now() { return now },
@@ -32,7 +35,11 @@ export function switchedImage(first: DiskImage, name: string = 'disk'): Switched
     flush: () => now.flush(),
     discard: (offset, length) => now.discard(offset, length),
     writeZeroes: (offset, length) => now.writeZeroes(offset, length),
-    close: () => now.close(),
+    close() {
+      const was = open
+      open = false
+      return was ? now.close() : Promise.resolve()
+    },
     info: () => now.info(),
     ranges: () => now.ranges(),
     switchTo(next) {
@@ -40,6 +47,7 @@ export function switchedImage(first: DiskImage, name: string = 'disk'): Switched
         throw machinistError({ code: 'disk-size', part: name, value: next.size, remedy: 'Use an overlay on the image before' }, 'cannot take the place of the image before')
       }
       now = next
+      open = true
     },
   }
 }

@@ -1,5 +1,5 @@
 import { machinistError } from '@machinist/api'
-import { type Disk, diskFormats, type DiskImage, imageDisk, openImage, type OpenOptions, overlay, type RandomAccessFile } from '@machinist/storage'
+import { type Disk, diskFormats, type DiskImage, imageDisk, openImage, type OpenOptions, overlay, type RandomAccessFile, switchedImage } from '@machinist/storage'
 import { codec } from './codec.ts'
 import { type DiskMode, type FileOptions, openFile } from '../files/file.ts'
 import { httpFile, type HttpOptions } from '../files/http-file.ts'
@@ -64,6 +64,15 @@ export async function openDiskImage(path: string, options: DiskImageOptions & { 
  */
 export async function openDisk(path: string, options: DiskImageOptions & { readonly mode?: DiskMode } = {}): Promise<Disk> {
   const { mode = 'rw', ...rest } = options
-  const disk = imageDisk(await openDiskImage(path, { ...rest, writable: mode === 'rw' }))
-  return mode === 'overlay' ? overlay(disk) : disk
+  const open = (): Promise<DiskImage> => openDiskImage(path, { ...rest, writable: mode === 'rw' })
+  if (mode !== 'rw') {
+    const disk = imageDisk(await open())
+    return mode === 'overlay' ? overlay(disk) : disk
+  }
+  // What an image keeps in memory is good only as long as nobody else has it open.
+  const image = switchedImage(await open(), rest.name ?? path)
+  return imageDisk(image, async () => {
+    await image.close()
+    return async () => { image.switchTo(await open()) }
+  })
 }

@@ -28,7 +28,7 @@ export function unnamedDisk(path: string, { mode = 'rw', ...options }: FileOptio
     const sample = sampleNow(path)
     const found = diskFormats.find((format) => format.probe(sample))
     if (found !== undefined) throw machinistError({ code: 'backend-option', part: name, value: found.name, remedy: 'Open the disks of the machine with openDisks first, or name the format raw.' }, 'only a raw image opens at once')
-    const disk = imageDisk(openUnnamedRaw(file, sample, { name, readOnly: mode !== 'rw', formats: diskFormats }))
+    const disk = imageDisk(openUnnamedRaw(file, sample, { name, readOnly: mode !== 'rw', formats: diskFormats }), file.park?.bind(file))
     return mode === 'overlay' ? overlay(disk) : disk
   } catch (error) {
     void file.close()

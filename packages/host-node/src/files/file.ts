@@ -4,7 +4,7 @@ import { machinistError } from '@machinist/api'
 import { type Disk, overlay, type RandomAccessFile, raw } from '@machinist/storage'
 import { fileError } from '../system/errors.ts'
 import { holes } from './holes.ts'
-import { type FileLock, hold, lockFile } from './lock.ts'
+import { type FileLock, hold, lockFile, unlockFile } from './lock.ts'
 import { Patience } from './patience.ts'
 
 const readLater = promisify(read)
@@ -104,6 +104,12 @@ export function openFile(path: string, writable: boolean, options: FileOptions =
     },
     flush: () => syncLater(fd).catch(typed),
     truncate: (length) => truncateLater(fd, length).catch(typed),
+    ...(writable && {
+      park() {
+        unlockFile(fd)
+        return () => { if (!closed) lockFile(fd, writable, options.lock ?? 'auto', part, path) }
+      },
+    }),
     ...(discard !== null && { discard: (offset, length) => discard(offset, length).catch(typed) }),
     // At once, so that it can be opened anew right away.
     close: () => new Promise<void>((resolve) => {

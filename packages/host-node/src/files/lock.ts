@@ -61,6 +61,12 @@ export function lockFile(fd: number, writable: boolean, lock: FileLock, part: st
   }
 }
 
+/** Lets others lock a file that {@link lockFile} locked. */
+export function unlockFile(fd: number): void {
+  const files = libc()?.files ?? null
+  for (const first of [base.done, base.refused]) for (const at of Object.values(act)) files?.fcntl(fd, command.set, flock(kind.none, first + at))
+}
+
 function take(system: Libc, files: FileCalls, fd: number, writable: boolean): 'ours' | 'other' | 'unknown' {
   const { done, refused } = writable ? writer : reader
   for (const at of [...done.map((each) => base.done + each), ...refused.map((each) => base.refused + each)]) {

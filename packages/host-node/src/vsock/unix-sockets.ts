@@ -49,10 +49,19 @@ export function unixSockets(path: string, options: UnixSocketsOptions = {}): Bac
 function socketsAt(path: string, listens: boolean): Backend<VsockPort> {
   const sockets = new Set<Socket>()
   let server: Server | null = null
+  let listen = (): void => {}
   const track = (socket: Socket): Socket => {
     sockets.add(socket)
     socket.on('close', () => { sockets.delete(socket) })
     return socket
+  }
+  let closed = false
+  /** The path is free for others: what is there afterwards is not ours. */
+  const leave = (): void => {
+    if (server === null) return
+    server.close()
+    server = null
+    rmSync(path, { force: true })
   }
   return {
     kind: 'vsock',
@@ -70,20 +79,27 @@ function socketsAt(path: string, listens: boolean): Backend<VsockPort> {
         },
         listen(accept) {
           if (!listens) return
-          server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => { greet(track(socket), deliver, accept) })
-          server.maxConnections = mostClients
-          server.on('error', () => undefined)
-          server.listen(path)
-          // The machine keeps the process alive, if anything does.
-          server.unref()
+          listen = () => {
+            server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => { greet(track(socket), deliver, accept) })
+            server.maxConnections = mostClients
+            server.on('error', () => undefined)
+            server.listen(path)
+            // The machine keeps the process alive, if anything does.
+            server.unref()
+          }
+          listen()
         },
       }
     },
     fork: () => socketsAt(path, false),
+    park() {
+      leave()
+      return () => { if (!closed) listen() }
+    },
     close() {
-      server?.close()
+      closed = true
+      leave()
       for (const socket of sockets) socket.destroy()
-      if (listens) rmSync(path, { force: true })
     },
   }
 }

@@ -343,6 +343,12 @@ export class Engine implements NetPort {
     }, failed))
   }
 
+  /** Gives back the ports of the host, which another NAT may have meanwhile; returns what takes them again. */
+  park(): () => void {
+    for (const each of this.#listeners.splice(0)) each.close()
+    return () => { if (!this.#closed) for (const forward of this.#settings.forwards) this.#open(forward) }
+  }
+
   /** Closes everything; nothing comes any more. */
   close(): void {
     if (this.#closed) return

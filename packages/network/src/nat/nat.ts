@@ -55,6 +55,7 @@ export function nat(sockets: HostSockets, options: NatOptions = {}): Nat {
         return copy
       },
     }),
+    park: () => engine?.park() ?? (() => {}),
     close() {
       engine?.close()
       sockets.close()

@@ -83,6 +83,11 @@ export class Origin {
     })
   }
 
+  /** Whether there are copies. */
+  get copied(): boolean {
+    return this.#newest !== null
+  }
+
   /** The disk as its own machine has it. */
   own(clock?: BackendClock): DiskEngine {
     const engine = this.engine(clock)
