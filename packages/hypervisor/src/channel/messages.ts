@@ -1,5 +1,5 @@
 import { type MachinistErrorFields, isMachinistError } from '@machinist/api'
-import type { MachineState } from '@machinist/machine'
+import type { HandedMachine, MachineState } from '@machinist/machine'
 import type { Grant } from '../contract/controller.ts'
 import type { MachineReport, MachineSpec } from '../contract/machines.ts'
 import type { ResourceKind, Usage } from '../contract/resources.ts'
@@ -15,6 +15,10 @@ export type Order =
   | { readonly do: 'off'; readonly name: string }
   | { readonly do: 'fork'; readonly name: string; readonly spec: MachineSpec }
   | { readonly do: 'save'; readonly name: string; readonly file: string }
+  /** Hands a machine over: it says `handed`, hears a verdict, and is done when the machine has gone, or goes on. */
+  | { readonly do: 'give'; readonly name: string }
+  /** Makes a machine of what another processor handed over. It is paused. */
+  | { readonly do: 'take'; readonly spec: MachineSpec; readonly handed: HandedMachine; readonly typed: Uint8Array }
 
 /** What the control says to a processor. */
 export type ToProcessor =
@@ -23,6 +27,8 @@ export type ToProcessor =
   | { readonly type: 'tree'; readonly tree: LocalTree }
   /** What machines may have of the rest. */
   | { readonly type: 'grants'; readonly grants: readonly { readonly name: string; readonly kind: ResourceKind; readonly grant: Grant }[] }
+  /** Whether another processor has the machine that was handed over. */
+  | { readonly type: 'verdict'; readonly name: string; readonly taken: boolean }
   | { readonly type: 'input'; readonly name: string; readonly bytes: Uint8Array }
   /** So many bytes of its output have been taken. */
   | { readonly type: 'taken'; readonly name: string; readonly count: number }
@@ -46,6 +52,8 @@ export type FromProcessor =
   | { readonly type: 'report'; readonly machines: readonly Measured[] }
   /** A machine is in another state, of itself or because it was told to. One that is off has been forgotten. */
   | { readonly type: 'state'; readonly name: string; readonly state: MachineState; readonly status: number | null; readonly error: Fault | null }
+  /** All of a machine, which stands still, with what was typed and not read; and what it was and did here. */
+  | { readonly type: 'handed'; readonly name: string; readonly handed: HandedMachine; readonly typed: Uint8Array; readonly measured: Measured }
   | { readonly type: 'event'; readonly kind: string; readonly name: string; readonly text: string }
   | { readonly type: 'output'; readonly name: string; readonly bytes: Uint8Array }
 

@@ -13,6 +13,7 @@ import { Fleet } from './fleet.ts'
 import { grantsFor, treeFor } from './grants.ts'
 import { Journal } from './journal.ts'
 import type { Link, Said } from './link.ts'
+import { Moving } from './moving.ts'
 import { MachineRecord } from './record.ts'
 import { Restarts } from './restarts.ts'
 
@@ -56,6 +57,7 @@ class Control implements OwnHypervisor {
   readonly #fleet: Fleet
   readonly #journal: Journal
   readonly #restarts: Restarts
+  readonly #moving: Moving = new Moving((link) => { this.#tellTree(link, this.#table()) })
   /** What a listener throws is the host's, and no machine's. */
   readonly #broken: (error: unknown) => void
   #cancelRound: () => void = () => {}
@@ -147,11 +149,14 @@ class Control implements OwnHypervisor {
     })
   }
 
-  async move(name: string, processor: number): Promise<void> {
-    await this.#serially(name, async (record) => {
-      this.#fleet.link(processor)
+  move(name: string, processor: number): Promise<void> {
+    return this.#serially(name, async (record) => {
+      const target = this.#fleet.link(processor)
       if (record.home === processor) return
-      throw machinistError({ code: 'parameter', part: name, value: processor, remedy: 'Stop it, and start it there.' }, 'machines cannot be moved yet')
+      if (!this.#fleet.fits(record, processor)) throw machinistError({ code: 'not-admitted', part: name, value: processor, remedy: 'Reserve less, or move others.' }, 'the processor has not so much left to promise')
+      if (record.link === null) record.home = processor
+      else await this.#moving.move(record, record.link, target)
+      this.#journal.tell('moved', name, `moved to processor ${String(processor)}`)
     })
   }
 
@@ -261,7 +266,7 @@ class Control implements OwnHypervisor {
   #enter(spec: MachineSpec, home?: number): MachineRecord {
     const { name, pool = '', resources = {} } = spec
     if (this.#records.has(name)) throw machinistError({ code: 'machine-known', part: 'machines', value: name, remedy: 'Choose another name.' }, 'there is such a machine')
-    const record: MachineRecord = new MachineRecord(spec, new ConsoleLog((bytes) => record.link?.tell({ type: 'input', name, bytes }), this.#broken))
+    const record: MachineRecord = new MachineRecord(spec, new ConsoleLog((bytes) => { record.type(bytes) }, this.#broken))
     if (home !== undefined && !this.#fleet.fits(record, home)) throw machinistError({ code: 'not-admitted', part: name, remedy: 'Reserve less.' }, 'the processor of what it is a copy of has not so much left to promise')
     record.home = home ?? this.#fleet.choose(record)
     this.#tree.put({ name, pool, resources })
@@ -325,6 +330,10 @@ class Control implements OwnHypervisor {
       this.#journal.tell(message.kind, name === '' ? `processor ${String(link.index)}` : name, message.text)
       return
     }
+    if (message.type === 'handed') {
+      this.#moving.handed(link, message)
+      return
+    }
     const record = this.#records.get(name)
     if (record?.link !== link) return
     if (message.type === 'output') {
@@ -341,6 +350,7 @@ class Control implements OwnHypervisor {
     }
     const before = record.state
     record.state = state
+    if (before === state) return
     if (state === 'paused') this.#journal.tell('paused', name, 'paused')
     else if (before === 'paused') this.#journal.tell('resumed', name, 'goes on')
   }

@@ -32,6 +32,8 @@ export class MachineRecord {
   startedAt = 0
   cancelRestart: () => void = () => {}
   removed = false
+  /** What is typed while it moves. */
+  typed: Uint8Array[] | null = null
   /** Told when it has come to its end. */
   #whenOff: (() => void)[] = []
   /** What it did where it lived before. */
@@ -57,6 +59,22 @@ export class MachineRecord {
   /** Resolves when it lives nowhere. */
   whenOff(): Promise<void> {
     return this.link === null ? Promise.resolve() : new Promise((resolve) => { this.#whenOff.push(resolve) })
+  }
+
+  /** It lives elsewhere from now on. */
+  moved(link: Link, measured: Measured): void {
+    this.measured = measured
+    this.#before = this.#total
+    // Until it has been measured there, it is taken to want as much as before.
+    this.measured = { ...measured, report: { ...NOTHING, memory: measured.report.memory } }
+    this.link = link
+    this.home = link.index
+  }
+
+  /** Somebody typed. */
+  type(bytes: Uint8Array): void {
+    if (this.typed !== null) this.typed.push(bytes)
+    else this.link?.tell({ type: 'input', name: this.spec.name, bytes })
   }
 
   /** It lives nowhere any more. */

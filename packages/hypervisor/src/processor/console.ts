@@ -57,6 +57,13 @@ export class Console implements Backend<CharPort> {
     this.#readable?.()
   }
 
+  /** Takes back what was typed and not read. */
+  untype(): Uint8Array {
+    const all = new Uint8Array(this.#waiting)
+    this.#read(all)
+    return all
+  }
+
   /** Sends what waits, now. */
   flush(): void {
     const parts = this.#pending

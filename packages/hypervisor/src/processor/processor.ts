@@ -1,5 +1,5 @@
 import type { Catalogue, MachineHost } from '@machinist/machine'
-import { instantiate, instantiateStored, type Machine } from '@machinist/machine'
+import { type HandedMachine, instantiate, instantiateHanded, instantiateStored, type Machine } from '@machinist/machine'
 import { machinistError } from '@machinist/api'
 import { type ControlChannel, faultOf, type Measured, type Order } from '../channel/messages.ts'
 import type { ResourceController } from '../contract/controller.ts'
@@ -35,6 +35,8 @@ interface Guest {
   readonly console: Console
   /** The parts and ports that are connected to the console. */
   readonly ports: readonly string[]
+  /** It was copied from another, whose disks are no one else's: it cannot move to where there are none of these. */
+  readonly copied: boolean
   close(): void
 }
 
@@ -56,6 +58,8 @@ class Processor {
   readonly #cpu: CpuController
   readonly #controllers: readonly ResourceController[]
   readonly #guests = new Map<string, Guest>()
+  /** Told what becomes of machines that were handed over. */
+  readonly #verdicts = new Map<string, (taken: boolean) => void>()
   #cancelReport: () => void = () => {}
   #ended = false
 
@@ -85,6 +89,7 @@ class Processor {
           }
           this.#runner.stir()
           break
+        case 'verdict': this.#verdicts.get(message.name)?.(message.taken); break
         case 'input': this.#guests.get(message.name)?.console.type(message.bytes); break
         case 'taken': this.#guests.get(message.name)?.console.taken(message.count); break
       }
@@ -132,10 +137,16 @@ class Processor {
     switch (order.do) {
       case 'make': return this.#make(order.spec)
       case 'pause': return this.#guest(order.name).machine.pause()
-      case 'resume': return this.#guest(order.name).machine.resume()
+      case 'resume': {
+        const { machine } = this.#guest(order.name)
+        if (machine.state === 'paused') this.#run(order.name, machine)
+        return
+      }
       case 'reset': return this.#guest(order.name).machine.reset()
       case 'off': return this.#guest(order.name).machine.powerOff()
       case 'fork': return this.#fork(this.#guest(order.name), order.spec)
+      case 'give': return this.#give(order.name)
+      case 'take': return this.#take(order.spec, order.handed, order.typed)
       case 'save': {
         const { machine } = this.#guest(order.name)
         if (this.#loader.save === undefined) throw machinistError({ code: 'parameter', part: order.name, value: order.file, remedy: 'Run it where there are files.' }, 'this host has no files')
@@ -150,19 +161,64 @@ class Processor {
     return guest
   }
 
-  async #make(spec: MachineSpec): Promise<void> {
+  /** Makes a machine of what is loaded for it, and takes it in. */
+  async #assemble(spec: MachineSpec, make: (loaded: Loaded, host: MachineHost, console: Console) => Pick<Guest, 'machine' | 'ports'>): Promise<Guest> {
     const loaded = await this.#loader.load(spec)
     const console = this.#console(spec.name)
     try {
       if (this.#ended) throw machinistError({ code: 'processor-ended', part: spec.name, remedy: 'Start it on another processor.' }, 'the processor was ended')
       const host = this.#controllers.reduce((before, controller) => controller.host?.(spec, before) ?? before, this.#host)
-      const { machine, ports } = this.#instantiate(loaded, host, console)
-      this.#adopt({ spec, machine, console, ports, close: () => { loaded.close?.() } })
+      const made = make(loaded, host, console)
+      const guest: Guest = { spec, ...made, console, copied: false, close: () => { loaded.close?.() } }
+      try {
+        this.#adopt(guest)
+      } catch (error) {
+        made.machine.dispose()
+        throw error
+      }
+      return guest
     } catch (error) {
       for (const backend of loaded.backends?.values() ?? []) backend.close?.()
       loaded.close?.()
       throw error
     }
+  }
+
+  async #make(spec: MachineSpec): Promise<void> {
+    const { machine } = await this.#assemble(spec, (loaded, host, console) => this.#instantiate(loaded, host, console))
+    this.#run(spec.name, machine)
+  }
+
+  async #take(spec: MachineSpec, handed: HandedMachine, typed: Uint8Array): Promise<void> {
+    const { console } = await this.#assemble(spec, ({ backends = new Map() }, host, own) => {
+      const { definition, ports } = withConsole(handed.definition, this.#catalogue)
+      const given = { ...Object.fromEntries(backends), ...Object.fromEntries(ports.map((port) => [port, own])) }
+      return { machine: instantiateHanded({ ...handed, definition }, this.#catalogue, host, { backends: given }), ports }
+    })
+    console.type(typed)
+  }
+
+  async #give(name: string): Promise<void> {
+    const guest = this.#guest(name)
+    const { machine, console, copied } = guest
+    if (copied) throw machinistError({ code: 'not-movable', part: name, remedy: 'Stop it, and start it elsewhere.' }, 'a copy has disks and networks of its own, which are where it was made')
+    await machine.handOver((handed) => {
+      console.flush()
+      const typed = console.untype()
+      const taken = new Promise<void>((resolve, reject) => {
+        this.#verdicts.set(name, (is) => {
+          this.#verdicts.delete(name)
+          if (is) resolve()
+          else {
+            console.type(typed)
+            reject(machinistError({ code: 'not-taken', part: name, remedy: 'Try again, or another processor.' }, 'the other processor did not take the machine'))
+          }
+        })
+      })
+      this.#channel.post({ type: 'handed', name, handed, typed, measured: this.#measure(name, guest) })
+      return taken
+    })
+    this.#forget(name, guest)
   }
 
   #instantiate({ machine, backends = new Map(), image }: Loaded, host: MachineHost, console: Console): Pick<Guest, 'machine' | 'ports'> {
@@ -177,7 +233,8 @@ class Processor {
     const console = this.#console(spec.name)
     const copy = await machine.fork({ start: false, backends: Object.fromEntries(ports.map((port) => [port, console])) })
     try {
-      this.#adopt({ spec, machine: copy, console, ports, close() {} })
+      this.#adopt({ spec, machine: copy, console, ports, copied: true, close() {} })
+      this.#run(spec.name, copy)
     } catch (error) {
       copy.dispose()
       throw error
@@ -188,7 +245,7 @@ class Processor {
     return new Console(this.#host.loop, (bytes) => { this.#channel.post({ type: 'output', name, bytes }) })
   }
 
-  /** Takes in a machine, and has it run. */
+  /** Takes in a machine, which does not run yet. */
   #adopt(guest: Guest): void {
     const { spec, machine } = guest
     const { name } = spec
@@ -204,21 +261,28 @@ class Processor {
       else if (to !== 'disposed') this.#channel.post({ type: 'state', name, state: to, status: null, error: null })
     })
     machine.on('warn', ({ part, message }) => { this.#channel.post({ type: 'event', kind: 'warning', name, text: `${part}: ${message}` }) })
+  }
+
+  #run(name: string, machine: Machine): void {
     machine.start({ drive: 'caller', onWake: () => { this.#runner.wake(name) } })
   }
 
   async #retire(name: string, guest: Guest): Promise<void> {
     if (this.#guests.get(name) !== guest) return
-    const { machine, console, close } = guest
+    const { machine, console } = guest
     const { status, error } = await machine.finished()
     console.flush()
     this.#channel.post({ type: 'report', machines: [this.#measure(name, guest)] })
+    this.#forget(name, guest)
+    this.#channel.post({ type: 'state', name, state: 'off', status, error: error && faultOf(error) })
+  }
+
+  #forget(name: string, { machine, close }: Guest): void {
     this.#guests.delete(name)
     for (const controller of this.#controllers) controller.remove(name)
     this.#runner.remove(name)
     machine.dispose()
     close()
-    this.#channel.post({ type: 'state', name, state: 'off', status, error: error && faultOf(error) })
   }
 
   #reportLater(): void {
