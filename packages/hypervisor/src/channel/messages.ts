@@ -8,8 +8,8 @@ import type { Channel } from './channel.ts'
 
 /** What the control asks of a processor, which answers each. Machines are named. */
 export type Order =
-  /** Makes a machine and starts it. */
-  | { readonly do: 'make'; readonly spec: MachineSpec }
+  /** Makes a machine and starts it, as its specification says, or from a snapshot. */
+  | { readonly do: 'make'; readonly spec: MachineSpec; readonly snapshot?: string }
   | { readonly do: 'pause' | 'resume' | 'reset'; readonly name: string }
   /** Switches it off, and forgets it. */
   | { readonly do: 'off'; readonly name: string }

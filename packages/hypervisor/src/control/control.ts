@@ -152,9 +152,12 @@ class Control implements OwnHypervisor {
   move(name: string, processor: number): Promise<void> {
     return this.#serially(name, async (record) => {
       const target = this.#fleet.link(processor)
-      if (record.home === processor) return
+      if (record.alive && record.home === processor) return
       if (!this.#fleet.fits(record, processor)) throw machinistError({ code: 'not-admitted', part: name, value: processor, remedy: 'Reserve less, or move others.' }, 'the processor has not so much left to promise')
-      if (record.link === null) record.home = processor
+      if (record.link === null) {
+        record.home = processor
+        record.chosen = true
+      }
       else await this.#moving.move(record, record.link, target)
       this.#journal.tell('moved', name, `moved to processor ${String(processor)}`)
     })
@@ -288,13 +291,14 @@ class Control implements OwnHypervisor {
   }
 
   async #make(record: MachineRecord, snapshot?: string): Promise<void> {
-    record.home = this.#fleet.choose(record)
+    if (!record.chosen || !this.#fleet.fits(record, record.home)) record.home = this.#fleet.choose(record)
+    record.chosen = false
     const link = this.#fleet.link(record.home)
     record.error = null
     record.status = null
     this.#settle(record, link)
     try {
-      await link.ask({ do: 'make', spec: snapshot === undefined ? record.spec : { ...record.spec, machine: { snapshot } } })
+      await link.ask({ do: 'make', spec: record.spec, ...(snapshot !== undefined && { snapshot }) })
     } catch (error) {
       if (record.link === link) this.#ended(record, 1, { message: error instanceof Error ? error.message : String(error) })
       throw error

@@ -21,6 +21,8 @@ export class MachineRecord {
   error: string | null = null
   /** The processor that keeps what it reserves: where it lives, lived last, or will. */
   home: number = 0
+  /** Somebody said where it is to start next. */
+  chosen = false
   /** Where it lives, while it does. */
   link: Link | null = null
   /** What was last measured of it where it lives. */

@@ -10,24 +10,33 @@ export interface Loaded {
   readonly backends?: ReadonlyMap<string, Backend<unknown>>
   /** Gives the images that the definition names as files. */
   readonly image?: (file: string) => Uint8Array
+  /** What the loader wants to know when the machine is saved: plain data. */
+  readonly about?: unknown
   /** Gives back what backends do not: called when the machine has ended. */
   close?(): void
 }
 
 /** How a host turns a specification into a machine, and back: files, disks that take time to open, snapshots. */
 export interface MachineLoader {
-  /** @throws typed errors for what cannot be found or opened */
-  load(spec: MachineSpec): Promise<Loaded>
-  /** Saves a machine into a file. It goes on. */
-  save?(machine: Machine, file: string): Promise<void>
+  /**
+   * @param snapshot - a file that it goes on from instead of beginning as its specification says; its disks are still those
+   * @throws typed errors for what cannot be found or opened
+   */
+  load(spec: MachineSpec, snapshot?: string): Promise<Loaded>
+  /**
+   * Saves a machine into a file. It goes on.
+   *
+   * @param about - what {@link MachineLoader.load} said of it
+   */
+  save?(machine: Machine, file: string, about: unknown): Promise<void>
 }
 
 /** Knows definitions only: for hosts without files. */
 export const definitionsOnly: MachineLoader = {
-  load({ name, machine }) {
-    if ('file' in machine || 'snapshot' in machine) {
-      throw machinistError({ code: 'parameter', part: name, value: 'file' in machine ? machine.file : machine.snapshot, remedy: 'Give a definition.' }, 'this host has no files')
+  async load({ name, machine }, snapshot) {
+    if (snapshot !== undefined || 'file' in machine || 'snapshot' in machine) {
+      throw machinistError({ code: 'parameter', part: name, value: snapshot ?? ('file' in machine ? machine.file : 'a snapshot'), remedy: 'Give a definition.' }, 'this host has no files')
     }
-    return Promise.resolve({ machine: { definition: machine } })
+    return { machine: { definition: machine } }
   },
 }

@@ -37,6 +37,8 @@ interface Guest {
   readonly ports: readonly string[]
   /** It was copied from another, whose disks are no one else's: it cannot move to where there are none of these. */
   readonly copied: boolean
+  /** What the loader knows of it. */
+  readonly about: unknown
   close(): void
 }
 
@@ -135,7 +137,7 @@ class Processor {
 
   async #obey(order: Order): Promise<void> {
     switch (order.do) {
-      case 'make': return this.#make(order.spec)
+      case 'make': return this.#make(order.spec, order.snapshot)
       case 'pause': return this.#guest(order.name).machine.pause()
       case 'resume': {
         const { machine } = this.#guest(order.name)
@@ -148,9 +150,9 @@ class Processor {
       case 'give': return this.#give(order.name)
       case 'take': return this.#take(order.spec, order.handed, order.typed)
       case 'save': {
-        const { machine } = this.#guest(order.name)
+        const { machine, about } = this.#guest(order.name)
         if (this.#loader.save === undefined) throw machinistError({ code: 'parameter', part: order.name, value: order.file, remedy: 'Run it where there are files.' }, 'this host has no files')
-        return this.#loader.save(machine, order.file)
+        return this.#loader.save(machine, order.file, about)
       }
     }
   }
@@ -162,14 +164,14 @@ class Processor {
   }
 
   /** Makes a machine of what is loaded for it, and takes it in. */
-  async #assemble(spec: MachineSpec, make: (loaded: Loaded, host: MachineHost, console: Console) => Pick<Guest, 'machine' | 'ports'>): Promise<Guest> {
-    const loaded = await this.#loader.load(spec)
+  async #assemble(spec: MachineSpec, snapshot: string | undefined, make: (loaded: Loaded, host: MachineHost, console: Console) => Pick<Guest, 'machine' | 'ports'>): Promise<Guest> {
+    const loaded = await this.#loader.load(spec, snapshot)
     const console = this.#console(spec.name)
     try {
       if (this.#ended) throw machinistError({ code: 'processor-ended', part: spec.name, remedy: 'Start it on another processor.' }, 'the processor was ended')
       const host = this.#controllers.reduce((before, controller) => controller.host?.(spec, before) ?? before, this.#host)
       const made = make(loaded, host, console)
-      const guest: Guest = { spec, ...made, console, copied: false, close: () => { loaded.close?.() } }
+      const guest: Guest = { spec, ...made, console, copied: false, about: loaded.about, close: () => { loaded.close?.() } }
       try {
         this.#adopt(guest)
       } catch (error) {
@@ -184,13 +186,13 @@ class Processor {
     }
   }
 
-  async #make(spec: MachineSpec): Promise<void> {
-    const { machine } = await this.#assemble(spec, (loaded, host, console) => this.#instantiate(loaded, host, console))
+  async #make(spec: MachineSpec, snapshot?: string): Promise<void> {
+    const { machine } = await this.#assemble(spec, snapshot, (loaded, host, console) => this.#instantiate(loaded, host, console))
     this.#run(spec.name, machine)
   }
 
   async #take(spec: MachineSpec, handed: HandedMachine, typed: Uint8Array): Promise<void> {
-    const { console } = await this.#assemble(spec, ({ backends = new Map() }, host, own) => {
+    const { console } = await this.#assemble(spec, undefined, ({ backends = new Map() }, host, own) => {
       const { definition, ports } = withConsole(handed.definition, this.#catalogue)
       const given = { ...Object.fromEntries(backends), ...Object.fromEntries(ports.map((port) => [port, own])) }
       return { machine: instantiateHanded({ ...handed, definition }, this.#catalogue, host, { backends: given }), ports }
@@ -233,7 +235,7 @@ class Processor {
     const console = this.#console(spec.name)
     const copy = await machine.fork({ start: false, backends: Object.fromEntries(ports.map((port) => [port, console])) })
     try {
-      this.#adopt({ spec, machine: copy, console, ports, copied: true, close() {} })
+      this.#adopt({ spec, machine: copy, console, ports, copied: true, about: undefined, close() {} })
       this.#run(spec.name, copy)
     } catch (error) {
       copy.dispose()
