@@ -55,6 +55,7 @@ export const groups = {
     'Read files': ['files/'],
     'Join networks': ['network/'],
     'Share folders and sockets': ['share/', 'vsock/'],
+    'Be the processors of a hypervisor': ['processors/'],
     'Have a hypervisor in the background': ['daemon/'],
   },
   '@machinist/interrupts': {
