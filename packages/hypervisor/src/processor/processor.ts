@@ -1,6 +1,6 @@
 import type { Catalogue, MachineHost } from '@machinist/machine'
 import { type HandedMachine, instantiate, instantiateHanded, instantiateStored, type Machine } from '@machinist/machine'
-import { machinistError } from '@machinist/api'
+import { type Backend, machinistError } from '@machinist/api'
 import { type ControlChannel, faultOf, type Measured, type Order } from '../channel/messages.ts'
 import type { ResourceController } from '../contract/controller.ts'
 import type { MachineReport, MachineSpec, MemoryMeans } from '../contract/machines.ts'
@@ -27,6 +27,8 @@ export interface ProcessorOptions {
   /** CPU time of this thread, in nanoseconds, by which machines are charged. The host's clock unless given. */
   readonly cpuTime?: () => number
 }
+
+const NO_BACKENDS: ReadonlyMap<string, Backend<unknown>> = new Map()
 
 /** A machine on a processor. */
 interface Guest {
@@ -192,9 +194,9 @@ class Processor {
   }
 
   async #take(spec: MachineSpec, handed: HandedMachine, typed: Uint8Array): Promise<void> {
-    const { console } = await this.#assemble(spec, undefined, ({ backends = new Map() }, host, own) => {
+    const { console } = await this.#assemble(spec, undefined, ({ backends }, host, own) => {
       const { definition, ports } = withConsole(handed.definition, this.#catalogue)
-      const given = { ...Object.fromEntries(backends), ...Object.fromEntries(ports.map((port) => [port, own])) }
+      const given = { ...Object.fromEntries(backends ?? NO_BACKENDS), ...Object.fromEntries(ports.map((port) => [port, own])) }
       return { machine: instantiateHanded({ ...handed, definition }, this.#catalogue, host, { backends: given }), ports }
     })
     console.type(typed)
