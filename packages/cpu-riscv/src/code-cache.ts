@@ -1,8 +1,6 @@
 import { type Arena, PAGE_CODE, PAGE_SHARED, PAGE_SIZE } from '@machinist/memory'
 import { tlbLayout } from '@machinist/mmu'
 import { ENTER_FIELD, ENTRY_BITS, handlerOf, JUMP_SIZE, JUMPS, MAX_ENTERS, OP_SIZE, OPS_BYTES, PAGE_TAIL, Pseudo } from './handlers.ts'
-import { isCompressed } from './isa/decoder.ts'
-import { ENDS_BLOCK, LENGTH, OpWriter } from './op-writer.ts'
 import { dropFetches, dropTranslations, withoutHints } from './tlb-hints.ts'
 
 /** One op for each halfword, and the one behind the last, which leads to the next page. */
@@ -54,7 +52,6 @@ export class CodeCache {
   readonly #pool: number
   /** Ops pages of the pool that were ever taken. */
   #used = 0
-  readonly #writer = new OpWriter()
   readonly #clusters: Banks
   readonly #deaf: () => void
 
@@ -104,42 +101,12 @@ export class CodeCache {
     const ops = free ?? this.#pool + this.#used++ * PAGE_OPS_BYTES
     if (free !== undefined) arena.u8.fill(0, ops, ops + PAGE_OPS_BYTES)
     arena.data.setUint16(ops + OPS_BYTES, handlerOf(Pseudo.pageEnd, 4), true)
+    arena.data.setUint32(ops + OPS_BYTES + PAGE_TAIL.frame, frame, true)
     const page: CodePage = { ops, frame, writes: 0, version: 0, regions: [], requests: 0, pending: false, heat: 0, heatAt: new Map(), warm: false }
     this.#pages.set(frame, page)
     this.#byOps.set(ops, page)
     arena.markCode(frame)
     return ops
-  }
-
-  /**
-   * Decodes from the instruction at `op` to the next one that may jump, or to the end of the page. So an op is there
-   * exactly when its block was reached, which tells the translator what to leave out.
-   */
-  decodeAt(op: number): void {
-    const page = this.#pageOf(op)
-    if (!page) return
-    const { data } = this.#arena
-    for (let offset = ((op - page.ops) / OP_SIZE) * 2; offset < PAGE_SIZE; ) {
-      const at = page.ops + (offset / 2) * OP_SIZE
-      if (data.getUint16(at, true) !== 0) return
-      const half = data.getUint16(page.frame + offset, true)
-      if (!isCompressed(half) && offset === PAGE_SIZE - 2) {
-        data.setUint16(at, handlerOf(Pseudo.cross, 4), true)
-        return
-      }
-      const told = this.#writer.write(data, at, isCompressed(half) ? half : data.getUint32(page.frame + offset, true), offset)
-      if ((told & ENDS_BLOCK) !== 0) return
-      offset += told & LENGTH
-    }
-  }
-
-  /** Decodes an instruction that stands alone at `at`. */
-  decodeAlone(bits: number, at: number): void {
-    this.#writer.write(this.#arena.data, at, bits, -1)
-  }
-
-  #pageOf(op: number): CodePage | undefined {
-    return this.#byOps.get(this.#pool + Math.floor((op - this.#pool) / PAGE_OPS_BYTES) * PAGE_OPS_BYTES)
   }
 
   /**
@@ -229,7 +196,7 @@ export class CodeCache {
     const enter = handlerOf(Pseudo.enter, 4)
     entries.forEach((offset, number) => {
       const op = page.ops + (offset / 2) * OP_SIZE
-      if (data.getUint16(op, true) === 0) this.decodeAt(op)
+      if (data.getUint16(op, true) === 0) this.decode?.(page.ops, op)
       if (data.getUint16(op, true) === enter) return
       const record = this.#freeRecords.pop() ?? (this.#usedRecords < MAX_ENTERS ? this.#usedRecords++ : -1)
       if (record < 0) return
@@ -242,6 +209,8 @@ export class CodeCache {
     page.regions.push({ slot, enters })
   }
 
+  /** Decodes in a page from an op on; see `HartExports`. */
+  decode: ((ops: number, op: number) => void) | null = null
   /** Called with the slot of a function that nothing leads to any more. */
   onRelease: ((slot: number) => void) | null = null
   /** Address of the ops that `enter` ops have replaced. */

@@ -3,11 +3,12 @@ import { type Arena, frameOf, PAGE_CODE } from '@machinist/memory'
 import { createTable, instantiate } from '@machinist/wasm'
 import type { Cluster } from './cluster.ts'
 import { CodeCache } from './code-cache.ts'
-import { coreModule, type CorePlaces, freeCore, placeCore } from './core/core.ts'
+import { coreModule, type CorePlaces, fillCore, freeCore, placeCore } from './core/core.ts'
 import type { HostCallName } from './emit/context.ts'
 import type { InterruptFile } from './interrupt-file.ts'
 import type { HartExports } from './emit/module.ts'
 import { hartLayout } from './hart-layout.ts'
+import { writeOp } from './op-writer.ts'
 import type { HartRecord } from './record.ts'
 import { dropTranslations } from './tlb-hints.ts'
 import { Translation, type TranslationMode } from './translate/translation.ts'
@@ -71,6 +72,7 @@ export class Engine {
     this.arena = arena
     this.#forget = forget
     this.#places = placeCore(arena)
+    fillCore(arena, this.#places)
     const cache = new CodeCache(arena, this.#places, this.#clusters, CODE_PAGES)
     const linear = arena.memory
     const module = coreModule(this.#places, !(linear.buffer instanceof ArrayBuffer))
@@ -80,8 +82,7 @@ export class Engine {
       mmioRead: (address: number, bytes: number) => this.#mmioRead(address, bytes),
       mmioWrite: (address: number, bytes: number) => this.#mmioWrite(address, bytes),
       codePage: (frame: number, entry: number) => this.cache.page(frame >>> 0, entry >>> 0, this.#cluster.banks),
-      decode: (op: number) => this.cache.decodeAt(op >>> 0),
-      decodeCross: (bits: number, op: number) => this.cache.decodeAlone(bits, op >>> 0),
+      decode: (bits: number, op: number, offset: number) => writeOp(arena.data, op >>> 0, bits, offset),
       ticks: () => this.#cluster.counter.elapsed(),
       timerChanged: () => this.#current?.timerChanged(),
       pmpChanged: () => this.#current?.pmpChanged(),
@@ -100,6 +101,7 @@ export class Engine {
     }
     const table = createTable(256)
     const exports = instantiate<HartExports & Readonly<Record<string, unknown>>>(module, { host: { ...host, memory: linear, table } })
+    cache.decode = exports.decode
     // No function that somebody keeps may capture these: it would keep them.
     this.#code = { exports, cache, translation: new Translation({ cache, arena, window: this.window, table, core: exports, mode, hot }) }
   }

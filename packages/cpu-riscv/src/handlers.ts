@@ -114,8 +114,8 @@ export const JUMPS = 2048
 export const JUMP_SIZE = 32
 export const JUMP_FIELD = { pc: 0, stamp: 8, target: 16 } as const
 
-/** What lies behind the ops of a page: the op that ends it, and a byte for each halfword, set where control arrived. */
-export const PAGE_TAIL = { marks: 64 } as const
+/** What lies behind the ops of a page: the op that ends it, the address of its frame, and a byte for each halfword, set where control arrived. */
+export const PAGE_TAIL = { frame: 8, marks: 64 } as const
 
 /**
  * An `enter` op has, at `record`, the number of the place where the op is kept that it replaced (16 bits), and at

@@ -23,7 +23,7 @@ test('arenas of all sizes, whatever is in them, have the same module, which is c
 test('a second engine of an arena has places of its own, one after the first has gone those of the first, and a small arena any', () => {
   const arena = arenaOf(2 ** 28)
   const [first, second] = [placeCore(arena), placeCore(arena)]
-  expect(new Set([...Object.values(first), ...Object.values(second)]).size).toBe(8)
+  expect(new Set([...Object.values(first), ...Object.values(second)]).size).toBe(10)
   arena.u8.fill(1, first.window, first.window + 8)
   freeCore(arena, first)
   expect(placeCore(arena)).toEqual(first)
@@ -39,6 +39,6 @@ test('base 64', () => {
     expect(text).toBe(Buffer.from(bytes).toString('base64'))
     expect(fromBase64(text)).toEqual(new Uint8Array(bytes))
   }))
-  const core = writeCore({ window: 64, enters: 4096, jumps: 8192, crossings: 16384 }, true)
+  const core = writeCore({ window: 64, enters: 4096, jumps: 8192, crossings: 16384, rules: 32768 }, true)
   expect(fromBase64(toBase64(core))).toEqual(core)
 })

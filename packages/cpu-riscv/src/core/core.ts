@@ -5,6 +5,7 @@ import { CROSSING_SIZE, CROSSINGS, JUMP_SIZE, JUMPS, MAX_ENTERS, OP_SIZE } from 
 import { hartLayout } from '../hart-layout.ts'
 import { written } from './written.ts'
 import { fromBase64 } from './base64.ts'
+import { RULES_SIZE, writeRules } from './rules.ts'
 
 /** Addresses of the structures that the generated code of an engine names. */
 export interface CorePlaces {
@@ -14,18 +15,30 @@ export interface CorePlaces {
   readonly enters: number
   readonly jumps: number
   readonly crossings: number
+  /** The rules by which instructions are decoded. */
+  readonly rules: number
 }
 
-const sizes: CorePlaces = { window: hartLayout.size, enters: MAX_ENTERS * OP_SIZE, jumps: JUMPS * JUMP_SIZE, crossings: CROSSINGS * CROSSING_SIZE }
+const sizes: CorePlaces = { window: hartLayout.size, enters: MAX_ENTERS * OP_SIZE, jumps: JUMPS * JUMP_SIZE, crossings: CROSSINGS * CROSSING_SIZE, rules: RULES_SIZE }
 
 /** Takes the structures: in every arena, those of the first engine are at the same addresses. */
 export function placeCore(arena: Arena): CorePlaces {
   return {
     window: arena.allocateFirst(sizes.window), enters: arena.allocateFirst(sizes.enters), jumps: arena.allocateFirst(sizes.jumps), crossings: arena.allocateFirst(sizes.crossings),
+    rules: arena.allocateFirst(sizes.rules),
   }
 }
 
+let rules: Uint8Array | null = null
+
+/** Writes what generated code finds there. */
+export function fillCore(arena: Arena, places: CorePlaces): void {
+  rules ??= written === null ? writeRules() : fromBase64(written.rules)
+  arena.u8.set(rules, places.rules)
+}
+
 export function freeCore(arena: Arena, places: CorePlaces): void {
+  arena.free(places.rules, sizes.rules)
   arena.free(places.window, sizes.window)
   arena.free(places.enters, sizes.enters)
   arena.free(places.jumps, sizes.jumps)
@@ -38,8 +51,8 @@ export function writeCore(places: CorePlaces, shared: boolean): Uint8Array<Array
 }
 
 /** What tells modules apart. */
-export function coreKey({ window, enters, jumps, crossings }: CorePlaces, shared: boolean): string {
-  return [window, enters, jumps, crossings, shared].join()
+export function coreKey({ window, enters, jumps, crossings, rules }: CorePlaces, shared: boolean): string {
+  return [window, enters, jumps, crossings, rules, shared].join()
 }
 
 /** Modules compiled in this thread: nearly always one is all that there are. */

@@ -3,6 +3,8 @@ export interface WrittenCore {
   readonly key: string
   /** The module in base 64. */
   readonly base64: string
+  /** What `writeRules` gives, in base 64. */
+  readonly rules: string
 }
 
 /**

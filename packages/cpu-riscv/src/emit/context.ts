@@ -20,10 +20,8 @@ export interface HostCalls {
   readonly mmioWrite: FuncRef<readonly ['f64', 'i32'], 'i32'>
   /** `(frame, entry address)`: the page becomes a code page; returns the address of its pre-decoded ops. */
   readonly codePage: FuncRef<readonly ['i32', 'i32'], 'i32'>
-  /** `(op)`: decodes the instruction whose op this is, and those that follow it. */
-  readonly decode: FuncRef<readonly ['i32'], 'void'>
-  /** `(instruction bits, op)`: decodes an instruction that lies in two pages. */
-  readonly decodeCross: FuncRef<readonly ['i32', 'i32'], 'void'>
+  /** `(instruction bits, op, offset)`: decodes an instruction for which there is no rule, or that lies in two pages, with offset −1; returns what is told of it (`writeOp`). */
+  readonly decode: FuncRef<readonly ['i32', 'i32', 'i32'], 'i32'>
   /** Ticks of the time counter since the machine was made. */
   readonly ticks: FuncRef<readonly [], 'f64'>
   /** `stimecmp`, or whether it counts, has changed. */
@@ -60,12 +58,14 @@ export interface Emit {
   /** Addresses of the {@link CROSSINGS} and the {@link JUMPS}. */
   readonly crossings: number
   readonly jumps: number
+  /** Address of the rules by which instructions are decoded. */
+  readonly rules: number
   /** Cause + 1 of the exception that the current instruction raised, or 0; and its value for `xtval`. */
   readonly pendingCause: Global<'i32'>
   readonly pendingValue: Global<'i64'>
 }
 
-export function createEmit(options: { readonly window: number; readonly enters: number; readonly crossings: number; readonly jumps: number; readonly memory: { initial: number; maximum: number; shared: boolean } }): Emit {
+export function createEmit(options: { readonly window: number; readonly enters: number; readonly crossings: number; readonly jumps: number; readonly rules: number; readonly memory: { initial: number; maximum: number; shared: boolean } }): Emit {
   const m = new ModuleBuilder()
   const host: HostCalls = {
     readFault: m.importFunction('host', 'readFault', ['i32'], 'i32'),
@@ -73,8 +73,7 @@ export function createEmit(options: { readonly window: number; readonly enters: 
     mmioRead: m.importFunction('host', 'mmioRead', ['f64', 'i32'], 'i32'),
     mmioWrite: m.importFunction('host', 'mmioWrite', ['f64', 'i32'], 'i32'),
     codePage: m.importFunction('host', 'codePage', ['i32', 'i32'], 'i32'),
-    decode: m.importFunction('host', 'decode', ['i32'], 'void'),
-    decodeCross: m.importFunction('host', 'decodeCross', ['i32', 'i32'], 'void'),
+    decode: m.importFunction('host', 'decode', ['i32', 'i32', 'i32'], 'i32'),
     ticks: m.importFunction('host', 'ticks', [], 'f64'),
     timerChanged: m.importFunction('host', 'timerChanged', [], 'void'),
     pmpChanged: m.importFunction('host', 'pmpChanged', [], 'void'),
@@ -93,7 +92,7 @@ export function createEmit(options: { readonly window: number; readonly enters: 
   const before = m.functionCount
   const helpers = emitHelpers(m, emitSoftfloat(m, { flags: s.at('fflags'), nan: 'canonical' }))
   m.exportSince(before)
-  return { m, s, host, ram, tlb, helpers, enters: options.enters, crossings: options.crossings, jumps: options.jumps, pendingCause: m.global('i32', 0), pendingValue: m.global('i64', 0) }
+  return { m, s, host, ram, tlb, helpers, enters: options.enters, crossings: options.crossings, jumps: options.jumps, rules: options.rules, pendingCause: m.global('i32', 0), pendingValue: m.global('i64', 0) }
 }
 
 /** `bit` of a 64-bit value, as 0 or 1. */

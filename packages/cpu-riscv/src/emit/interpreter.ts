@@ -19,6 +19,9 @@ export interface InterpreterFunctions {
   readonly outside: FuncRef<readonly ['i64', 'i32'], 'i32'>
 }
 
+/** See `emitDecoder`. */
+type Decode = FuncRef<readonly ['i32', 'i32'], 'void'>
+
 /** Whether the fast interpreter has code for an instruction of this length. */
 function isFast(instruction: Instruction | undefined, length: 2 | 4): boolean {
   return instruction !== undefined && instruction.kind !== 'system' && (length === 4 || compressible.has(instruction.name))
@@ -88,7 +91,7 @@ function emitStep(parts: PreciseParts): { step: FuncRef<readonly ['i32'], 'void'
       const key = f.let(i64.or(i64.extendU(bits), 1n << 32n))
       f.if(i64.ne(i64.load(place, CROSSING_FIELD.bits), key), () => {
         f.do(i64.store(place, key, CROSSING_FIELD.bits))
-        f.do(call(host.decodeCross, bits, i32.add(place, CROSSING_FIELD.op)))
+        f.drop(call(host.decode, bits, i32.add(place, CROSSING_FIELD.op), -1))
       })
       f.do(call(step, i32.add(place, CROSSING_FIELD.op)))
       f.return()
@@ -98,7 +101,7 @@ function emitStep(parts: PreciseParts): { step: FuncRef<readonly ['i32'], 'void'
   return { step, fetchSlow, takeTrap }
 }
 
-export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
+export function emitInterpreter(parts: PreciseParts, decode: Decode): InterpreterFunctions {
   const { e, memory, traps } = parts
   const { m, s, host } = e
   const { step, fetchSlow, takeTrap } = emitStep(parts)
@@ -117,8 +120,9 @@ export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
       f.do(call(fetch))
       f.return()
     })
-    const op = f.let(i32.add(i32.load(slot, tlbLayout.fetch + tlbLayout.dataOffset), i32.shl(i32.and(i32.wrap(s.get('pc')), 0xffe), 2)))
-    f.if(i32.eqz(i32.shrU(i32.load16U(op), 1)), () => f.do(call(host.decode, op)))
+    const ops = f.let(i32.load(slot, tlbLayout.fetch + tlbLayout.dataOffset))
+    const op = f.let(i32.add(ops, i32.shl(i32.and(i32.wrap(s.get('pc')), 0xffe), 2)))
+    f.if(i32.eqz(i32.shrU(i32.load16U(op), 1)), () => f.do(call(decode, ops, op)))
     f.do(call(step, op))
   })
 
@@ -204,7 +208,7 @@ export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
           f.block((escape) => {
             f.block((miss) => {
               f.block((enter) => {
-                emitHandlers(f, parts, { ...place, next, jump, miss, escape }, enter)
+                emitHandlers(f, parts, { ...place, next, jump, miss, escape }, enter, decode)
               })
               enterRegion(f, { ...place, jump, resume, arriving })
             })
@@ -256,8 +260,8 @@ export function emitInterpreter(parts: PreciseParts): InterpreterFunctions {
 }
 
 /** The dispatch, and the code of every handler; never falls through. */
-function emitHandlers(f: Func, { e }: PreciseParts, place: FastPlace, enter: Label): void {
-  const { op, bias, budget, target, next, jump, escape } = place
+function emitHandlers(f: Func, { e }: PreciseParts, place: FastPlace, enter: Label, decode: Decode): void {
+  const { op, ops, bias, budget, target, next, jump, escape } = place
   const undecoded = f.open('block')
   const pageEnd = f.open('block')
   const nop4 = f.open('block')
@@ -302,6 +306,6 @@ function emitHandlers(f: Func, { e }: PreciseParts, place: FastPlace, enter: Lab
   f.br(jump)
   f.close(undecoded)
   f.set(budget, i32.add(budget, 1))
-  f.do(call(e.host.decode, op))
+  f.do(call(decode, ops, op))
   f.br(next)
 }

@@ -2,6 +2,7 @@ import { Access } from '@machinist/mmu'
 import { call, type FuncRef } from '@machinist/wasm'
 import { createEmit, type Emit } from './context.ts'
 import { emitCsrs } from './csr/index.ts'
+import { emitDecoder } from './decoder.ts'
 import { emitRegionExits } from './exits.ts'
 import { emitInterpreter } from './interpreter.ts'
 import { emitMemory } from './memory.ts'
@@ -13,6 +14,8 @@ import { emitTraps } from './trap.ts'
 export interface HartExports {
   readonly run: () => void
   readonly crawl: () => void
+  /** Decodes from the second operand, an op of the page whose ops begin at the first, to the end of the block. */
+  readonly decode: (ops: number, op: number) => void
   readonly updateView: () => void
   readonly updateFloat: () => void
   readonly flushAll: () => void
@@ -32,6 +35,7 @@ export function emitHartModule(options: {
   readonly enters: number
   readonly crossings: number
   readonly jumps: number
+  readonly rules: number
   readonly memory: { readonly initial: number; readonly maximum: number; readonly shared: boolean }
 }): Uint8Array<ArrayBuffer> {
   const e: Emit = createEmit(options)
@@ -40,7 +44,8 @@ export function emitHartModule(options: {
   const translation = emitTranslation(e)
   const traps = emitTraps(e, translation)
   const csrs = emitCsrs(e, translation, traps)
-  const { run, crawl, outside } = emitInterpreter({ e, memory, csrs, traps, translation })
+  const decode = emitDecoder(e)
+  const { run, crawl, outside } = emitInterpreter({ e, memory, csrs, traps, translation }, decode)
   // Translated code imports these, by name.
   const before = e.m.functionCount
   emitRegionExits(e.m, e.s, e.jumps)
@@ -49,6 +54,7 @@ export function emitHartModule(options: {
   const probe = emitProbe(e, memory.translate)
   e.m.export('run', run)
   e.m.export('crawl', crawl)
+  e.m.export('decode', decode)
   e.m.export('outside', outside)
   e.m.export('updateView', translation.updateView)
   e.m.export('updateFloat', csrs.updateFloat)

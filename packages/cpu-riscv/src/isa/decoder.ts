@@ -69,6 +69,31 @@ const compressedByKey: readonly (readonly Compressed[])[] = Array.from({ length:
   compressed.filter((entry) => ((entry.match >> 13) << 2 | (entry.match & 3)) === key),
 )
 
+/** One encoding: the bits that it has, and what is in the others. */
+export interface Encoding {
+  readonly mask: number
+  readonly match: number
+  readonly length: 2 | 4
+  /** Reads an instruction that has these bits; false when it is reserved. */
+  readonly read: (word: number, out: Decoded) => boolean
+}
+
+/** How many keys there are; see {@link encodingsOf}. */
+export const KEYS: number = 256 + 32
+/** Of the keys, the first of instructions of 16 bits. */
+export const COMPRESSED_KEYS = 256
+
+/** Every encoding of instructions with this key (those of 16 bits behind those of 32), the most particular first. */
+export function encodingsOf(key: number): readonly Encoding[] {
+  if (key < COMPRESSED_KEYS) {
+    return (byOpcode[key] ?? []).map((number) => {
+      const { mask, match } = instructions[number] ?? illegal
+      return { mask, match, length: 4, read: (word, out) => readPlain(number, word, clear(out)) !== 0 }
+    })
+  }
+  return (compressedByKey[key - COMPRESSED_KEYS] ?? []).map((entry) => ({ mask: entry.mask, match: entry.match, length: 2, read: (half, out) => readCompressed(entry, half, clear(out)) }))
+}
+
 /** Whether the 16 bits at an address are a whole instruction. */
 export function isCompressed(half: number): boolean {
   return (half & 3) !== 3
@@ -79,37 +104,55 @@ export function isCompressed(half: number): boolean {
  * returned. Anything unknown or reserved decodes as the illegal instruction, number 0.
  */
 export function decode(word: number, out: Decoded): Decoded {
-  out.rd = out.rs1 = out.rs2 = out.rs3 = out.imm = 0
-  out.rm = 7
+  clear(out)
   if (isCompressed(word)) {
     const half = word & 0xffff
-    out.length = 2
     for (const entry of compressedByKey[(half >> 13) << 2 | (half & 3)] ?? []) {
       if ((half & entry.mask) !== entry.match) continue
-      const expansion = half === 0 ? null : entry.expand(half)
-      if (!expansion) break
-      out.number = numberOf(expansion.name)
-      out.rd = expansion.rd ?? 0
-      out.rs1 = expansion.rs1 ?? 0
-      out.rs2 = expansion.rs2 ?? 0
-      out.imm = expansion.imm ?? 0
+      if (!readCompressed(entry, half, out)) break
       return out
     }
+    out.length = 2
     out.number = 0
     out.imm = half
     return out
   }
-  out.length = 4
   for (const number of byOpcode[((word << 1) & 0xf8) | ((word >> 12) & 7)] ?? []) {
     const instruction = instructions[number]
     if (!instruction || ((word & instruction.mask) >>> 0) !== instruction.match) continue
-    out.number = number
-    operands(instruction, word, out)
+    readPlain(number, word, out)
     return out
   }
+  out.length = 4
   out.number = 0
   out.imm = word | 0
   return out
+}
+
+function clear(out: Decoded): Decoded {
+  out.rd = out.rs1 = out.rs2 = out.rs3 = out.imm = 0
+  out.rm = 7
+  return out
+}
+
+function readCompressed({ expand }: Compressed, half: number, out: Decoded): boolean {
+  const expansion = half === 0 ? null : expand(half)
+  if (!expansion) return false
+  out.length = 2
+  out.number = numberOf(expansion.name)
+  out.rd = expansion.rd ?? 0
+  out.rs1 = expansion.rs1 ?? 0
+  out.rs2 = expansion.rs2 ?? 0
+  out.imm = expansion.imm ?? 0
+  return true
+}
+
+/** @returns the number, or 0 when its operands are reserved */
+function readPlain(number: number, word: number, out: Decoded): number {
+  out.length = 4
+  out.number = number
+  operands(instructions[number] ?? illegal, word, out)
+  return out.number
 }
 
 /** The fields of an instruction that hold registers, and its rounding mode, as bits. */
