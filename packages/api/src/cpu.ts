@@ -106,7 +106,7 @@ export interface Cpu {
   /** Drops cached translations and decoded code for guest-physical bytes that somebody else wrote or moved. */
   memoryChanged(address: number, length: number): void
   /**
-   * Guest-physical addresses of pages that its harts have used lately: a guess, from what they have at hand, at what they will use next. In any order, none twice.
+   * Guest-physical addresses of pages that its harts have used lately: a guess, from what they have at hand, at what they will use next. The likeliest first, none twice.
    */
   recentPages?(): readonly number[]
   /** Counts of what its engine has done, by name, for people; which there are is the engine's affair. */

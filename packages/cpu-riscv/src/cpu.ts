@@ -8,7 +8,7 @@ import { Engine } from './engine.ts'
 import { Hart } from './hart.ts'
 import { MAX_IDENTITIES } from './interrupt-file.ts'
 import { HsmState } from './sbi/numbers.ts'
-import { pagesInTlbs } from './recent.ts'
+import { recentPages } from './recent.ts'
 import { Sbi } from './sbi/sbi.ts'
 
 /** Interpreted instructions after which a page is translated unless the configuration says otherwise. */
@@ -131,7 +131,7 @@ export class RiscvCpu implements Cpu {
   }
 
   recentPages(): readonly number[] {
-    return pagesInTlbs(this.#cluster.memory, this.#cluster.banks)
+    return recentPages(this.#cluster.memory, this.#cluster.banks)
   }
 
   memoryChanged(address: number, length: number): void {

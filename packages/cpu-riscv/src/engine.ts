@@ -13,7 +13,7 @@ import type { HartRecord } from './record.ts'
 import { dropTranslations } from './tlb-hints.ts'
 import { Translation, type TranslationMode } from './translate/translation.ts'
 
-/** Pages of pre-decoded code an engine keeps: 16 MiB of guest code. */
+/** Pages of pre-decoded code an engine keeps: 32 MiB of guest code. */
 const CODE_PAGES = 8192
 
 /** Whoever is running; told of what generated code cannot do itself. */

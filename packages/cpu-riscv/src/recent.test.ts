@@ -1,10 +1,10 @@
-import { Arena, frameOf, GuestMemory, PAGE_SIZE } from '@machinist/memory'
+import { Arena, frameOf, GuestMemory, PAGE_CODE, PAGE_SIZE } from '@machinist/memory'
 import { tlbLayout } from '@machinist/mmu'
 import { createMemory } from '@machinist/wasm'
 import { expect, test } from 'vitest'
-import { pagesInTlbs } from './recent.ts'
+import { recentPages } from './recent.ts'
 
-test('the pages of a memory that TLBs lead to, in whichever array and bank, and no others', () => {
+test('the pages of a memory that TLBs lead to, in whichever array and bank, then those with code, and no others', () => {
   const maximum = 2 ** 26
   const memory = new GuestMemory(new Arena(createMemory({ initial: 16, maximum: maximum / 65536, shared: true }), maximum))
   const ram = memory.addRam('ram', 0x8000_0000, 64 * PAGE_SIZE)
@@ -20,7 +20,7 @@ test('the pages of a memory that TLBs lead to, in whichever array and bank, and 
     arena.data.setUint32(at + tlbLayout.dataOffset, frame(page) - va, true)
     arena.u8[bank + (kind === 'read' ? tlbLayout.readGroups : tlbLayout.writeGroups) + (entry >>> 9)] = 1 << ((entry >>> 6) & 7)
   }
-  expect(pagesInTlbs(memory, banks)).toEqual([])
+  expect(recentPages(memory, banks)).toEqual([])
   data(first, 'read', 0x7fff_f000, 3)
   data(first, 'write', 0x1000, 5)
   data(second, 'write', 0xffff_e000 | 0, 5)
@@ -28,9 +28,11 @@ test('the pages of a memory that TLBs lead to, in whichever array and bank, and 
   arena.data.setUint32(fetch, 0x7fff, true)
   arena.data.setUint32(fetch + tlbLayout.frameOffset, frame(9), true)
   // A bank's marks say where to look.
-  expect(pagesInTlbs(memory, banks)).toEqual([3, 5].map((page) => ram.base + page * PAGE_SIZE))
+  expect(recentPages(memory, banks)).toEqual([3, 5].map((page) => ram.base + page * PAGE_SIZE))
   arena.u8[second + tlbLayout.fetched] = 1
-  expect(pagesInTlbs(memory, banks)).toEqual([3, 5, 9].map((page) => ram.base + page * PAGE_SIZE))
-  memory.release(ram.base + 5 * PAGE_SIZE, PAGE_SIZE)
-  expect(pagesInTlbs(memory, banks)).toEqual([3, 9].map((page) => ram.base + page * PAGE_SIZE))
+  expect(recentPages(memory, banks)).toEqual([3, 5, 9].map((page) => ram.base + page * PAGE_SIZE))
+  for (const page of [2, 9, 11]) arena.u32[(ram.map >>> 2) + page]! |= PAGE_CODE
+  expect(recentPages(memory, banks)).toEqual([3, 5, 9, 2, 11].map((page) => ram.base + page * PAGE_SIZE))
+  for (const page of [5, 11]) memory.release(ram.base + page * PAGE_SIZE, PAGE_SIZE)
+  expect(recentPages(memory, banks)).toEqual([3, 9, 2].map((page) => ram.base + page * PAGE_SIZE))
 })

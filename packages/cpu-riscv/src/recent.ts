@@ -1,8 +1,8 @@
-import { frameOf, type GuestMemory, PAGE_PRESENT, PAGE_SIZE } from '@machinist/memory'
+import { frameOf, type GuestMemory, PAGE_CODE, PAGE_PRESENT, PAGE_SIZE } from '@machinist/memory'
 import { tlbLayout } from '@machinist/mmu'
 
-/** Guest-physical addresses of the pages that TLBs hold. */
-export function pagesInTlbs(memory: GuestMemory, banks: readonly number[]): number[] {
+/** Guest-physical addresses of the pages that TLBs hold; then those of other pages from which code was decoded, for what ran before is likely to run again. */
+export function recentPages(memory: GuestMemory, banks: readonly number[]): number[] {
   const { u8, u32 } = memory.arena
   const frames = new Set<number>()
   for (const bank of banks) {
@@ -24,12 +24,15 @@ export function pagesInTlbs(memory: GuestMemory, banks: readonly number[]): numb
       if (u32[slot] !== 0) frames.add(frameOf(u32[slot + tlbLayout.frameOffset / 4] ?? 0))
     }
   }
-  const pages: number[] = []
+  const held: number[] = []
+  const code: number[] = []
   for (const { base, size, map } of memory.regions) {
     for (let page = 0; page < size / PAGE_SIZE; page++) {
       const entry = u32[(map >>> 2) + page] ?? 0
-      if ((entry & PAGE_PRESENT) !== 0 && frames.has(frameOf(entry))) pages.push(base + page * PAGE_SIZE)
+      if ((entry & PAGE_PRESENT) === 0) continue
+      if (frames.has(frameOf(entry))) held.push(base + page * PAGE_SIZE)
+      else if ((entry & PAGE_CODE) !== 0) code.push(base + page * PAGE_SIZE)
     }
   }
-  return pages
+  return [...held, ...code]
 }
