@@ -19,3 +19,14 @@ it.each([['balloon', balloonControl], ['memory', memoryControl]] as const)('the 
     expect(() => make().restore?.({ ...state, state: { target } }, 'mem0.host')).toThrow(expect.toSatisfy((error) => isMachinistError(error) && error.code === 'state' && error.part === 'mem0.host') as Error)
   }
 })
+
+it.each([['balloon', balloonControl], ['memory', memoryControl]] as const)('a copy of a machine has a %s of its own, which is asked for the same', (_name, make) => {
+  const control = make({ target: 3 * 4096 })
+  const port = control.connect((deliver) => { deliver() })
+  const copy = control.fork()
+  const copied = copy.connect((deliver) => { deliver() })
+  expect(copied.target).toBe(3 * 4096)
+  copy.target = 4096
+  copied.resized(8192)
+  expect([port.target, control.target, control.size, copied.target, copy.size]).toEqual([12288, 12288, 0, 4096, 8192])
+})

@@ -23,6 +23,8 @@ export interface BalloonControl extends Backend<BalloonPort> {
   readonly statistics: BalloonStatistics
   /** Asks for new statistics; `onStats` gets them. */
   askStats(): void
+  /** The control of a copy of the machine, which is asked for the same. Nobody is told of its statistics and sizes. */
+  fork(): BalloonControl
 }
 
 /**
@@ -54,6 +56,10 @@ class Control extends TargetControl<Listener> implements BalloonControl {
 
   get statistics(): BalloonStatistics {
     return this.#latest
+  }
+
+  fork(): BalloonControl {
+    return new Control({ target: this.target })
   }
 
   askStats(): void {

@@ -15,6 +15,8 @@ export interface MemoryControl extends Backend<HotplugPort> {
   target: number
   /** Bytes that are plugged. */
   readonly size: number
+  /** The control of a copy of the machine, which is asked for the same. Nobody is told of its sizes. */
+  fork(): MemoryControl
 }
 
 /**
@@ -31,6 +33,10 @@ class Control extends TargetControl<Parameters<HotplugPort['listen']>[0]> implem
 
   constructor(options: MemoryControlOptions) {
     super('memory', options)
+  }
+
+  fork(): MemoryControl {
+    return new Control({ target: this.target })
   }
 
   connect(deliver: Deliver): HotplugPort {
