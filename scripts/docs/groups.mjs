@@ -117,6 +117,7 @@ export const groups = {
   '@machinist/hypervisor': {
     'Run machines': ['', 'contract/hypervisor', 'contract/machines', 'control/'],
     'Share out': ['contract/resources', 'contract/controller', 'table/', 'io/'],
+    'Share out memory': ['memory/'],
     'Be a processor': ['processor/', 'channel/'],
     'Reach one from elsewhere': ['remote/'],
   },

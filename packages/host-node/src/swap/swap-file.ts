@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { machinistError } from '@machinist/api'
 import { PAGE_SIZE, type SwapFile } from '@machinist/memory'
-import { fileError, systemCode } from '../system/errors.ts'
+import { fileError } from '../system/errors.ts'
 
 /** What {@link swapFile} may be told. */
 export interface SwapFileOptions {
@@ -42,10 +42,9 @@ export function swapFile({ folder = tmpdir(), size = 4 * 2 ** 30 }: SwapFileOpti
       try {
         for (let done = 0; done < PAGE_SIZE;) done += writeSync(file, from, done, PAGE_SIZE - done, page * PAGE_SIZE + done)
         return true
-      } catch (error) {
-        const code = systemCode(error)
-        if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') return false
-        throw fileError(error, 'swap', path)
+      } catch {
+        // Full, or failing: the page stays where it is.
+        return false
       }
     },
     close() {

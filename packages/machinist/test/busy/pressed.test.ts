@@ -63,7 +63,7 @@ class Press {
         this.#take(memory, random.between(1, 300))
         break
       case 1:
-        this.counts.merged += merger.scan(memory, random.between(1, 4096), random.chance(0.5))
+        this.counts.merged += merger.scan(memory, random.between(1, 4096), random.chance(0.5)).freed
         break
       case 2:
         parked.moveOn()

@@ -8,7 +8,7 @@ export interface SwapFile {
   readonly pages: number
   /** Fills `into`, {@link PAGE_SIZE} bytes. @throws anything, when it cannot */
   read(page: number, into: Uint8Array): void
-  /** @returns false when the host has no room */
+  /** @returns false when it cannot: the host has no room, say */
   write(page: number, from: Uint8Array): boolean
   close(): void
 }

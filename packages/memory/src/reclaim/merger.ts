@@ -10,6 +10,8 @@ const MOST_KNOWN = 2 ** 19
 /** Makes the hash of a page that was never looked at differ from that of zeros. */
 const NEVER = 0x5bd1_e995
 const ZEROS = -1
+/** Most entries of page maps that are passed at once. */
+const MOST_ENTRIES = 16_384
 
 /**
  * Finds pages of zeros, and pages that are equal to others of the arena, and gives their frames back: by a hash, and then by comparing. A page whose hash changed since the hand
@@ -30,11 +32,12 @@ export class Merger {
   /**
    * Looks at pages of a memory. Not in the middle of what any guest of the arena does.
    *
+   * @param count - pages with frames, which take a microsecond each
    * @param eager - also takes pages that were never looked at before
-   * @returns how many frames came free
+   * @returns how many pages it went past, with frames or not, and how many frames came free
    */
-  scan(memory: GuestMemory, count: number, eager: boolean = false): number {
-    if (memory.pinned) return 0
+  scan(memory: GuestMemory, count: number, eager: boolean = false): { readonly looked: number; readonly freed: number } {
+    if (memory.pinned || count <= 0) return { looked: 0, freed: 0 }
     const { u32 } = this.#arena
     const held = new Set<number>()
     for (const each of this.#arena.memories) held.add(each.held?.() ?? 0)
@@ -42,31 +45,34 @@ export class Merger {
     if (hand === undefined) this.#hands.set(memory, hand = new Hand())
     /** A page, the memory of the page that is equal, and that; each the index of its entry. */
     const pairs: (readonly [number, GuestMemory | null, number])[] = []
-    hand.go(memory, count, (index) => {
-      const entry = u32[index] ?? 0
-      if (!hasFrame(entry)) return true
-      const frame = frameOf(entry)
-      if (held.has(frame)) return true
+    const visit = (index: number, frame: number): void => {
+      if (held.has(frame)) return
       const hash = hashPage(u32, frame >>> 2)
       const same = this.#isAsBefore(frame, hash) || eager
       if (hash === 0) {
         if (same) pairs.push([index, null, ZEROS])
-        return true
+        return
       }
       const other = this.#known.get(hash)
       const owner = other === undefined ? null : this.#ownerOf(other)
       const there = other === undefined ? 0 : u32[other] ?? 0
       if (other === undefined || owner === null || owner.pinned || !hasFrame(there) || held.has(frameOf(there))) {
         this.#note(hash, index)
-        return true
+        return
       }
-      if (frameOf(there) === frame || !same) return true
+      if (frameOf(there) === frame || !same) return
       if (samePage(u32, frame >>> 2, frameOf(there) >>> 2)) pairs.push([index, owner, other])
       else this.#note(hash, index)
-      return true
+    }
+    let left = count
+    const looked = hand.go(memory, MOST_ENTRIES, (index) => {
+      const entry = u32[index] ?? 0
+      if (!hasFrame(entry)) return true
+      visit(index, frameOf(entry))
+      return --left > 0
     })
     this.#stop(memory, pairs)
-    return pairs.reduce((freed, pair) => freed + this.#join(memory, ...pair), 0)
+    return { looked, freed: pairs.reduce((freed, pair) => freed + this.#join(memory, ...pair), 0) }
   }
 
   /** Nobody reaches the pages any more, but by asking. */

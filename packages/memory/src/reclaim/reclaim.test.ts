@@ -118,7 +118,7 @@ test('whatever is taken, merged, compressed and swapped between what guests, dev
         machines.splice(machines.indexOf(machine), 1)
       } else if (kind === 'age') hand?.age(length % (2 * PAGES))
       else if (kind === 'take') done['taken']! += hand?.take(length % 8, at % (3 * PAGES), (page) => parked.put(page)) ?? 0
-      else if (kind === 'merge') done['merged']! += merger.scan(memory, length % (2 * PAGES), noise)
+      else if (kind === 'merge') done['merged']! += merger.scan(memory, length % (2 * PAGES), noise).freed
       else if (kind === 'move-on') parked.moveOn()
       else if (kind === 'discard') arena.discardFree()
     }

@@ -75,23 +75,28 @@ export class SecondChance {
     const { u32 } = arena
     const held = memory.held?.() ?? 0
     let any = false
-    const looked = this.#hand.go(memory, count, (index) => {
-      const entry = u32[index] ?? 0
-      if (!hasFrame(entry)) return true
-      this.#found++
-      if ((entry & PAGE_PRESENT) === 0) return cold(index, entry)
-      this.#touched++
-      if (frameOf(entry) === held) return true
-      pager.wait(index)
-      any = true
-      return true
-    })
+    let looked = 0
+    try {
+      looked = this.#hand.go(memory, count, (index) => {
+        const entry = u32[index] ?? 0
+        if (!hasFrame(entry)) return true
+        this.#found++
+        if ((entry & PAGE_PRESENT) === 0) return cold(index, entry)
+        this.#touched++
+        if (frameOf(entry) === held) return true
+        pager.wait(index)
+        any = true
+        return true
+      })
+    } finally {
+      // Whatever happened: those that wait are in no TLB.
+      if (any) memory.onProtect?.()
+    }
     this.#looked += looked
     if (this.#looked >= pagesOf(memory)) {
       if (this.#found > 0) this.#active += NEW * (this.#touched / this.#found - this.#active)
       this.#found = this.#touched = this.#looked = 0
     }
-    if (any) memory.onProtect?.()
     return looked
   }
 }
