@@ -8,6 +8,7 @@ import { checkChanges, checkCopy, checkPool, checkResources, checkSpec } from '.
 import { allocate } from '../table/allocate.ts'
 import { changedTerms, checkedTerms, parameter } from '../table/terms.ts'
 import { Tree } from '../table/tree.ts'
+import { Balancer } from './balance.ts'
 import { ConsoleLog } from './console-log.ts'
 import { Fleet } from './fleet.ts'
 import { grantsFor, treeFor } from './grants.ts'
@@ -29,6 +30,8 @@ export interface HypervisorOptions {
   readonly open: (index: number) => ProcessorChannel
   /** What there is to share out. Of CPU time all that the processors have, unless given; of what else is not given there is no shortage. */
   readonly capacity?: Capacity
+  /** Whether machines are moved to where they can have what they are entitled to. True unless given. */
+  readonly balance?: boolean
   /** Nanoseconds since 1970, for events. The time of the loop unless given. */
   readonly wallClock?: () => bigint
 }
@@ -60,10 +63,11 @@ class Control implements OwnHypervisor {
   readonly #moving: Moving = new Moving((link) => { this.#tellTree(link, this.#table()) })
   /** What a listener throws is the host's, and no machine's. */
   readonly #broken: (error: unknown) => void
+  readonly #balancer: Balancer | null
   #cancelRound: () => void = () => {}
   #closed = false
 
-  constructor({ loop, processors = 1, open, capacity = {}, wallClock = () => BigInt(Math.floor(loop.now())) }: HypervisorOptions) {
+  constructor({ loop, processors = 1, open, capacity = {}, balance = true, wallClock = () => BigInt(Math.floor(loop.now())) }: HypervisorOptions) {
     if (!Number.isInteger(processors) || processors < 1 || processors > 1024) throw parameter('processors', processors, 'no such number of processors', 'Give one from 1 to 1024.')
     this.#loop = loop
     this.#tree = new Tree({ cpu: processors, ...capacity })
@@ -78,6 +82,11 @@ class Control implements OwnHypervisor {
       said: (link, message) => { this.#said(link, message) },
       lost: (link, reason) => { this.#lost(link, reason) },
     })
+    this.#balancer = !balance || processors === 1 ? null : new Balancer(this.#records, this.#fleet, () => loop.now(), (name, to) => this.#serially(name, async (record) => {
+      if (!record.alive || record.home === to) return
+      await this.#moveTo(record, to)
+      this.#journal.tell('moved', name, `moved to processor ${String(to)}, which has less to do`)
+    }))
     this.#round()
   }
 
@@ -151,16 +160,23 @@ class Control implements OwnHypervisor {
 
   move(name: string, processor: number): Promise<void> {
     return this.#serially(name, async (record) => {
-      const target = this.#fleet.link(processor)
       if (record.alive && record.home === processor) return
-      if (!this.#fleet.fits(record, processor)) throw machinistError({ code: 'not-admitted', part: name, value: processor, remedy: 'Reserve less, or move others.' }, 'the processor has not so much left to promise')
-      if (record.link === null) {
-        record.home = processor
-        record.chosen = true
-      }
-      else await this.#moving.move(record, record.link, target)
+      await this.#moveTo(record, processor)
       this.#journal.tell('moved', name, `moved to processor ${String(processor)}`)
     })
+  }
+
+  async #moveTo(record: MachineRecord, processor: number): Promise<void> {
+    const target = this.#fleet.link(processor)
+    const { name } = record.spec
+    if (!this.#fleet.fits(record, processor)) throw machinistError({ code: 'not-admitted', part: name, value: processor, remedy: 'Reserve less, or move others.' }, 'the processor has not so much left to promise')
+    record.movedAt = this.#loop.now()
+    if (record.link !== null) {
+      await this.#moving.move(record, record.link, target)
+      return
+    }
+    record.home = processor
+    record.chosen = true
   }
 
   set(name: string, changes: Partial<Pick<MachineSpec, 'resources' | 'pool' | 'autostart' | 'restart'>>): Promise<void> {
@@ -296,6 +312,7 @@ class Control implements OwnHypervisor {
     const link = this.#fleet.link(record.home)
     record.error = null
     record.status = null
+    record.movable = true
     this.#settle(record, link)
     try {
       await link.ask({ do: 'make', spec: record.spec, ...(snapshot !== undefined && { snapshot }) })
@@ -383,19 +400,21 @@ class Control implements OwnHypervisor {
 
   #round(): void {
     this.#cancelRound = this.#loop.after(ROUND, () => {
-      this.#distribute()
+      const table = this.#distribute()
+      void this.#balancer?.look(table)
       this.#round()
     })
   }
 
   /** Tells processors what their machines may have. */
-  #distribute(): void {
+  #distribute(): AllocationTable {
     const table = this.#table()
     for (const link of this.#fleet.links) {
       this.#tellTree(link, table)
       const grants = grantsFor(link, table, this.#records)
       if (grants.length > 0) link.tell({ type: 'grants', grants })
     }
+    return table
   }
 
   #tellTree(link: Link, table: AllocationTable): void {

@@ -34,6 +34,10 @@ export class MachineRecord {
   startedAt = 0
   cancelRestart: () => void = () => {}
   removed = false
+  /** Copies stay where they were made. */
+  movable = true
+  /** When it was moved last, by the clock of the host. */
+  movedAt: number = -Infinity
   /** What is typed while it moves. */
   typed: Uint8Array[] | null = null
   /** Told when it has come to its end. */
