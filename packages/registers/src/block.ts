@@ -1,7 +1,7 @@
 import { machinistError, type Trace, type Width } from '@machinist/api'
-import { Decoder } from './decoder.ts'
+import type { Decoder } from './decoder.ts'
 import type { ReadHook, WriteHook } from './hooks.ts'
-import { layOut, type Register } from './layout.ts'
+import { type Layout, layoutOf, type Register } from './layout.ts'
 import { extract, insert, type BankName, type FieldName, type RegisterName, type RegisterTable } from './table.ts'
 
 /** What a device adds to its table. */
@@ -33,10 +33,11 @@ export class RegisterBlock<Table extends RegisterTable> {
   readonly #table: Table
   readonly #part: string
   readonly #trace: Trace
-  readonly #registers: ReadonlyMap<string, Register>
+  readonly #layout: Layout
+  /** Hooks, by the numbers of registers. */
+  readonly #onRead: readonly (ReadHook | undefined)[]
+  readonly #onWrite: readonly (WriteHook | undefined)[]
   readonly #words: Uint32Array
-  readonly #reads = new Map<string | null, Decoder>()
-  readonly #writes = new Map<string | null, Decoder>()
   #bank: BankName<Table> | null = null
   /** The decoders of the selected bank. */
   #reading: Decoder | undefined
@@ -44,18 +45,15 @@ export class RegisterBlock<Table extends RegisterTable> {
 
   /** Throws a typed error (`register-table`) when the table contradicts itself. */
   constructor(table: Table, options: RegisterBlockOptions<Table>) {
-    const registers = layOut(table, options)
-    const last = registers.at(-1)
-    const words = last === undefined ? 0 : last.slot + last.count * last.halves
-    for (const bank of new Set([null, ...registers.map((register) => register.bank)])) {
-      this.#reads.set(bank, decoder(registers, bank, 'wo', options.name))
-      this.#writes.set(bank, decoder(registers, bank, 'ro', options.name))
-    }
+    this.#layout = layoutOf(table, options)
+    const { names } = this.#layout
+    const { read, write }: { readonly read?: Readonly<Record<string, ReadHook | undefined>>; readonly write?: Readonly<Record<string, WriteHook | undefined>> } = options
+    this.#onRead = read === undefined ? [] : names.map((name) => read[name])
+    this.#onWrite = write === undefined ? [] : names.map((name) => write[name])
     this.#table = table
     this.#part = options.name
     this.#trace = options.trace
-    this.#registers = new Map(registers.map((register) => [register.name, register]))
-    this.#words = new Uint32Array(words)
+    this.#words = new Uint32Array(this.#layout.words)
     this.reset()
   }
 
@@ -66,8 +64,8 @@ export class RegisterBlock<Table extends RegisterTable> {
 
   set bank(bank: BankName<Table> | null) {
     this.#bank = bank
-    this.#reading = this.#reads.get(bank)
-    this.#writing = this.#writes.get(bank)
+    this.#reading = this.#layout.reads.get(bank)
+    this.#writing = this.#layout.writes.get(bank)
   }
 
   /** A guest's read of `width` bytes at `offset`. Unsigned. What is not there reads as zero, with a warning. */
@@ -148,7 +146,7 @@ export class RegisterBlock<Table extends RegisterTable> {
   /** Gives every register its reset value and selects no bank. */
   reset(): void {
     this.bank = null
-    for (const { slot, count, halves, reset } of this.#registers.values()) {
+    for (const { slot, count, halves, reset } of this.#layout.registers.values()) {
       for (let word = 0; word < count * halves; word++) this.#words[slot + word] = reset[halves === 2 && word % 2 === 1 ? 1 : 0]
     }
   }
@@ -156,7 +154,7 @@ export class RegisterBlock<Table extends RegisterTable> {
   /** The stored values, as plain data. Write-only registers keep nothing and are left out, and so is `bank`. */
   save(): Record<string, number | number[]> {
     const state: Record<string, number | number[]> = {}
-    for (const { name, access, slot, count, halves } of this.#registers.values()) {
+    for (const { name, access, slot, count, halves } of this.#layout.registers.values()) {
       if (access === 'wo') continue
       const words = Array.from(this.#words.subarray(slot, slot + count * halves))
       state[name] = count === 1 && halves === 1 ? words[0] ?? 0 : words
@@ -177,7 +175,7 @@ export class RegisterBlock<Table extends RegisterTable> {
     if (typeof state !== 'object' || state === null || ArrayBuffer.isView(state)) return refuse('registers', 'the saved registers are not an object')
     const words = Uint32Array.from(this.#words)
     const given = new Map<string, unknown>(Object.entries(state))
-    for (const { name, access, slot, count, halves, mask } of this.#registers.values()) {
+    for (const { name, access, slot, count, halves, mask } of this.#layout.registers.values()) {
       if (access === 'wo') continue
       const value = given.get(name)
       given.delete(name)
@@ -197,9 +195,9 @@ export class RegisterBlock<Table extends RegisterTable> {
   }
 
   #register(name: string): Register {
-    const register = this.#registers.get(name)
+    const register = this.#layout.registers.get(name)
     if (register === undefined) {
-      throw machinistError({ code: 'register-table', part: this.#part, value: name, remedy: `Use one of ${[...this.#registers.keys()].join(', ')}, or add it to the table.` }, 'no such register')
+      throw machinistError({ code: 'register-table', part: this.#part, value: name, remedy: `Use one of ${[...this.#layout.registers.keys()].join(', ')}, or add it to the table.` }, 'no such register')
     }
     return register
   }
@@ -212,7 +210,7 @@ export class RegisterBlock<Table extends RegisterTable> {
     const slot = register.slot + index * register.halves + half
     const stored = this.#words[slot] ?? 0
     if (register.access === 'wo') return 0
-    const { onRead } = register
+    const onRead = this.#onRead[register.number]
     const value = onRead === undefined ? stored : onRead(stored, index, half)
     if (register.access === 'rc') this.#words[slot] = 0
     return (value & register.mask) >>> 0
@@ -233,7 +231,7 @@ export class RegisterBlock<Table extends RegisterTable> {
       case 'rc': this.#warn(`ignored a write to the read-only register ${register.name}`); return
     }
     if (register.access !== 'wo') this.#words[slot] = stored
-    register.onWrite?.(stored, old, index, half)
+    this.#onWrite[register.number]?.(stored, old, index, half)
   }
 
   /** A read that is not of exactly one register's width. */
@@ -292,16 +290,4 @@ export class RegisterBlock<Table extends RegisterTable> {
   #warn(message: string): void {
     this.#trace.warn(`${this.#part}: ${message}`)
   }
-}
-
-/**
- * The decoder for one direction with one bank selected. A register of the other direction alone (`hidden`) is in it
- * only where nothing else is, so that a guest's mistake is told apart from a hole.
- */
-function decoder(registers: readonly Register[], bank: string | null, hidden: 'ro' | 'wo', part: string): Decoder {
-  const visible = registers.filter((register) => register.bank === null || register.bank === bank)
-  const overlap = (a: Register, b: Register): boolean => a !== b && a.offset === b.offset
-  return new Decoder(visible.filter((register) => !visible.some((other) => overlap(register, other)
-    && ((other.bank === bank && register.bank !== bank)
-      || (other.bank === register.bank && register.access === hidden && other.access !== hidden)))), part)
 }

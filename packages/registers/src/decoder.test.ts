@@ -1,5 +1,7 @@
+import type { Trace } from '@machinist/api'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { RegisterBlock } from './block.ts'
 import { Decoder } from './decoder.ts'
 import { layOut } from './layout.ts'
 import type { RegisterTable } from './table.ts'
@@ -23,4 +25,20 @@ test('registers are found in a small window as in a large one', () => {
     }
     expect([small.find(1 << 20), large.find(1 << 20)?.name]).toEqual([null, 'far'])
   }))
+})
+
+test('blocks of one table share what follows from it, and have hooks, values and changes of their own', () => {
+  const table = { value: { offset: 0, access: 'rw' }, list: { offset: 4, access: 'rw', count: 2 } } as const
+  const trace = { warn() {}, log() {} } as unknown as Trace
+  const seen: string[] = []
+  const block = (name: string, count?: number, reset?: number): RegisterBlock<typeof table> => new RegisterBlock(table, {
+    name, trace, ...(count !== undefined && { count: { list: count } }), ...(reset !== undefined && { reset: { value: reset } }), write: { value: (value) => { seen.push(`${name} ${value}`) } },
+  })
+  const [one, two, longer, other] = [block('one'), block('two'), block('longer', 3), block('other', undefined, 9)]
+  one.write(0, 4, 1)
+  two.write(0, 4, 2)
+  longer.write(12, 4, 3)
+  expect([seen, one.read(0, 4), two.read(0, 4), longer.read(12, 4), one.read(12, 4), other.read(0, 4)]).toEqual([['one 1', 'two 2'], 1, 2, 3, 0, 9])
+  const wrong = { value: { offset: 0, access: 'rw' }, same: { offset: 2, access: 'rw', width: 2 } } as const
+  for (const name of ['first', 'second']) expect(() => new RegisterBlock(wrong, { name, trace })).toThrow(new RegExp(`^${name}\\.`))
 })

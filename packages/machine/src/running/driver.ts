@@ -16,6 +16,11 @@ export interface Driven {
   awake(): void
 }
 
+/** What can be taken back: then whoever still holds `call`, as the event loop does until its next turn, keeps nothing alive. */
+function cancellable(work: (() => void) | null): { readonly call: () => void; readonly cancel: () => void } {
+  return { call: () => { work?.() }, cancel: () => { work = null } }
+}
+
 /** Calls a machine from the host's event loop, a turn at a time, and lets the process sleep while it waits. */
 export class Driver {
   readonly #loop: HostLoop
@@ -57,9 +62,9 @@ export class Driver {
   }
 
   #soon(): void {
-    let cancelled = false
-    this.#cancel = () => { cancelled = true }
-    this.#loop.soon(() => { if (!cancelled) this.#turn() })
+    const { call, cancel } = cancellable(() => { this.#turn() })
+    this.#cancel = cancel
+    this.#loop.soon(call)
   }
 
   #turn(): void {

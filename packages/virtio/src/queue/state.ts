@@ -86,7 +86,8 @@ function checkRequest(part: string, data: PlainData, size: number, packed: boole
     const given = data.unknown(field)
     const length = Array.isArray(given) ? Math.min(given.length, 2 * size) & ~1 : 0
     const words = data.integers(field, length, 0, 2 ** 64)
-    for (let index = 1; index < length; index += 2) plainData(part, { length: words[index] }, 'state').integer('length', 1, 0xffff_ffff)
+    const wrong = words.find((word, index) => index % 2 === 1 && !(word >= 1 && word <= 0xffff_ffff))
+    if (wrong !== undefined) plainData(part, { length: wrong }, 'state').integer('length', 1, 0xffff_ffff)
     return words
   })
   return { id, slots, readable: readable ?? [], writable: writable ?? [] }
