@@ -258,3 +258,13 @@ test('a terminal is given back when the process is killed or crashes', () => {
     expect(readFileSync(join(folder, 'after'), 'utf8'), `${how}: ${run.stdout}`).toBe(readFileSync(join(folder, 'before'), 'utf8'))
   }
 })
+
+test('a balloon and pluggable memory are controls by their descriptors, one for each machine', () => {
+  const host = nodeHost()
+  const targetOf = (descriptor: Parameters<NonNullable<typeof host.backend>>[0], kind: 'balloon' | 'hotplug'): unknown => (host.backend?.(descriptor, kind, 'part.host') as { target?: number } | null)?.target
+  expect([targetOf('balloon', 'balloon'), targetOf({ type: 'balloon', target: '64M' }, 'balloon'), targetOf({ type: 'memory', target: 4096 }, 'hotplug'), targetOf('memory', 'hotplug')]).toEqual([0, 2 ** 26, 4096, 0])
+  expect([targetOf('memory', 'balloon'), targetOf('balloon', 'hotplug')]).toEqual([undefined, undefined])
+  expect(host.backend?.('balloon', 'balloon', 'a')).not.toBe(host.backend?.('balloon', 'balloon', 'b'))
+  expect(codeOf(() => host.backend?.({ type: 'balloon', target: 'much' }, 'balloon', 'part.host'))).toBe('definition')
+  expect(codeOf(() => host.backend?.({ type: 'balloon', target: 2 ** 50 }, 'balloon', 'part.host'))).toBe('balloon-target')
+})

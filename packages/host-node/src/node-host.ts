@@ -1,7 +1,8 @@
 import { randomFillSync } from 'node:crypto'
 import { gunzipSync } from 'node:zlib'
 import { type Backend, type BackendKind, type MachinistError, machinistError } from '@machinist/api'
-import type { BackendDescriptor, HostLoop, MachineHost } from '@machinist/machine'
+import { type BackendDescriptor, type HostLoop, type MachineHost, parseNumber } from '@machinist/machine'
+import { balloonControl, memoryControl } from '@machinist/virtio'
 import { createMemory } from '@machinist/wasm'
 import { stream } from './console/char-stream.ts'
 import { unnamedDisk } from './disks/unnamed.ts'
@@ -49,7 +50,7 @@ export interface NodeHostOptions {
  * This process as a host: Node's event loop, shared WebAssembly memory, the kernel's random numbers and clock. For
  * definitions from files it knows the backends `'terminal'`, `'stdout'`, `{ type: 'disk', path, mode, limits }` for raw images
  * (`openDisks` opens those of other formats beforehand), `{ type: 'folder', path, readOnly, owners }`, `{ type: 'unix', path }`, `'nat'`
- * (or `{ type: 'nat', … }`) and `{ type: 'tap', name }`.
+ * (or `{ type: 'nat', … }`), `{ type: 'tap', name }`, and controls `{ type: 'balloon', target }` and `{ type: 'memory', target }` (`target` in bytes, or text such as `'64M'`; 0 unless given).
  */
 export function nodeHost(options: NodeHostOptions = {}): MachineHost {
   return {
@@ -99,6 +100,8 @@ function byName(descriptor: BackendDescriptor, kind: BackendKind, part: string, 
     if (typeof path !== 'string') throw machinistError({ code: 'backend-option', part, value: String(path), remedy: 'Give the path of a socket.' }, 'sockets without a path')
     return unixSockets(path, { name: part })
   }
+  if (kind === 'balloon' && name === 'balloon') return balloonControl({ target: targetOf(descriptor, part) })
+  if (kind === 'hotplug' && name === 'memory') return memoryControl({ target: targetOf(descriptor, part) })
   if (kind === 'files' && name === 'folder' && typeof descriptor === 'object') return folderOf(descriptor, part)
   if (kind === 'net' && name === 'nat') return natFrom(descriptor, part, (message) => { process.emitWarning(message, { code: 'MACHINIST_NAT' }) })
   if (kind === 'net' && name === 'tap') {
@@ -107,6 +110,11 @@ function byName(descriptor: BackendDescriptor, kind: BackendKind, part: string, 
     return tap(device, { part })
   }
   return null
+}
+
+/** Bytes that a balloon or pluggable memory is asked for at first. */
+function targetOf(descriptor: BackendDescriptor, part: string): number {
+  return typeof descriptor === 'string' ? 0 : parseNumber(descriptor['target'] ?? 0, part)
 }
 
 function folderOf(descriptor: Readonly<Record<string, unknown>>, part: string): Backend<unknown> {
