@@ -77,8 +77,9 @@ class Controller implements MemoryController {
   readonly #balloons = new Balloons()
   readonly #swap: SwapFile | undefined
   readonly #compressed: number
-  /** Balloons of machines that are being made, by name. */
+  /** Balloons of machines that are being made, by name; and of a copy, which is made by the host of its parent. */
   readonly #found = new Map<string, BalloonHandle>()
+  #ofCopy: BalloonHandle | null = null
   #budget: number
   #thought = -Infinity
   /** Pages are being taken until there is room. */
@@ -118,15 +119,20 @@ class Controller implements MemoryController {
     return {
       ...own,
       attach: (backend, kind, part) => {
-        if (kind === 'balloon' && isBalloon(backend)) this.#found.set(spec.name, backend)
+        if (kind === 'balloon' && isBalloon(backend)) {
+          if (this.#tenants.has(spec.name)) this.#ofCopy = backend
+          else this.#found.set(spec.name, backend)
+        }
         return own.attach?.(backend, kind, part) ?? backend
       },
     }
   }
 
   add(name: string, machine: Machine, spec: MachineSpec): void {
-    this.#tenants.set(name, new Tenant(machine, spec, this.#found.get(name) ?? null))
+    const found = this.#found.get(name)
+    this.#tenants.set(name, new Tenant(machine, spec, found ?? this.#ofCopy))
     this.#found.delete(name)
+    if (found === undefined) this.#ofCopy = null
     this.#thought = -Infinity
   }
 
