@@ -225,7 +225,7 @@ export class Refcounts {
   }
 
   async #ensureBlock(index: number): Promise<number> {
-    if (index >= this.#table.length) this.#grow(index)
+    if (index >= this.#table.length) await this.#grow(index)
     const present = this.#table[index] ?? 0
     if (Number.isNaN(present)) throw systemError('EIO', 'a block of counts has an impossible place')
     if (present !== 0) return present
@@ -234,13 +234,15 @@ export class Refcounts {
     if (offset === 0 || this.#reserved(offset)) throw systemError('EIO', 'clusters in use are not counted')
     const bytes = new Uint8Array(2 ** this.#clusterBits)
     setCount(new DataView(bytes.buffer), 0, this.#order, 1)
+    // Its room in the file is taken now, when a full disk can still be told to whoever writes, and not when it is flushed.
+    await this.#file.write(offset, bytes)
     this.#cache.create(offset, bytes)
     this.#setBlock(index, offset)
     return offset
   }
 
   /** Moves the table to where no clusters are counted yet, larger, with blocks that count it and themselves. */
-  #grow(index: number): void {
+  async #grow(index: number): Promise<void> {
     const clusterSize = 2 ** this.#clusterBits
     const perCluster = clusterSize / 8
     let clusters = Math.ceil(Math.max(index + 1, this.#table.length * 1.5) / perCluster)
@@ -253,15 +255,21 @@ export class Refcounts {
     if (clusters * clusterSize > Math.max(limit.refcountTable, clusterSize)) throw systemError('ENOSPC', 'the refcount table cannot grow')
     const table = new Float64Array(clusters * perCluster)
     table.set(this.#table)
-    if (this.#moved === null) this.#moved = this.#place
-    else this.#passed.push(...clustersOf(this.#place, clusterSize))
-    this.#table = table
     // Blocks first, then the table.
     const start = index * this.#perBlock
-    for (let block = 0; block < blocks; block++) {
+    const made = Array.from({ length: blocks }, (_, block) => {
       const bytes = new Uint8Array(clusterSize)
       const used = Math.min(this.#perBlock, blocks + clusters - block * this.#perBlock)
       for (let slot = 0; slot < used; slot++) setCount(new DataView(bytes.buffer), slot, this.#order, 1)
+      return bytes
+    })
+    // Their room is taken now, as that of a single block.
+    for (const [block, bytes] of made.entries()) await this.#file.write((start + block) * clusterSize, bytes)
+    await this.#file.write((start + blocks) * clusterSize, new Uint8Array(clusters * clusterSize))
+    if (this.#moved === null) this.#moved = this.#place
+    else this.#passed.push(...clustersOf(this.#place, clusterSize))
+    this.#table = table
+    for (const [block, bytes] of made.entries()) {
       this.#cache.create((start + block) * clusterSize, bytes)
       this.#setBlock(index + block, (start + block) * clusterSize)
     }

@@ -181,6 +181,8 @@ export class Tables {
         const bytes = old === 0 ? new Uint8Array(this.#clusterSize) : await this.#l2.use(old, (table) => table.bytes.slice())
         // What a shared table names has more owners than one.
         if (old !== 0) for (let at = 0; at < bytes.length; at += 8) if (((bytes[at] ?? 0) & 0x40) === 0) bytes[at] = (bytes[at] ?? 0) & 0x7f
+        // Its room in the file is taken now: a flush must not find the disk full, after writes that were answered.
+        await this.#file.write(offset, bytes)
         this.#l2.create(offset, bytes)
       } catch (error) {
         await this.abandon(offset, 1)
