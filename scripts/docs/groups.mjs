@@ -52,6 +52,7 @@ export const groups = {
     'Keep machines with their disks': ['snapshot-tree/'],
     'Talk to a console': ['console/'],
     'Open disks': ['disks/', 'files/file', 'files/http-file', 'files/image-files'],
+    'Have a datastore': ['datastore/'],
     'Read files': ['files/'],
     'Join networks': ['network/'],
     'Share folders and sockets': ['share/', 'vsock/'],

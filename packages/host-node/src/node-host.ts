@@ -90,6 +90,7 @@ function byName(descriptor: BackendDescriptor, kind: BackendKind, part: string, 
   if (kind === 'char' && name === 'terminal') return terminal()
   if (kind === 'char' && name === 'stdout') return stream({ output: process.stdout })
   if (kind === 'block' && name === 'disk' && typeof descriptor === 'object') {
+    if (descriptor['datastore'] !== undefined) throw machinistError({ code: 'backend-option', part, value: String(descriptor['datastore']), remedy: 'Open the disks of the machine with openDisks first.' }, 'a disk of a datastore does not open at once')
     const { path, mode, options: { format, lock } } = diskOptions(descriptor, part)
     if (format !== undefined && format !== 'raw') throw machinistError({ code: 'backend-option', part, value: format, remedy: 'Open the disks of the machine with openDisks first.' }, 'only a raw image opens at once')
     const open = format === undefined ? unnamedDisk : fileDisk

@@ -27,11 +27,11 @@ export function isUrl(path: string): boolean {
 }
 
 /**
- * Opens a disk image: a file, or an `http:` or `https:` URL, which is read as needed. With its backing files.
+ * Opens a disk image: a file, or an `http:` or `https:` URL, which is read as needed. With its backing files. What `through` returns is used in place of the file.
  *
  * @throws typed errors `'file-…'`, `'http-…'`, `'image-…'`, `'disk-empty'`
  */
-export async function openDiskImage(path: string, options: DiskImageOptions & { readonly writable?: boolean, readonly maintenance?: boolean } = {}): Promise<DiskImage> {
+export async function openDiskImage(path: string, options: DiskImageOptions & { readonly writable?: boolean, readonly maintenance?: boolean, readonly through?: (file: RandomAccessFile) => RandomAccessFile } = {}): Promise<DiskImage> {
   const { name = path, writable = false, format, files, snapshot, http = {}, lock = 'auto' } = options
   let file: RandomAccessFile
   if (isUrl(path)) {
@@ -39,6 +39,8 @@ export async function openDiskImage(path: string, options: DiskImageOptions & { 
     file = await httpFile(path, http)
   } else {
     file = await openWhenClosed(path, () => openFile(path, writable, { name, lock }))
+    // Its own file, not those that it stands on.
+    if (options.through !== undefined) file = options.through(file)
   }
   const about: OpenOptions = {
     name,

@@ -17,7 +17,8 @@ export function withLimits(open: () => Backend<BlockPort>, limits: unknown, part
   }
   const disk = open()
   try {
-    return limited(disk, Object.fromEntries(entries))
+    // What it says of its room stays to be seen.
+    return Object.assign(limited(disk, Object.fromEntries(entries)), 'space' in disk ? { space: disk.space } : {})
   } catch (error) {
     disk.close?.()
     throw error

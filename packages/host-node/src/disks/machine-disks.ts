@@ -1,7 +1,8 @@
 import { resolve } from 'node:path'
-import { type Backend, machinistError } from '@machinist/api'
+import { type Backend, type BlockPort, machinistError } from '@machinist/api'
 import type { BackendDescriptor, MachineBlueprint } from '@machinist/machine'
 import { diskFormats } from '@machinist/storage'
+import { Datastore, type DatastoreDiskOptions } from '../datastore/datastore.ts'
 import { type DiskImageOptions, isUrl, openDisk } from './disk.ts'
 import type { DiskMode } from '../files/file.ts'
 import type { ImageFiles } from '../files/image-files.ts'
@@ -13,8 +14,8 @@ const FILES: readonly string[] = ['inside', 'any', 'none']
 const LOCKS: readonly string[] = ['auto', 'on', 'off']
 
 /**
- * A machine whose disks `{ type: 'disk', path, mode, format, files, snapshot, lock, limits }` are open, images of every format: opening one takes
- * time, which connecting it has not.
+ * A machine whose disks `{ type: 'disk', path, mode, format, files, snapshot, lock, limits }` are open, images of every format, and those of datastores,
+ * `{ type: 'disk', datastore, name, mode, whenFull, limits }`: opening one takes time, which connecting it has not.
  *
  * @param folder - what relative paths are relative to
  * @throws typed errors `'backend-option'`, or as {@link openDisk}
@@ -29,8 +30,7 @@ export async function openDisks(blueprint: MachineBlueprint, folder: string = '.
       for (const [port, descriptor] of Object.entries(given)) {
         if (typeof descriptor === 'string' || descriptor.type !== 'disk') continue
         const part = `${device}.${port}`
-        const { path, mode, options } = diskOptions(descriptor, part)
-        const whole = await openDisk(isUrl(path) ? path : resolve(folder, path), { ...options, mode, name: part })
+        const whole = await openWhole(descriptor, part, folder)
         const disk = withLimits(() => whole, descriptor['limits'], part)
         opened.push(disk)
         backends.set(part, disk)
@@ -43,6 +43,30 @@ export async function openDisks(blueprint: MachineBlueprint, folder: string = '.
     throw error
   }
   return { ...blueprint, definition: { ...blueprint.definition, devices }, backends }
+}
+
+async function openWhole(descriptor: Exclude<BackendDescriptor, string>, part: string, folder: string): Promise<Backend<BlockPort>> {
+  if (descriptor['datastore'] !== undefined) {
+    const { datastore, name, options } = datastoreOptions(descriptor, part)
+    return Datastore.open(resolve(folder, datastore)).openDisk(name, { ...options, name: part })
+  }
+  const { path, mode, options } = diskOptions(descriptor, part)
+  return openDisk(isUrl(path) ? path : resolve(folder, path), { ...options, mode, name: part })
+}
+
+/** A descriptor of a disk on a datastore, checked. @throws a typed error, `'backend-option'` */
+function datastoreOptions(descriptor: Exclude<BackendDescriptor, string>, part: string): { readonly datastore: string, readonly name: string, readonly options: DatastoreDiskOptions } {
+  const refuse = (value: unknown, problem: string, remedy: string): never => {
+    throw machinistError({ code: 'backend-option', part, value: String(value), remedy }, problem)
+  }
+  const { datastore, name, mode = 'rw', whenFull = 'error' } = descriptor
+  const foreign = ['path', 'format', 'files', 'snapshot', 'lock'].find((option) => descriptor[option] !== undefined)
+  if (foreign !== undefined) refuse(foreign, 'no option of a disk on a datastore', 'Use datastore, name, mode, whenFull and limits.')
+  if (typeof datastore !== 'string') return refuse(datastore, 'no such datastore', 'Give the path of its folder.')
+  if (typeof name !== 'string') return refuse(name, 'a disk without a name', 'Give the name that it has on the datastore.')
+  if (!MODES.includes(mode as string)) refuse(mode, 'no such mode of a disk', "Use 'rw', 'ro' or 'overlay'.")
+  if (whenFull !== 'error' && whenFull !== 'wait') return refuse(whenFull, 'no such choice for a datastore that is full', "Use 'error' or 'wait'.")
+  return { datastore, name, options: { mode: mode as DiskMode, whenFull } }
 }
 
 /** A descriptor of a disk, checked. @throws a typed error, `'backend-option'` */

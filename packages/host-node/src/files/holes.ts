@@ -1,3 +1,4 @@
+import { fstatSync } from 'node:fs'
 import { getSystemErrorName } from 'node:util'
 import { libc } from '../system/libc.ts'
 
@@ -23,4 +24,18 @@ export function holes(fd: number, size: number): ((offset: number, length: numbe
     const number = system.errno()
     throw Object.assign(new Error('fallocate'), { code: getSystemErrorName(-number), errno: -number })
   }
+}
+
+/** lseek(2): the next hole from an offset on. The end of a file is one. */
+const SEEK_HOLE = 4
+
+/**
+ * Whether something in a range of a file has no storage of its own, so that writing there takes room. Without the system's word on it, what lies before the end of the file is taken to have some.
+ *
+ * @param fd - of a file whose place nobody relies on
+ */
+export function isHole(fd: number, offset: number, length: number): boolean {
+  const files = libc()?.files ?? null
+  const next = files === null ? fstatSync(fd).size : files.lseek(fd, offset, SEEK_HOLE)
+  return next < offset + length
 }

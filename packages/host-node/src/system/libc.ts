@@ -24,6 +24,7 @@ export interface FileCalls {
   /** The same in Node's pool of threads; of a failure the reason is not known. */
   fallocateLater(fd: number, mode: number, offset: number, length: number): Promise<number>
   fcntl(fd: number, command: number, argument: Uint8Array): number
+  lseek(fd: number, offset: number, whence: number): number
 }
 
 /** MADV_DONTNEED of madvise(2), the same on all machines but alpha. */
@@ -82,11 +83,13 @@ export function libc(): Libc | null {
 function fileCalls(library: Library): FileCalls {
   const fallocate = library.func('int fallocate(int, int, long, long)')
   const fcntl = library.func('int fcntl(int, int, void *)')
+  const lseek = library.func('long lseek(int, long, int)')
   return {
     fallocate: (fd, mode, offset, length) => fallocate(fd, mode, offset, length),
     fallocateLater: (fd, mode, offset, length) => new Promise((resolve) => {
       fallocate.async(fd, mode, offset, length, (_error: unknown, result: number) => { resolve(result) })
     }),
     fcntl: (fd, command, argument) => fcntl(fd, command, argument),
+    lseek: (fd, offset, whence) => Number(lseek(fd, offset, whence)),
   }
 }

@@ -34,5 +34,7 @@ export interface ResourceController {
   report?(name: string): Partial<MachineReport>
   /** Bounded work of its own (a few hundred µs), of its own time: returns when to be called again, in nanoseconds of the host's clock; `Infinity` for when something changed. */
   work?(now: number): number
+  /** Is given whom to tell of events of machines: what, as `HypervisorEvent` has it, the machine, and text for people. */
+  listen?(tell: (kind: string, name: string, text: string) => void): void
   dispose?(): void
 }

@@ -28,7 +28,7 @@ export class Attachments<Item> {
       attach: (found, wanted, part) => {
         const backend = host.attach?.(found, wanted, part) ?? found
         const made = wanted === kind ? between(backend, part) : null
-        return made === null ? backend : this.#watched(maker, part, made.backend, made.item)
+        return made === null ? backend : this.#watched(maker, part, backend, made.backend, made.item)
       },
     }
   }
@@ -42,7 +42,7 @@ export class Attachments<Item> {
     return [...group?.values() ?? []] as Item[]
   }
 
-  #watched(maker: Maker, part: string, backend: Backend<unknown>, item: Item): Backend<unknown> {
+  #watched(maker: Maker, part: string, found: Backend<unknown>, backend: Backend<unknown>, item: Item): Backend<unknown> {
     let group = maker.groups.at(-1)
     if (group === undefined || group.has(part)) maker.groups.push(group = new Map())
     const own = group
@@ -51,6 +51,8 @@ export class Attachments<Item> {
     let open = true
     return {
       ...backend,
+      // Who stands above may want to know it too.
+      ...('space' in found && { space: found.space }),
       close: () => {
         if (open) {
           open = false

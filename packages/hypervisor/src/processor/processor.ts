@@ -76,6 +76,7 @@ class Processor {
     this.#cpu = new CpuController(this.#runner, () => host.loop.now())
     this.#controllers = [this.#cpu, ...controllers]
     for (const controller of controllers) {
+      controller.listen?.((kind, name, text) => { channel.post({ type: 'event', kind, name, text }) })
       const work = controller.work?.bind(controller)
       if (work !== undefined) this.#runner.addChore(work)
     }

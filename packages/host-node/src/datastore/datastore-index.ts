@@ -1,0 +1,135 @@
+import { readFileSync } from 'node:fs'
+import { open, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type MachinistError, machinistError } from '@machinist/api'
+import { syncFolder } from '../snapshot/snapshot-file.ts'
+import { fileError } from '../system/errors.ts'
+
+/** The file that says what there is; all else in the folder is what it names, or left over. */
+export const INDEX_FILE = 'datastore.json'
+const FORMAT = 'machinist datastore'
+const VERSION = 1
+const MOST_INDEX: number = 16 * 2 ** 20
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+const OWN_FILE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.[0-9]{1,15}\.qcow2$/
+
+/** A disk, as the index has it. */
+export interface DiskEntry {
+  readonly name: string
+  /** Its image, in the folder. */
+  readonly file: string
+  /** Of the disk, in bytes. */
+  readonly size: number
+  /** The disk that it is a clone of. */
+  readonly base: string | null
+  /** When it was made, in milliseconds since 1970. */
+  readonly time: number
+}
+
+/** What the file says. */
+export interface DatastoreIndex {
+  /** The last number that was given to a file. */
+  readonly last: number
+  /** Bytes; null for as many as the file system has. */
+  readonly quota: number | null
+  /** Bases before their clones. */
+  readonly disks: readonly DiskEntry[]
+}
+
+/** Whether a file of a folder is one that a datastore made. */
+export function isOwnFile(name: string): boolean {
+  return OWN_FILE.test(name) || /^(?:datastore|space)\.json\.[0-9]+\.part$/.test(name)
+}
+
+/** A name for a disk, checked. @throws a typed error `'datastore-name'` */
+export function checkName(name: string): string {
+  if (!NAME.test(name)) {
+    throw machinistError({ code: 'datastore-name', part: 'disk', value: name.replace(/[\p{Cc}\p{Cf}]/gu, '\ufffd').slice(0, 64), remedy: "Use letters, digits, '.', '_' and '-', at most 64, and begin with a letter or a digit." }, 'not a name for a disk')
+  }
+  return name
+}
+
+function damaged(folder: string, problem: string, value?: string | number): MachinistError {
+  return machinistError({ code: 'datastore', part: folder, value, remedy: 'Use a copy of the folder, or another one.' }, problem)
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+const isBytes = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value > 0
+
+/** @throws a typed error `'datastore'` */
+function checked(folder: string, input: unknown): DatastoreIndex {
+  if (!isObject(input) || input['format'] !== FORMAT) throw damaged(folder, `${INDEX_FILE} is not the list of its disks`)
+  const { version, last, quota, disks } = input
+  if (version !== VERSION) throw damaged(folder, `it has a version that this one cannot read; it reads ${String(VERSION)}`, String(version))
+  if (typeof last !== 'number' || !Number.isSafeInteger(last) || last < 0 || !(quota === null || isBytes(quota)) || !Array.isArray(disks)) throw damaged(folder, `${INDEX_FILE} lacks parts`)
+  const known = new Set<string>()
+  const files = new Set<string>()
+  const entries = disks.map((disk: unknown): DiskEntry => {
+    if (!isObject(disk)) throw damaged(folder, 'a disk is none')
+    const { name, file, size, base, time } = disk
+    if (typeof name !== 'string' || !NAME.test(name) || known.has(name)) throw damaged(folder, 'a disk has no such name', String(name).slice(0, 64))
+    if (typeof file !== 'string' || !OWN_FILE.test(file) || files.has(file) || !isBytes(size) || typeof time !== 'number' || !Number.isFinite(time)) throw damaged(folder, 'a disk is none', name)
+    // Bases first: so there are no circles.
+    if (base !== null && (typeof base !== 'string' || !known.has(base))) throw damaged(folder, 'a disk stands on none', name)
+    known.add(name)
+    files.add(file)
+    return { name, file, size, base, time }
+  })
+  return { last, quota, disks: entries }
+}
+
+/**
+ * Reads the index of a folder.
+ *
+ * @throws typed errors `'datastore'` for a folder that has none, or whose index is damaged; `'file-…'`
+ */
+export function readIndex(folder: string): DatastoreIndex {
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(join(folder, INDEX_FILE))
+  } catch (error) {
+    const typed = fileError(error, folder, join(folder, INDEX_FILE))
+    throw 'code' in typed && typed.code === 'file-enoent' ? machinistError({ code: 'datastore', part: folder, remedy: 'Make one with: machinist datastore create FOLDER' }, 'there is no datastore') : typed
+  }
+  if (bytes.length > MOST_INDEX) throw damaged(folder, `${INDEX_FILE} is too long`, bytes.length)
+  let input: unknown
+  try {
+    input = JSON.parse(bytes.toString('utf8'))
+  } catch {
+    throw damaged(folder, `${INDEX_FILE} is not JSON`)
+  }
+  return checked(folder, input)
+}
+
+/**
+ * Replaces a file of a folder: afterwards, and whenever the power goes, there is the old one or the new one.
+ *
+ * @param stable - false for what nobody needs when the power has gone
+ * @throws typed errors `'file-…'`
+ */
+export async function replaceFile(folder: string, name: string, content: object, stable: boolean): Promise<void> {
+  const path = join(folder, name)
+  const unfinished = `${path}.${String(process.pid)}.part`
+  try {
+    const file = await open(unfinished, 'w', 0o600)
+    try {
+      await file.writeFile(`${JSON.stringify(content, null, 2)}\n`)
+      if (stable) await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(unfinished, path)
+  } catch (error) {
+    await rm(unfinished, { force: true }).catch(() => undefined)
+    throw fileError(error, folder, path)
+  }
+  if (stable) await syncFolder(folder)
+}
+
+/** Replaces the index of a folder, stably. @throws typed errors `'file-…'` */
+export function writeIndex(folder: string, index: DatastoreIndex): Promise<void> {
+  return replaceFile(folder, INDEX_FILE, { format: FORMAT, version: VERSION, ...index }, true)
+}
