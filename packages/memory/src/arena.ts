@@ -211,17 +211,22 @@ export class Arena {
   }
 
   /**
-   * Takes frames that follow one another, zeroed; returns the address of the first.
+   * Takes many frames, of any content: those that are free, and then such as follow one another; returns their addresses in order.
    *
-   * @throws a typed error `'arena-full'` or `'host-memory'`
+   * @throws a typed error `'arena-full'` or `'host-memory'`; none is taken then
    */
-  takeFrames(count: number): number {
-    const first = this.allocate(count * PAGE_SIZE, PAGE_SIZE)
+  takeFrames(count: number): Float64Array {
+    const frames = new Float64Array(count)
+    const fresh = Math.max(0, count - this.#freeFrames.length)
+    // First what may fail.
+    const first = fresh === 0 ? 0 : this.allocate(fresh * PAGE_SIZE, PAGE_SIZE)
+    for (let n = 0; n < count; n++) frames[n] = n < fresh ? first + n * PAGE_SIZE : this.#freeFrames.take() ?? 0
+    frames.sort()
     const { u32 } = this
-    for (let at = this.#record(first), n = 0; n < count; n++, at += FRAME_RECORD / 4) u32[at + REFERENCES / 4] = 1
+    for (const frame of frames) u32[this.#record(frame) + REFERENCES / 4] = 1
     this.#frames += count
     this.budget.used += count
-    return first
+    return frames
   }
 
   /** One more page has a frame. */

@@ -191,3 +191,25 @@ test('what another thread has the memory of is checked, and pages of zeros take 
   expect(() => GuestMemory.copyOf(image, there)).toThrow(/nobody has page 7/)
   expect([there.frames, there.members]).toEqual([0, 0])
 })
+
+test('copies come into frames that others left: an arena does not grow by machines that come and go', () => {
+  const all = arena()
+  const parent = new GuestMemory(all)
+  parent.addRam('ram', BASE, SIZE)
+  for (let page = 0; page < PAGES; page++) parent.write(BASE + page * 4096, Uint8Array.of(page + 1))
+  const there = arena()
+  const size = (): number => there.allocate(4096, 4096)
+  GuestMemory.copyOf(parent.image, there).dispose()
+  const before = size()
+  for (let turn = 0; turn < 20; turn++) {
+    const copy = GuestMemory.copyOf(parent.image, there)
+    // Holes, so that free frames are in no order.
+    const other = GuestMemory.copyOf(parent.image, there)
+    copy.release(BASE + 4096 * (turn % 5), 3 * 4096)
+    expect(Buffer.compare(bytesOf(other), bytesOf(parent))).toBe(0)
+    copy.dispose()
+    other.dispose()
+  }
+  expect(size() - before).toBeLessThan((PAGES + 4) * 4096)
+  expect(there.frames).toBe(0)
+})

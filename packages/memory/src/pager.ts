@@ -254,7 +254,7 @@ export class Pager {
       else if (entry >= PAGE_SIZE && (this.#source === null || isParked(entry))) throw new RangeError(`nobody has page ${entry >>> 12}`)
     }
     const all = found + parked.length
-    const first = all === 0 ? 0 : arena.takeFrames(all)
+    const targets = arena.takeFrames(all)
     this.#gained(all)
     const place = (page: number, frame: number): void => {
       arena.u32[(map >>> 2) + page] = (frame | PAGE_PRESENT | ((entries[page] ?? 0) & PAGE_DIRTY)) >>> 0
@@ -263,28 +263,27 @@ export class Pager {
       const entry = entries[page] ?? 0
       if (!lies(entry) && entry !== 0) arena.u32[(map >>> 2) + page] = entry
     }
-    parked.forEach((page, index) => { place(page, first + (found + index) * PAGE_SIZE) })
     const from = new Uint8Array(image.buffer)
-    let [target, start, length] = [first, 0, 0]
-    const flush = (): void => {
-      arena.u8.set(from.subarray(start, start + length), target)
-      target += length
-    }
-    for (const each of present.subarray(0, found).sort()) {
+    let [start, target, length] = [0, 0, 0]
+    const flush = (): void => { arena.u8.set(from.subarray(start, start + length), target) }
+    present.subarray(0, found).sort().forEach((each, index) => {
       const page = each % 2 ** 20
       const frame = ((each - page) / 2 ** 20) * PAGE_SIZE
-      if (frame !== start + length) {
+      const to = targets[index] ?? 0
+      if (frame !== start + length || to !== target + length) {
         flush()
-        ;[start, length] = [frame, 0]
+        ;[start, target, length] = [frame, to, 0]
       }
-      place(page, target + length)
+      place(page, to)
       length += PAGE_SIZE
-    }
+    })
     flush()
-    for (const page of parked) {
-      load?.(entries[page] ?? 0, arena.u8.subarray(target, target + PAGE_SIZE))
-      target += PAGE_SIZE
-    }
+    // All have their places before something can be amiss.
+    parked.forEach((page, index) => { place(page, targets[found + index] ?? 0) })
+    parked.forEach((page, index) => {
+      const to = targets[found + index] ?? 0
+      load?.(entries[page] ?? 0, arena.u8.subarray(to, to + PAGE_SIZE))
+    })
   }
 
   /**
