@@ -8,6 +8,8 @@ export interface PageStore<Region extends StoreRegion = StoreRegion> {
   placeOf(region: Region, page: number): number
   /** The content of a page that has a frame. */
   frame(region: Region, page: number): Uint8Array | null
+  /** Where the frame of a page is, in an arena in which nobody writes to frames that several have; 0 when it has none. */
+  frameAddress?(region: Region, page: number): number
   readonly source: PageSource | null
 }
 

@@ -1,4 +1,4 @@
-import { PAGE_SIZE } from '@machinist/memory'
+import { type GuestMemory, PAGE_SIZE } from '@machinist/memory'
 import type { Appender } from './appender.ts'
 import { AS_PARENT, CHUNK_PAGES, CHUNK_RECORD } from './format.ts'
 import { isSame, isZero, type PageStore, PageViewer, type StoreRegion } from './page-store.ts'
@@ -37,10 +37,11 @@ export class PageWriter<Region extends StoreRegion> {
   /** Pages that are still where memory came from, by their number there. */
   readonly #byPlace = new Map<number, number>()
 
-  constructor(store: PageStore<Region>, appender: Appender, parent: OpenSnapshot | undefined) {
+  /** @param since - memory with the content that the parent has; see {@link ParentPages} */
+  constructor(store: PageStore<Region>, appender: Appender, parent: OpenSnapshot | undefined, since: GuestMemory | null = null) {
     this.#appender = appender
     this.#viewer = new PageViewer(store)
-    this.#parent = parent === undefined ? null : new ParentPages(parent, this.#viewer)
+    this.#parent = parent === undefined ? null : new ParentPages(parent, this.#viewer, since)
   }
 
   /**

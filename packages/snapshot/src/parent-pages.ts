@@ -1,4 +1,4 @@
-import { PAGE_SIZE } from '@machinist/memory'
+import { type GuestMemory, PAGE_SIZE, type RamRegion } from '@machinist/memory'
 import { MOST_PAGES } from './format.ts'
 import { isSame, type PageStore, type PageViewer, type StoreRegion } from './page-store.ts'
 import type { OpenSnapshot } from './reader.ts'
@@ -14,10 +14,13 @@ export class ParentPages<Region extends StoreRegion> {
   /** Pages that were found to be what the parent has under a number. Comparing with them saves decompressing it again. */
   readonly #known = new Map<number, { readonly region: Region; readonly page: number }>()
   readonly #page: Uint8Array = new Uint8Array(PAGE_SIZE)
+  readonly #since: GuestMemory | null
 
-  constructor(parent: OpenSnapshot, viewer: PageViewer<Region>) {
+  /** @param since - memory in the arena of the viewer's, with the content that the parent has */
+  constructor(parent: OpenSnapshot, viewer: PageViewer<Region>, since: GuestMemory | null) {
     this.#parent = parent
     this.#viewer = viewer
+    this.#since = since
   }
 
   /**
@@ -30,23 +33,34 @@ export class ParentPages<Region extends StoreRegion> {
     const same = new Uint8Array(region.size / PAGE_SIZE)
     const there = this.#parent.memory.find(({ name, base, size }) => name === region.name && base === region.base && size === region.size)
     if (there === undefined) return same
+    const before = this.#since?.regions.find(({ name, base, size }) => name === region.name && base === region.base && size === region.size) ?? null
     const { source } = this.#parent
     const order = Float64Array.from(there.pages, (number, page) => (source instanceof StoredPages ? source.orderOf(number) : number) * MOST_PAGES + page).sort()
     let looked = 0
     for (const key of order) {
       const page = key % MOST_PAGES
-      if (!this.#isSame(region, page, there.pages[page] ?? 0)) continue
+      if (!this.#isSame(region, page, there.pages[page] ?? 0, before)) continue
       same[page] = 1
       if (++looked % AT_ONCE === 0) await breathe()
     }
     return same
   }
 
-  #isSame(region: Region, page: number, number: number): boolean {
+  #isSame(region: Region, page: number, number: number, before: RamRegion | null): boolean {
     const { store } = this.#viewer
     const place = store.placeOf(region, page)
     if (number === 0 || place === 0) return number === place
     if (place > 0 && isKnownSame(store, place, this.#parent, number)) return true
+    if (before !== null) {
+      // Whoever writes to a page whose frame others have, too, gets another one.
+      const frame = this.#since?.frameAddress(before, page) ?? 0
+      if (frame !== 0 && frame === store.frameAddress?.(region, page)) return true
+      const content = this.#since?.frame(before, page) ?? null
+      if (content !== null) {
+        this.#page.set(content)
+        return isSame(this.#viewer.bytes(region, page), this.#page)
+      }
+    }
     const known = this.#known.get(number)
     if (known === undefined) this.#parent.source.load(number, this.#page)
     else this.#page.set(this.#viewer.bytes(known.region, known.page))

@@ -1,12 +1,12 @@
 import { isMachinistError } from '@machinist/api'
-import { instantiateStored, type Machine } from '@machinist/machine'
+import { instantiateStored, type Machine, type MachineSnapshot } from '@machinist/machine'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { catalogue, codec, counting, input, MemoryFile, RAM, run, SIZE, spoilt, stateOf, testHost, tryOut, written } from '../test/counting.ts'
 import { asciiOf, textOf } from './ascii.ts'
 import type { SnapshotInput } from './file.ts'
 import { decodeHeader, encodeHeader, HEADER_SIZE, MOST_FILES, readPiece } from './format.ts'
-import { openSnapshot, type OpenSnapshot, rewriteSnapshot } from './index.ts'
+import { openSnapshot, type OpenSnapshot, rewriteSnapshot, writeSnapshot } from './index.ts'
 
 /** Files by name, and how often each is open. */
 class Folder {
@@ -23,11 +23,29 @@ class Folder {
     return openSnapshot(this.input(name), codec, { openParent: (_child, file) => this.input(file) })
   }
 
+  /** What files were written from, as far as it was kept. */
+  readonly #kept = new Map<string, MachineSnapshot>()
+
   /** Saves a machine, perhaps as the child of another file. */
   async save(machine: Machine, name: string, parent?: string): Promise<void> {
     const snapshot = parent === undefined ? undefined : this.open(parent)
     this.files[name] = await written(machine, undefined, snapshot && { parent: { snapshot, file: parent ?? '' } })
     snapshot?.close()
+  }
+
+  /** The same, with the help of what the parent was written from if that was kept; and keeps what this one is written from. */
+  async saveSince(machine: Machine, name: string, parent: string): Promise<void> {
+    const [opened, since, snapshot, file] = [this.open(parent), this.#kept.get(parent), await machine.save(), new MemoryFile()]
+    await writeSnapshot(snapshot, file, codec, { parent: { snapshot: opened, file: parent }, ...(since && { since }) })
+    opened.close()
+    this.files[name] = file.bytes
+    this.#kept.set(name, snapshot)
+  }
+
+  /** The machine is another one. */
+  forget(): void {
+    for (const snapshot of this.#kept.values()) snapshot.dispose()
+    this.#kept.clear()
   }
 
   restore(name: string): Machine {
@@ -119,12 +137,14 @@ test('machines that are saved in any order, with any parents, have their memory 
       if (kind === 'dirty') machine.memory.takeDirty()
       if (kind === 'save') {
         const before = stateOf(machine)
-        await folder.save(machine, name, value % 4 === 0 ? undefined : first)
+        if (value % 2 === 0) await folder.saveSince(machine, name, first)
+        else await folder.save(machine, name, value % 4 === 1 ? undefined : first)
         saved.push(before)
         names.push(name)
       }
       if (kind === 'restore') {
         machine.dispose()
+        folder.forget()
         machine = folder.restore(first)
       }
       if (kind === 'rewrite') {
@@ -139,6 +159,7 @@ test('machines that are saved in any order, with any parents, have their memory 
       }
     }
     machine.dispose()
+    folder.forget()
     for (const [index, name] of names.entries()) {
       const copy = folder.restore(name)
       expect(stateOf(copy)).toEqual(saved[index])
@@ -234,4 +255,46 @@ test('a chain that was changed in any way is refused with a typed error', async 
   // A parent without what the child is to have from it.
   const smaller = changed(b, (document) => ({ ...document, memory: { ...document['memory'] as object, regions: (document['memory'] as { regions: object[] }).regions.map((region) => ({ ...region, base: RAM + SIZE })) } }))
   expect(tryOut(smaller, options)).toBe('snapshot-damaged')
+})
+
+test('with what the parent was written from, a child is the same file, and pages of the parent are not read', async () => {
+  const folder = new Folder()
+  const machine = counting()
+  machine.start({ drive: 'caller' })
+  machine.runSlice(0)
+  for (let page = 0; page < 16; page++) machine.memory.write(RAM + 0xc_0000 + page * 4096, new Uint8Array(4096).fill(page + 1))
+  const before = await machine.save()
+  const first = new MemoryFile()
+  await writeSnapshot(before, first, codec)
+  folder.files['a'] = first.bytes
+  machine.memory.write(RAM + 0xc_0000, new Uint8Array(4096).fill(99))
+  // Written, but the same; the same, but elsewhere; gone, and back.
+  machine.memory.write(RAM + 0xc_1000, new Uint8Array(4096).fill(2))
+  machine.memory.write(RAM + 0xc_2000, new Uint8Array(4096).fill(4))
+  machine.memory.release(RAM + 0xc_3000, 4096)
+  machine.memory.release(RAM + 0xc_4000, 4096)
+  machine.memory.write(RAM + 0xc_4000, new Uint8Array(4096).fill(5))
+  const after = await machine.save()
+  const files = []
+  let loads = 0
+  for (const since of [null, before]) {
+    const parent = folder.open('a')
+    const { source } = parent
+    const watched: OpenSnapshot = { ...parent, source: { load(number, into) {
+      loads++
+      source.load(number, into)
+    } } }
+    const file = new MemoryFile()
+    loads = 0
+    await writeSnapshot(after, file, codec, { parent: { snapshot: watched, file: 'a' }, ...(since && { since }) })
+    files.push({ bytes: file.bytes, loads })
+    parent.close()
+  }
+  expect(files.map((each) => each.loads > 0)).toEqual([true, false])
+  expect(files[1]?.bytes).toEqual(files[0]?.bytes)
+  before.dispose()
+  after.dispose()
+  const { arena } = machine.memory
+  machine.dispose()
+  expect(arena.frames).toBe(0)
 })

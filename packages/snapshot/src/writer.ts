@@ -1,6 +1,6 @@
 import { type MachinistError, machinistError } from '@machinist/api'
 import { type ImageSource, type MachineDefinition, type MachineSnapshot, parseDefinition, withImages } from '@machinist/machine'
-import { PAGE_SIZE } from '@machinist/memory'
+import { GuestMemory, PAGE_SIZE } from '@machinist/memory'
 import { Appender } from './appender.ts'
 import { asciiOf } from './ascii.ts'
 import { tooLong } from './chain.ts'
@@ -11,6 +11,8 @@ import { type PageStore, storeOf, type StoreRegion } from './page-store.ts'
 import { PageWriter } from './page-writer.ts'
 import { encodePlain } from './plain.ts'
 import { IMAGE_OF_PARENT, type OpenSnapshot } from './reader.ts'
+
+const NONE = new Uint8Array(0)
 
 /** How {@link writeSnapshot} writes. */
 export interface WriteOptions {
@@ -23,6 +25,11 @@ export interface WriteOptions {
    * relative to the folder of the new file.
    */
   readonly parent?: { readonly snapshot: OpenSnapshot; readonly file: string }
+  /**
+   * What the parent was written from, when it is still there and the machine is the same one: what has changed since is found by what they share, without reading the parent. It is not looked at without a parent, and
+   * it must be what the parent has, or the file is wrong.
+   */
+  readonly since?: MachineSnapshot
 }
 
 /** The images of a definition, by the names that the definition has for them in the file. */
@@ -68,10 +75,11 @@ export function writeDefinition(
 async function write<Region extends StoreRegion>(
   snapshot: Pick<MachineSnapshot, 'definition' | 'state' | 'image'>, memory: PageStore<Region>, first: readonly number[], output: SnapshotOutput, codec: SnapshotCodec, options: WriteOptions,
 ): Promise<number> {
-  const { parent } = options
+  const { parent, since } = options
   if (parent !== undefined && parent.snapshot.parents.length + 2 > MOST_FILES) throw tooLong(parent.file)
   const appender = new Appender(output, codec)
-  const pages = new PageWriter(memory, appender, parent?.snapshot)
+  const shares = since !== undefined && memory instanceof GuestMemory && memory.arena === since.memory.arena
+  const pages = new PageWriter(memory, appender, parent?.snapshot, shares ? since.memory : null)
   const offset = appender.position
   const indices = await pages.write(first)
   const chunks = await pages.end()
@@ -84,8 +92,9 @@ async function write<Region extends StoreRegion>(
   const imagePieces: Record<string, Piece | typeof IMAGE_OF_PARENT> = {}
   if (options.images !== false) {
     for (const [name, image] of images) {
-      const bytes = image()
-      imagePieces[name] = hasImage(parent?.snapshot, name, bytes) ? IMAGE_OF_PARENT : await appender.piece(bytes)
+      const known = since?.definition === snapshot.definition && parent?.snapshot.images.includes(name) === true
+      const bytes = known ? NONE : image()
+      imagePieces[name] = known || hasImage(parent?.snapshot, name, bytes) ? IMAGE_OF_PARENT : await appender.piece(bytes)
     }
   }
   const long: Uint8Array[] = []

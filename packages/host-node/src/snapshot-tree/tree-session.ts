@@ -25,6 +25,8 @@ export class TreeSession {
   readonly #tree: SnapshotTree
   readonly #about: unknown
   #machine: Machine | null = null
+  /** What was written last, and where, while it is worth the memory: with it the next one is written without reading that. */
+  #last: { readonly snapshot: MachineSnapshot; readonly file: string } | null = null
   /** What is done to the tree: one thing after the other. */
   #turn: Promise<unknown> = Promise.resolve()
 
@@ -86,9 +88,12 @@ export class TreeSession {
         }
       })
       try {
-        await this.#tree.complete(id, await this.#write(snapshot, this.#tree.memoryAbove(parent)))
-      } finally {
+        const file = await this.#write(snapshot, this.#tree.memoryAbove(parent))
+        await this.#tree.complete(id, file)
+        this.#keep(snapshot, file)
+      } catch (error) {
         snapshot.dispose()
+        throw error
       }
     })
   }
@@ -113,6 +118,7 @@ export class TreeSession {
   /** To be called when the machine was disposed of, or will never run. */
   async end(): Promise<void> {
     await this.#inTurn(async () => {
+      this.#forget()
       for (const { disk } of this.disks) await disk.close()
       try {
         if (this.#machine !== null) await this.#tree.mark(false)
@@ -126,6 +132,19 @@ export class TreeSession {
     const done = this.#turn.then(work)
     this.#turn = done.catch(() => undefined)
     return done
+  }
+
+  /** Keeps a snapshot that was written, if the machine, this and the next one have room in the arena whatever the machine writes. */
+  #keep(snapshot: MachineSnapshot, file: string): void {
+    this.#forget()
+    const { arena, regions } = snapshot.memory
+    if (3 * regions.reduce((sum, { size }) => sum + size, 0) <= arena.maximum) this.#last = { snapshot, file }
+    else snapshot.dispose()
+  }
+
+  #forget(): void {
+    this.#last?.snapshot.dispose()
+    this.#last = null
   }
 
   #running(): Machine {
@@ -179,7 +198,8 @@ export class TreeSession {
     const file = `memory.${this.#tree.number()}.snapshot`
     const path = this.#tree.path(file)
     try {
-      await saveSnapshotAs(saved, path, { about: this.#about, ...(above !== null && { parent: this.#tree.path(above) }) })
+      const since = above !== null && this.#last?.file === above ? { since: this.#last.snapshot } : {}
+      await saveSnapshotAs(saved, path, { about: this.#about, ...(above !== null && { parent: this.#tree.path(above) }), ...since })
     } catch (error) {
       if (!isMachinistError(error) || error.code !== 'snapshot-chain') throw error
       await saveSnapshotAs(saved, path, { about: this.#about })
