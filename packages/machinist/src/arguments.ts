@@ -5,6 +5,7 @@ import { type BalloonChoice, parseBalloon } from './balloon.ts'
 import { HELP_OPTIONS, SHELLS } from './command-line/commands.ts'
 import { unknownCommand } from './command-line/help.ts'
 import { COMMON_OPTIONS } from './command-line/table.ts'
+import { DAEMON, type DaemonCommand, parseDaemon } from './daemon/arguments.ts'
 import { DEBIAN, type DebianOptions, isDiskImage, parseDebian } from './debian/index.ts'
 import { DISK, type DiskCommand, parseDiskCommand } from './disk/arguments.ts'
 import { type DiskChoice, hideCommas, parseDisk, showCommas } from './disk-option.ts'
@@ -110,6 +111,7 @@ export type Command =
   | { readonly kind: 'restore'; readonly file: string; readonly words: readonly string[] }
   | { readonly kind: 'replay'; readonly choice: ReplayChoice }
   | { readonly kind: 'profile'; readonly options: RunOptions; readonly profile: ProfileOptions }
+  | { readonly kind: 'daemon'; readonly options: DaemonCommand }
   | { readonly kind: 'debian'; readonly options: DebianOptions }
   | { readonly kind: 'translate'; readonly options: TranslateOptions }
   | { readonly kind: 'disk'; readonly options: DiskCommand }
@@ -322,6 +324,10 @@ export function parseCommand(args: readonly string[]): Command {
     case SNAPSHOT: {
       const options = parseSnapshot(rest)
       return options === null ? helpOf(SNAPSHOT, rest) : { kind: 'snapshot', options }
+    }
+    case DAEMON: {
+      const options = parseDaemon(rest)
+      return options === null ? helpOf(DAEMON, rest) : { kind: 'daemon', options }
     }
     case DEBIAN: {
       const options = parseDebian(rest)

@@ -1,3 +1,4 @@
+import { DAEMON_COMMANDS } from '../daemon/options.ts'
 import { DEBIAN_COMMAND } from '../debian/options.ts'
 import { DISK_COMMANDS } from '../disk/options.ts'
 import { REPLAY_COMMAND } from '../recording/options.ts'
@@ -36,10 +37,11 @@ const COMPLETION_COMMAND: CommandInfo = {
 }
 
 /** Every command of the command line, in the order of its help. */
-export const COMMANDS: readonly CommandInfo[] = [RUN_COMMAND, RESTORE_COMMAND, REPLAY_COMMAND, ...SNAPSHOT_COMMANDS, DEBIAN_COMMAND, ...DISK_COMMANDS, PROFILE_COMMAND, TRANSLATE_COMMAND, HELP_COMMAND, COMPLETION_COMMAND]
+export const COMMANDS: readonly CommandInfo[] = [RUN_COMMAND, RESTORE_COMMAND, REPLAY_COMMAND, ...SNAPSHOT_COMMANDS, ...DAEMON_COMMANDS, DEBIAN_COMMAND, ...DISK_COMMANDS, PROFILE_COMMAND, TRANSLATE_COMMAND, HELP_COMMAND, COMPLETION_COMMAND]
 
 /** What is told of words that begin the names of several commands. */
 export const FAMILIES: Readonly<Record<string, string>> = {
+  daemon: 'many machines in the background',
   debian: 'disks with Debian 13',
   snapshot: 'a machine with its disks, at several moments',
   disk: 'make, convert and check disk images',
