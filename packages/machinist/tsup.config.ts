@@ -48,7 +48,8 @@ async function command(): Promise<void> {
   const code = `(function (require, importModule, packageUrl, module) {\n${text}\nreturn module.exports\n})\n`
   writeFileSync(at('dist/command.cjs'), code)
   const id = createHash('sha256').update(code).digest('hex').slice(0, 16)
-  await build({ ...common, entryPoints: ['src/cli.ts'], outfile: 'dist/cli.cjs', define: { SCRIPT_ID: JSON.stringify(id) } })
+  // What runs it: the program, and the threads of its hypervisor.
+  await build({ ...common, entryPoints: ['src/cli.ts', 'src/processor.ts'], outdir: 'dist', outExtension: { '.js': '.cjs' }, define: { SCRIPT_ID: JSON.stringify(id) } })
 }
 
 const packageBuild: Build = library({ 'index': 'src/index.ts' }, { onSuccess: command })

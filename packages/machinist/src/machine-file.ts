@@ -78,17 +78,26 @@ async function fromModule(path: string): Promise<MachineBlueprint> {
 }
 
 /**
- * Reads a machine file: JSON, or a module whose default export is a machine or makes one. Files that the definition
- * names are read too, and its disks opened, relative to the machine file.
+ * Reads a machine file as it is: JSON, or a module whose default export is a machine or makes one.
  *
  * @throws typed errors that name the file
  */
-export async function loadMachineFile(given: string): Promise<MachineBlueprint> {
+export async function readMachineFile(given: string): Promise<MachineBlueprint> {
   const path = resolve(given)
   const extension = extname(path)
   if (!['.json', '.js', '.mjs', '.ts'].includes(extension)) {
     throw machinistError({ code: 'machine-file', part: given, value: extension || 'no extension', remedy: 'Use .json, .mjs or .ts.' }, 'not a machine file')
   }
-  const blueprint = extension === '.json' ? fromJson(path) : await fromModule(path)
-  return openDisks(openControls({ ...blueprint, definition: readImages(blueprint.definition, dirname(path)) }), dirname(path))
+  return extension === '.json' ? fromJson(path) : await fromModule(path)
+}
+
+/**
+ * The same, with the files read that the definition names, and its disks open, relative to the machine file.
+ *
+ * @throws typed errors that name the file
+ */
+export async function loadMachineFile(given: string): Promise<MachineBlueprint> {
+  const blueprint = await readMachineFile(given)
+  const folder = dirname(resolve(given))
+  return openDisks(openControls({ ...blueprint, definition: readImages(blueprint.definition, folder) }), folder)
 }

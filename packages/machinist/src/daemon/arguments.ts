@@ -1,15 +1,17 @@
 import type { ShutDownOptions } from '@machinist/host-node'
 import { unknownCommand } from '../command-line/help.ts'
 import { parseFlags, usageError, type Values } from '../usage.ts'
+import type { OwnChoice } from './own-hypervisor.ts'
 import { DAEMON_ACTIONS, DAEMON_OPTIONS } from './options.ts'
 
 /** The name of the command. */
 export const DAEMON = 'daemon'
 
 const SEE_HELP = 'See machinist daemon --help.'
+const MOST_PROCESSORS = 1024
 
-/** How a hypervisor in the background ends, when it is told to by a signal. */
-export interface DaemonChoice {
+/** What a hypervisor in the background may use of the host, and how it ends when it is told to by a signal. */
+export interface DaemonChoice extends OwnChoice {
   readonly atEnd?: 'save' | 'off'
 }
 
@@ -19,9 +21,11 @@ export type DaemonCommand =
   | { readonly action: 'status'; readonly json: boolean }
   | { readonly action: 'stop'; readonly how: ShutDownOptions }
 
-function parseChoice({ 'at-end': atEnd }: Values<typeof DAEMON_OPTIONS>): DaemonChoice {
+function parseChoice({ 'at-end': atEnd, processors }: Values<typeof DAEMON_OPTIONS>): DaemonChoice {
   if (atEnd !== undefined && atEnd !== 'save' && atEnd !== 'off') throw usageError('--at-end', 'there is no such choice', 'Use save or off.', atEnd)
-  return atEnd === undefined ? {} : { atEnd }
+  const count = processors === undefined ? 1 : /^[0-9]{1,4}$/.test(processors) ? Number(processors) : 0
+  if (count < 1 || count > MOST_PROCESSORS) throw usageError('--processors', 'not a number of processors', `Use 1 to ${MOST_PROCESSORS}.`, processors)
+  return { ...(processors !== undefined && { processors: count }), ...(atEnd !== undefined && { atEnd }) }
 }
 
 /**

@@ -32,7 +32,7 @@ async function status(client: DaemonClient, json: boolean): Promise<void> {
 async function run(version: string, choice: DaemonChoice): Promise<number> {
   let daemon
   try {
-    daemon = await runDaemon({ version, make: ownHypervisor })
+    daemon = await runDaemon({ version, make: () => ownHypervisor(choice) })
   } catch (error) {
     if (!isMachinistError(error) || error.code !== 'daemon-runs') throw error
     process.stderr.write(`machinist: ${error.message}\n`)

@@ -1,23 +1,24 @@
-import { virtCatalogue } from '@machinist/boards'
-import { nodeHost, nodeLoop } from '@machinist/host-node'
-import { createHypervisor, type FromProcessor, localChannel, type OwnHypervisor, runProcessor, type ToProcessor } from '@machinist/hypervisor'
-import { machineLoader } from './loader.ts'
+import { availableParallelism } from 'node:os'
+import { nodeLoop, workerProcessor } from '@machinist/host-node'
+import { createHypervisor, type OwnHypervisor } from '@machinist/hypervisor'
+import { processorScript } from '../own-program.ts'
+import { localProcessor } from './processor.ts'
 
-/** CPU time of this process, in nanoseconds. */
-function cpuTime(): number {
-  const { user, system } = process.cpuUsage()
-  return 1000 * (user + system)
+/** Threads that are made without being asked for: each takes some 70 MiB of the host. */
+const MOST_THREADS = 8
+
+/** What a hypervisor of this process may use of the host. */
+export interface OwnChoice {
+  /** Threads in which machines live; as many as there are CPUs, but 8 at most, unless given. */
+  readonly processors?: number
 }
 
-/** A hypervisor of this process. */
-export function ownHypervisor(): OwnHypervisor {
+/** A hypervisor of this process. From sources, where there is no script for threads, its machines live in this thread. */
+export function ownHypervisor({ processors = Math.min(availableParallelism(), MOST_THREADS) }: OwnChoice = {}): OwnHypervisor {
+  const script = processorScript()
   return createHypervisor({
     loop: nodeLoop,
     wallClock: () => BigInt(Date.now()) * 1_000_000n,
-    open() {
-      const [control, processor] = localChannel<ToProcessor, FromProcessor>(nodeLoop)
-      runProcessor(processor, { host: nodeHost(), catalogue: virtCatalogue, loader: machineLoader, cpuTime })
-      return control
-    },
+    ...(script === null ? { open: localProcessor } : { processors, open: () => workerProcessor(script) }),
   })
 }

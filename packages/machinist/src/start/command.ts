@@ -3,6 +3,7 @@
  * do.
  */
 export { main } from '../main.ts'
+export { beProcessor } from '../daemon/processor.ts'
 
 /**
  * The script's value.
@@ -12,4 +13,4 @@ export { main } from '../main.ts'
  * @param packageUrl - the URL of a package's entry, which is `import.meta.url` to what is in it
  * @param module - whose exports it sets
  */
-export type Command = (require: NodeJS.Require, importModule: (url: string) => Promise<unknown>, packageUrl: (name: string) => string, module: object) => typeof import('../main.ts')
+export type Command = (require: NodeJS.Require, importModule: (url: string) => Promise<unknown>, packageUrl: (name: string) => string, module: object) => Pick<typeof import('../main.ts'), 'main'> & Pick<typeof import('../daemon/processor.ts'), 'beProcessor'>

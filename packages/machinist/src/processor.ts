@@ -1,0 +1,3 @@
+import { command } from './start/load.ts'
+
+command(__dirname).beProcessor()
