@@ -124,7 +124,15 @@ export class FakeHypervisor implements OwnedHypervisor {
     }))
   }
 
-  async table(): Promise<AllocationTable> { return { at: 0, rows: [] } }
+  async table(): Promise<AllocationTable> {
+    return {
+      at: 0,
+      rows: this.specs().map(({ name, pool = '', resources }) => ({
+        kind: 'machine', name, pool, resources: { cpu: { shares: resources?.cpu?.shares ?? 1000, reservation: 0, limit: Infinity, entitled: 0, lacking: 0, demand: 0, used: 0 } },
+      })),
+    }
+  }
+
   async host(): Promise<{ readonly capacity: Capacity; readonly processors: number }> { return { capacity: { cpu: 1 }, processors: 1 } }
 
   async console(name: string, listener: ConsoleListener): Promise<ConsoleConnection> {

@@ -80,6 +80,8 @@ it('a guest goes on where it was when the hypervisor was stopped, and is found w
   await gone(pid)
 
   const second = await startDaemon({ command, paths })
+  // What is typed before it runs is lost.
+  while ((await second.machines())[0]?.state !== 'running') await new Promise((resolve) => { setTimeout(resolve, 50) })
   const after = await consoleOf(second, 'one')
   expect(after.before).toContain(PROMPT)
   expect(await after.ask('echo "[$X]" $(head -n 1 /dev/vda)')).toContain('[precious] on-disk')

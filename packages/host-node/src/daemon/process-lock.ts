@@ -11,12 +11,13 @@ interface Holder {
 
 const LOCK = /^lock\.([1-9][0-9]{0,14})$/
 
-/** The boot and the moment in which a process began (proc(5), field 22 of `stat`); `''` where the system does not tell, or there is no such process. */
-function beginning(pid: number): string {
+/** The boot and the moment in which a process began (proc(5): fields 3 and 22 of `stat`); `''` where the system does not tell; null for one that has ended, though nobody has asked how. */
+function beginning(pid: number): string | null {
   try {
-    // The name of the program may have anything in it but comes to an end with the last parenthesis.
-    const [, after = ''] = /^.*\) (.*)$/s.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? []
-    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()} ${after.split(' ')[19] ?? ''}`
+    // The name of the program may have anything in it, and comes to an end with the last parenthesis.
+    const [, state = '', after = ''] = /^.*\) (\S) (.*)$/s.exec(readFileSync(`/proc/${pid}/stat`, 'utf8')) ?? []
+    if (state === 'Z' || state === 'X') return null
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()} ${after.split(' ')[18] ?? ''}`
   } catch {
     return ''
   }
@@ -29,7 +30,7 @@ function isAlive({ pid, began }: Holder): boolean {
     if (systemCode(error) === 'ESRCH') return false
   }
   const now = beginning(pid)
-  return began === '' || now === '' || now === began
+  return now !== null && (began === '' || now === '' || now === began)
 }
 
 /** Null for a lock that was given back, or that the system lost when its power went. */
@@ -54,7 +55,7 @@ function highest(folder: string): number {
  * @throws typed errors `'file-…'`
  */
 export function takeFolder(folder: string): (() => void) | number {
-  const own: Holder = { pid: process.pid, began: beginning(process.pid) }
+  const own: Holder = { pid: process.pid, began: beginning(process.pid) ?? '' }
   const written = join(folder, `lock.${process.pid}.part`)
   const write = (holder: Partial<Holder>): void => { writeFileSync(written, JSON.stringify(holder), { mode: 0o600 }) }
   try {

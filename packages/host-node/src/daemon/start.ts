@@ -7,7 +7,7 @@ import { connectDaemon, type DaemonClient } from './connect.ts'
 import { type DaemonPaths, daemonPaths, privateFolder } from './paths.ts'
 
 /** Milliseconds between two looks whether it answers. */
-const LOOK = 50
+const LOOK = 100
 /** Milliseconds after which one that does not answer is no hypervisor. */
 const PATIENCE = 60_000
 /** Bytes of the file with what its process said, over which it becomes the old one. */
@@ -67,27 +67,39 @@ export async function startDaemon({ command: [program, ...args], paths = daemonP
   privateFolder(state)
   privateFolder(dirname(socket))
   const path = join(state, OUTPUT_FILE)
-  const output = openOutput(path)
-  let ended: string | null = null
-  let running: boolean = false
-  const child = spawn(program, args, {
-    detached: true, stdio: ['ignore', output, output], cwd: '/', env: { ...process.env, MACHINIST_SOCKET: socket, MACHINIST_STATE: state },
-  })
-  closeSync(output)
-  child.once('error', (error) => { ended = error.message })
-  child.once('exit', (status, signal) => {
-    // Another was faster, and will answer.
-    if (status === OTHER_RUNS) running = true
-    else ended = `it ended with ${signal ?? `status ${status ?? 0}`}: ${lastWords(path)}`
-  })
-  child.unref()
+  let begun = begin([program, ...args], paths, path)
   const end = Date.now() + PATIENCE
   for (;;) {
     const client = await connected()
     if (client !== null) return client
-    if (ended !== null || Date.now() > end) {
-      throw machinistError({ code: 'daemon-failed', part: 'hypervisor', value: path, remedy: 'Look what that file says.' }, ended ?? (running ? 'another one that runs does not answer' : 'it does not answer'))
-    }
+    const failed = begun.ended ?? (Date.now() > end ? 'it does not answer' : null)
+    if (failed !== null) throw machinistError({ code: 'daemon-failed', part: 'hypervisor', value: path, remedy: 'Look what that file says.' }, failed)
     await new Promise((resolve) => { setTimeout(resolve, LOOK) })
+    // Another was faster, and will answer, or is just about to end.
+    if (begun.refused) begun = begin([program, ...args], paths, path)
   }
+}
+
+/** How a process that was started goes. */
+interface Begun {
+  /** Why it has ended. */
+  ended: string | null
+  /** It found another. */
+  refused: boolean
+}
+
+function begin([program, ...args]: readonly [string, ...string[]], { socket, state }: DaemonPaths, path: string): Begun {
+  const output = openOutput(path)
+  const begun: Begun = { ended: null, refused: false }
+  const child = spawn(program, args, {
+    detached: true, stdio: ['ignore', output, output], cwd: '/', env: { ...process.env, MACHINIST_SOCKET: socket, MACHINIST_STATE: state },
+  })
+  closeSync(output)
+  child.once('error', (error) => { begun.ended = error.message })
+  child.once('exit', (status, signal) => {
+    if (status === OTHER_RUNS) begun.refused = true
+    else begun.ended = `it ended with ${signal ?? `status ${status ?? 0}`}: ${lastWords(path)}`
+  })
+  child.unref()
+  return begun
 }
