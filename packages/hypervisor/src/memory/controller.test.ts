@@ -225,7 +225,7 @@ it('balloons are asked for what guests have available, before pages are taken, a
 })
 
 it('random machines with random terms, whatever they do and are granted, find what they wrote, within budget and reservations', () => {
-  for (let turn = 0; turn < 6; turn++) {
+  for (let turn = 0; turn < 4; turn++) {
     const random = new Random(seed * 100 + turn)
     const budget = random.between(400, 1200)
     const house = new House({ budget: budget * PAGE_SIZE, compressed: random.next() * 0.5, swap: swap(20_000), ...(random.next() < 0.3 && { codec: null }) })
@@ -253,6 +253,24 @@ it('random machines with random terms, whatever they do and are granted, find wh
     for (const { memory } of guests) memory.dispose()
     expect(house.control.frames, `${seed} ${turn}`).toBe(0)
   }
+})
+
+it('says so once when nothing can be taken, and again when that was over and comes back', () => {
+  const house = new House({ budget: 300 * PAGE_SIZE, codec: null, swap: swap(20) })
+  const told: string[] = []
+  house.control.listen?.((kind, name) => { told.push(`${kind} ${name}`) })
+  const guest = house.add('guest', 600)
+  const again = (): void => {
+    house.fill(guest, 0, 500, (page) => page + 1)
+    house.work(50)
+  }
+  again()
+  again()
+  expect(told).toEqual(['memory-short guest'])
+  guest.memory.release(BASE, 400 * PAGE_SIZE)
+  house.work(10)
+  again()
+  expect(told).toEqual(['memory-short guest', 'memory-short guest'])
 })
 
 it('a machine whose group has gone gets a new arena', () => {

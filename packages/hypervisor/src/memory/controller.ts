@@ -84,6 +84,9 @@ class Controller implements MemoryController {
   #thought = -Infinity
   /** Pages are being taken until there is room. */
   #taking = false
+  /** Who is told that there is too little, and whether he was, since there last was enough. */
+  #tell: (kind: string, name: string, text: string) => void = () => {}
+  #told = false
   /** Frames in use when targets were worked out. */
   #thoughtAt = 0
   readonly counts = { taken: 0, urgent: 0, merged: 0, discarded: 0, beyond: 0 }
@@ -157,6 +160,10 @@ class Controller implements MemoryController {
     return this.#tenants.get(name)?.report() ?? {}
   }
 
+  listen(tell: (kind: string, name: string, text: string) => void): void {
+    this.#tell = tell
+  }
+
   dispose(): void {
     this.#frames.onShort = null
     this.#swap?.close()
@@ -169,6 +176,7 @@ class Controller implements MemoryController {
       this.#think(null)
     }
     const level = this.#frames.used / this.#frames.limit
+    if (level < LEVEL.room) this.#told = false
     this.#balloons.work(now, level >= LEVEL.balloon, [...this.#tenants.values()])
     const curbed = this.#curb()
     if (level < LEVEL.merge) {
@@ -180,8 +188,19 @@ class Controller implements MemoryController {
     this.#taking = level >= LEVEL.take || (this.#taking && level > LEVEL.room)
     // As long as there is much to merge, that is cheaper.
     const taken = this.#taking && (level > 1 || !this.#merging.busy) ? this.#take(AT_ONCE * (level > 1 ? 4 : 1), null) : 0
+    if (level > 1 && taken === 0) this.#complain()
     // What cannot be had is not asked for again at once.
     return now + (level >= LEVEL.balloon && (taken > 0 || this.#merging.busy) ? PAUSE.short : this.#merging.busy ? PAUSE.busy : PAUSE.near)
+  }
+
+  /** Says once that there is nothing to take, though there is too little. */
+  #complain(): void {
+    if (this.#told) return
+    this.#told = true
+    const beyond = ({ resident, target }: Tenant): number => resident - target
+    const [greatest] = [...this.#tenants].sort(([, one], [, other]) => beyond(other) - beyond(one))
+    const mib = Math.ceil(((this.#frames.used - this.#frames.limit) * PAGE_SIZE) / 2 ** 20)
+    this.#tell('memory-short', greatest?.[0] ?? '', `machines have ${String(mib)} MiB more than their processor has for them, and nothing can be swapped out`)
   }
 
   /** Lets pages of one memory age, whose turn it is. */
