@@ -71,10 +71,11 @@ export const groups = {
     'Record and replay it': ['tape/', 'seek/'],
   },
   '@machinist/machinist': {
-    'Run the command': ['', 'main', 'arguments', 'command-line/', 'usage', 'run', 'stats', 'disk-option', 'machine-file'],
+    'Run the command': ['', 'main', 'arguments', 'command-line/', 'usage', 'version', 'run', 'stats', 'disk-option', 'machine-file'],
     'Work with a booted guest': ['booted/'],
     'Prepare a guest': ['guest/'],
     'Make and boot disks with Debian': ['debian/', 'disk/'],
+    'Run many machines': ['fleet/', 'daemon/'],
     'Debug': ['gdb/'],
     'Profile': ['profile/'],
     'Look at translations': ['translate/'],

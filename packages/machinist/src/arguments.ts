@@ -9,6 +9,7 @@ import { DAEMON, type DaemonCommand, parseDaemon } from './daemon/arguments.ts'
 import { DEBIAN, type DebianOptions, isDiskImage, parseDebian } from './debian/index.ts'
 import { DISK, type DiskCommand, parseDiskCommand } from './disk/arguments.ts'
 import { type DiskChoice, hideCommas, parseDisk, showCommas } from './disk-option.ts'
+import { FLEET_WORDS, type FleetCommand, parseFleet } from './fleet/arguments.ts'
 import type { GdbAddress } from './gdb/listen.ts'
 import { parseGdb } from './gdb/option.ts'
 import { parseNet } from './net-option.ts'
@@ -116,6 +117,7 @@ export type Command =
   | { readonly kind: 'translate'; readonly options: TranslateOptions }
   | { readonly kind: 'disk'; readonly options: DiskCommand }
   | { readonly kind: 'snapshot'; readonly options: SnapshotCommand }
+  | { readonly kind: 'fleet'; readonly command: FleetCommand }
 
 /** The value of `--firmware` with which the kernel is started in M-mode, in the place of firmware. */
 export const NO_FIRMWARE = 'none'
@@ -302,6 +304,10 @@ function helpOf(family: string, args: readonly string[]): Command {
  */
 export function parseCommand(args: readonly string[]): Command {
   const [first = '', ...rest] = args
+  if (FLEET_WORDS.includes(first)) {
+    const command = parseFleet(args)
+    return 'help' in command ? { kind: 'help', topic: command.help } : { kind: 'fleet', command }
+  }
   switch (first) {
     case 'help':
       return parseHelp(rest)

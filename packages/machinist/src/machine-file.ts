@@ -11,22 +11,20 @@ import { openControls } from './balloon.ts'
 /** What a machine file that is a program may export by default. */
 export type MachineModule = MachineBlueprint | MachineDefinition | (() => MachineModule | Promise<MachineModule>)
 
-/** The definition of a JSON file, whose parts are those of the `virt` machine's catalogue. */
-function fromJson(path: string): MachineBlueprint {
+/** What a JSON file holds. */
+function fromJson(path: string): unknown {
   let text: string
   try {
     text = readFileSync(path, 'utf8')
   } catch (error) {
     throw fileError(error, 'machine file', path)
   }
-  let data: unknown
   try {
-    data = JSON.parse(text)
+    return JSON.parse(text)
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
     throw machinistError({ code: 'machine-file', part: path, value: why, remedy: 'Correct the file.' }, 'is not JSON')
   }
-  return { definition: parseDefinition(data), catalogue: virtCatalogue, backends: new Map() }
 }
 
 /** The types taken out of a TypeScript file, as a file beside it, so that its imports are found. */
@@ -51,7 +49,8 @@ async function withoutTypes(path: string): Promise<string> {
   return plain
 }
 
-async function fromModule(path: string): Promise<MachineBlueprint> {
+/** What a module exports by default, or what that makes. */
+async function fromModule(path: string): Promise<unknown> {
   try {
     readFileSync(path)
   } catch (error) {
@@ -70,11 +69,25 @@ async function fromModule(path: string): Promise<MachineBlueprint> {
   } finally {
     if (typed) rmSync(file, { force: true })
   }
+  return exported
+}
+
+/**
+ * What a machine file holds: the data of JSON, or what a module exports by default, or makes.
+ *
+ * @throws typed errors that name the file
+ */
+export async function exportOf(given: string): Promise<unknown> {
+  const path = resolve(given)
+  const extension = extname(path)
+  if (!['.json', '.js', '.mjs', '.ts'].includes(extension)) {
+    throw machinistError({ code: 'machine-file', part: given, value: extension || 'no extension', remedy: 'Use .json, .mjs or .ts.' }, 'not a machine file')
+  }
+  const exported = extension === '.json' ? fromJson(path) : await fromModule(path)
   if (typeof exported !== 'object' || exported === null) {
     throw machinistError({ code: 'machine-file', part: path, remedy: 'Export by default what defineMachine returns.' }, 'it exports no machine')
   }
-  if ('definition' in exported && 'catalogue' in exported) return exported as MachineBlueprint
-  return { definition: parseDefinition(exported), catalogue: virtCatalogue, backends: new Map() }
+  return exported
 }
 
 /**
@@ -83,12 +96,10 @@ async function fromModule(path: string): Promise<MachineBlueprint> {
  * @throws typed errors that name the file
  */
 export async function readMachineFile(given: string): Promise<MachineBlueprint> {
-  const path = resolve(given)
-  const extension = extname(path)
-  if (!['.json', '.js', '.mjs', '.ts'].includes(extension)) {
-    throw machinistError({ code: 'machine-file', part: given, value: extension || 'no extension', remedy: 'Use .json, .mjs or .ts.' }, 'not a machine file')
-  }
-  return extension === '.json' ? fromJson(path) : await fromModule(path)
+  const exported = await exportOf(given)
+  if (isFleet(exported)) throw machinistError({ code: 'machine-file', part: given, remedy: `Use machinist up ${given}` }, 'it names several machines')
+  // The parts of definitions from files are those of the `virt` machine's catalogue.
+  return isBlueprint(exported) ? exported : { definition: parseDefinition(exported), catalogue: virtCatalogue, backends: new Map() }
 }
 
 /**
@@ -100,4 +111,13 @@ export async function loadMachineFile(given: string): Promise<MachineBlueprint> 
   const blueprint = await readMachineFile(given)
   const folder = dirname(resolve(given))
   return openDisks(openControls({ ...blueprint, definition: readImages(blueprint.definition, folder) }), folder)
+}
+
+function isBlueprint(exported: unknown): exported is MachineBlueprint {
+  return typeof exported === 'object' && exported !== null && 'definition' in exported && 'catalogue' in exported
+}
+
+/** Whether what a machine file holds names several machines. */
+export function isFleet(exported: unknown): boolean {
+  return typeof exported === 'object' && exported !== null && !('cpu' in exported) && !isBlueprint(exported) && ('machines' in exported || 'pools' in exported)
 }

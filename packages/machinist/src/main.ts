@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs'
 import { isMachinistError } from '@machinist/api'
 import { systemCode } from '@machinist/host-node'
 import { parseCommand } from './arguments.ts'
@@ -18,15 +17,10 @@ import { runTree } from './snapshot/run-tree.ts'
 import { runSnapshot } from './snapshot/snapshot.ts'
 import { translate } from './translate/translate.ts'
 import { USAGE_ERROR } from './usage.ts'
+import { version } from './version.ts'
 
 /** Errors that the command line caused, although another part found them. */
 const USAGE_CODES: readonly string[] = [USAGE_ERROR, 'virt-option', 'nat-option']
-
-/** The version of this package. */
-export function version(): string {
-  const about = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { readonly version: string }
-  return about.version
-}
 
 /** The day of a manual page: that of the sources where a build says it (SOURCE_DATE_EPOCH), else today. */
 function today(): string {
@@ -71,6 +65,9 @@ export async function main(args: readonly string[]): Promise<number> {
         return 0
       case 'snapshot':
         return await runSnapshot(command.options)
+      case 'fleet':
+        // Loaded only where it is needed: other commands start sooner.
+        return await (await import('./fleet/run.ts')).runFleet(command.command)
       case 'disk':
         return await runDisk(command.options)
       case 'daemon':

@@ -29,7 +29,7 @@ const EXEC_ANSWERS = 3
 /** What of the console is shown when a command never answered, in bytes. */
 const CONSOLE_TAIL = 4096
 /** RAM for the system of a disk, unless the user says otherwise, in bytes. */
-const DISK_MEMORY = 1 << 30
+export const DISK_MEMORY: number = 1 << 30
 /** What shells report of a program whose reader went away: 128 and the number of SIGPIPE. */
 const BROKEN_PIPE = 141
 /** A kernel that says this is at its end, and then stands still. How often its console is searched for it, in milliseconds. */
@@ -105,11 +105,16 @@ async function images(options: RunOptions, request: ExecRequest | null): Promise
   }
 }
 
-/** What the machine is connected to: by itself, to the world, where it has a place for that. */
-function networks({ nets, disks, shares, vsock, balloon, pmems = [], exec, console, virtio }: RunOptions): readonly BackendDescriptor[] {
+/** How many places there are for virtio devices, besides those that are asked for: on PCI, always some. */
+export function freePlaces({ nets = [], disks, shares, vsock, balloon, pmems = [], exec, console, virtio }: RunOptions): number {
   // The entropy device has a place too, and so has the answer to a command.
-  const room = VIRTIO_SLOTS - disks.length - pmems.length - shares.length - (vsock === undefined ? 0 : 1) - (balloon === undefined ? 0 : 1) - 1 - (exec === undefined ? 0 : 1) - (console === 'hvc0' ? 1 : 0)
-  return nets ?? (room > 0 || virtio === 'pci' ? ['nat'] : [])
+  const taken = nets.length + disks.length + pmems.length + shares.length + (vsock === undefined ? 0 : 1) + (balloon === undefined ? 0 : 1) + 1 + (exec === undefined ? 0 : 1) + (console === 'hvc0' ? 1 : 0)
+  return virtio === 'pci' ? Infinity : VIRTIO_SLOTS - taken
+}
+
+/** What the machine is connected to: by itself, to the world, where it has a place for that. */
+export function networks(options: RunOptions): readonly BackendDescriptor[] {
+  return options.nets ?? (freePlaces(options) > 0 ? ['nat'] : [])
 }
 
 /** Persistent memory, as large as its disk. */

@@ -2,6 +2,7 @@ import { DAEMON_COMMANDS } from '../daemon/options.ts'
 import { DEBIAN_COMMAND } from '../debian/options.ts'
 import { DISK_COMMANDS } from '../disk/options.ts'
 import { REPLAY_COMMAND } from '../recording/options.ts'
+import { FLEET_COMMANDS } from '../fleet/options.ts'
 import { PROFILE_COMMAND, RESTORE_COMMAND, RUN_COMMAND } from '../run-options.ts'
 import { SNAPSHOT_COMMANDS } from '../snapshot/options.ts'
 import { TRANSLATE_COMMAND } from '../translate/options.ts'
@@ -37,13 +38,14 @@ const COMPLETION_COMMAND: CommandInfo = {
 }
 
 /** Every command of the command line, in the order of its help. */
-export const COMMANDS: readonly CommandInfo[] = [RUN_COMMAND, RESTORE_COMMAND, REPLAY_COMMAND, ...SNAPSHOT_COMMANDS, ...DAEMON_COMMANDS, DEBIAN_COMMAND, ...DISK_COMMANDS, PROFILE_COMMAND, TRANSLATE_COMMAND, HELP_COMMAND, COMPLETION_COMMAND]
+export const COMMANDS: readonly CommandInfo[] = [RUN_COMMAND, RESTORE_COMMAND, REPLAY_COMMAND, ...SNAPSHOT_COMMANDS, ...DAEMON_COMMANDS, ...FLEET_COMMANDS, DEBIAN_COMMAND, ...DISK_COMMANDS, PROFILE_COMMAND, TRANSLATE_COMMAND, HELP_COMMAND, COMPLETION_COMMAND]
 
 /** What is told of words that begin the names of several commands. */
 export const FAMILIES: Readonly<Record<string, string>> = {
   daemon: 'many machines in the background',
   debian: 'disks with Debian 13',
   snapshot: 'a machine with its disks, at several moments',
+  pool: 'pools of machines, which share what their pool gets',
   disk: 'make, convert and check disk images',
 }
 

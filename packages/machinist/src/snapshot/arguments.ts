@@ -10,11 +10,12 @@ const SEE_HELP = 'See machinist snapshot --help.'
 /** What `machinist snapshot` was asked for. */
 export type SnapshotCommand =
   | { readonly action: 'take'; readonly folder: string; readonly name?: string }
+  | { readonly action: 'save'; readonly name: string; readonly file: string }
   | { readonly action: 'list'; readonly folder: string; readonly json: boolean }
   | { readonly action: 'revert' | 'delete'; readonly folder: string; readonly name: string }
 
 /** Of each action: how many arguments, at least and at most. */
-const ACTIONS: Readonly<Record<SnapshotCommand['action'], readonly [least: number, most: number]>> = { take: [1, 2], list: [1, 1], revert: [2, 2], delete: [2, 2] }
+const ACTIONS: Readonly<Record<SnapshotCommand['action'], readonly [least: number, most: number]>> = { take: [1, 2], list: [1, 1], save: [2, 2], revert: [2, 2], delete: [2, 2] }
 
 /**
  * Understands the command line behind `snapshot`.
@@ -41,6 +42,8 @@ export function parseSnapshot(args: readonly string[]): SnapshotCommand | null {
       return { action, folder, ...(name !== undefined && { name }) }
     case 'list':
       return { action, folder, json: values.json === true }
+    case 'save':
+      return { action, name: folder, file: name ?? '' }
     case 'revert':
     case 'delete':
       return { action, folder, name: name ?? '' }

@@ -27,4 +27,8 @@ export const SNAPSHOT_COMMANDS: readonly CommandInfo[] = [
     name: 'snapshot delete', summary: 'delete a snapshot of a machine', usage: [['FOLDER NAME']], groups: options, offers: 'folder',
     notes: [`Snapshots that came from it stay as they are. ${RUNNING}`], examples: ['vm before-upgrade'],
   },
+  {
+    name: 'snapshot save', summary: 'save a machine of the hypervisor into a file', usage: [['MACHINE FILE']], groups: options, offers: 'file',
+    notes: ['MACHINE is one that machinist ps shows; it goes on. machinist start MACHINE --from FILE goes on from there, and so does a machine file that says {"snapshot": "FILE"}.'], examples: ['web-1 web-1.snapshot'],
+  },
 ]

@@ -44,6 +44,7 @@ async function alone(folder: string, work: (tree: SnapshotTree) => Promise<void>
  * @throws typed errors
  */
 export async function runSnapshot(command: SnapshotCommand): Promise<number> {
+  if (command.action === 'save') return (await import('../fleet/run.ts')).runFleet(command)
   const { folder } = command
   switch (command.action) {
     case 'list': {
