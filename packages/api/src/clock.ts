@@ -22,6 +22,11 @@ export interface BackendClock {
    * devices, in callbacks of `deliver` and in those of timers; elsewhere it may lag behind.
    */
   now(): number
+  /**
+   * Virtual nanoseconds for which all harts have waited for something to happen, in all: for who wants to know whether a guest is busy or has nothing to do, however slow its host is. Absent where nobody knows. To be asked between
+   * slices, not in calls from devices.
+   */
+  idle?(): number
   /** A new timer. `expired` runs through the gate, as callbacks of `deliver` do. A reset of the machine leaves it armed. */
   timer(expired: () => void): Timer
 }

@@ -1,4 +1,5 @@
 import type { Readable } from 'node:stream'
+import type { BackendClock } from '@machinist/api'
 import type { ReadStream, WriteStream } from 'node:tty'
 import { type CharBackend, stream } from './char-stream.ts'
 import { escapeParser } from './escape.ts'
@@ -18,8 +19,12 @@ const END_OF_TRANSMISSION = '\x04'
  * line it does nothing.
  */
 const END_AGAIN = `\x15${END_OF_TRANSMISSION}`
-/** For how long a guest is silent before it is told again that there is no more input, in milliseconds. */
-const END_INTERVAL = 1000
+/** For how long a guest has nothing to do and is silent, with all input taken, before it is told that there is no more: nanoseconds of its time in which all harts wait, however slow the host is. */
+const IDLE = 250e6
+/** For how long one that never waits is silent: on a slow host, a boot may be, too. */
+const SILENT = 60e9
+/** Milliseconds after which is looked again. */
+const LOOK = 50
 
 /** How {@link terminal} behaves. */
 export interface TerminalOptions {
@@ -29,8 +34,8 @@ export interface TerminalOptions {
   readonly onCommand?: (key: string) => boolean
   /**
    * What a guest is told when input that is no terminal ends. A serial line has no end: `'ignore'` (unless given) leaves it silent from then on.
-   * `'eot'` types Ctrl-D, which a shell takes for the end, on a line of its own; and again when the guest has said something since, and is silent: a
-   * pipe, too, is at its end for one reader after the other.
+   * `'eot'` types Ctrl-D, which a shell takes for the end, on a line of its own: when the guest has taken all input, is silent and has nothing to do, as a shell that waits for a line, or what it runs. And again when it has said something since,
+   * and is silent: a pipe, too, is at its end for one reader after the other.
    */
   readonly endOfInput?: 'eot' | 'ignore'
   /** `process.stdin` and `process.stdout` unless given. */
@@ -68,19 +73,38 @@ export function terminal(options: TerminalOptions = {}): CharBackend {
   })
   let ending: NodeJS.Timeout | undefined
   let lastByte = 0x0a
+  let clock: BackendClock | undefined
+  /** The machine's time; where nobody tells it, the host's. */
+  const times = (): { readonly idle: number; readonly all: number } => {
+    const idle = clock?.idle?.()
+    const all = clock?.now() ?? performance.now() * 1e6
+    return { idle: idle ?? all, all }
+  }
   const endInput = (): void => {
     if (options.endOfInput !== 'eot' || raw !== null) return
-    backend.type(lastByte === 0x0a || lastByte === 0x0d ? END_OF_TRANSMISSION : `\n${END_OF_TRANSMISSION}`)
-    let told = backend.written
-    let before = told
+    // The last line, too, is to be run before the end can be told to what it runs.
+    if (lastByte !== 0x0a && lastByte !== 0x0d) backend.type('\n')
+    let told = -1
+    let before = -1
+    let last = times()
+    let [since, silent] = [last, last]
     ending = setInterval(() => {
       const { waiting, written } = backend
-      if (waiting === 0 && written !== told && written === before) {
-        told = written
-        backend.type(END_AGAIN)
+      const now = times()
+      const all = now.all - last.all
+      const busy = all - (now.idle - last.idle)
+      last = now
+      if (waiting > 0 || written !== before) {
+        before = written
+        since = silent = now
+        return
       }
-      before = written
-    }, END_INTERVAL).unref()
+      if (busy > all / 2) since = now
+      if (written !== told && (now.idle - since.idle >= IDLE || now.all - silent.all >= SILENT)) {
+        backend.type(told >= 0 ? END_AGAIN : END_OF_TRANSMISSION)
+        told = written
+      }
+    }, LOOK).unref()
   }
   const backend: CharBackend = stream({
     ...(input === undefined ? {} : { input }),
@@ -134,14 +158,15 @@ export function terminal(options: TerminalOptions = {}): CharBackend {
     ...backend,
     get waiting() { return backend.waiting },
     get written() { return backend.written },
-    connect(deliver, clock) {
+    connect(deliver, given) {
+      clock = given
       if (raw !== null) {
         process.on('exit', restore)
         process.on('SIGCONT', again)
         for (const signal of SIGNALS) process.on(signal, onSignal)
         take()
       }
-      return backend.connect(deliver, clock)
+      return backend.connect(deliver, given)
     },
     close() {
       backend.close()

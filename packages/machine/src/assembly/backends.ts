@@ -129,7 +129,7 @@ export class BackendConnector {
   #attach(part: string, kind: BackendKind, descriptor: BackendDescriptor): unknown {
     const connect = this.#tape?.replaying === true ? () => null : this.#backend(part, kind, descriptor)
     const port = this.#tape === null
-      ? connect(this.#gate.from(part), { now: () => this.#time.now, timer: (expired) => this.#timers.create(`timer:${part}`, expired) })
+      ? connect(this.#gate.from(part), { now: () => this.#time.now, idle: () => this.#time.idle, timer: (expired) => this.#timers.create(`timer:${part}`, expired) })
       : this.#tape.port(part, kind, connect)
     if (kind === 'block') {
       const { size, readOnly } = port as BlockPort

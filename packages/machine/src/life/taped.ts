@@ -25,6 +25,7 @@ export function taped({ host: { loop: hostLoop } }: Origin, { gate, time, backen
   return {
     get moment() { return { passes: machine.whole?.loop.passes ?? 0, delivered: gate.delivered, retired: machine.whole?.loop.retired ?? 0 } },
     get now() { return time.now },
+    get idle() { return time.idle },
     get hostNow() { return hostLoop.now() },
     get slicing() { return machine.slicing || machine.whole?.loop.amid === true },
     get running() { return machine.running },

@@ -139,6 +139,7 @@ export class RunLoop {
     if (this.away) return FOR_GOOD
     const { time } = this.#parts
     this.#end = this.#hostNow() + limit
+    time.wake()
     this.sampler?.wake()
     while (this.#mayRun()) {
       if (this.#between && this.tape?.top() === false) return FOR_GOOD
@@ -155,7 +156,9 @@ export class RunLoop {
         if (until > time.now) {
           this.sampler?.idle()
           if (this.tape?.idle(until) === true) continue
+          time.rest(until)
           if (!time.counted || until === Infinity || this.tape?.paced === true) return { kind: 'idle', until, at: this.#hostNow() + until - time.now }
+          time.wake()
           time.jumpTo(until)
           this.passes++
           // The host gets its turn: what a disk has to say should not come hours of virtual time late.

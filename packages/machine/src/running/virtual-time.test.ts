@@ -63,3 +63,30 @@ test('counted time is exact at each look, whether instants before it were looked
   expect(all).toEqual([1, 1, 5, 5, 13, 13, 180, 180, 348, 348])
   for (const looks of [[], [0], [4], [1, 3]]) expect(seen(looks)).toEqual(all.map((at, i) => (i % 2 === 1 || looks.includes((i - i % 2) / 2) ? at : null)))
 })
+
+test('how long all harts waited is told, also while they do, and jumps of counted time count', () => {
+  let host = 0
+  const real = new VirtualTime('real', () => host)
+  real.run()
+  host = 100
+  real.wake()
+  real.sample()
+  real.rest(Infinity)
+  host = 150
+  expect(real.idle).toBe(50)
+  host = 170
+  real.wake()
+  host = 500
+  expect([real.idle, real.sample()]).toEqual([70, 500])
+  // A host that comes late.
+  real.rest(530)
+  host = 600
+  expect(real.idle).toBe(100)
+  real.wake()
+  expect(real.idle).toBe(100)
+  const counted = new VirtualTime({ instructionsPerSecond: 1e9 }, () => host)
+  counted.wake()
+  counted.jumpTo(1000)
+  counted.jumpTo(500)
+  expect(counted.idle).toBe(1000)
+})

@@ -23,6 +23,11 @@ export class VirtualTime {
   #origin: number | null = null
   /** Counted time, with its fraction of a nanosecond. */
   #exact = 0
+  /** For how long all harts waited, but for now. */
+  #idle = 0
+  /** Since when they wait, and until when at most. */
+  #idleSince: number | null = null
+  #idleUntil = 0
   #vcpu: Vcpu | null = null
   #retired = 0
   #share = 1
@@ -55,6 +60,23 @@ export class VirtualTime {
     }
     if (now > this.#now) this.#now = now
     return this.#now
+  }
+
+  /** For how long all harts have waited, in nanoseconds. */
+  get idle(): number {
+    return this.#idle + (this.#idleSince === null ? 0 : Math.max(0, Math.min(this.sample(), this.#idleUntil) - this.#idleSince))
+  }
+
+  /** All harts wait until a time: a host that comes late then keeps them from running. */
+  rest(until: number): void {
+    this.#idleSince = this.#now
+    this.#idleUntil = until
+  }
+
+  /** They do no more, or somebody looks whether they do. */
+  wake(): void {
+    this.#idle = this.idle
+    this.#idleSince = null
   }
 
   /** What a copy of the machine begins with. */
@@ -106,6 +128,7 @@ export class VirtualTime {
 
   /** Counted time: nothing can happen before `at`. */
   jumpTo(at: number): void {
+    this.#idle += Math.max(0, Math.floor(at) - this.#now)
     this.#exact = Math.max(this.#exact, at)
     this.#now = Math.max(this.#now, Math.floor(at))
   }

@@ -113,6 +113,7 @@ export class Recorder implements Tape {
     const { machine } = order
     return {
       now: () => machine.now,
+      idle: () => machine.idle,
       timer: (expired) => {
         const timer: { id: number; real: Timer | null } = { id: -1, real: null }
         order.outside(() => {

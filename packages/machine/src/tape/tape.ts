@@ -36,6 +36,8 @@ export interface Taped {
   readonly moment: Moment
   /** Virtual time. */
   readonly now: number
+  /** Nanoseconds in which all harts have waited. */
+  readonly idle: number
   /** Monotonic time of the host, in nanoseconds. */
   readonly hostNow: number
   /** A slice is in progress, or a turn was left in the middle. */
