@@ -109,6 +109,11 @@ export interface Cpu {
    * Guest-physical addresses of pages that its harts have used lately: a guess, from what they have at hand, at what they will use next. The likeliest first, none twice.
    */
   recentPages?(): readonly number[]
+  /**
+   * Makes the code anew that executes its harts and those of machines that share it, when it is generated: to the engine of the host's WebAssembly it is new, whatever that has
+   * decided about the old. Not while a hart runs.
+   */
+  renewCode?(): void
   /** Counts of what its engine has done, by name, for people; which there are is the engine's affair. */
   readonly stats?: Readonly<Record<string, number>>
   dispose?(): void

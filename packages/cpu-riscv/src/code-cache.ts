@@ -260,6 +260,12 @@ export class CodeCache {
     this.#forgetJumps()
   }
 
+  /** Drops all translated code, with the jumps from one to another. */
+  dropTranslations(): void {
+    for (const page of this.#pages.values()) this.#dropRegions(page)
+    this.#forgetJumps()
+  }
+
   /** Jumps lead past the fetch TLB. */
   #forgetJumps(): void {
     this.#arena.u8.fill(0, this.jumps, this.jumps + JUMPS * JUMP_SIZE)

@@ -130,6 +130,10 @@ export class RiscvCpu implements Cpu {
     }
   }
 
+  renewCode(): void {
+    this.#engine.renew()
+  }
+
   recentPages(): readonly number[] {
     return recentPages(this.#cluster.memory, this.#cluster.banks)
   }

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { Cause, Mode } from './cause.ts'
 import { Csr } from './csr-numbers.ts'
+import { Engine } from './engine.ts'
 import type { GuestMemory } from '@machinist/memory'
 import type { Hart } from './hart.ts'
 import { saveHart } from './hart-state.ts'
@@ -285,6 +286,28 @@ test('translated code, the interpreter and the precise stepper are the same mach
     expect(runs[0]).toEqual(runs[2])
   }
   expect(translated).toBeGreaterThan(50)
+})
+
+test.each(engines)('a hart does not notice that its code is made anew (%s)', (_name, engine) => {
+  const [all, some] = [20_000, 700]
+  const states = [false, true].map((renew) => {
+    const t = testMachine({ ...engine, hot: 2 }, 1)
+    const { exports } = Engine.of(t.memory.arena, engine.translate, 2)
+    const random = numbers(5)
+    t.memory.write(RAM, randomProgram(random))
+    t.program([encode('csrrs', { rd: 3, imm: Csr.mepc }), encode('addi', { rd: 3, rs1: 3, imm: 4 }), encode('andi', { rd: 3, rs1: 3, imm: 0x7fc }), encode('add', { rd: 3, rs1: 3, rs2: 4 }), encode('csrrw', { rd: 0, rs1: 3, imm: Csr.mepc }), encode('mret')], RAM + 0x8000)
+    const { record } = t.hart
+    record.set64('mtvec', BigInt(RAM + 0x8000))
+    for (const [register, value] of [[4, RAM], [5, RAM + 0x9000], [6, RAM + 0xafe0]] as const) t.hart.setX(register, BigInt(value))
+    t.hart.refresh()
+    for (let done = 0; done < all; done += some) {
+      t.hart.run(some, true)
+      if (renew) t.cpu.renewCode()
+    }
+    expect(Engine.of(t.memory.arena, engine.translate, 2).exports === exports).toBe(!renew)
+    return { state: stateOf(t.hart, t.memory), retired: t.hart.retired }
+  })
+  expect(states[1]).toEqual(states[0])
 })
 
 test('a hart is saved and restored', () => {

@@ -1,6 +1,6 @@
 import { machinistError, type Width } from '@machinist/api'
 import { type Arena, frameOf, PAGE_CODE } from '@machinist/memory'
-import { createTable, instantiate } from '@machinist/wasm'
+import { createTable, instantiate, type WasmTable } from '@machinist/wasm'
 import type { Cluster } from './cluster.ts'
 import { CodeCache } from './code-cache.ts'
 import { coreModule, type CorePlaces, fillCore, freeCore, placeCore } from './core/core.ts'
@@ -31,7 +31,10 @@ export interface EngineClient {
 }
 
 interface EngineCode {
-  readonly exports: HartExports
+  exports: HartExports
+  /** The same for code that is translated from now on. */
+  readonly core: Record<string, unknown>
+  readonly table: WasmTable
   readonly cache: CodeCache
   readonly translation: Translation
 }
@@ -74,8 +77,18 @@ export class Engine {
     this.#places = placeCore(arena)
     fillCore(arena, this.#places)
     const cache = new CodeCache(arena, this.#places, this.#clusters, CODE_PAGES)
+    const table = createTable(256)
+    const exports = this.#instantiate(table, false)
+    cache.decode = exports.decode
+    const core = { ...exports }
+    // No function that somebody keeps may capture these: it would keep them.
+    this.#code = { exports, core, table, cache, translation: new Translation({ cache, arena, window: this.window, table, core, mode, hot }) }
+  }
+
+  #instantiate(table: WasmTable, anew: boolean): HartExports & Readonly<Record<string, unknown>> {
+    const { arena } = this
     const linear = arena.memory
-    const module = coreModule(this.#places, !(linear.buffer instanceof ArrayBuffer))
+    const module = coreModule(this.#places, !(linear.buffer instanceof ArrayBuffer), anew)
     const host: Record<HostCallName, (...args: never[]) => number | void> = {
       readFault: (entry: number) => this.#cluster.memory.fault(entry >>> 0, 'read'),
       writeFault: (entry: number, offset: number, bytes: number) => this.#writeFault(entry >>> 0, offset, bytes),
@@ -99,11 +112,18 @@ export class Engine {
       debugAccess: (low: number, high: number, bytes: number, access: number) => this.#current?.debugAccess(low, high, bytes, access) === true ? 1 : 0,
       sbi: () => this.#current?.sbiCall(),
     }
-    const table = createTable(256)
-    const exports = instantiate<HartExports & Readonly<Record<string, unknown>>>(module, { host: { ...host, memory: linear, table } })
-    cache.decode = exports.decode
-    // No function that somebody keeps may capture these: it would keep them.
-    this.#code = { exports, cache, translation: new Translation({ cache, arena, window: this.window, table, core: exports, mode, hot }) }
+    return instantiate<HartExports & Readonly<Record<string, unknown>>>(module, { host: { ...host, memory: linear, table } })
+  }
+
+  /** Makes the generated code anew, for the host's engine of WebAssembly to meet it for the first time. Not while a hart runs. */
+  renew(): void {
+    const code = this.#live
+    code.cache.dropTranslations()
+    code.exports = this.#instantiate(code.table, true)
+    code.cache.decode = code.exports.decode
+    Object.assign(code.core, code.exports)
+    // Stamps of the new code begin where those of the old did.
+    for (const { banks } of this.#clusters) this.flushBanks(banks)
   }
 
   get #live(): EngineCode {

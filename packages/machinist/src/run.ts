@@ -7,7 +7,7 @@ import { type CharBackend, collector, nodeHost, openDiskImage, readWhole, shared
 import { type BackendDescriptor, createMachine, deviceTree, type DevicePart, type Machine, type MachineBlueprint, type MachineStats, part } from '@machinist/machine'
 import { imageDisk, limited, overlay } from '@machinist/storage'
 import { type BalloonControl, balloonControl, virtio9p, virtio9pPci, virtioBalloon, virtioBalloonPci, virtioMmio, virtioPci, virtioPmem, virtioPmemPci, virtioVsock, virtioVsockPci } from '@machinist/virtio'
-import { optimiseTranslationsLater } from './engine-flags.ts'
+import { optimiseWhenWarm, withColdCore } from './engine-flags.ts'
 import { NO_FIRMWARE, type RunOptions } from './arguments.ts'
 import { type GdbListener, listenForGdb } from './gdb/listen.ts'
 import { gdbTarget } from './gdb/option.ts'
@@ -238,16 +238,17 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
   const blueprint = recording === null ? planned : counted(planned)
   const host = nodeHost({ backends: { terminal: shell } })
   const tape = recording === null ? {} : { record: { sink: recording.sink, paced: true } }
-  const machine = options.restore === undefined ? createMachine(blueprint, host, tape) : restored(options.restore, blueprint, host, tape)
+  const machine = withColdCore(() => (options.restore === undefined ? createMachine(blueprint, host, tape) : restored(options.restore, blueprint, host, tape)))
+  const endCold = optimiseWhenWarm(machine)
   if (options.dumpDtb !== undefined) {
     try {
       dumpDtb(deviceTree(machine.resolved, host), options.dumpDtb)
       return 0
     } finally {
+      endCold()
       machine.dispose()
     }
   }
-  optimiseTranslationsLater()
   holder.machine = machine
   const warnings: string[] = []
   machine.on('warn', ({ part: name, message }) => {
@@ -304,6 +305,7 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
     process.stderr.write(`machinist: --exec: the guest ended without an answer; the end of its console:\n${tail.text()}\n`)
     return 1
   } finally {
+    endCold()
     clearInterval(keepAlive)
     clearTimeout(saveTimer)
     clearInterval(live)

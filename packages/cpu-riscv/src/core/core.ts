@@ -55,16 +55,32 @@ export function coreKey({ window, enters, jumps, crossings, rules }: CorePlaces,
   return [window, enters, jumps, crossings, rules, shared].join()
 }
 
+/** A custom section with a name of one letter, and nothing in it (WebAssembly core specification, 5.5.3). */
+const SECTION = [0, 2, 1, 0x6e]
+
+/** The same module in other bytes: of those that it has met, the engine of a host may have code. */
+function withSection(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const others = new Uint8Array(bytes.length + SECTION.length)
+  others.set(bytes)
+  others.set(SECTION, bytes.length)
+  return others
+}
+
 /** Modules compiled in this thread: nearly always one is all that there are. */
 const compiled = new Map<string, WasmModule>()
 const MOST_COMPILED = 4
 
-/** The same, compiled: once for all machines for which it is the same, and not even written when the build has done that. */
-export function coreModule(places: CorePlaces, shared: boolean): WasmModule {
+/**
+ * The same, compiled: once for all machines for which it is the same, and not even written when the build has done that.
+ *
+ * @param anew - compile it even so, and let those that come have that
+ */
+export function coreModule(places: CorePlaces, shared: boolean, anew: boolean = false): WasmModule {
   const key = coreKey(places, shared)
   let module = compiled.get(key)
-  if (module !== undefined) return module
-  module = compileNow(written?.key === key ? fromBase64(written.base64) : writeCore(places, shared))
-  if (compiled.size < MOST_COMPILED) compiled.set(key, module)
+  if (module !== undefined && !anew) return module
+  const bytes = written?.key === key ? fromBase64(written.base64) : writeCore(places, shared)
+  module = compileNow(anew ? withSection(bytes) : bytes)
+  if (compiled.size < MOST_COMPILED || compiled.has(key)) compiled.set(key, module)
   return module
 }

@@ -246,6 +246,13 @@ export class LiveMachine implements Machine {
     }
   }
 
+  renewCode(): void {
+    if (this.#state === 'disposed') return
+    // Not beneath the very hart that asked for it.
+    if (this.#slicing) this.#host.loop.soon(() => { this.renewCode() })
+    else this.#parts.cpu.renewCode?.()
+  }
+
   dispose(): void {
     if (this.#state === 'disposed') return
     this.#change('disposed')

@@ -59,6 +59,11 @@ export interface Machine {
   /** Switches it off at once, as pulling the plug does. */
   powerOff(status?: number): void
   /**
+   * Makes the code anew that executes its harts, where its CPU generates some (`Cpu.renewCode`): for a host whose engine of WebAssembly is to begin again with what it decides about it.
+   * The machine does not notice. Does nothing when it is disposed of.
+   */
+  renewCode(): void
+  /**
    * Ends it and gives everything back, the memory too, even while somebody holds the machine: `memory` and `vcpus` are of no use
    * afterwards. `stats` stays as it was at the end. Does nothing the second time.
    */
