@@ -272,6 +272,7 @@ describe('after an end without notice', () => {
     await client.closed
     await ended(pid)
     writeFileSync(join(paths.state, 'machines', 'b.json'), '{"format":"machinist hyp')
+    writeFileSync(join(paths.state, 'daemon.out'), 'FATAL ERROR: out of memory\n')
     writeFileSync(join(paths.state, 'machines', 'a.json.1.2.part'), '{')
     writeFileSync(join(paths.state, 'saved', 'a.snapshot'), 'old')
     const again = await startDaemon({ command, paths })
@@ -282,7 +283,7 @@ describe('after an end without notice', () => {
       expect.stringMatching(/^: a damaged file, which was put aside: .*\/b\.json\.damaged \(.*JSON.*\); 2 machines were kept$/),
       expect.stringMatching(/^: a file that was not finished, and was removed: .*\/a\.json\.1\.2\.part$/),
       expect.stringMatching(/^: a saved machine that nobody goes on from, because its machine has run since: .*\/a\.snapshot$/),
-      `: the hypervisor before (process ${pid}) ended without notice; 1 of its 2 machines were running`,
+      `: the hypervisor before (process ${pid}) ended without notice; 1 of its 2 machines were running; its last words: FATAL ERROR: out of memory`,
       'a: it was running when the hypervisor ended without notice, as if its power had gone; it is off',
     ])
     await until(async () => (await again.machines()).map(({ state }) => state).join() === 'created,running')

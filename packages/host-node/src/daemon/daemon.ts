@@ -61,10 +61,12 @@ export async function runDaemon({ version, make, paths = daemonPaths() }: Daemon
   checkSocketPath(socket)
   for (const folder of [state, dirname(socket)]) privateFolder(folder)
   const giveBack = takeBoth([state, dirname(socket)])
+  let own: OwnedHypervisor | null = null
   try {
-    const hypervisor = await KeptHypervisor.open(await make(), new StateFolder(state))
-    return await serve(hypervisor, paths, version, giveBack)
+    own = await make()
+    return await serve(await KeptHypervisor.open(own, new StateFolder(state)), paths, version, giveBack)
   } catch (error) {
+    own?.close()
     giveBack()
     throw error
   }

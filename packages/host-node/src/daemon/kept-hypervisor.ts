@@ -1,9 +1,12 @@
 import { rmSync } from 'node:fs'
+import { truncate } from 'node:fs/promises'
+import { join } from 'node:path'
 import { isMachinistError, machinistError } from '@machinist/api'
 import type { ConsoleConnection, ConsoleListener, Hypervisor, HypervisorEvent, MachineReport, MachineSpec, PoolSpec, Resources } from '@machinist/hypervisor'
 import type { ShutDownOptions } from './connect.ts'
 import { ConsoleTail } from './console-tail.ts'
 import { EventLog } from './event-log.ts'
+import { lastWords, OUTPUT_FILE } from './start.ts'
 import type { Found, KeptMachine, StateFolder } from './state-folder.ts'
 
 /** A hypervisor that knows its machines, and can be ended. */
@@ -82,6 +85,11 @@ export class KeptHypervisor implements Hypervisor {
     return kept
   }
 
+  /** What its process said, where it was started for the background. */
+  get #outputFile(): string {
+    return join(this.#folder.path, OUTPUT_FILE)
+  }
+
   async #take(machine: KeptMachine): Promise<void> {
     const { spec, order, runs, resume } = machine
     try {
@@ -101,7 +109,8 @@ export class KeptHypervisor implements Hypervisor {
     for (const file of snapshots) this.#say('found', '', `a saved machine that nobody goes on from, because its machine has run since: ${file}`)
     if (crashed === null) return
     const running = machines.filter(({ runs }) => runs)
-    this.#say('found', '', `the hypervisor before (process ${crashed}) ended without notice; ${running.length} of its ${machines.length} machines were running`)
+    const words = lastWords(this.#outputFile)
+    this.#say('found', '', `the hypervisor before (process ${crashed}) ended without notice; ${running.length} of its ${machines.length} machines were running${words === '' ? '' : `; its last words: ${words}`}`)
     for (const { spec } of running) this.#say('found', spec.name, 'it was running when the hypervisor ended without notice, as if its power had gone; it is off')
   }
 
@@ -363,5 +372,7 @@ export class KeptHypervisor implements Hypervisor {
       tail.close()
     }
     await this.#folder.keepRun(true)
+    // The next one that ends without notice has last words of its own.
+    await truncate(this.#outputFile).catch(() => undefined)
   }
 }

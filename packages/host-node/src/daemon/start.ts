@@ -28,8 +28,8 @@ export interface StartDaemonOptions {
   readonly paths?: DaemonPaths
 }
 
-/** The last that was said, for an error. */
-function lastWords(path: string): string {
+/** The last that was said, for an error or an event. */
+export function lastWords(path: string): string {
   try {
     return readFileSync(path, 'utf8').trimEnd().slice(-MOST_TOLD)
   } catch {
