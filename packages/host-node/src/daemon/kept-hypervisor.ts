@@ -54,6 +54,7 @@ export class KeptHypervisor implements Hypervisor {
   readonly #unsubscribe: () => void
   #pools: Promise<void> = Promise.resolve()
   #looking = false
+  #lookAgain = false
   #ending = false
   /** Machines to be started when it begins. */
   readonly #starts: KeptMachine[] = []
@@ -164,11 +165,14 @@ export class KeptHypervisor implements Hypervisor {
 
   /** Something happened: notes which machines run. */
   #look(): void {
+    // What is being looked at may be from before.
+    this.#lookAgain = this.#looking
     if (this.#looking || this.#ending) return
     this.#looking = true
     const look = async (): Promise<void> => {
       const reports = await this.#own.machines()
       this.#looking = false
+      if (this.#lookAgain) this.#look()
       for (const report of reports) {
         const entry = this.#entryOf(report.name)
         if (entry === undefined || entry.runs === isOn(report) || this.#ending) continue
