@@ -2,6 +2,7 @@
  * @typedef {{
  *   api: typeof import('../packages/api/src/index.ts'),
  *   boards: typeof import('../packages/boards/src/index.ts'),
+ *   hypervisor: typeof import('../packages/hypervisor/src/index.ts'),
  *   'host-node': typeof import('../packages/host-node/src/index.ts'),
  *   machine: typeof import('../packages/machine/src/index.ts'),
  *   machinist: typeof import('../packages/machinist/src/index.ts'),
