@@ -132,6 +132,7 @@ class Fleet {
 }
 
 async function busy() {
+  /** @type {{ child: import('node:child_process').ChildProcess; next(): Promise<{ retired: number; cpu: number }>; ready: Promise<unknown> }[]} */
   const children = []
   for (let index = 0; index < BUSY; index++) {
     const child = fork(new URL(import.meta.url).pathname, ['--alone'])

@@ -54,6 +54,11 @@ export class Runner {
   #cancel: () => void = () => {}
   /** Since when nobody has been running. */
   #resting = 0
+  /**
+   * The time of the policy: CPU time that tasks took, and time in which there was nothing to do. That is what can be promised. By the clock of the host, a run during which the host had
+   * other things to do would seem long, and those that were due meanwhile would lose what they had no part in.
+   */
+  #time = 0
 
   /** @param cpuTime - CPU time of this thread, in nanoseconds */
   constructor(loop: HostLoop, cpuTime: () => number) {
@@ -95,7 +100,7 @@ export class Runner {
     this.#settle(seat, now)
     this.#waiting.delete(seat)
     seat.since = null
-    this.policy.block(name, now)
+    this.policy.block(name, this.#timeAt(now))
   }
 
   /** Where the time of a task went, until now. */
@@ -130,7 +135,12 @@ export class Runner {
       seat.since = now
       this.#waiting.add(seat)
     }
-    this.policy.wake(seat.name, now)
+    this.policy.wake(seat.name, this.#timeAt(now))
+  }
+
+  /** The time of the policy at a time of the host. */
+  #timeAt(now: number): number {
+    return this.#coming === 'later' ? this.#time + Math.max(0, now - this.#resting) : this.#time
   }
 
   /** Accounts for the time in which a task was waiting. Nobody ran since the rest began: what kept it was its limit. */
@@ -146,6 +156,7 @@ export class Runner {
     // Within a turn, the policy is asked again anyway.
     if (this.#turning || this.#stopped || this.#coming === 'soon') return
     this.#cancel()
+    this.#wakeUp(this.#loop.now())
     this.#coming = 'soon'
     let cancelled = false
     this.#cancel = () => { cancelled = true }
@@ -161,9 +172,7 @@ export class Runner {
 
   #turn(): void {
     const begin = this.#loop.now()
-    // Those that were kept by their limits all the time.
-    if (this.#coming === 'later') for (const seat of this.#waiting) this.#settle(seat, begin)
-    this.#coming = 'never'
+    this.#wakeUp(begin)
     this.#turning = true
     const chore = this.#work(begin)
     const until = this.#run(begin + TURN)
@@ -171,6 +180,13 @@ export class Runner {
     if (this.#stopped) return
     if (until === null) this.#soon()
     else this.#rest(Math.min(until, chore), this.#loop.now())
+  }
+
+  /** A rest is over: it was time that could have been used, but for those that were kept by their limits. */
+  #wakeUp(now: number): void {
+    if (this.#coming === 'later') for (const seat of this.#waiting) this.#settle(seat, now)
+    this.#time = this.#timeAt(now)
+    this.#coming = 'never'
   }
 
   /** Does the chores that are due; returns when the next one is. */
@@ -190,8 +206,8 @@ export class Runner {
     do {
       now = this.#loop.now()
       for (let first = this.#alarms.first; first !== undefined && first.key <= now; first = this.#alarms.first) this.#rouse(first.item, now)
-      const choice = this.policy.pick(0, now)
-      if (!('entity' in choice)) return Math.min(choice.until, this.#alarms.first?.key ?? Infinity)
+      const choice = this.policy.pick(0, this.#time)
+      if (!('entity' in choice)) return Math.min(now + choice.until - this.#time, this.#alarms.first?.key ?? Infinity)
       clock = this.#slice(choice.entity, choice.slice, now, clock)
     } while (!this.#stopped && this.#loop.now() < end)
     return null
@@ -208,16 +224,17 @@ export class Runner {
     const after = this.#cpuTime()
     const now = this.#loop.now()
     const used = Math.max(0, after - before)
+    this.#time += used
     seat.time.used += used
     seat.time.ran += now - begin
     if (result.kind === 'runnable') {
       seat.since = now
       this.#waiting.add(seat)
     } else {
-      this.policy.block(name, now)
+      this.policy.block(name, this.#time)
       if (result.kind === 'idle' && result.at < Infinity) this.#alarms.put(seat.alarm, result.at)
     }
-    this.policy.charge(name, used, now)
+    this.policy.charge(name, used, this.#time)
     return after
   }
 }

@@ -1,0 +1,60 @@
+import { Random } from '@machinist/schedulers'
+import { expect, test } from 'vitest'
+import { testLoop } from '../../test/harness.ts'
+import { Runner } from './runner.ts'
+
+const MS = 1_000_000
+
+test('promises and limits are kept of the CPU time that there is, on a host that takes the thread away for long times in the middle of runs', () => {
+  const loop = testLoop()
+  let cpu = 0
+  const random = new Random(1)
+  const runner = new Runner(loop, () => cpu)
+  const wanted = { one: 0.1, two: 0.2, four: 0.4, reserved: 0.2, limited: 0.1 }
+  const terms = { one: { shares: 1000 }, two: { shares: 2000 }, four: { shares: 4000 }, reserved: { shares: 100, reservation: 0.2 }, limited: { shares: 8000, limit: 0.1 } }
+  for (const [name, parameters] of Object.entries(terms)) {
+    runner.add(name, (slice) => {
+      // A run takes its slice on the clock of the host, and then gets it; or it is in the middle of it when the host goes elsewhere, for 40 ms or so.
+      const away = random.next() < 0.1 ? random.exponential(40 * MS) : 0
+      cpu += away === 0 ? slice : slice * random.next()
+      loop.time += slice + away
+      return { kind: 'runnable' }
+    }, parameters)
+    runner.wake(name)
+  }
+  while (cpu < 4000 * MS) loop.turn()
+  const used = Object.keys(wanted).map((name) => runner.time(name).used)
+  const all = used.reduce((sum, each) => sum + each, 0)
+  expect(all / cpu).toBeCloseTo(1, 3)
+  for (const [index, [name, part]] of Object.entries(wanted).entries()) expect(Math.abs((used[index] ?? 0) / all / part - 1), name).toBeLessThan(0.03)
+})
+
+test('a task that waits is not run before its time or before it is woken, and its waiting takes no turns', () => {
+  const loop = testLoop()
+  const runner = new Runner(loop, () => loop.time)
+  const began: number[] = []
+  runner.add('sleeper', () => {
+    began.push(loop.time)
+    loop.time += 1000
+    return { kind: 'idle', until: 0, at: loop.time + 50 * MS }
+  }, {})
+  runner.wake('sleeper')
+  let turns = 0
+  while (loop.time < 500 * MS) {
+    loop.turn()
+    turns += 1
+  }
+  expect(began.length).toBe(11)
+  for (const [index, at] of began.slice(1).entries()) expect(at - (began[index] ?? 0)).toBeGreaterThan(50 * MS)
+  expect(turns).toBeLessThan(40)
+  const [before, woken] = [began.length, loop.time]
+  runner.wake('sleeper')
+  loop.turn()
+  expect((began[before] ?? Infinity) - woken).toBeLessThan(MS)
+  runner.block('sleeper')
+  const ended = began.length
+  for (let turn = 0; turn < 5; turn++) loop.turn()
+  expect(began.length).toBe(ended)
+  runner.remove('sleeper')
+  expect(loop.waiting).toBe(0)
+})
