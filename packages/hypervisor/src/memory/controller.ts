@@ -29,7 +29,7 @@ const LEVEL = { merge: 0.6, balloon: 0.85, take: 0.95, room: 0.92 } as const
 const BATCH = 64
 /** Entries of page maps that are looked at for that, at most. */
 const LOOK = 8192
-/** Pages that are taken in one piece of work: about 20 µs each. */
+/** Pages that are taken in one piece of work: about 30 µs each. */
 const AT_ONCE = 16
 /** Free frames that the host does not get back, and those that it gets in one piece of work. */
 const FREE = 512

@@ -1,8 +1,8 @@
 import { type GuestMemory, PAGE_SIZE } from '@machinist/memory'
 import type { Arenas } from './arenas.ts'
 
-/** Pages that are looked at in one piece of work, about a microsecond each. */
-const PAGES = 192
+/** Pages that are looked at in one piece of work, some microseconds each. */
+const PAGES = 96
 /** When so few came free of those looked at, there is little to be had: it looks more rarely. */
 const WORTH = 1 / 32
 /** How long it rests at most between two pieces of work then, in nanoseconds. */

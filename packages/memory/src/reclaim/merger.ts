@@ -32,7 +32,7 @@ export class Merger {
   /**
    * Looks at pages of a memory. Not in the middle of what any guest of the arena does.
    *
-   * @param count - pages with frames, which take a microsecond each
+   * @param count - pages with frames, which take some microseconds each
    * @param eager - also takes pages that were never looked at before
    * @returns how many pages it went past, with frames or not, and how many frames came free
    */

@@ -1,0 +1,177 @@
+/** Debian guests that have more memory in all than there is. */
+import { readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { virt } from '@machinist/boards'
+import { collector, type Collector, nodeHost, swapFile } from '@machinist/host-node'
+import { memoryController, type MemoryController, type MemoryControllerOptions } from '@machinist/hypervisor'
+import { createMachine, type Machine } from '@machinist/machine'
+import { afterEach, expect, it } from 'vitest'
+import { guestCommandLine, prepareGuest } from '../src/index.ts'
+
+const MIB = 2 ** 20
+const resident = (): number => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1]) / 1024
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms) })
+
+/** Types a command at the shell of a guest, and gives what it says, however long that takes on a busy host. */
+async function ask({ name, console }: Guest, command: string): Promise<string> {
+  const before = console.text().length
+  console.type(`${command}; echo '[do''ne]'\n`)
+  for (let n = 0; n < 30_000; n++) {
+    const said = console.text().slice(before)
+    const end = said.indexOf('[done]')
+    if (end >= 0) return said.slice(0, end).replaceAll('\r', '').trim()
+    await sleep(20)
+  }
+  throw new Error(`no answer of ${name}: ${console.text().slice(before)}`)
+}
+
+interface Guest {
+  readonly name: string
+  readonly machine: Machine
+  readonly console: Collector
+}
+
+/** Machines of one thread, driven in turn, and who shares out memory among them. */
+class House {
+  readonly control: MemoryController
+  readonly guests: Guest[] = []
+  readonly #host = nodeHost()
+  #ended = false
+  #at = 0
+
+  constructor(options: MemoryControllerOptions) {
+    this.control = memoryController(options)
+    this.#turn()
+  }
+
+  add(name: string, images: { readonly kernel: Uint8Array; readonly initrd: Uint8Array }, ram: number, group: string | undefined = 'all'): Guest {
+    const spec = { name, machine: { file: '' }, ...(group !== undefined && { group }) }
+    const console = collector()
+    const machine = createMachine(virt({ console, memory: ram, ...images, append: guestCommandLine({ console: 'ttyS0', quiet: true }) }), this.control.host?.(spec, this.#host) ?? this.#host)
+    this.control.add(name, machine, spec)
+    machine.start({ drive: 'caller' })
+    const guest = { name, machine, console }
+    this.guests.push(guest)
+    return guest
+  }
+
+  #turn(): void {
+    if (this.#ended) return
+    const { now } = this.#host.loop
+    const end = now() + 2e6
+    if (now() >= this.#at) this.#at = this.control.work?.(now()) ?? Infinity
+    let busy = false
+    do {
+      busy = false
+      for (const { machine } of this.guests) if (machine.state === 'running' && machine.runSlice(500_000).kind === 'runnable') busy = true
+    } while (busy && now() < end)
+    if (busy) setImmediate(() => { this.#turn() })
+    else setTimeout(() => { this.#turn() }, 1)
+  }
+
+  async ready(guest: Guest): Promise<void> {
+    const { console } = guest
+    while (!console.text().includes('# ')) await sleep(20)
+    console.type("stty -echo; PS1=''; echo re''ady\n")
+    while (!console.text().includes('ready')) await sleep(20)
+    expect(await ask(guest, 'echo up')).toBe('up')
+  }
+
+  table(): string {
+    const mib = (pages: number): string => (pages / 256).toFixed(0).padStart(5)
+    const rows = this.guests.map(({ name }) => {
+      const means = this.control.report?.(name).memory
+      return means === undefined ? '' : `${name.padEnd(8)}${[means.touched, means.own, means.shared, means.merged, means.compressed, means.swapped].map(mib).join(' ')}\n`
+    })
+    const { taken, urgent, merged, discarded, beyond } = this.control.counts
+    return `MiB     touch   own share merge compr  swap\n${rows.join('')}frames ${mib(this.control.frames)} MiB, RSS ${resident().toFixed(0)}; taken${mib(taken)}, urgent${mib(urgent)}, merged${mib(merged)}, discarded${mib(discarded)}, beyond${mib(beyond)}\n`
+  }
+
+  end(): void {
+    this.#ended = true
+    for (const { machine, name } of this.guests) {
+      machine.dispose()
+      this.control.remove(name)
+    }
+    expect(this.control.frames).toBe(0)
+    this.control.dispose?.()
+  }
+}
+
+let house: House | null = null
+afterEach(() => {
+  house?.end()
+  house = null
+})
+
+async function images(): Promise<{ readonly kernel: Uint8Array; readonly initrd: Uint8Array }> {
+  const { kernel, initrd } = await prepareGuest()
+  return { kernel: readFileSync(kernel), initrd: readFileSync(initrd) }
+}
+
+it('ten guests of 512 MiB work on with 1 GiB, and one that suddenly needs memory gets it', async () => {
+  const files = await images()
+  house = new House({ budget: 1024 * MIB, swap: swapFile({ folder: tmpdir() }) })
+  const guests = Array.from({ length: 10 }, (_, index) => (house as House).add(`guest${index}`, files, 512 * MIB))
+  for (const guest of guests) await house.ready(guest)
+  process.stderr.write(house.table())
+  // Each has something of its own, 24 MiB that nobody else has and that do not compress.
+  await Promise.all(guests.map((guest) => ask(guest, 'head -c 25165824 /dev/urandom >/tmp/own; md5sum </tmp/own >/tmp/sum')))
+  process.stderr.write(house.table())
+  const [first] = guests
+  if (first === undefined) throw new Error('no guest')
+  expect(house.control.frames * 4096).toBeLessThan(1024 * MIB)
+  const filled = await ask(first, 'mount -t tmpfs -o size=400m none /mnt; head -c 335544320 /dev/urandom | tee /mnt/full | md5sum; md5sum </mnt/full')
+  process.stderr.write(house.table())
+  const sums = filled.split('\n').map((line) => line.trim())
+  expect(sums).toHaveLength(2)
+  expect(sums[0]).toMatch(/^[0-9a-f]{32} /)
+  expect(sums[0]).toBe(sums[1])
+  expect(house.control.frames * 4096).toBeLessThan(1024 * MIB)
+  expect(house.control.counts.merged).toBeGreaterThan(50_000)
+  const before = resident()
+  // And then there is less: what cannot be merged is compressed, and goes to the file.
+  house.control.budget = 600 * MIB
+  for (let n = 0; n < 3000 && house.control.frames * 4096 > 600 * MIB; n++) await sleep(100)
+  for (let n = 0; n < 100; n++) await sleep(20)
+  const after = resident()
+  process.stderr.write(house.table())
+  expect(house.control.frames * 4096).toBeLessThanOrEqual(600 * MIB)
+  expect(house.control.counts.taken).toBeGreaterThan(20_000)
+  for (const guest of guests) expect(await ask(guest, 'md5sum </tmp/own | cmp - /tmp/sum && echo same'), guest.name).toBe('same')
+  expect((await ask(first, 'md5sum </mnt/full')).trim()).toBe(sums[0])
+  process.stderr.write(house.table())
+  // Frames that go back go to the host.
+  expect(before - after).toBeGreaterThan(100)
+}, 3_000_000)
+
+it('most of what guests of one group have that were booted apart is merged', async () => {
+  const files = await images()
+  house = new House({ budget: 120 * MIB })
+  const guests = [house.add('one', files, 256 * MIB), house.add('two', files, 256 * MIB)]
+  for (const guest of guests) await house.ready(guest)
+  for (let n = 0; n < 300 && (house.control.report?.('one').memory?.shared ?? 0) < 15_000; n++) await sleep(100)
+  process.stderr.write(house.table())
+  for (const { name } of guests) expect(house.control.report?.(name).memory?.shared, name).toBeGreaterThan(10_000)
+  for (const guest of guests) expect(await ask(guest, 'echo here')).toBe('here')
+}, 300_000)
+
+it('a boot takes as long as without, when nothing is short', async () => {
+  const files = await images()
+  const times = { shared: [] as number[], alone: [] as number[] }
+  for (let round = 0; round < 7; round++) {
+    // Whoever comes second finds a warmer host, and the first round warms it for both.
+    for (const kind of round % 2 === 0 ? ['shared', 'alone'] as const : ['alone', 'shared'] as const) {
+      house = new House(kind === 'shared' ? { budget: 4096 * MIB } : {})
+      const before = process.cpuUsage()
+      await house.ready(house.add('guest', files, 256 * MIB, kind === 'shared' ? 'all' : undefined))
+      const { user, system } = process.cpuUsage(before)
+      if (round > 0) times[kind].push((user + system) / 1000)
+      house.end()
+      house = null
+    }
+  }
+  const median = (list: readonly number[]): number => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)] ?? 0
+  process.stderr.write(`boot: ${median(times.shared).toFixed(0)} ms of CPU with a budget, ${median(times.alone).toFixed(0)} without (${JSON.stringify(times)})\n`)
+  expect(median(times.shared) / median(times.alone)).toBeLessThan(1.25)
+}, 300_000)
