@@ -1,6 +1,6 @@
 import type { TreeSession } from '@machinist/host-node'
 import type { OpenSnapshot } from '@machinist/snapshot'
-import { type BackendDescriptor, parseNumber } from '@machinist/machine'
+import type { BackendDescriptor } from '@machinist/machine'
 import { type BalloonChoice, parseBalloon } from './balloon.ts'
 import { HELP_OPTIONS, SHELLS } from './command-line/commands.ts'
 import { unknownCommand } from './command-line/help.ts'
@@ -17,7 +17,7 @@ import { checkRecord, parseReplay, REPLAY, type ReplayChoice } from './recording
 import { PROFILE_OPTIONS, RESTORE_OPTIONS, RUN_OPTIONS } from './run-options.ts'
 import { parseSnapshot, SNAPSHOT, type SnapshotCommand } from './snapshot/arguments.ts'
 import { parseTranslate, TRANSLATE, type TranslateOptions } from './translate/arguments.ts'
-import { parseFlags, SEE_HELP, usageError, type Values } from './usage.ts'
+import { parseFlags, parseMemory, SEE_HELP, usageError, type Values } from './usage.ts'
 
 /** A folder that `machinist run` shares. */
 export interface Share {
@@ -190,17 +190,6 @@ function parseProfile({ out, symbols = [], rate = String(PROFILE_RATE) }: Values
   if (samples < 1 || samples > MAX_PROFILE_RATE) throw usageError('--rate', 'not a number of samples', `Use 1 to ${MAX_PROFILE_RATE} in a second.`, rate)
   if (out === '') throw usageError('--out', 'no path is given', SEE_HELP)
   return { out: out ?? PROFILE_OUT, symbols: symbols.map(parseSymbols), rate: samples }
-}
-
-function parseMemory(value: string): number {
-  let bytes = 0
-  try {
-    bytes = parseNumber(value, '--memory')
-  } catch {
-    throw usageError('--memory', 'not a size', 'Use a number with a unit, such as 512M or 2G.', value)
-  }
-  if (bytes < 2 ** 20) throw usageError('--memory', 'less than a MiB', 'Use a number with a unit, such as 512M or 2G.', value)
-  return bytes
 }
 
 /** `--save FILE --save-after SECONDS`. */

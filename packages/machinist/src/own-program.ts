@@ -7,9 +7,10 @@ function ownFile(path: string): string {
 }
 
 /** What starts this program as the hypervisor in the background. */
-export function daemonProgram({ atEnd, processors }: DaemonChoice = {}): [string, ...string[]] {
+export function daemonProgram({ atEnd, processors, memory }: DaemonChoice = {}): [string, ...string[]] {
   return [
-    process.execPath, ownFile('bin/machinist.cjs'), 'daemon', 'run', ...(processors === undefined ? [] : ['--processors', String(processors)]), ...(atEnd === undefined ? [] : ['--at-end', atEnd]),
+    process.execPath, ownFile('bin/machinist.cjs'), 'daemon', 'run', ...(processors === undefined ? [] : ['--processors', String(processors)]), ...(memory === undefined ? [] : ['--memory', String(memory)]),
+    ...(atEnd === undefined ? [] : ['--at-end', atEnd]),
   ]
 }
 

@@ -1,5 +1,6 @@
 import { parseArgs, type ParseArgsConfig } from 'node:util'
 import { machinistError, type MachinistError } from '@machinist/api'
+import { parseNumber } from '@machinist/machine'
 import { COMMANDS } from './command-line/commands.ts'
 import { didYouMean } from './command-line/suggest.ts'
 import { optionsOf } from './command-line/table.ts'
@@ -55,4 +56,16 @@ export function parseFlags<F extends Flags>(args: readonly string[], flags: F, c
   } catch (error) {
     throw strictError(error, Object.keys(flags), command)
   }
+}
+
+/** The value of `--memory`, in bytes. @throws a typed error {@link USAGE_ERROR} */
+export function parseMemory(value: string): number {
+  let bytes = 0
+  try {
+    bytes = parseNumber(value, '--memory')
+  } catch {
+    throw usageError('--memory', 'not a size', 'Use a number with a unit, such as 512M or 2G.', value)
+  }
+  if (bytes < 2 ** 20) throw usageError('--memory', 'less than a MiB', 'Use a number with a unit, such as 512M or 2G.', value)
+  return bytes
 }

@@ -1,6 +1,6 @@
 import type { ShutDownOptions } from '@machinist/host-node'
 import { unknownCommand } from '../command-line/help.ts'
-import { parseFlags, usageError, type Values } from '../usage.ts'
+import { parseFlags, parseMemory, usageError, type Values } from '../usage.ts'
 import type { OwnChoice } from './own-hypervisor.ts'
 import { DAEMON_ACTIONS, DAEMON_OPTIONS } from './options.ts'
 
@@ -21,11 +21,11 @@ export type DaemonCommand =
   | { readonly action: 'status'; readonly json: boolean }
   | { readonly action: 'stop'; readonly how: ShutDownOptions }
 
-function parseChoice({ 'at-end': atEnd, processors }: Values<typeof DAEMON_OPTIONS>): DaemonChoice {
+function parseChoice({ 'at-end': atEnd, processors, memory }: Values<typeof DAEMON_OPTIONS>): DaemonChoice {
   if (atEnd !== undefined && atEnd !== 'save' && atEnd !== 'off') throw usageError('--at-end', 'there is no such choice', 'Use save or off.', atEnd)
   const count = processors === undefined ? 1 : /^[0-9]{1,4}$/.test(processors) ? Number(processors) : 0
   if (count < 1 || count > MOST_PROCESSORS) throw usageError('--processors', 'not a number of processors', `Use 1 to ${MOST_PROCESSORS}.`, processors)
-  return { ...(processors !== undefined && { processors: count }), ...(atEnd !== undefined && { atEnd }) }
+  return { ...(processors !== undefined && { processors: count }), ...(memory !== undefined && { memory: parseMemory(memory) }), ...(atEnd !== undefined && { atEnd }) }
 }
 
 /**

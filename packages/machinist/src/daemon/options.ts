@@ -3,6 +3,7 @@ import { COMMON_OPTIONS, type CommandInfo } from '../command-line/table.ts'
 /** What a hypervisor may use of the host, and how it ends. */
 const RUN = {
   processors: { type: 'string', forms: [['N', 'threads in which machines run; as many as there are CPUs, but 8 at most, unless given']] },
+  memory: { type: 'string', forms: [['SIZE', 'memory of the host that machines share, such as 2G; no end unless given']] },
   'at-end': { type: 'string', offers: ['save', 'off'], forms: [['save|off', 'what becomes of machines at SIGTERM: saved, to go on with the next hypervisor (unless given), or switched off']] },
 } as const
 const STATUS = { json: { type: 'boolean', forms: [['', 'for programs']] } } as const

@@ -22,7 +22,7 @@ function refusal(line: string): string {
 describe('the command line', () => {
   it.each<[string, FleetCommand]>([
     ['up fleet.json', { action: 'up', file: 'fleet.json', detach: false, choice: {} }],
-    ['up -d --processors 4 fleet.json', { action: 'up', file: 'fleet.json', detach: true, choice: { processors: 4 } }],
+    ['up -d --processors 4 --memory 1G fleet.json', { action: 'up', file: 'fleet.json', detach: true, choice: { processors: 4, memory: 2 ** 30 } }],
     ['down', { action: 'down', file: null, within: 30_000 }],
     ['ps --json', { action: 'ps', json: true }],
     ['top', { action: 'top', options: { mode: 'screen', delay: 2000, count: Infinity, view: 'all', sort: 'used', pools: false, json: false } }],
@@ -50,6 +50,7 @@ describe('the command line', () => {
   it.each([
     ['up', 'up: an argument is missing. Use machinist up FILE'],
     ['up a.json b.json', 'up: too many arguments (b.json).'],
+    ['up fleet.json --memory much', '--memory: not a size (much).'],
     ['ps --follow', '--follow: is not for machinist ps.'],
     ['console ../web', 'NAME: is not the name of a machine (../web).'],
     ['set web cpu.share=1', 'cpu.share: there is no such setting (cpu.share=1). Did you mean cpu.shares? The settings are pool,'],

@@ -3,7 +3,7 @@ import { unknownCommand } from '../command-line/help.ts'
 import type { OwnChoice } from '../daemon/own-hypervisor.ts'
 import { didYouMean } from '../command-line/suggest.ts'
 import { type CommandInfo, optionsOf } from '../command-line/table.ts'
-import { parseFlags, usageError, type Values } from '../usage.ts'
+import { parseFlags, parseMemory, usageError, type Values } from '../usage.ts'
 import { NAME } from './names.ts'
 import { FLEET_COMMANDS, FLEET_OPTIONS } from './options.ts'
 import { checkTerms, type Refuse, termOf, TERMS } from './terms.ts'
@@ -133,6 +133,10 @@ const WORDS: Readonly<Record<string, readonly [least: number, most: number]>> = 
   'pool add': [1, Infinity], 'pool set': [2, Infinity], 'pool remove': [1, 1], 'pool list': [0, 0], 'metrics': [0, 0], ...Object.fromEntries(VERBS.map((verb) => [verb, [1, Infinity]])),
 }
 
+function parseChoice({ processors, memory }: Flags): OwnChoice {
+  return { ...(processors !== undefined && { processors: whole('--processors', processors, 1, MOST_PROCESSORS) }), ...(memory !== undefined && { memory: parseMemory(memory) }) }
+}
+
 function understand(name: string, words: readonly string[], values: Flags): FleetCommand {
   const [first = '', second = ''] = words
   const json = values.json === true
@@ -144,7 +148,7 @@ function understand(name: string, words: readonly string[], values: Flags): Flee
   }
   switch (name) {
     case 'up':
-      return { action: 'up', file: first, detach: values.detach === true, choice: values.processors === undefined ? {} : { processors: whole('--processors', values.processors, 1, MOST_PROCESSORS) } }
+      return { action: 'up', file: first, detach: values.detach === true, choice: parseChoice(values) }
     case 'down':
       return { action: 'down', file: words[0] ?? null, within: 1000 * seconds('--within', values.within, WITHIN, 0) }
     case 'ps':

@@ -4,6 +4,7 @@ const JSON_OUTPUT = { json: { type: 'boolean', forms: [['', 'for programs']] } }
 const UP = {
   detach: { type: 'boolean', short: 'd', forms: [['', 'leave the machines to the hypervisor in the background, which is started if there is none, and return']] },
   processors: { type: 'string', forms: [['N', 'threads in which machines live, where a hypervisor is started; as many as there are CPUs, but 8 at most, by default']] },
+  memory: { type: 'string', forms: [['SIZE', 'memory of the host that machines share, where a hypervisor is started, such as 2G; no end by default']] },
 } as const
 const TOP = {
   once: { type: 'boolean', forms: [['', 'one look at the machines, as text, and end']] },
