@@ -7,6 +7,7 @@ import { unknownCommand } from './command-line/help.ts'
 import { COMMON_OPTIONS } from './command-line/table.ts'
 import { DAEMON, type DaemonCommand, parseDaemon } from './daemon/arguments.ts'
 import { DEBIAN, type DebianOptions, isDiskImage, parseDebian } from './debian/index.ts'
+import { DATASTORE, type DatastoreCommand, parseDatastore } from './datastore/arguments.ts'
 import { DISK, type DiskCommand, parseDiskCommand } from './disk/arguments.ts'
 import { type DiskChoice, hideCommas, parseDisk, showCommas } from './disk-option.ts'
 import { FLEET_WORDS, type FleetCommand, parseFleet } from './fleet/arguments.ts'
@@ -116,6 +117,7 @@ export type Command =
   | { readonly kind: 'debian'; readonly options: DebianOptions }
   | { readonly kind: 'translate'; readonly options: TranslateOptions }
   | { readonly kind: 'disk'; readonly options: DiskCommand }
+  | { readonly kind: 'datastore'; readonly options: DatastoreCommand }
   | { readonly kind: 'snapshot'; readonly options: SnapshotCommand }
   | { readonly kind: 'fleet'; readonly command: FleetCommand }
 
@@ -315,6 +317,10 @@ export function parseCommand(args: readonly string[]): Command {
     case DISK: {
       const options = parseDiskCommand(rest)
       return options === null ? helpOf(DISK, rest) : { kind: 'disk', options }
+    }
+    case DATASTORE: {
+      const options = parseDatastore(rest)
+      return options === null ? helpOf(DATASTORE, rest) : { kind: 'datastore', options }
     }
     case SNAPSHOT: {
       const options = parseSnapshot(rest)

@@ -1,5 +1,5 @@
 import type { Backend, BlockPort } from '@machinist/api'
-import { type DiskMode, type FileLock, type ImageFiles, openDisk, type SessionDisk } from '@machinist/host-node'
+import { Datastore, type DiskMode, type FileLock, type ImageFiles, openDisk, type SessionDisk } from '@machinist/host-node'
 import { parseNumber } from '@machinist/machine'
 import { type DiskLimits, limited } from '@machinist/storage'
 import { usageError } from './usage.ts'
@@ -13,6 +13,9 @@ export interface DiskChoice {
   readonly snapshot?: string
   readonly lock?: FileLock
   readonly limits?: DiskLimits
+  /** The disk of a datastore, which is what the path names; and what becomes of writes that have no room there. */
+  readonly datastoreDisk?: string
+  readonly whenFull?: 'error' | 'wait'
   /** The disk, where it is open already: as it is kept in a tree of snapshots. */
   readonly opened?: SessionDisk
 }
@@ -22,31 +25,37 @@ const LIMITS: Readonly<Record<string, Exclude<keyof DiskLimits, 'queue'>>> = {
   bps: 'bytesPerSecond', iops: 'operationsPerSecond', 'bps-burst': 'burstBytes', 'iops-burst': 'burstOperations',
 }
 
-const OPTION = new RegExp(`^(.*),(?:(rw|ro|overlay)|format=([a-z0-9]+)|files=(any|inside|none)|snapshot=([^,]+)|lock=(auto|on|off)|(${Object.keys(LIMITS).join('|')})=([^,]*))$`)
+const OPTION = new RegExp(`^(.*),(?:(rw|ro|overlay)|format=([a-z0-9]+)|files=(any|inside|none)|snapshot=([^,]+)|lock=(auto|on|off)|disk=([^,]+)|full=(error|wait)|(${Object.keys(LIMITS).join('|')})=([^,]*))$`)
 
 /**
- * Understands `PATH`, and behind commas `ro` or `overlay`, `format=F`, `files=W`, `snapshot=S`, `lock=L`, and limits: `bps=N`, `iops=N`, `bps-burst=N`,
- * `iops-burst=N`. What stands before these belongs to the path. Two commas stand for one that is none of these: `a,,ro` is the path `a,ro`.
+ * Understands `PATH`, and behind commas `ro` or `overlay`, `format=F`, `files=W`, `snapshot=S`, `lock=L`, limits (`bps=N`, `iops=N`, `bps-burst=N`,
+ * `iops-burst=N`), and of a datastore `disk=NAME` and `full=W`. What stands before these belongs to the path. Two commas stand for one that is none of these: `a,,ro` is the path `a,ro`.
  *
  * @param flag - named in errors
  * @throws a typed error, `'usage'`
  */
 export function parseDisk(value: string, flag = '--disk'): DiskChoice {
   let path = hideCommas(value)
-  const found: { mode?: DiskMode; format?: string; files?: ImageFiles; snapshot?: string; lock?: FileLock } = {}
+  const found: { mode?: DiskMode; format?: string; files?: ImageFiles; snapshot?: string; lock?: FileLock; datastoreDisk?: string; whenFull?: 'error' | 'wait' } = {}
   const limits: { -readonly [Name in keyof DiskLimits]: DiskLimits[Name] } = {}
   for (let match = OPTION.exec(path); match !== null; match = OPTION.exec(path)) {
-    const [, before = '', mode, format, files, snapshot, lock, limit, amount] = match
+    const [, before = '', mode, format, files, snapshot, lock, disk, full, limit, amount] = match
     path = before
     if (mode !== undefined) found.mode ??= mode as DiskMode
     if (format !== undefined) found.format ??= format
     if (files !== undefined) found.files ??= files as ImageFiles
     if (snapshot !== undefined) found.snapshot ??= showCommas(snapshot)
     if (lock !== undefined) found.lock ??= lock as FileLock
+    if (disk !== undefined) found.datastoreDisk ??= showCommas(disk)
+    if (full !== undefined) found.whenFull ??= full as 'error' | 'wait'
     const name = LIMITS[limit ?? '']
     if (name !== undefined) limits[name] ??= parseLimit(`${limit ?? ''}=${amount ?? ''}`, amount ?? '', flag)
   }
   if (path === '') throw usageError(flag, 'no path is given', `Use ${flag} PATH, PATH,ro or PATH,overlay.`, value)
+  const foreign = (['format', 'files', 'snapshot', 'lock'] as const).find((name) => found[name] !== undefined)
+  if (found.datastoreDisk !== undefined && foreign !== undefined) throw usageError(flag, 'is not for a disk of a datastore', 'Leave it out.', `${foreign}=`)
+  if (found.datastoreDisk !== undefined && flag === '--pmem') throw usageError(flag, 'a disk of a datastore cannot be persistent memory', 'Use --disk.', value)
+  if (found.datastoreDisk === undefined && found.whenFull !== undefined) throw usageError(flag, 'is for a disk of a datastore', `Use ${flag} FOLDER,disk=NAME,full=${found.whenFull}.`, `full=${found.whenFull}`)
   for (const [burst, rate, use] of [['burstBytes', 'bytesPerSecond', 'bps'], ['burstOperations', 'operationsPerSecond', 'iops']] as const) {
     if (limits[burst] !== undefined && limits[rate] === undefined) throw usageError(flag, 'a burst of what has no limit', `Give ${use}= too.`, `${use}-burst=`)
   }
@@ -78,7 +87,9 @@ function parseLimit(option: string, amount: string, flag: string): number {
 }
 
 /** Opens a disk of the command line. @throws typed errors, as `openDisk` */
-export async function openChoice({ path, limits, opened, ...options }: DiskChoice): Promise<Backend<BlockPort>> {
-  const disk = opened?.disk ?? await openDisk(path, { ...options, name: '--disk' })
+export async function openChoice({ path, limits, opened, datastoreDisk, whenFull = 'error', ...options }: DiskChoice): Promise<Backend<BlockPort>> {
+  const disk = opened?.disk ?? (datastoreDisk === undefined
+    ? await openDisk(path, { ...options, name: '--disk' })
+    : await Datastore.open(path).openDisk(datastoreDisk, { mode: options.mode, whenFull, name: '--disk' }))
   return limits === undefined ? disk : limited(disk, limits)
 }

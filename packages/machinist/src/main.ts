@@ -6,6 +6,7 @@ import { helpText } from './command-line/help.ts'
 import { manualPage } from './command-line/manual.ts'
 import { styled } from './command-line/style.ts'
 import { runDaemonCommand } from './daemon/daemon.ts'
+import { runDatastore } from './datastore/datastore.ts'
 import { debian } from './debian/index.ts'
 import { runDisk } from './disk/disk.ts'
 import { errorText } from './hints.ts'
@@ -72,6 +73,8 @@ export async function main(args: readonly string[]): Promise<number> {
         return await runDisk(command.options)
       case 'daemon':
         return await runDaemonCommand(command.options, version())
+      case 'datastore':
+        return await runDatastore(command.options)
       case 'debian':
         return await debian(command.options)
       case 'profile':

@@ -1,4 +1,4 @@
-import { diskController, memoryController, networkController, type ResourceController } from '@machinist/hypervisor'
+import { diskController, memoryController, networkController, type ResourceController, spaceController } from '@machinist/hypervisor'
 import type { SwapFile } from '@machinist/memory'
 import { swapFile } from '../swap/swap-file.ts'
 
@@ -10,10 +10,10 @@ export interface NodeControllersOptions {
   readonly swapSize?: number
 }
 
-/** Who shares out memory, disks and networks among the machines of a processor in this process: what {@link serveProcessor} has unless it is given others. Memory goes to a swap file, where one can be made. */
+/** Who shares out memory, disks, networks and room on datastores among the machines of a processor in this process: what {@link serveProcessor} has unless it is given others. Memory goes to a swap file, where one can be made. */
 export function nodeControllers({ swapFolder, swapSize }: NodeControllersOptions = {}): readonly ResourceController[] {
   const swap = swapSize === 0 ? null : swapOf({ ...(swapFolder !== undefined && { folder: swapFolder }), ...(swapSize !== undefined && { size: swapSize }) })
-  return [memoryController(swap === null ? {} : { swap }), diskController(), networkController()]
+  return [memoryController(swap === null ? {} : { swap }), diskController(), networkController(), spaceController()]
 }
 
 function swapOf(options: NonNullable<Parameters<typeof swapFile>[0]>): SwapFile | null {

@@ -32,7 +32,8 @@ function withBackends(definition: MachineDefinition, change: (id: string, descri
 /** A disk's descriptor whose path is relative to nothing; others as they are. */
 function absoluteDisk(descriptor: BackendDescriptor, folder: string): BackendDescriptor {
   if (typeof descriptor === 'string' || descriptor.type !== 'disk') return descriptor
-  const { path } = descriptor
+  const { path, datastore } = descriptor
+  if (typeof datastore === 'string') return { ...descriptor, datastore: resolve(folder, datastore) }
   return typeof path !== 'string' || isUrl(path) ? descriptor : { ...descriptor, path: resolve(folder, path) }
 }
 

@@ -1,4 +1,5 @@
 import { DAEMON_COMMANDS } from '../daemon/options.ts'
+import { DATASTORE_COMMANDS } from '../datastore/options.ts'
 import { DEBIAN_COMMAND } from '../debian/options.ts'
 import { DISK_COMMANDS } from '../disk/options.ts'
 import { REPLAY_COMMAND } from '../recording/options.ts'
@@ -38,7 +39,7 @@ const COMPLETION_COMMAND: CommandInfo = {
 }
 
 /** Every command of the command line, in the order of its help. */
-export const COMMANDS: readonly CommandInfo[] = [RUN_COMMAND, RESTORE_COMMAND, REPLAY_COMMAND, ...SNAPSHOT_COMMANDS, ...DAEMON_COMMANDS, ...FLEET_COMMANDS, DEBIAN_COMMAND, ...DISK_COMMANDS, PROFILE_COMMAND, TRANSLATE_COMMAND, HELP_COMMAND, COMPLETION_COMMAND]
+export const COMMANDS: readonly CommandInfo[] = [RUN_COMMAND, RESTORE_COMMAND, REPLAY_COMMAND, ...SNAPSHOT_COMMANDS, ...DAEMON_COMMANDS, ...FLEET_COMMANDS, DEBIAN_COMMAND, ...DISK_COMMANDS, ...DATASTORE_COMMANDS, PROFILE_COMMAND, TRANSLATE_COMMAND, HELP_COMMAND, COMPLETION_COMMAND]
 
 /** What is told of words that begin the names of several commands. */
 export const FAMILIES: Readonly<Record<string, string>> = {
@@ -47,6 +48,7 @@ export const FAMILIES: Readonly<Record<string, string>> = {
   snapshot: 'a machine with its disks, at several moments',
   pool: 'pools of machines, which share what their pool gets',
   disk: 'make, convert and check disk images',
+  datastore: 'thin disks and linked clones within a quota',
 }
 
 /** The words that may follow `prefix`, itself `''` or a command's first word. */

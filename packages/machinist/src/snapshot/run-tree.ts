@@ -14,9 +14,10 @@ function keptDisks({ disks, pmems = [] }: RunOptions): Map<string, DiskChoice> {
 }
 
 function treeDisks(options: RunOptions): TreeDiskChoice[] {
-  return [...keptDisks(options)].map(([name, { path, format, files, lock }]) => ({
-    name, path, ...(format !== undefined && { format }), ...(files !== undefined && { files }), ...(lock !== undefined && { lock }),
-  }))
+  return [...keptDisks(options)].map(([name, { path, format, files, lock, datastoreDisk }]) => {
+    if (datastoreDisk !== undefined) throw usageError('--snapshots', 'a disk of a datastore cannot be kept in snapshots', 'Give it with ,ro or ,overlay, or use an image.', datastoreDisk)
+    return { name, path, ...(format !== undefined && { format }), ...(files !== undefined && { files }), ...(lock !== undefined && { lock }) }
+  })
 }
 
 function isLine(value: unknown): value is readonly string[] {
