@@ -130,3 +130,17 @@ it.each([[1, 30 * BLOCK], [2, 75 * BLOCK], [3, 521 * BLOCK], [4, 1100 * BLOCK], 
   expect(await write(100_000, 8, 7)).toBe('ok')
   await image.close()
 })
+
+it('what was discarded is room for the next write, flushed or not', async () => {
+  const file = new TightFile(120 * BLOCK)
+  await createImage(file, SIZE, { name: 'test', format: 'qcow2', parameters })
+  const image = await openImage(file, { name: 'test', readOnly: false, formats: [qcow2] }, 'qcow2')
+  let count = 0
+  while (await image.write(count * BLOCK, [new Uint8Array(BLOCK).fill(1)]) === 'ok') count += 1
+  expect(count).toBeGreaterThan(50)
+  expect(await image.discard(0, 8 * BLOCK)).toBe('ok')
+  for (let at = 0; at < 7; at++) expect(await image.write((count + at) * BLOCK, [new Uint8Array(BLOCK).fill(2)])).toBe('ok')
+  expect(await image.flush()).toBe('ok')
+  expect(await image.check?.()).toMatchObject({ corruptions: 0, leaks: 0 })
+  await image.close()
+})

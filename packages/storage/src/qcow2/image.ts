@@ -3,7 +3,7 @@ import { machinistError } from '@machinist/api'
 import { lengthOf } from '../buffers.ts'
 import { type Outcome, sectorSize } from '../disk.ts'
 import { type Eager, eagerly, wait } from '../eager.ts'
-import { guarded, type RandomAccessFile } from '../file.ts'
+import { guarded, type RandomAccessFile, statusOfError } from '../file.ts'
 import { imageUnsupported } from '../format.ts'
 import type { CheckOptions, CheckReport, Codec, DiskImage, ImageInfo, ImageRange, ImageSnapshot, ResizeOptions } from '../format.ts'
 import { checkImage } from './check.ts'
@@ -153,11 +153,23 @@ export class Qcow2Image implements DiskImage {
         continue
       }
       const length = Math.min(from.length - done, Math.min(count, Math.max(1, Math.floor(maxWrite / clusterSize))) * clusterSize - inside)
-      const written = yield* wait(this.#writeNew(mapping, at, from.subarray(done, done + length)))
+      const written = yield* wait(this.#writeSomewhere(mapping, at, from.subarray(done, done + length)))
       if (typeof written === 'string') return written
       done += written
     }
     return 'ok'
+  }
+
+  /** As {@link #writeNew}; when there is no room, what was discarded and not flushed is given back first. */
+  async #writeSomewhere(mapping: Mapping, at: number, from: Uint8Array): Promise<number | BlockStatus> {
+    const { tables } = this.#parts
+    try {
+      return await this.#writeNew(mapping, at, from)
+    } catch (error) {
+      if (!tables.owes || statusOfError(error) !== 'no-space') throw error
+      await tables.sync()
+      return this.#writeNew(mapping, at, from)
+    }
   }
 
   /** Writes to clusters that have no place of their own yet: the whole of each, then what says where they are. */

@@ -200,6 +200,11 @@ export class Tables {
     })
   }
 
+  /** Whether clusters are to become free with the next {@link sync}. */
+  get owes(): boolean {
+    return this.#freed.length > 0
+  }
+
   /** Whether the file lacks nothing, counts included. */
   get clean(): boolean {
     return this.#refcounts === null || (this.#refcounts.clean && !this.#l2.anyDirty && this.#l1Dirty.size === 0 && this.#freed.length === 0)
