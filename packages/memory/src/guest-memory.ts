@@ -48,7 +48,7 @@ export class GuestMemory implements DmaSpace {
   pinned = false
   /** Set by the CPU: a frame that a page of this memory must keep for now, or 0. */
   held: (() => number) | null = null
-  /** What takes pages their frames away; see {@link Reclaimer}. */
+  /** What takes pages their frames away; see `Reclaimer`. */
   readonly pager: Pager
   /** Content of the parked page that was looked at last. */
   #looked: Uint8Array | null = null
