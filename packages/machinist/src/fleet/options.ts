@@ -56,7 +56,7 @@ export const FLEET_COMMANDS: readonly CommandInfo[] = [
   { name: 'logs', summary: 'show the last output of the console of a machine', usage: [['NAME [options]']], groups: options(FOLLOW), examples: ['-f web-1'] },
   { name: 'events', summary: 'tell what happened to machines: starts, ends, failures, moves', usage: [['[NAME] [options]']], groups: options({ ...FOLLOW, ...JSON_OUTPUT }), examples: ['-f'] },
   { name: 'start', summary: 'start machines that are off', usage: [['NAME… [options]']], groups: options(FROM), notes: [NAMES], examples: ['web-1 web-2'] },
-  { name: 'stop', summary: 'ask guests to switch themselves off, and pull the plugs of those that do not', usage: [['NAME… [options]']], groups: options(WITHIN), notes: [NAMES], examples: ['web-1'] },
+  { name: 'stop', summary: 'ask guests to switch themselves off, and pull the plugs of those that do not', usage: [['NAME… [options]']], groups: options(WITHIN), notes: [NAMES, 'The virt machine has no power button, so that its guest cannot be asked yet: its plug is pulled at once.'], examples: ['web-1'] },
   { name: 'kill', summary: 'pull the plugs of machines at once', usage: [['NAME…']], groups: options(), notes: [NAMES], examples: ['web-1'] },
   { name: 'pause', summary: 'have machines stand still', usage: [['NAME…']], groups: options(), notes: [NAMES], examples: ['web-1'] },
   { name: 'resume', summary: 'have machines go on that were paused', usage: [['NAME…']], groups: options(), notes: [NAMES], examples: ['web-1'] },
