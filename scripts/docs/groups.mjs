@@ -69,6 +69,7 @@ export const groups = {
     'See what was chosen': ['resolving/', 'booting/'],
     'Make and run it': ['life/', 'running/', 'assembly/'],
     'Record and replay it': ['tape/', 'seek/'],
+    'Test what works with machines': ['testing', 'testing/'],
   },
   '@machinist/machinist': {
     'Run the command': ['', 'main', 'arguments', 'command-line/', 'usage', 'version', 'run', 'stats', 'disk-option', 'machine-file'],

@@ -1,7 +1,6 @@
 /** A processor in a worker, for tests: fake harts, and a device that does harm to its thread. */
 import type { DeviceSpec } from '@machinist/api'
-import { fakeCpu } from '../../machine/test/fake-cpu.ts'
-import { gadget, hub } from '../../machine/test/fake-devices.ts'
+import { fakeCpu, gadget, hub } from '@machinist/machine/testing'
 import { serveProcessor } from '../src/processors/serve-processor.ts'
 
 /** Register 0 never comes back, 4 throws where nobody catches it, 8 ends the thread, 12 takes all of its heap. */

@@ -1,10 +1,6 @@
-import { type Catalogue, defineMachine, type HostLoop, type MachineDefinition, type MachineHost, part } from '@machinist/machine'
-import { assemble, constant, fakeCpu, op, work } from '../../machine/test/fake-cpu.ts'
-import { gadget, hub } from '../../machine/test/fake-devices.ts'
+import type { Catalogue, HostLoop, MachineHost } from '@machinist/machine'
+import { fakeCpu, gadget, hub, testMachine, work } from '@machinist/machine/testing'
 import { createHypervisor, type HypervisorEvent, type HypervisorOptions, localChannel, type MachineSpec, type OwnHypervisor, type ProcessorOptions, runProcessor, type FromProcessor, type ToProcessor } from '../src/index.ts'
-
-const RAM = 0x8000_0000
-const GADGET = 0x1000_0000
 
 /** An instruction of the fake harts takes so many nanoseconds, and a look at the clock. */
 export const INSTRUCTION = 1000
@@ -68,32 +64,8 @@ function linearMemory(): ReturnType<MachineHost['linearMemory']> {
 
 export const catalogue: Catalogue = [fakeCpu, gadget, hub]
 
-/** Writes `value` to the gadget's register. Uses registers 6 and 7. */
-export const poke = (offset: number, value: number): number[] => [...constant(7, GADGET + offset), ...constant(6, value), op.store(6, 7)]
-export const say = (text: string): number[] => [...text].flatMap((letter) => poke(0, letter.charCodeAt(0)))
-export const off = (status = 0): number[] => poke(4, status)
-
-/** Guests. */
-export const code: Readonly<Record<'busy' | 'sleeping' | 'halves' | 'flood', readonly number[]>> = {
-  busy: [op.nop(), op.nop(), op.li(1, 1), op.branch(1, -3)],
-  sleeping: [op.wait(), op.stop()],
-  /** Works for 2 ms, sleeps for 8. */
-  halves: [...constant(1, 8_000_000), op.li(2, 500), op.li(3, 1), op.sub(2, 3), op.nop(), op.nop(), op.branch(2, -3), op.timer(1), op.wait(), op.li(4, 1), op.branch(4, -9)],
-  flood: [...poke(0, 120), op.li(1, 1), op.branch(1, -6)],
-}
-
-export function definition(words: readonly number[]): MachineDefinition {
-  return defineMachine({
-    name: 'test',
-    memory: { base: RAM, size: 1 << 20 },
-    cpu: part(fakeCpu),
-    devices: { hub: part(hub, { at: 0xc00_0000 }), gadget: part(gadget, { at: GADGET, backends: { console: 'console' } }) },
-    boot: { protocol: 'raw', images: [{ name: 'code', at: RAM, bytes: assemble(words) }], entry: RAM },
-  }).definition
-}
-
 export function spec(name: string, words: readonly number[], more: Partial<MachineSpec> = {}): MachineSpec {
-  return { name, machine: definition(words), ...more }
+  return { name, machine: testMachine(words), ...more }
 }
 
 export interface TestFleet {

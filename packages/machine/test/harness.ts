@@ -1,6 +1,6 @@
 import type { Backend, CharPort } from '@machinist/api'
 import type { LinearMemory } from '@machinist/memory'
-import { work } from './fake-cpu.ts'
+import { work } from '../src/testing/fake-cpu.ts'
 import type { HostLoop, MachineHost } from '../src/index.ts'
 
 /** A host whose time moves when told to, by a step with every look at it, and with the work of fake harts. */

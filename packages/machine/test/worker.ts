@@ -1,8 +1,8 @@
 /** Runs in a worker: makes the machine of the definition that it is sent, and answers with what came of it; or takes over a machine, runs it a while, and hands it back. */
 import { parentPort } from 'node:worker_threads'
 import { type HandedMachine, instantiate, instantiateHanded, type MachineDefinition } from '../src/index.ts'
-import { fakeCpu } from './fake-cpu.ts'
-import { gadget, hub } from './fake-devices.ts'
+import { fakeCpu } from '../src/testing/fake-cpu.ts'
+import { gadget, hub } from '../src/testing/fake-devices.ts'
 import { collector, sharedMemory, testHost } from './harness.ts'
 
 const port = parentPort

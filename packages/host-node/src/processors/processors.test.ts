@@ -4,9 +4,14 @@ import { join } from 'node:path'
 import { createHypervisor, type HypervisorEvent, type MachineSpec, type OwnHypervisor } from '@machinist/hypervisor'
 import type { MachineDefinition } from '@machinist/machine'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { code, definition, listener, poke, say } from '../../../hypervisor/test/harness.ts'
-import { assemble, constant, op } from '../../../machine/test/fake-cpu.ts'
+import { assemble, constant, op, poke, say, testGuests, testMachine } from '@machinist/machine/testing'
 import { nodeLoop, threadCpuTime, workerProcessor, type WorkerProcessorOptions } from '../index.ts'
+
+/** What a console said. */
+function listener(): { text: string; readonly to: { output(bytes: Uint8Array): void; closed(): void } } {
+  const heard = { text: '', to: { output(bytes: Uint8Array) { heard.text += String.fromCharCode(...bytes) }, closed() {} } }
+  return heard
+}
 
 let folder: string
 let worker: string
@@ -44,14 +49,14 @@ async function trial(options: (index: number) => WorkerProcessorOptions, work: (
 
 /** Does harm after a while. */
 function harmful(register: number): MachineDefinition {
-  const plain = definition(code.busy)
-  const boot = { protocol: 'raw' as const, images: [{ name: 'code', at: 0x8000_0000, bytes: assemble([...say('!'), ...constant(1, 30_000_000), op.timer(1), op.wait(), ...constant(7, 0x2000_0000 + register), op.store(6, 7), ...code.busy]) }], entry: 0x8000_0000 }
+  const plain = testMachine(testGuests.busy)
+  const boot = { protocol: 'raw' as const, images: [{ name: 'code', at: 0x8000_0000, bytes: assemble([...say('!'), ...constant(1, 30_000_000), op.timer(1), op.wait(), ...constant(7, 0x2000_0000 + register), op.store(6, 7), ...testGuests.busy]) }], entry: 0x8000_0000 }
   return { ...plain, devices: { ...plain.devices, harm: { kind: 'harm', at: 0x2000_0000 } }, boot }
 }
 
 /** Says a letter each 2 ms. */
 const ticking = [...poke(12, 2_000_000), op.wait(), ...poke(20, 0), ...say('.'), op.li(1, 1), op.branch(1, -17)]
-const machine = (name: string, words: readonly number[], more: Partial<MachineSpec> = {}): MachineSpec => ({ name, machine: definition(words), ...more })
+const machine = (name: string, words: readonly number[], more: Partial<MachineSpec> = {}): MachineSpec => ({ name, machine: testMachine(words), ...more })
 
 test('the CPU clock of a thread goes on while it works, and not while it waits', () => {
   const clock = threadCpuTime()
@@ -66,7 +71,7 @@ test('the CPU clock of a thread goes on while it works, and not while it waits',
 test('machines live in workers, say something, are charged CPU time, and move from one to the other', async () => {
   await trial(() => ({}), async ({ hypervisor, events, until }) => {
     await hypervisor.add(machine('tick', ticking))
-    await hypervisor.add(machine('busy', code.busy, { resources: { cpu: { limit: 0.2 } } }))
+    await hypervisor.add(machine('busy', testGuests.busy, { resources: { cpu: { limit: 0.2 } } }))
     await Promise.all([hypervisor.start('tick'), hypervisor.start('busy')])
     const heard = listener()
     await hypervisor.console('tick', heard.to)

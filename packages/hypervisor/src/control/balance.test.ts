@@ -1,6 +1,7 @@
 import { Random } from '@machinist/schedulers'
 import { expect, test } from 'vitest'
-import { code, fleet, spec } from '../../test/harness.ts'
+import { testGuests } from '@machinist/machine/testing'
+import { fleet, spec } from '../../test/harness.ts'
 import { betterPlace, type Load } from './balance.ts'
 
 const MS = 1_000_000
@@ -28,11 +29,11 @@ test('machines go to where they can have what they are entitled to, and stay the
   for (const balance of [true, false]) {
     const { hypervisor, wait, run, events } = fleet({ processors: 2, balance })
     for (const [name, shares] of [['one', 1000], ['two', 2000], ['four', 4000]] as const) {
-      await wait(hypervisor.add(spec(name, code.busy, { resources: { cpu: { shares } } })))
+      await wait(hypervisor.add(spec(name, testGuests.busy, { resources: { cpu: { shares } } })))
       await hypervisor.move(name, 0)
       await wait(hypervisor.start(name))
     }
-    await wait(hypervisor.add(spec('sleeps', code.sleeping)))
+    await wait(hypervisor.add(spec('sleeps', testGuests.sleeping)))
     await wait(hypervisor.start('sleeps'))
     await run(8000 * MS)
     const where = Object.fromEntries((await hypervisor.machines()).map(({ name, processor }) => [name, processor]))

@@ -1,7 +1,7 @@
 import { isMachinistError } from '@machinist/api'
 import { describe, expect, test } from 'vitest'
-import { op } from '../../../machine/test/fake-cpu.ts'
-import { code, fleet, listener, off, poke, say, spec } from '../../test/harness.ts'
+import { op, poke, say, switchOff, testGuests } from '@machinist/machine/testing'
+import { fleet, listener, spec } from '../../test/harness.ts'
 
 const MS = 1_000_000
 
@@ -18,7 +18,7 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
 describe('lives of machines', () => {
   test('a machine is added, started, says something, and switches itself off', async () => {
     const { hypervisor, wait, until, events } = fleet()
-    await wait(hypervisor.add(spec('one', [...say('hello'), ...off(3), op.stop()])))
+    await wait(hypervisor.add(spec('one', [...say('hello'), ...switchOff(3), op.stop()])))
     expect(await hypervisor.machines()).toMatchObject([{ name: 'one', state: 'created', processor: -1, status: null, retired: 0 }])
     const before = listener()
     await hypervisor.console('one', before.to)
@@ -46,7 +46,7 @@ describe('lives of machines', () => {
   test('pause, resume, reset, stop and remove do what they say, while others run on', async () => {
     const { hypervisor, wait, run, until, events } = fleet()
     const retired = async (name: string): Promise<number> => (await hypervisor.machines()).find((each) => each.name === name)?.retired ?? NaN
-    for (const name of ['a', 'b']) await wait(hypervisor.add(spec(name, [...say(name), ...code.busy])))
+    for (const name of ['a', 'b']) await wait(hypervisor.add(spec(name, [...say(name), ...testGuests.busy])))
     const heard = listener()
     await hypervisor.console('a', heard.to)
     await wait(Promise.all([hypervisor.start('a'), hypervisor.start('b')]))
@@ -74,11 +74,11 @@ describe('lives of machines', () => {
 
   test('what cannot be done is refused with its name, and nothing has changed', async () => {
     const { hypervisor, wait, events } = fleet()
-    await wait(hypervisor.add(spec('one', code.busy, { resources: { cpu: { reservation: 0.5 } } })))
+    await wait(hypervisor.add(spec('one', testGuests.busy, { resources: { cpu: { reservation: 0.5 } } })))
     await hypervisor.addPool({ path: 'night', resources: { cpu: { limit: 0.5 }, memory: { limit: 1000 } } })
     const before = [await hypervisor.machines(), await hypervisor.pools(), events.length]
-    const wrong = (more: object): Promise<string> => codeOf(hypervisor.add({ ...spec('two', code.busy), ...more }))
-    expect(await codeOf(hypervisor.add(spec('one', code.busy)))).toBe('machine-known')
+    const wrong = (more: object): Promise<string> => codeOf(hypervisor.add({ ...spec('two', testGuests.busy), ...more }))
+    expect(await codeOf(hypervisor.add(spec('one', testGuests.busy)))).toBe('machine-known')
     for (const more of [{ name: '' }, { name: '.x' }, { name: 'x'.repeat(65) }, { name: 7 }, { pool: 7 }, { group: 7 }, { autostart: 1 }, { restart: 'maybe' }, { size: 1 }, { machine: null }, { machine: { file: 7 } }]) expect(await wrong(more), JSON.stringify(more)).toBe('parameter')
     for (const cpu of [{ shares: 0 }, { shares: Infinity }, { shares: '1' }, { reservation: -1 }, { reservation: NaN }, { limit: 0 }, { limit: NaN }, { reservation: 0.2, limit: 0.1 }, { weight: 1 }, 7]) expect(await wrong({ resources: { cpu } }), JSON.stringify(cpu)).toBe('parameter')
     expect(await wrong({ resources: { gpu: {} } })).toBe('parameter')
@@ -139,7 +139,7 @@ describe('lives of machines', () => {
 describe('consoles', () => {
   test('a guest that floods its console is heard, keeps to its own, and loses nothing while somebody listens', async () => {
     const { hypervisor, wait, run } = fleet()
-    for (const name of ['flood', 'calm']) await wait(hypervisor.add(spec(name, name === 'flood' ? code.flood : code.busy)))
+    for (const name of ['flood', 'calm']) await wait(hypervisor.add(spec(name, name === 'flood' ? testGuests.flood : testGuests.busy)))
     const heard = listener()
     await hypervisor.console('flood', heard.to)
     await wait(Promise.all([hypervisor.start('flood'), hypervisor.start('calm')]))
@@ -165,9 +165,9 @@ describe('ends', () => {
     const { hypervisor, wait, until, run, events } = fleet()
     await wait(hypervisor.add(spec('bad', [...poke(24, 0), op.stop()])))
     await wait(hypervisor.add(spec('again', [op.crash()], { restart: 'on-failure' })))
-    await wait(hypervisor.add(spec('over', off(0), { restart: 'on-failure' })))
-    await wait(hypervisor.add(spec('always', off(0), { restart: 'always' })))
-    await wait(hypervisor.add(spec('good', code.busy)))
+    await wait(hypervisor.add(spec('over', switchOff(0), { restart: 'on-failure' })))
+    await wait(hypervisor.add(spec('always', switchOff(0), { restart: 'always' })))
+    await wait(hypervisor.add(spec('good', testGuests.busy)))
     await wait(Promise.all(['bad', 'again', 'over', 'always', 'good'].map((name) => hypervisor.start(name))))
     const kinds = (name: string): string[] => events.filter((event) => event.name === name).map(({ kind }) => kind).slice(2)
     await until(() => kinds('again').length >= 4 && kinds('always').length >= 4)
@@ -190,7 +190,7 @@ describe('ends', () => {
 
   test('a processor that dies loses its own machines, and those that are marked so are started elsewhere', async () => {
     const { hypervisor, wait, until, run, events, kill } = fleet({ processors: 2 })
-    for (let i = 0; i < 4; i++) await wait(hypervisor.add(spec(`m${String(i)}`, [...say('x'), ...code.busy], { restart: i < 2 ? 'on-failure' : 'never' })))
+    for (let i = 0; i < 4; i++) await wait(hypervisor.add(spec(`m${String(i)}`, [...say('x'), ...testGuests.busy], { restart: i < 2 ? 'on-failure' : 'never' })))
     for (let i = 0; i < 4; i++) await wait(hypervisor.start(`m${String(i)}`))
     const where = async (): Promise<number[]> => (await hypervisor.machines()).map(({ processor }) => processor)
     expect((await where()).sort()).toEqual([0, 0, 1, 1])

@@ -1,7 +1,7 @@
 import { isMachinistError } from '@machinist/api'
 import { expect, test } from 'vitest'
-import { op } from '../../../machine/test/fake-cpu.ts'
-import { code, definition, fleet, listener, poke, say, spec } from '../../test/harness.ts'
+import { op, poke, say, testGuests, testMachine } from '@machinist/machine/testing'
+import { fleet, listener, spec } from '../../test/harness.ts'
 import { definitionsOnly } from '../processor/loader.ts'
 
 const MS = 1_000_000
@@ -12,7 +12,7 @@ const counting = [op.li(5, 48), op.li(3, 1), op.li(2, 10), ...poke(12, 3 * MS), 
 test('a machine moves between processors while it runs, time and again, and says everything once', async () => {
   const { hypervisor, wait, until, events } = fleet({ processors: 2 })
   await wait(hypervisor.add(spec('one', counting, { resources: { cpu: { shares: 500, reservation: 0.2 } } })))
-  await wait(hypervisor.add(spec('busy', code.busy)))
+  await wait(hypervisor.add(spec('busy', testGuests.busy)))
   const heard = listener()
   await hypervisor.console('one', heard.to)
   await wait(hypervisor.start('one'))
@@ -48,7 +48,7 @@ test('a machine that another processor does not take goes on where it is, and wh
   let refuses = false
   const loader = { load: (wanted: Parameters<typeof definitionsOnly.load>[0]) => (refuses ? Promise.reject(new Error('no disk')) : definitionsOnly.load(wanted)) }
   const { hypervisor, wait, until, run } = fleet({ processors: 2 }, { loader })
-  await wait(hypervisor.add({ name: 'one', machine: definition(counting) }))
+  await wait(hypervisor.add({ name: 'one', machine: testMachine(counting) }))
   await wait(hypervisor.start('one'))
   const heard = listener()
   await hypervisor.console('one', heard.to)
@@ -73,7 +73,7 @@ test('a processor that dies while a machine moves leaves one machine, or none, a
   for (const victim of [0, 1]) {
     for (let turns = 0; turns < 12; turns++) {
       const { hypervisor, wait, until, run, events, kill, loop } = fleet({ processors: 2 })
-      await wait(hypervisor.add(spec('one', [...say('<'), ...code.sleeping], { restart: 'always' })))
+      await wait(hypervisor.add(spec('one', [...say('<'), ...testGuests.sleeping], { restart: 'always' })))
       await wait(hypervisor.start('one'))
       await run(20 * MS)
       const moved = hypervisor.move('one', 1).then(() => 'moved', (error: unknown) => (isMachinistError(error) ? error.code : String(error)))

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { code, fleet, spec } from '../../test/harness.ts'
+import { testGuests } from '@machinist/machine/testing'
+import { fleet, spec } from '../../test/harness.ts'
 
 const MS = 1_000_000
 const SECOND = 1000 * MS
@@ -26,10 +27,10 @@ test('machines get what they were promised by shares, reservations, limits and p
   const trial = fleet()
   const { hypervisor, wait } = trial
   await hypervisor.addPool({ path: 'batch', resources: { cpu: { shares: 1000 } } })
-  await wait(hypervisor.add(spec('one', code.busy, { resources: { cpu: { shares: 1000 } } })))
-  await wait(hypervisor.add(spec('two', code.busy, { resources: { cpu: { shares: 2000 } } })))
-  await wait(hypervisor.add(spec('four', code.busy, { pool: 'batch', resources: { cpu: { shares: 3000 } } })))
-  await wait(hypervisor.add(spec('five', code.busy, { pool: 'batch', resources: { cpu: { shares: 1000 } } })))
+  await wait(hypervisor.add(spec('one', testGuests.busy, { resources: { cpu: { shares: 1000 } } })))
+  await wait(hypervisor.add(spec('two', testGuests.busy, { resources: { cpu: { shares: 2000 } } })))
+  await wait(hypervisor.add(spec('four', testGuests.busy, { pool: 'batch', resources: { cpu: { shares: 3000 } } })))
+  await wait(hypervisor.add(spec('five', testGuests.busy, { pool: 'batch', resources: { cpu: { shares: 1000 } } })))
   const names = ['one', 'two', 'four', 'five']
   // The first turns of each are longer than these harts are fast, which would be paid back.
   for (const name of names) {
@@ -63,9 +64,9 @@ test('machines get what they were promised by shares, reservations, limits and p
 test('who is idle has a demand of what it takes, and what it does not use goes to others; time held back by a limit is told apart', async () => {
   const trial = fleet()
   const { hypervisor, wait } = trial
-  await wait(hypervisor.add(spec('halves', code.halves, { resources: { cpu: { shares: 100_000 } } })))
-  await wait(hypervisor.add(spec('sleeping', code.sleeping)))
-  await wait(hypervisor.add(spec('busy', code.busy)))
+  await wait(hypervisor.add(spec('halves', testGuests.halves, { resources: { cpu: { shares: 100_000 } } })))
+  await wait(hypervisor.add(spec('sleeping', testGuests.sleeping)))
+  await wait(hypervisor.add(spec('busy', testGuests.busy)))
   for (const name of ['halves', 'sleeping', 'busy']) await wait(hypervisor.start(name))
   const got = await parts(trial, 2 * SECOND)
   expect(Math.abs((got['halves'] ?? 0) - 0.2), JSON.stringify(got)).toBeLessThan(0.04)

@@ -1,6 +1,6 @@
 import { Arena, type ArenaOptions } from '@machinist/memory'
 import { expect, test } from 'vitest'
-import { assemble, fakeCpu, op } from '../../test/fake-cpu.ts'
+import { assemble, fakeCpu, op } from '../testing/fake-cpu.ts'
 import { testHost } from '../../test/harness.ts'
 import { createMachine, defineMachine, type Machine, type MachineHost, part } from '../index.ts'
 

@@ -1,6 +1,6 @@
 import { type Backend, type BlockPort, type BlockStatus, type DeviceSpec, isMachinistError } from '@machinist/api'
 import { expect, test } from 'vitest'
-import { assemble, fakeCpu, op } from '../../test/fake-cpu.ts'
+import { assemble, fakeCpu, op } from '../testing/fake-cpu.ts'
 import { type TestHost, testHost } from '../../test/harness.ts'
 import { createMachine, defineMachine, type Machine, type MachineDefinition, part } from '../index.ts'
 

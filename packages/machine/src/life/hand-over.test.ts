@@ -1,6 +1,6 @@
 import { type Backend, type BlockPort, type CharPort, type DeviceSpec, isMachinistError } from '@machinist/api'
 import { expect, test } from 'vitest'
-import { assemble, fakeCpu, op } from '../../test/fake-cpu.ts'
+import { assemble, fakeCpu, op } from '../testing/fake-cpu.ts'
 import { collector, sharedMemory, type TestHost, testHost } from '../../test/harness.ts'
 import { storedOf } from '../../test/stored.ts'
 import { createMachine, defineMachine, type HandedMachine, type HandedOptions, type HandOverOptions, instantiateHanded, instantiateStored, type Machine, type MachineDefinition, part } from '../index.ts'

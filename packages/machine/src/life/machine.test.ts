@@ -2,8 +2,9 @@ import { type Backend, type BackendClock, type BlockPort, isMachinistError, type
 import { fdtCells, fdtStrings, fdtText, parseFdt } from '@machinist/boot'
 import { pciHost } from '@machinist/bus'
 import { describe, expect, test } from 'vitest'
-import { assemble, constant, fakeCpu, op } from '../../test/fake-cpu.ts'
-import { bank, card, gadget, hub, reader } from '../../test/fake-devices.ts'
+import { assemble, constant, fakeCpu, op } from '../testing/fake-cpu.ts'
+import { bank, card, reader } from '../../test/fake-devices.ts'
+import { gadget, hub } from '../testing/fake-devices.ts'
 import { collector, testHost } from '../../test/harness.ts'
 import { createMachine, defineMachine, deviceTree, type GateRecord, type Machine, type MachineOptions, part, printMachine } from '../index.ts'
 

@@ -1,8 +1,9 @@
 /** Machines that are saved and copied at moments at which they are in the middle of something, and what their backends keep. */
 import { type Backend, type BackendState, type BlockPort, type BlockStatus, type CharPort, type DeviceSpec, type FilesPort, isMachinistError } from '@machinist/api'
 import { describe, expect, test } from 'vitest'
-import { assemble, constant, fakeCpu, op } from '../../test/fake-cpu.ts'
-import { bank, gadget, hub } from '../../test/fake-devices.ts'
+import { assemble, constant, fakeCpu, op } from '../testing/fake-cpu.ts'
+import { bank } from '../../test/fake-devices.ts'
+import { gadget, hub } from '../testing/fake-devices.ts'
 import { testHost } from '../../test/harness.ts'
 import { slowReader } from '../../test/slow-reader.ts'
 import { storedOf } from '../../test/stored.ts'

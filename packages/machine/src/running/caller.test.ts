@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { assemble, constant, fakeCpu, op } from '../../test/fake-cpu.ts'
-import { gadget, hub } from '../../test/fake-devices.ts'
+import { assemble, constant, fakeCpu, op } from '../testing/fake-cpu.ts'
+import { gadget, hub } from '../testing/fake-devices.ts'
 import { collector, testHost } from '../../test/harness.ts'
 import { createMachine, defineMachine, type Machine, type MachineHost, part } from '../index.ts'
 

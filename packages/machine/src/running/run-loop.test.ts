@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { assemble, fakeCpu, op, work } from '../../test/fake-cpu.ts'
+import { assemble, fakeCpu, op, work } from '../testing/fake-cpu.ts'
 import { testHost } from '../../test/harness.ts'
 import { createMachine, defineMachine, part } from '../index.ts'
 

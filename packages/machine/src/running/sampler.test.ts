@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest'
-import { assemble, constant, fakeCpu, op, work } from '../../test/fake-cpu.ts'
-import { gadget, hub } from '../../test/fake-devices.ts'
+import { assemble, constant, fakeCpu, op, work } from '../testing/fake-cpu.ts'
+import { gadget, hub } from '../testing/fake-devices.ts'
 import { collector, testHost } from '../../test/harness.ts'
 import { createMachine, defineMachine, type Machine, type MachineOptions, type MachineSample, part } from '../index.ts'
 

@@ -1,8 +1,8 @@
 import { isMachinistError } from '@machinist/api'
 import { expect, test } from 'vitest'
-import { assemble, fakeCpu, op } from '../../test/fake-cpu.ts'
+import { assemble, fakeCpu, op } from '../testing/fake-cpu.ts'
 import { collector, testHost } from '../../test/harness.ts'
-import { gadget, hub } from '../../test/fake-devices.ts'
+import { gadget, hub } from '../testing/fake-devices.ts'
 import { createMachine, defineMachine, type GateRecord, instantiateStored, type Machine, part, type StoredMachine } from '../index.ts'
 
 const RAM = 0x8000_0000

@@ -1,6 +1,6 @@
 import type { Backend, CharPort, DeviceSpec } from '@machinist/api'
 import { expect, test } from 'vitest'
-import { assemble, constant, fakeCpu, op } from '../../test/fake-cpu.ts'
+import { assemble, constant, fakeCpu, op } from '../testing/fake-cpu.ts'
 import { testHost } from '../../test/harness.ts'
 import { createMachine, defineMachine, type Machine, part, type Saying, Seeker } from '../index.ts'
 import { Checkpoints } from './checkpoints.ts'

@@ -4,7 +4,7 @@ import {
   type NetPort, noOffloads, posixError, type VsockStream,
 } from '@machinist/api'
 import { expect, test } from 'vitest'
-import { assemble, fakeCpu, op } from '../../test/fake-cpu.ts'
+import { assemble, fakeCpu, op } from '../testing/fake-cpu.ts'
 import { testHost } from '../../test/harness.ts'
 import { createMachine, defineMachine, type Machine, type MachineBlueprint, type MachineHost, part, type ReplayOptions } from '../index.ts'
 

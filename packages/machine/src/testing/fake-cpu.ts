@@ -2,7 +2,7 @@ import { type Cpu, type CpuContext, type CpuSpec, type Exit, type IrqLine, machi
 import type { AddressSpace } from '@machinist/bus'
 import type { GuestMemory } from '@machinist/memory'
 
-/** A CPU for tests: eight registers, and one 32-bit word for each instruction (operation, register, two operands). */
+/** Instructions of {@link fakeCpu}, which has eight registers of 32 bits: one word for each (operation, register, operand). */
 export const op = {
   nop: (): number => 0,
   /** r = imm16 */
@@ -33,7 +33,9 @@ export const op = {
   slow: (times: number): number => 16 | times << 16,
 } as const
 
+/** Configuration of the {@link fakeCpu}. */
 export interface FakeConfig {
+  /** How many harts it has; 1 unless given. */
   readonly harts: number
 }
 
@@ -189,6 +191,7 @@ class Hart implements Vcpu {
   }
 }
 
+/** A CPU for tests. A hart has an input `hartN.meip` and a timer of its own. */
 export const fakeCpu: CpuSpec<FakeConfig, GuestMemory, AddressSpace, { readonly power: 'power' }> = {
   kind: 'fake',
   stateVersion: 1,
