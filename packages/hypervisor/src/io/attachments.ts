@@ -20,7 +20,10 @@ export class Attachments<Item> {
    * @param between - what is connected in the place of a backend, and what is to be known of it; null to leave it
    */
   host(name: string, host: MachineHost, kind: BackendKind, between: (backend: Backend<unknown>, part: string) => { readonly backend: Backend<unknown>, readonly item: Item } | null): MachineHost {
-    for (const other of this.#makers) if (other.name === name) this.#forget(other)
+    for (const other of this.#makers) {
+      // A machine that was never made: its host is of no use to the next one.
+      if (other.name === name && (!other.claimed || other.open === 0)) this.#makers.delete(other)
+    }
     const maker: Maker = { name, groups: [], claimed: false, open: 0 }
     this.#makers.add(maker)
     return {
@@ -35,7 +38,7 @@ export class Attachments<Item> {
 
   /** What belongs to a machine that has just been made. */
   claim(name: string): Item[] {
-    const own = [...this.#makers].find((maker) => maker.name === name && !maker.claimed)
+    const own = [...this.#makers].findLast((maker) => maker.name === name && !maker.claimed)
     if (own !== undefined) own.claimed = true
     // A copy: what was made with the host of a machine that has its own.
     const group = own === undefined ? [...this.#makers].find(({ claimed, groups }) => claimed && groups.length > 0)?.groups.shift() : own.groups.shift()
@@ -48,6 +51,7 @@ export class Attachments<Item> {
     const own = group
     own.set(part, item)
     maker.open += 1
+    this.#makers.add(maker)
     let open = true
     return {
       ...backend,
@@ -60,14 +64,10 @@ export class Attachments<Item> {
           // It was never made.
           own.delete(part)
           if (own.size === 0 && maker.groups.includes(own)) maker.groups.splice(maker.groups.indexOf(own), 1)
-          this.#forget(maker)
+          if (maker.open === 0) this.#makers.delete(maker)
         }
         return backend.close?.()
       },
     }
-  }
-
-  #forget(maker: Maker): void {
-    if (maker.open === 0 && maker.claimed) this.#makers.delete(maker)
   }
 }

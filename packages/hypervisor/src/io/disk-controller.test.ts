@@ -222,6 +222,77 @@ it.each([[false], [true]])('keeps the limit of a pool, and shares it out inside 
   within(c, 80 * MB, 0.03)
 })
 
+/** A machine with some disks that answer at once, and how to write to one. */
+function member(controller: ResourceController, loop: VirtualLoop, name: string, disks = 1): (disk: number, bytes: number, then?: () => void) => void {
+  const spec: MachineSpec = { name, machine: { file: name }, pool: 'batch' }
+  const own = controller.host?.(spec, { loop, linearMemory: () => { throw new Error('none') } })
+  const ports = Array.from({ length: disks }, (_, disk) => (own?.attach?.(instant(), 'block', `disk${String(disk)}.disk`) as Backend<BlockPort>).connect((callback) => { callback() }))
+  controller.add(name, {} as Machine, spec)
+  return (disk, bytes, then = () => undefined) => { ports[disk]?.write(0, [{ length: bytes } as Uint8Array], then) }
+}
+
+it.each([[1], [2]])('takes grants of nothing, and what is idle then gets what it wants with the next (disks: %d)', (disks) => {
+  const loop = virtualLoop()
+  const controller = diskController()
+  const write = member(controller, loop, 'idle', disks)
+  const terms = { shares: 1000, reservation: 0, limit: Infinity, pool: 'batch' }
+  loop.runUntil(second)
+  controller.grant('idle', { ...terms, entitled: 0, ceiling: 0 })
+  loop.runUntil(2 * second)
+  let done = 0
+  for (let index = 0; index < 10; index++) write(index % disks, 100_000, () => { done++ })
+  loop.runUntil(3 * second)
+  // It waits, and says so.
+  expect(done).toBeLessThan(10)
+  expect(controller.usage('idle').demand).toBeGreaterThan(100_000)
+  controller.grant('idle', { ...terms, entitled: 5 * MB, ceiling: 5 * MB })
+  loop.runUntil(4 * second)
+  expect(done).toBe(10)
+})
+
+it('limits nobody where what others are entitled to has no limit', () => {
+  const loop = virtualLoop()
+  const controller = diskController()
+  const terms = { shares: 1000, reservation: 0, limit: Infinity }
+  const write = member(controller, loop, 'some')
+  member(controller, loop, 'all')
+  loop.runUntil(second)
+  controller.grant('all', { ...terms, entitled: Infinity, pool: 'other' })
+  controller.grant('some', { ...terms, entitled: MB, pool: 'batch' })
+  let done = 0
+  loop.runUntil(1.1 * second)
+  for (let index = 0; index < 100; index++) write(0, MB, () => { done++ })
+  loop.runUntil(1.2 * second)
+  expect(done).toBe(100)
+})
+
+it.each([[1], [2], [3]])('takes whatever grants come, and goes on (seed %d)', (seed) => {
+  const random = generator(Number(process.env['IO_SEED'] ?? seed))
+  const pick = (...values: number[]): number => values[Math.floor(random() * values.length)] ?? 0
+  const loop = virtualLoop()
+  const controller = diskController(random() < 0.5 ? {} : { capacity: 10 * MB })
+  const names = ['a', 'b', 'c', 'd']
+  const writes = names.map((name, index) => member(controller, loop, name, 1 + index % 2))
+  const terms = { shares: 1000, reservation: 0, limit: Infinity }
+  for (let at = PERIOD; at < 100 * PERIOD; at += PERIOD * random()) {
+    loop.runUntil(at)
+    for (const write of writes) if (random() < 0.3) write(0, 1 + Math.floor(random() * MB))
+    for (const name of names) {
+      controller.usage(name)
+      const limit = pick(1e-9, 1, 1000, MB, Infinity)
+      const grant: Grant = { shares: pick(1e-3, 1, 1000, 1e9), limit, reservation: Math.min(limit, pick(0, 0, 1e-9, MB)), entitled: pick(0, 0, 1e-9, 1, MB, 1e12, Infinity), pool: random() < 0.5 ? 'batch' : 'batch/night' }
+      if (random() < 0.8) controller.grant(name, random() < 0.5 ? grant : { ...grant, ceiling: pick(0, 1e-9, grant.entitled, 2 * grant.entitled, Infinity) })
+    }
+  }
+  // All that was asked for comes in the end.
+  let done = 0
+  for (const name of names) controller.grant(name, { ...terms, entitled: Infinity, ceiling: Infinity, pool: 'batch' })
+  for (const write of writes) write(0, 4096, () => { done++ })
+  loop.runUntil(102 * PERIOD)
+  expect(done).toBe(names.length)
+  controller.dispose?.()
+})
+
 it('reports what is used and wanted', () => {
   const loop = virtualLoop()
   const controller = diskController({ capacity: 10 * MB })

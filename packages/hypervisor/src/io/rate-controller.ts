@@ -239,7 +239,7 @@ export class RateController<Flow extends AnyFlow> implements ResourceController 
     const entitled = [...this.#entries.values()].reduce((sum, { grant }) => sum + (grant?.entitled ?? 0), 0)
     for (const pool of this.#pools.keys()) if (!pools.has(pool)) this.#pools.delete(pool)
     for (const [pool, members] of pools) {
-      const total = this.#together(pool, members, Math.max(0, this.#capacity - entitled))
+      const total = this.#together(pool, members, this.#capacity === Infinity ? Infinity : Math.max(0, this.#capacity - entitled))
       const takers = members.map((entry) => takerOf(entry))
       const owed = owing(this.#pools.get(pool), passed / second, took.get(pool) ?? 0, takers.some(({ held }) => held))
       this.#pools.set(pool, { total, owed })
@@ -275,8 +275,9 @@ function takerOf<Flow extends AnyFlow>({ shares, reservation, limit, outlets }: 
   return { shares, reservation, limit, held: outlets.some(({ held }) => held), taken: outlets.reduce((sum, { taken }) => sum + taken, 0) }
 }
 
-/** Shares out the rate of a machine among its backends. */
-function setRates<Flow extends AnyFlow>(outlets: readonly Outlet<Flow>[], rate: number): void {
+/** Shares out the rate of a machine among its backends. Where there is nothing for it now, it may take the least there is until it is found to want something: no limit is 0. */
+function setRates<Flow extends AnyFlow>(outlets: readonly Outlet<Flow>[], due: number): void {
+  const rate = Math.max(1, due)
   const rates = apportion(rate, outlets.map(({ held, taken }) => ({ shares: 1, reservation: 0, limit: rate, held, taken })))
   outlets.forEach(({ limiter }, index) => {
     const own = Math.max(1, rates[index] ?? rate)

@@ -2,7 +2,7 @@ import type { Catalogue, MachineHost } from '@machinist/machine'
 import { type HandedMachine, instantiate, instantiateHanded, instantiateStored, type Machine } from '@machinist/machine'
 import { type Backend, machinistError } from '@machinist/api'
 import { type ControlChannel, faultOf, type Measured, type Order } from '../channel/messages.ts'
-import type { ResourceController } from '../contract/controller.ts'
+import type { Grant, ResourceController } from '../contract/controller.ts'
 import type { MachineReport, MachineSpec, MemoryMeans } from '../contract/machines.ts'
 import type { ResourceKind, Usage } from '../contract/resources.ts'
 import type { LocalTree } from '../table/local.ts'
@@ -90,7 +90,7 @@ class Processor {
         case 'tree': this.#apply(message.tree); break
         case 'grants':
           for (const { name, kind, grant } of message.grants) {
-            if (this.#guests.has(name)) for (const controller of this.#controllers) if (controller.kind === kind) controller.grant(name, grant)
+            if (this.#guests.has(name)) for (const controller of this.#controllers) if (controller.kind === kind) this.#grant(controller, name, grant)
           }
           this.#runner.stir()
           break
@@ -113,6 +113,14 @@ class Processor {
       this.#cpu.apply(tree)
     } catch (error) {
       this.#channel.post({ type: 'event', kind: 'warning', name: '', text: `terms of CPU time were not taken: ${faultOf(error).message}` })
+    }
+  }
+
+  #grant(controller: ResourceController, name: string, grant: Grant): void {
+    try {
+      controller.grant(name, grant)
+    } catch (error) {
+      this.#channel.post({ type: 'event', kind: 'warning', name, text: `a grant of ${controller.kind} was not taken: ${faultOf(error).message}` })
     }
   }
 
