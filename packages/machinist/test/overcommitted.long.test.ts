@@ -155,23 +155,3 @@ it('most of what guests of one group have that were booted apart is merged', asy
   for (const { name } of guests) expect(house.control.report?.(name).memory?.shared, name).toBeGreaterThan(10_000)
   for (const guest of guests) expect(await ask(guest, 'echo here')).toBe('here')
 }, 300_000)
-
-it('a boot takes as long as without, when nothing is short', async () => {
-  const files = await images()
-  const times = { shared: [] as number[], alone: [] as number[] }
-  for (let round = 0; round < 7; round++) {
-    // Whoever comes second finds a warmer host, and the first round warms it for both.
-    for (const kind of round % 2 === 0 ? ['shared', 'alone'] as const : ['alone', 'shared'] as const) {
-      house = new House(kind === 'shared' ? { budget: 4096 * MIB } : {})
-      const before = process.cpuUsage()
-      await house.ready(house.add('guest', files, 256 * MIB, kind === 'shared' ? 'all' : undefined))
-      const { user, system } = process.cpuUsage(before)
-      if (round > 0) times[kind].push((user + system) / 1000)
-      house.end()
-      house = null
-    }
-  }
-  const median = (list: readonly number[]): number => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)] ?? 0
-  process.stderr.write(`boot: ${median(times.shared).toFixed(0)} ms of CPU with a budget, ${median(times.alone).toFixed(0)} without (${JSON.stringify(times)})\n`)
-  expect(median(times.shared) / median(times.alone)).toBeLessThan(1.25)
-}, 300_000)
