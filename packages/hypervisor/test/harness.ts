@@ -83,13 +83,14 @@ export interface TestFleet {
 }
 
 /** A hypervisor with its processors in this thread and time. */
-export function fleet(options: Partial<HypervisorOptions> = {}, processor: Partial<ProcessorOptions> = {}): TestFleet {
+export function fleet(options: Partial<HypervisorOptions> = {}, processor: Partial<ProcessorOptions> = {}, opening: (index: number) => void = () => {}): TestFleet {
   const loop = testLoop()
   const ends: (() => void)[] = []
   const host: MachineHost = { loop, linearMemory, entropy: { fill: (into) => { into.fill(7) } }, wallClock: { now: () => 0n } }
   const hypervisor = createHypervisor({
     loop,
     open(index) {
+      opening(index)
       const [mine, its] = localChannel<ToProcessor, FromProcessor>(loop)
       ends[index] = runProcessor(its, { host, catalogue, ...processor })
       return mine

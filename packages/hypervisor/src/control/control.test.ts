@@ -215,4 +215,25 @@ describe('ends', () => {
     expect((await hypervisor.machines()).map(({ state }) => state)).toEqual(['running', 'running', 'off', 'off'])
     hypervisor.close()
   })
+
+  test('a processor that cannot be opened again is tried later, and its machines are lost and start elsewhere', async () => {
+    let refused = 3
+    const { hypervisor, wait, until, events, kill } = fleet({ processors: 2 }, {}, (index) => {
+      if (index !== 0 || refused === 3) return
+      refused++
+      throw new Error('no thread')
+    })
+    await wait(hypervisor.add(spec('one', testGuests.busy, { restart: 'always' })))
+    await wait(hypervisor.start('one'))
+    expect((await hypervisor.machines())[0]?.processor).toBe(0)
+    refused = 0
+    kill(0)
+    await until(() => events.some(({ kind, name }) => kind === 'restarted' && name === 'one'))
+    expect((await hypervisor.machines())[0]).toMatchObject({ state: 'running', processor: 1 })
+    expect(events.filter(({ kind, text }) => kind === 'processor-lost' && text.includes('no thread')).length).toBeGreaterThan(0)
+    await until(() => refused === 3)
+    await until(async () => wait(hypervisor.move('one', 0).then(() => true, () => false)))
+    hypervisor.close()
+    expect(() => fleet({ processors: 2 }, {}, (index) => { if (index === 1) throw new Error('no thread') })).toThrow('no thread')
+  })
 })

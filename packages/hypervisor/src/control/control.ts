@@ -81,6 +81,7 @@ class Control implements OwnHypervisor {
     this.#fleet = new Fleet(processors, loop, open, this.#records, {
       said: (link, message) => { this.#said(link, message) },
       lost: (link, reason) => { this.#lost(link, reason) },
+      missing: (index, reason) => { this.#journal.tell('processor-lost', `processor ${String(index)}`, `it cannot be opened: ${reason}`) },
     })
     this.#balancer = !balance || processors === 1 ? null : new Balancer(this.#records, this.#fleet, () => loop.now(), (name, to) => this.#serially(name, async (record) => {
       if (!record.alive || record.home === to) return
@@ -150,6 +151,9 @@ class Control implements OwnHypervisor {
         this.#settle(record, link)
         await link.ask({ do: 'fork', name, spec: record.spec })
       } catch (error) {
+        // Its processor may have gone, and it would start again.
+        record.removed = true
+        this.#restarts.cancel(record)
         record.left()
         this.#forget(record)
         throw error

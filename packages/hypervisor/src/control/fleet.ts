@@ -17,6 +17,8 @@ const NEARLY = 1e-9
 export interface FleetEvents {
   said(link: Link, message: Said): void
   lost(link: Link, reason: string): void
+  /** A processor cannot be opened now; it is tried again. */
+  missing(index: number, reason: string): void
 }
 
 /** The processors, and who goes to which. One that has gone is replaced. */
@@ -42,7 +44,12 @@ export class Fleet {
     this.#links = Array<null>(count).fill(null)
     this.#openedAt = Array<number>(count).fill(0)
     this.#short = Array<number>(count).fill(0)
-    for (let index = 0; index < count; index++) this.#fill(index)
+    try {
+      for (let index = 0; index < count; index++) this.#links[index] = this.#opened(index)
+    } catch (error) {
+      this.close()
+      throw error
+    }
   }
 
   /** Those that are there. */
@@ -95,11 +102,30 @@ export class Fleet {
     for (const link of this.links) link.close()
   }
 
-  #fill(index: number): void {
-    if (this.#closed) return
+  #opened(index: number): Link {
     this.#openedAt[index] = this.#loop.now()
     const link: Link = new Link(index, this.#open(index), (message) => { this.#events.said(link, message) }, (reason) => { this.#lost(link, reason) })
-    this.#links[index] = link
+    return link
+  }
+
+  #fill(index: number): void {
+    if (this.#closed) return
+    try {
+      this.#links[index] = this.#opened(index)
+    } catch (error) {
+      this.#short[index] = (this.#short[index] ?? 0) + 1
+      this.#fillLater(index)
+      this.#events.missing(index, error instanceof Error ? error.message : String(error))
+    }
+  }
+
+  /** After a wait that grows with how many in a row had short lives. */
+  #fillLater(index: number): void {
+    const cancel = this.#loop.after(Math.min(LONGEST_WAIT, SHORT_LIFE * 2 ** Math.max(0, (this.#short[index] ?? 0) - 2)), () => {
+      this.#cancels.delete(cancel)
+      this.#fill(index)
+    })
+    this.#cancels.add(cancel)
   }
 
   #lost(link: Link, reason: string): void {
@@ -110,13 +136,7 @@ export class Fleet {
     const short = lived < SHORT_LIFE ? (this.#short[index] ?? 0) + 1 : 0
     this.#short[index] = short
     if (short <= 1) this.#fill(index)
-    else {
-      const cancel = this.#loop.after(Math.min(LONGEST_WAIT, SHORT_LIFE * 2 ** (short - 2)), () => {
-        this.#cancels.delete(cancel)
-        this.#fill(index)
-      })
-      this.#cancels.add(cancel)
-    }
+    else this.#fillLater(index)
     this.#events.lost(link, reason)
   }
 }

@@ -1,6 +1,6 @@
 import { isMachinistError } from '@machinist/api'
 import { expect, test } from 'vitest'
-import { op, poke, say, testGuests, testMachine } from '@machinist/machine/testing'
+import { op, poke, say, testGuests, testMachine, work } from '@machinist/machine/testing'
 import { fleet, listener, spec } from '../../test/harness.ts'
 import { definitionsOnly } from '../processor/loader.ts'
 
@@ -15,6 +15,7 @@ test('a machine moves between processors while it runs, time and again, and says
   await wait(hypervisor.add(spec('busy', testGuests.busy)))
   const heard = listener()
   await hypervisor.console('one', heard.to)
+  const instructions = work.instructions
   await wait(hypervisor.start('one'))
   await wait(hypervisor.start('busy'))
   let used = 0
@@ -29,6 +30,10 @@ test('a machine moves between processors while it runs, time and again, and says
   }
   expect(heard.text).toBe('0123456789'.repeat(20).slice(0, heard.text.length))
   expect(events.filter(({ kind }) => kind === 'moved').length).toBe(8)
+  // What it did elsewhere counts once.
+  const retired = (await hypervisor.machines()).reduce((sum, machine) => sum + machine.retired, 0)
+  expect(retired).toBeLessThanOrEqual(work.instructions - instructions)
+  expect(retired).toBeGreaterThan((work.instructions - instructions) * 0.6)
   // One that is paused stays so, and goes on there; one that is off will start there.
   await wait(hypervisor.pause('one'))
   await wait(hypervisor.move('one', 1))
@@ -92,7 +97,30 @@ test('a processor that dies while a machine moves leaves one machine, or none, a
       // Before the other one had all of it, it goes on where it is.
       if (victim === 1 && turns < 3) expect(lost, about).toBe(0)
       expect((await hypervisor.machines())[0]?.state, about).toBe('running')
+      await wait(hypervisor.stop('one'))
+      expect((await hypervisor.machines())[0]?.state, about).toBe('off')
+      await wait(hypervisor.start('one'))
       hypervisor.close()
     }
+  }
+})
+
+test('a copy whose processor dies while it is made is there, or is forgotten', async () => {
+  for (let turns = 0; turns < 8; turns++) {
+    const { hypervisor, wait, run, events, kill, loop } = fleet({ processors: 1 })
+    await wait(hypervisor.add(spec('one', testGuests.sleeping, { restart: 'always' })))
+    await wait(hypervisor.start('one'))
+    await run(20 * MS)
+    const made = hypervisor.fork('one', { name: 'two' }).then(() => true, () => false)
+    for (let i = 0; i < turns; i++) {
+      loop.turn()
+      for (let n = 0; n < 30; n++) await Promise.resolve()
+    }
+    kill(0)
+    const is = await wait(made)
+    await run(5000 * MS)
+    expect((await hypervisor.machines()).map(({ name }) => name)).toEqual(is ? ['one', 'two'] : ['one'])
+    if (!is) expect(events.filter(({ kind, name }) => kind === 'restarted' && name === 'two')).toEqual([])
+    hypervisor.close()
   }
 })

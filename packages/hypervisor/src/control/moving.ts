@@ -36,6 +36,8 @@ export class Moving {
       const { handed, typed, measured } = await this.#handedBy(name, giving)
       try {
         await target.ask({ do: 'take', spec: record.spec, handed, typed })
+        // It may have gone since it answered.
+        if (target.gone) throw machinistError({ code: 'processor-lost', part: name, value: target.index, remedy: 'Try again, or another processor.' }, 'the other processor has gone')
       } catch (error) {
         source.tell({ type: 'verdict', name, taken: false })
         await giving.catch(() => {})

@@ -34,6 +34,8 @@ const NO_BACKENDS: ReadonlyMap<string, Backend<unknown>> = new Map()
 interface Guest {
   readonly spec: MachineSpec
   readonly machine: Machine
+  /** What its harts had retired when it came here. */
+  readonly began: number
   readonly console: Console
   /** The parts and ports that are connected to the console. */
   readonly ports: readonly string[]
@@ -156,7 +158,11 @@ class Processor {
         return
       }
       case 'reset': return this.#guest(order.name).machine.reset()
-      case 'off': return this.#guest(order.name).machine.powerOff()
+      case 'off': {
+        const guest = this.#guest(order.name)
+        guest.machine.powerOff()
+        return this.#retire(order.name, guest)
+      }
       case 'fork': return this.#fork(this.#guest(order.name), order.spec)
       case 'give': return this.#give(order.name)
       case 'take': return this.#take(order.spec, order.handed, order.typed)
@@ -182,7 +188,7 @@ class Processor {
       if (this.#ended) throw machinistError({ code: 'processor-ended', part: spec.name, remedy: 'Start it on another processor.' }, 'the processor was ended')
       const host = this.#controllers.reduce((before, controller) => controller.host?.(spec, before) ?? before, this.#host)
       const made = make(loaded, host, console)
-      const guest: Guest = { spec, ...made, console, copied: false, about: loaded.about, close: () => { loaded.close?.() } }
+      const guest: Guest = { spec, ...made, began: made.machine.stats.retired, console, copied: false, about: loaded.about, close: () => { loaded.close?.() } }
       try {
         this.#adopt(guest)
       } catch (error) {
@@ -246,7 +252,7 @@ class Processor {
     const console = this.#console(spec.name)
     const copy = await machine.fork({ start: false, backends: Object.fromEntries(ports.map((port) => [port, console])) })
     try {
-      this.#adopt({ spec, machine: copy, console, ports, copied: true, about: undefined, close() {} })
+      this.#adopt({ spec, machine: copy, began: copy.stats.retired, console, ports, copied: true, about: undefined, close() {} })
       this.#run(spec.name, copy)
     } catch (error) {
       copy.dispose()
@@ -284,6 +290,7 @@ class Processor {
     if (this.#guests.get(name) !== guest) return
     const { machine, console } = guest
     const { status, error } = await machine.finished()
+    if (this.#guests.get(name) !== guest) return
     console.flush()
     this.#channel.post({ type: 'report', machines: [this.#measure(name, guest)] })
     this.#forget(name, guest)
@@ -305,7 +312,7 @@ class Processor {
     })
   }
 
-  #measure(name: string, { machine }: Guest): Measured {
+  #measure(name: string, { machine, began }: Guest): Measured {
     const touched = machine.memory.touchedPages
     const plain: MemoryMeans = { touched, own: touched, shared: 0, merged: 0, ballooned: 0, compressed: 0, swapped: 0 }
     const usage: Partial<Record<ResourceKind, Usage>> = { memory: { demand: touched * 4096, used: touched * 4096 } }
@@ -314,7 +321,7 @@ class Processor {
       memory: plain,
       disk: { readBytes: 0, writtenBytes: 0, requests: 0 },
       network: { sentBytes: 0, receivedBytes: 0, frames: 0 },
-      retired: machine.stats.retired,
+      retired: machine.stats.retired - began,
     }
     for (const controller of this.#controllers) {
       usage[controller.kind] = controller.usage(name)
