@@ -30,10 +30,6 @@ test('a machine moves between processors while it runs, time and again, and says
   }
   expect(heard.text).toBe('0123456789'.repeat(20).slice(0, heard.text.length))
   expect(events.filter(({ kind }) => kind === 'moved').length).toBe(8)
-  // What it did elsewhere counts once.
-  const retired = (await hypervisor.machines()).reduce((sum, machine) => sum + machine.retired, 0)
-  expect(retired).toBeLessThanOrEqual(work.instructions - instructions)
-  expect(retired).toBeGreaterThan((work.instructions - instructions) * 0.6)
   // One that is paused stays so, and goes on there; one that is off will start there.
   await wait(hypervisor.pause('one'))
   await wait(hypervisor.move('one', 1))
@@ -46,6 +42,10 @@ test('a machine moves between processors while it runs, time and again, and says
   await wait(hypervisor.start('one'))
   await wait(hypervisor.move('one', 0))
   expect(events.filter(({ kind }) => kind === 'moved').length).toBe(10)
+  // What it did elsewhere counts once.
+  await wait(hypervisor.stop('one'))
+  await wait(hypervisor.stop('busy'))
+  expect((await hypervisor.machines()).reduce((sum, machine) => sum + machine.retired, 0)).toBe(work.instructions - instructions)
   hypervisor.close()
 })
 
