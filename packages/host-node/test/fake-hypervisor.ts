@@ -50,6 +50,8 @@ export class FakeHypervisor implements OwnedHypervisor {
   async start(name: string, snapshot?: string): Promise<void> {
     await this.before('start', name)
     const machine = this.#machine(name)
+    if (machine.state === 'running' && snapshot === undefined) return
+    if (machine.state === 'running') throw refused('machine-on', name, 'a machine that runs cannot go on from a snapshot')
     machine.memory = snapshot === undefined ? 'fresh' : readFileSync(snapshot, 'utf8')
     machine.state = 'running'
     this.tell('started', name)
@@ -92,7 +94,8 @@ export class FakeHypervisor implements OwnedHypervisor {
   }
 
   async fork(name: string, copy: Pick<MachineSpec, 'name' | 'pool' | 'resources'>): Promise<void> {
-    await this.add({ ...this.#machine(name).spec, ...copy })
+    const { autostart: _, restart: __, ...spec } = this.#machine(name).spec
+    await this.add({ ...spec, ...copy, copyOf: name })
     Object.assign(this.#machine(copy.name), { memory: this.#machine(name).memory, state: 'running' })
     this.tell('forked', copy.name)
   }
@@ -104,6 +107,11 @@ export class FakeHypervisor implements OwnedHypervisor {
     this.tell('changed', name)
   }
 
+  async restore(before: MachineSpec | PoolSpec): Promise<void> {
+    if ('path' in before) this.#pools.set(before.path, before)
+    else this.#machine(before.name).spec = before
+  }
+
   async addPool(spec: PoolSpec): Promise<void> {
     if (this.#pools.has(spec.path)) throw refused('pool-known', spec.path, 'there is such a pool')
     this.#pools.set(spec.path, spec)
@@ -111,7 +119,7 @@ export class FakeHypervisor implements OwnedHypervisor {
 
   async setPool(path: string, resources: Resources): Promise<void> {
     if (!this.#pools.has(path)) throw refused('pool-unknown', path, 'there is no such pool')
-    this.#pools.set(path, { path, resources })
+    this.#pools.set(path, { path, resources: { ...this.#pools.get(path)?.resources, ...resources } })
   }
 
   async removePool(path: string): Promise<void> { this.#pools.delete(path) }

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,7 +8,9 @@ import { buildSync } from 'esbuild'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { FakeHypervisor } from '../../test/fake-hypervisor.ts'
 import { connectDaemon, type Daemon, type DaemonPaths, daemonPaths, runDaemon, startDaemon } from '../index.ts'
+import { privateFolder } from './paths.ts'
 import { takeFolder } from './process-lock.ts'
+import { StateFolder } from './state-folder.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'machinist-daemon-'))
 afterAll(() => { rmSync(root, { recursive: true }) })
@@ -89,12 +91,29 @@ describe('the hypervisor of a user', () => {
 
   it('refuses a socket at which another program answers, and a path that is too long', async () => {
     const paths = somewhere()
-    mkdirSync(join(paths.socket, '..'), { recursive: true })
+    mkdirSync(join(paths.socket, '..'), { recursive: true, mode: 0o700 })
     const other = createServer((socket) => { socket.end() }).listen(paths.socket)
     await until(() => other.listening)
     await expect(run(paths)).rejects.toMatchObject({ code: 'file-eaddrinuse', part: 'socket' })
     other.close()
     await expect(run({ ...paths, socket: `/tmp/${'x'.repeat(120)}` })).rejects.toMatchObject({ code: 'daemon-path' })
+  })
+
+  it('leaves folders that were there as they are, and refuses those that others may write to', () => {
+    const folder = join(root, 'there')
+    mkdirSync(folder)
+    for (const mode of [0o755, 0o700]) {
+      chmodSync(folder, mode)
+      privateFolder(folder)
+      expect(statSync(folder).mode & 0o7777).toBe(mode)
+    }
+    for (const mode of [0o1777, 0o777, 0o775, 0o757]) {
+      chmodSync(folder, mode)
+      expect(() => { privateFolder(folder) }).toThrow(expect.objectContaining({ code: 'daemon-folder', value: folder, remedy: expect.stringContaining('MACHINIST_SOCKET') as string }))
+      expect(statSync(folder).mode & 0o7777).toBe(mode)
+    }
+    privateFolder(join(folder, 'new', 'one'))
+    expect([join(folder, 'new'), join(folder, 'new', 'one')].map((path) => statSync(path).mode & 0o7777)).toEqual([0o700, 0o700])
   })
 
   it('sends away whoever speaks another language', async () => {
@@ -202,6 +221,115 @@ describe('what it had', () => {
     await until(() => third.all.get('a')?.memory === 'fresh')
   })
 
+  /** Machines that ran with something in their memory when their hypervisor ended. */
+  async function saved(paths: DaemonPaths, names: readonly string[]): Promise<void> {
+    const fake = new FakeHypervisor()
+    const daemon = await run(paths, fake)
+    for (const name of names) {
+      await daemon.hypervisor.add(spec(name))
+      await daemon.hypervisor.start(name)
+      fake.all.get(name)!.memory = `that of ${name}`
+    }
+    await daemon.shutDown()
+  }
+  const keptOf = (paths: DaemonPaths, name: string): unknown => JSON.parse(readFileSync(join(paths.state, 'machines', `${name}.json`), 'utf8'))
+
+  it('one that is started while it waits goes on from what was saved, and so does one that is just going on', async () => {
+    const paths = somewhere()
+    const names = ['a', 'b', 'c', 'd', 'e', 'f']
+    await saved(paths, names)
+    const next = new FakeHypervisor()
+    let release: () => void = () => undefined
+    const held = new Promise<void>((resolve) => { release = resolve })
+    const starts: string[] = []
+    next.before = async (call, name) => {
+      if (call !== 'start') return
+      starts.push(name)
+      if (name < 'e') await held
+    }
+    const { hypervisor } = await run(paths, next)
+    await until(() => starts.length === 4)
+    const first = hypervisor.start('a')
+    await hypervisor.start('e')
+    expect(next.all.get('e')).toMatchObject({ state: 'running', memory: 'that of e' })
+    expect(keptOf(paths, 'e')).toMatchObject({ runs: true, resume: null })
+    await hypervisor.stop('f')
+    release()
+    await first
+    await until(() => [...next.all.values()].every(({ state, spec: { name } }) => state === (name === 'f' ? 'off' : 'running')))
+    expect([...next.all.values()].map(({ memory }) => memory)).toEqual(['that of a', 'that of b', 'that of c', 'that of d', 'that of e', ''])
+    await until(() => readdirSync(join(paths.state, 'saved')).length === 0)
+    for (const name of names) expect(keptOf(paths, name)).toMatchObject({ runs: name !== 'f', resume: null })
+    expect((await hypervisor.events()).filter(({ kind }) => kind === 'warning')).toEqual([])
+  })
+
+  it.each([['before that is noticed', 'start'], ['as that is noticed', 'stop']])('one whose processor dies as it goes on, and that is started anew %s, is no more what was saved', async (_, when) => {
+    const paths = somewhere()
+    await saved(paths, ['a'])
+    const next = new FakeHypervisor()
+    const anew = (): void => {
+      Object.assign(next.all.get('a')!, { state: 'running', memory: 'fresh' })
+      next.tell('restarted', 'a')
+    }
+    next.before = async (call) => {
+      if (call === when) anew()
+      if (call === 'start') throw new Error('the processor has gone')
+    }
+    const { hypervisor } = await run(paths, next)
+    await until(async () => (await hypervisor.events('a')).some(({ kind }) => kind === 'warning'))
+    await until(() => (keptOf(paths, 'a') as { readonly resume: unknown }).resume === null)
+    next.before = async () => undefined
+    await hypervisor.stop('a')
+    await hypervisor.start('a')
+    expect(next.all.get('a')?.memory).toBe('fresh')
+  })
+
+  it('one that cannot go on keeps what was saved until it does, or is stopped', async () => {
+    const paths = somewhere()
+    await saved(paths, ['a', 'b'])
+    const next = new FakeHypervisor()
+    next.before = async (call) => { if (call === 'start') throw new Error('no processor') }
+    const { hypervisor } = await run(paths, next)
+    await until(async () => (await hypervisor.events()).filter(({ kind }) => kind === 'warning').length === 2)
+    await expect(hypervisor.start('a', '/another')).rejects.toThrow('no processor')
+    expect(keptOf(paths, 'a')).toMatchObject({ runs: false, resume: { paused: false } })
+    next.before = async () => undefined
+    await hypervisor.stop('b')
+    for (const name of ['a', 'b']) await hypervisor.start(name)
+    expect([...next.all.values()].map(({ memory }) => memory)).toEqual(['that of a', 'fresh'])
+    expect(readdirSync(join(paths.state, 'saved'))).toEqual([])
+  })
+
+  it('nothing changes a machine between its being saved and switched off', async () => {
+    const paths = somewhere()
+    const fake = new FakeHypervisor()
+    const daemon = await run(paths, fake)
+    const { hypervisor } = daemon
+    await hypervisor.add(spec('a'))
+    await hypervisor.start('a')
+    const refused: unknown[] = []
+    fake.before = async (call) => {
+      if (call !== 'stop') return
+      for (const change of [() => hypervisor.resume('a'), () => hypervisor.reset('a'), () => hypervisor.move('a', 0), () => hypervisor.save('a', '/x'), () => hypervisor.start('a')]) {
+        await change().then(() => refused.push('done'), (error: unknown) => refused.push((error as { readonly code?: string }).code))
+      }
+    }
+    await daemon.shutDown()
+    expect(refused).toEqual(Array.from({ length: 5 }, () => 'daemon-ending'))
+  })
+
+  it('a copy is known as one', async () => {
+    const paths = somewhere()
+    const daemon = await run(paths)
+    await daemon.hypervisor.add(spec('a', { autostart: true, restart: 'always' }))
+    await daemon.hypervisor.start('a')
+    await daemon.hypervisor.fork('a', { name: 'b' })
+    await daemon.shutDown()
+    const next = new FakeHypervisor()
+    await run(paths, next)
+    expect(next.specs().map(({ machine: _, ...more }) => more)).toEqual([{ name: 'a', autostart: true, restart: 'always' }, { name: 'b', copyOf: 'a' }])
+  })
+
   it('is in the logs: events and the end of each console outlive a restart', async () => {
     const paths = somewhere()
     const fake = new FakeHypervisor()
@@ -234,16 +362,41 @@ describe('what cannot be written', () => {
     await run(paths, fake)
     const client = await connectDaemon(paths)
     await client.add(spec('a', { autostart: false }))
+    await client.addPool({ path: 'p', resources: { cpu: { shares: 3 } } })
+    const before = [structuredClone(fake.specs()), await client.pools()]
     const folder = join(paths.state, 'machines')
     rmSync(folder, { recursive: true })
     writeFileSync(folder, '')
+    rmSync(join(paths.state, 'pools.json'))
+    mkdirSync(join(paths.state, 'pools.json', 'x'), { recursive: true })
     await expect(client.add(spec('b'))).rejects.toMatchObject({ code: 'file-enotdir' })
-    await expect(client.set('a', { autostart: true })).rejects.toMatchObject({ code: 'file-enotdir' })
+    await expect(client.set('a', { autostart: true, restart: 'always', pool: 'p', resources: { network: { limit: 5 } } })).rejects.toMatchObject({ code: 'file-enotdir' })
+    await expect(client.setPool('p', { network: { limit: 5 } })).rejects.toMatchObject({ code: expect.stringMatching(/^file-/) as string })
+    expect([fake.specs(), await client.pools()]).toEqual(before)
     await expect(client.add(spec('c', { machine: { ...DEFINITION, cpu: { kind: 'riscv', config: { x: new Uint8Array(1) } } } }))).rejects.toMatchObject({ code: 'parameter' })
     expect(fake.specs().map(({ name, autostart }) => [name, autostart])).toEqual([['a', false]])
     rmSync(folder)
     mkdirSync(folder)
+    rmSync(join(paths.state, 'pools.json'), { recursive: true })
     client.close()
+  })
+
+  it('images stay as long as a damaged file may be that of their machine', async () => {
+    const folder = new StateFolder(somewhere().state)
+    await folder.keepMachine({ spec: await folder.withImages(spec('a')), order: 1, runs: false, resume: null })
+    const file = join(folder.path, 'machines', 'a.json')
+    const [image = ''] = readdirSync(join(folder.path, 'images'))
+    const whole = readFileSync(file)
+    writeFileSync(file, whole.subarray(0, 50))
+    expect(folder.read().damaged).toMatchObject([{ file: `${file}.damaged` }])
+    expect(folder.read().damaged).toEqual([])
+    writeFileSync(file, whole)
+    rmSync(`${file}.damaged`)
+    expect(folder.read().machines).toHaveLength(1)
+    expect([...readFileSync(join(folder.path, 'images', image))]).toEqual([1, 2, 3])
+    rmSync(file)
+    folder.read()
+    expect(existsSync(join(folder.path, 'images', image))).toBe(false)
   })
 })
 

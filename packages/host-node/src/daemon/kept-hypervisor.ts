@@ -13,6 +13,8 @@ import type { Found, KeptMachine, StateFolder } from './state-folder.ts'
 export interface OwnedHypervisor extends Hypervisor {
   /** Specifications of all machines as they are now. */
   specs(): readonly MachineSpec[]
+  /** Gives a machine or a pool exactly what it had, as {@link specs} or `pools` said it: a change is undone. */
+  restore(before: MachineSpec | PoolSpec): Promise<void>
   /** Ends all machines at once. */
   close(): void
 }
@@ -29,6 +31,15 @@ interface Entry {
   /** The write under way, and whether another is to follow. */
   writing: Promise<void> | null
   again: Promise<void> | null
+  /** Starts and stops, which come one after another. */
+  turn: Promise<unknown>
+}
+
+/** Does something with a machine when what was asked before is done. */
+function inTurn(entry: Entry, work: () => Promise<void>): Promise<void> {
+  const done = entry.turn.then(work)
+  entry.turn = done.catch(() => undefined)
+  return done
 }
 
 const isOn = ({ state }: MachineReport): boolean => state === 'running' || state === 'paused'
@@ -65,6 +76,7 @@ export class KeptHypervisor implements Hypervisor {
     this.#events = new EventLog(folder.eventsFile)
     this.#unsubscribe = own.on((event) => {
       this.#tell(event)
+      this.#anew(event)
       this.#look()
     })
   }
@@ -119,35 +131,61 @@ export class KeptHypervisor implements Hypervisor {
   async begin(): Promise<void> {
     await forEach(this.#starts.splice(0), async ({ spec: { name }, resume }) => {
       try {
-        if (resume !== null) await this.#goOn(name, resume)
-        else await this.start(name)
+        const entry = this.#entryOf(name)
+        if (entry === undefined) return
+        await inTurn(entry, async () => {
+          // Somebody may have started, stopped or removed it meanwhile.
+          if (this.#entryOf(name) !== entry || entry.resume !== resume) return
+          await this.#start(name, entry)
+          if (resume?.paused === true) await this.#own.pause(name)
+        })
       } catch (error) {
         this.#say('warning', name, `it could not be started: ${reasonOf(error)}`)
       }
     })
   }
 
-  /** Lets a machine go on from where it was saved: once, since its disks are another's from then on. */
-  async #goOn(name: string, resume: NonNullable<KeptMachine['resume']>): Promise<void> {
-    const entry = this.#entryOf(name)
-    if (entry === undefined) return
-    Object.assign(entry, { runs: true, resume: null })
-    await this.#keep(name)
-    try {
-      await this.#own.start(name, resume.file)
-    } catch (error) {
-      Object.assign(entry, { runs: false, resume })
+  /** Starts a machine. What was saved of it, from which it goes on unless told otherwise, is given up before, since its disks are another's from then on. */
+  async #start(name: string, entry: Entry, snapshot?: string): Promise<void> {
+    const { resume } = entry
+    if (resume === null) {
+      await this.#own.start(name, snapshot)
+      entry.runs = true
       await this.#keep(name)
+      return
+    }
+    try {
+      Object.assign(entry, { runs: true, resume: null })
+      await this.#keep(name)
+      await this.#own.start(name, snapshot ?? resume.file)
+    } catch (error) {
+      await this.#notStarted(name, entry, resume)
       throw error
     }
-    if (resume.paused) await this.#own.pause(name)
     rmSync(resume.file, { force: true })
+  }
+
+  /** A machine that could not be started has again what was saved of it, unless it was started anew meanwhile, or its processor's end makes it so: {@link #anew}. */
+  async #notStarted(name: string, entry: Entry, resume: KeptMachine['resume']): Promise<void> {
+    if ((await this.#own.machines()).some((report) => report.name === name && isOn(report))) return
+    Object.assign(entry, { runs: false, resume })
+    // It waits for nobody who would start it without.
+    await this.#own.stop(name).catch(() => undefined)
+    await this.#keep(name)
+  }
+
+  /** A machine that was started is no more what was saved of it. */
+  #anew({ kind, name }: HypervisorEvent): void {
+    const entry = this.#entryOf(name)
+    if ((kind !== 'started' && kind !== 'restarted') || entry === undefined || entry.resume === null) return
+    Object.assign(entry, { runs: true, resume: null })
+    this.#keep(name).catch((error: unknown) => { this.#say('warning', name, `that it runs could not be noted: ${reasonOf(error)}`) })
   }
 
   async #entry(name: string, order: number, resume: KeptMachine['resume'] = null, runs: boolean = false): Promise<Entry> {
     const tail = new ConsoleTail(this.#folder.consoleFile(name))
     await this.#own.console(name, { output: (bytes) => { tail.push(bytes) }, closed: () => undefined })
-    return { order, runs, resume, tail, writing: null, again: null }
+    return { order, runs, resume, tail, writing: null, again: null, turn: Promise.resolve() }
   }
 
   #entryOf(name: string): Entry | undefined {
@@ -173,12 +211,15 @@ export class KeptHypervisor implements Hypervisor {
       const reports = await this.#own.machines()
       this.#looking = false
       if (this.#lookAgain) this.#look()
-      for (const report of reports) {
+      if (this.#ending) return
+      // All at once: while one is written, the others become different.
+      const changed = reports.filter((report) => {
         const entry = this.#entryOf(report.name)
-        if (entry === undefined || entry.runs === isOn(report) || this.#ending) continue
+        if (entry === undefined || entry.runs === isOn(report)) return false
         entry.runs = isOn(report)
-        await this.#keep(report.name)
-      }
+        return true
+      })
+      for (const { name } of changed) await this.#keep(name)
     }
     look().catch((error: unknown) => { this.#say('warning', '', `which machines run could not be noted: ${reasonOf(error)}`) })
   }
@@ -244,38 +285,56 @@ export class KeptHypervisor implements Hypervisor {
     await this.#folder.forgetMachine(name)
   }
 
+  /** One that was saved, and has not gone on yet, goes on. */
   async start(name: string, snapshot?: string): Promise<void> {
     this.#mayChange()
-    await this.#own.start(name, snapshot)
-    await this.#runs(name, true)
-  }
-
-  async #runs(name: string, runs: boolean): Promise<void> {
     const entry = this.#entryOf(name)
-    if (entry === undefined) return
-    // Started anew, it is no more what was saved.
-    Object.assign(entry, { runs, ...(runs && { resume: null }) })
-    await this.#keep(name)
+    await (entry === undefined ? this.#own.start(name, snapshot) : inTurn(entry, () => this.#start(name, entry, snapshot)))
   }
 
+  /** What was saved of it is given up, as what is in the memory of one that runs. */
   async stop(name: string, within?: number): Promise<void> {
-    await this.#own.stop(name, within)
-    await this.#runs(name, false)
+    const stop = (): Promise<void> => this.#own.stop(name, within)
+    const entry = this.#entryOf(name)
+    if (entry === undefined) return stop()
+    await inTurn(entry, async () => {
+      await stop()
+      const { resume } = entry
+      Object.assign(entry, { runs: false, resume: null })
+      await this.#keep(name)
+      if (resume !== null) rmSync(resume.file, { force: true })
+    })
   }
 
   async set(name: string, changes: Partial<Pick<MachineSpec, 'resources' | 'pool' | 'autostart' | 'restart'>>): Promise<void> {
     this.#mayChange()
     const before = this.#own.specs().find((spec) => spec.name === name)
     await this.#own.set(name, changes)
-    const { resources = {}, pool = '', autostart = false, restart = 'never' } = before ?? {}
-    await this.#kept(name, () => this.#own.set(name, { resources, pool, autostart, restart }))
+    await this.#kept(name, async () => { if (before !== undefined) await this.#own.restore(before) })
   }
 
   pause(name: string): Promise<void> { return this.#own.pause(name) }
-  resume(name: string): Promise<void> { return this.#own.resume(name) }
-  reset(name: string): Promise<void> { return this.#own.reset(name) }
-  move(name: string, processor: number): Promise<void> { return this.#own.move(name, processor) }
-  save(name: string, file: string): Promise<void> { return this.#own.save(name, file) }
+
+  async resume(name: string): Promise<void> {
+    this.#mayChange()
+    await this.#own.resume(name)
+  }
+
+  async reset(name: string): Promise<void> {
+    this.#mayChange()
+    await this.#own.reset(name)
+  }
+
+  async move(name: string, processor: number): Promise<void> {
+    this.#mayChange()
+    await this.#own.move(name, processor)
+  }
+
+  async save(name: string, file: string): Promise<void> {
+    this.#mayChange()
+    await this.#own.save(name, file)
+  }
+
   machines(): ReturnType<Hypervisor['machines']> { return this.#own.machines() }
   pools(): ReturnType<Hypervisor['pools']> { return this.#own.pools() }
   table(): ReturnType<Hypervisor['table']> { return this.#own.table() }
@@ -291,7 +350,7 @@ export class KeptHypervisor implements Hypervisor {
     this.#mayChange()
     const before = (await this.#own.pools()).find((pool) => pool.path === path)
     await this.#own.setPool(path, resources)
-    await this.#keptPools(() => this.#own.setPool(path, before?.resources ?? {}))
+    await this.#keptPools(async () => { if (before !== undefined) await this.#own.restore(before) })
   }
 
   async removePool(path: string): Promise<void> {

@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, mkdirSync } from 'node:fs'
+import { lstatSync, mkdirSync, statSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { machinistError } from '@machinist/api'
@@ -7,6 +7,8 @@ import { fileError } from '../system/errors.ts'
 /** Bytes of the longest path that a socket may have (sockaddr_un of Linux and macOS, the shorter). */
 const MOST_PATH = 103
 const OWNER_ONLY = 0o700
+/** Bits of a mode that let others write: who may write into a folder may put another socket there. */
+const OTHERS_WRITE = 0o022
 
 /** Where a hypervisor in the background has its files. */
 export interface DaemonPaths {
@@ -39,20 +41,24 @@ export function checkSocketPath(path: string): string {
 }
 
 /**
- * Makes a folder that this user alone may enter, or makes one so.
+ * Makes a folder that this user alone may enter. One that is there already stays as it is, and must be this user's to write to and nobody else's, sticky or not.
  *
- * @throws typed errors: `'daemon-folder'` for one that belongs to another user, or is none; `'file-…'`
+ * @throws typed errors: `'daemon-folder'` for one that belongs to another user, or that others may write to; `'file-…'`
  */
 export function privateFolder(path: string): void {
   try {
     mkdirSync(path, { recursive: true, mode: OWNER_ONLY })
-    const { uid, mode } = lstatSync(path)
     const own = process.getuid?.()
-    if (own !== undefined && uid !== own) {
-      throw machinistError({ code: 'daemon-folder', part: 'hypervisor', value: path, remedy: 'Use a folder of your own: set MACHINIST_SOCKET and MACHINIST_STATE.' }, 'the folder belongs to another user')
-    }
-    if ((mode & 0o077) !== 0) chmodSync(path, OWNER_ONLY)
+    if (own === undefined) return
+    const { uid, mode } = statSync(path)
+    // Nor may another's link lead here.
+    if (uid !== own || lstatSync(path).uid !== own) refuse(path, 'the folder belongs to another user', 'Use a folder of your own')
+    if ((mode & OTHERS_WRITE) !== 0) refuse(path, 'others may write into the folder', 'Use one in which you alone may write (chmod go-w), or name one that is not there yet')
   } catch (error) {
     throw fileError(error, 'hypervisor', path)
   }
+}
+
+function refuse(path: string, problem: string, remedy: string): never {
+  throw machinistError({ code: 'daemon-folder', part: 'hypervisor', value: path, remedy: `${remedy}: set MACHINIST_SOCKET and MACHINIST_STATE.` }, problem)
 }

@@ -13,6 +13,7 @@ const VERSION = 1
 const POOLS_FILE = 'pools.json'
 const RUN_FILE = 'run.json'
 const MACHINE_END = '.json'
+const DAMAGED_END = '.damaged'
 const SNAPSHOT_END = '.snapshot'
 
 /** A machine, as it is remembered. */
@@ -154,7 +155,7 @@ export class StateFolder {
       } catch (error) {
         if (systemCode(error) === 'ENOENT') return null
         if (systemCode(error)?.startsWith('E') === true) throw fileError(error, 'hypervisor', path)
-        const aside = `${path}.damaged`
+        const aside = `${path}${DAMAGED_END}`
         renameSync(path, aside)
         damaged.push({ file: aside, problem: error instanceof Error ? error.message : String(error) })
         return null
@@ -195,8 +196,9 @@ export class StateFolder {
     }))
   }
 
-  /** Removes images that no machine has. */
+  /** Removes images that no machine has, unless one was put aside: it may be mended. */
   #removeImages(machines: readonly KeptMachine[]): void {
+    if (readdirSync(join(this.path, 'machines')).some((name) => name.endsWith(DAMAGED_END))) return
     const used = JSON.stringify(machines.map(({ spec }) => spec))
     for (const name of readdirSync(join(this.path, 'images'))) if (!used.includes(name)) rmSync(join(this.path, 'images', name), { force: true })
   }

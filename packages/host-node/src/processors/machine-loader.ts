@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path'
 import { machinistError } from '@machinist/api'
-import type { Loaded, MachineLoader, MachineSpec } from '@machinist/hypervisor'
+import { checkOrigin, type Loaded, type MachineLoader, type MachineSpec } from '@machinist/hypervisor'
 import { type BackendDescriptor, type MachineDefinition, parseDefinition } from '@machinist/machine'
 import { openDisks } from '../disks/machine-disks.ts'
 import { isUrl } from '../disks/disk.ts'
@@ -38,7 +38,8 @@ function absoluteDisk(descriptor: BackendDescriptor, folder: string): BackendDes
 }
 
 /** A definition whose disks are open. */
-async function opened(definition: MachineDefinition, folder: string): Promise<Loaded & { readonly machine: { readonly definition: MachineDefinition } }> {
+async function opened(spec: MachineSpec, definition: MachineDefinition, folder: string): Promise<Loaded & { readonly machine: { readonly definition: MachineDefinition } }> {
+  checkOrigin(spec, definition)
   const disks: Record<string, BackendDescriptor> = {}
   // What is written into a snapshot holds wherever that is read.
   const absolute = withBackends(definition, (id, descriptor) => {
@@ -51,7 +52,7 @@ async function opened(definition: MachineDefinition, folder: string): Promise<Lo
 }
 
 /** A machine that was saved, and its disks. */
-async function restored(file: string, base: MachineDefinition | null): Promise<Loaded> {
+async function restored(spec: MachineSpec, file: string, base: MachineDefinition | null): Promise<Loaded> {
   const stored = openSnapshotFile(file)
   try {
     const { disks = {} } = (stored.about ?? {}) as Partial<About>
@@ -61,7 +62,7 @@ async function restored(file: string, base: MachineDefinition | null): Promise<L
       if (descriptor !== id) return descriptor
       return known[device]?.backends?.[port] ?? (Object.hasOwn(disks, id) ? disks[id] ?? descriptor : descriptor)
     })
-    const { machine, backends, about } = await opened(definition, dirname(file))
+    const { machine, backends, about } = await opened(spec, definition, dirname(file))
     return { machine: { stored: { ...stored, ...machine, image: (name) => stored.image(name) } }, ...(backends !== undefined && { backends }), about, close: () => { stored.close() } }
   } catch (error) {
     stored.close()
@@ -86,9 +87,9 @@ export function machineLoader({ readMachine, folder = '.' }: MachineLoaderOption
     async load(spec, snapshot) {
       const plain = await definitionOf(spec)
       const file = snapshot ?? ('snapshot' in spec.machine ? spec.machine.snapshot : undefined)
-      if (file !== undefined) return restored(file, plain && withBackends(plain.definition, (_, descriptor) => absoluteDisk(descriptor, plain.from)))
+      if (file !== undefined) return restored(spec, file, plain && withBackends(plain.definition, (_, descriptor) => absoluteDisk(descriptor, plain.from)))
       if (plain === null) throw new TypeError('a machine without a definition')
-      return opened(readImages(plain.definition, plain.from), plain.from)
+      return opened(spec, readImages(plain.definition, plain.from), plain.from)
     },
     async save(machine, file, about) {
       await saveSnapshotFile(machine, file, about === undefined ? {} : { about })

@@ -61,6 +61,7 @@ export interface Hypervisor {
    * Starts a machine that is off.
    *
    * @param snapshot - a file of the host that it goes on from, this once, instead of beginning as its specification says
+   * @throws `'copy-ended'` for a copy that had disks: they have gone with it
    */
   start(name: string, snapshot?: string): Promise<void>
   pause(name: string): Promise<void>
@@ -70,13 +71,17 @@ export interface Hypervisor {
   stop(name: string, within?: number): Promise<void>
   /** Forgets a machine that does not run, or pulls its plug first. */
   remove(name: string): Promise<void>
-  /** A running copy, in the same group; see `Machine.fork`. Admitted as any other. */
+  /** A running copy, in the same group; see `Machine.fork`. Admitted as any other; not started or restarted by itself. */
   fork(name: string, copy: Pick<MachineSpec, 'name' | 'pool' | 'resources'>): Promise<void>
   /** Takes a machine to another processor while it runs. */
   move(name: string, processor: number): Promise<void>
   /** Changes terms, pool or what follows its end, while it runs. Terms that are not given stay as they were. When it is refused, nothing has changed. */
   set(name: string, changes: Partial<Pick<MachineSpec, 'resources' | 'pool' | 'autostart' | 'restart'>>): Promise<void>
-  /** Saves it into a file of the host. It goes on. */
+  /**
+   * Saves it into a file of the host. It goes on.
+   *
+   * @throws `'copy-disks'` for a copy that has disks, which end with it
+   */
   save(name: string, file: string): Promise<void>
   addPool(spec: PoolSpec): Promise<void>
   /** Changes terms; those that are not given stay as they were. */

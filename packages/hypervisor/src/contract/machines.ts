@@ -22,6 +22,8 @@ export interface MachineSpec {
   readonly autostart?: boolean
   /** What follows when its guest switches it off, or it fails. `'never'` unless given. */
   readonly restart?: 'never' | 'on-failure' | 'always'
+  /** The machine that it is a copy of, which `fork` notes. A copy's disks end with it: it is neither saved nor started again, unless it has none. */
+  readonly copyOf?: string
 }
 
 /** A pool, by its path. Pools stand in pools; the path's parent must be there. */

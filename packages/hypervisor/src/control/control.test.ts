@@ -1,7 +1,9 @@
-import { isMachinistError } from '@machinist/api'
+import { type Backend, type BlockPort, type DeviceSpec, isMachinistError } from '@machinist/api'
+import type { MachineDefinition } from '@machinist/machine'
 import { describe, expect, test } from 'vitest'
-import { op, poke, say, switchOff, testGuests } from '@machinist/machine/testing'
-import { fleet, listener, spec } from '../../test/harness.ts'
+import { gadget, op, poke, say, switchOff, testGuests } from '@machinist/machine/testing'
+import { catalogue, fleet, listener, spec } from '../../test/harness.ts'
+import { checkOrigin, type MachineLoader } from '../index.ts'
 
 const MS = 1_000_000
 
@@ -132,6 +134,61 @@ describe('lives of machines', () => {
     expect(await codeOf(wait(hypervisor.fork('two', { name: 'two' })))).toBe('machine-known')
     expect(await codeOf(wait(hypervisor.fork('two', { name: 'three', resources: { cpu: { reservation: 0.96 } } })))).toBe('not-admitted')
     expect((await hypervisor.table()).rows.map(({ name }) => name)).toEqual(['', 'two'])
+    hypervisor.close()
+  })
+
+  test('a copy ends with its disks: it is neither saved nor started again, unless it has none', async () => {
+    const disk = (): Backend<BlockPort> => ({
+      kind: 'block', fork: disk,
+      connect: () => ({ size: 512, readOnly: false, blockSize: 512, read: (_, __, done) => { done('ok') }, write: (_, __, done) => { done('ok') }, flush: (done) => { done('ok') } }),
+    })
+    const store: DeviceSpec = { ...(gadget as unknown as DeviceSpec), kind: 'store', backends: { disk: 'block' }, create: () => ({ read: () => 0, write() {}, reset() {}, save: () => ({}), restore() {} }) }
+    const saved: string[] = []
+    const loader: MachineLoader = {
+      async load(spec) {
+        const { devices } = spec.machine as MachineDefinition
+        checkOrigin(spec, spec.machine as MachineDefinition)
+        const open = Object.entries(devices).map(([name, device]) => [name, name === 'store' ? { ...device, backends: { disk: 'opened' } } : device])
+        return { machine: { definition: { ...spec.machine as MachineDefinition, devices: Object.fromEntries(open) as typeof devices } }, backends: new Map([['opened', disk()]]) }
+      },
+      async save(_, file) { saved.push(file) },
+    }
+    const { hypervisor, wait, run, events } = fleet({}, { catalogue: [...catalogue, store], loader })
+    const plain = spec('plain', testGuests.busy, { autostart: true, restart: 'always' })
+    const definition = plain.machine as MachineDefinition
+    await wait(hypervisor.add(plain))
+    await wait(hypervisor.add({ ...plain, name: 'disks', machine: { ...definition, devices: { ...definition.devices, store: { kind: 'store', at: 0x4000_0000, backends: { disk: { type: 'disk', path: 'd' } } } } } }))
+    for (const name of ['plain', 'disks']) {
+      await wait(hypervisor.start(name))
+      await wait(hypervisor.fork(name, { name: `${name}-copy` }))
+    }
+    const [, , copy] = hypervisor.specs()
+    expect(copy).toEqual({ name: 'plain-copy', machine: definition, resources: {}, copyOf: 'plain' })
+    await wait(hypervisor.save('plain-copy', 'one'))
+    expect(await codeOf(wait(hypervisor.save('disks-copy', 'other')))).toBe('copy-disks')
+    await wait(hypervisor.save('disks', 'third'))
+    expect(saved).toEqual(['one', 'third'])
+    for (const name of ['plain-copy', 'disks-copy']) await wait(hypervisor.stop(name))
+    await wait(hypervisor.start('plain-copy'))
+    expect(await codeOf(wait(hypervisor.start('disks-copy')))).toBe('copy-ended')
+    expect(await codeOf(wait(hypervisor.start('disks-copy', 'other')))).toBe('copy-ended')
+    await run(1000 * MS)
+    expect((await hypervisor.machines()).map(({ name, state }) => [name, state])).toEqual([['plain', 'running'], ['disks', 'running'], ['plain-copy', 'running'], ['disks-copy', 'off']])
+    expect(events.filter(({ kind }) => kind === 'restarted')).toEqual([])
+    hypervisor.close()
+  })
+
+  test('what was changed is had again exactly', async () => {
+    const { hypervisor, wait } = fleet()
+    await hypervisor.addPool({ path: 'p', resources: { cpu: { shares: 3 } } })
+    await wait(hypervisor.add(spec('one', testGuests.busy, { resources: { memory: { shares: 4 } } })))
+    const [before, pool] = [hypervisor.specs()[0], (await hypervisor.pools())[0]]
+    const { rows } = await hypervisor.table()
+    await hypervisor.setPool('p', { network: { limit: 5 } })
+    await wait(hypervisor.set('one', { pool: 'p', restart: 'always', resources: { network: { limit: 5 } } }))
+    expect((await hypervisor.table()).rows).not.toEqual(rows)
+    for (const each of [before, pool]) if (each !== undefined) await wait(hypervisor.restore(each))
+    expect([hypervisor.specs(), await hypervisor.pools(), (await hypervisor.table()).rows]).toEqual([[before], [pool], rows])
     hypervisor.close()
   })
 })

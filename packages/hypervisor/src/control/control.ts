@@ -40,6 +40,8 @@ export interface HypervisorOptions {
 export interface OwnHypervisor extends Hypervisor {
   /** Specifications of all machines as they are now: with pools, all that is needed to have them again. */
   specs(): readonly MachineSpec[]
+  /** Gives a machine or a pool exactly what it had, as `specs` or `pools` said it: a change is undone. */
+  restore(before: MachineSpec | PoolSpec): Promise<void>
   /** Ends all machines at once, and the processors. */
   close(): void
 }
@@ -144,9 +146,9 @@ class Control implements OwnHypervisor {
     return this.#serially(name, async (parent) => {
       const { link } = parent
       if (link === null) throw off(name)
-      const { autostart: _, ...spec } = parent.spec
+      const { autostart: _, restart: __, ...spec } = parent.spec
       const checked = checkCopy(copy)
-      const record = this.#enter({ ...spec, ...checked, resources: checkedTerms(checked.resources ?? spec.resources, checked.name) }, link.index)
+      const record = this.#enter({ ...spec, ...checked, copyOf: name, resources: checkedTerms(checked.resources ?? spec.resources, checked.name) }, link.index)
       try {
         this.#settle(record, link)
         await link.ask({ do: 'fork', name, spec: record.spec })
@@ -251,6 +253,19 @@ class Control implements OwnHypervisor {
 
   specs(): readonly MachineSpec[] {
     return [...this.#records.values()].map(({ spec }) => spec)
+  }
+
+  async restore(before: MachineSpec | PoolSpec): Promise<void> {
+    if ('path' in before) this.#tree.setPool(before.path, before.resources ?? {})
+    else {
+      const { name, pool = '', resources = {} } = before
+      await this.#serially(name, async (record) => {
+        this.#tree.put({ name, pool, resources })
+        record.spec = before
+      })
+    }
+    this.#distribute()
+    this.#journal.tell('changed', 'path' in before ? before.path : before.name, 'a change was undone')
   }
 
   close(): void {

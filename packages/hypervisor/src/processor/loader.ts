@@ -31,12 +31,24 @@ export interface MachineLoader {
   save?(machine: Machine, file: string, about: unknown): Promise<void>
 }
 
+/**
+ * Looks whether a machine may be made of its specification. A copy that has ended may not when it has disks: its own are gone, and those of its definition are those of the machine that it was a copy of.
+ *
+ * @throws a typed error `'copy-ended'`
+ */
+export function checkOrigin({ name, copyOf }: MachineSpec, { devices }: MachineDefinition): void {
+  if (copyOf === undefined || !Object.values(devices).some(({ backends = {} }) => Object.values(backends).some((each) => typeof each === 'object' && each.type === 'disk'))) return
+  throw machinistError({ code: 'copy-ended', part: name, value: copyOf, remedy: 'Copy the machine again, or add one with disks of its own.' }, 'it was a copy, and its disks have gone with it')
+}
+
 /** Knows definitions only: for hosts without files. */
 export const definitionsOnly: MachineLoader = {
-  async load({ name, machine }, snapshot) {
+  async load(spec, snapshot) {
+    const { name, machine } = spec
     if (snapshot !== undefined || 'file' in machine || 'snapshot' in machine) {
       throw machinistError({ code: 'parameter', part: name, value: snapshot ?? ('file' in machine ? machine.file : 'a snapshot'), remedy: 'Give a definition.' }, 'this host has no files')
     }
+    checkOrigin(spec, machine)
     return { machine: { definition: machine } }
   },
 }

@@ -167,7 +167,10 @@ class Processor {
       case 'give': return this.#give(order.name)
       case 'take': return this.#take(order.spec, order.handed, order.typed)
       case 'save': {
-        const { machine, about } = this.#guest(order.name)
+        const { machine, about, copied } = this.#guest(order.name)
+        if (copied && machine.resolved.devices.some(({ spec }) => Object.values(spec.backends).includes('block'))) {
+          throw machinistError({ code: 'copy-disks', part: order.name, value: order.file, remedy: 'Save the machine that it is a copy of, or copy its files inside the guest.' }, 'a copy cannot be saved, as its disks end with it')
+        }
         if (this.#loader.save === undefined) throw machinistError({ code: 'parameter', part: order.name, value: order.file, remedy: 'Run it where there are files.' }, 'this host has no files')
         return this.#loader.save(machine, order.file, about)
       }
