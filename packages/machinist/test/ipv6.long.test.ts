@@ -98,6 +98,9 @@ async function echoAt(host: string): Promise<{ readonly port: number, readonly s
   return ports
 }
 
+/** Linux looks at a link that came up once in a second: then come its addresses of IPv6. */
+const AWAIT = 'i=0; while [ $i -lt 50 ] && ! ip -6 addr show dev eth0 | grep -q "scope global"; do sleep 0.1; i=$((i + 1)); done'
+
 test('datagrams of every size go to the host and back, and a closed port is refused, by IPv4 and IPv6', async () => {
   const folder = scratch()
   const source = fileURLToPath(new URL('guest-programs/datagrams.c', import.meta.url))
@@ -109,16 +112,13 @@ test('datagrams of every size go to the host and back, and a closed port is refu
   ].join()
   const sizes = [1, 1232, 1452, 1473, 9000, 65_467, 65_468, 65_500, 65_507]
   const { status, stdout } = await inGuest([
-    'mount -t 9p share /mnt', `/mnt/datagrams 10.0.2.100 9 ${sizes.join(' ')} 65508`, `/mnt/datagrams ${PREFIX}:100 9 ${sizes.join(' ')} 65527`,
+    AWAIT, 'mount -t 9p share /mnt', `/mnt/datagrams 10.0.2.100 9 ${sizes.join(' ')} 65508`, `/mnt/datagrams ${PREFIX}:100 9 ${sizes.join(' ')} 65527`,
     `/mnt/datagrams 10.0.2.100 10 5`, `/mnt/datagrams ${PREFIX}:100 10 5`,
   ].join('\n'), ['--net', net, '--share', folder])
   const same = sizes.map((size) => `${size} same`)
   expect(stdout.toString().trim().split('\n')).toEqual([...same, '65508 Message too long', ...same, '65527 same', '5 Connection refused', '5 Connection refused'])
   expect(status).toBe(0)
 })
-
-/** Linux looks at a link that came up once in a second: then come its addresses of IPv6. */
-const AWAIT = 'i=0; while [ $i -lt 50 ] && ! ip -6 addr show dev eth0 | grep -q "scope global"; do sleep 0.1; i=$((i + 1)); done'
 
 const why = obstacle()
 
