@@ -1,42 +1,15 @@
-import type { Backend, CharPort, Deliver } from '@machinist/api'
+import type { Backend, CharPort } from '@machinist/api'
 import { riscv } from '@machinist/cpu-riscv'
 import { encode } from '@machinist/cpu-riscv/isa'
 import { uart16550a } from '@machinist/devices'
 import { clint, plic } from '@machinist/interrupts'
 import { createMachine, defineMachine, instantiateStored, type Machine, part } from '@machinist/machine'
 import { expect, test } from 'vitest'
+import { slowReader } from '../../machine/test/slow-reader.ts'
 import { catalogue, codec, input, RAM, run, SIZE, testHost, written } from '../test/counting.ts'
 import { openSnapshot } from './index.ts'
 
 const UART = 0x1000_0000
-
-/** A host that takes so many bytes, until it is told to take more. */
-function slowReader(room: number): Backend<CharPort> & { readonly text: string; take(bytes: number): void } {
-  const bytes: number[] = []
-  let deliver: Deliver = () => undefined
-  let writable: () => void = () => undefined
-  return {
-    kind: 'char',
-    get text() { return String.fromCharCode(...bytes) },
-    take(more) {
-      room += more
-      deliver(() => { writable() })
-    },
-    connect(through) {
-      deliver = through
-      return {
-        write(given) {
-          const taken = given.subarray(0, room)
-          room -= taken.length
-          bytes.push(...taken)
-          return taken.length
-        },
-        read: () => 0,
-        listen(listener) { writable = () => { listener.writable() } },
-      }
-    },
-  }
-}
 
 /** Prints a text, with the FIFO of its UART or without, and does nothing more. */
 function printing(text: string, fifo: boolean, console: Backend<CharPort>): Machine {

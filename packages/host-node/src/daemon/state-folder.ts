@@ -6,8 +6,10 @@ import { checkPool, checkSpec, type MachineSpec, type PoolSpec } from '@machinis
 import type { BootDefinition, ImageSource, MachineDefinition } from '@machinist/machine'
 import { fileError, systemCode } from '../system/errors.ts'
 import { privateFolder } from './paths.ts'
-import { removeFile, replaceFile, UNFINISHED } from './replace-file.ts'
+import { removeFile, replaceFile, UNFINISHED } from '../files/replace-file.ts'
 
+/** Who errors of its files are about. */
+const PART = 'hypervisor'
 const FORMAT = 'machinist hypervisor'
 const VERSION = 1
 const POOLS_FILE = 'pools.json'
@@ -96,22 +98,22 @@ export class StateFolder {
 
   keepMachine(machine: KeptMachine): Promise<void> {
     const { spec, order, runs, resume } = machine
-    return replaceFile(this.#machineFile(spec.name), toJson({ order, runs, resume, spec }))
+    return replaceFile(this.#machineFile(spec.name), toJson({ order, runs, resume, spec }), PART)
   }
 
   async forgetMachine(name: string): Promise<void> {
-    await removeFile(this.#machineFile(name))
-    await removeFile(this.snapshotFile(name))
+    await removeFile(this.#machineFile(name), PART)
+    await removeFile(this.snapshotFile(name), PART)
     for (const end of ['', '.old']) rmSync(`${this.consoleFile(name)}${end}`, { force: true })
   }
 
   keepPools(pools: readonly PoolSpec[]): Promise<void> {
-    return replaceFile(join(this.path, POOLS_FILE), toJson({ pools }))
+    return replaceFile(join(this.path, POOLS_FILE), toJson({ pools }), PART)
   }
 
   /** Says that a hypervisor runs, or that it has ended in good order. */
   keepRun(ended: boolean): Promise<void> {
-    return replaceFile(join(this.path, RUN_FILE), toJson({ pid: process.pid, ended }))
+    return replaceFile(join(this.path, RUN_FILE), toJson({ pid: process.pid, ended }), PART)
   }
 
   /**
@@ -126,7 +128,7 @@ export class StateFolder {
     const keep = async (image: ImageSource): Promise<ImageSource> => {
       if (!(image instanceof Uint8Array)) return image
       const file = join(this.path, 'images', createHash('sha256').update(image).digest('hex'))
-      if (!existsSync(file)) await replaceFile(file, image)
+      if (!existsSync(file)) await replaceFile(file, image, PART)
       return { file }
     }
     const kept = async (definition: BootDefinition): Promise<BootDefinition> => {

@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type MachinistError, machinistError } from '@machinist/api'
-import { syncFolder } from '../snapshot/snapshot-file.ts'
+import { replaceFile } from '../files/replace-file.ts'
 import { fileError } from '../system/errors.ts'
 
 /** The file that says what there is; all else in the folder is what it names, or left over. */
@@ -38,7 +37,7 @@ export interface DatastoreIndex {
 
 /** Whether a file of a folder is one that a datastore made. */
 export function isOwnFile(name: string): boolean {
-  return OWN_FILE.test(name) || /^(?:datastore|space)\.json\.[0-9]+\.part$/.test(name)
+  return OWN_FILE.test(name) || /^(?:datastore|space)\.json\.[0-9.]+\.part$/.test(name)
 }
 
 /** A name for a disk, checked. @throws a typed error `'datastore-name'` */
@@ -104,32 +103,7 @@ export function readIndex(folder: string): DatastoreIndex {
   return checked(folder, input)
 }
 
-/**
- * Replaces a file of a folder: afterwards, and whenever the power goes, there is the old one or the new one.
- *
- * @param stable - false for what nobody needs when the power has gone
- * @throws typed errors `'file-…'`
- */
-export async function replaceFile(folder: string, name: string, content: object, stable: boolean): Promise<void> {
-  const path = join(folder, name)
-  const unfinished = `${path}.${String(process.pid)}.part`
-  try {
-    const file = await open(unfinished, 'w', 0o600)
-    try {
-      await file.writeFile(`${JSON.stringify(content, null, 2)}\n`)
-      if (stable) await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(unfinished, path)
-  } catch (error) {
-    await rm(unfinished, { force: true }).catch(() => undefined)
-    throw fileError(error, folder, path)
-  }
-  if (stable) await syncFolder(folder)
-}
-
 /** Replaces the index of a folder, stably. @throws typed errors `'file-…'` */
 export function writeIndex(folder: string, index: DatastoreIndex): Promise<void> {
-  return replaceFile(folder, INDEX_FILE, { format: FORMAT, version: VERSION, ...index }, true)
+  return replaceFile(join(folder, INDEX_FILE), `${JSON.stringify({ format: FORMAT, version: VERSION, ...index }, null, 2)}\n`, folder)
 }

@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { type DatastoreIndex, readIndex, replaceFile } from './datastore-index.ts'
+import { replaceFile } from '../files/replace-file.ts'
+import { type DatastoreIndex, readIndex } from './datastore-index.ts'
 import { exclusively } from './exclusive.ts'
 
 const SPACE_FILE = 'space.json'
@@ -43,6 +44,11 @@ function leasesOf(folder: string): Leases {
   }))
 }
 
+/** After a loss of power there are none: that need not be stable. */
+function writeLeases(folder: string, leases: Leases): Promise<void> {
+  return replaceFile(join(folder, SPACE_FILE), `${JSON.stringify(leases, null, 2)}\n`, folder, false)
+}
+
 /** Bytes that a disk's file takes, or may take without asking. */
 function takenBy(folder: string, file: string, leases: Leases): number {
   return Math.max(allocated(join(folder, file)), leases[file]?.bytes ?? 0)
@@ -72,7 +78,7 @@ export function lease(folder: string, file: string, need: number, most: number):
     if (need > end && need > allocated(join(folder, file))) return null
     const advance = Math.max(0, Math.min(ADVANCE, (end - need) / PART))
     const bytes = need + advance - advance % BLOCK
-    await replaceFile(folder, SPACE_FILE, { ...leases, [file]: { pid: process.pid, bytes } }, false)
+    await writeLeases(folder, { ...leases, [file]: { pid: process.pid, bytes } })
     return bytes
   })
 }
@@ -81,6 +87,6 @@ export function lease(folder: string, file: string, need: number, most: number):
 export function endLease(folder: string, file: string): Promise<void> {
   return exclusively(folder, async () => {
     const { [file]: ended, ...others } = leasesOf(folder)
-    if (ended !== undefined) await replaceFile(folder, SPACE_FILE, others, false)
+    if (ended !== undefined) await writeLeases(folder, others)
   })
 }

@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs'
-import { open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type MachinistError, machinistError } from '@machinist/api'
 import type { ImageFiles } from '../files/image-files.ts'
 import type { FileLock } from '../files/lock.ts'
-import { syncFolder } from '../snapshot/snapshot-file.ts'
+import { replaceFile } from '../files/replace-file.ts'
 import { fileError } from '../system/errors.ts'
 
 /** The file that says what there is; all else in the folder is what it names, or left over. */
@@ -142,20 +141,5 @@ export function readIndex(folder: string): TreeIndex {
  * @throws typed errors `'file-…'`
  */
 export async function writeIndex(folder: string, index: TreeIndex): Promise<void> {
-  const path = join(folder, INDEX_FILE)
-  const unfinished = `${path}.${process.pid}.part`
-  try {
-    const file = await open(unfinished, 'w', 0o600)
-    try {
-      await file.writeFile(`${JSON.stringify({ format: FORMAT, version: VERSION, ...index }, null, 2)}\n`)
-      await file.sync()
-    } finally {
-      await file.close()
-    }
-    await rename(unfinished, path)
-  } catch (error) {
-    await rm(unfinished, { force: true }).catch(() => undefined)
-    throw fileError(error, folder, path)
-  }
-  await syncFolder(folder)
+  await replaceFile(join(folder, INDEX_FILE), `${JSON.stringify({ format: FORMAT, version: VERSION, ...index }, null, 2)}\n`, folder)
 }

@@ -8,34 +8,41 @@ export const UNFINISHED = '.part'
 let last = 0
 
 /**
- * Replaces a file stably, or makes it: afterwards, and whenever the power goes, there is the old one or the new one.
+ * Replaces a file, or makes it: afterwards, and whenever the power goes, there is the old one or the new one.
  *
+ * @param part - names it in errors
+ * @param stable - false for what nobody needs when the power has gone
  * @throws typed errors `'file-…'`
  */
-export async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
+export async function replaceFile(path: string, content: string | Uint8Array, part: string, stable: boolean = true): Promise<void> {
   const unfinished = `${path}.${process.pid}.${++last}${UNFINISHED}`
   try {
     const file = await open(unfinished, 'w', 0o600)
     try {
       await file.writeFile(content)
-      await file.sync()
+      if (stable) await file.sync()
     } finally {
       await file.close()
     }
     await rename(unfinished, path)
   } catch (error) {
     await rm(unfinished, { force: true }).catch(() => undefined)
-    throw fileError(error, 'hypervisor', path)
+    throw fileError(error, part, path)
   }
-  await syncFolder(dirname(path))
+  if (stable) await syncFolder(dirname(path))
 }
 
-/** Removes a file stably. @throws typed errors `'file-…'` */
-export async function removeFile(path: string): Promise<void> {
+/**
+ * Removes a file stably.
+ *
+ * @param part - names it in errors
+ * @throws typed errors `'file-…'`
+ */
+export async function removeFile(path: string, part: string): Promise<void> {
   try {
     await rm(path, { force: true })
   } catch (error) {
-    throw fileError(error, 'hypervisor', path)
+    throw fileError(error, part, path)
   }
   await syncFolder(dirname(path))
 }
