@@ -4,13 +4,16 @@
  */
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { ensureDebianPackages } from './debian.mjs'
 import { run } from './lib/run.mjs'
 import { Unmet } from './lib/say.mjs'
 import { checkNode, ensureDependencies, pnpm, root, workspacePackages } from './lib/workspace.mjs'
 
-/** @typedef {{ passed: number, failed: number }} Tally */
+/** @typedef {{ passed: number, failed: number, again?: readonly string[] }} Tally `again`: tests that failed, and passed when they were run again */
+
+/** A fault that comes and goes shows in a few files; when more of them fail, something else is wrong. */
+const FEW_FILES = 3
 
 const minutes = 60 * 1000
 const packages = workspacePackages(['packages'])
@@ -38,23 +41,29 @@ if (unknown.length > 0) {
 
 /** @type {Tally} */
 const total = { passed: 0, failed: 0 }
+/** @type {string[]} */
+const again = []
+/** @type {string[]} */
 const summary = []
 for (const { name, body } of steps) {
   if (wanted.length > 0 && !wanted.includes(name)) continue
   console.log(`\n=== ${name}`)
   const began = performance.now()
+  /** @type {Tally} */
   const tally = await body().catch((error) => {
     console.error(error instanceof Unmet ? error.message : error)
     return { passed: 0, failed: 1 }
   })
   total.passed += tally.passed
   total.failed += tally.failed
+  again.push(...tally.again ?? [])
   const line = `${name}: ${tally.passed} passed, ${tally.failed} failed in ${((performance.now() - began) / 1000).toFixed(1)} s`
   summary.push(line)
   console.log(`=== ${line}`)
 }
 rmSync(work, { recursive: true, force: true })
 console.log(`\n${summary.map((line) => `  ${line}`).join('\n')}\n`)
+if (again.length > 0) console.log(`Faults that come and go (failed, then passed when run again), to be found and mended:\n${again.map((name) => `  ${name}`).join('\n')}\n`)
 console.log(`${total.passed} passed, ${total.failed} failed`)
 process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1)
 
@@ -84,19 +93,41 @@ function tool(name, bin, args, timeoutMs) {
   return run(process.execPath, [file, ...args], { cwd: root, env, stdout: 'inherit', timeoutMs })
 }
 
-/** @param {string} config @param {number} timeoutMs @returns {Promise<Tally>} */
+/**
+ * Runs the tests of a configuration. The files of a few that failed run once more, alone: what then passes counts, and is told at the end.
+ * @param {string} config @param {number} timeoutMs @returns {Promise<Tally>}
+ */
 async function vitest(config, timeoutMs) {
+  const first = await runTests(config, [], timeoutMs)
+  const files = [...new Set(first.failures.map(({ file }) => file))]
+  if (first.failed === 0 || files.length === 0 || files.length > FEW_FILES || first.failures.length < first.failed) return first
+  console.log(`\n=== once more, alone: ${files.join(' ')}\n`)
+  const second = await runTests(config, files, timeoutMs)
+  const still = new Set(second.failures.map(({ name }) => name))
+  const again = first.failures.map(({ name }) => name).filter((name) => !still.has(name))
+  return { passed: first.passed + first.failures.length - second.failed, failed: second.failed, again: second.failed === 0 ? again : [] }
+}
+
+/** @param {string} config @param {readonly string[]} files empty: all @param {number} timeoutMs @returns {Promise<Tally & { failures: readonly { file: string, name: string }[] }>} */
+async function runTests(config, files, timeoutMs) {
   const report = join(work, `${config}.json`)
-  const args = ['run', '--config', config, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
+  rmSync(report, { force: true })
+  const args = ['run', '--config', config, '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...files]
   const quick = config === 'vitest.config.ts'
   const status = quick
     ? await run(process.execPath, [join(root, 'scripts/test.mjs'), ...args.slice(1)], { cwd: root, stdout: 'inherit', timeoutMs })
     : await tool('vitest', 'vitest', args, timeoutMs)
-  if (!existsSync(report)) return { passed: 0, failed: 1 }
-  const { numPassedTests, numFailedTests, numFailedTestSuites } = JSON.parse(readFileSync(report, 'utf8'))
+  if (!existsSync(report)) return { passed: 0, failed: 1, failures: [] }
+  const { numPassedTests, numFailedTests, numFailedTestSuites, testResults } = JSON.parse(readFileSync(report, 'utf8'))
   // A file that could not be loaded, or an error outside of any test, fails the run without failing a test.
   const failed = numFailedTests > 0 ? numFailedTests : status === 0 ? 0 : Math.max(1, numFailedTestSuites)
-  return { passed: numPassedTests, failed }
+  /** @type {{ file: string, name: string }[]} */
+  const failures = []
+  for (const { name, assertionResults } of testResults) {
+    const file = relative(root, name)
+    for (const { status: outcome, fullName } of assertionResults) if (outcome === 'failed') failures.push({ file, name: `${file}: ${fullName}` })
+  }
+  return { passed: numPassedTests, failed, failures }
 }
 
 /** Packs every package as it would be published, and has publint and attw judge the archive. @returns {Promise<Tally>} */

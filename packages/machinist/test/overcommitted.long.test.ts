@@ -7,23 +7,11 @@ import { memoryController, type MemoryController, type MemoryControllerOptions }
 import { createMachine, type Machine } from '@machinist/machine'
 import { afterEach, expect, it } from 'vitest'
 import { guestCommandLine, prepareGuest } from '../src/index.ts'
+import { ask } from './ask.ts'
 
 const MIB = 2 ** 20
 const resident = (): number => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1]) / 1024
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms) })
-
-/** Types a command at the shell of a guest, and gives what it says, however long that takes on a busy host. */
-async function ask({ name, console }: Guest, command: string): Promise<string> {
-  const before = console.text().length
-  console.type(`${command}; echo '[do''ne]'\n`)
-  for (let n = 0; n < 30_000; n++) {
-    const said = console.text().slice(before)
-    const end = said.indexOf('[done]')
-    if (end >= 0) return said.slice(0, end).replaceAll('\r', '').trim()
-    await sleep(20)
-  }
-  throw new Error(`no answer of ${name}: ${console.text().slice(before)}`)
-}
 
 interface Guest {
   readonly name: string
@@ -74,7 +62,7 @@ class House {
     while (!console.text().includes('# ')) await sleep(20)
     console.type("stty -echo; PS1=''; echo re''ady\n")
     while (!console.text().includes('ready')) await sleep(20)
-    expect(await ask(guest, 'echo up')).toBe('up')
+    expect(await ask(guest, guest.console, 'echo up')).toBe('up')
   }
 
   table(): string {
@@ -116,12 +104,12 @@ it('ten guests of 512 MiB work on with 1 GiB, and one that suddenly needs memory
   for (const guest of guests) await house.ready(guest)
   process.stderr.write(house.table())
   // Each has something of its own, 24 MiB that nobody else has and that do not compress.
-  await Promise.all(guests.map((guest) => ask(guest, 'head -c 25165824 /dev/urandom >/tmp/own; md5sum </tmp/own >/tmp/sum')))
+  await Promise.all(guests.map((guest) => ask(guest, guest.console, 'head -c 25165824 /dev/urandom >/tmp/own; md5sum </tmp/own >/tmp/sum')))
   process.stderr.write(house.table())
   const [first] = guests
   if (first === undefined) throw new Error('no guest')
   expect(house.control.frames * 4096).toBeLessThan(1024 * MIB)
-  const filled = await ask(first, 'mount -t tmpfs -o size=400m none /mnt; head -c 335544320 /dev/urandom | tee /mnt/full | md5sum; md5sum </mnt/full')
+  const filled = await ask(first, first.console, 'mount -t tmpfs -o size=400m none /mnt; head -c 335544320 /dev/urandom | tee /mnt/full | md5sum; md5sum </mnt/full')
   process.stderr.write(house.table())
   const sums = filled.split('\n').map((line) => line.trim())
   expect(sums).toHaveLength(2)
@@ -138,8 +126,8 @@ it('ten guests of 512 MiB work on with 1 GiB, and one that suddenly needs memory
   process.stderr.write(house.table())
   expect(house.control.frames * 4096).toBeLessThanOrEqual(600 * MIB)
   expect(house.control.counts.taken).toBeGreaterThan(20_000)
-  for (const guest of guests) expect(await ask(guest, 'md5sum </tmp/own | cmp - /tmp/sum && echo same'), guest.name).toBe('same')
-  expect((await ask(first, 'md5sum </mnt/full')).trim()).toBe(sums[0])
+  for (const guest of guests) expect(await ask(guest, guest.console, 'md5sum </tmp/own | cmp - /tmp/sum && echo same'), guest.name).toBe('same')
+  expect((await ask(first, first.console, 'md5sum </mnt/full')).trim()).toBe(sums[0])
   process.stderr.write(house.table())
   // Frames that go back go to the host.
   expect(before - after).toBeGreaterThan(100)
@@ -153,5 +141,5 @@ it('most of what guests of one group have that were booted apart is merged', asy
   for (let n = 0; n < 300 && (house.control.report?.('one').memory?.shared ?? 0) < 15_000; n++) await sleep(100)
   process.stderr.write(house.table())
   for (const { name } of guests) expect(house.control.report?.(name).memory?.shared, name).toBeGreaterThan(10_000)
-  for (const guest of guests) expect(await ask(guest, 'echo here')).toBe('here')
+  for (const guest of guests) expect(await ask(guest, guest.console, 'echo here')).toBe('here')
 }, 300_000)
