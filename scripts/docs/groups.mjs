@@ -46,6 +46,9 @@ export const groups = {
   '@machinist/gdb': {
     'Debug a machine': [''],
   },
+  '@machinist/host-metal': {
+    'Be a hypervisor on bare metal': [''],
+  },
   '@machinist/host-node': {
     'Run a machine': ['', 'node-host', 'system/', 'swap/'],
     'Save and restore, record and replay': ['snapshot/'],

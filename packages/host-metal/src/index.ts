@@ -1,0 +1,1 @@
+export type { Native, PhysicalRange } from './native.ts'

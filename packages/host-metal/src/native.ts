@@ -1,0 +1,57 @@
+/** A range of physical memory. */
+export interface PhysicalRange {
+  /** Physical address. */
+  readonly base: number
+  /** Bytes. */
+  readonly length: number
+}
+
+/**
+ * What the microkernel does for TypeScript, and all that it does. Addresses and lengths are physical bytes, below 2^53; times are nanoseconds since the kernel started. What the kernel is given is
+ * checked by it: an argument out of range throws a `RangeError`.
+ */
+export interface Native {
+  /** The device tree that firmware handed over. */
+  readonly fdt: ArrayBuffer
+  /** Harts of the hardware. TypeScript runs on number 0, whichever the hardware calls so. */
+  readonly harts: number
+  /** Memory that is left for guests. */
+  ram(): readonly PhysicalRange[]
+  /** Physical memory as it is, no copy; less than 2^31 bytes. */
+  window(address: number, length: number): ArrayBuffer
+  zero(address: number, length: number): void
+  copy(to: number, from: number, length: number): void
+  /** Reads a register of a device of the hardware. */
+  read(address: number, width: 1 | 2 | 4): number
+  write(address: number, width: 1 | 2 | 4, value: number): void
+
+  /** A guest-physical address space (G-stage tables), empty; its number. */
+  createVm(): number
+  destroyVm(vm: number): void
+  /** Maps whole pages of 4096 bytes. */
+  map(vm: number, guest: number, host: number, length: number, writable: boolean): void
+  unmap(vm: number, guest: number, length: number): void
+  /** A hart of that machine: its number, and the record of its registers and exits. */
+  createVcpu(vm: number, index: number): { readonly id: number; readonly page: ArrayBuffer }
+  destroyVcpu(vcpu: number): void
+  /** Runs it here until it exits, or until a time. Why it exited stands in its record. */
+  enter(vcpu: number, until: number): void
+  /** The same on another hart, at once; it is among {@link Native.exited} later. */
+  dispatch(vcpu: number, hart: number, until: number): void
+  /** Makes it exit soon, wherever it runs. */
+  kick(vcpu: number): void
+  /** One that was dispatched and has exited, or -1. */
+  exited(): number
+
+  now(): number
+  /** Waits for an interrupt of the hardware, an exit on another hart, or a time. */
+  idle(until: number): void
+  /** Claims the next pending interrupt of the hardware's devices: its source, or 0. */
+  claim(): number
+  complete(source: number): void
+  /** Lets a source interrupt. */
+  enable(source: number, on: boolean): void
+  /** To the console of the hardware, and at once: for what must be seen when nothing else works. */
+  print(text: string): void
+  powerOff(status: number): never
+}
