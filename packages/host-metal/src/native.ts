@@ -21,9 +21,11 @@ export interface Native {
   window(address: number, length: number): ArrayBuffer
   zero(address: number, length: number): void
   copy(to: number, from: number, length: number): void
-  /** Reads a register of a device of the hardware. */
+  /** Reads a register of a device of the hardware. As with {@link Native.write}, all accesses to memory before it and after it are so for devices, too. */
   read(address: number, width: 1 | 2 | 4): number
   write(address: number, width: 1 | 2 | 4, value: number): void
+  /** Devices see all accesses to memory before it before those after it: `fence`. */
+  fence(): void
 
   /** A guest-physical address space (G-stage tables), empty; its number. */
   createVm(): number
