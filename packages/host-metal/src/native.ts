@@ -13,6 +13,8 @@ export interface PhysicalRange {
 export interface Native {
   /** The device tree that firmware handed over. */
   readonly fdt: ArrayBuffer
+  /** Ticks of the `time` CSR in a second. */
+  readonly frequency: number
   /** Harts of the hardware. TypeScript runs on number 0, whichever the hardware calls so. */
   readonly harts: number
   /** Memory that is left for guests. */
@@ -33,7 +35,7 @@ export interface Native {
   /** Maps whole pages of 4096 bytes. */
   map(vm: number, guest: number, host: number, length: number, writable: boolean): void
   unmap(vm: number, guest: number, length: number): void
-  /** A hart of that machine: its number, and the record of its registers and exits. */
+  /** A hart of that machine: its number, and the record of its registers and exits, a {@link vcpuRecord}, all zeros. */
   createVcpu(vm: number, index: number): { readonly id: number; readonly page: ArrayBuffer }
   destroyVcpu(vcpu: number): void
   /** Runs it here until it exits, or until a time. Why it exited stands in its record. */
@@ -42,6 +44,10 @@ export interface Native {
   dispatch(vcpu: number, hart: number, until: number): void
   /** Makes it exit soon, wherever it runs. */
   kick(vcpu: number): void
+  /** Raises its supervisor software interrupt, wherever it runs. */
+  raise(vcpu: number): void
+  /** Drops what it knows of the guest's own page tables, wherever it runs, before it executes anything that comes later. */
+  flush(vcpu: number): void
   /** One that was dispatched and has exited, or -1. */
   exited(): number
 
