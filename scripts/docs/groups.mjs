@@ -99,7 +99,7 @@ export const groups = {
     'Reach the world: the NAT': ['nat/'],
   },
   '@machinist/packets': {
-    'Read and write headers': ['', 'headers', 'ethernet', 'parse'],
+    'Read and write headers': ['', 'headers', 'ethernet', 'parse', 'stations'],
     'Check sums': ['checksum'],
     'Cut and join': ['segment', 'flow'],
     'Test': ['testing'],

@@ -33,9 +33,17 @@ export interface Device<S = unknown> {
   /** Takes back what `save` gave; throws a typed error when `state` is not valid, leaving the device as it was. */
   restore(state: S): void
   /** The machine is a copy of another that goes on: called once its state was restored, before it runs. What must not be the same in two machines changes. */
-  forked?(): void
+  forked?(copy: DeviceCopy): void
   /** Hot-unplug, or the end of the machine. */
   dispose?(): void
+}
+
+/** What a device learns of the copy that it is part of; see {@link Device.forked}. */
+export interface DeviceCopy {
+  /** Which of the machine's copies it is, from 1; 0 for a machine that goes on from a snapshot. */
+  readonly number: number
+  /** Whether this device and that of the machine may meet at the other end of a port: that end was given to the copy, and is not one that was made for it alone. */
+  meets(port: string): boolean
 }
 
 /** A range of a device's registers. */

@@ -3,5 +3,6 @@ export { arp, get16, get32, icmp, ipProtocol, ipv4, ipv6, set16, set32, tcp, tcp
 export { parseIp } from './parse.ts'
 export type { IpPacket } from './parse.ts'
 export { checksum, checksumFits, fillChecksum, fillHeaderChecksum, fold, onesSum, pseudoHeaderSum } from './checksum.ts'
+export { exchangeStations } from './stations.ts'
 export { adapt, mostSegments, offloadsFit, segments } from './segment.ts'
 export { flowHash } from './flow.ts'

@@ -26,15 +26,20 @@ const fragmentOffset = 0x1fff
  * give. Null when it holds no IP packet, or one that contradicts itself.
  */
 export function parseIp(bytes: Uint8Array): IpPacket | null {
+  const { type, network } = parseEthernet(bytes)
+  if (type === etherType.ipv4) return parseIpv4(bytes, network)
+  return type === etherType.ipv6 ? parseIpv6(bytes, network) : null
+}
+
+/** The EtherType behind VLAN tags, and where what it names begins. Of a frame with too many tags, it is that of a tag. */
+export function parseEthernet(bytes: Uint8Array): { readonly type: number; readonly network: number } {
   let network: number = ethernet.length
   let type = get16(bytes, ethernet.type)
-  for (let tags = 0; type === etherType.vlan || type === etherType.serviceVlan; tags++) {
-    if (tags === mostHeaders) return null
+  for (let tags = 0; tags < mostHeaders && (type === etherType.vlan || type === etherType.serviceVlan); tags++) {
     type = get16(bytes, network + 2)
     network += vlanTagLength
   }
-  if (type === etherType.ipv4) return parseIpv4(bytes, network)
-  return type === etherType.ipv6 ? parseIpv6(bytes, network) : null
+  return { type, network }
 }
 
 function parseIpv4(bytes: Uint8Array, network: number): IpPacket | null {

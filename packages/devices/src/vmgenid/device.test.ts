@@ -26,7 +26,7 @@ test('a generation ID is random at power-on, stays over a reset, and can be read
 test('a copy has another, and says so until it is read', () => {
   const { device, id, interrupt } = make()
   const first = id()
-  device.forked?.()
+  device.forked?.({ number: 1, meets: () => false })
   expect(interrupt()).toBe(true)
   const saved = structuredClone(device.save())
   const second = id()

@@ -66,7 +66,7 @@ export class Copies {
         const state = saveMachine(this.#parts, this.#loop, (part, { kind }) => kind !== 'block' && !inherited.has(part))
         const { tape: _, ...origin } = this.#origin
         // What cannot be made gives back what it was given.
-        return this.#machine.make({ ...origin, ...plan }, { memory: options.arena === 'own' ? this.#memoryApart() : memory.fork(), state, another: options.exact === true ? null : this.#forks })
+        return this.#machine.make({ ...origin, ...plan }, { memory: options.arena === 'own' ? this.#memoryApart() : memory.fork(), state, another: options.exact === true ? null : { number: this.#forks, meets: (id) => options.keepAddresses !== true && !inherited.has(id) } })
       } catch (error) {
         undo()
         throw error
@@ -123,7 +123,7 @@ export class Copies {
         kept.memory.pinned = true
         kept.memory.bring(Infinity)
         const another = copy === undefined || copy.exact === true ? null : this.#forks
-        return { handed: { ...common, state, memory: kept.memory.image, another, copy: copy !== undefined, disks: this.#disksOfOne }, dispose: kept.dispose }
+        return { handed: { ...common, state, memory: kept.memory.image, another, copy: copy !== undefined, keepAddresses: copy?.keepAddresses === true, disks: this.#disksOfOne }, dispose: kept.dispose }
       } catch (error) {
         kept.dispose()
         throw error

@@ -2,7 +2,7 @@ import { type Backend, type BlockPort, type BlockStatus, type DeviceSpec, isMach
 import { expect, test } from 'vitest'
 import { assemble, fakeCpu, op } from '../testing/fake-cpu.ts'
 import { type TestHost, testHost } from '../../test/harness.ts'
-import { createMachine, defineMachine, type Machine, type MachineDefinition, part } from '../index.ts'
+import { createMachine, defineMachine, type ForkOptions, type Machine, type MachineDefinition, part } from '../index.ts'
 
 const RAM = 0x8000_0000
 const BASE = 0x1000_0000
@@ -11,6 +11,8 @@ interface Noted {
   /** Random bytes drawn at power-on, and as a copy. */
   readonly drawn: readonly number[]
   readonly copies: number
+  /** Whether its disk may be where the machine's is. */
+  readonly meets: boolean
 }
 
 /** Draws random bytes when it is switched on and when it is told that it is a copy, and writes to its disk when a test says so. */
@@ -22,7 +24,7 @@ const noter: DeviceSpec<object, Noted, never, { readonly entropy: 'entropy'; rea
   regions: () => [{ name: 'registers', size: 8, space: 'mmio' }],
   irqs: () => [],
   create(_config, { backends: { entropy, disk } }) {
-    let noted: Noted = { drawn: [], copies: 0 }
+    let noted: Noted = { drawn: [], copies: 0, meets: false }
     const draw = (): void => {
       const bytes = new Uint8Array(4)
       entropy.fill(bytes)
@@ -35,8 +37,9 @@ const noter: DeviceSpec<object, Noted, never, { readonly entropy: 'entropy'; rea
         draw()
         disk.write(0, [new Uint8Array(512).fill(1)], () => {})
       },
-      forked() {
-        noted = { ...noted, copies: noted.copies + 1 }
+      forked({ number, meets }) {
+        expect(number).toBeGreaterThan(0)
+        noted = { ...noted, copies: noted.copies + 1, meets: meets('disk') }
         draw()
       },
       save: () => noted,
@@ -134,6 +137,17 @@ test('a copy has random numbers of its own, the same in each run; an exact one h
   expect(one.drawn.map(({ length }) => length)).toEqual([8, 8, 12, 8])
   expect(new Set(one.drawn.map((drawn) => drawn.slice(-4).join())).size).toBe(4)
   expect(one.exact.copies).toBe(0)
+})
+
+test('a copy knows where it may meet its machine: in what it was given, unless it takes the place of the machine', async () => {
+  const host = testHost()
+  const disk = testDisk()
+  const machine = make(disk, host)
+  for (const answer of disk.pending.splice(0)) answer()
+  const meets = async (options: ForkOptions): Promise<boolean> => noted(await settled(host, machine.fork({ start: false, ...options }))).meets
+  expect(await meets({})).toBe(false)
+  expect(await meets({ backends: { 'noter.disk': testDisk() } })).toBe(true)
+  expect(await meets({ backends: { 'noter.disk': testDisk() }, keepAddresses: true })).toBe(false)
 })
 
 test('disks are copied when what was under way is done, like the memory that knows of it', async () => {

@@ -19,6 +19,11 @@ export interface ForkOptions {
    */
   readonly exact?: boolean
   /**
+   * True: a copy that is given a network goes by the address that the machine has there, because it takes its place. Otherwise a network device of the copy has another one: a driver
+   * that asks again learns it, and until then frames are readdressed between guest and network. A backend that makes one for the copy is the copy's alone: there, it keeps its address.
+   */
+  readonly keepAddresses?: boolean
+  /**
    * `'own'`: the copy gets an arena of its own, and its memory is copied at once, by frames: tens of milliseconds for 100 MiB that were touched, half of them the host's for the new memory. It shares nothing with the machine,
    * neither memory nor translated code, and what either takes the other does not lack. `'shared'` unless given: memory is shared until one of both writes.
    */

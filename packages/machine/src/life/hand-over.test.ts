@@ -8,7 +8,7 @@ import { createMachine, defineMachine, type HandedMachine, type HandedOptions, t
 const RAM = 0x8000_0000
 
 /** Remembers whether it was told that it is a copy, and has a disk and a stream. */
-const witness: DeviceSpec<object, { told: number }, never, { readonly console: 'char'; readonly disk: 'block' }> = {
+const witness: DeviceSpec<object, { told: number; meets?: boolean }, never, { readonly console: 'char'; readonly disk: 'block' }> = {
   kind: 'witness',
   stateVersion: 1,
   backends: { console: 'char', disk: 'block' },
@@ -17,12 +17,16 @@ const witness: DeviceSpec<object, { told: number }, never, { readonly console: '
   irqs: () => [],
   create() {
     let told = 0
+    let met: { meets?: boolean } = {}
     return {
       read: () => 0,
       write() {},
       reset() {},
-      forked() { told++ },
-      save: () => ({ told }),
+      forked({ meets }) {
+        told++
+        met = { meets: meets('disk') }
+      },
+      save: () => ({ told, ...met }),
       restore(state) { ({ told } = state) },
     }
   },
@@ -152,7 +156,7 @@ test('a copy is another machine, and the first one goes on meanwhile; exact ones
     await Promise.resolve()
     return instantiateHanded(structuredClone(handed), catalogue, host)
   }, { copy: {} })
-  expect([machine.state, copy.name, copy.saveDevices().devices['witness']?.state]).toEqual(['running', 'test-1', { told: 1 }])
+  expect([machine.state, copy.name, copy.saveDevices().devices['witness']?.state]).toEqual(['running', 'test-1', { told: 1, meets: false }])
   // It is as it was at the moment of the copy.
   expect(copy.memory.read16(RAM + 0x1000)).toBe(0)
   const exact = await across(made, { copy: { name: 'twin', exact: true } })

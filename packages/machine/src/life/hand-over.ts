@@ -5,10 +5,10 @@ import { withImages } from '../definition/images.ts'
 /** What {@link Machine.handOver} may be given. */
 export interface HandOverOptions {
   /**
-   * A copy goes to the other thread, and the machine goes on here meanwhile. Its name is the machine's and a number unless given; it knows that it is a copy, unless `exact`, as one that was forked.
+   * A copy goes to the other thread, and the machine goes on here meanwhile. Its name is the machine's and a number unless given; it knows that it is a copy, unless `exact`, as one that was forked. `keepAddresses` is as for forks.
    * Absent: the machine itself moves.
    */
-  readonly copy?: { readonly name?: string; readonly exact?: boolean }
+  readonly copy?: { readonly name?: string; readonly exact?: boolean; readonly keepAddresses?: boolean }
 }
 
 /**
@@ -24,6 +24,8 @@ export interface HandedMachine {
   readonly memory: MemoryImage
   /** Which copy it is; null for one that takes the place of the other. */
   readonly another: number | null
+  /** Whether a copy goes by the addresses of the other in networks that it is given. */
+  readonly keepAddresses: boolean
   /** Whether parts know the one that it comes from no more: streams may end, and two cannot write to one disk. */
   readonly copy: boolean
   /** Disks that only one can have, by part and port. */

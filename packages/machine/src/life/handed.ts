@@ -34,13 +34,16 @@ export interface HandedOptions {
 export function instantiateHanded(handed: HandedMachine, catalogue: Catalogue, host: MachineHost, options: HandedOptions = {}): Machine {
   const plan = planHanded(resolve(parseDefinition(handed.definition), catalogue), handed, options.backends)
   const memory = memoryOf(handed.memory, plan.resolved, host)
+  const given = options.backends ?? {}
+  // What is made anew of plain data is this machine's alone.
+  const another = handed.another === null ? null : { number: handed.another, meets: (id: string) => !handed.keepAddresses && Object.hasOwn(given, id) }
   const image = (file: string): Uint8Array => {
     const bytes = Object.hasOwn(handed.images, file) ? handed.images[file] : undefined
     if (bytes !== undefined) return bytes
     throw machinistError({ code: 'image-not-loaded', part: plan.resolved.definition.name, value: file, remedy: 'Give the machine the images that a reset needs.' }, 'an image is not known')
   }
   try {
-    return new LiveMachine({ ...plan, host, trace: options.trace, image }, { memory, state: handed.state, another: handed.another })
+    return new LiveMachine({ ...plan, host, trace: options.trace, image }, { memory, state: handed.state, another })
   } catch (error) {
     if (isMachinistError(error)) throw error
     // A part believed what it was given.

@@ -20,7 +20,7 @@ import type { MachineEvents, MachineState, MachineStats } from './events.ts'
 import type { ForkOptions } from './fork.ts'
 import type { HandedMachine, HandOverOptions } from './hand-over.ts'
 import type { Machine, StartOptions } from './machine.ts'
-import type { Content, Origin } from './origin.ts'
+import type { Another, Content, Origin } from './origin.ts'
 import { Stillness } from './stillness.ts'
 import { restoreMachine, savedBackends, type SavedMachine } from './saved-machine.ts'
 import type { MachineSnapshot } from './snapshot.ts'
@@ -326,10 +326,10 @@ export class LiveMachine implements Machine {
   }
 
   /** A copy becomes a machine of its own: what must not be the same in two machines changes. */
-  #beAnother(number: number): void {
+  #beAnother({ number, meets }: Another): void {
     const { generator, devices } = this.#parts
     if (generator !== null) diverge(generator, number)
-    for (const { resolved: { name }, device } of devices) this.#contain(name, () => { device.forked?.() })
+    for (const { resolved: { name }, device } of devices) this.#contain(name, () => { device.forked?.({ number, meets: (port) => meets(`${name}.${port}`) }) })
   }
 
   save(): Promise<MachineSnapshot> {

@@ -18,13 +18,21 @@ export interface Origin {
   readonly image?: (file: string) => Uint8Array
 }
 
+/** A machine that knows that it is a copy. */
+export interface Another {
+  /** Which of the copies: 0 of a snapshot. */
+  readonly number: number
+  /** Whether what a port is connected to, by part and port, is where the other machine may be, too. */
+  meets(id: string): boolean
+}
+
 /** What a copy begins with, or a machine that was saved. */
 export interface Content {
   readonly memory: GuestMemory
   /** As `saveMachine` gave it; it is checked. */
   readonly state: unknown
-  /** Which of its copies it is; null for one that takes its place, down to what must not be the same in two machines. */
-  readonly another: number | null
+  /** As which of its copies it knows itself; null for one that takes its place, down to what must not be the same in two machines. */
+  readonly another: Another | null
   /** Where its recording is, and what the run loop and the gate had counted. */
   readonly replay?: { readonly place: ReplayPlace; readonly passes: number; readonly delivered: number }
 }

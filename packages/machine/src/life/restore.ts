@@ -43,7 +43,7 @@ export function instantiateStored(stored: StoredMachine, catalogue: Catalogue, h
   const plan = planRestore(before, options.name === undefined ? before.definition.name : nameOf(options.name, 'machine.name'), options.backends)
   const memory = placed(stored, plan.resolved, host)
   try {
-    return new LiveMachine({ ...plan, host, trace: options.trace, ...tapeOf(options, plan.resolved), image: (file) => stored.image(file) }, { memory, state: stored.state, another: options.exact === true ? null : 0 })
+    return new LiveMachine({ ...plan, host, trace: options.trace, ...tapeOf(options, plan.resolved), image: (file) => stored.image(file) }, { memory, state: stored.state, another: options.exact === true ? null : { number: 0, meets: () => false } })
   } catch (error) {
     if (isMachinistError(error)) throw error
     // A part believed what it was given.

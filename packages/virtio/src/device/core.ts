@@ -1,5 +1,5 @@
 import { machinistError } from '@machinist/api'
-import type { BackendWants, DeviceContext } from '@machinist/api'
+import type { BackendWants, DeviceContext, DeviceCopy } from '@machinist/api'
 import { plainData } from '@machinist/registers'
 import { isLegacy, ringOf } from './options.ts'
 import { deviceStatus, virtioFeature } from './spec.ts'
@@ -254,8 +254,8 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
   }
 
   /** The machine is a copy of another: its backends may have something that nobody told of. */
-  forked(): void {
-    this.device.forked?.()
+  forked(copy: DeviceCopy): void {
+    this.device.forked?.(copy)
     if (this.running) this.#resume()
   }
 

@@ -1,4 +1,4 @@
-import type { BackendWants, Clock, DeviceMemory, DmaSpace, MemorySpec, PortsOf, Trace } from '@machinist/api'
+import type { BackendWants, Clock, DeviceCopy, DeviceMemory, DmaSpace, MemorySpec, PortsOf, Trace } from '@machinist/api'
 import type { Chain, Virtqueue } from '../queue/queue.ts'
 
 /**
@@ -46,7 +46,7 @@ export interface VirtioDevice<S = unknown> {
    */
   restore(state: S): void
   /** As `Device.forked`. Its queues are looked at afterwards. */
-  forked?(): void
+  forked?(copy: DeviceCopy): void
   dispose?(): void
 }
 

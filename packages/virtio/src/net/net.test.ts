@@ -1,6 +1,6 @@
 import type { Frame, Offloads } from '@machinist/api'
 import { allOffloads, isMachinistError, noOffloads } from '@machinist/api'
-import { adapt, broadcast, macBytes, macText } from '@machinist/packets'
+import { adapt, broadcast, isGroup, macAt, macBytes, macText } from '@machinist/packets'
 import { ipFrame } from '@machinist/packets/testing'
 import { fakeNet, testDevice } from '@machinist/registers/testing'
 import type { FakeNet } from '@machinist/registers/testing'
@@ -366,7 +366,7 @@ it('is the same after saving and restoring, and announces itself', () => {
   expect((other.context.backends.net as FakeNet).accepted).toEqual(net.accepted)
   other.advance(1)
   expect(other.read(0x106, 2)).toBe(1)
-  other.device.forked?.()
+  other.device.forked?.({ number: 1, meets: () => false })
   other.advance(1)
   expect(other.read(0x106, 2)).toBe(3)
   expect(other.read(0x060) & 2).toBe(2)
@@ -375,7 +375,7 @@ it('is the same after saving and restoring, and announces itself', () => {
   const pieces = { frame, offloads: noOffloads, at: 0 }
   for (const bad of [
     { receive: { ...pieces, frame: { ...frame, bytes: new Uint8Array(13) } } }, { receive: { ...pieces, frame: { ...frame, bytes: new Uint8Array(70_000) } } }, { receive: { ...pieces, at: -1 } },
-    { transmit: [{ ...pieces, frame: { ...frame, checksum: { start: 59, offset: 9 } } }] }, { transmit: [{ ...pieces, offloads: null }] }, { flows: [2048, 1] }, { announce: 2 },
+    { transmit: [{ ...pieces, frame: { ...frame, checksum: { start: 59, offset: 9 } } }] }, { transmit: [{ ...pieces, offloads: null }] }, { flows: [2048, 1] }, { announce: 2 }, { copied: 1 }, { copied: { address: 0, driver: null } }, { copied: { address: 2, driver: -1 } }, { copied: { address: 2 } },
     { mac: -1 }, { pairs: 3 }, { guestOffloads: [64] }, { guestOffloads: 5 }, { filter: null }, { filter: { ...state.core.device.filter, vlans: [] } }, { more: 1 },
   ]) {
     const device = { ...state.core.device, ...bad }
@@ -384,6 +384,84 @@ it('is the same after saving and restoring, and announces itself', () => {
   }
   dut.write(0x070, 0)
   expect([driver.readConfig(5, 1), net.accepted]).toEqual([1, noOffloads])
+})
+
+describe('in a copy that can meet the machine', () => {
+  const [own, stranger] = [0x0200_0000_0001, 0x0200_0000_0009]
+  /** A device whose driver has begun, and that learns that it is a copy's. */
+  function copied(suggested?: string, meets = true, driven = true) {
+    const net = fakeNet(suggested === undefined ? {} : { address: suggested })
+    const dut = testDevice(virtioNet, { mac }, { name: 'net0', backends: { net }, memorySize: 1 << 24 })
+    const driver = new VirtioDriver(dut)
+    if (driven) driver.start()
+    dut.device.forked?.({ number: 1, meets: (port) => meets && port === 'net' })
+    return { dut, driver, net }
+  }
+  const readMac = (driver: VirtioDriver): number => [0, 1, 2, 3, 4, 5].reduce((sum, at) => sum * 256 + driver.readConfig(at, 1), 0)
+  const sends = (driver: VirtioDriver, net: FakeNet, source: number, destination: number): number[] => {
+    driver.submit(1, [new Uint8Array(12), ipFrame({ version: 4, source, destination }).bytes], [])
+    driver.notify(1)
+    driver.collect(1)
+    const { bytes } = net.sent.at(-1)!
+    return [macAt(bytes, 6), macAt(bytes, 0)]
+  }
+  const gets = (driver: VirtioDriver, net: FakeNet, source: number, destination: number): number[] => {
+    const request = driver.submit(0, [], [2000])
+    driver.notify(0)
+    net.give(ipFrame({ version: 4, source, destination }))
+    driver.collect(0)
+    const bytes = request.answers[0]!.subarray(12)
+    return [macAt(bytes, 6), macAt(bytes, 0)]
+  }
+
+  it('has another address, by which its driver goes before it knows', () => {
+    const { dut, driver, net } = copied()
+    const address = readMac(driver)
+    expect([address === own, isGroup(address)]).toEqual([false, false])
+    // The machine's is the copy's new one to the guest of the copy: so both can talk.
+    expect(sends(driver, net, own, stranger)).toEqual([address, stranger])
+    expect(sends(driver, net, own, address)).toEqual([address, own])
+    expect(gets(driver, net, own, address)).toEqual([address, own])
+    expect(gets(driver, net, stranger, broadcast)).toEqual([stranger, broadcast])
+    // Saved and restored, it is the same; what knew nothing of copies restores one that is none.
+    const again = testDevice(virtioNet, { mac }, { name: 'net0', backends: { net: fakeNet() }, memorySize: 1 << 24 })
+    const state = dut.device.save()
+    again.device.restore(structuredClone(state))
+    expect(again.device.save()).toEqual(state)
+    const { copied: _, ...before } = state.core.device
+    again.device.restore({ ...state, core: { ...state.core, device: before } } as typeof state)
+    expect(again.device.save().core.device).toEqual(before)
+    // A copy of the copy is a third.
+    dut.device.forked?.({ number: 1, meets: () => true })
+    expect(new Set([own, address, readMac(driver)]).size).toBe(3)
+    expect(sends(driver, net, own, stranger)).toEqual([readMac(driver), stranger])
+    // A driver that begins anew knows it.
+    const last = readMac(driver)
+    expect(driver.start()).toBe(15)
+    expect([readMac(driver), ...sends(driver, net, last, own)]).toEqual([last, last, own])
+  })
+
+  it('takes what the network suggests, and leaves a driver in peace that chooses an address itself', () => {
+    const { driver, net } = copied('02:aa:00:00:00:07')
+    const command = (data: readonly number[]): void => {
+      driver.submit(driver.queues.length - 1, [Uint8Array.of(1, 1), Uint8Array.from(data)], [1])
+      driver.notify(driver.queues.length - 1)
+      driver.collect(driver.queues.length - 1)
+    }
+    expect(readMac(driver)).toBe(0x02aa_0000_0007)
+    command([...macBytes(own)])
+    expect(sends(driver, net, own, stranger)).toEqual([0x02aa_0000_0007, stranger])
+    command([...macBytes(0x0200_0000_0077)])
+    expect([readMac(driver), ...sends(driver, net, 0x0200_0000_0077, own)]).toEqual([0x0200_0000_0077, 0x0200_0000_0077, own])
+  })
+
+  it('needs no readdressing before a driver has looked; and nothing changes where they cannot meet', () => {
+    const fresh = copied(undefined, true, false)
+    expect(fresh.dut.device.save().core.device.copied).toEqual({ address: readMac(fresh.driver), driver: null })
+    expect(readMac(fresh.driver)).not.toBe(own)
+    const apart = copied(undefined, false)
+    expect([readMac(apart.driver), ...sends(apart.driver, apart.net, own, stranger)]).toEqual([own, own, stranger])
+  })
 })
 
 it('has a short header for drivers from before version 1.0 that do not merge buffers', () => {

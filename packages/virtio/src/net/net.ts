@@ -1,4 +1,4 @@
-import type { DeviceSpec, NetPort, Offloads } from '@machinist/api'
+import type { DeviceCopy, DeviceSpec, NetPort, Offloads } from '@machinist/api'
 import { noOffloads } from '@machinist/api'
 import { broadcast, macBytes } from '@machinist/packets'
 import { plainData } from '@machinist/registers'
@@ -18,6 +18,8 @@ import type { ControlHost } from './control.ts'
 import { ReceiveFilter } from './filter.ts'
 import type { FilterState } from './filter.ts'
 import { netConfig, netFeature, netStatus, packetHeader } from './layout.ts'
+import type { CopiedState } from './readdressed.ts'
+import { Readdressed } from './readdressed.ts'
 import { Receiver } from './receive.ts'
 import type { PiecesState } from './pieces.ts'
 import { FlowTable, slots } from './steering.ts'
@@ -26,10 +28,13 @@ import { TransmitQueue } from './transmit.ts'
 export type { NetConfig } from './config.ts'
 export type { FilterState } from './filter.ts'
 export type { PiecesState } from './pieces.ts'
+export type { CopiedState } from './readdressed.ts'
 
 /** Saved state of its own. */
 export interface NetState {
   readonly mac: number
+  /** Of a copy. */
+  readonly copied?: CopiedState
   readonly pairs: number
   /** Feature bits of the guest's offloads that are on. */
   readonly guestOffloads: readonly number[]
@@ -89,9 +94,8 @@ class Net implements VirtioDevice<NetState>, ControlHost {
   readonly filter: ReceiveFilter = new ReceiveFilter()
   readonly maximumPairs: number
   readonly #context: VirtioContext<NetBackends>
-  readonly #port: NetPort
+  readonly #port: Readdressed
   readonly #config = new ConfigSpace(netConfig.size)
-  readonly #address: number
   readonly #flows = new FlowTable()
   readonly #transmit: readonly TransmitQueue[]
   readonly #receiver: Receiver
@@ -100,11 +104,11 @@ class Net implements VirtioDevice<NetState>, ControlHost {
   #guestOffloads: readonly number[] = []
 
   constructor(config: NetConfig, context: VirtioContext<NetBackends>) {
-    const port = context.backends.net
+    const { net } = context.backends
+    const port = new Readdressed(net, addressOf(config, context.name, net.address))
     this.#context = context
     this.#port = port
     this.maximumPairs = config.pairs
-    this.#address = addressOf(config, context.name, port.address)
     this.queueSizes = [...new Array<number>(2 * config.pairs).fill(config.queueSize), controlQueueSize]
     this.features = featuresOf(config)
     const turnAgain = (): void => { context.clock.timer(again).arm(context.clock.now()) }
@@ -117,7 +121,7 @@ class Net implements VirtioDevice<NetState>, ControlHost {
     })
     this.#control = new NetControl(context, this)
     fillConfig(this.#config, config, port)
-    this.#mac = this.#address
+    this.#mac = port.station
     port.listen({
       readable: () => { this.#receiver.pump() },
       writable: () => { for (const queue of this.#transmit) queue.pump() },
@@ -171,9 +175,10 @@ class Net implements VirtioDevice<NetState>, ControlHost {
     this.#context.clock.timer(again).cancel()
     this.#context.clock.timer(announce).cancel()
     this.#drop()
+    this.#port.forget()
     this.#pairs = 1
     this.#guestOffloads = []
-    this.#mac = this.#address
+    this.#mac = this.#port.station
     this.filter.reset()
     this.#setStatus(netStatus.announce, false)
     this.#applyFeatures()
@@ -185,8 +190,9 @@ class Net implements VirtioDevice<NetState>, ControlHost {
   }
 
   save(): NetState {
+    const copied = this.#port.save()
     return {
-      mac: this.#mac, pairs: this.#pairs, guestOffloads: [...this.#guestOffloads], filter: this.filter.save(),
+      mac: this.#mac, ...(copied && { copied }), pairs: this.#pairs, guestOffloads: [...this.#guestOffloads], filter: this.filter.save(),
       announce: ((this.#config.bytes[netConfig.status] ?? 0) & netStatus.announce) !== 0,
       transmit: this.#transmit.map((queue) => queue.waiting.save()), receive: this.#receiver.waiting.save(), flows: this.#flows.save(),
     }
@@ -196,6 +202,7 @@ class Net implements VirtioDevice<NetState>, ControlHost {
     const { name } = this.#context
     const data = plainData(name, state, 'state')
     const mac = data.integer('mac', 0, broadcast)
+    const takeAddress = this.#port.load(name, data.unknown('copied'))
     const pairs = data.integer('pairs', 1, this.maximumPairs)
     const given = data.unknown('guestOffloads')
     const offloads = data.integers('guestOffloads', Array.isArray(given) ? Math.min(given.length, 64) : 0, 0, 63)
@@ -208,6 +215,7 @@ class Net implements VirtioDevice<NetState>, ControlHost {
     const known = plainData(name, { flows }, 'state').integers('flows', Array.isArray(flows) ? Math.min(flows.length, 2 * slots) : 0, 0, slots - 1)
     this.#drop()
     takeFilter()
+    takeAddress()
     this.#mac = mac
     this.#pairs = pairs
     this.#guestOffloads = guestOffloadFeatures.filter((bit) => offloads.includes(bit))
@@ -218,12 +226,23 @@ class Net implements VirtioDevice<NetState>, ControlHost {
     for (const take of takeFrames) take()
   }
 
-  /** It may be somewhere else now: whoever knew the way does not any more. */
-  forked(): void {
+  /** It may be somewhere else now: whoever knew the way does not any more. Where it can meet the machine's, it is called otherwise. */
+  forked(copy: DeviceCopy): void {
+    if (copy.meets('net')) {
+      const known = this.#context.running || this.#context.has(netFeature.mac)
+      this.#port.rename(copy.number, this.#mac, known)
+      this.#mac = known ? this.#mac : this.#port.station
+    }
     this.#context.clock.timer(announce).arm(this.#context.clock.now())
   }
 
   setMac(mac: number): void {
+    const { driver } = this.#port
+    if (driver !== null && mac !== driver) {
+      // A new address is one that is wanted. What was sent by the old one must not go out with it.
+      for (const queue of this.#transmit) queue.reset()
+      this.#port.forget()
+    }
     this.#mac = mac
   }
 
@@ -256,7 +275,8 @@ class Net implements VirtioDevice<NetState>, ControlHost {
 
   set #mac(mac: number) {
     this.filter.mac = mac
-    this.#config.bytes.set(macBytes(mac), netConfig.mac)
+    // A driver that looks for the first time learns what it is called.
+    this.#config.bytes.set(macBytes(this.#port.driver === null ? mac : this.#port.station), netConfig.mac)
   }
 
   #setStatus(bit: number, on: boolean): void {

@@ -1,4 +1,4 @@
-import type { BackendWants, Device, DeviceContext, DeviceSpec, FdtNode, Resolved, Trace, Width } from '@machinist/api'
+import type { BackendWants, Device, DeviceContext, DeviceCopy, DeviceSpec, FdtNode, Resolved, Trace, Width } from '@machinist/api'
 import { plainData } from '@machinist/registers'
 import { stateVersionOf, VirtioCore } from '../device/core.ts'
 import type { CoreState } from '../device/core.ts'
@@ -128,8 +128,8 @@ class MmioTransport<Config, S, Wants extends BackendWants> implements Device<Mmi
     this.selectors.set(selectors)
   }
 
-  forked(): void {
-    this.core.forked()
+  forked(copy: DeviceCopy): void {
+    this.core.forked(copy)
   }
 
   dispose(): void {

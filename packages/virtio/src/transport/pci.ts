@@ -1,4 +1,4 @@
-import type { BackendWants, Device, DeviceContext, DeviceSpec, PciFunctionSpec, Width } from '@machinist/api'
+import type { BackendWants, Device, DeviceContext, DeviceCopy, DeviceSpec, PciFunctionSpec, Width } from '@machinist/api'
 import { plainData, RegisterBlock, type RegisterState, type WriteHook } from '@machinist/registers'
 import { type CoreState, type NotificationSource, stateVersionOf, VirtioCore } from '../device/core.ts'
 import { configureVirtio, type VirtioOptions } from '../device/options.ts'
@@ -199,8 +199,8 @@ class PciTransport<Config, S, Wants extends BackendWants> implements Device<Virt
     this.#common.set('queue_select', queue)
   }
 
-  forked(): void {
-    this.#core.forked()
+  forked(copy: DeviceCopy): void {
+    this.#core.forked(copy)
   }
 
   dispose(): void {
