@@ -7,7 +7,10 @@ const config: ViteUserConfig = defineConfig({
   test: {
     include: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts', 'examples/*/**/*.test.ts', 'scripts/**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**', '**/*.long.test.ts'],
-    testTimeout: 60_000,
+    setupFiles: ['./vitest.setup.ts'],
+    // Against what hangs. A busy host may take many times longer than a quiet one.
+    testTimeout: 5 * 60_000,
+    hookTimeout: 5 * 60_000,
     pool: 'forks',
     maxWorkers: 2,
   },

@@ -7,8 +7,10 @@ const config: ViteUserConfig = defineConfig({
   test: {
     include: ['packages/*/src/**/*.long.test.ts', 'packages/*/test/**/*.long.test.ts', 'examples/*/**/*.long.test.ts', 'scripts/**/*.long.test.ts'],
     exclude: ['**/node_modules/**', '**/dist/**'],
-    testTimeout: 15 * 60_000,
-    hookTimeout: 15 * 60_000,
+    setupFiles: ['./vitest.setup.ts'],
+    // Against what hangs. A busy host may take many times longer than a quiet one.
+    testTimeout: 30 * 60_000,
+    hookTimeout: 30 * 60_000,
     pool: 'forks',
     maxWorkers: 2,
   },

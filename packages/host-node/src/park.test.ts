@@ -6,11 +6,14 @@ import { join } from 'node:path'
 import type { Backend, BlockPort, BlockStatus, Deliver } from '@machinist/api'
 import { limited, qcow2 } from '@machinist/storage'
 import { nat } from '@machinist/network'
-import { afterAll, describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it, vi } from 'vitest'
 import { canLock, fileDisk, nodeHost, nodeSockets, openDisk, openFile, unixSockets } from './index.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'machinist-park-'))
 afterAll(() => { rmSync(folder, { recursive: true }) })
+
+/** Milliseconds. */
+const PATIENCE = 60_000
 
 const now: Deliver = (callback) => { callback() }
 const clock = { now: () => 0, timer: () => ({ arm() {}, cancel() {} }) }
@@ -52,8 +55,7 @@ describe.skipIf(!canLock()).each(kinds)('%s', (name, make, open) => {
     const back = await here.park?.()
     const there = await open(path)
     expect(await first(there.connect(now, clock))).toBe(1)
-    there.close?.()
-    await new Promise((resolve) => { setTimeout(resolve, 10) })
+    await (there.close?.() as unknown)
     await back?.()
     expect(await Promise.resolve().then(() => open(path)).catch(codeOf)).toBe('file-locked')
     expect([await first(port), await write(port, 2), await first(port)]).toEqual([1, 'ok', 2])
@@ -62,8 +64,7 @@ describe.skipIf(!canLock()).each(kinds)('%s', (name, make, open) => {
     const next = await open(path)
     const nextPort = next.connect(now, clock)
     expect([await first(nextPort), await write(nextPort, 3)]).toEqual([2, 'ok'])
-    here.close?.()
-    await new Promise((resolve) => { setTimeout(resolve, 10) })
+    await (here.close?.() as unknown)
     expect([await write(nextPort, 4), await first(nextPort)]).toEqual(['ok', 4])
     next.close?.()
   })
@@ -92,15 +93,15 @@ it('the socket of a machine is another’s while it is parked, and is left alone
   const back = await here.park?.()
   const there = unixSockets(path)
   there.connect(now).listen(port.accept)
-  await new Promise((resolve) => { setTimeout(resolve, 50) })
+  await vi.waitUntil(() => existsSync(path), PATIENCE)
   there.close?.()
   expect(existsSync(path)).toBe(false)
   await back?.()
-  await new Promise((resolve) => { setTimeout(resolve, 50) })
-  expect(existsSync(path)).toBe(true)
+  await vi.waitUntil(() => existsSync(path), PATIENCE)
   await here.park?.()
   const next = unixSockets(path)
   next.connect(now).listen(port.accept)
+  await vi.waitUntil(() => existsSync(path), PATIENCE)
   here.close?.()
   await new Promise((resolve) => { setTimeout(resolve, 50) })
   expect(existsSync(path)).toBe(true)
@@ -121,21 +122,18 @@ it('ports of the host that are forwarded are another’s while it is parked', as
     })
     socket.on('error', (error) => { resolve(String('code' in error ? error.code : error)) })
   })
-  const wait = (): Promise<void> => new Promise((resolve) => { setTimeout(resolve, 50) })
+  const opens = async (): Promise<void> => { await vi.waitUntil(async () => await answers() === 'open', PATIENCE) }
   const here = made()
   here.connect(now, clock)
-  await wait()
-  expect(await answers()).toBe('open')
+  await opens()
   const back = await here.park?.()
   expect(await answers()).toBe('ECONNREFUSED')
   const there = made()
   // It would throw in the gate.
   there.connect(now, clock)
-  await wait()
-  expect(await answers()).toBe('open')
+  await opens()
   there.close()
   await back?.()
-  await wait()
-  expect(await answers()).toBe('open')
+  await opens()
   here.close()
 })

@@ -45,4 +45,4 @@ it('a process that is killed while it works on a datastore leaves an index with 
     there.add(`between${String(round)}`)
     expect(readdirSync(store.folder).filter((file) => file.endsWith('.qcow2') || file.endsWith('.part')).length).toBe(disks.length + 1)
   }
-}, 120_000)
+})

@@ -27,6 +27,16 @@ const after = (one: number, other: number): number => (one - other) | 0
 const u32 = (value: number): number => value >>> 0
 
 /** Time that the test moves on. */
+let turns = 0
+
+/** Lets the host do what it has to; now and then for a moment, since a busy kernel takes its time also with what stays on the host. */
+export function turn(): Promise<void> {
+  return new Promise((done) => {
+    if (++turns % 16 === 0) setTimeout(done, 1)
+    else setImmediate(done)
+  })
+}
+
 export class TestClock implements BackendClock {
   #now = 0
   readonly #timers = new Set<{ at: number; expired: () => void }>()

@@ -5,10 +5,9 @@ import { nat, type Nat, type NatOptions, parseAddress } from '@machinist/network
 import { adapt } from '@machinist/packets'
 import { afterEach, describe, expect, test } from 'vitest'
 import { nodeSockets } from '../src/index.ts'
-import { drain, GUEST, GuestTcp, packetFrame, ports, Random, TestClock, tcpFrame, udpFrame } from './guest.ts'
+import { drain, GUEST, GuestTcp, packetFrame, ports, Random, TestClock, tcpFrame, turn, udpFrame } from './guest.ts'
 
 const HOST = [127, 0, 0, 1] as const
-const turn = (): Promise<void> => new Promise((done) => { setImmediate(done) })
 const closing: (() => void)[] = []
 afterEach(() => { for (const close of closing.splice(0)) close() })
 
@@ -111,7 +110,7 @@ describe('TCP', () => {
     guest.end()
     let rounds = 0
     while (!guest.done || !serverClosed) {
-      expect(rounds++, `up ${join(atServer).length}/${up.length} down ${join(guest.received).length}/${down.length} ${guest.state} fin ${guest.finAcked} ${guest.peerEnded}`).toBeLessThan(20_000)
+      expect(rounds++, `up ${join(atServer).length}/${up.length} down ${join(guest.received).length}/${down.length} ${guest.state} fin ${guest.finAcked} ${guest.peerEnded}`).toBeLessThan(200_000)
       guest.pump(clock.now() / 1e6, random.between(1, large ? 60_000 : 1460))
       out.pass(sending.splice(0), (frame) => { link.send(frame) })
       await step(random.below(60))
@@ -141,7 +140,7 @@ describe('TCP', () => {
     let frames: Frame[] = []
     const attempt = async (to: readonly number[], port: number): Promise<Uint8Array> => {
       link.send({ bytes: tcpFrame(to, [5000, port], { seq: 7, ack: 0, flags: 2, window: 1000, payload: new Uint8Array(0) }) })
-      for (let tries = 0; tries < 200; tries++) {
+      for (let tries = 0; tries < 20_000; tries++) {
         await step()
         frames = drain(link)
         if (frames[0] !== undefined) return frames[0].bytes
@@ -158,7 +157,7 @@ describe('TCP', () => {
     expect([forbidden[23], forbidden[34], forbidden[35]]).toEqual([1, 3, 13])
     const port = await serve((socket) => { socket.resetAndDestroy() })
     const guest = new GuestTcp(new Random(1), 65_535, (segment) => { link.send({ bytes: tcpFrame(HOST, [5001, port], segment) }) })
-    for (let tries = 0; tries < 200 && guest.state !== 'reset'; tries++) {
+    for (let tries = 0; tries < 20_000 && guest.state !== 'reset'; tries++) {
       await step(10)
       for (const { bytes } of drain(link)) guest.segment(bytes, 34, 54, bytes.length)
     }
@@ -179,12 +178,12 @@ describe('TCP', () => {
     const streams = Array.from({ length: 20 }, () =>
       sockets.connect({ address: Uint8Array.from(HOST), port }, { open: () => { opened++ }, data: none, end: none, sent: none, closed: none }))
     const pause = (): Promise<void> => new Promise((done) => { setTimeout(done, 10) })
-    for (let tries = 0; tries < 500 && opened < streams.length; tries++) await pause()
+    for (let tries = 0; tries < 6000 && opened < streams.length; tries++) await pause()
     for (const stream of streams) {
       stream.end()
       stream.abort()
     }
-    for (let tries = 0; tries < 300 && count() > before; tries++) await pause()
+    for (let tries = 0; tries < 6000 && count() > before; tries++) await pause()
     expect([opened, count()]).toEqual([streams.length, before])
   })
 
@@ -232,7 +231,7 @@ test('UDP goes and comes back, and is forgotten in time', async () => {
   const payload = fill(new Random(5), 3000)
   for (let port = 6000; port < 6008; port++) link.send({ bytes: udpFrame(HOST, [port, server.address().port], payload) })
   const frames: Frame[] = []
-  for (let tries = 0; tries < 100; tries++) {
+  for (let tries = 0; tries < 20_000 && (tries < 100 || frames.length < 12); tries++) {
     await step()
     frames.push(...drain(link))
   }
@@ -274,7 +273,7 @@ test.each([['127.0.0.1', '10.0.2.15'], ['[::1]', '[fd00:6d61:6368:696e::15]']])(
     client.on('message', (bytes, from) => { answers[index]?.push(`${bytes.toString()} from ${from.port}`) })
     client.send(`question ${index}`, port, host.replace(/[[\]]/g, ''))
   }
-  for (let tries = 0; tries < 300 && answers.flat().length < 2; tries++) {
+  for (let tries = 0; tries < 20_000 && answers.flat().length < 2; tries++) {
     await behind.step(1)
     for (const { bytes } of drain(behind.port)) {
       const udp = ports(bytes)
@@ -307,7 +306,7 @@ test.each([4, 6] as const)('an echo request of IPv%i goes to where the rules all
   const body = Uint8Array.of(family === 4 ? 8 : 128, 0, 0, 0, 1, 2, 3, 4, ...Buffer.from('are you there?'))
   const ask = async ({ port, step }: Bench): Promise<readonly number[]> => {
     port.send({ bytes: packetFrame(family === 4 ? 1 : 58, source, LOOPBACK[family], body, 2) })
-    for (let tries = 0; tries < 500; tries++) {
+    for (let tries = 0; tries < 20_000; tries++) {
       await step()
       await new Promise((done) => { setTimeout(done, 2) })
       for (const { bytes } of drain(port)) {
@@ -337,7 +336,7 @@ test('names are asked of the resolver that is given, and an answer comes even wh
   const { port: link, step } = bench({}, [`127.0.0.1:${server.address().port}`])
   const ask = async (to: readonly number[]): Promise<Uint8Array> => {
     link.send({ bytes: udpFrame(to, [7000, 53], query) })
-    for (let tries = 0; tries < 2000; tries++) {
+    for (let tries = 0; tries < 20_000; tries++) {
       await step(1)
       const [frame] = drain(link)
       if (frame !== undefined) return frame.bytes

@@ -8,7 +8,7 @@ import { expect, test } from 'vitest'
 
 /** Runs a command as root in a network of its own. */
 const inNetwork = (command: string): { readonly status: number | null, readonly stdout: string, readonly stderr: string } =>
-  spawnSync('unshare', ['--net', 'sh', '-c', `ip link set lo up && ${command}`], { encoding: 'utf8', timeout: 60_000, env: { ...process.env, NODE_PATH: join(import.meta.dirname, '../node_modules') } })
+  spawnSync('unshare', ['--net', 'sh', '-c', `ip link set lo up && ${command}`], { encoding: 'utf8', timeout: 240_000, env: { ...process.env, NODE_PATH: join(import.meta.dirname, '../node_modules') } })
 
 /** Why the test cannot run here; null when it can. */
 function obstacle(): string | null {

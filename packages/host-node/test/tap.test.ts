@@ -83,7 +83,7 @@ test.skipIf(why !== null)(`Linux in a network namespace, behind a TAP device, ta
   await ip('link', 'set', DEVICE, 'netns', NAMESPACE)
   await ip('-n', NAMESPACE, 'addr', 'add', '10.0.2.15/24', 'dev', DEVICE)
   await ip('-n', NAMESPACE, 'link', 'set', DEVICE, 'up')
-  const { stdout } = await run('ip', ['netns', 'exec', NAMESPACE, process.execPath, '-e', CLIENT], { timeout: 40_000 })
+  const { stdout } = await run('ip', ['netns', 'exec', NAMESPACE, process.execPath, '-e', CLIENT], { timeout: 240_000 })
   expect(stdout.trim()).toBe(`${24 << 20} ${sent.digest('hex')}`)
   await end
   expect(came.digest('hex')).toBe(got.digest('hex'))

@@ -133,7 +133,7 @@ test.each([[1, 1], [3, 1], [3, 2]])('%d harts, program %d: going back comes by t
     await seeker.seek({ steps: now })
   }
   seeker.dispose()
-}, 60_000)
+})
 
 test('it goes to where so many instructions have been retired, and no further than the recording', async () => {
   const { seeker, steps } = await record(SEED, 1)

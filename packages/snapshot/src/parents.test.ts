@@ -167,7 +167,7 @@ test('machines that are saved in any order, with any parents, have their memory 
     }
     expect(folder.opened).toBe(0)
   }), { numRuns: 12, seed })
-}, 60_000)
+})
 
 /** A file whose document was changed, with checksums that are right. */
 function changed(file: Uint8Array, change: (document: Record<string, unknown>) => unknown): Uint8Array {

@@ -76,7 +76,7 @@ describe(`images of others are known by their signature and read as what they ho
         await image.close()
         if (noQemu === null && !ours) expect(asRaw(format, 'image').equals(model), `seed ${seed}`).toBe(true)
       }
-    }, 60_000)
+    })
   }
 
   it.skipIf(noQemu !== null)('what QEMU itself makes', async () => {
@@ -133,7 +133,7 @@ describe('VMware ESX', () => {
       }
       await expect(openNamed('delta-1.vmdk')).rejects.toMatchObject({ code: 'image-unsupported', value: 'an extent without its descriptor' })
     }
-  }, 60_000)
+  })
 
   it.each(Object.keys(extents) as (keyof typeof extents)[])('gives typed errors for spoilt %s extents, or fails to read', async (type) => {
     const { make, open } = extents[type]
@@ -175,7 +175,7 @@ describe('images of others that somebody spoilt give typed errors or errors of i
       }
       expect(opened).toBeGreaterThan(0)
       expect(opened).toBeLessThan(30)
-    }, 60_000)
+    })
   }
 })
 

@@ -6,6 +6,6 @@ import { SEED } from '../test/seed.ts'
 
 describe.skipIf(noQemu !== null)(`QEMU and we read and write alike${noQemu === null ? '' : `: ${noQemu}`}`, () => {
   for (const [name, variant] of Object.entries(variants)) {
-    it(name, () => turns(variant, SEED, 2, 60), 60_000)
+    it(name, () => turns(variant, SEED, 2, 60))
   }
 })

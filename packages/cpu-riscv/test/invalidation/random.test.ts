@@ -144,4 +144,4 @@ test('random programs that patch their own code, have it patched by a device, an
     }
   }
   expect(regions).toBeGreaterThan(500)
-}, 120_000)
+})

@@ -94,7 +94,7 @@ test('machines live in workers, say something, are charged CPU time, and move fr
 
 describe('a machine that does harm to its thread', () => {
   const harms = [
-    { name: 'never gives it back', register: 0, options: { patience: 1000 }, text: /said nothing/ },
+    { name: 'never gives it back', register: 0, options: { patience: 5000 }, text: /said nothing/ },
     { name: 'throws where nobody catches it', register: 4, options: {}, text: /a bug in the host/ },
     { name: 'ends it', register: 8, options: {}, text: /status 3/ },
     { name: 'takes all of its heap', register: 12, options: { resourceLimits: { maxOldGenerationSizeMb: 64 } }, text: /memory/ },

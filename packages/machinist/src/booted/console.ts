@@ -3,7 +3,7 @@ import { type CharBackend, stream } from '@machinist/host-node'
 import { screenText } from './screen.ts'
 
 /** Milliseconds. */
-const DEFAULT_PATIENCE = 10_000
+const DEFAULT_PATIENCE = 60_000
 /** Letters that are kept, the last ones. */
 const MOST_TEXT = 2 ** 20
 /** Lines of the screen, and of that in an error. */
@@ -22,7 +22,7 @@ export interface GuestConsole {
    * Waits until the guest writes something, after what was waited for before; resolves to it.
    *
    * @param what - a text, or a pattern that is searched for whenever something came
-   * @param options - `timeout`: milliseconds, 10 000 unless given
+   * @param options - `timeout`: milliseconds, 60 000 unless given
    * @throws a typed error `'console-timeout'` that shows the screen, and `'guest-off'` when the guest is switched off
    */
   expect(what: string | RegExp, options?: { readonly timeout?: number }): Promise<string>

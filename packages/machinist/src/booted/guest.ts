@@ -7,9 +7,9 @@ import { ConsoleView, type GuestConsole } from './console.ts'
 import { backendsOf, type NetworkChoice, networkBackend, networkCommand } from './network.ts'
 
 /** Milliseconds. */
-const DEFAULT_TIMEOUT = 30_000
+const DEFAULT_TIMEOUT = 120_000
 /** Milliseconds that a command has to go when it was told to. */
-const GRACE = 3000
+const GRACE = 30_000
 /** Commands that {@link Guest.report} tells of, and lines of what each said. */
 const REPORTED_COMMANDS = 5
 const REPORTED_LINES = 8
@@ -22,7 +22,7 @@ const SHOWN_COMMAND = 200
 export interface CommandOptions {
   /** Standard input; it is empty unless given. */
   readonly stdin?: string | Uint8Array | undefined
-  /** Milliseconds after which the command is killed; 30 000 unless given. */
+  /** Milliseconds after which the command is killed; 120 000 unless given. */
   readonly timeout?: number | undefined
 }
 

@@ -28,7 +28,7 @@ describe('the cache', () => {
     let waited = 0
     const make = async (temporary: string): Promise<void> => {
       made++
-      await new Promise((resolve) => setTimeout(resolve, 50))
+      await vi.waitUntil(() => waited === 2, 60_000)
       await writeFile(join(temporary, 'x'), 'content')
     }
     const all = await Promise.all([1, 2, 3].map(() => cachedFolder(folder, 'thing', () => waited++, make)))
@@ -87,12 +87,12 @@ describe('the cache', () => {
       await cachedFolder(process.argv[2], 'thing', () => {}, async (temporary) => {
         const work = runProgram('sh', ['-c', 'echo $$ > pid; exec sleep 60'], { cwd: temporary })
         console.log('started')
-        ${end === 'exit' ? 'setTimeout(() => process.exit(3), 300)' : ''}
+        ${end === 'exit' ? "process.stdin.once('data', () => process.exit(3))" : ''}
         await work
       })`
     await build({ stdin: { contents: program, resolveDir: import.meta.dirname, loader: 'ts' }, bundle: true, platform: 'node', format: 'esm', outfile: bundle })
     const cache = join(folder, 'cache')
-    const child = spawn(process.execPath, [bundle, cache], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, [bundle, cache], { stdio: ['pipe', 'pipe', 'inherit'] })
     const ended = once(child, 'exit')
     await once(child.stdout, 'data')
     const pidFile = async (): Promise<string> => {
@@ -103,10 +103,11 @@ describe('the cache', () => {
       }
     }
     const pid = Number(await pidFile())
-    if (end !== 'exit') child.kill(end)
+    if (end === 'exit') child.stdin.end('now')
+    else child.kill(end)
     expect(await ended).toEqual(end === 'exit' ? [3, null] : [null, end])
     expect(await readdir(cache)).toEqual([])
     // Killed, and then taken over by who looks after orphans.
-    await vi.waitFor(() => { expect(() => process.kill(pid, 0)).toThrow() }, 10_000)
-  }, 30_000)
+    await vi.waitFor(() => { expect(() => process.kill(pid, 0)).toThrow() }, 60_000)
+  })
 })

@@ -6,6 +6,7 @@ import { Random } from '@machinist/testkit'
 import { type Busy, busyHost, busyMachine, type BusyMachine, type World } from './busy-machine.ts'
 import { damaged } from './damage.ts'
 import { forked, saved, turn, turns } from './going-on.ts'
+import { held, occupied } from '../held.ts'
 
 /** Bytes that a state may make the process hold beyond what it held. */
 const MOST_BYTES = 512 << 20
@@ -36,10 +37,12 @@ function refusal(error: unknown, parts: readonly string[], what: () => string): 
 }
 
 function weighed(what: () => string): () => void {
-  const { arrayBuffers, heapUsed } = process.memoryUsage()
+  const before = occupied()
   return () => {
-    const now = process.memoryUsage()
-    if (now.arrayBuffers - arrayBuffers > MOST_BYTES || now.heapUsed - heapUsed > MOST_BYTES) throw new Error(`${what()}: it made the process hold ${now.arrayBuffers - arrayBuffers} and ${now.heapUsed - heapUsed} bytes more`)
+    // What nobody holds any more may still be there.
+    if (occupied() - before < MOST_BYTES) return
+    const more = held() - before
+    if (more > MOST_BYTES) throw new Error(`${what()}: it made the process hold ${more} bytes more`)
   }
 }
 

@@ -84,4 +84,4 @@ it('one whose memory is taken and merged all the time does what one does that is
   // All of it happened.
   expect(Math.min(sums.taken, sums.short), JSON.stringify(sums)).toBeGreaterThan(200)
   expect(Math.min(sums.merged, sums.returned, sums.swapped), JSON.stringify(sums)).toBeGreaterThan(5)
-}, 120_000)
+})

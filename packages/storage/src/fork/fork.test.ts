@@ -215,7 +215,7 @@ function check(name: string, runs: number, make: (file: SlowFile) => Backend<Blo
       expect(file.closed).toBe(1)
     }), { numRuns: runs })
     expect(copies).toBeGreaterThan(20)
-  }, 60_000)
+  })
 }
 
 describe('a disk and its copies read what arrays of their own would', () => {

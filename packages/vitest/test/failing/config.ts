@@ -4,7 +4,7 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config'
 const config: ViteUserConfig = defineConfig({
   resolve: { conditions: ['@machinist/source'] },
   ssr: { resolve: { conditions: ['@machinist/source', 'node', 'import', 'default'] } },
-  test: { root: import.meta.dirname, include: ['*.failing.ts'], isolate: false, pool: 'forks', maxWorkers: 1 },
+  test: { root: import.meta.dirname, include: ['*.failing.ts'], isolate: false, pool: 'forks', maxWorkers: 1, testTimeout: 10 * 60_000 },
 })
 
 export default config
