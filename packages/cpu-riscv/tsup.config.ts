@@ -13,7 +13,7 @@ function writtenCore(): WrittenCore {
   return { key: coreKey(places, true), base64: toBase64(writeCore(places, true)), rules: toBase64(writeRules()) }
 }
 
-const build: Build = library({ 'index': 'src/index.ts', 'isa/index': 'src/isa/index.ts', 'sbi/index': 'src/sbi/index.ts' }, {
+const build: Build = library({ 'index': 'src/index.ts', 'isa/index': 'src/isa/index.ts' }, {
   esbuildPlugins: [{
     name: 'written-core',
     setup({ onLoad }) {

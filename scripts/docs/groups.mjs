@@ -11,7 +11,7 @@ export const groups = {
     'Refuse': ['errors'],
   },
   '@machinist/boards': {
-    'Make a virt machine': ['', 'virt/virt'],
+    'Make a virt machine': ['', 'virt/virt', 'virt/catalogue'],
     'Know its addresses': ['virt/memory-map'],
   },
   '@machinist/boot': {
@@ -30,7 +30,6 @@ export const groups = {
     'Have harts': ['', 'cpu', 'hart', 'hart-layout', 'describe', 'cause'],
     'Look at translations': ['translate/'],
     'Assemble and disassemble': ['isa/'],
-    'Serve SBI calls': ['sbi/'],
   },
   '@machinist/devices': {
     'Have a serial line': ['uart-16550a/'],
@@ -126,6 +125,10 @@ export const groups = {
     'Share out memory': ['memory/'],
     'Be a processor': ['processor/', 'channel/'],
     'Reach one from elsewhere': ['remote/'],
+  },
+  '@machinist/sbi': {
+    'Serve SBI calls': ['', 'sbi', 'numbers'],
+    'Count': ['pmu'],
   },
   '@machinist/schedulers': {
     'Schedule': ['', 'scheduler', 'proportional/', 'credit', 'constant-bandwidth', 'round-robin'],

@@ -1,15 +1,14 @@
 import { type BootEntry, type Cpu, type CpuContext, type CpuSpec, type IrqLine, machinistError } from '@machinist/api'
 import type { AddressSpace } from '@machinist/bus'
 import { frameOf, type GuestMemory, PAGE_CODE, PAGE_SIZE } from '@machinist/memory'
+import { HsmState, Sbi } from '@machinist/sbi'
 import { Interrupt } from './cause.ts'
 import { describeHarts } from './describe.ts'
 import { Cluster } from './cluster.ts'
 import { Engine } from './engine.ts'
 import { Hart } from './hart.ts'
 import { MAX_IDENTITIES } from './interrupt-file.ts'
-import { HsmState } from './sbi/numbers.ts'
 import { recentPages } from './recent.ts'
-import { Sbi } from './sbi/sbi.ts'
 
 /** Interpreted instructions after which a page is translated unless the configuration says otherwise. */
 const HOT = 1_500_000

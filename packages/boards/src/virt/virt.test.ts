@@ -1,10 +1,11 @@
 import { isMachinistError } from '@machinist/api'
 import { fdtCells, fdtStrings, parseFdt, type ParsedFdtNode } from '@machinist/boot'
+import { riscv } from '@machinist/cpu-riscv'
 import { goldfishRtc } from '@machinist/devices'
 import { buildTree, parseDefinition, part, printMachine, resolve } from '@machinist/machine'
 import { virtioEntropy, virtioEntropyPci } from '@machinist/virtio'
 import { describe, expect, test } from 'vitest'
-import { virt, virtCatalogue, type VirtOptions } from '../index.ts'
+import { type VirtCpu, virt, virtCatalogue, virtDevices, type VirtOptions } from '../index.ts'
 
 const codeOf = (work: () => unknown): string => {
   try {
@@ -120,6 +121,26 @@ test('takes messages with the Advanced Interrupt Architecture, and has no PLIC t
   // Without it nothing of the kind is told.
   const plain = buildTree(resolve(virt().definition, virtCatalogue), { console: 'uart0' })
   for (const word of ['ssaia', 'msi-parent', 'riscv,imsics']) expect(Buffer.from(plain).toString('latin1')).not.toContain(word)
+})
+
+test('has the CPU that it is given, or that a catalogue has for the kind', () => {
+  const made: string[] = []
+  const cpu = (kind: string): VirtCpu => ({
+    kind, stateVersion: 1, backends: { power: 'power', console: 'char' },
+    configure: (input) => input as { harts: number; firmware: 'sbi' },
+    harts: ({ harts }) => harts,
+    inputReference: (line) => riscv.inputReference?.(line) ?? null,
+    create() { throw new RangeError('not to be made') },
+    describe(config, _at, { fdt }) {
+      made.push(`${kind} ${config.harts} ${config.firmware}`)
+      for (let hart = 0; hart < config.harts; hart++) fdt?.child('cpus').child(`cpu@${hart}`).label(`hart${hart}`)
+    },
+  })
+  const own = virt({ cpu: cpu('own'), harts: 3 })
+  expect([own.definition.cpu.kind, own.catalogue.includes(riscv as never)]).toEqual(['own', false])
+  buildTree(resolve(own.definition, own.catalogue), {})
+  buildTree(resolve(virt({ harts: 2 }).definition, [cpu('riscv') as never, ...virtDevices]), {})
+  expect(made).toEqual(['own 3 sbi', 'riscv 2 sbi'])
 })
 
 test('refuses what it cannot be', () => {

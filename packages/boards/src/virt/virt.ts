@@ -1,12 +1,15 @@
-import { type Backend, type BlockPort, type CharPort, machinistError, type NetPort } from '@machinist/api'
-import { pciHost } from '@machinist/bus'
+import { type Backend, type BlockPort, type CharPort, type CpuSpec, machinistError, type NetPort } from '@machinist/api'
+import { type AddressSpace, pciHost } from '@machinist/bus'
 import { riscv, type RiscvConfig } from '@machinist/cpu-riscv'
 import { goldfishRtc, syscon, uart16550a, vmgenid } from '@machinist/devices'
 import { aplic, clint, imsic, plic } from '@machinist/interrupts'
 import {
-  type BackendDescriptor, type Catalogue, defineMachine, type DevicePart, type ImageSource, type MachineBlueprint, type MachineDefinition, part,
+  type BackendDescriptor, defineMachine, type DevicePart, type ImageSource, type MachineBlueprint, type MachineDefinition, part,
 } from '@machinist/machine'
-import { virtio9p, virtio9pPci, virtioBalloon, virtioBalloonPci, virtioBlock, virtioBlockPci, virtioConsole, virtioConsolePci, virtioEntropy, virtioEntropyPci, virtioGpu, virtioGpuPci, virtioInput, virtioInputPci, virtioMem, virtioMemPci, virtioPlaceholders, virtioPmem, virtioPmemPci, virtioSound, virtioSoundPci, virtioVsock, virtioVsockPci, type NetConfig, virtioNet, virtioNetPci } from '@machinist/virtio'
+import type { GuestMemory } from '@machinist/memory'
+import {
+  type NetConfig, virtioBlock, virtioBlockPci, virtioConsole, virtioConsolePci, virtioEntropy, virtioEntropyPci, virtioNet, virtioNetPci, virtioPlaceholders,
+} from '@machinist/virtio'
 import { VIRTIO_SLOTS, virtIrq, virtMap } from './memory-map.ts'
 
 const MIB = 2 ** 20
@@ -33,12 +36,17 @@ export interface VirtNet {
   readonly config: Partial<NetConfig>
 }
 
+/** A CPU that can be the machine's: it takes the settings of `RiscvConfig`, whatever it does with those for translation, and these backends. */
+export type VirtCpu = CpuSpec<Pick<RiscvConfig, 'harts' | 'firmware'>, GuestMemory, AddressSpace, { readonly power: 'power'; readonly console: 'char' }>
+
 /** What {@link virt} may be told. */
 export interface VirtOptions {
   /** Bytes of RAM, a multiple of 4096, 16 MiB to 3.5 GiB; 256 MiB unless given. */
   readonly memory?: number
   /** 1 to 8; 1 unless given. */
   readonly harts?: number
+  /** Its CPU; the software core, `riscv`, unless given. */
+  readonly cpu?: VirtCpu
   /** The other end of the serial line; nothing unless given. */
   readonly console?: Given<CharPort>
   /** Disks, `/dev/vda` first. */
@@ -75,14 +83,6 @@ export interface VirtOptions {
   readonly wallClock?: MachineDefinition['wallClock']
 }
 
-/** Every spec that the `virt` machine may use, for definitions from files and workers. */
-export const virtCatalogue: Catalogue = [
-  riscv, plic, aplic, imsic, clint, pciHost, syscon, goldfishRtc, vmgenid, uart16550a, virtioBlock, virtioConsole, virtioEntropy,
-  virtio9p, virtio9pPci, virtioBalloon, virtioBalloonPci, virtioMem, virtioMemPci, virtioPmem, virtioPmemPci, virtioVsock, virtioVsockPci,
-  virtioNet, virtioBlockPci, virtioConsolePci, virtioEntropyPci, virtioNetPci,
-  virtioGpu, virtioGpuPci, virtioInput, virtioInputPci, virtioSound, virtioSoundPci, virtioPlaceholders,
-]
-
 function within(value: number, from: number, to: number, what: string, remedy: string): void {
   if (Number.isInteger(value) && value >= from && value <= to) return
   throw machinistError({ code: 'virt-option', part: what, value, remedy }, 'out of range')
@@ -96,7 +96,7 @@ function within(value: number, from: number, to: number, what: string, remedy: s
  * @throws a typed error `'virt-option'`
  */
 export function virt(options: VirtOptions = {}): MachineBlueprint {
-  const { memory = DEFAULT_MEMORY, harts = 1, console = 'null', disks = [], nets = [], rng = true, virtio = 'mmio', interrupts = 'plic' } = options
+  const { memory = DEFAULT_MEMORY, harts = 1, cpu = riscv, console = 'null', disks = [], nets = [], rng = true, virtio = 'mmio', interrupts = 'plic' } = options
   within(harts, 1, MAX_HARTS, 'harts', `Use 1 to ${MAX_HARTS}.`)
   within(memory, MIN_MEMORY, MAX_MEMORY, 'memory', `Use ${MIN_MEMORY / MIB} MiB to ${MAX_MEMORY / MIB} MiB.`)
   if (interrupts === 'aia' && options.firmware !== undefined) {
@@ -159,7 +159,7 @@ export function virt(options: VirtOptions = {}): MachineBlueprint {
   return defineMachine({
     name: 'virt',
     memory: { name: 'ram', base: virtMap.ram, size: memory },
-    cpu: part(riscv, {
+    cpu: part(cpu, {
       config: {
         harts,
         firmware: firmware === undefined ? 'sbi' : 'none',

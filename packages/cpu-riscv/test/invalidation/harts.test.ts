@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { encode } from '../../src/isa/index.ts'
-import { SbiExtension } from '../../src/sbi/numbers.ts'
+import { SbiExtension } from '@machinist/sbi'
 import { Csr } from '../../src/csr-numbers.ts'
 import { everyWay } from './guest.ts'
 import { Program } from './program.ts'

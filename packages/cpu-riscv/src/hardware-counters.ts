@@ -1,5 +1,5 @@
-import type { HartRecord } from '../record.ts'
-import type { HardwareCounters } from './pmu.ts'
+import type { HardwareCounters } from '@machinist/sbi'
+import type { HartRecord } from './record.ts'
 
 /**
  * `cycle` and `instret` as PMUs see them: a counter that stands still keeps its value in its offset.

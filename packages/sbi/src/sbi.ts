@@ -9,6 +9,7 @@ export interface SbiHart {
   hsm: number
   /** Integer register as an unsigned 64-bit value. */
   getX(index: number): bigint
+  /** @param value - modulo 2^64: errors are negative */
   setX(index: number, value: bigint): void
   /** Programs the supervisor timer. */
   setTimer(time: bigint): void
@@ -17,9 +18,12 @@ export interface SbiHart {
   clearSoftwareInterrupt(): boolean
   /** 64 bits at a virtual address, as S-mode sees it now; null where there is no RAM. */
   readVirtual(address: bigint): bigint | null
-  readonly pmu: HartPmu
-  /** SFENCE.VMA of everything. */
+  /** Null, for all harts of a machine, where the PMU extension is not to be there. */
+  readonly pmu: HartPmu | null
+  /** SFENCE.VMA of everything, before it executes another instruction: one that runs elsewhere has done it when this returns (8.3). */
   requestFlush(): void
+  /** FENCE.I in the same way. A hart that sees stores to code at once does not have it. */
+  fenceInstructions?(): void
   /** Begins in S-mode at `pc`, translation off, with a0 = hart id and a1 = `opaque`. */
   start(pc: bigint, opaque: bigint): void
   /** Stops; the current run ends. */
@@ -95,7 +99,7 @@ export class Sbi {
     [SbiExtension.srst]: (hart, id) => this.#systemReset(hart, id),
     [SbiExtension.dbcn]: (hart, id) => this.#debugConsole(hart, id),
     [SbiExtension.susp]: (hart, id) => this.#systemSuspend(hart, id),
-    [SbiExtension.pmu]: (hart, id) => hart.pmu.call(hart, id),
+    [SbiExtension.pmu]: (hart, id) => hart.pmu?.call(hart, id) ?? SbiError.notSupported,
   }
 
   #base(hart: SbiHart, id: number): bigint | readonly [bigint, bigint] {
@@ -108,7 +112,8 @@ export class Sbi {
         return [SbiError.success, IMPLEMENTATION_VERSION]
       case 3: {
         const wanted = hart.getX(10)
-        const known = wanted <= BigInt(SbiExtension.legacyShutdown) || (wanted >> 32n === 0n && Number(wanted) in this.#extensions)
+        const there = wanted >> 32n === 0n && Number(wanted) in this.#extensions && (Number(wanted) !== SbiExtension.pmu || hart.pmu !== null)
+        const known = wanted <= BigInt(SbiExtension.legacyShutdown) || there
         return [SbiError.success, known ? 1n : 0n]
       }
       case 4: // mvendorid, marchid and mimpid are all zero

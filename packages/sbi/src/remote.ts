@@ -10,17 +10,17 @@ interface Request {
   readonly act: (target: SbiHart) => void
 }
 
-/** More is dropped than was asked for; FENCE.I needs nothing, since stores to code are seen at once. */
+/** More is dropped than was asked for. */
 const flush = (target: SbiHart): void => { target.requestFlush() }
 const sendIpi: Request = { sent: FirmwareEvent.ipiSent, received: FirmwareEvent.ipiReceived, act: (target) => { target.raiseSoftwareInterrupt() } }
-const fenceI: Request = { sent: FirmwareEvent.fenceISent, received: FirmwareEvent.fenceIReceived, act: () => undefined }
+const fenceI: Request = { sent: FirmwareEvent.fenceISent, received: FirmwareEvent.fenceIReceived, act: (target) => { target.fenceInstructions?.() } }
 const sfenceVma: Request = { sent: FirmwareEvent.sfenceVmaSent, received: FirmwareEvent.sfenceVmaReceived, act: flush }
 const sfenceVmaAsid: Request = { sent: FirmwareEvent.sfenceVmaAsidSent, received: FirmwareEvent.sfenceVmaAsidReceived, act: flush }
 
 function ask(hart: SbiHart, targets: readonly SbiHart[], { sent, received, act }: Request): bigint {
-  hart.pmu.count(sent)
+  hart.pmu?.count(sent)
   for (const target of targets) {
-    target.pmu.count(received)
+    target.pmu?.count(received)
     act(target)
   }
   return SbiError.success
@@ -41,7 +41,7 @@ function chosen(harts: readonly SbiHart[], mask: bigint, base: bigint): readonly
 
 /** `set_timer` (6.1; legacy, 5.1). */
 export function setTimer(hart: SbiHart): bigint {
-  hart.pmu.count(FirmwareEvent.setTimer)
+  hart.pmu?.count(FirmwareEvent.setTimer)
   hart.setTimer(hart.getX(10))
   return SbiError.success
 }

@@ -1,10 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { encode } from '../isa/index.ts'
-import type { Hart } from '../hart.ts'
-import { RAM, testMachine, type TestMachine } from '../test-machine.ts'
-import { HsmState, SbiExtension } from './numbers.ts'
-import { FirmwareEvent } from './pmu.ts'
+import { FirmwareEvent, HsmState, SbiExtension } from '@machinist/sbi'
+import { encode } from './isa/index.ts'
+import type { Hart } from './hart.ts'
+import { RAM, testMachine, type TestMachine } from './test-machine.ts'
 
 const ECALL = encode('ecall', {})
 const WFI = encode('wfi', {})
