@@ -68,6 +68,11 @@ export function spec(name: string, words: readonly number[], more: Partial<Machi
   return { name, machine: testMachine(words), ...more }
 }
 
+/** The host of machines in the time of a loop. */
+export function testHost(loop: HostLoop): MachineHost {
+  return { loop, linearMemory, entropy: { fill: (into) => { into.fill(7) } }, wallClock: { now: () => 0n } }
+}
+
 export interface TestFleet {
   readonly hypervisor: OwnHypervisor
   readonly loop: TestLoop
@@ -86,7 +91,7 @@ export interface TestFleet {
 export function fleet(options: Partial<HypervisorOptions> = {}, processor: Partial<ProcessorOptions> = {}, opening: (index: number) => void = () => {}): TestFleet {
   const loop = testLoop()
   const ends: (() => void)[] = []
-  const host: MachineHost = { loop, linearMemory, entropy: { fill: (into) => { into.fill(7) } }, wallClock: { now: () => 0n } }
+  const host = testHost(loop)
   const hypervisor = createHypervisor({
     loop,
     open(index) {

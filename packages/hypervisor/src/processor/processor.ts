@@ -269,9 +269,14 @@ class Processor {
 
   /** Takes in a machine, which does not run yet. */
   #adopt(guest: Guest): void {
-    const { spec, machine } = guest
+    const { spec, machine, console } = guest
     const { name } = spec
-    const run = (slice: number): ReturnType<Machine['runSlice']> => machine.runSlice(slice)
+    const run = (slice: number): ReturnType<Machine['runSlice']> => {
+      const result = machine.runSlice(slice)
+      // What it said does not wait for others, which may run next in the same turn.
+      console.flush()
+      return result
+    }
     this.#runner.add(name, run, this.#cpu.parameters(name))
     this.#guests.set(name, guest)
     for (const controller of this.#controllers) controller.add(name, machine, spec)

@@ -1,3 +1,4 @@
+import type { SliceResult } from '@machinist/machine'
 import { Random } from '@machinist/schedulers'
 import { expect, test } from 'vitest'
 import { testLoop } from '../../test/harness.ts'
@@ -57,4 +58,69 @@ test('a task that waits is not run before its time or before it is woken, and it
   expect(began.length).toBe(ended)
   runner.remove('sleeper')
   expect(loop.waiting).toBe(0)
+})
+
+test('runs are long while nothing comes in, and short for some time after something did', () => {
+  const loop = testLoop()
+  const runner = new Runner(loop, () => loop.time)
+  const runs: { readonly name: string; readonly at: number; readonly slice: number }[] = []
+  const add = (name: string, work: (slice: number) => SliceResult): void => {
+    runner.add(name, (slice) => {
+      runs.push({ name, at: loop.time, slice })
+      return work(slice)
+    }, {})
+  }
+  for (const name of ['one', 'two']) {
+    add(name, (slice) => {
+      loop.time += slice
+      return { kind: 'runnable' }
+    })
+    runner.wake(name)
+  }
+  add('desk', () => {
+    loop.time += 200_000
+    return { kind: 'idle', until: Infinity, at: Infinity }
+  })
+  const until = (time: number): void => { while (loop.time < time) loop.turn() }
+  const slices = (from: number, to: number): ReadonlySet<number> => new Set(runs.filter(({ at }) => at >= from && at < to).map(({ slice }) => slice))
+  until(400 * MS)
+  expect(slices(0, 100 * MS)).toEqual(new Set([MS]))
+  expect(slices(102 * MS, 400 * MS)).toEqual(new Set([4 * MS]))
+  const came = loop.time
+  runner.wake('desk')
+  until(700 * MS)
+  // At once, before those that had what it has not had.
+  expect((runs.find(({ name, at }) => name === 'desk' && at >= came)?.at ?? Infinity) - came).toBeLessThan(1000)
+  expect(slices(came, came + 99 * MS)).toEqual(new Set([MS]))
+  expect(slices(came + 102 * MS, 700 * MS)).toEqual(new Set([4 * MS]))
+})
+
+test('a long run ends when a task that sleeps has its time, or a chore is due', () => {
+  const loop = testLoop()
+  const runner = new Runner(loop, () => loop.time)
+  const random = new Random(2)
+  let [late, chores, choreAt, latest] = [0, 0, 0, 0]
+  runner.add('busy', (slice) => {
+    loop.time += slice
+    latest = Math.max(latest, slice)
+    return { kind: 'runnable' }
+  }, {})
+  let due = 0
+  runner.add('sleeper', () => {
+    if (due > 0) late = Math.max(late, loop.time - due)
+    loop.time += 100_000
+    due = loop.time + random.between(1, 20) * MS
+    return { kind: 'idle', until: 0, at: due }
+  }, {})
+  runner.addChore((now) => {
+    if (choreAt > 0) late = Math.max(late, now - choreAt)
+    chores++
+    return choreAt = now + random.between(1, 20) * MS
+  })
+  for (const name of ['busy', 'sleeper']) runner.wake(name)
+  while (loop.time < 3000 * MS) loop.turn()
+  expect(chores).toBeGreaterThan(100)
+  expect(latest).toBe(4 * MS)
+  // Not less than a short run; and a chore waits for the sleeper, too.
+  expect(late).toBeLessThan(1.2 * MS)
 })

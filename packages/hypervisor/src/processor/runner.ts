@@ -1,8 +1,15 @@
 import type { HostLoop, SliceResult } from '@machinist/machine'
 import { type EntityParameters, Heap, ProportionalShare, Slot } from '@machinist/schedulers'
 
-/** For how long a turn of the event loop runs tasks, in nanoseconds. */
+/** For how long a turn of the event loop runs tasks, at least, in nanoseconds. */
 const TURN = 1_000_000
+/**
+ * The longest run of a task, in nanoseconds: each finds the CPU's caches as others left them. What comes in from outside waits for its end, so for some time after something did, or when a time is known at which something is to be
+ * done, runs end sooner.
+ */
+const LONG = 4_000_000
+const SHORT = 1_000_000
+const SOME_TIME = 100_000_000
 
 /** Where the time of a task went, in nanoseconds: totals. */
 export interface TaskTime {
@@ -39,7 +46,7 @@ class Seat {
  */
 export class Runner {
   /** Says who runs, and for how long. */
-  readonly policy: ProportionalShare<string> = new ProportionalShare<string>({ processors: 1, reservable: 1 })
+  readonly policy: ProportionalShare<string> = new ProportionalShare<string>({ processors: 1, slice: LONG, reservable: 1 })
   readonly #loop: HostLoop
   readonly #cpuTime: () => number
   readonly #seats = new Map<string, Seat>()
@@ -54,6 +61,8 @@ export class Runner {
   #cancel: () => void = () => {}
   /** Since when nobody has been running. */
   #resting = 0
+  /** Until when runs are short, since something came in. */
+  #lively = 0
   /**
    * The time of the policy: CPU time that tasks took, and time in which there was nothing to do. That is what can be promised. By the clock of the host, a run during which the host had
    * other things to do would seem long, and those that were due meanwhile would lose what they had no part in.
@@ -85,10 +94,13 @@ export class Runner {
     this.policy.remove(name)
   }
 
-  /** A task has something to do. */
+  /** Something came in for a task, which has something to do. */
   wake(name: string): void {
     const seat = this.#seats.get(name)
-    if (seat !== undefined) this.#rouse(seat, this.#loop.now())
+    if (seat === undefined) return
+    const now = this.#loop.now()
+    this.#lively = now + SOME_TIME
+    this.#rouse(seat, now)
   }
 
   /** A task has nothing to do until it is woken. */
@@ -175,7 +187,7 @@ export class Runner {
     this.#wakeUp(begin)
     this.#turning = true
     const chore = this.#work(begin)
-    const until = this.#run(begin + TURN)
+    const until = this.#run(begin + TURN, chore)
     this.#turning = false
     if (this.#stopped) return
     if (until === null) this.#soon()
@@ -199,16 +211,22 @@ export class Runner {
     return next
   }
 
-  /** Runs tasks until a time; returns when to look again if nobody has anything to do until then, and else null. */
-  #run(end: number): number | null {
+  /**
+   * Runs tasks until a time; returns when to look again if nobody has anything to do until then, and else null.
+   *
+   * @param chore - when the next chore is due
+   */
+  #run(end: number, chore: number): number | null {
     let clock = this.#cpuTime()
     let now: number
     do {
       now = this.#loop.now()
       for (let first = this.#alarms.first; first !== undefined && first.key <= now; first = this.#alarms.first) this.#rouse(first.item, now)
       const choice = this.policy.pick(0, this.#time)
-      if (!('entity' in choice)) return Math.min(now + choice.until - this.#time, this.#alarms.first?.key ?? Infinity)
-      clock = this.#slice(choice.entity, choice.slice, now, clock)
+      const alarm = this.#alarms.first?.key ?? Infinity
+      if (!('entity' in choice)) return Math.min(now + choice.until - this.#time, alarm)
+      const slice = now < this.#lively ? SHORT : Math.max(SHORT, Math.min(choice.slice, alarm - now, chore - now))
+      clock = this.#slice(choice.entity, slice, now, clock)
     } while (!this.#stopped && this.#loop.now() < end)
     return null
   }
