@@ -1,11 +1,13 @@
-import { machinistError, type VcpuDebug } from '@machinist/api'
-import { type Halt, type Machine, Seeker } from '@machinist/machine'
-import { DebugMemory } from './memory.ts'
+import type { VcpuDebug } from '@machinist/api'
+import { type Machine, Seeker } from '@machinist/machine'
+import { LiveTarget } from './live-target.ts'
 import { monitor, type MonitorView } from './monitor.ts'
 import { type Incoming, MAX_PACKET, packet, PacketReader } from './packet.ts'
 import { answerQuery } from './queries.ts'
+import { RecordedTarget } from './recorded-target.ts'
 import { readAll, readOne, writeAll, writeOne } from './registers.ts'
 import { Stops } from './stops.ts'
+import type { Halted, Target, TargetEvents } from './target.ts'
 import { bytesOf, fromHex, latin, parseHex, parseSmallHex, textToHex, toHex } from './text.ts'
 import { type Mode, parseContinue, parseThread, type ThreadId } from './threads.ts'
 
@@ -40,52 +42,28 @@ export function gdbSession(target: Machine | Seeker, connection: GdbConnection):
   return new Session(target, connection)
 }
 
-function debugsOf(machine: Machine): readonly VcpuDebug[] {
-  return machine.vcpus.map(({ debug }) => {
-    if (debug !== undefined) return debug
-    throw machinistError({ code: 'no-debugging', part: 'cpu', remedy: 'Use a CPU whose harts have `debug`.' }, 'its harts cannot be debugged')
-  })
-}
-
-class Session implements GdbSession {
-  /** Of a recording, as it is now. */
-  #machine: Machine
-  readonly #seeker: Seeker | null
+/** The protocol: what a debugger asks, and what is answered. */
+class Session implements GdbSession, TargetEvents {
+  readonly #target: Target
   readonly #connection: GdbConnection
-  #harts: readonly VcpuDebug[]
   readonly #reader = new PacketReader()
-  #memory: DebugMemory
   readonly #stops = new Stops()
   readonly #known = new Set<string>()
-  readonly #listeners: (() => void)[]
   #acknowledges = true
   #last: Uint8Array | null = null
   /** The harts that registers and memory are those of, and that the old commands go on with. */
   #looked = 0
   #continued: ThreadId = 'all'
-  /** What the machine does for us: nothing, it runs, or restarts. */
-  #doing: 'nothing' | 'running' | 'restarting' = 'nothing'
+  /** It goes on, or restarts, for us: until it stops there is one thing to be said: that it ends. */
+  #busy = false
   #signal = SIGTRAP
   /** What a stop reply says of the last stop. */
   #why = ''
   #ended = false
 
   constructor(target: Machine | Seeker, connection: GdbConnection) {
-    this.#seeker = target instanceof Seeker ? target : null
-    const machine = target instanceof Seeker ? target.machine : target
-    this.#machine = machine
     this.#connection = connection
-    this.#harts = debugsOf(machine)
-    this.#memory = new DebugMemory(machine.memory)
-    this.#listeners = this.#seeker !== null ? [] : [
-      machine.on('state', ({ to }) => {
-        if (to === 'paused') this.#stopped()
-        else if (to === 'off' || to === 'disposed') this.#gone()
-      }),
-      machine.on('reset', () => { if (this.#doing === 'restarting') machine.pause() }),
-    ]
-    if (this.#seeker === null) machine.pause()
-    else this.#seeker.interrupt()
+    this.#target = target instanceof Seeker ? new RecordedTarget(target, this) : new LiveTarget(target, this)
   }
 
   receive(bytes: Uint8Array): void {
@@ -95,24 +73,42 @@ class Session implements GdbSession {
   end(): void {
     if (this.#ended) return
     this.#ended = true
-    for (const remove of this.#listeners) remove()
-    if (this.#seeker !== null) {
-      this.#seeker.setStops([])
-      this.#seeker.interrupt()
-      return
-    }
-    if (this.#machine.state === 'disposed') return
-    this.#stops.clear(this.#harts)
-    for (const hart of this.#harts) hart.mode = 'run'
-    this.#machine.resume()
+    this.#target.leave(this.#stops)
+  }
+
+  halted({ hart, interrupted, reason, end }: Halted): void {
+    if (this.#ended) return
+    this.#busy = false
+    if (hart !== null) this.#looked = hart
+    this.#signal = interrupted ? SIGINT : SIGTRAP
+    this.#why = end !== null ? `replaylog:${end};` : this.#stops.describe(reason, this.#known)
+    this.#send(this.#stopReply())
+  }
+
+  restarted(): void {
+    this.#busy = false
+    this.#send('OK')
+  }
+
+  said(text: string): void {
+    this.#send(`O${textToHex(`${text}\n`)}`)
+  }
+
+  gone(): void {
+    if (this.#busy) this.#send(this.#stopReply())
+    this.#busy = false
+    this.end()
+    this.#connection.close()
   }
 
   get #view(): MonitorView {
-    return { machine: this.#machine, harts: this.#harts, memory: this.#memory, hart: this.#hart }
+    const { machine, harts, memory } = this.#target
+    return { machine, harts, memory, hart: this.#hart }
   }
 
   get #hart(): VcpuDebug {
-    const hart = this.#harts[this.#looked] ?? this.#harts[0]
+    const { harts } = this.#target
+    const hart = harts[this.#looked] ?? harts[0]
     if (hart === undefined) throw new RangeError('a machine without harts')
     return hart
   }
@@ -129,15 +125,11 @@ class Session implements GdbSession {
         if (this.#acknowledges) this.#connection.send(bytesOf('-'))
         return
       case 'interrupt':
-        if (this.#doing !== 'running') return
-        this.#signal = SIGINT
-        if (this.#seeker === null) this.#machine.pause()
-        else this.#seeker.interrupt()
+        if (this.#busy) this.#target.interrupt()
         return
       case 'packet': {
         if (this.#acknowledges) this.#connection.send(bytesOf('+'))
-        // Until it stops there is one thing to be said: that it ends.
-        if (this.#doing !== 'nothing' && incoming.data !== 'k') return
+        if (this.#busy && incoming.data !== 'k') return
         const answer = this.#command(incoming.data)
         if (answer !== null) this.#send(answer)
       }
@@ -155,7 +147,7 @@ class Session implements GdbSession {
   #command(data: string): string | null {
     const [letter, rest] = [data.slice(0, 1), data.slice(1)]
     // What was recorded stays as it was.
-    if (this.#seeker !== null && /^[GPMX]/.test(data)) return 'E01'
+    if (this.#target.recorded && /^[GPMX]/.test(data)) return 'E01'
     switch (letter) {
       case '?': return this.#stopReply()
       case 'g': return readAll(this.#hart)
@@ -167,7 +159,7 @@ class Session implements GdbSession {
       case 'X': return this.#write(rest, bytesOf)
       case 'Z': case 'z': return this.#stops.packet(data)
       case 'H': return this.#choose(rest)
-      case 'T': return typeof parseThread(rest, this.#harts.length) === 'number' ? 'OK' : 'E01'
+      case 'T': return typeof parseThread(rest, this.#target.harts.length) === 'number' ? 'OK' : 'E01'
       case 'c': case 's': return this.#goOld(letter, rest)
       case 'C': case 'S': return this.#goOld(letter, rest.replace(/^[0-9a-fA-F]{2};?/, ''))
       case 'b': return this.#goBack(rest)
@@ -183,7 +175,7 @@ class Session implements GdbSession {
     const [at = '', size = ''] = text.split(',', 2)
     const [address, length] = [parseHex(at), parseSmallHex(size)]
     if (address === null || length === null) return 'E01'
-    const bytes = this.#memory.read(this.#hart, address, Math.min(length, MAX_PACKET / 2))
+    const bytes = this.#target.memory.read(this.#hart, address, Math.min(length, MAX_PACKET / 2))
     return bytes.length > 0 || length === 0 ? toHex(bytes) : 'E0e'
   }
 
@@ -191,11 +183,11 @@ class Session implements GdbSession {
     const [, at = '', size = '', data = ''] = /^([0-9a-fA-F]+),([0-9a-fA-F]+):(.*)$/s.exec(text) ?? []
     const [address, length, bytes] = [parseHex(at), parseSmallHex(size), decode(data)]
     if (address === null || length === null || bytes === null || bytes.length !== length) return 'E01'
-    return this.#memory.write(this.#hart, address, bytes) ? 'OK' : 'E0e'
+    return this.#target.memory.write(this.#hart, address, bytes) ? 'OK' : 'E0e'
   }
 
   #choose(text: string): string {
-    const thread = parseThread(text.slice(1), this.#harts.length)
+    const thread = parseThread(text.slice(1), this.#target.harts.length)
     if (thread === null) return 'E01'
     if (text.startsWith('c')) this.#continued = thread
     else if (!text.startsWith('g')) return 'E01'
@@ -211,13 +203,13 @@ class Session implements GdbSession {
     }
     const steps = command.toLowerCase() === 's'
     const only = typeof this.#continued === 'number' ? this.#continued : steps ? this.#looked : null
-    return this.#go(this.#harts.map((_, index) => only !== null && index !== only ? 'hold' : steps ? 'step' : 'run'))
+    return this.#go(this.#target.harts.map((_, index) => only !== null && index !== only ? 'hold' : steps ? 'step' : 'run'))
   }
 
   #verbose(data: string): string | null {
     if (data === 'vCont?') return 'vCont;c;C;s;S;t'
     if (data.startsWith('vCont;')) {
-      const modes = parseContinue(data.slice('vCont;'.length), this.#harts.length)
+      const modes = parseContinue(data.slice('vCont;'.length), this.#target.harts.length)
       return modes === null ? 'E01' : this.#go(modes)
     }
     if (/^vKill(;|$)/.test(data)) {
@@ -229,84 +221,28 @@ class Session implements GdbSession {
 
   #go(modes: readonly Mode[]): string | null {
     if (modes.every((mode) => mode === 'hold')) return 'E16'
-    const { seeker, step } = { seeker: this.#seeker, step: modes.indexOf('step') }
-    // The harts of a recording take turns as they did then.
-    if (seeker !== null) return this.#move(() => seeker.run(step < 0 ? null : { steps: (this.#machine.vcpus[step]?.steps ?? 0) + 1, hart: step }), step)
-    if (this.#machine.state !== 'paused') return 'E01'
-    this.#stops.apply(this.#harts)
-    modes.forEach((mode, index) => {
-      const hart = this.#harts[index]
-      if (hart !== undefined) hart.mode = mode
-    })
-    this.#doing = 'running'
-    this.#machine.resume()
-    return null
+    return this.#begin(() => this.#target.go(modes, this.#stops))
   }
 
   /** `bs` and `bc`. */
   #goBack(how: string): string | null {
-    const seeker = this.#seeker
-    if (seeker === null || (how !== 's' && how !== 'c')) return ''
+    if (!this.#target.recorded || (how !== 's' && how !== 'c')) return ''
     const hart = typeof this.#continued === 'number' ? this.#continued : this.#looked
-    return this.#move(() => how === 's' ? seeker.stepBack(hart) : seeker.runBack(), how === 's' ? hart : -1)
+    return this.#begin(() => this.#target.goBack(how === 's' ? 'step' : 'run', hart, this.#stops))
   }
 
-  /** Moves about in a recording. `hart`: the one that steps, or −1. */
-  #move(work: () => Promise<Halt>, hart: number): null {
-    this.#doing = 'running'
-    this.#signal = SIGTRAP
-    this.#seeker?.setStops(this.#stops.list)
-    work().then((halt) => { this.#moved(halt, hart) }, (error: unknown) => {
-      // The run differs from the recording: it is at an end.
-      this.#send(`O${textToHex(`${error instanceof Error ? error.message : String(error)}\n`)}`)
-      this.#moved({ kind: 'end' }, hart)
-    })
-    return null
-  }
-
-  #moved(halt: Halt, hart: number): void {
-    if (this.#ended || this.#seeker === null) return
-    this.#doing = 'nothing'
-    const { physical } = this.#memory
-    this.#machine = this.#seeker.machine
-    this.#harts = debugsOf(this.#machine)
-    this.#memory = new DebugMemory(this.#machine.memory)
-    this.#memory.physical = physical
-    if (halt.kind === 'stop') this.#looked = halt.hart
-    else if (hart >= 0) this.#looked = hart
-    if (halt.kind !== 'interrupted') this.#signal = SIGTRAP
-    this.#why = halt.kind === 'stop' ? this.#stops.describe(halt.reason, this.#known) : halt.kind === 'begin' || halt.kind === 'end' ? `replaylog:${halt.kind};` : ''
-    this.#send(this.#stopReply())
-  }
-
-  /** It paused, for a hart's reason, at our wish, or at somebody else's. */
-  #stopped(): void {
-    const was = this.#doing
-    this.#doing = 'nothing'
-    if (was === 'restarting') return this.#send('OK')
-    if (was !== 'running') return
-    const hart = this.#harts.findIndex(({ reason }) => reason !== null)
-    if (hart >= 0) {
-      this.#looked = hart
-      this.#signal = SIGTRAP
-    } else {
-      this.#signal = SIGINT
-    }
-    this.#send(this.#stopReply())
+  /** The answer comes when it has stopped. */
+  #begin(going: () => boolean): string | null {
+    this.#busy = true
+    if (going()) return null
+    this.#busy = false
+    return 'E01'
   }
 
   #stopReply(): string {
-    const { state, status } = this.#machine
-    if (this.#seeker !== null) return `T${this.#signal}thread:${(this.#looked + 1).toString(16)};${this.#why}`
-    if (state === 'off' || state === 'disposed') return `W${((status ?? 0) & 0xff).toString(16).padStart(2, '0')}`
-    return `T${this.#signal}thread:${(this.#looked + 1).toString(16)};${this.#stops.describe(this.#hart.reason, this.#known)}`
-  }
-
-  #gone(): void {
-    if (this.#doing !== 'nothing') this.#send(this.#stopReply())
-    this.#doing = 'nothing'
-    this.end()
-    this.#connection.close()
+    const { state, status } = this.#target.machine
+    if (!this.#target.recorded && (state === 'off' || state === 'disposed')) return `W${((status ?? 0) & 0xff).toString(16).padStart(2, '0')}`
+    return `T${this.#signal}thread:${(this.#looked + 1).toString(16)};${this.#why}`
   }
 
   #detach(): null {
@@ -317,13 +253,8 @@ class Session implements GdbSession {
   }
 
   #kill(): null {
-    this.#doing = 'nothing'
-    if (this.#seeker === null) this.#machine.powerOff(0)
-    else {
-      this.#seeker.dispose()
-      this.end()
-      this.#connection.close()
-    }
+    this.#busy = false
+    this.#target.kill()
     return null
   }
 
@@ -335,11 +266,11 @@ class Session implements GdbSession {
     }
     const mode = /^Qqemu\.PhyMemMode:([01])$/.exec(data)
     if (mode !== null) {
-      this.#memory.physical = mode[1] === '1'
+      this.#target.memory.physical = mode[1] === '1'
       return 'OK'
     }
     if (data.startsWith('qRcmd,')) return this.#monitor(data.slice('qRcmd,'.length))
-    return answerQuery(this.#view, this.#looked, data, this.#known, this.#seeker !== null) ?? ''
+    return answerQuery(this.#view, this.#looked, data, this.#known, this.#target.recorded) ?? ''
   }
 
   #monitor(text: string): string | null {
@@ -354,12 +285,6 @@ class Session implements GdbSession {
       this.#send('OK')
       return this.#kill()
     }
-    if (this.#machine.state !== 'paused' || this.#seeker !== null) return 'E01'
-    // Events are delivered while a machine runs. With every hart held, nothing but that happens.
-    for (const hart of this.#harts) hart.mode = 'hold'
-    this.#doing = 'restarting'
-    this.#machine.reset()
-    this.#machine.resume()
-    return null
+    return this.#begin(() => this.#target.restart())
   }
 }
