@@ -6,8 +6,10 @@ import type { SnapshotInput } from './file.ts'
 /** The first bytes: one that is no ASCII, letters, and line ends that careless copying changes. */
 const MAGIC: readonly number[] = [0x8d, 0x4d, 0x53, 0x4e, 0x50, 0x0d, 0x0a, 0x1a]
 
-/** Versions of the format: that of a file that holds all of its pages, and that of one with a parent. Readers refuse others. */
-const VERSIONS = { alone: 1, child: 2 } as const
+/** Versions of the format: that of a file that holds all of its pages, that of one with a parent, and that of one whose state has byte strings of its parent's. Readers refuse others. */
+const VERSIONS = { alone: 1, child: 2, sharing: 3 } as const
+
+const KINDS = Object.keys(VERSIONS) as (keyof typeof VERSIONS)[]
 
 /** In the index of a region: the page is what the parent has at its place. */
 export const AS_PARENT = 0xffff_ffff
@@ -64,8 +66,8 @@ export interface SnapshotIdentity {
 export interface Header {
   readonly compression: SnapshotCompression
   readonly document: Piece
-  /** The document names a parent. */
-  readonly child: boolean
+  /** `'child'`: the document names a parent. `'sharing'`: its byte strings are the parent's in part. */
+  readonly kind: keyof typeof VERSIONS
 }
 
 /** An error for a file that is not what it should be. */
@@ -74,11 +76,11 @@ export function damaged(name: string, problem: string, value?: string | number):
 }
 
 /** The header of a file of `size` bytes. */
-export function encodeHeader({ compression, child, document: [offset, stored, length, crc] }: Header, size: number, codec: SnapshotCodec): Uint8Array {
+export function encodeHeader({ compression, kind, document: [offset, stored, length, crc] }: Header, size: number, codec: SnapshotCodec): Uint8Array {
   const bytes = new Uint8Array(HEADER_SIZE)
   const view = new DataView(bytes.buffer)
   bytes.set(MAGIC)
-  view.setUint32(at.version, child ? VERSIONS.child : VERSIONS.alone, true)
+  view.setUint32(at.version, VERSIONS[kind], true)
   view.setUint32(at.compression, COMPRESSIONS.indexOf(compression) + 1, true)
   view.setBigUint64(at.documentOffset, BigInt(offset), true)
   view.setUint32(at.documentStored, stored, true)
@@ -97,8 +99,9 @@ export function decodeHeader({ name, size, read }: SnapshotInput, codec: Snapsho
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset)
   const version = view.getUint32(at.version, true)
-  if (version !== VERSIONS.alone && version !== VERSIONS.child) {
-    throw machinistError({ code: 'snapshot-version', part: name, value: version, remedy: 'Use the version of Machinist that wrote it.' }, `a snapshot of a version that this one cannot read; it reads ${Object.values(VERSIONS).join(' and ')}`)
+  const kind = KINDS.find((each) => VERSIONS[each] === version)
+  if (kind === undefined) {
+    throw machinistError({ code: 'snapshot-version', part: name, value: version, remedy: 'Use the version of Machinist that wrote it.' }, `a snapshot of a version that this one cannot read; it reads 1 to ${VERSIONS.sharing}`)
   }
   const crc = view.getUint32(at.crc, true)
   if (crc !== codec.crc32(bytes.subarray(0, at.crc))) throw damaged(name, 'its header is damaged')
@@ -106,7 +109,7 @@ export function decodeHeader({ name, size, read }: SnapshotInput, codec: Snapsho
   const compression = COMPRESSIONS[view.getUint32(at.compression, true) - 1]
   if (compression === undefined) throw damaged(name, 'its compression is not known')
   return {
-    compression, child: version === VERSIONS.child, identity: { size, crc },
+    compression, kind, identity: { size, crc },
     document: [Number(view.getBigUint64(at.documentOffset, true)), view.getUint32(at.documentStored, true), view.getUint32(at.documentLength, true), view.getUint32(at.documentCrc, true)],
   }
 }

@@ -48,7 +48,7 @@ export class OpenedFile {
     this.memory = memory
     this.images = images
     this.bytes = bytes
-    this.parent = this.header.child ? this.#parentName(parent) : null
+    this.parent = this.header.kind !== 'alone' ? this.#parentName(parent) : null
   }
 
   /** The bytes of a piece. @throws a typed error `'snapshot-damaged'` */

@@ -298,3 +298,50 @@ test('with what the parent was written from, a child is the same file, and pages
   machine.dispose()
   expect(arena.frames).toBe(0)
 })
+
+test('of long byte strings, such as contents of disks, a child has those that its parents have not, wherever these are', async () => {
+  const folder = new Folder()
+  const machine = counting()
+  run(machine, 3)
+  let random = 1
+  const noise = (): Uint8Array => Uint8Array.from({ length: 16_384 }, () => (random = (Math.imul(random, 1_664_525) + 1_013_904_223) >>> 0) >>> 24)
+  const version = (name: string): number => folder.files[name]?.[8] ?? 0
+  const size = (name: string): number => folder.files[name]?.length ?? 0
+  const save = async (name: string, about: readonly Uint8Array[], parent?: string): Promise<void> => {
+    const opened = parent === undefined ? undefined : folder.open(parent)
+    folder.files[name] = await written(machine, about, opened && { parent: { snapshot: opened, file: parent ?? '' } })
+    opened?.close()
+  }
+  const sums = (list: unknown): number[] => (list as readonly Uint8Array[]).map((bytes) => codec.crc32(bytes))
+  const about = (name: string): number[] => {
+    const snapshot = folder.open(name)
+    snapshot.close()
+    return sums(snapshot.about)
+  }
+  const first = Array.from({ length: 20 }, noise)
+  // One that changed, in a byte; one that came; one that went; and the others are elsewhere.
+  const second = [noise(), ...first.slice(2), first[0]!.map((byte, at) => at === 16_383 ? byte ^ 1 : byte)]
+  const third = [...second.slice(5), first[1]!, noise()]
+  await save('a', first)
+  await save('b', second, 'a')
+  await save('c', third, 'b')
+  await save('d', [noise()], 'a')
+  expect([version('a'), version('b'), version('c'), version('d')]).toEqual([1, 3, 3, 2])
+  expect(size('a')).toBeGreaterThan(20 * 16_384)
+  // One that its parent does not have any more is in a file again.
+  expect([size('b') < 3 * 16_384, size('c') < 3 * 16_384]).toEqual([true, true])
+  expect([about('a'), about('b'), about('c')]).toEqual([first, second, third].map(sums))
+  const [c, other] = [folder.open('c'), new MemoryFile()]
+  await rewriteSnapshot(c, other, codec)
+  c.close()
+  folder.files['e'] = other.bytes
+  expect([version('e'), about('e')]).toEqual([1, sums(third)])
+  // Numbers that lead nowhere, in the child and in its parent.
+  for (const wrong of [-1, 0.5, 1000, 2 ** 40]) {
+    folder.files['f'] = changed(folder.files['b']!, (document) => ({ ...document, bytes: (document['bytes'] as unknown[]).map(() => wrong) }))
+    expect(codeOf(() => folder.open('f'))).toBe('snapshot-damaged')
+  }
+  folder.files['g'] = changed(folder.files['a']!, (document) => ({ ...document, bytes: (document['bytes'] as unknown[]).map(() => 0) }))
+  expect(codeOf(() => folder.open('g'))).toBe('snapshot-damaged')
+  machine.dispose()
+})

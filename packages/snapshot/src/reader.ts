@@ -15,6 +15,8 @@ export interface OpenSnapshot extends StoredMachine {
   readonly about: unknown
   /** What a child of it will know it by. */
   readonly identity: SnapshotIdentity
+  /** The long byte strings of its definition, of its state and of {@link about}, by numbers: a child may have some of them by these. */
+  readonly strings: ReadonlyMap<number, Uint8Array>
   /** The names of the files that it stands on, its parent first, each relative to the folder of the one that names it. */
   readonly parents: readonly string[]
   /** Names of the boot images that can be read. */
@@ -46,7 +48,8 @@ export function openSnapshot(input: SnapshotInput, codec: SnapshotCodec, options
   const end = (): void => { for (const each of chain) each.input.close?.() }
   const holders = new Holders(end)
   try {
-    const plain = plainReader(file)
+    const strings = new Map<number, Uint8Array>()
+    const plain = plainReader(chain, strings)
     const { regions, source } = openMemory(chain, holders)
     return {
       definition: plain(file.json['definition']),
@@ -54,6 +57,7 @@ export function openSnapshot(input: SnapshotInput, codec: SnapshotCodec, options
       about: plain(file.json['about']),
       memory: regions,
       source,
+      strings,
       identity: file.header.identity,
       parents: chain.flatMap(({ parent }) => parent === null ? [] : [parent.file]),
       images: Object.keys(file.images).filter((name) => imageIn(chain, name) !== null),
@@ -83,20 +87,34 @@ function imageMissing(name: string, file: string): Error {
   return machinistError({ code: 'snapshot-image', part: name, value: file, remedy: 'Save the machine with its images.' }, 'it was written without the image that the machine starts from')
 }
 
-/** Reads plain data whose long byte strings are pieces; all of them together are bounded. */
-function plainReader(file: OpenedFile): (json: unknown) => unknown {
-  const { input: { name }, bytes: pieces } = file
-  const known = new Map<number, Uint8Array>()
+/**
+ * Reads plain data whose long byte strings are pieces; all of them together are bounded.
+ *
+ * @param known - gets them
+ */
+function plainReader(chain: readonly OpenedFile[], known: Map<number, Uint8Array>): (json: unknown) => unknown {
   let left = MOST_BYTES
   return (json) => decodePlain(json, (number) => {
     const before = known.get(number)
     if (before !== undefined) return before
-    if (!Number.isInteger(number) || pieces[number] === undefined) throw damaged(name, 'a part of its state has no place in it', number)
-    const { buffer, byteOffset, length } = file.piece(pieces[number], left, 'a part of its state')
+    const { file, piece } = stringIn(chain, number)
+    const { buffer, byteOffset, length } = file.piece(piece, left, 'a part of its state')
     // Whatever the host's own kind of bytes is.
     const bytes = new Uint8Array(buffer, byteOffset, length)
     left -= length
     known.set(number, bytes)
     return bytes
   })
+}
+
+/** Where a byte string is: in the first file, or under the number that stands there in its parent, and so on. */
+function stringIn(chain: readonly OpenedFile[], number: number): { readonly file: OpenedFile; readonly piece: unknown } {
+  let wanted = number
+  for (const file of chain) {
+    const piece = Number.isInteger(wanted) ? file.bytes[wanted] : undefined
+    if (piece === undefined) throw damaged(file.input.name, 'a part of its state has no place in it', wanted)
+    if (typeof piece !== 'number') return { file, piece }
+    wanted = piece
+  }
+  throw damaged(chain.at(-1)?.input.name ?? '', 'a part of its state is that of a parent, and it has none', wanted)
 }

@@ -9,6 +9,7 @@ import type { SnapshotOutput } from './file.ts'
 import { encodeHeader, type MemoryDocument, MOST_BYTES, MOST_DOCUMENT, MOST_FILES, type Piece } from './format.ts'
 import { type PageStore, storeOf, type StoreRegion } from './page-store.ts'
 import { PageWriter } from './page-writer.ts'
+import { ParentBytes, sameBytes } from './parent-bytes.ts'
 import { encodePlain } from './plain.ts'
 import { IMAGE_OF_PARENT, type OpenSnapshot } from './reader.ts'
 
@@ -102,14 +103,18 @@ async function write<Region extends StoreRegion>(
   const text = { definition: plain(definition), state: plain(snapshot.state), about: plain(options.about ?? null) }
   const inState = long.reduce((sum, { length }) => sum + length, 0)
   if (inState > MOST_BYTES) throw tooMuch(inState)
-  const bytes: Piece[] = []
-  for (const each of long) bytes.push(await appender.piece(each))
+  const bytes: (Piece | number)[] = []
+  const before = parent && long.length > 0 ? new ParentBytes(parent.snapshot.strings, codec) : null
+  for (const each of long) {
+    bytes.push(before?.numberOf(each) ?? await appender.piece(each))
+    await appender.breathe()
+  }
   const parentName = parent === undefined ? {} : { parent: { file: parent.file, ...parent.snapshot.identity } }
   const json = asciiOf(JSON.stringify({ ...text, memory: about, images: imagePieces, bytes, ...parentName }))
   if (json.length > MOST_DOCUMENT) throw tooMuch(json.length)
   const document = await appender.piece(json)
   await appender.flush()
-  await output.write(0, encodeHeader({ compression: codec.compression, child: parent !== undefined, document }, appender.position, codec))
+  await output.write(0, encodeHeader({ compression: codec.compression, kind: parent === undefined ? 'alone' : bytes.some((each) => typeof each === 'number') ? 'sharing' : 'child', document }, appender.position, codec))
   return appender.position
 }
 
@@ -120,12 +125,7 @@ function tooMuch(bytes: number): MachinistError {
 
 /** Whether a snapshot has the same image. */
 function hasImage(snapshot: OpenSnapshot | undefined, name: string, bytes: Uint8Array): boolean {
-  if (snapshot?.images.includes(name) !== true) return false
-  const other = snapshot.image(name)
-  if (other.length !== bytes.length) return false
-  // A loop, not a call for each byte: kernels have tens of millions.
-  for (let index = 0; index < bytes.length; index++) if (bytes[index] !== other[index]) return false
-  return true
+  return snapshot?.images.includes(name) === true && sameBytes(bytes, snapshot.image(name))
 }
 
 function littleEndian(numbers: Uint32Array): Uint8Array {
