@@ -87,8 +87,8 @@ export interface TestFleet {
   until(what: () => boolean | Promise<boolean>): Promise<void>
 }
 
-/** A hypervisor with its processors in this thread and time. */
-export function fleet(options: Partial<HypervisorOptions> = {}, processor: Partial<ProcessorOptions> = {}, opening: (index: number) => void = () => {}): TestFleet {
+/** A hypervisor with its processors in this thread and time. Each has what it is given, or what is made for it. */
+export function fleet(options: Partial<HypervisorOptions> = {}, processor: Partial<ProcessorOptions> | (() => Partial<ProcessorOptions>) = {}, opening: (index: number) => void = () => {}): TestFleet {
   const loop = testLoop()
   const ends: (() => void)[] = []
   const host = testHost(loop)
@@ -97,7 +97,7 @@ export function fleet(options: Partial<HypervisorOptions> = {}, processor: Parti
     open(index) {
       opening(index)
       const [mine, its] = localChannel<ToProcessor, FromProcessor>(loop)
-      ends[index] = runProcessor(its, { host, catalogue, ...processor })
+      ends[index] = runProcessor(its, { host, catalogue, ...(typeof processor === 'function' ? processor() : processor) })
       return mine
     },
     ...options,

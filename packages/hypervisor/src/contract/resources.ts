@@ -36,6 +36,8 @@ export interface Usage {
   readonly demand: number
   /** What it takes. */
   readonly used: number
+  /** What it takes and has not used lately, where that is known: it gives way before what is in use. 0 unless given. */
+  readonly idle?: number
 }
 
 /** One cell of the allocation table: a machine or a pool, and a resource. */

@@ -230,13 +230,14 @@ class Controller implements MemoryController {
       for (const tenant of tenants) tenant.target = tenant.limit
       return
     }
+    // What the hypervisor says when the host is short is by the shares of all pools above, too, and what lies idle has been taxed.
+    const told = tenants.some(({ curbed }) => curbed)
     const targets = memoryTargets(Math.max(0, this.#frames.limit * LEVEL.room - others), tenants.map((tenant) => ({
-      // What the hypervisor says is by the shares of all pools above, too.
       shares: tenant.grant.entitled < Infinity ? Math.max(1, tenant.grant.entitled) : tenant.grant.shares,
       reservation: tenant.reserved,
       limit: tenant.limit,
       wanted: tenant.wanted + Math.max(0, 2 * (tenant.resident - tenant.before)) + (tenant.memory === needy ? MARGIN : 0),
-      active: tenant.chance.active,
+      active: told && tenant.grant.entitled < Infinity ? 1 : tenant.chance.active,
     })))
     tenants.forEach((tenant, index) => {
       tenant.target = targets[index] ?? Infinity

@@ -5,6 +5,9 @@ import { divide } from '@machinist/schedulers'
  */
 const IDLE_COST = 1 / (1 - 0.75)
 
+/** How many shares a page costs, on the average, of memory of which such a part is in use, from 0 to 1. */
+export const pageCost = (active: number): number => active + IDLE_COST * (1 - active)
+
 /** What a machine wants, and what it may ask for. Pages. */
 export interface MemoryClaim {
   /** Its weight. */
@@ -27,7 +30,7 @@ export interface MemoryClaim {
 export function memoryTargets(pages: number, claims: readonly MemoryClaim[]): number[] {
   const bounds = claims.map(({ shares, reservation, limit, wanted, active }) => {
     const most = Math.min(limit, wanted)
-    return { shares: shares / (active + IDLE_COST * (1 - active)), reservation: Math.min(reservation, most), demand: most }
+    return { shares: shares / pageCost(active), reservation: Math.min(reservation, most), demand: most }
   })
   // Admission sees to it that promises can be kept. Less may be there since, or what nobody was promised may be in use.
   const promised = bounds.reduce((sum, { reservation }) => sum + reservation, 0)

@@ -2,6 +2,7 @@ import type { Machine } from '@machinist/machine'
 import { countPages, type GuestMemory, PAGE_SIZE, type PageCounts, SecondChance } from '@machinist/memory'
 import type { Grant } from '../contract/controller.ts'
 import type { MachineReport, MachineSpec, MemoryMeans } from '../contract/machines.ts'
+import type { Usage } from '../contract/resources.ts'
 import { termsOf } from '../table/terms.ts'
 
 /** What the controller needs of the control of a balloon: the backend that `balloonControl` of `@machinist/virtio` makes. */
@@ -103,10 +104,11 @@ export class Tenant {
   }
 
   /** @param perCompressed - pages that a compressed one takes */
-  usage(perCompressed: number): { readonly demand: number; readonly used: number } {
+  usage(perCompressed: number): Usage {
     const { compressed } = this.count()
     this.#demand = this.wanted * PAGE_SIZE
-    return { demand: this.#demand, used: (this.resident + compressed * perCompressed) * PAGE_SIZE }
+    const used = (this.resident + compressed * perCompressed) * PAGE_SIZE
+    return { demand: this.#demand, used, idle: used * (1 - this.chance.active) }
   }
 
   report(): Pick<MachineReport, 'memory'> {

@@ -210,7 +210,15 @@ test('a page gets a second chance: what is touched between two rounds stays, wha
   expect(frames()).toEqual(Array.from({ length: PAGES }, (_, page) => page === 2 || page === 5))
   expect(chance.take(100, PAGES, (page) => parked.put(page))).toBe(1)
   expect(frames().indexOf(true)).toBe(5)
-  expect(chance.active).toBeLessThan(1)
+  memory.held = () => 0
+  for (let round = 0; round < 30; round++) chance.age(PAGES)
+  expect(chance.active).toBeLessThan(0.01)
+  // Who begins to use what he has is believed at once.
+  memory.read(BASE + 5 * PAGE_SIZE, new Uint8Array(1))
+  chance.age(PAGES)
+  expect(chance.active).toBe(1)
+  chance.age(PAGES)
+  expect(chance.active).toBeLessThan(0.5)
 })
 
 test('frames that nobody has go back to the host in runs, and are zeros when they are taken again', () => {

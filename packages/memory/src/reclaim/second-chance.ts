@@ -15,6 +15,8 @@ export class SecondChance {
   readonly memory: GuestMemory
   readonly #hand = new Hand()
   #active = 1
+  /** The same of the last time round alone: who begins to use what he has is believed at once. */
+  #last = 1
   /** Of this time round: pages with frames, and those that somebody had touched. */
   #found = 0
   #touched = 0
@@ -24,9 +26,9 @@ export class SecondChance {
     this.memory = memory
   }
 
-  /** The part of its frames that it has used since the hand went round, from 0 to 1; 1 before anything is known. */
+  /** The part of its frames that it uses, from 0 to 1: of the last time that the hand went round, or on the average, if that is more; 1 before anything is known. */
   get active(): number {
-    return this.#active
+    return Math.max(this.#active, this.#last)
   }
 
   /** Lets pages wait. Not in the middle of what the memory's own guest does. */
@@ -94,7 +96,10 @@ export class SecondChance {
     }
     this.#looked += looked
     if (this.#looked >= pagesOf(memory)) {
-      if (this.#found > 0) this.#active += NEW * (this.#touched / this.#found - this.#active)
+      if (this.#found > 0) {
+        this.#last = this.#touched / this.#found
+        this.#active += NEW * (this.#last - this.#active)
+      }
       this.#found = this.#touched = this.#looked = 0
     }
     return looked
