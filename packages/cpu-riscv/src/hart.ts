@@ -12,9 +12,10 @@ import { HartRecord } from './record.ts'
 import { HartPmu, HsmState, type SbiHart } from '@machinist/sbi'
 import { hardwareCounters } from './hardware-counters.ts'
 import { Envcfg } from './status.ts'
-import { checkedRun, copyLook, type RunEnd, type SavedRun, SPIN_MOST, type SpinLook, type SpinLoop } from './cut-run.ts'
+import { checkedRun, type RunEnd, type SavedRun } from './cut-run.ts'
 import { type ResumePoint, restoreHart, saveHart } from './hart-state.ts'
 import { sampleHart } from './sample.ts'
+import { SPIN_LOOK, SpinWatch } from './spin-watch.ts'
 
 /** The fast interpreter may overrun its budget by what fits into a page. */
 const OVERRUN = 2048
@@ -23,10 +24,6 @@ const AT = hartLayout.offset
 const STIP = 1 << Interrupt.stip
 const SSIP = 2n
 const PAGE_OFFSET = 4095n
-/** To find out whether a hart spins: instructions until its place is compared, bytes and most instructions of the loop that it may be in. */
-const SPIN_LOOK = 32
-const SPIN_REACH = 256n
-const STACK_POINTER = 2
 const EXITS: Readonly<Record<number, Exit>> = { [Leave.halt]: 'halt', [Leave.yield]: 'yield', [Leave.debug]: 'debug' }
 
 /** One RV64GC hart. */
@@ -58,8 +55,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   #debug: HartDebug | null = null
   /** What the last run ended for, besides its debugger's reason. */
   #owed: RunEnd | null = null
-  /** How far {@link Hart.spin} has come. */
-  #look: SpinLook | null = null
+  readonly #spin: SpinWatch
   /** Where a suspended hart starts over. */
   #resume: ResumePoint | null = null
 
@@ -74,6 +70,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     this.record = new HartRecord(engine.arena, this.#home)
     this.pmu = new HartPmu(hardwareCounters(this.record, () => this.retired))
     this.file = identities === 0 ? null : new InterruptFile(identities, (level) => { this.setLine(Interrupt.seip, level) })
+    this.#spin = this.#watch()
     this.#banks = cluster.banks.slice(index * BANKS_PER_HART, (index + 1) * BANKS_PER_HART)
   }
 
@@ -264,7 +261,7 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
   }
 
   run(budget: number, exact: boolean, again: boolean = false): Exit {
-    this.#look = null
+    this.#spin.forget()
     return this.#run(budget, exact, again)
   }
 
@@ -354,64 +351,44 @@ export class Hart implements Vcpu, EngineClient, SbiHart {
     return 'debug'
   }
 
+  #watch(): SpinWatch {
+    const owes = (): boolean => this.#owed !== null
+    const steps = (): number => this.steps
+    return new SpinWatch({
+      record: this.record,
+      get steps() { return steps() },
+      get owes() { return owes() },
+      run: (budget, exact, again) => this.#run(budget, exact, again),
+      enter: () => { this.#enter() },
+      step: () => this.#step(),
+    })
+  }
+
   spin(exact: boolean, most: number = Infinity): Exit | 'more' {
-    const { record } = this
-    const end = this.steps + most
-    const again = this.#look !== null
-    const look = this.#look ??= { until: this.steps + SPIN_LOOK, pc: record.get64('pc'), stack: record.get64('x', STACK_POINTER), loop: null }
-    if (look.loop === null) {
-      const exit = this.#run(Math.min(look.until, end) - this.steps, exact, again)
-      if (exit !== 'budget') return exit
-      if (this.steps < look.until) return 'more'
-      const pc = record.get64('pc')
-      const distance = pc - look.pc
-      if (distance >= SPIN_REACH || distance <= -SPIN_REACH || record.get64('x', STACK_POINTER) !== look.stack) return this.#looked('budget')
-      // It is near where it was. Once round the loop, one instruction at a time: all is as it was, or it gets on.
-      look.loop = { pc, registers: record.getX(), steps: 0 }
-    } else if (this.#owed !== null) {
-      return this.#run(1, exact, true)
-    }
-    return this.#goRound(look.loop, end)
+    return this.#spin.spin(exact, most)
   }
 
-  #looked(exit: Exit): Exit {
-    this.#look = null
-    return exit
-  }
-
-  /** A step at a time, until the hart is back or was away for too long; to so many steps in all. */
-  #goRound(loop: SpinLoop, end: number): Exit | 'more' {
-    const { record } = this
+  #step(): Exit {
     const debug = this.#debug?.active === true ? this.#debug : null
-    this.#enter()
-    for (;;) {
-      if (loop.steps > 0 && record.get64('pc') === loop.pc) return this.#looked(record.getX().every((value, index) => value === loop.registers[index]) ? 'yield' : 'budget')
-      if (loop.steps >= SPIN_MOST) return this.#looked('budget')
-      if (this.steps >= end) return 'more'
-      const before = this.steps
-      this.#running = true
-      try {
-        if (debug === null) this.#pass(1, this.#engine.exports.crawl)
-        else debug.run(1, true)
-      } finally {
-        this.#running = false
-      }
-      // A breakpoint is before the step.
-      loop.steps += this.steps - before
-      const exit = this.#exit(debug)
-      if (exit !== 'budget') return exit
+    this.#running = true
+    try {
+      if (debug === null) this.#pass(1, this.#engine.exports.crawl)
+      else debug.run(1, true)
+    } finally {
+      this.#running = false
     }
+    return this.#exit(debug)
   }
 
   saveRun(): SavedRun {
-    return { others: this.record.get('others') !== 0, owed: this.#owed, look: this.#look && copyLook(this.#look) }
+    return { others: this.record.get('others') !== 0, owed: this.#owed, look: this.#spin.save() }
   }
 
   restoreRun(saved: unknown): void {
     const { others, owed, look } = checkedRun(saved, `hart${this.index}`, this.steps, SPIN_LOOK)
     this.record.set('others', others ? 1 : 0)
     this.#owed = owed
-    this.#look = look
+    this.#spin.restore(look)
   }
 
   /**
