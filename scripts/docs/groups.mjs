@@ -47,6 +47,7 @@ export const groups = {
   },
   '@machinist/host-metal': {
     'Be a hypervisor on bare metal': [''],
+    'Build an image': ['build/'],
   },
   '@machinist/host-node': {
     'Run a machine': ['', 'node-host', 'system/', 'swap/'],

@@ -7,7 +7,7 @@ export interface PhysicalRange {
 }
 
 /**
- * What the microkernel does for TypeScript, and all that it does. Addresses and lengths are physical bytes, below 2^53; times are nanoseconds since the kernel started. What the kernel is given is
+ * What the microkernel does for TypeScript, and all that it does; the program finds it in the global `native`. Addresses and lengths are physical bytes, below 2^53; times are nanoseconds since the kernel started. What the kernel is given is
  * checked by it: an argument out of range throws a `RangeError`.
  */
 export interface Native {
@@ -59,6 +59,8 @@ export interface Native {
   complete(source: number): void
   /** Lets a source interrupt. */
   enable(source: number, on: boolean): void
+  /** Runs what promises wait for, until nothing waits. A rejection that nobody has handled by then is printed, with its stack. */
+  jobs(): void
   /** To the console of the hardware, and at once: for what must be seen when nothing else works. */
   print(text: string): void
   powerOff(status: number): never

@@ -1,0 +1,77 @@
+#include "engine.h"
+#include "../kernel/board.h"
+#include "../kernel/console.h"
+#include "../kernel/crash.h"
+#include "../kernel/heap.h"
+#include "../kernel/sbi.h"
+#include "../kernel/time.h"
+#include "bindings.h"
+
+/* The kernel's own frames below the engine's need some of the stack (image.ld). */
+enum { ENGINE_STACK = 900 * 1024 };
+
+extern const uint8_t bytecode[];
+extern const uint8_t bytecode_end[];
+
+static void *engine_take(JSMallocState *state, size_t size) {
+  (void)state;
+  return heap_take(size);
+}
+static void engine_give(JSMallocState *state, void *block) {
+  (void)state;
+  heap_give(block);
+}
+static void *engine_resize(JSMallocState *state, void *block, size_t size) {
+  (void)state;
+  if (size != 0) return heap_resize(block, size);
+  heap_give(block);
+  return NULL;
+}
+
+static const JSMallocFunctions allocator = { engine_take, engine_give, engine_resize, heap_size };
+
+void show_exception(JSContext *context, JSValueConst error) {
+  const char *text = JS_ToCString(context, error);
+  console_text(text ? text : "an exception that has no text");
+  console_text("\n");
+  JS_FreeCString(context, text);
+  if (!JS_IsError(context, error)) return;
+  JSValue stack = JS_GetPropertyStr(context, error, "stack");
+  const char *frames = JS_ToCString(context, stack);
+  if (frames) console_text(frames);
+  JS_FreeCString(context, frames);
+  JS_FreeValue(context, stack);
+}
+
+static void add_number(JSContext *context, JSValue object, const char *name, double value) { JS_SetPropertyStr(context, object, name, JS_NewFloat64(context, value)); }
+
+static void make_native(JSContext *context) {
+  JSValue global = JS_GetGlobalObject(context), native = JS_NewObject(context);
+  JS_SetPropertyFunctionList(context, native, memory_functions, memory_function_count);
+  JS_SetPropertyFunctionList(context, native, machine_functions, machine_function_count);
+  JS_SetPropertyFunctionList(context, native, board_functions, board_function_count);
+  add_number(context, native, "harts", hart_count);
+  add_number(context, native, "frequency", time_frequency());
+  JS_SetPropertyStr(context, native, "fdt", JS_NewArrayBufferCopy(context, board.fdt.base, board.fdt.size));
+  JS_SetPropertyStr(context, global, "native", native);
+  JS_FreeValue(context, global);
+}
+
+void engine_run(void) {
+  JSRuntime *runtime = JS_NewRuntime2(&allocator, NULL);
+  if (!runtime) panic("there is no room for the engine");
+  JS_SetMaxStackSize(runtime, ENGINE_STACK);
+  JS_SetHostPromiseRejectionTracker(runtime, note_rejection, NULL);
+  JSContext *context = JS_NewContext(runtime);
+  if (!context) panic("there is no room for the engine");
+  make_native(context);
+  JSValue program = JS_ReadObject(context, bytecode, (size_t)(bytecode_end - bytecode), JS_READ_OBJ_BYTECODE);
+  JSValue result = JS_IsException(program) ? program : JS_EvalFunction(context, program);
+  if (JS_IsException(result)) {
+    console_text("\nmachinist: uncaught ");
+    show_exception(context, JS_GetException(context));
+    sbi_power_off(1);
+  }
+  run_jobs(context);
+  sbi_power_off(0);
+}

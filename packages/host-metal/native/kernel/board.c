@@ -1,0 +1,75 @@
+#include "board.h"
+#include <string.h>
+#include "memory.h"
+
+struct board board;
+
+static bool enabled(const struct fdt_node *node) {
+  uint32_t length;
+  const uint8_t *status = fdt_property(node, "status", &length);
+  return !status || (length >= 2 && status[0] == 'o' && status[1] == 'k');
+}
+
+static void read_hart(const struct fdt_node *node, uint64_t boot_hart) {
+  uint64_t id, none;
+  if (!node->parent->parent || strcmp(node->parent->name, "cpus") != 0 || !fdt_lists(node, "device_type", "cpu")) return;
+  if (!enabled(node) || !fdt_reg(node, 0, &id, &none)) return;
+  if (id != boot_hart && board.hart_count < MAX_HARTS) board.hart_ids[board.hart_count++] = id;
+}
+
+static void read_memory(const struct fdt_node *node) {
+  uint64_t address, size;
+  for (uint32_t i = 0; fdt_reg(node, i, &address, &size); i++) {
+    ranges_add(&memory_all, address, size);
+    ranges_add(&memory_guests, address, size);
+  }
+}
+
+static void read_plic(const struct fdt_node *node) {
+  uint64_t address, size;
+  if (board.plic != 0 || !fdt_reg(node, 0, &address, &size)) return;
+  board.plic = address;
+  board.plic_size = size;
+  board.plic_sources = fdt_cell(node, "riscv,ndev", 0);
+  if (board.plic_sources > 1023) board.plic_sources = 1023;
+}
+
+static bool first(void *context, const struct fdt_node *node) {
+  uint64_t boot_hart = *(const uint64_t *)context;
+  if (!node->parent) return true;
+  if (strcmp(node->name, "cpus") == 0) board.frequency = fdt_cell(node, "timebase-frequency", 0);
+  read_hart(node, boot_hart);
+  if (fdt_lists(node, "device_type", "memory")) read_memory(node);
+  if (fdt_lists(node, "compatible", "riscv,plic0") || fdt_lists(node, "compatible", "sifive,plic-1.0.0")) read_plic(node);
+  uint64_t id, none;
+  const struct fdt_node *cpu = node->parent;
+  if (fdt_lists(node, "compatible", "riscv,cpu-intc") && cpu->parent && fdt_reg(cpu, 0, &id, &none) && id == boot_hart) board.boot_controller = fdt_cell(node, "phandle", 0);
+  return true;
+}
+
+/* After all ranges of memory are known. The PLIC's context is the place of (our controller, supervisor external interrupt) in its list. */
+static bool second(void *context, const struct fdt_node *node) {
+  (void)context;
+  uint64_t address, size;
+  if (node->parent && strcmp(node->parent->name, "reserved-memory") == 0)
+    for (uint32_t i = 0; fdt_reg(node, i, &address, &size); i++) ranges_remove(&memory_guests, address, size);
+  if (!node->parent || !fdt_reg(node, 0, &address, &size) || address != board.plic || board.plic == 0) return true;
+  uint32_t length = 0;
+  const uint8_t *list = fdt_property(node, "interrupts-extended", &length);
+  board.plic_context = UINT32_MAX;
+  for (uint32_t i = 0; list && i + 8 <= length; i += 8)
+    if (fdt_u32(list + i) == board.boot_controller && fdt_u32(list + i + 4) == 9) board.plic_context = i / 8;
+  return true;
+}
+
+bool board_read(const void *fdt, uint32_t limit, uint64_t boot_hart) {
+  if (!fdt_open(&board.fdt, fdt, limit)) return false;
+  board.hart_ids[0] = boot_hart;
+  board.hart_count = 1;
+  if (!fdt_walk(&board.fdt, first, &boot_hart)) return false;
+  uint64_t address, size;
+  for (uint32_t i = 0; fdt_reserved(&board.fdt, i, &address, &size); i++) ranges_remove(&memory_guests, address, size);
+  if (!fdt_walk(&board.fdt, second, 0)) return false;
+  if (board.plic_context == UINT32_MAX) board.plic = 0;
+  return memory_all.count > 0;
+}

@@ -1,0 +1,19 @@
+/* What the device tree says of the hardware that the kernel itself uses. */
+#pragma once
+#include "fdt.h"
+#include "hart.h"
+
+struct board {
+  struct fdt fdt;
+  uint32_t frequency;
+  uint32_t hart_count;
+  uint64_t hart_ids[MAX_HARTS];
+  /* The phandle of the boot hart's interrupt controller. */
+  uint32_t boot_controller;
+  uint64_t plic, plic_size;
+  uint32_t plic_sources, plic_context;
+};
+
+extern struct board board;
+/* Reads it; fills memory_all and memory_guests as the tree has them, before the kernel's own is taken out. False when there is no usable tree. */
+bool board_read(const void *fdt, uint32_t limit, uint64_t boot_hart);

@@ -1,0 +1,297 @@
+/* The loop in which a guest runs until something is for TypeScript. */
+#include "vcpu.h"
+#include <stddef.h>
+#include "decode.h"
+#include "sbi.h"
+#include "time.h"
+
+_Static_assert(offsetof(struct vcpu, record) == 0 && offsetof(struct vcpu, hart) == 8 && offsetof(struct vcpu, host_stack) == 16 && offsetof(struct vcpu, scratch) == 24, "world.S");
+
+/* What a guest's supervisor handles itself: all exceptions of its own making (section 8.2.2). */
+#define DELEGATED 0xb1ff
+#define VS_INTERRUPTS (IP_VSSIP | IP_VSTIP | IP_VSEIP)
+#define HGATP_SV39X4 (8ul << 60)
+#define HGATP_VMID_SHIFT 44
+
+uint32_t attention;
+static bool sstc;
+static uint64_t vmid_mask;
+
+void vcpu_prepare_hart(struct hart *hart) {
+  csr_write(CSR_HGATP, 0x3ffful << HGATP_VMID_SHIFT);
+  uint64_t mask = csr_read(CSR_HGATP) >> HGATP_VMID_SHIFT & 0x3fff;
+  csr_write(CSR_HGATP, 0);
+  if (hart->index == 0) {
+    vmid_mask = mask;
+    sstc = csr_has_sstc();
+  }
+  csr_write(CSR_HEDELEG, DELEGATED);
+  csr_write(CSR_HIDELEG, VS_INTERRUPTS);
+  csr_write(CSR_HCOUNTEREN, 7);
+  csr_write(CSR_HENVCFG, (sstc ? HENVCFG_STCE : 0) | HENVCFG_CBZE | HENVCFG_CBCFE | HENVCFG_CBIE_FLUSH);
+  csr_write(CSR_HIE, 0);
+  csr_write(CSR_HVIP, 0);
+  csr_write(CSR_SIE, IP_SSIP | IP_STIP | (hart->index == 0 ? IP_SEIP : 0));
+  fence_tables(0);
+  asm volatile(".insn r 0x73, 0, 0x31, x0, x0, x0" ::: "memory"); /* hfence.gvma zero, zero */
+}
+
+void hart_alarm(struct hart *hart, uint64_t at) {
+  if (hart->armed == at) return;
+  hart->armed = at;
+  if (sstc) csr_write(CSR_STIMECMP, at);
+  else sbi_set_timer(at);
+}
+
+static void load(struct hart *hart, struct vcpu *vcpu) {
+  const struct record *record = vcpu->record;
+  /* UXL is 64 bits unless it says otherwise. */
+  csr_write(CSR_VSSTATUS, record->vsstatus & SSTATUS_UXL ? record->vsstatus : record->vsstatus | SSTATUS_UXL_64);
+  csr_write(CSR_VSTVEC, record->vstvec);
+  csr_write(CSR_VSSCRATCH, record->vsscratch);
+  csr_write(CSR_VSEPC, record->vsepc);
+  csr_write(CSR_VSCAUSE, record->vscause);
+  csr_write(CSR_VSTVAL, record->vstval);
+  csr_write(CSR_VSATP, record->vsatp);
+  csr_write(CSR_VSIE, record->vsie);
+  csr_write(CSR_SCOUNTEREN, record->scounteren);
+  csr_write(CSR_SENVCFG, record->senvcfg);
+  csr_write(CSR_HTIMEDELTA, record->timeOffset - time_start());
+  if (sstc) csr_write(CSR_VSTIMECMP, record->vstimecmp);
+  uint64_t vmid = vcpu->vm->slot & vmid_mask;
+  csr_write(CSR_HGATP, HGATP_SV39X4 | vmid << HGATP_VMID_SHIFT | vcpu->vm->tables.root >> 12);
+  uint32_t slot = vcpu->vm->slot;
+  if (vmid != slot) hart->seen[slot] = 0;
+  /* Its VMID is the whole machine's: what another of its harts knew here, or this one knew long ago, is not to be trusted. */
+  if (hart->last[slot] != vcpu || vcpu->last_hart != hart) fence_guest();
+  hart->last[slot] = vcpu;
+  vcpu->last_hart = hart;
+  fp_load(record);
+}
+
+static void save(struct vcpu *vcpu) {
+  struct record *record = vcpu->record;
+  record->vsstatus = csr_read(CSR_VSSTATUS);
+  record->vstvec = csr_read(CSR_VSTVEC);
+  record->vsscratch = csr_read(CSR_VSSCRATCH);
+  record->vsepc = csr_read(CSR_VSEPC);
+  record->vscause = csr_read(CSR_VSCAUSE);
+  record->vstval = csr_read(CSR_VSTVAL);
+  record->vsatp = csr_read(CSR_VSATP);
+  record->vsie = csr_read(CSR_VSIE);
+  record->scounteren = csr_read(CSR_SCOUNTEREN);
+  record->senvcfg = csr_read(CSR_SENVCFG);
+  if (sstc) record->vstimecmp = csr_read(CSR_VSTIMECMP);
+  /* The guest may have cleared it. What others raised since is among the requests. */
+  if (csr_read(CSR_HVIP) & IP_VSSIP) __atomic_or_fetch(&vcpu->requests, REQUEST_SOFTWARE, __ATOMIC_SEQ_CST);
+  csr_write(CSR_HVIP, 0);
+  fp_save(record);
+}
+
+static uint64_t guest_time(const struct record *record) { return time_ticks() - time_start() + record->timeOffset; }
+
+/* Takes an exception in the guest's supervisor, as hardware does (section 8.6.1). */
+static void raise_exception(struct record *record, uint64_t cause, uint64_t value) {
+  uint64_t status = csr_read(CSR_VSSTATUS);
+  status &= ~(SSTATUS_SPP | SSTATUS_SPIE);
+  if (record->mode) status |= SSTATUS_SPP;
+  if (status & SSTATUS_SIE) status |= SSTATUS_SPIE;
+  csr_write(CSR_VSSTATUS, status & ~SSTATUS_SIE);
+  csr_write(CSR_VSCAUSE, cause);
+  csr_write(CSR_VSEPC, record->pc);
+  csr_write(CSR_VSTVAL, value);
+  record->pc = csr_read(CSR_VSTVEC) & ~3ul;
+  record->mode = 1;
+}
+
+/* What TypeScript decided about the access that the guest is at. */
+static void finish_access(struct vcpu *vcpu) {
+  struct record *record = vcpu->record;
+  if (!vcpu->pending) return;
+  vcpu->pending = false;
+  if (record->answer == ANSWER_FAULT) {
+    static const uint8_t causes[] = { CAUSE_LOAD_ACCESS, CAUSE_STORE_ACCESS, 1 };
+    raise_exception(record, causes[record->access % 3], vcpu->tval);
+  } else if (record->answer == ANSWER_DONE && record->width != 0) {
+    uint32_t shift = 64 - 8 * (record->width & 15);
+    uint64_t value = record->value << (shift & 63);
+    value = vcpu->sign ? (uint64_t)((int64_t)value >> (shift & 63)) : value >> (shift & 63);
+    if (record->access == VCPU_ACCESS_READ && vcpu->reg != 0) record->x[vcpu->reg] = value;
+    record->pc += vcpu->instruction_length;
+  }
+}
+
+/* The instruction at pc, from htinst or the guest's own memory. */
+static bool decode(struct hart *hart, struct record *record, struct access *access) {
+  uint64_t htinst = csr_read(CSR_HTINST);
+  if (htinst & 1) return decode_transformed((uint32_t)htinst, access);
+  /* An implicit access, by the guest's page tables. */
+  if (htinst != 0) return false;
+  uint32_t low = 0, high = 0;
+  if (!guest_fetch(hart, record->pc, &low)) return false;
+  if ((low & 3) == 3 && !guest_fetch(hart, record->pc + 2, &high)) return false;
+  return decode_access(high << 16 | low, access);
+}
+
+static void tell_access(struct hart *hart, struct vcpu *vcpu, uint64_t cause, uint64_t address) {
+  struct record *record = vcpu->record;
+  struct access access = { 0 };
+  vcpu->tval = csr_read(CSR_STVAL);
+  record->access = cause == CAUSE_FETCH_GUEST_PAGE ? VCPU_ACCESS_EXECUTE : cause == CAUSE_STORE_GUEST_PAGE ? VCPU_ACCESS_WRITE : VCPU_ACCESS_READ;
+  bool plain = cause != CAUSE_FETCH_GUEST_PAGE && decode(hart, record, &access) && !access.floating && access.store == (cause == CAUSE_STORE_GUEST_PAGE);
+  /* The guest may have changed the instruction meanwhile: what it is now counts, and what does not fit is not plain. */
+  record->address = address;
+  record->width = plain ? access.width : 0;
+  record->value = plain && access.store ? record->x[access.reg] & (access.width == 8 ? UINT64_MAX : (1ul << 8 * access.width) - 1) : 0;
+  if (plain && access.store && access.reg == 0) record->value = 0;
+  record->answer = ANSWER_RETRY;
+  record->cause = (uint32_t)cause;
+  vcpu->reg = access.reg;
+  vcpu->sign = access.sign;
+  vcpu->instruction_length = access.length;
+  vcpu->pending = true;
+}
+
+/* After a trap of the guest: true when it goes on here. */
+static bool handle(struct hart *hart, struct vcpu *vcpu) {
+  struct record *record = vcpu->record;
+  uint64_t cause = csr_read(CSR_SCAUSE);
+  switch (cause) {
+    case CAUSE_INTERRUPT | 1:
+      /* Another hart wants something: the loop looks, or TypeScript. */
+      record->exit = VCPU_EXIT_TIME;
+      return hart->index != 0 || !__atomic_load_n(&attention, __ATOMIC_SEQ_CST);
+    case CAUSE_INTERRUPT | 5:
+      /* The alarm went off; the loop arms the next. */
+      return true;
+    case CAUSE_INTERRUPT | 9:
+      record->exit = VCPU_EXIT_TIME;
+      return false;
+    case CAUSE_VS_ECALL:
+      record->pc += 4;
+      if (sstc) record->vstimecmp = csr_read(CSR_VSTIMECMP);
+      if (!guest_sbi(vcpu)) {
+        record->exit = VCPU_EXIT_ECALL;
+        return false;
+      }
+      if (sstc) csr_write(CSR_VSTIMECMP, record->vstimecmp);
+      record->exit = VCPU_EXIT_TIME;
+      return hart->index != 0 || !__atomic_load_n(&attention, __ATOMIC_SEQ_CST);
+    case CAUSE_FETCH_GUEST_PAGE:
+    case CAUSE_LOAD_GUEST_PAGE:
+    case CAUSE_STORE_GUEST_PAGE: {
+      uint64_t address = csr_read(CSR_HTVAL) << 2 | (csr_read(CSR_STVAL) & 3);
+      uint64_t page = address >> 12 << 2 | (cause & 3);
+      if (vcpu->last_fault == page && vcpu->record->answer == ANSWER_RETRY) {
+        /* It was mapped, and faults again: the hart may remember that it was not. */
+        vcpu->last_fault = NEVER;
+        fence_tables(vcpu->vm->slot & vmid_mask);
+        return true;
+      }
+      vcpu->last_fault = page;
+      tell_access(hart, vcpu, cause, address);
+      record->exit = VCPU_EXIT_ACCESS;
+      return false;
+    }
+    case CAUSE_VIRTUAL: {
+      uint32_t instruction = (uint32_t)csr_read(CSR_STVAL);
+      if (instruction == 0x10500073 /* wfi */) {
+        record->pc += 4;
+        if (csr_read(CSR_HIP) & csr_read(CSR_HIE) & VS_INTERRUPTS) return true;
+        if (__atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) & (REQUEST_SOFTWARE | REQUEST_KICK)) return true;
+        record->exit = VCPU_EXIT_WAIT;
+        return false;
+      }
+      raise_exception(record, CAUSE_ILLEGAL, instruction);
+      return true;
+    }
+    default:
+      record->cause = (uint32_t)cause;
+      record->exit = VCPU_EXIT_BROKEN;
+      return false;
+  }
+}
+
+/* What was asked of it, and interrupts. True when it is to exit. */
+static bool requests(struct hart *hart, struct vcpu *vcpu, uint64_t until) {
+  struct record *record = vcpu->record;
+  uint32_t wanted = __atomic_exchange_n(&vcpu->requests, 0, __ATOMIC_SEQ_CST);
+  if (wanted & REQUEST_FENCE) {
+    asm volatile("fence.i" ::: "memory");
+    fence_guest();
+  }
+  uint64_t hvip = csr_read(CSR_HVIP) & IP_VSSIP;
+  if (wanted & REQUEST_SOFTWARE) hvip |= IP_VSSIP;
+  hvip |= *(volatile uint64_t *)&record->hvip & IP_VSEIP;
+  uint64_t alarm = until, now = time_ticks();
+  if (!sstc) {
+    uint64_t guest_now = guest_time(record);
+    if (record->vstimecmp <= guest_now) hvip |= IP_VSTIP;
+    else if (record->vstimecmp - guest_now < until - now) alarm = now + (record->vstimecmp - guest_now);
+  }
+  csr_write(CSR_HVIP, hvip);
+  if ((wanted & REQUEST_KICK) || now >= until) return true;
+  hart_alarm(hart, alarm);
+  return false;
+}
+
+/* What this hart knows of the tables is from before they were changed. */
+static void forget_old(struct hart *hart, struct vm *vm) {
+  uint64_t generation = __atomic_load_n(&vm->generation, __ATOMIC_SEQ_CST);
+  if (hart->seen[vm->slot] == generation) return;
+  fence_tables(vm->slot & vmid_mask);
+  __atomic_store_n(&hart->seen[vm->slot], generation, __ATOMIC_SEQ_CST);
+}
+
+void vcpu_run(struct hart *hart, struct vcpu *vcpu, uint64_t until) {
+  struct record *record = vcpu->record;
+  vcpu->hart = hart;
+  load(hart, vcpu);
+  finish_access(vcpu);
+  for (;;) {
+    if (requests(hart, vcpu, until)) {
+      record->exit = VCPU_EXIT_TIME;
+      break;
+    }
+    __atomic_store_n(&vcpu->inside, hart->index + 1, __ATOMIC_SEQ_CST);
+    forget_old(hart, vcpu->vm);
+    /* From here on, who wants something sends an interrupt; what was wanted before is looked at once more. */
+    if (__atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) != 0) {
+      __atomic_store_n(&vcpu->inside, 0, __ATOMIC_SEQ_CST);
+      continue;
+    }
+    csr_write(CSR_SEPC, record->pc);
+    csr_write(CSR_HSTATUS, HSTATUS_SPV | HSTATUS_VTW | HSTATUS_VSXL_64 | (record->mode ? HSTATUS_SPVP : 0));
+    csr_clear(CSR_SSTATUS, SSTATUS_SPP | SSTATUS_SUM | SSTATUS_MXR);
+    csr_set(CSR_SSTATUS, SSTATUS_SPIE | SSTATUS_FS | (record->mode ? SSTATUS_SPP : 0));
+    uint64_t ran = time_ticks(), retired = csr_read(0xc02);
+    world_run(vcpu);
+    record->retired += csr_read(0xc02) - retired;
+    record->ran += time_ticks() - ran;
+    record->mode = (csr_read(CSR_SSTATUS) & SSTATUS_SPP) != 0;
+    bool software = csr_read(CSR_SCAUSE) == (CAUSE_INTERRUPT | 1);
+    if (software) csr_clear(CSR_SIP, IP_SSIP);
+    __atomic_store_n(&vcpu->inside, 0, __ATOMIC_SEQ_CST);
+    if (!handle(hart, vcpu)) break;
+  }
+  save(vcpu);
+}
+
+void hart_serve(struct hart *hart) {
+  vcpu_prepare_hart(hart);
+  for (;;) {
+    struct vcpu *vcpu = __atomic_load_n(&hart->work, __ATOMIC_SEQ_CST);
+    if (!vcpu) {
+      /* SIE is off, so what pends only ends the wait. */
+      hart_alarm(hart, NEVER);
+      csr_clear(CSR_SIP, IP_SSIP);
+      if (!__atomic_load_n(&hart->work, __ATOMIC_SEQ_CST)) asm volatile("wfi");
+      continue;
+    }
+    vcpu_run(hart, vcpu, hart->work_until);
+    __atomic_store_n(&hart->work, NULL, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&vcpu->state, VCPU_EXITED, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&attention, 1, __ATOMIC_SEQ_CST);
+    hart_wake(&harts[0]);
+  }
+}

@@ -1,0 +1,108 @@
+import { existsSync } from 'node:fs'
+import { mkdir, readFile, readdir, stat } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { compileAll, engineFiles, headers, mendedEngine } from './engine.ts'
+import { bytecode } from './program.ts'
+import { recordHeader } from './record-header.ts'
+import { digest, place, run, write } from './tools.ts'
+
+/** What to build. */
+export interface ImageOptions {
+  /** Folder of QuickJS' source, version 2025-04-26: Debian's source package `quickjs`, unpacked. */
+  readonly engine: string
+  /** The program: a file of TypeScript or JavaScript; what it imports is bundled. */
+  readonly program: string
+  /** Where the image goes; beside it the same with symbols, as `….elf`. */
+  readonly output: string
+  /** Where compiled files are kept; `$MACHINIST_CACHE`, else `machinist` in the user's cache folder, unless given. */
+  readonly cache?: string | undefined
+  /** What exceptions tell sources' paths from; the working folder unless given. */
+  readonly root?: string | undefined
+}
+
+/** An image. */
+export interface Image {
+  readonly path: string
+  /** Bytes, of it and of the program's bytecode in it. */
+  readonly size: number
+  readonly programSize: number
+}
+
+const TOOL = 'riscv64-unknown-elf-'
+
+/** The native sources: beside the sources of this module, or beside `dist`. */
+function nativeFolder(): string {
+  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
+    if (existsSync(join(folder, 'native', 'kernel', 'image.ld'))) return join(folder, 'native')
+    if (folder === dirname(folder)) return resolve('native')
+  }
+}
+
+function cacheFolder(): string {
+  return process.env['MACHINIST_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'machinist')
+}
+
+/** The functions of a linked image as a C table, for the kernel's crash report. */
+async function symbols(elf: string): Promise<string> {
+  const lines = (await run(`${TOOL}nm`, ['-n', '--defined-only', elf])).split('\n').map((line) => /^([0-9a-f]+) [tT] ([A-Za-z]\w+)$/.exec(line))
+  const found = lines.flatMap((match) => (match === null ? [] : [{ address: match[1] ?? '', name: match[2] ?? '' }]))
+  return [
+    '#include <stdint.h>',
+    `const uint64_t symbol_count = ${found.length};`,
+    `const uint64_t symbol_addresses[] = { ${found.map(({ address }) => `0x${address}`).join(', ')} };`,
+    `const char *const symbol_names[] = { ${found.map(({ name }) => `"${name}"`).join(', ')} };`,
+    '',
+  ].join('\n')
+}
+
+/**
+ * Builds an image that firmware (OpenSBI) starts in HS-mode: the kernel, the engine, and a program as bytecode. It begins as a RISC-V Linux `Image` does, for boot loaders.
+ *
+ * Needs the Debian packages `gcc`, `libc6-dev`, `gcc-riscv64-unknown-elf` and `picolibc-riscv64-unknown-elf`.
+ *
+ * @throws typed `metal-tool` when a tool is missing or fails, `metal-engine` when the engine's source is another
+ */
+export async function buildImage(options: ImageOptions): Promise<Image> {
+  const cache = join(options.cache ?? cacheFolder(), 'metal')
+  const native = nativeFolder()
+  const engine = await mendedEngine(options.engine, cache)
+  const program = await bytecode(resolve(options.program), resolve(options.root ?? '.'), engine, native, cache)
+
+  const record = recordHeader()
+  const generated = join(cache, `record-${digest(record)}`)
+  await write(join(generated, 'record.h'), record)
+  const machine = ['--specs=picolibc.specs', '-march=rv64gc', '-mabi=lp64d', '-mcmodel=medany']
+  const common = [...machine, '-O2', '-std=gnu11', '-fno-omit-frame-pointer', '-ffunction-sections', '-fdata-sections']
+  const folders = [join(native, 'kernel'), join(native, 'engine')]
+  const version = await run(`${TOOL}gcc`, ['--version'])
+  const engineHeaders = await headers(engine)
+  const own = { program: `${TOOL}gcc`, flags: [...common, '-Wall', '-Wextra', '-Werror', `-I${generated}`, '-isystem', engine], inputs: [version, engineHeaders, record, await headers(...folders)] }
+  const port = join(native, 'engine', 'port.h')
+  const foreign = { program: `${TOOL}gcc`, flags: [...common, '-w', '-D_GNU_SOURCE', '-DCONFIG_VERSION="2025-04-26"', '-D__TM_GMTOFF=tm_gmtoff', '-include', port], inputs: [version, engineHeaders, await readFile(port, 'utf8')] }
+
+  const files: string[] = []
+  for (const folder of folders) {
+    for (const name of (await readdir(folder)).sort()) if (/\.[cS]$/.test(name) && name !== 'bytecode.c') files.push(join(folder, name))
+  }
+  const embedded = join(cache, 'programs', `${digest(program)}.S`)
+  await write(embedded, `.section .rodata.program, "a"\n.balign 16\n.globl bytecode, bytecode_end\nbytecode:\n.incbin "${program}"\nbytecode_end:\n`)
+  const objects = [
+    ...await compileAll(files, own, cache),
+    ...await compileAll(engineFiles.map((name) => join(engine, name)), foreign, cache),
+    ...await compileAll([embedded], { ...own, inputs: [digest(await readFile(program))] }, cache),
+  ]
+
+  const script = join(native, 'kernel', 'image.ld')
+  const link = (elf: string, more: readonly string[]): Promise<string> =>
+    place(elf, (temporary) => run(`${TOOL}gcc`, [...machine, '-nostartfiles', '-Wl,--gc-sections', '-Wl,--no-warn-rwx-segments', '-T', script, ...objects, ...more, '-lm', '-o', temporary]))
+  const output = resolve(options.output)
+  await mkdir(dirname(output), { recursive: true })
+  const elf = await link(`${output}.elf`, [])
+  // The table lies behind the code, so the second link moves no function; should one move after all, a crash report is off by a few bytes.
+  const table = await write(join(cache, 'programs', `${digest(output)}-symbols.c`), await symbols(elf))
+  await link(elf, await compileAll([table], own, cache))
+  await place(output, (temporary) => run(`${TOOL}objcopy`, ['-O', 'binary', elf, temporary]))
+  return { path: output, size: (await stat(output)).size, programSize: (await stat(program)).size }
+}

@@ -1,0 +1,2 @@
+export { buildImage } from './image.ts'
+export type { Image, ImageOptions } from './image.ts'
