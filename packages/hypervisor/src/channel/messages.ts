@@ -1,6 +1,6 @@
 import { type MachinistErrorFields, isMachinistError } from '@machinist/api'
 import type { HandedMachine, MachineState } from '@machinist/machine'
-import type { Grant } from '../contract/controller.ts'
+import type { Grant, Room } from '../contract/controller.ts'
 import type { MachineReport, MachineSpec } from '../contract/machines.ts'
 import type { ResourceKind, Usage } from '../contract/resources.ts'
 import type { LocalTree } from '../table/local.ts'
@@ -48,8 +48,8 @@ export type FromProcessor =
   /** It takes orders. Kinds of resources that it shares out by grants. */
   | { readonly type: 'ready'; readonly kinds: readonly ResourceKind[] }
   | { readonly type: 'done'; readonly id: number; readonly error?: Fault }
-  /** Also a sign of life. */
-  | { readonly type: 'report'; readonly machines: readonly Measured[] }
+  /** Also a sign of life. `room` is of memory. */
+  | { readonly type: 'report'; readonly machines: readonly Measured[]; readonly room?: Room }
   /** A machine is in another state, of itself or because it was told to. One that is off has been forgotten. */
   | { readonly type: 'state'; readonly name: string; readonly state: MachineState; readonly status: number | null; readonly error: Fault | null }
   /** All of a machine, which stands still, with what was typed and not read; and what it was and did here. */

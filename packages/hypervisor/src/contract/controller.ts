@@ -14,6 +14,14 @@ export interface Grant extends Required<Terms> {
   readonly pool?: string
 }
 
+/** What a processor has of a resource by itself, whatever it is granted, in the unit of the resource. `Infinity` where there is no end. */
+export interface Room {
+  /** For all of its machines. */
+  readonly all: number
+  /** For the machines of one trust group. */
+  readonly group: number
+}
+
 /**
  * How a processor (a thread in which machines live) shares out one resource among its machines. It measures what each wants and takes; the hypervisor makes the table of that, and tells it what each may have.
  * It is called in the thread of the machines, between slices.
@@ -32,6 +40,8 @@ export interface ResourceController {
   grant(name: string, grant: Grant): void
   /** What is known of it for the report of a machine. */
   report?(name: string): Partial<MachineReport>
+  /** What there is of the resource where it is, so that machines can be where there is enough. No end unless it says so. */
+  room?(): Room
   /** Bounded work of its own (a few hundred µs), of its own time: returns when to be called again, in nanoseconds of the host's clock; `Infinity` for when something changed. */
   work?(now: number): number
   /** Is given whom to tell of events of machines: what, as `HypervisorEvent` has it, the machine, and text for people. */

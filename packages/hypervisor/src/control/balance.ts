@@ -1,58 +1,33 @@
 import { isMachinistError } from '@machinist/api'
 import type { AllocationTable } from '../contract/hypervisor.ts'
 import type { Fleet } from './fleet.ts'
+import { type Better, betterPlace, type Load } from './places.ts'
 import type { MachineRecord } from './record.ts'
 
-/** A machine on a processor. */
-export interface Load {
-  readonly name: string
-  readonly processor: number
-  /** What it is entitled to, in processors. */
-  readonly entitled: number
-  /** Whether another processor could have it. */
-  fits(processor: number): boolean
-}
+const PAGE = 4096
 
-/** What a move must gain: so much less, in processors, on the one with the most. Moving costs both some time. */
-const WORTH = 0.1
-
-/**
- * Whether a machine should move, so that machines can have what they are entitled to: the one that takes most from the processor on which there is most, without giving as much to another. What a processor cannot give
- * although it is entitled, another might.
- *
- * @param count - processors
- */
-export function betterPlace(loads: readonly Load[], count: number): { readonly name: string; readonly to: number } | null {
-  const sums = Array<number>(count).fill(0)
-  for (const { processor, entitled } of loads) sums[processor] = (sums[processor] ?? 0) + entitled
-  const most = Math.max(...sums)
-  const from = sums.indexOf(most)
-  let best: { readonly name: string; readonly to: number } | null = null
-  let least = most - WORTH
-  for (const { name, processor, entitled, fits } of loads) {
-    if (processor !== from || entitled <= 0) continue
-    for (let to = 0; to < count; to++) {
-      const after = Math.max(most - entitled, (sums[to] ?? 0) + entitled)
-      if (to !== from && after < least && fits(to)) [best, least] = [{ name, to }, after]
-    }
-  }
-  return best
+/** A machine as the balancer sees it. */
+function loadOf({ spec: { name, group = '' }, home, measured }: MachineRecord, entitled: number, fits: (processor: number) => boolean): Load {
+  const { own = 0, shared = 0, compressed = 0, swapped = 0, ballooned = 0 } = measured?.report.memory ?? {}
+  // Of what it wants, the rest is its part of frames that others have, too.
+  const frees = (own + compressed + swapped + ballooned) * PAGE
+  return { name, processor: home, entitled, memory: { group, wanted: measured?.usage.memory?.demand ?? 0, frees, elsewhere: frees + shared * PAGE }, fits }
 }
 
 /** After how many tables is looked, and for how long a machine stays that was moved, in nanoseconds. */
 const LOOK = 4
 const STAY = 5_000_000_000
 
-/** Takes machines to where they can have more of what they are entitled to, one at a time. */
+/** Takes machines to where they can have more of what they are entitled to, or more memory, one at a time. */
 export class Balancer {
   readonly #records: ReadonlyMap<string, MachineRecord>
   readonly #fleet: Fleet
   readonly #now: () => number
-  readonly #move: (name: string, processor: number) => Promise<void>
+  readonly #move: (name: string, processor: number, why: Better['why']) => Promise<void>
   #tables = 0
   #moving = false
 
-  constructor(records: ReadonlyMap<string, MachineRecord>, fleet: Fleet, now: () => number, move: (name: string, processor: number) => Promise<void>) {
+  constructor(records: ReadonlyMap<string, MachineRecord>, fleet: Fleet, now: () => number, move: (name: string, processor: number, why: Better['why']) => Promise<void>) {
     this.#records = records
     this.#fleet = fleet
     this.#now = now
@@ -64,13 +39,13 @@ export class Balancer {
     if (this.#moving || ++this.#tables % LOOK !== 0) return
     const loads = rows.flatMap(({ kind, name, resources }): Load[] => {
       const record = kind === 'machine' ? this.#records.get(name) : undefined
-      return record === undefined || record.link === null ? [] : [{ name, processor: record.home, entitled: resources.cpu?.entitled ?? 0, fits: (to) => this.#mayGo(record) && this.#fleet.fits(record, to) }]
+      return record === undefined || record.link === null ? [] : [loadOf(record, resources.cpu?.entitled ?? 0, (to) => this.#mayGo(record) && this.#fleet.fits(record, to))]
     })
-    const better = betterPlace(loads, this.#fleet.count)
+    const better = betterPlace(loads, this.#fleet.rooms)
     if (better === null) return
     this.#moving = true
     try {
-      await this.#move(better.name, better.to)
+      await this.#move(better.name, better.to, better.why)
     } catch (error) {
       // It stays where it is. What cannot be moved is not asked again.
       const record = this.#records.get(better.name)

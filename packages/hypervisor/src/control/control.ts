@@ -85,10 +85,10 @@ class Control implements OwnHypervisor {
       lost: (link, reason) => { this.#lost(link, reason) },
       missing: (index, reason) => { this.#journal.tell('processor-lost', `processor ${String(index)}`, `it cannot be opened: ${reason}`) },
     })
-    this.#balancer = !balance || processors === 1 ? null : new Balancer(this.#records, this.#fleet, () => loop.now(), (name, to) => this.#serially(name, async (record) => {
+    this.#balancer = !balance || processors === 1 ? null : new Balancer(this.#records, this.#fleet, () => loop.now(), (name, to, why) => this.#serially(name, async (record) => {
       if (!record.alive || record.home === to) return
       await this.#moveTo(record, to)
-      this.#journal.tell('moved', name, `moved to processor ${String(to)}, which has less to do`)
+      this.#journal.tell('moved', name, `moved to processor ${String(to)}, which has ${why === 'memory' ? 'more memory' : 'less to do'}`)
     }))
     this.#round()
   }
@@ -359,6 +359,7 @@ class Control implements OwnHypervisor {
 
   #said(link: Link, message: Said): void {
     if (message.type === 'report') {
+      link.room = message.room ?? null
       for (const measured of message.machines) {
         const record = this.#records.get(measured.name)
         if (record?.link === link) record.measured = measured

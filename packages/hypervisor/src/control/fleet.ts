@@ -1,6 +1,7 @@
 import { machinistError } from '@machinist/api'
 import type { HostLoop } from '@machinist/machine'
 import type { ProcessorChannel } from '../channel/messages.ts'
+import type { Room } from '../contract/controller.ts'
 import { termsOf } from '../table/terms.ts'
 import { PROCESSOR_RESERVABLE } from '../table/tree.ts'
 import { Link, type Said } from './link.ts'
@@ -55,6 +56,11 @@ export class Fleet {
   /** Those that are there. */
   get links(): readonly Link[] {
     return this.#links.filter((link): link is Link => link !== null)
+  }
+
+  /** What each processor has of memory by itself; null where that is not known, or it has gone. */
+  get rooms(): readonly (Room | null)[] {
+    return this.#links.map((link) => link?.room ?? null)
   }
 
   /** @throws a typed error `'parameter'`, or `'processor-lost'` for one that is not there now */

@@ -1,5 +1,6 @@
 import { machinistError } from '@machinist/api'
 import { errorOf, type FromProcessor, type Order, type ProcessorChannel, type ToProcessor } from '../channel/messages.ts'
+import type { Room } from '../contract/controller.ts'
 import type { ResourceKind } from '../contract/resources.ts'
 
 /** What a processor says of itself, besides answers. */
@@ -10,6 +11,8 @@ export class Link {
   readonly index: number
   /** Kinds of resources that it shares out by grants; empty until it is ready. */
   kinds: readonly ResourceKind[] = []
+  /** What it has of memory by itself, when it has said so. */
+  room: Room | null = null
   /** What it was told last, so as not to tell it again. */
   told: string = ''
   readonly granted: Map<string, string> = new Map<string, string>()

@@ -9,6 +9,8 @@ const MOST = 2 ** 32 - 65536
 export class Arenas {
   readonly #budget: FrameBudget
   readonly #parked: ParkedPages
+  /** Bytes that the machines of one group can have, whatever the budget. */
+  most: number = MOST
   readonly #groups = new Map<string, Arena>()
   readonly #mergers = new Map<Arena, Merger>()
 
@@ -28,7 +30,7 @@ export class Arenas {
     return { ...host, arena: () => {
       const known = group === undefined ? undefined : this.#groups.get(group)
       if (known?.disposed === false) return known
-      const maximum = Math.min(MOST, host.maximumMemory ?? MOST)
+      const maximum = this.most = Math.min(MOST, host.maximumMemory ?? MOST)
       // One machine alone gets what it is promised, as far as addresses go.
       const arena = new Arena(host.linearMemory(maximum), maximum, { budget: this.#budget, overcommit: group !== undefined })
       arena.parked = this.#parked

@@ -1,6 +1,6 @@
 import type { Machine, MachineHost } from '@machinist/machine'
 import { CompressedPool, FrameBudget, lzCodec, PAGE_SIZE, type PageCodec, ParkedPages, type SwapFile, SwapSpace } from '@machinist/memory'
-import type { Grant, ResourceController } from '../contract/controller.ts'
+import type { Grant, ResourceController, Room } from '../contract/controller.ts'
 import type { MachineReport, MachineSpec } from '../contract/machines.ts'
 import type { Usage } from '../contract/resources.ts'
 import { Arenas } from './arenas.ts'
@@ -154,6 +154,10 @@ class Controller implements MemoryController {
   usage(name: string): Usage {
     const { compressed } = this.#parked.counts
     return this.#tenants.get(name)?.usage(compressed === 0 ? 0 : (this.#pool?.bytes ?? 0) / PAGE_SIZE / compressed) ?? { demand: 0, used: 0 }
+  }
+
+  room(): Room {
+    return { all: this.#budget, group: this.#arenas.most }
   }
 
   report(name: string): Partial<MachineReport> {

@@ -315,7 +315,8 @@ class Processor {
 
   #reportLater(): void {
     this.#cancelReport = this.#host.loop.after(REPORT, () => {
-      this.#channel.post({ type: 'report', machines: [...this.#guests].map(([name, guest]) => this.#measure(name, guest)) })
+      const room = this.#controllers.find(({ kind }) => kind === 'memory')?.room?.()
+      this.#channel.post({ type: 'report', machines: [...this.#guests].map(([name, guest]) => this.#measure(name, guest)), ...(room !== undefined && { room }) })
       this.#reportLater()
     })
   }
