@@ -48,6 +48,8 @@ export const groups = {
   '@machinist/host-metal': {
     'Be a hypervisor on bare metal': [''],
     'Build an image': ['build/'],
+    'Drive the hardware': ['drivers/'],
+    'Have disks of machines': ['datastore/'],
   },
   '@machinist/host-node': {
     'Run a machine': ['', 'node-host', 'system/', 'swap/'],

@@ -26,6 +26,8 @@ const mostEntries = 4096
 const mostBytes = 1 << 20
 /** "Legacy BIOS bootable", of an entry's attributes. */
 const bootable = 4
+/** "Read-only", attribute 60, in the upper half. */
+const readOnly = 2 ** 28
 /** Blocks that disks have. */
 const blockSizes = [512, 4096] as const
 
@@ -71,6 +73,7 @@ async function readAt(read: ReadBytes, size: number, block: number, at: number):
     partitions.push({
       number: index + 1, offset: first * block, length: (last + 1 - first) * block, type: guidAt(entries, place), uuid: guidAt(entries, place + 16),
       name: utf16(entries.bytes.subarray(place + nameAt, place + nameAt + nameBytes), true), bootable: (entries.u32(place + 48) & bootable) !== 0,
+      readOnly: (entries.u32(place + 52) & readOnly) !== 0,
     })
   }
   return { scheme: 'gpt', id: guidAt(header, 56), partitions }

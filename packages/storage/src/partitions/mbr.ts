@@ -52,7 +52,7 @@ export async function readMbr(read: ReadBytes, size: number): Promise<PartitionT
     if (type === protective || first === 0 || (first + count) * sector > size) return
     partitions.push({
       number, offset: first * sector, length: count * sector, type: `0x${type.toString(16).padStart(2, '0')}`,
-      uuid: `${id}-${number.toString(16).padStart(2, '0')}`, name: '', bootable: mark === 0x80,
+      uuid: `${id}-${number.toString(16).padStart(2, '0')}`, name: '', bootable: mark === 0x80, readOnly: false,
     })
   }
   for (const [index, entry] of entries.entries()) {

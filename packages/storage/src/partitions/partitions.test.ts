@@ -36,13 +36,13 @@ describe.skipIf(SFDISK === undefined)(`tables of partitions are read as sfdisk d
     const random = generator(SEED)
     for (let round = 0; round < 3; round++) {
       const lines = ['label: gpt', ...Array.from({ length: 1 + random(12) }, (_, index) =>
-        `${random(4) === 0 ? `${disk()}${20 + index}: ` : ''}size=${1 + random(3)}MiB, type=${random(2) === 0 ? 'L' : 'U'}, name="part ${index} ü"${random(3) === 0 ? ', attrs=LegacyBIOSBootable' : ''}`)]
+        `${random(4) === 0 ? `${disk()}${20 + index}: ` : ''}size=${1 + random(3)}MiB, type=${random(2) === 0 ? 'L' : 'U'}, name="part ${index} ü"${['', '', ', attrs=LegacyBIOSBootable', ', attrs="GUID:60"'][random(4)]!}`)]
       const said = sfdisk(`${lines.join('\n')}\n`, 48 * MiB)
       const bytes = new Uint8Array(readFileSync(disk()))
       const expected = {
         scheme: 'gpt', id: said.id.toLowerCase(),
         partitions: (said.partitions ?? []).map(({ node, start, size, type, uuid, name, attrs }) => ({
-          number: Number(/\d+$/.exec(node)?.[0]), offset: start * 512, length: size * 512, type: type.toLowerCase(), uuid: uuid?.toLowerCase(), name, bootable: attrs !== undefined,
+          number: Number(/\d+$/.exec(node)?.[0]), offset: start * 512, length: size * 512, type: type.toLowerCase(), uuid: uuid?.toLowerCase(), name, bootable: attrs === 'LegacyBIOSBootable', readOnly: attrs === 'GUID:60',
         })),
       }
       expect(await tableOf(bytes)).toMatchObject(expected)
@@ -72,7 +72,7 @@ describe.skipIf(SFDISK === undefined)(`tables of partitions are read as sfdisk d
         scheme: 'mbr', id,
         partitions: (said.partitions ?? []).filter(({ type }) => type !== '5').map(({ node, start, size, type, bootable = false }) => {
           const number = Number(/\d+$/.exec(node)?.[0])
-          return { number, offset: start * 512, length: size * 512, type: `0x${type.padStart(2, '0')}`, uuid: `${id}-${number.toString(16).padStart(2, '0')}`, name: '', bootable }
+          return { number, offset: start * 512, length: size * 512, type: `0x${type.padStart(2, '0')}`, uuid: `${id}-${number.toString(16).padStart(2, '0')}`, name: '', bootable, readOnly: false }
         }),
       })
     }

@@ -19,6 +19,8 @@ export interface Partition {
   readonly name: string
   /** Is marked as the one to be started. */
   readonly bootable: boolean
+  /** Is marked as one that is not to be written: attribute 60 of a GPT. */
+  readonly readOnly: boolean
 }
 
 /** How a disk is divided. */

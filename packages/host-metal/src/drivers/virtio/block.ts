@@ -1,0 +1,314 @@
+import { machinistError, type MachinistError } from '@machinist/api'
+import type { RandomAccessFile } from '@machinist/storage'
+import type { DmaMemory, DmaPiece } from '../dma-memory.ts'
+import { type AddressRange, type Hardware, hardwareError } from '../hardware.ts'
+import type { Ring } from './ring.ts'
+import { VirtioTransport } from './transport.ts'
+
+/** 5.2.3 */
+const FEATURE = { sizeMax: 1, readOnly: 5, blockSize: 6, flush: 9, writeZeroes: 14 } as const
+/** 5.2.4: byte offsets in the configuration space. */
+const CONFIG = { capacity: 0, sizeMax: 8, blockSize: 20, maxWriteZeroesSectors: 48, maxWriteZeroesSegments: 52, writeZeroesMayUnmap: 56 } as const
+/** 5.2.6 */
+const TYPE = { in: 0, out: 1, flush: 4, writeZeroes: 13 } as const
+const STATUS = { ok: 0, ioError: 1, unsupported: 2, none: 0xff } as const
+const HEADER = 16
+/** `struct virtio_blk_discard_write_zeroes`: sector, sectors, flags. */
+const RANGE = { size: 16, sectors: 8, flags: 12, unmap: 1 } as const
+
+/** Bytes of a sector, whatever the block size (5.2.4). */
+export const SECTOR = 512
+const QUEUE = 0
+const QUEUE_SIZE = 64
+/** Descriptors of a request at most: header, data, status. */
+const DESCRIPTORS = 3
+/** How long the device may take for a request, in nanoseconds. */
+const ANSWER_WITHIN = 30e9
+const MOST_SECTORS = 2 ** 32 - 1
+
+/** How a {@link VirtioBlock} is driven. */
+export interface VirtioBlockOptions {
+  /** Requests that the device has at once, 1 to 21. Default: 16. */
+  readonly depth?: number
+  /** Bytes of one request at most, a multiple of 512. Default: 65536. `depth` times as much of the drivers' memory is taken. */
+  readonly transfer?: number
+}
+
+/** What a request hands over, and what is called once. */
+interface Piece {
+  readonly type: number
+  readonly sector: number
+  /** Bytes of the disk that it is about. */
+  readonly length: number
+  /** Takes what was read. */
+  readonly into?: Uint8Array
+  readonly from?: Uint8Array
+  done(error: MachinistError | null): void
+}
+
+/** Memory that one request at a time uses. */
+interface Slot {
+  readonly header: DmaPiece
+  readonly data: DmaPiece
+  readonly status: DmaPiece
+}
+
+interface Underway {
+  readonly piece: Piece
+  readonly slot: Slot
+  readonly since: number
+}
+
+function fileError(code: 'file-eio' | 'file-enospc' | 'file-erofs' | 'file-enotsup', part: string, problem: string, value?: string | number): MachinistError {
+  return machinistError({ code, part, value, remedy: 'Look at the disk.' }, problem)
+}
+
+/**
+ * A virtio block device (5.2) as a file of bytes, on which disks and their formats stand. Requests are copied through memory of the drivers, {@link VirtioBlockOptions.depth} of them at once; more wait in
+ * their order. Writes that are no whole blocks are read, changed and written, one after another.
+ */
+export class VirtioBlock implements RandomAccessFile {
+  readonly name: string
+  readonly size: number
+  readonly writable: boolean
+  /** Bytes that requests consist of, a power of two from 512. */
+  readonly blockSize: number
+  /** Gives the storage of a range back, which then reads as zeroes. Absent when the device does not have VIRTIO_BLK_F_WRITE_ZEROES: what VIRTIO_BLK_F_DISCARD leaves behind is undefined. */
+  readonly discard?: (offset: number, length: number) => Promise<void>
+  readonly #hardware: Hardware
+  readonly #transport: VirtioTransport
+  readonly #ring: Ring<Underway>
+  readonly #slots: Slot[]
+  readonly #transfer: number
+  readonly #zeroSectors: number
+  readonly #unmaps: boolean
+  #waiting: Piece[] = []
+  #waitingAt = 0
+  readonly #underway = new Set<Underway>()
+  /** The last write that was no whole blocks. */
+  #partial: Promise<void> = Promise.resolve()
+
+  /** @throws typed errors of {@link VirtioTransport}, and `'dma-memory'` */
+  constructor(hardware: Hardware, memory: DmaMemory, range: AddressRange, name: string, { depth = 16, transfer = 65536 }: VirtioBlockOptions = {}) {
+    if (!(Number.isInteger(depth) && depth >= 1 && depth <= QUEUE_SIZE / DESCRIPTORS && transfer >= SECTOR && transfer % SECTOR === 0)) throw new RangeError('depth or transfer')
+    this.name = name
+    this.#hardware = hardware
+    const transport = new VirtioTransport(hardware, memory, range, name, Object.values(FEATURE), { used: () => { this.#finish() }, failed: (error) => { this.#abandon(error) } })
+    this.#transport = transport
+    const config = transport.config((at) => ({
+      capacity: at(CONFIG.capacity, 4) + at(CONFIG.capacity + 4, 4) * 2 ** 32,
+      sizeMax: transport.has(FEATURE.sizeMax) ? at(CONFIG.sizeMax, 4) : Infinity,
+      blockSize: transport.has(FEATURE.blockSize) ? at(CONFIG.blockSize, 4) : SECTOR,
+      zeroSectors: transport.has(FEATURE.writeZeroes) && at(CONFIG.maxWriteZeroesSegments, 4) > 0 ? at(CONFIG.maxWriteZeroesSectors, 4) : 0,
+      unmaps: at(CONFIG.writeZeroesMayUnmap, 1) === 1,
+    }))
+    const { blockSize } = config
+    if (!Number.isSafeInteger(config.capacity * SECTOR)) throw hardwareError('hardware-broken', name, 'has more sectors than there are', config.capacity)
+    if (!(blockSize >= SECTOR && blockSize <= 2 ** 20 && (blockSize & (blockSize - 1)) === 0)) throw hardwareError('hardware-broken', name, 'has blocks of an impossible size', blockSize)
+    this.blockSize = blockSize
+    this.size = Math.floor(config.capacity * SECTOR / blockSize) * blockSize
+    this.writable = !transport.has(FEATURE.readOnly)
+    const most = Math.min(transfer, config.sizeMax)
+    this.#transfer = most - most % blockSize
+    if (this.#transfer === 0) throw hardwareError('hardware-unsupported', name, `has blocks of more than the ${most} bytes of a request`, blockSize)
+    this.#zeroSectors = config.zeroSectors
+    this.#unmaps = config.unmaps
+    if (this.writable && config.zeroSectors > 0) this.discard = (offset, length) => this.#zero(offset, length)
+    this.#ring = transport.queue<Underway>(QUEUE, QUEUE_SIZE, DESCRIPTORS)
+    const count = Math.min(depth, Math.floor(this.#ring.size / DESCRIPTORS))
+    this.#slots = Array.from({ length: count }, () => ({ header: memory.take(HEADER), status: memory.take(1), data: memory.take(this.#transfer, 4096) }))
+    transport.start()
+  }
+
+  /** Why it is not used any more: all requests fail then. */
+  get error(): MachinistError | null {
+    return this.#transport.error
+  }
+
+  /** When {@link VirtioBlock.poll} is to be called at the latest; `Infinity` when nothing is under way. */
+  get deadline(): number {
+    for (const { since } of this.#underway) return since + ANSWER_WITHIN
+    return Infinity
+  }
+
+  /** Serves its interrupt. @returns whether it had one */
+  interrupt(): boolean {
+    return this.#transport.interrupt()
+  }
+
+  /** Takes what is finished without an interrupt, and gives a device up that does not answer. */
+  poll(): void {
+    if (this.error !== null) return
+    this.#transport.attempt(() => { this.#finish() })
+    if (this.deadline <= this.#hardware.now()) this.#transport.fail('does not answer')
+  }
+
+  async read(offset: number, into: Uint8Array): Promise<number> {
+    const unit = this.blockSize
+    const length = Math.max(0, Math.min(into.length, this.size - offset))
+    if (length === 0) return 0
+    await Promise.all(this.#cut(offset, length).map(async ({ at, length: count }) => {
+      const target = into.subarray(at - offset, at - offset + count)
+      const before = at % unit
+      const whole = Math.ceil((before + count) / unit) * unit
+      if (whole === count) return this.#request({ type: TYPE.in, sector: at / SECTOR, length: count, into: target })
+      const blocks = new Uint8Array(whole)
+      await this.#request({ type: TYPE.in, sector: (at - before) / SECTOR, length: whole, into: blocks })
+      target.set(blocks.subarray(before, before + count))
+    }))
+    return length
+  }
+
+  async write(offset: number, from: Uint8Array): Promise<void> {
+    this.#check(offset, from.length)
+    if (from.length === 0) return
+    if (offset % this.blockSize === 0 && from.length % this.blockSize === 0) return this.#writeWhole(offset, from)
+    // Two such writes may be about one block.
+    const mine = this.#partial.then(() => this.#writePartial(offset, from))
+    this.#partial = mine.catch(() => undefined)
+    return mine
+  }
+
+  flush(): Promise<void> {
+    // Without the feature, what was written is stable (5.2.5).
+    if (!this.#transport.has(FEATURE.flush)) return this.error === null ? Promise.resolve() : Promise.reject(this.error)
+    return this.#request({ type: TYPE.flush, sector: 0, length: 0 })
+  }
+
+  /** Others may use the device still. */
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+
+  async #zero(offset: number, length: number): Promise<void> {
+    this.#check(offset, length)
+    const unit = this.blockSize
+    const first = Math.ceil(offset / unit) * unit
+    const end = Math.floor((offset + length) / unit) * unit
+    if (first >= end) return this.write(offset, new Uint8Array(length))
+    const most = Math.max(unit, Math.floor(Math.min(this.#zeroSectors, MOST_SECTORS) * SECTOR / unit) * unit)
+    const work: Promise<void>[] = []
+    if (offset < first) work.push(this.write(offset, new Uint8Array(first - offset)))
+    if (end < offset + length) work.push(this.write(end, new Uint8Array(offset + length - end)))
+    for (let at = first; at < end; at += most) work.push(this.#request({ type: TYPE.writeZeroes, sector: at / SECTOR, length: Math.min(most, end - at) }))
+    await Promise.all(work)
+  }
+
+  #check(offset: number, length: number): void {
+    if (!this.writable) throw fileError('file-erofs', this.name, 'cannot be written')
+    if (!(offset >= 0 && offset + length <= this.size)) throw fileError('file-enospc', this.name, 'ends before', offset + length)
+  }
+
+  async #writeWhole(offset: number, from: Uint8Array): Promise<void> {
+    await Promise.all(this.#cut(offset, from.length).map(({ at, length }) => this.#request({ type: TYPE.out, sector: at / SECTOR, length, from: from.subarray(at - offset, at - offset + length) })))
+  }
+
+  async #writePartial(offset: number, from: Uint8Array): Promise<void> {
+    const unit = this.blockSize
+    const start = offset - offset % unit
+    const end = Math.ceil((offset + from.length) / unit) * unit
+    const blocks = new Uint8Array(end - start)
+    if (start < offset) await this.read(start, blocks.subarray(0, unit))
+    if (end > offset + from.length && (end - unit > start || start === offset)) await this.read(end - unit, blocks.subarray(blocks.length - unit))
+    blocks.set(from, offset - start)
+    await this.#writeWhole(start, blocks)
+  }
+
+  /** A range as pieces of which each, with the rest of its blocks, is one request. */
+  #cut(offset: number, length: number): readonly { readonly at: number; readonly length: number }[] {
+    const pieces: { at: number; length: number }[] = []
+    for (let at = offset; at < offset + length;) {
+      const end = Math.min(offset + length, at - at % this.blockSize + this.#transfer)
+      pieces.push({ at, length: end - at })
+      at = end
+    }
+    return pieces
+  }
+
+  #request(piece: Omit<Piece, 'done'>): Promise<void> {
+    if (this.error !== null) return Promise.reject(this.error)
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({
+        ...piece,
+        done(error) {
+          if (error === null) resolve()
+          else reject(error)
+        },
+      })
+      this.#submit()
+    })
+  }
+
+  /** Gives the device what waits, as far as it has room. */
+  #submit(): void {
+    let any = false
+    for (let piece = this.#waiting[this.#waitingAt]; piece !== undefined; piece = this.#waiting[this.#waitingAt]) {
+      const slot = this.#ring.room < DESCRIPTORS ? undefined : this.#slots.pop()
+      if (slot === undefined) break
+      this.#waitingAt++
+      this.#begin(piece, slot)
+      any = true
+    }
+    if (this.#waitingAt === this.#waiting.length) {
+      this.#waiting = []
+      this.#waitingAt = 0
+    }
+    if (any) this.#transport.notify(QUEUE)
+  }
+
+  #begin(piece: Piece, slot: Slot): void {
+    const { type, sector, length, from } = piece
+    const { header, data, status } = slot
+    header.view.setUint32(0, type, true)
+    header.view.setUint32(4, 0, true)
+    const first = type === TYPE.writeZeroes ? 0 : sector
+    header.view.setUint32(8, first % 2 ** 32, true)
+    header.view.setUint32(12, Math.floor(first / 2 ** 32), true)
+    status.bytes[0] = STATUS.none
+    let count = length
+    if (type === TYPE.writeZeroes) {
+      count = RANGE.size
+      data.view.setUint32(0, sector % 2 ** 32, true)
+      data.view.setUint32(4, Math.floor(sector / 2 ** 32), true)
+      data.view.setUint32(RANGE.sectors, length / SECTOR, true)
+      data.view.setUint32(RANGE.flags, this.#unmaps ? RANGE.unmap : 0, true)
+    } else if (from !== undefined) data.bytes.set(from)
+    const underway = { piece, slot, since: this.#hardware.now() }
+    this.#underway.add(underway)
+    this.#ring.add(underway, [
+      { address: header.address, length: HEADER, write: false },
+      ...count === 0 ? [] : [{ address: data.address, length: count, write: type === TYPE.in }],
+      { address: status.address, length: 1, write: true },
+    ])
+  }
+
+  #finish(): void {
+    for (let finished = this.#ring.take(); finished !== null; finished = this.#ring.take()) {
+      const { request, written } = finished
+      const { piece, slot } = request
+      this.#underway.delete(request)
+      this.#slots.push(slot)
+      const status = slot.status.bytes[0] ?? STATUS.none
+      if (status > STATUS.unsupported) {
+        piece.done(fileError('file-eio', this.name, 'the request has no answer'))
+        throw hardwareError('hardware-broken', this.name, 'answers with a status that does not exist', status)
+      }
+      let error: MachinistError | null = null
+      if (status === STATUS.ioError) error = fileError('file-eio', this.name, 'the device failed to do it')
+      else if (status === STATUS.unsupported) error = fileError('file-enotsup', this.name, 'the device cannot do it')
+      // What it did not write is of another request.
+      else if (piece.type === TYPE.in && written < piece.length + 1) error = fileError('file-eio', this.name, `the device gave less than ${piece.length} bytes`, written)
+      else piece.into?.set(slot.data.bytes.subarray(0, piece.length))
+      piece.done(error)
+    }
+    this.#submit()
+  }
+
+  #abandon(error: MachinistError): void {
+    const lost = [...this.#ring.abandon().map(({ piece }) => piece), ...this.#waiting.slice(this.#waitingAt)]
+    this.#underway.clear()
+    this.#waiting = []
+    this.#waitingAt = 0
+    for (const { done } of lost) done(error)
+  }
+}
