@@ -85,6 +85,7 @@ export const groups = {
     'Debug': ['gdb/'],
     'Profile': ['profile/'],
     'Look at translations': ['translate/'],
+    'Build for bare metal': ['metal/'],
   },
   '@machinist/memory': {
     'Have guest memory': ['', 'guest-memory'],

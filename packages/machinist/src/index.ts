@@ -11,6 +11,7 @@ export { type GdbAddress, type GdbListener, type GdbListenOptions, listenForGdb 
 export { helpText } from './command-line/help.ts'
 export { loadMachineFile, type MachineModule } from './machine-file.ts'
 export { main } from './main.ts'
+export { prepareEngine, type PrepareEngineOptions } from './metal/engine.ts'
 export { type CallFrame, type CodeSymbol, type CpuProfile, profile, ProfileBuilder, type ProfileNode, SymbolTable } from './profile/index.ts'
 export { run } from './run.ts'
 export { statsText } from './stats.ts'

@@ -12,7 +12,7 @@ static bool overlap(struct range range, uint64_t base, uint64_t length) {
 }
 
 void ranges_remove(struct ranges *ranges, uint64_t base, uint64_t length) {
-  if (base + length < base) length = -base;
+  if (base + length < base) length = UINT64_MAX - base;
   for (uint32_t i = 0; i < ranges->count; i++) {
     struct range range = ranges->list[i];
     if (!overlap(range, base, length)) continue;
@@ -36,6 +36,7 @@ bool ranges_hold(const struct ranges *ranges, uint64_t base, uint64_t length) {
 }
 
 bool ranges_touch(const struct ranges *ranges, uint64_t base, uint64_t length) {
+  if (base + length < base) length = UINT64_MAX - base;
   for (uint32_t i = 0; i < ranges->count; i++)
     if (overlap(ranges->list[i], base, length)) return true;
   return false;

@@ -14,6 +14,8 @@ export const engineFiles = ['quickjs.c', 'cutils.c', 'dtoa.c', 'libregexp.c', 'l
 export async function mendedEngine(source: string, cache: string): Promise<string> {
   const names = (await readdir(source)).filter((name) => /^(?:quickjs|cutils|dtoa|libregexp|libunicode|list)\b.*\.[ch]$/.test(name)).sort()
   const files = await Promise.all(names.map(async (name) => ({ name, text: await readFile(join(source, name), 'utf8') })))
+  // Without its main file nothing is the engine.
+  if (!names.includes('quickjs.c')) mended('')
   const mendedFiles = files.map(({ name, text }) => ({ name, text: name === 'quickjs.c' ? mended(text) : text }))
   const folder = join(cache, `engine-${digest(...mendedFiles.flatMap(({ name, text }) => [name, text]))}`)
   for (const { name, text } of mendedFiles) await write(join(folder, name), text)

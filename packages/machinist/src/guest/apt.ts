@@ -97,6 +97,8 @@ export interface PrivateApt {
   show(name: string): Promise<ReadonlyMap<string, string> | undefined>
   /** Packages with all that they depend on, as on a system that has none yet; recommended ones are left out. */
   closure(names: readonly string[]): Promise<readonly AptPackage[]>
+  /** Downloads the original archive of a source package into `folder`; apt has checked its sum against the signed release. Returns its path. Only of an apt for `'source'`. */
+  source(name: string, folder: string, progress: (fraction: number) => void): Promise<string>
   /** Downloads packages into `folder`; apt has checked their sums against the signed release. Returns the paths, in order. */
   download(names: readonly string[], folder: string, progress: (fraction: number) => void): Promise<readonly string[]>
 }
@@ -104,6 +106,7 @@ export interface PrivateApt {
 /**
  * Sets up apt in `folder` for one release and architecture of Debian, from the mirror that this machine uses.
  *
+ * @param architecture - or `'source'`, for source packages
  * @throws typed `guest-no-apt`, `guest-no-archive` or `guest-no-keyring`
  */
 export async function privateApt(folder: string, suite: string, architecture: string): Promise<PrivateApt> {
@@ -118,7 +121,7 @@ export async function privateApt(folder: string, suite: string, architecture: st
   await writeFile(status, '')
   await writeFile(
     join(folder, 'sources', 'debian.sources'),
-    ['Types: deb', `URIs: ${archive.uris.join(' ')}`, `Suites: ${suite}`, 'Components: main', `Architectures: ${architecture}`, `Signed-By: ${signedBy}`, ''].join('\n'),
+    [`Types: ${architecture === 'source' ? 'deb-src' : 'deb'}`, `URIs: ${archive.uris.join(' ')}`, `Suites: ${suite}`, 'Components: main', ...(architecture === 'source' ? [] : [`Architectures: ${architecture}`]), `Signed-By: ${signedBy}`, ''].join('\n'),
   )
   const settings = {
     'Dir::State': join(folder, 'state'),
@@ -128,7 +131,7 @@ export async function privateApt(folder: string, suite: string, architecture: st
     'Dir::Etc::SourceParts': '-',
     'Dir::Etc::Preferences': '/dev/null',
     'Dir::Etc::PreferencesParts': '/dev/null',
-    'APT::Architecture': architecture,
+    ...(architecture === 'source' ? {} : { 'APT::Architecture': architecture }),
     'APT::Update::Error-Mode': 'any',
     // Our folder may be under a home that apt's own user cannot enter.
     'APT::Sandbox::User': 'root',
@@ -140,8 +143,8 @@ export async function privateApt(folder: string, suite: string, architecture: st
     config,
     [
       // Other architectures of this machine, and hooks that would act on the machine itself.
-      ...['APT::Architectures', 'APT::Update::Pre-Invoke', 'APT::Update::Post-Invoke', 'APT::Update::Post-Invoke-Success'].map((name) => `#clear ${name};`),
-      `APT::Architectures { "${architecture}"; };`,
+      ...[...(architecture === 'source' ? [] : ['APT::Architectures']), 'APT::Update::Pre-Invoke', 'APT::Update::Post-Invoke', 'APT::Update::Post-Invoke-Success'].map((name) => `#clear ${name};`),
+      ...(architecture === 'source' ? [] : [`APT::Architectures { "${architecture}"; };`]),
       ...Object.entries(settings).map(([name, value]) => `${name} "${value}";`),
       '',
     ].join('\n'),
@@ -170,6 +173,12 @@ export async function privateApt(folder: string, suite: string, architecture: st
     async closure(names: readonly string[]): Promise<readonly AptPackage[]> {
       const answer = await apt('apt-get', ['-q', '-y', '--no-install-recommends', '--print-uris', 'install', ...names], folder)
       return parseUris(answer.toString())
+    },
+    async source(name: string, to: string, progress: (fraction: number) => void): Promise<string> {
+      await apt('apt-get', ['-q', '-o', 'APT::Status-Fd=3', 'source', '--download-only', name], to, progress)
+      const file = (await readdir(to)).find((candidate) => candidate.startsWith(`${name}_`) && candidate.includes('.orig.tar.'))
+      if (file === undefined) throw guestError('guest-download', 'apt did not deliver a source package', 'Try again', name)
+      return join(to, file)
     },
     async download(names: readonly string[], to: string, progress: (fraction: number) => void): Promise<readonly string[]> {
       await apt('apt-get', ['-q', '-o', 'APT::Status-Fd=3', 'download', ...names], to, progress)
@@ -201,7 +210,7 @@ export async function decompressXz(bytes: Uint8Array, scratch: string): Promise<
   await writeFile(file, debPackage(new Uint8Array(1024), 'data.tar.xz', bytes))
   const result = await runProgram('dpkg-deb', ['--fsys-tarfile', file])
   if (result.status === 0) return result.stdout
-  throw programError('guest-extract', 'a kernel module could not be decompressed', 'Empty the cache and try again', result.stderr, result.status)
+  throw programError('guest-extract', 'a file could not be decompressed', 'Empty the cache and try again', result.stderr, result.status)
 }
 
 /** A step of a task, told at its begin, and then whenever a whole percent more is done. */

@@ -1,6 +1,6 @@
 // A guest of a few instructions, entered once or twice.
-import type { Native } from '../src/native.ts'
-import { Answer, VcpuAccess, VcpuExit, vcpuRecord } from '../src/vcpu-record.ts'
+import type { Native } from '../../src/native.ts'
+import { Answer, VcpuAccess, VcpuExit, vcpuRecord } from '../../src/vcpu-record.ts'
 
 declare const native: Native
 
@@ -43,7 +43,5 @@ words[at('value')] = 0x80000001
 words[at('answer')] = Answer.done
 enter() // ecall
 enter() // wfi
-const before = native.now()
 enter() // time
-native.print(`${Math.round((native.now() - before) / 1e6)} ms, ran ${words[at('ran')]} retired ${(words[at("retired")] ?? 0) > 0}\n`)
 native.powerOff(0)

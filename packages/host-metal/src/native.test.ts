@@ -1,0 +1,53 @@
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { createFdt } from '@machinist/boot'
+import { afterAll, describe, expect, it } from 'vitest'
+
+/** The kernel's parts that need no hardware, in C on this machine, under the sanitizers of addresses and undefined behaviour. */
+const native = fileURLToPath(new URL('../native/', import.meta.url))
+const folder = mkdtempSync(join(tmpdir(), 'machinist-kernel-'))
+afterAll(() => { rmSync(folder, { recursive: true }) })
+
+function runTest(name: string, sources: readonly string[], ...args: readonly string[]): string {
+  const program = join(folder, name)
+  const flags = ['-g', '-O1', '-Wall', '-Wextra', '-Werror', '-fsanitize=address,undefined', '-fno-sanitize-recover=all']
+  execFileSync('gcc', [...flags, '-o', program, join(native, 'test', `${name}.c`), ...sources.map((source) => join(native, 'kernel', `${source}.c`))])
+  return execFileSync(program, args, { encoding: 'utf8' })
+}
+
+describe('the kernel on the build host', () => {
+  it('allocates', () => {
+    runTest('heap', ['heap'])
+  })
+  it('keeps G-stage tables as a list of pages says, after each random operation', () => {
+    runTest('gstage', ['gstage', 'pages'])
+  })
+  it('decodes all encodings of loads and stores', () => {
+    runTest('decode', ['decode'])
+  })
+  it('keeps ranges of memory', () => {
+    runTest('memory', ['memory'])
+  })
+  it('reads a device tree, and survives broken ones', () => {
+    const tree = createFdt()
+    tree.root.set('#address-cells', 2).set('#size-cells', 2)
+    tree.reserve(0x1000, 0x2000)
+    tree.root.child('memory@80000000').set('device_type', 'memory').set('reg', [{ u64: 0x80000000 }, { u64: 0x1_4000_0000 }, { u64: 2 ** 40 }, { u64: 4096 }])
+    tree.root.child('cpus').set('#address-cells', 1).set('#size-cells', 0).child('cpu@5').set('reg', [5]).set('number', 77)
+    tree.root.child('soc').set('#address-cells', 2).set('#size-cells', 1).child('uart@10000000').set('reg', [{ u64: 0x10000000 }, 0x100]).set('compatible', ['first', 'second'])
+    const file = join(folder, 'tree.dtb')
+    writeFileSync(file, tree.toBytes())
+    expect(runTest('fdt', ['fdt'], file)).toBe([
+      ' 0',
+      ' memory@80000000 80000000+140000000 10000000000+1000 0',
+      ' cpus 0',
+      '  cpu@5 5+0 77',
+      ' soc 0',
+      '  uart@10000000 10000000+100 0 second',
+      '',
+    ].join('\n'))
+  })
+})
