@@ -50,6 +50,7 @@ export const groups = {
     'Build an image': ['build/'],
     'Drive the hardware': ['drivers/'],
     'Have disks of machines': ['datastore/'],
+    'Have a monitor': ['monitor/'],
   },
   '@machinist/host-node': {
     'Run a machine': ['', 'node-host', 'system/', 'swap/'],
@@ -129,6 +130,7 @@ export const groups = {
     'Share out memory': ['memory/'],
     'Be a processor': ['processor/', 'channel/'],
     'Reach one from elsewhere': ['remote/'],
+    'Show it to people': ['text', 'text/'],
   },
   '@machinist/sbi': {
     'Serve SBI calls': ['', 'sbi', 'numbers'],

@@ -1,4 +1,5 @@
-import { RESOURCE_KINDS, type MachineSpec, type ResourceKind, type Resources, type Terms } from '@machinist/hypervisor'
+import type { Resources } from '@machinist/hypervisor'
+import { type Changes, changesOf, type TopView } from '@machinist/hypervisor/text'
 import { unknownCommand } from '../command-line/help.ts'
 import type { OwnChoice } from '../daemon/own-hypervisor.ts'
 import { didYouMean } from '../command-line/suggest.ts'
@@ -6,8 +7,6 @@ import { type CommandInfo, optionsOf } from '../command-line/table.ts'
 import { parseFlags, parseMemory, usageError, type Values } from '../usage.ts'
 import { NAME } from './names.ts'
 import { FLEET_COMMANDS, FLEET_OPTIONS } from './options.ts'
-import { checkTerms, type Refuse, termOf, TERMS } from './terms.ts'
-import type { TopView } from './top/columns.ts'
 
 /** What is done to machines by their names. */
 export type Verb = 'start' | 'stop' | 'kill' | 'pause' | 'resume' | 'reset' | 'rm'
@@ -25,9 +24,6 @@ export interface TopOptions {
   readonly pools: boolean
   readonly json: boolean
 }
-
-/** What `machinist set` changes. */
-export type Changes = Partial<Pick<MachineSpec, 'resources' | 'pool' | 'autostart' | 'restart'>>
 
 /** A command about machines of a hypervisor. */
 export type FleetCommand =
@@ -53,7 +49,6 @@ const DELAY = 2
 const MOST_SECONDS = 3600
 const MOST_PROCESSORS = 512
 const VIEWS: readonly TopView[] = ['all', 'cpu', 'memory', 'io']
-const RESTARTS = ['never', 'on-failure', 'always'] as const
 
 /** Words that begin commands about machines of a hypervisor. */
 export const FLEET_WORDS: readonly string[] = [...new Set(FLEET_COMMANDS.map(({ name }) => name.split(' ')[0] ?? name))]
@@ -99,25 +94,10 @@ function poolPath(path: string): string {
 
 /** `cpu.shares=2000`, one after the other. */
 function parseSettings(words: readonly string[], ofMachine: boolean): Changes {
-  const resources: Partial<Record<ResourceKind, Terms>> = {}
-  const changes: { -readonly [Name in keyof Changes]: Changes[Name] } = {}
-  const keys = [...ofMachine ? ['pool', 'restart', 'autostart'] : [], ...RESOURCE_KINDS.flatMap((kind) => TERMS.map((name) => `${kind}.${name}`))]
-  for (const word of words) {
-    const [, key = '', value = ''] = /^([^=]*)=(.*)$/s.exec(word) ?? []
-    if (!word.includes('=')) throw usageError(word, 'is not a setting', `Use KEY=VALUE, such as cpu.shares=2000. ${seeHelp(ofMachine ? 'set' : 'pool set')}`)
-    if (!keys.includes(key)) throw usageError(key, 'there is no such setting', `${didYouMean(key, keys)}The settings are ${keys.join(', ')}.`, word)
-    const refuse: Refuse = (given, problem, remedy) => { throw usageError(key, problem, remedy, String(given)) }
-    if (key === 'pool') changes.pool = value === '' || value === '/' ? '' : poolPath(value)
-    else if (key === 'restart') changes.restart = RESTARTS.find((each) => each === value) ?? refuse(value, 'is not known', `Use ${RESTARTS.join(', ')}.`)
-    else if (key === 'autostart') changes.autostart = value === 'yes' || value === 'true' ? true : value === 'no' || value === 'false' ? false : refuse(value, 'is neither yes nor no', 'Use yes or no.')
-    else {
-      const kind = RESOURCE_KINDS.find((each) => key.startsWith(`${each}.`)) ?? 'cpu'
-      const name = TERMS.find((each) => key.endsWith(`.${each}`)) ?? 'shares'
-      resources[kind] = { ...resources[kind], [name]: termOf(kind, name, value, refuse) }
-      checkTerms(kind, resources[kind] ?? {}, refuse)
-    }
-  }
-  return { ...changes, ...(Object.keys(resources).length > 0 && { resources }) }
+  return changesOf(words, ofMachine, (part, problem, remedy, value, known) => {
+    const hint = known === undefined ? '' : didYouMean(part, known)
+    throw usageError(part, problem, `${hint}${remedy}${part.includes('=') || value !== undefined ? '' : ` ${seeHelp(ofMachine ? 'set' : 'pool set')}`}`, value)
+  })
 }
 
 function parseListen(value: string | undefined): { readonly host: string; readonly port: number } | null {

@@ -1,6 +1,6 @@
 import { terminal } from '@machinist/host-node'
 import type { Hypervisor } from '@machinist/hypervisor'
-import { plain } from './columns.ts'
+import { plain } from '@machinist/hypervisor/text'
 
 /** What users are shown for Ctrl-A H. */
 const HELP: string = [

@@ -1,9 +1,8 @@
 import type { MachineReport } from '@machinist/hypervisor'
 import { expect, it } from 'vitest'
 import { fakeHypervisor, SPEC } from '../../test/fleet/fake-hypervisor.ts'
-import { tableLines } from './columns.ts'
-import { eventText, POOL_COLUMNS, PS_COLUMNS, stateText, TABLE_COLUMNS, tableSections, timeText } from './lists.ts'
-import { actOnAll, mergedResources } from './run.ts'
+import { eventText, mergedResources, POOL_COLUMNS, PS_COLUMNS, stateText, TABLE_COLUMNS, tableLines, tableSections, timeText } from '@machinist/hypervisor/text'
+import { actOnAll } from './run.ts'
 
 async function fleet(): Promise<ReturnType<typeof fakeHypervisor>> {
   const hypervisor = fakeHypervisor()

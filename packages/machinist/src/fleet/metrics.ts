@@ -2,7 +2,7 @@ import { createServer, type Server } from 'node:http'
 import { machinistError } from '@machinist/api'
 import { type Hypervisor, type MachineReport, type MemoryMeans, RESOURCE_KINDS } from '@machinist/hypervisor'
 import type { OpenMetricsContentType, PrometheusContentType, Registry, RegistryContentType } from 'prom-client'
-import { PAGE, stateText } from './lists.ts'
+import { PAGE, stateText } from '@machinist/hypervisor/text'
 
 /** The media type of OpenMetrics text. */
 export const OPENMETRICS: OpenMetricsContentType = 'application/openmetrics-text; version=1.0.0; charset=utf-8'

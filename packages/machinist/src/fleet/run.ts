@@ -1,15 +1,13 @@
 import { resolve } from 'node:path'
-import type { AllocationTable, Hypervisor, PoolSpec, ResourceKind, Resources, Terms } from '@machinist/hypervisor'
+import type { Hypervisor, PoolSpec } from '@machinist/hypervisor'
+import { type Changes, type Column, eventText, mergedResources, POOL_COLUMNS, PS_COLUMNS, TABLE_COLUMNS, tableLines, tableSections } from '@machinist/hypervisor/text'
 import { isMachinistError, machinistError } from '@machinist/api'
 import { didYouMean } from '../command-line/suggest.ts'
 import { hasColour } from '../command-line/style.ts'
-import type { Changes, FleetCommand } from './arguments.ts'
-import { type Column, tableLines } from './columns.ts'
+import type { FleetCommand } from './arguments.ts'
 import { runConsole, runLogs } from './console.ts'
 import { type Fleet, loadFleet } from './file/fleet.ts'
-import { eventText, POOL_COLUMNS, PS_COLUMNS, TABLE_COLUMNS, tableSections } from './lists.ts'
 import { attached, background, type Reached } from './reach.ts'
-import { checkTerms, type Refuse } from './terms.ts'
 import { metricsText, serveMetrics } from './metrics.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 import { runTop } from './top/top.ts'
@@ -76,20 +74,6 @@ export async function actOnAll(hypervisor: Hypervisor, command: Acting, failed: 
   const known = failures.length === 0 ? [] : await namesOf(hypervisor)
   for (const { reason } of failures) failed(`machinist: ${failureText(hinted(reason, known))}`)
   return failures.length === 0 ? 0 : 1
-}
-
-/** What a machine or a pool has, with some of it changed: what is not said stays. */
-export function mergedResources(table: AllocationTable, kind: 'machine' | 'pool', name: string, changes: Resources): Resources {
-  const row = table.rows.find((each) => each.kind === kind && each.name === name)
-  const before = Object.entries(row?.resources ?? {}).map(([resource, { shares, reservation, limit }]) => [resource, { shares, reservation, limit: limit ?? Infinity }] as const)
-  const merged: Partial<Record<ResourceKind, Terms>> = Object.fromEntries(before)
-  for (const [resource, terms] of Object.entries(changes) as [ResourceKind, Terms][]) {
-    const all = { ...merged[resource], ...terms }
-    const refuse: Refuse = (value, problem, remedy) => { throw machinistError({ code: 'parameter', part: `${name} ${resource}`, value: String(value), remedy }, problem) }
-    checkTerms(resource, all, refuse)
-    merged[resource] = all
-  }
-  return merged
 }
 
 async function change(hypervisor: Hypervisor, name: string, changes: Changes): Promise<void> {

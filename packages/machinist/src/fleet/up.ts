@@ -1,9 +1,8 @@
 import { isMachinistError } from '@machinist/api'
 import type { ConsoleConnection, Hypervisor, HypervisorEvent, MachineReport } from '@machinist/hypervisor'
+import { plain, stateText } from '@machinist/hypervisor/text'
 import { errorText } from '../hints.ts'
 import type { Fleet, FleetMachine } from './file/fleet.ts'
-import { plain } from './columns.ts'
-import { stateText } from './lists.ts'
 import { PrefixedLines } from './prefixed.ts'
 
 /** How long guests may take to switch themselves off after Ctrl-C, in milliseconds. */

@@ -1,5 +1,5 @@
 import { RESOURCE_KINDS, type ResourceKind, type Resources, type Terms } from '@machinist/hypervisor'
-import { checkTerms, termOf, TERMS } from '../terms.ts'
+import { checkTerms, termOf, TERMS } from '@machinist/hypervisor/text'
 import { fieldsAt, type Place } from './place.ts'
 
 /** `{ cpu: { shares: 500 }, memory: { limit: '512M' } }`. @throws a typed error that names the place */

@@ -1,7 +1,4 @@
-import { tableLines } from '../columns.ts'
-import { amountText, bytesText } from '../terms.ts'
-import { columnsOf, sorted, type TopView } from './columns.ts'
-import { type Look, machineRows, poolRows, sumOf, type TopRow } from './sample.ts'
+import { amountText, bytesText, columnsOf, type Look, machineRows, poolRows, sorted, sumOf, tableLines, type TopRow, type TopView } from '@machinist/hypervisor/text'
 
 /** What is shown of a look, and how. */
 export interface Showing {

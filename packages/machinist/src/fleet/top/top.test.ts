@@ -2,8 +2,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { fakeHypervisor, SPEC, type FakeHypervisor } from '../../../test/fleet/fake-hypervisor.ts'
 import type { TopOptions } from '../arguments.ts'
 import type { Terminal } from '../terminal.ts'
-import { columnsOf, sorted, TOP_COLUMNS } from './columns.ts'
-import { look, type Look, machineRows, poolRows, sumOf } from './sample.ts'
+import { columnsOf, look, type Look, machineRows, poolRows, sorted, sumOf, TOP_COLUMNS } from '@machinist/hypervisor/text'
 import { plainText, screenLines } from './screen.ts'
 import { keysOf, runTop } from './top.ts'
 
@@ -24,11 +23,11 @@ async function fleet(): Promise<FakeHypervisor> {
 async function looks(): Promise<{ readonly hypervisor: FakeHypervisor; readonly before: Look; readonly now: Look }> {
   const hypervisor = await fleet()
   hypervisor.report('a', { cpu: { used: 5e9, ready: 1e9, held: 0 }, retired: 100e6 })
-  const before = { ...await look(hypervisor), at: 0 }
+  const before = { ...await look(hypervisor, () => 0), at: 0 }
   hypervisor.report('a', { cpu: { used: 5.25e9, ready: 1.5e9, held: 0.125e9 }, retired: 150e6, network: { sentBytes: 1024, receivedBytes: 2048, frames: 3 } })
   hypervisor.report('b', { cpu: { used: 0.5e9, ready: 0, held: 0 }, memory: { touched: 1024, own: 256, shared: 512, merged: 2560, ballooned: 5120, compressed: 1, swapped: 0 } })
   hypervisor.report('c', { cpu: { used: 1e9, ready: 0, held: 0 }, disk: { readBytes: 3 * MIB, writtenBytes: MIB, requests: 7 } })
-  return { hypervisor, before, now: { ...await look(hypervisor), at: 1e9 } }
+  return { hypervisor, before, now: { ...await look(hypervisor, () => 0), at: 1e9 } }
 }
 
 describe('what machines did between two looks', () => {
@@ -42,7 +41,7 @@ describe('what machines did between two looks', () => {
   it('of a machine that came again under its name is what it has done at all', async () => {
     const { hypervisor, before } = await looks()
     hypervisor.report('a', { cpu: { used: 0.5e9, ready: 0, held: 0 } })
-    expect(machineRows({ ...await look(hypervisor), at: 1e9 }, before)[0]).toMatchObject({ used: 50, ready: 0 })
+    expect(machineRows({ ...await look(hypervisor, () => 0), at: 1e9 }, before)[0]).toMatchObject({ used: 50, ready: 0 })
   })
   it('is nothing with one look alone', async () => {
     const { now } = await looks()

@@ -1,12 +1,13 @@
 import type { Hypervisor } from '@machinist/hypervisor'
+import { columnsOf, type Look, look, TOP_COLUMNS, type TopRow, type TopView } from '@machinist/hypervisor/text'
 import { didYouMean } from '../../command-line/suggest.ts'
 import { hasColour } from '../../command-line/style.ts'
 import { usageError } from '../../usage.ts'
 import type { TopOptions } from '../arguments.ts'
 import type { Terminal } from '../terminal.ts'
-import { columnsOf, TOP_COLUMNS, type TopView } from './columns.ts'
-import { type Look, look, type TopRow } from './sample.ts'
 import { type Drawing, plainText, roomIn, rowsOf, screenLines, type Showing } from './screen.ts'
+
+const clock = (): number => performance.now() * 1e6
 
 /** What is in the way from one look to the next, in milliseconds, when the first is to have figures soon. */
 const FIRST_DELAY = 500
@@ -31,10 +32,10 @@ function sortKey(name: string): keyof TopRow {
 
 /** Text of one look after the other. */
 async function batch(hypervisor: Hypervisor, { mode, delay, count, json }: TopOptions, showing: Showing, terminal: Terminal): Promise<void> {
-  let before = await look(hypervisor)
+  let before = await look(hypervisor, clock)
   for (let shown = 0; shown < count; shown++) {
     if (!await terminal.pause(mode === 'once' ? Math.min(delay, 1000) : delay)) return
-    const now = await look(hypervisor)
+    const now = await look(hypervisor, clock)
     const time = new Date()
     terminal.write(json ? `${JSON.stringify({ time: time.toISOString(), rows: rowsOf(now, before, showing) })}\n` : plainText(now, before, showing, time))
     before = now
@@ -84,7 +85,7 @@ export function keysOf(text: string): readonly string[] {
 async function screen(hypervisor: Hypervisor, options: TopOptions, showing: Showing, terminal: Terminal): Promise<void> {
   const state: State = { ...showing, ...terminal.size(), from: 0, help: false, delay: options.delay, note: null }
   const marked = (text: string): string => hasColour({ isTTY: true }) ? `${ESC}7m${text.padEnd(state.width)}${ESC}0m` : text
-  let [before, now]: [Look | null, Look] = [null, await look(hypervisor)]
+  let [before, now]: [Look | null, Look] = [null, await look(hypervisor, clock)]
   const draw = (): void => {
     Object.assign(state, terminal.size())
     const { lines, head } = screenLines(now, before, state, new Date())
@@ -110,7 +111,7 @@ async function screen(hypervisor: Hypervisor, options: TopOptions, showing: Show
       const wait = shown === 0 ? Math.min(FIRST_DELAY, state.delay) : state.delay
       await Promise.race([terminal.pause(wait), new Promise<void>((resolve) => { hurry = resolve })])
       if (!going) break
-      const next = await look(hypervisor)
+      const next = await look(hypervisor, clock)
       ;[before, now] = [now, next]
     }
   } finally {

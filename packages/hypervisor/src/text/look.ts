@@ -1,5 +1,7 @@
-import type { AllocationTable, Allotment, Hypervisor, MachineReport, PoolSpec, ResourceKind } from '@machinist/hypervisor'
-import { PAGE, stateText } from '../lists.ts'
+import type { AllocationTable, Hypervisor } from '../contract/hypervisor.ts'
+import type { MachineReport, PoolSpec } from '../contract/machines.ts'
+import type { Allotment, ResourceKind } from '../contract/resources.ts'
+import { PAGE, stateText } from './lists.ts'
 
 /** What a hypervisor says of its machines at one moment. */
 export interface Look {
@@ -43,10 +45,14 @@ export interface TopRow {
   readonly frames: number
 }
 
-/** Looks at a hypervisor. */
-export async function look(hypervisor: Hypervisor): Promise<Look> {
+/**
+ * Looks at a hypervisor.
+ *
+ * @param now - the host's monotonic clock, in nanoseconds
+ */
+export async function look(hypervisor: Hypervisor, now: () => number): Promise<Look> {
   const [machines, pools, table, { capacity, processors }] = await Promise.all([hypervisor.machines(), hypervisor.pools(), hypervisor.table(), hypervisor.host()])
-  return { at: performance.now() * 1e6, machines, pools, table, processors, capacity }
+  return { at: now(), machines, pools, table, processors, capacity }
 }
 
 /** What is added up where machines are taken together. */

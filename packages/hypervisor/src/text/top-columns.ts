@@ -1,6 +1,6 @@
-import type { Column } from '../columns.ts'
-import { bytesText } from '../terms.ts'
-import type { TopRow } from './sample.ts'
+import type { Column } from './columns.ts'
+import { bytesText } from './terms.ts'
+import type { TopRow } from './look.ts'
 
 /** What `machinist top` shows. */
 export type TopView = 'all' | 'cpu' | 'memory' | 'io'

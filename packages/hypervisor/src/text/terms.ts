@@ -1,5 +1,5 @@
 import { parseNumber } from '@machinist/machine'
-import type { ResourceKind, Terms } from '@machinist/hypervisor'
+import type { ResourceKind, Terms } from '../contract/resources.ts'
 
 /** Refuses a value: says what is wrong with it, and what to do. */
 export type Refuse = (value: unknown, problem: string, remedy: string) => never

@@ -1,4 +1,6 @@
-import { type AllocationRow, type Allotment, type AllocationTable, type HypervisorEvent, type MachineReport, type PoolSpec, RESOURCE_KINDS, type ResourceKind } from '@machinist/hypervisor'
+import type { AllocationRow, AllocationTable, HypervisorEvent } from '../contract/hypervisor.ts'
+import type { MachineReport, PoolSpec } from '../contract/machines.ts'
+import { type Allotment, RESOURCE_KINDS, type ResourceKind } from '../contract/resources.ts'
 import { type Column, plain } from './columns.ts'
 import { amountText, bytesText } from './terms.ts'
 
@@ -37,7 +39,7 @@ export const PS_COLUMNS: readonly Column<MachineReport>[] = [
 ]
 
 /** A row of `machinist table`: a machine or a pool, and one resource. */
-interface TableCell {
+export interface TableCell {
   readonly row: AllocationRow
   readonly kind: ResourceKind
   readonly cell: Allotment
@@ -109,8 +111,24 @@ export const POOL_COLUMNS: readonly Column<PoolSpec>[] = [
   })),
 ]
 
+/** A time, in nanoseconds since 1970, as ISO 8601 has it, in UTC and to the millisecond. */
+function isoText(at: bigint): string {
+  const milliseconds = Number(at / 1_000_000n)
+  const days = Math.floor(milliseconds / 86_400_000)
+  const rest = milliseconds - days * 86_400_000
+  // Years begin in March, so that a leap day is the last of its year; 400 of them have 146097 days.
+  const fromEpoch = days + 719_468
+  const era = Math.floor(fromEpoch / 146_097)
+  const day = fromEpoch - era * 146_097
+  const year = Math.floor((day - Math.floor(day / 1460) + Math.floor(day / 36_524) - Math.floor(day / 146_096)) / 365)
+  const ofYear = day - (365 * year + Math.floor(year / 4) - Math.floor(year / 100))
+  const month = Math.floor((5 * ofYear + 2) / 153)
+  const two = (value: number): string => String(Math.floor(value)).padStart(2, '0')
+  const date = `${String(year + era * 400 + (month > 9 ? 1 : 0)).padStart(4, '0')}-${two((month + 2) % 12 + 1)}-${two(ofYear - Math.floor((153 * month + 2) / 5) + 1)}`
+  return `${date}T${two(rest / 3_600_000)}:${two(rest / 60_000 % 60)}:${two(rest / 1000 % 60)}.${String(rest % 1000).padStart(3, '0')}Z`
+}
+
 /** One line about an event, without its end. */
 export function eventText({ at, kind, name, text }: HypervisorEvent): string {
-  const time = new Date(Number(at / 1_000_000n)).toISOString()
-  return plain([time, name, kind, text].filter((word) => word !== '').join(' '))
+  return plain([isoText(at), name, kind, text].filter((word) => word !== '').join(' '))
 }

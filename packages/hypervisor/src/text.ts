@@ -1,0 +1,6 @@
+export { type Column, plain, tableLines } from './text/columns.ts'
+export { eventText, PAGE, POOL_COLUMNS, PS_COLUMNS, stateText, TABLE_COLUMNS, type TableCell, tableSections, timeText } from './text/lists.ts'
+export { look, type Look, machineRows, poolRows, sumOf, type TopRow } from './text/look.ts'
+export { type Changes, changesOf, mergedResources, type RefuseSetting } from './text/settings.ts'
+export { amountText, bytesText, checkTerms, type Refuse, type TermName, termOf, TERMS } from './text/terms.ts'
+export { columnsOf, sorted, TOP_COLUMNS, type TopColumn, type TopView } from './text/top-columns.ts'
