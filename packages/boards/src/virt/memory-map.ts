@@ -13,6 +13,8 @@ export const virtMap = {
   /** The first of the virtio slots. */
   virtio: 0x1000_1000,
   virtioStride: 0x1000,
+  /** Behind the slots. QEMU's machine has nothing here. */
+  power: 0x1000_9000,
   /** PCI: I/O addresses, configuration space of 256 buses, memory below 4 GiB and above. */
   pciIo: 0x300_0000,
   pciEcam: 0x3000_0000,
@@ -27,6 +29,7 @@ export const virtMap = {
 export const virtIrq = {
   /** Of the first virtio slot; the others follow. */
   virtio: 1,
+  power: 9,
   uart0: 10,
   rtc: 11,
   vmgenid: 12,

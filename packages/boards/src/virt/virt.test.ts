@@ -22,7 +22,7 @@ test('has the memory map and interrupts of the machine that firmware is built fo
   const text = printMachine(resolve(blueprint.definition, blueprint.catalogue))
   for (const line of [
     '0x00100000 - 0x00100fff  test', '0x00101000 - 0x00101fff  rtc', '0x02000000 - ', '0x0c000000 - ', '0x10000000 - 0x100000ff  uart0',
-    '0x10001000 - 0x10001fff  disk0', '0x10002000 - 0x10002fff  disk1', '0x10003000 - 0x10003fff  net0', '0x10004000 - 0x10004fff  net1', '0x10005000 - 0x10005fff  rng', '0x10006000 - 0x10006fff  hvc',
+    '0x10001000 - 0x10001fff  disk0', '0x10002000 - 0x10002fff  disk1', '0x10003000 - 0x10003fff  net0', '0x10004000 - 0x10004fff  net1', '0x10005000 - 0x10005fff  rng', '0x10006000 - 0x10006fff  hvc', '0x10009000 - 0x10009fff  power', 'power.irq -> plic 9',
     '0x80000000 - 0x8fffffff  ram', 'disk0.irq -> plic 1', 'disk1.irq -> plic 2', 'net1.irq -> plic 4', 'rng.irq -> plic 5', 'uart0.interrupt -> plic 10', 'rtc.alarm -> plic 11',
     'plic.hart0.seip -> cpu hart0.seip', 'clint.hart0.mtip -> cpu hart0.mtip',
     '0x03000000 - 0x0300ffff  pci io', '0x30000000 - 0x3fffffff  pci ecam', '0x40000000 - 0x7fffffff  pci memory', '0x400000000 - 0x7ffffffff  pci memory64',

@@ -8,7 +8,7 @@ import {
 } from '@machinist/machine'
 import type { GuestMemory } from '@machinist/memory'
 import {
-  type NetConfig, virtioBlock, virtioBlockPci, virtioConsole, virtioConsolePci, virtioEntropy, virtioEntropyPci, virtioNet, virtioNetPci, virtioPlaceholders,
+  type NetConfig, virtioBlock, virtioBlockPci, virtioConsole, virtioConsolePci, virtioEntropy, virtioEntropyPci, virtioInput, virtioNet, virtioNetPci, virtioPlaceholders,
 } from '@machinist/virtio'
 import { VIRTIO_SLOTS, virtIrq, virtMap } from './memory-map.ts'
 
@@ -55,6 +55,8 @@ export interface VirtOptions {
   readonly nets?: readonly (Given<NetPort> | VirtNet)[]
   /** A virtio entropy device; true unless given. */
   readonly rng?: boolean
+  /** A power button, by which the guest can be asked to switch itself off (`Machine.pressPowerButton`): a virtio input device in a place of its own; true unless given. */
+  readonly powerButton?: boolean
   /** The other end of a virtio console (`hvc0`), which is there only when given. */
   readonly virtioConsole?: Given<CharPort>
   /**
@@ -89,14 +91,14 @@ function within(value: number, from: number, to: number, what: string, remedy: s
 }
 
 /**
- * The RISC-V `virt` machine: harts with a PLIC (or IMSICs and an APLIC) and a CLINT, a PCI host, a UART 16550A, a Goldfish RTC, a power switch, a generation ID, and virtio
+ * The RISC-V `virt` machine: harts with a PLIC (or IMSICs and an APLIC) and a CLINT, a PCI host, a UART 16550A, a Goldfish RTC, a power switch and a power button, a generation ID, and virtio
  * devices, at the addresses of QEMU's machine of that name. Made of public parts alone: what it returns is what
  * `defineMachine` returns.
  *
  * @throws a typed error `'virt-option'`
  */
 export function virt(options: VirtOptions = {}): MachineBlueprint {
-  const { memory = DEFAULT_MEMORY, harts = 1, cpu = riscv, console = 'null', disks = [], nets = [], rng = true, virtio = 'mmio', interrupts = 'plic' } = options
+  const { memory = DEFAULT_MEMORY, harts = 1, cpu = riscv, console = 'null', disks = [], nets = [], rng = true, powerButton = true, virtio = 'mmio', interrupts = 'plic' } = options
   within(harts, 1, MAX_HARTS, 'harts', `Use 1 to ${MAX_HARTS}.`)
   within(memory, MIN_MEMORY, MAX_MEMORY, 'memory', `Use ${MIN_MEMORY / MIB} MiB to ${MAX_MEMORY / MIB} MiB.`)
   if (interrupts === 'aia' && options.firmware !== undefined) {
@@ -130,6 +132,7 @@ export function virt(options: VirtOptions = {}): MachineBlueprint {
     test: part(syscon, { at: virtMap.test }),
     rtc: part(goldfishRtc, { at: virtMap.rtc, irq: virtIrq.rtc }),
     vmgenid: part(vmgenid, { at: virtMap.vmgenid, irq: virtIrq.vmgenid }),
+    ...(powerButton && { power: part(virtioInput, { at: virtMap.power, irq: virtIrq.power, config: { model: 'power-button' }, backends: { input: 'power-button' } }) }),
     uart0: part(uart16550a, { at: virtMap.uart0, irq: virtIrq.uart0, config: { clockFrequency: UART_CLOCK }, backends: { console } }),
   }
   const slotted = (each: DevicePart): DevicePart => ({ ...each, options: { ...slot(), ...each.options } })

@@ -17,7 +17,7 @@ import type { Progress } from './progress.ts'
 const KERNEL_METAPACKAGE = 'linux-image-riscv64'
 const BUSYBOX_PACKAGE = 'busybox-static'
 /** What the guest carries of the kernel's modules, where they are not built in. */
-const MODULES = ['virtio_mmio', 'virtio_blk', 'virtio_console', 'virtio_rng', 'virtio_net', 'crc32c_generic', 'ext4', '9pnet_virtio', '9p', 'vmw_vsock_virtio_transport'] as const
+const MODULES = ['virtio_mmio', 'virtio_blk', 'virtio_console', 'virtio_rng', 'virtio_net', 'crc32c_generic', 'ext4', '9pnet_virtio', '9p', 'vmw_vsock_virtio_transport', 'virtio_input', 'evdev'] as const
 /** Names the layout of the cached folder. */
 const LAYOUT = 7
 /** What an earlier version of this program kept goes after so many days, and a file system that nobody asked for again after so many. */

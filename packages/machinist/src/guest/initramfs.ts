@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { cpio } from '@machinist/boot'
 import { modulesAlias, modulesDep } from './modules.ts'
 import type { KernelModule } from './modules.ts'
-import { EXEC, INITTAB, LEASE, PROFILE, SESSION, START } from './scripts.ts'
+import { EXEC, INITTAB, LEASE, POWER_PRESSED, PROFILE, SESSION, START, WATCH_POWER } from './scripts.ts'
 
 /** The parts of the guest's first file system. */
 export interface InitramfsParts {
@@ -24,6 +24,8 @@ function texts(release: string): readonly (readonly [string, string, number])[] 
     ['etc/machinist/session', SESSION, 0o755],
     ['etc/machinist/exec', EXEC, 0o755],
     ['etc/machinist/lease', LEASE, 0o755],
+    ['etc/machinist/power', WATCH_POWER, 0o755],
+    ['etc/acpi/PWRF/00000080', POWER_PRESSED, 0o755],
     ['etc/profile', PROFILE, 0o644],
     ['etc/hostname', 'machinist\n', 0o644],
     ['etc/hosts', '127.0.0.1 localhost machinist\n', 0o644],

@@ -1,5 +1,5 @@
 import { machinistError } from '@machinist/api'
-import { CPU_PART, type MachineDefinition } from '@machinist/machine'
+import { type BackendDescriptor, CPU_PART, type MachineDefinition } from '@machinist/machine'
 
 /** What options give each part, for what is to be done about a mismatch. */
 const OPTIONS: readonly (readonly [part: RegExp, option: string])[] = [
@@ -10,9 +10,12 @@ function optionOf(part: string): string | undefined {
   return OPTIONS.find(([form]) => form.test(part))?.[1]
 }
 
-/** The parts of a machine that are connected to something, by name, with their kinds. */
+/** The machine itself presses its power button: one that was saved has it, or not. */
+export const isOwn = (descriptor: BackendDescriptor): boolean => descriptor === 'power-button'
+
+/** The parts of a machine that are connected to something outside, by name, with their kinds. */
 function connected({ devices }: MachineDefinition): ReadonlyMap<string, string> {
-  return new Map(Object.entries(devices).flatMap(([name, { kind, backends = {} }]) => (Object.keys(backends).length > 0 ? [[name, kind] as const] : [])))
+  return new Map(Object.entries(devices).flatMap(([name, { kind, backends = {} }]) => (Object.values(backends).some((each) => !isOwn(each)) ? [[name, kind] as const] : [])))
 }
 
 /**

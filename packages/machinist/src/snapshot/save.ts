@@ -2,7 +2,7 @@ import { isMachinistError } from '@machinist/api'
 import { saveSnapshotFile, TERMINAL_HELP } from '@machinist/host-node'
 import { type BackendDescriptor, CPU_PART, instantiateStored, type Machine, type MachineBlueprint, type MachineHost, parseDefinition, type RestoreOptions, type StoredMachine, type TapeOptions } from '@machinist/machine'
 import type { SaveChoice } from '../arguments.ts'
-import { checkSameParts } from './same-parts.ts'
+import { checkSameParts, isOwn } from './same-parts.ts'
 
 /** What a key does behind Ctrl-A, and how that is told. */
 export interface TerminalCommand {
@@ -46,7 +46,7 @@ export function restored(stored: StoredMachine, { definition, catalogue, backend
   checkSameParts(parseDefinition(stored.definition), definition)
   const backends: Record<string, NonNullable<RestoreOptions['backends']>[string]> = {}
   const take = (part: string, ports: Readonly<Record<string, BackendDescriptor>> = {}): void => {
-    for (const [port, choice] of Object.entries(ports)) backends[`${part}.${port}`] = typeof choice === 'string' ? live.get(choice) ?? choice : choice
+    for (const [port, choice] of Object.entries(ports)) if (!isOwn(choice)) backends[`${part}.${port}`] = typeof choice === 'string' ? live.get(choice) ?? choice : choice
   }
   take(CPU_PART, definition.cpu.backends)
   for (const [name, device] of Object.entries(definition.devices)) take(name, device.backends)

@@ -30,9 +30,10 @@ describe('says what it is (5.8.5)', () => {
     ['keyboard', 1, [], [[1, 248], [0x11, 3], [0x14, 2]]],
     ['mouse', 2, [], [[1, 5], [2, 4]]],
     ['tablet', 3, [0], [[1, 5], [2, 2], [3, 2]]],
+    ['power-button', 4, [], [[1, 1]]],
   ] as const)('%s', (model, product, properties, events) => {
     const { select } = make({ model, serial: 'S-1' })
-    expect([text(select(1)), text(select(2)), select(3), bits(select(0x10))]).toEqual([`Machinist ${model}`, 'S-1', [6, 0, 0, 0, product, 0, 1, 0], properties])
+    expect([text(select(1)), text(select(2)), select(3), bits(select(0x10))]).toEqual([`Machinist ${model.replace('-', ' ')}`, 'S-1', [6, 0, 0, 0, product, 0, 1, 0], properties])
     const found = Array.from({ length: 256 }, (_, type) => [type, bits(select(0x11, type)).length]).filter(([, count]) => count !== 0)
     expect(found).toEqual(events)
     const range = [0, 0, 0, 0, 0xff, 0x7f, 0, 0, ...new Array<number>(12).fill(0)]

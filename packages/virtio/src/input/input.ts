@@ -18,7 +18,7 @@ export type { InputModel } from './models.ts'
 
 /** Configuration of an input device, checked. */
 export interface InputConfig {
-  /** What it is. A tablet is a pointer with absolute positions, 0 to {@link tabletRange}. Default: `'keyboard'`. */
+  /** What it is. A tablet is a pointer with absolute positions, 0 to {@link tabletRange}; a power button has KEY_POWER alone. Default: `'keyboard'`. */
   readonly model: InputModel
   /** Shown to the guest; printable ASCII, at most 128 characters. Default: none. */
   readonly serial: string

@@ -18,8 +18,8 @@ export const abs = { x: 0, y: 1 } as const
 export const led = { numLock: 0, capsLock: 1, scrollLock: 2 } as const
 export const rep = { delay: 0, period: 1 } as const
 export const button = { left: 0x110, right: 0x111, middle: 0x112, side: 0x113, extra: 0x114 } as const
-/** The keys of a keyboard: KEY_ESC to KEY_MICMUTE. */
-export const key = { first: 1, last: 248 } as const
+/** The keys of a keyboard: KEY_ESC to KEY_MICMUTE; KEY_POWER among them. */
+export const key = { first: 1, last: 248, power: 116 } as const
 /** INPUT_PROP_POINTER. */
 export const propPointer = 0
 /** BUS_VIRTUAL. */

@@ -1,7 +1,7 @@
 import { abs, button, busVirtual, configSelect, ev, key, led, longestConfig, propPointer, rel, rep } from './layout.ts'
 
 /** What an input device is. */
-export type InputModel = 'keyboard' | 'mouse' | 'tablet'
+export type InputModel = 'keyboard' | 'mouse' | 'tablet' | 'power-button'
 
 /** Positions of a tablet are 0 to this, on both axes. */
 export const tabletRange = 32767
@@ -36,10 +36,14 @@ const models: Readonly<Record<InputModel, Capabilities>> = {
     name: 'Machinist tablet', product: 3, properties: [propPointer], axes: new Map([[abs.x, tabletRange], [abs.y, tabletRange]]),
     events: new Map<number, readonly number[]>([[ev.key, buttons], [ev.rel, wheels], [ev.abs, [abs.x, abs.y]]]),
   },
+  'power-button': {
+    name: 'Machinist power button', product: 4, properties: [], axes: new Map(),
+    events: new Map<number, readonly number[]>([[ev.key, [key.power]]]),
+  },
 }
 
 /** The names of all models. */
-export const inputModels: readonly InputModel[] = ['keyboard', 'mouse', 'tablet']
+export const inputModels: readonly InputModel[] = ['keyboard', 'mouse', 'tablet', 'power-button']
 
 /** Lights that the guest may turn on. */
 export function hasLight(model: InputModel, code: number): boolean {
