@@ -46,6 +46,11 @@ export interface Backend<Port> {
    */
   quiesce?(): void
   /**
+   * How many requests are under way that no patience brings back, as they wait for somebody to make room on a disk. None of them reads or writes a buffer before it is tried again, and a machine is not kept from being saved or copied by those
+   * of a device that does them again (`DeviceSpec.redoesRequests`). 0 when absent.
+   */
+  heldBack?(): number
+  /**
    * The machine stands still, was saved, and goes on in another thread, if all goes well: what only one can have at a time, such as a lock or a port of the host, is given up, and what is not on the disk yet is written,
    * so that another backend can take this one's place. Then either the machine is disposed of, and `close` changes nothing that the other may have by now; or it goes on here after all, and what this returns or resolves to is
    * called, which takes it back. Absent when there is no such thing.

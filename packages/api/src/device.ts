@@ -121,6 +121,8 @@ export interface DeviceSpec<Config = unknown, S = unknown, Irq extends string = 
   pci?(config: Config): PciFunctionSpec
   /** How many PCI devices it has room for; only for PCI host bridges. */
   slots?(config: Config): number
+  /** Requests to disks that are under way when it is saved are in its state, and a device that is restored does them again, from the beginning. */
+  readonly redoesRequests?: boolean
   /** Its outputs are those of a controller that every hart has some of: a machine with a hart that is left out is refused. */
   readonly perHart?: boolean
   /** Where outputs go that the definition does not route: for controllers, whose outputs are harts' inputs. */

@@ -113,6 +113,7 @@ function throttled(disk: Backend<BlockPort>, given: DiskLimits, options: Limited
       gate?.hurry()
       disk.quiesce?.()
     },
+    heldBack: () => disk.heldBack?.() ?? 0,
     park: () => disk.park?.() ?? (() => {}),
     ...(fork && { fork: () => throttled(fork.call(disk), limits, options, options.clock === undefined ? levels() : {}) }),
     close() {

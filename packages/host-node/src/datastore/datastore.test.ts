@@ -230,14 +230,17 @@ describe('a datastore that is full', () => {
     await sound(store, 'data')
   })
 
-  it('fails what still waits when it is closed', async () => {
+  it('fails what still waits when it is closed, also when there is room by then: whoever has it next may do that again', async () => {
     const store = await Datastore.create(place(), { quota: 2 * MIB })
     await store.createDisk('data', 1024 * MIB)
     const disk = await store.openDisk('data', { whenFull: 'wait' })
     const { write } = requests(disk)
     const waiting = new Promise<void>((resolve) => { disk.space.onWaiting = () => { resolve() } })
-    const late = write(0, 4 * MIB, 1)
+    disk.space.room = () => 0
+    const late = write(0, MIB, 1)
     await waiting
+    expect(disk.heldBack?.()).toBe(1)
+    disk.space.room = null
     await disk.close()
     expect(await late).not.toBe('ok')
     await sound(store, 'data')

@@ -64,7 +64,7 @@ export function datastoreDisk(disk: Disk, file: FileSpace, patient: boolean): Da
       const attempt = (work: (done: Done) => void, done: Done): void => {
         let late = false
         const once = (): void => {
-          work((status) => {
+          const came = (status: BlockStatus): void => {
             if (status === 'no-space' && patient && !closed) {
               if (!late) trying += 1
               late = true
@@ -75,7 +75,10 @@ export function datastoreDisk(disk: Disk, file: FileSpace, patient: boolean): Da
               done(status)
             }
             tell()
-          })
+          }
+          // Whoever opens it next may do it again: it must not be done from here then.
+          if (closed) came('no-space')
+          else work(came)
         }
         once()
       }
@@ -96,6 +99,7 @@ export function datastoreDisk(disk: Disk, file: FileSpace, patient: boolean): Da
     ...(save && { save: () => save.call(disk) }),
     ...(restore && { restore: (saved: Parameters<typeof restore>[0], part: string) => restore.call(disk, saved, part) }),
     ...(quiesce && { quiesce: () => { quiesce.call(disk) } }),
+    heldBack: () => held.length,
     close() {
       closed = true
       // What has no room now fails.

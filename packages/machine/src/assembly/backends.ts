@@ -5,6 +5,7 @@ import { CharLines } from './char-lines.ts'
 import type { BackendDescriptor } from '../definition/definition.ts'
 import type { Gate } from '../running/gate.ts'
 import type { MachineHost } from './host.ts'
+import { POWER_BUTTON, PowerButton } from './power-button.ts'
 import type { RestoredBackends } from './saved-backends.ts'
 import type { Timers } from '../running/timers.ts'
 import type { Connect, Tape } from '../tape/tape.ts'
@@ -34,11 +35,15 @@ export class BackendConnector {
   readonly #open: Backend<unknown>[] = []
   /** What the host made of plain data, by part and port. */
   readonly made: Map<string, Backend<unknown>> = new Map<string, Backend<unknown>>()
+  /** What its host presses to have the guest end. */
+  readonly buttons: PowerButton[] = []
   readonly #restored: RestoredBackends
   /** All, by part and port. */
   readonly #connected = new Map<string, Backend<unknown>>()
   /** What a guest may know of disks, by part and port. */
   readonly disks: Map<string, SavedDisk> = new Map<string, SavedDisk>()
+  /** Parts and ports whose requests are done again by a machine that goes on from their state. */
+  readonly #redone = new Set<string>()
   #inFlight = 0
   #filing = 0
   readonly #drained: (() => void)[] = []
@@ -72,9 +77,10 @@ export class BackendConnector {
   /**
    * The ports for a part.
    *
+   * @param redoes - whether its requests to disks need not come back before it is saved: `DeviceSpec.redoesRequests`
    * @throws typed errors `'backend-missing'`, `'backend-unknown'`, `'backend-kind'`, `'backend-name'`
    */
-  connect<Wants extends BackendWants>(owner: string, wants: Wants, given: Readonly<Record<string, BackendDescriptor>>): PortsOf<Wants> {
+  connect<Wants extends BackendWants>(owner: string, wants: Wants, given: Readonly<Record<string, BackendDescriptor>>, redoes: boolean = false): PortsOf<Wants> {
     for (const name of Object.keys(given)) {
       if (!Object.hasOwn(wants, name)) {
         throw machinistError(
@@ -83,7 +89,10 @@ export class BackendConnector {
       }
     }
     const ports: Record<string, unknown> = {}
-    for (const [name, kind] of Object.entries(wants)) ports[name] = this.#port(`${owner}.${name}`, kind, given[name])
+    for (const [name, kind] of Object.entries(wants)) {
+      ports[name] = this.#port(`${owner}.${name}`, kind, given[name])
+      if (redoes) this.#redone.add(`${owner}.${name}`)
+    }
     return ports as PortsOf<Wants>
   }
 
@@ -142,7 +151,7 @@ export class BackendConnector {
   #backend(part: string, kind: BackendKind, descriptor: BackendDescriptor): Connect {
     const name = typeof descriptor === 'string' ? descriptor : descriptor.type
     const live = typeof descriptor === 'string' ? this.#live.get(descriptor) : undefined
-    const found = live ?? this.#host.backend?.(descriptor, kind, part) ?? null
+    const found = live ?? this.#button(kind, descriptor) ?? this.#host.backend?.(descriptor, kind, part) ?? null
     if (found === null) {
       throw machinistError({ code: 'backend-unknown', part, value: name, remedy: `Use ${[...this.#live.keys()].join(', ') || 'one that this host has'}, or make one and hand it over.` }, 'the host has no such backend')
     }
@@ -163,6 +172,13 @@ export class BackendConnector {
       this.#connected.set(part, backend)
       return port
     }
+  }
+
+  #button(kind: BackendKind, descriptor: BackendDescriptor): PowerButton | null {
+    if (kind !== 'input' || descriptor !== POWER_BUTTON) return null
+    const button = new PowerButton()
+    this.buttons.push(button)
+    return button
   }
 
   /** Files whose requests are counted: done twice, in a machine and in one that goes on from its state, they would be done twice. */
@@ -224,6 +240,13 @@ export class BackendConnector {
   /** Requests to disks and folders that are not done. */
   get underWay(): number {
     return this.#inFlight + this.#filing
+  }
+
+  /** Those of them that have to come back before the machine can be copied. */
+  get due(): number {
+    let held = 0
+    for (const [part, backend] of this.#connected) if (this.#redone.has(part)) held += backend.heldBack?.() ?? 0
+    return this.underWay - held
   }
 
   /** What is connected, by part and port. */

@@ -218,6 +218,58 @@ test('what does not come back is waited for a minute, and the machine goes on as
   expect([told, machine.state]).toEqual([3, 'running'])
 })
 
+test('requests that wait for room need not come back where the device does them again', async () => {
+  const held: (() => void)[] = []
+  let host: ReturnType<typeof nodeLike> | null = null
+  const disk = (full: boolean): Backend<BlockPort> => ({
+    kind: 'block',
+    heldBack: () => held.length,
+    // A minute goes by.
+    quiesce() { if (host !== null) host.ahead += 25e9 },
+    connect: (deliver) => ({
+      size: 4096, readOnly: false, blockSize: 512, read() {}, flush() {},
+      write: (_offset, _from, done) => {
+        const answer = (): void => { deliver(() => { done('ok') }) }
+        if (full) held.push(answer)
+        else answer()
+      },
+    }),
+  })
+  /** Writes when it is switched on, and again when it goes on from a state in which that is not done. */
+  const redoing: DeviceSpec<object, { readonly done: boolean }, never, { readonly disk: 'block' }> = {
+    kind: 'writer', stateVersion: 1, backends: { disk: 'block' }, redoesRequests: true, configure: () => ({}), regions: () => [{ name: 'registers', size: 8, space: 'mmio' }], irqs: () => [],
+    create(_config, { backends: { disk: port } }) {
+      let done = false
+      const write = (): void => { port.write(0, [new Uint8Array(512)], (status) => { done = status === 'ok' }) }
+      return {
+        read: () => 0, write() {}, reset: write, save: () => ({ done }),
+        restore(state) {
+          done = state.done
+          if (!done) write()
+        },
+      }
+    },
+  }
+  for (const redoesRequests of [true, false]) {
+    held.length = 0
+    host = nodeLike()
+    const machine = make([op.stop()], slowReader(9), { devices: { writer: part({ ...redoing, redoesRequests }, { at: BANK, backends: { disk: disk(true) } }) } }, host)
+    run(machine)
+    expect(held.length).toBe(1)
+    if (!redoesRequests) {
+      await expect(machine.save()).rejects.toMatchObject({ code: 'not-still', value: 1 })
+      continue
+    }
+    const copy = instantiateStored(await stored(machine), [...catalogue, redoing], nodeLike(), { backends: { 'gadget.console': 'null', 'writer.disk': disk(false) } })
+    copy.start({ drive: 'caller' })
+    run(copy)
+    expect([copy, machine].map((each) => each.saveDevices().devices['writer']?.state)).toEqual([{ done: true }, { done: false }])
+    for (const answer of held.splice(0)) answer()
+    run(machine)
+    expect(machine.saveDevices().devices['writer']?.state).toEqual({ done: true })
+  }
+})
+
 /** A stream that keeps a number. */
 function keeper(kind: string, kept: number, vital = false): Backend<CharPort> & { got: unknown[] } {
   const got: unknown[] = []

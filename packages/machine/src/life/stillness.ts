@@ -45,7 +45,7 @@ export class Stillness {
       while (this.#machine.alive && this.#busy) {
         if (this.#hostLoop.now() > end) {
           throw machinistError(
-            { code: 'not-still', part: definition.name, value: connector.underWay, remedy: 'See what its disks and folders wait for, and try again.' },
+            { code: 'not-still', part: definition.name, value: connector.due, remedy: 'See what its disks and folders wait for, and try again.' },
             'requests to its disks or folders do not come back')
         }
         for (const backend of connector.connected.values()) backend.quiesce?.()
@@ -60,8 +60,6 @@ export class Stillness {
 
   get #busy(): boolean {
     const { connector, gate } = this.#parts
-    // What harts do before they come back may begin requests.
-    if (!this.#machine.slicing) this.#loop.settle()
-    return this.#machine.slicing || connector.underWay > 0 || gate.pending > 0
+    return this.#machine.slicing || connector.due > 0 || gate.pending > 0
   }
 }

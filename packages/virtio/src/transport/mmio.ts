@@ -36,6 +36,7 @@ export function virtioMmio<Config, S, Wants extends BackendWants>(
   return {
     kind: spec.kind,
     stateVersion: stateVersionOf(spec),
+    redoesRequests: true,
     backends: spec.backends,
     configure: (input, name) => configureMmio(spec, input, name),
     regions: () => [{ name: 'mmio', size: regionSize, space: 'mmio' }],

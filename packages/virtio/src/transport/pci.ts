@@ -49,6 +49,7 @@ export function virtioPci<Config, S, Wants extends BackendWants>(
   return {
     kind: `${spec.kind}-pci`,
     stateVersion: stateVersionOf(spec),
+    redoesRequests: true,
     backends: spec.backends,
     configure: (input, name) => configureVirtio(spec, input, name),
     regions: () => [{ name: 'virtio', size: barSize, space: 'mmio' }, { name: 'access', size: accessSize, space: 'config' }],
