@@ -65,10 +65,10 @@ export async function connectDaemon({ socket: path = daemonPaths().socket }: Con
   const remote = connectHypervisor(socketDuplex(socket))
   const client: DaemonClient = Object.assign(remote, {
     async add(spec: Parameters<RemoteHypervisor['add']>[0]) {
-      const { machine } = spec
+      const { machine, snapshots } = spec
       // A definition has neither.
       const { file, snapshot } = machine as { readonly file?: string; readonly snapshot?: string }
-      await remote.call('add', { ...spec, machine: typeof file === 'string' ? { file: resolve(file) } : typeof snapshot === 'string' ? { snapshot: resolve(snapshot) } : machine })
+      await remote.call('add', { ...spec, ...(snapshots !== undefined && { snapshots: resolve(snapshots) }), machine: typeof file === 'string' ? { file: resolve(file) } : typeof snapshot === 'string' ? { snapshot: resolve(snapshot) } : machine })
     },
     async start(name: string, snapshot?: string) { await remote.call('start', name, snapshot === undefined ? undefined : resolve(snapshot)) },
     async save(name: string, file: string) { await remote.call('save', name, resolve(file)) },

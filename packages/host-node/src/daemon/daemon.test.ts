@@ -3,6 +3,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSyn
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { machinistError } from '@machinist/api'
 import type { HypervisorEvent, MachineSpec } from '@machinist/hypervisor'
 import { buildSync } from 'esbuild'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
@@ -10,6 +11,7 @@ import { FakeHypervisor } from '../../test/fake-hypervisor.ts'
 import { connectDaemon, type Daemon, type DaemonPaths, daemonPaths, runDaemon, startDaemon } from '../index.ts'
 import { privateFolder } from './paths.ts'
 import { takeFolder } from './process-lock.ts'
+import { serveAtSocket } from './socket-server.ts'
 import { StateFolder } from './state-folder.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'machinist-daemon-'))
@@ -59,6 +61,15 @@ describe('the hypervisor of a user', () => {
     const other = await connectDaemon(paths)
     expect((await other.machines()).map(({ name }) => name)).toEqual(['a'])
     other.close()
+  })
+
+  it('has a socket that is its user\'s from the first moment on', async () => {
+    const { socket } = somewhere()
+    mkdirSync(join(socket, '..'), { recursive: true })
+    const before = process.umask()
+    const serving = serveAtSocket(new FakeHypervisor(), socket)
+    expect([statSync(socket).mode & 0o777, process.umask()]).toEqual([0o600, before])
+    await (await serving).close()
   })
 
   it('is told of files by where its client is', async () => {
@@ -187,6 +198,34 @@ describe('what it had', () => {
     const again = await connectDaemon(paths)
     expect((await again.events('broken')).filter(({ kind }) => kind === 'warning').map(({ text }) => text)).toEqual(['it could not be saved, and is switched off: it has a device without a state'])
     again.close()
+  })
+
+  it('a machine that stands still because it waits for room goes on by itself, and one whose processor dies meanwhile is there if it is to be', async () => {
+    const paths = somewhere()
+    const fake = new FakeHypervisor()
+    const daemon = await run(paths, fake)
+    const { hypervisor } = daemon
+    for (const [name, restart] of [['waits', 'never'], ['lost', 'on-failure'], ['gone', 'never']] as const) {
+      await hypervisor.add(spec(name, { restart }))
+      await hypervisor.start(name)
+    }
+    // Its processor paused it, and nobody asked for that.
+    fake.all.get('waits')!.state = 'paused'
+    fake.all.get('waits')!.memory = 'precious'
+    const died = new Set<string>()
+    fake.before = async (call, name) => {
+      if (call !== 'save' || name === 'waits' || died.has(name)) return
+      died.add(name)
+      fake.all.get(name)!.state = 'off'
+      fake.tell('lost', name)
+      throw machinistError({ code: 'processor-lost', part: name, remedy: 'Start it again.' }, 'its processor has gone')
+    }
+    await daemon.shutDown()
+    const next = new FakeHypervisor()
+    const again = await run(paths, next)
+    await until(() => next.all.get('waits')?.state === 'running' && next.all.get('lost')?.state === 'running')
+    expect([...next.all.values()].map(({ spec: { name }, state, memory }) => [name, state, memory])).toEqual([['waits', 'running', 'precious'], ['lost', 'running', 'fresh'], ['gone', 'created', '']])
+    expect((await again.hypervisor.events('gone')).filter(({ kind }) => kind === 'warning')).toHaveLength(1)
   })
 
   it('with the machines off, those marked start alone', async () => {

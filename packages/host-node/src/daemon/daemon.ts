@@ -1,6 +1,6 @@
 import { dirname } from 'node:path'
 import { machinistError } from '@machinist/api'
-import type { Hypervisor } from '@machinist/hypervisor'
+import type { Hypervisor, RemoteCall } from '@machinist/hypervisor'
 import type { DaemonStatus, ShutDownOptions } from './connect.ts'
 import { KeptHypervisor, type OwnedHypervisor } from './kept-hypervisor.ts'
 import { checkSocketPath, type DaemonPaths, daemonPaths, privateFolder } from './paths.ts'
@@ -16,6 +16,8 @@ export interface DaemonOptions {
   readonly make: () => OwnedHypervisor | Promise<OwnedHypervisor>
   /** Where it has its files; {@link daemonPaths} unless given. */
   readonly paths?: DaemonPaths
+  /** What clients may call besides: `RemoteHypervisor.call`. */
+  readonly calls?: (hypervisor: Hypervisor) => Readonly<Record<string, RemoteCall>>
 }
 
 /** A hypervisor that is served to the programs of its user. */
@@ -56,7 +58,7 @@ function readShutDown(input: unknown): ShutDownOptions {
  *
  * @throws typed errors: `'daemon-runs'` when another process is this user's hypervisor; `'daemon-path'`, `'daemon-folder'`, `'file-…'`; what `make` throws
  */
-export async function runDaemon({ version, make, paths = daemonPaths() }: DaemonOptions): Promise<Daemon> {
+export async function runDaemon({ version, make, paths = daemonPaths(), calls = () => ({}) }: DaemonOptions): Promise<Daemon> {
   const { socket, state } = paths
   checkSocketPath(socket)
   for (const folder of [state, dirname(socket)]) privateFolder(folder)
@@ -64,7 +66,8 @@ export async function runDaemon({ version, make, paths = daemonPaths() }: Daemon
   let own: OwnedHypervisor | null = null
   try {
     own = await make()
-    return await serve(await KeptHypervisor.open(own, new StateFolder(state)), paths, version, giveBack)
+    const kept = await KeptHypervisor.open(own, new StateFolder(state))
+    return await serve(kept, paths, version, giveBack, calls(kept))
   } catch (error) {
     own?.close()
     giveBack()
@@ -72,7 +75,7 @@ export async function runDaemon({ version, make, paths = daemonPaths() }: Daemon
   }
 }
 
-async function serve(hypervisor: KeptHypervisor, paths: DaemonPaths, version: string, giveBack: () => void): Promise<Daemon> {
+async function serve(hypervisor: KeptHypervisor, paths: DaemonPaths, version: string, giveBack: () => void, more: Readonly<Record<string, RemoteCall>>): Promise<Daemon> {
   const since = BigInt(Date.now()) * 1_000_000n
   let begun: Promise<void> = Promise.resolve()
   let over: Promise<void> | null = null
@@ -94,6 +97,7 @@ async function serve(hypervisor: KeptHypervisor, paths: DaemonPaths, version: st
   }
   const server = await serveAtSocket(hypervisor, paths.socket, {
     calls: {
+      ...more,
       status: async () => ({ pid: process.pid, version, since, ...paths, clients: server.clients }) satisfies DaemonStatus,
       shutDown: async (options) => shutDown(readShutDown(options)),
     },

@@ -26,6 +26,8 @@ const AT_ONCE = 4
 interface Entry {
   order: number
   runs: boolean
+  /** Somebody wants it to stand still; it may also do so because it waits for room on a disk. */
+  paused: boolean
   resume: KeptMachine['resume']
   readonly tail: ConsoleTail
   /** The write under way, and whether another is to follow. */
@@ -46,9 +48,9 @@ const isOn = ({ state }: MachineReport): boolean => state === 'running' || state
 const reasonOf = (error: unknown): string => error instanceof Error ? error.message : String(error)
 
 /** Does something with each, a few at once. */
-async function forEach<Value>(values: readonly Value[], work: (value: Value) => Promise<void>): Promise<void> {
+async function forEach<Value>(values: readonly Value[], atOnce: number, work: (value: Value) => Promise<void>): Promise<void> {
   const rest = values.values()
-  await Promise.all(Array.from({ length: AT_ONCE }, async () => {
+  await Promise.all(Array.from({ length: atOnce }, async () => {
     for (const value of rest) await work(value)
   }))
 }
@@ -129,7 +131,7 @@ export class KeptHypervisor implements Hypervisor {
 
   /** Starts what is to be started: machines that were saved when the hypervisor ended, and those that are marked so. */
   async begin(): Promise<void> {
-    await forEach(this.#starts.splice(0), async ({ spec: { name }, resume }) => {
+    await forEach(this.#starts.splice(0), AT_ONCE, async ({ spec: { name }, resume }) => {
       try {
         const entry = this.#entryOf(name)
         if (entry === undefined) return
@@ -137,7 +139,7 @@ export class KeptHypervisor implements Hypervisor {
           // Somebody may have started, stopped or removed it meanwhile.
           if (this.#entryOf(name) !== entry || entry.resume !== resume) return
           await this.#start(name, entry)
-          if (resume?.paused === true) await this.#own.pause(name)
+          if (resume?.paused === true) await this.pause(name)
         })
       } catch (error) {
         this.#say('warning', name, `it could not be started: ${reasonOf(error)}`)
@@ -150,7 +152,7 @@ export class KeptHypervisor implements Hypervisor {
     const { resume } = entry
     if (resume === null) {
       await this.#own.start(name, snapshot)
-      entry.runs = true
+      Object.assign(entry, { runs: true, paused: false })
       await this.#keep(name)
       return
     }
@@ -167,17 +169,23 @@ export class KeptHypervisor implements Hypervisor {
 
   /** A machine that could not be started has again what was saved of it, unless it was started anew meanwhile, or its processor's end makes it so: {@link #anew}. */
   async #notStarted(name: string, entry: Entry, resume: KeptMachine['resume']): Promise<void> {
-    if ((await this.#own.machines()).some((report) => report.name === name && isOn(report))) return
+    if (await this.#isOn(name)) return
     Object.assign(entry, { runs: false, resume })
     // It waits for nobody who would start it without.
     await this.#own.stop(name).catch(() => undefined)
     await this.#keep(name)
   }
 
+  async #isOn(name: string): Promise<boolean> {
+    return (await this.#own.machines()).some((report) => report.name === name && isOn(report))
+  }
+
   /** A machine that was started is no more what was saved of it. */
   #anew({ kind, name }: HypervisorEvent): void {
     const entry = this.#entryOf(name)
-    if ((kind !== 'started' && kind !== 'restarted') || entry === undefined || entry.resume === null) return
+    if ((kind !== 'started' && kind !== 'restarted') || entry === undefined) return
+    entry.paused = false
+    if (entry.resume === null) return
     Object.assign(entry, { runs: true, resume: null })
     this.#keep(name).catch((error: unknown) => { this.#say('warning', name, `that it runs could not be noted: ${reasonOf(error)}`) })
   }
@@ -185,7 +193,7 @@ export class KeptHypervisor implements Hypervisor {
   async #entry(name: string, order: number, resume: KeptMachine['resume'] = null, runs: boolean = false): Promise<Entry> {
     const tail = new ConsoleTail(this.#folder.consoleFile(name))
     await this.#own.console(name, { output: (bytes) => { tail.push(bytes) }, closed: () => undefined })
-    return { order, runs, resume, tail, writing: null, again: null, turn: Promise.resolve() }
+    return { order, runs, paused: false, resume, tail, writing: null, again: null, turn: Promise.resolve() }
   }
 
   #entryOf(name: string): Entry | undefined {
@@ -293,12 +301,14 @@ export class KeptHypervisor implements Hypervisor {
   }
 
   /** What was saved of it is given up, as what is in the memory of one that runs. */
-  async stop(name: string, within?: number): Promise<void> {
-    const stop = (): Promise<void> => this.#own.stop(name, within)
+  async stop(name: string, within: number = 0): Promise<void> {
     const entry = this.#entryOf(name)
-    if (entry === undefined) return stop()
+    // A guest takes its time. Whoever has none for it need not wait.
+    if (entry === undefined || within > 0) await this.#own.stop(name, within)
+    if (entry === undefined) return
     await inTurn(entry, async () => {
-      await stop()
+      if (within === 0) await this.#own.stop(name)
+      else if (await this.#isOn(name)) return
       const { resume } = entry
       Object.assign(entry, { runs: false, resume: null })
       await this.#keep(name)
@@ -313,11 +323,17 @@ export class KeptHypervisor implements Hypervisor {
     await this.#kept(name, async () => { if (before !== undefined) await this.#own.restore(before) })
   }
 
-  pause(name: string): Promise<void> { return this.#own.pause(name) }
+  async pause(name: string): Promise<void> {
+    await this.#own.pause(name)
+    const entry = this.#entryOf(name)
+    if (entry !== undefined) entry.paused = true
+  }
 
   async resume(name: string): Promise<void> {
     this.#mayChange()
     await this.#own.resume(name)
+    const entry = this.#entryOf(name)
+    if (entry !== undefined) entry.paused = false
   }
 
   async reset(name: string): Promise<void> {
@@ -401,20 +417,34 @@ export class KeptHypervisor implements Hypervisor {
     return () => { this.#listeners.delete(own) }
   }
 
+  /** Saves a machine, for the next hypervisor to go on with. */
+  async #saved(name: string, entry: Entry, runs: boolean): Promise<void> {
+    const file = this.#folder.snapshotFile(name)
+    try {
+      // Afterwards nothing of it may change, on its disks neither.
+      if (runs) await this.#own.pause(name)
+      await this.#own.save(name, file)
+    } catch (error) {
+      const { restart = 'never' } = this.#own.specs().find((spec) => spec.name === name) ?? {}
+      if (!isMachinistError(error) || error.code !== 'processor-lost' || restart === 'never') throw error
+      // It would have been started again, and goes on from there.
+      this.#say('warning', name, 'its processor has gone while it was saved, so that it is started again, and saved')
+      await this.#own.start(name)
+      await this.#own.pause(name)
+      await this.#own.save(name, file)
+    }
+    entry.resume = { file, paused: entry.paused }
+  }
+
   /** Ends it in good order: machines that run are saved, and the next hypervisor goes on with them, or are switched off. */
   async shutDown({ machines = 'save', within = 0 }: ShutDownOptions = {}): Promise<void> {
     this.#ending = true
     const running = (await this.#own.machines()).filter(isOn)
-    await forEach(running, async ({ name, state }) => {
-      const file = this.#folder.snapshotFile(name)
+    // Guests that are asked take their time together.
+    await forEach(running, machines === 'save' ? AT_ONCE : running.length, async ({ name, state }) => {
       const entry = this.#entryOf(name)
       try {
-        if (machines === 'save' && entry !== undefined) {
-          // Afterwards nothing of it may change, on its disks neither.
-          if (state === 'running') await this.#own.pause(name)
-          await this.#own.save(name, file)
-          entry.resume = { file, paused: state === 'paused' }
-        }
+        if (machines === 'save' && entry !== undefined) await this.#saved(name, entry, state === 'running')
       } catch (error) {
         this.#say('warning', name, `it could not be saved, and is switched off: ${isMachinistError(error) ? error.message : reasonOf(error)}`)
         await this.#own.resume(name).catch(() => undefined)

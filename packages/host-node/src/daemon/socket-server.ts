@@ -1,5 +1,6 @@
 import { chmodSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
+import { isMainThread } from 'node:worker_threads'
 import { type Hypervisor, type ServedClient, serveHypervisor, type ServeOptions } from '@machinist/hypervisor'
 import { fileError, systemCode } from '../system/errors.ts'
 import { checkSocketPath } from './paths.ts'
@@ -10,6 +11,8 @@ const MOST_CLIENTS = 256
 /** Milliseconds that a client has to say that it is one. */
 const PATIENCE = 10_000
 const OWNER_ONLY = 0o600
+/** What others may not do, nor anybody execute. */
+const OTHERS = 0o177
 
 /** A hypervisor that is reached at a Unix socket. */
 export interface SocketServer {
@@ -28,10 +31,13 @@ function listen(server: Server, path: string): Promise<string | null> {
       else reject(error)
     }
     server.once('error', failed)
+    // It is there when this returns, and its user's alone from the first moment on. Threads besides the first cannot see to that.
+    const before = isMainThread ? process.umask(OTHERS) : null
     server.listen(path, () => {
       server.off('error', failed)
       resolve(null)
     })
+    if (before !== null) process.umask(before)
   })
 }
 

@@ -11,6 +11,8 @@ export type Order =
   /** Makes a machine and starts it, as its specification says, or from a snapshot. */
   | { readonly do: 'make'; readonly spec: MachineSpec; readonly snapshot?: string }
   | { readonly do: 'pause' | 'resume' | 'reset'; readonly name: string }
+  /** Presses its power button; a typed error `'no-power-button'` when nobody was asked. */
+  | { readonly do: 'press'; readonly name: string }
   /** Switches it off, and forgets it. */
   | { readonly do: 'off'; readonly name: string }
   | { readonly do: 'fork'; readonly name: string; readonly spec: MachineSpec }
@@ -36,6 +38,8 @@ export type ToProcessor =
 /** What a processor measured of a machine. Totals, since it was made here, are in the report; usage is that since the last one. */
 export interface Measured {
   readonly name: string
+  /** It can live nowhere else. */
+  readonly stays?: boolean
   readonly usage: Readonly<Partial<Record<ResourceKind, Usage>>>
   readonly report: Pick<MachineReport, 'cpu' | 'memory' | 'disk' | 'network' | 'retired'>
 }
@@ -50,10 +54,10 @@ export type FromProcessor =
   | { readonly type: 'done'; readonly id: number; readonly error?: Fault }
   /** Also a sign of life. `room` is of memory. */
   | { readonly type: 'report'; readonly machines: readonly Measured[]; readonly room?: Room }
-  /** A machine is in another state, of itself or because it was told to. One that is off has been forgotten. */
-  | { readonly type: 'state'; readonly name: string; readonly state: MachineState; readonly status: number | null; readonly error: Fault | null }
-  /** All of a machine, which stands still, with what was typed and not read; and what it was and did here. */
-  | { readonly type: 'handed'; readonly name: string; readonly handed: HandedMachine; readonly typed: Uint8Array; readonly measured: Measured }
+  /** A machine is in another state, of itself or because it was told to. One that is off has been forgotten; `by` says who switched it off. */
+  | { readonly type: 'state'; readonly name: string; readonly state: MachineState; readonly status: number | null; readonly error: Fault | null; readonly by?: 'guest' | 'host' }
+  /** All of a machine, which stands still, with what was typed and not read; whether it is to run; and what it was and did here. */
+  | { readonly type: 'handed'; readonly name: string; readonly runs: boolean; readonly handed: HandedMachine; readonly typed: Uint8Array; readonly measured: Measured }
   | { readonly type: 'event'; readonly kind: string; readonly name: string; readonly text: string }
   | { readonly type: 'output'; readonly name: string; readonly bytes: Uint8Array }
 

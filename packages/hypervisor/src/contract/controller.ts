@@ -32,6 +32,8 @@ export interface ResourceController {
   host?(spec: MachineSpec, host: MachineHost): MachineHost
   /** A machine is there. */
   add(name: string, machine: Machine, spec: MachineSpec): void
+  /** Whether it stands still because this controller paused it: it goes on when that is over, wherever it is then. */
+  holds?(name: string): boolean
   /** It will be disposed of, or moved. */
   remove(name: string): void
   /** What it wants and takes, since the last time it was asked. */

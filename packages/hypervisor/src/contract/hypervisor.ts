@@ -26,7 +26,7 @@ export interface HypervisorEvent {
   /** Nanoseconds since 1970. */
   readonly at: bigint
   /**
-   * What: `'added'`, `'started'`, `'paused'`, `'resumed'`, `'off'` (its guest or the host switched it off), `'failed'` (a part of it threw), `'lost'` (its processor died), `'restarted'`, `'moved'`, `'forked'`, `'changed'`, `'removed'`,
+   * What: `'added'`, `'started'`, `'paused'`, `'resumed'`, `'off'` (its guest switched it off, of itself or because its power button was pressed, or its plug was pulled: the text tells), `'failed'` (a part of it threw), `'lost'` (its processor died), `'restarted'`, `'moved'`, `'forked'`, `'changed'`, `'removed'`,
    * `'processor-lost'`, `'memory-short'`, `'datastore-full'`, `'found'` (what a hypervisor that began anew found of the one before), `'warning'`.
    */
   readonly kind: string
@@ -67,15 +67,26 @@ export interface Hypervisor {
   pause(name: string): Promise<void>
   resume(name: string): Promise<void>
   reset(name: string): Promise<void>
-  /** Asks the guest to switch itself off, where it can be asked, and pulls the plug after `within` milliseconds. At once for 0. */
+  /**
+   * Presses the power button of a machine, where it has one (`Machine.pressPowerButton`), so that its guest switches itself off, and pulls the plug when that has not happened within `within` milliseconds, 0 unless given. A guest that
+   * does not look yet is asked again. The plug is pulled at once for 0, of a machine that has no button, and of one that is paused. The event `'off'` tells which of the two it was. Another `stop`, with less time, is not kept waiting.
+   */
   stop(name: string, within?: number): Promise<void>
   /** Forgets a machine that does not run, or pulls its plug first. */
   remove(name: string): Promise<void>
   /** A running copy, in the same group; see `Machine.fork`. Admitted as any other; not started or restarted by itself. */
   fork(name: string, copy: Pick<MachineSpec, 'name' | 'pool' | 'resources'>): Promise<void>
-  /** Takes a machine to another processor while it runs. */
+  /**
+   * Takes a machine to another processor while it runs.
+   *
+   * @throws `'not-movable'` for a copy that has disks, which are in the memory of its processor
+   */
   move(name: string, processor: number): Promise<void>
-  /** Changes terms, pool or what follows its end, while it runs. Terms that are not given stay as they were. When it is refused, nothing has changed. */
+  /**
+   * Changes terms, pool or what follows its end, while it runs. Terms that are not given stay as they were. When it is refused, nothing has changed.
+   *
+   * @throws `'copy-start'` for a copy that should be started or restarted by itself: it would not be what it is now
+   */
   set(name: string, changes: Partial<Pick<MachineSpec, 'resources' | 'pool' | 'autostart' | 'restart'>>): Promise<void>
   /**
    * Saves it into a file of the host. It goes on.

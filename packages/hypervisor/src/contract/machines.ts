@@ -22,6 +22,11 @@ export interface MachineSpec {
   readonly autostart?: boolean
   /** What follows when its guest switches it off, or it fails. `'never'` unless given. */
   readonly restart?: 'never' | 'on-failure' | 'always'
+  /**
+   * A folder of the host in which it is kept with its snapshots, each of which has its memory and its disks as one: `SnapshotTree` of `@machinist/host-node`. It is made when the machine is started first, and its disks' images are not
+   * written any more then. Relative to where definitions are. None unless given.
+   */
+  readonly snapshots?: string
   /** The machine that it is a copy of, which `fork` notes. A copy's disks end with it: it is neither saved nor started again, unless it has none. */
   readonly copyOf?: string
 }
@@ -55,6 +60,8 @@ export interface MachineReport {
   readonly name: string
   readonly pool: string
   readonly group: string
+  /** The folder with its snapshots, as its specification says; absent when it has none. */
+  readonly snapshots?: string
   readonly state: MachineState
   /** The processor on which it lives; −1 for one that is not started. */
   readonly processor: number

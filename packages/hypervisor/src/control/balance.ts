@@ -1,4 +1,3 @@
-import { isMachinistError } from '@machinist/api'
 import type { AllocationTable } from '../contract/hypervisor.ts'
 import type { Fleet } from './fleet.ts'
 import { type Better, betterPlace, type Load } from './places.ts'
@@ -46,20 +45,17 @@ export class Balancer {
     this.#moving = true
     try {
       await this.#move(better.name, better.to, better.why)
-    } catch (error) {
-      // It stays where it is. What cannot be moved is not asked again.
+    } catch {
+      // It stays where it is, for now.
       const record = this.#records.get(better.name)
-      if (record !== undefined) {
-        record.movedAt = this.#now()
-        if (isMachinistError(error) && error.code === 'not-movable') record.movable = false
-      }
+      if (record !== undefined) record.movedAt = this.#now()
     } finally {
       this.#moving = false
     }
   }
 
-  #mayGo({ state, movable, movedAt, startedAt }: MachineRecord): boolean {
+  #mayGo({ state, measured, movedAt, startedAt }: MachineRecord): boolean {
     const now = this.#now()
-    return state === 'running' && movable && now - movedAt > STAY && now - startedAt > 1e9
+    return state === 'running' && measured !== null && measured.stays !== true && now - movedAt > STAY && now - startedAt > 1e9
   }
 }

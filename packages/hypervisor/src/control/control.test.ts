@@ -153,7 +153,7 @@ describe('lives of machines', () => {
       },
       async save(_, file) { saved.push(file) },
     }
-    const { hypervisor, wait, run, events } = fleet({}, { catalogue: [...catalogue, store], loader })
+    const { hypervisor, wait, run, events } = fleet({ processors: 2, balance: false }, { catalogue: [...catalogue, store], loader })
     const plain = spec('plain', testGuests.busy, { autostart: true, restart: 'always' })
     const definition = plain.machine as MachineDefinition
     await wait(hypervisor.add(plain))
@@ -166,6 +166,11 @@ describe('lives of machines', () => {
     expect(copy).toEqual({ name: 'plain-copy', machine: definition, resources: {}, copyOf: 'plain' })
     await wait(hypervisor.save('plain-copy', 'one'))
     expect(await codeOf(wait(hypervisor.save('disks-copy', 'other')))).toBe('copy-disks')
+    const home = (await hypervisor.machines()).find(({ name }) => name === 'disks-copy')?.processor ?? NaN
+    expect(await codeOf(wait(hypervisor.move('disks-copy', 1 - home)))).toBe('not-movable')
+    // It would begin as the machine that it is a copy of.
+    for (const change of [{ restart: 'always' }, { restart: 'on-failure' }, { autostart: true }] as const) expect(await codeOf(wait(hypervisor.set('plain-copy', change)))).toBe('copy-start')
+    await wait(hypervisor.set('plain-copy', { restart: 'never', autostart: false, resources: { cpu: { shares: 7 } } }))
     await wait(hypervisor.save('disks', 'third'))
     expect(saved).toEqual(['one', 'third'])
     for (const name of ['plain-copy', 'disks-copy']) await wait(hypervisor.stop(name))

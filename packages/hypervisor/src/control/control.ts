@@ -17,6 +17,7 @@ import type { Link, Said } from './link.ts'
 import { Moving } from './moving.ts'
 import { MachineRecord } from './record.ts'
 import { Restarts } from './restarts.ts'
+import { endOf, Stopping } from './stopping.ts'
 
 /** How often what there is is divided anew, in nanoseconds. */
 const ROUND = 250_000_000
@@ -62,6 +63,7 @@ class Control implements OwnHypervisor {
   readonly #fleet: Fleet
   readonly #journal: Journal
   readonly #restarts: Restarts
+  readonly #stopping: Stopping
   readonly #moving: Moving = new Moving((link) => { this.#tellTree(link, this.#table()) })
   /** What a listener throws is the host's, and no machine's. */
   readonly #broken: (error: unknown) => void
@@ -80,6 +82,7 @@ class Control implements OwnHypervisor {
       await this.#make(record)
       this.#journal.tell('restarted', record.spec.name, `restarted on processor ${String(record.home)}`)
     }))
+    this.#stopping = new Stopping(loop)
     this.#fleet = new Fleet(processors, loop, open, this.#records, {
       said: (link, message) => { this.#said(link, message) },
       lost: (link, reason) => { this.#lost(link, reason) },
@@ -127,8 +130,10 @@ class Control implements OwnHypervisor {
     return this.#serially(name, (record) => this.#ask(record, { do: 'reset', name }))
   }
 
-  stop(name: string): Promise<void> {
-    return this.#serially(name, (record) => this.#off(record))
+  /** Others may do something with it while its guest takes its time. */
+  async stop(name: string, within: number = 0): Promise<void> {
+    const why = within === 0 ? '' : await this.#stopping.ask(this.#record(name), within, (work) => this.#serially(name, work))
+    if (why !== null) await this.#serially(name, (record) => this.#off(record, why))
   }
 
   remove(name: string): Promise<void> {
@@ -146,7 +151,7 @@ class Control implements OwnHypervisor {
     return this.#serially(name, async (parent) => {
       const { link } = parent
       if (link === null) throw off(name)
-      const { autostart: _, restart: __, ...spec } = parent.spec
+      const { autostart: _, restart: __, snapshots: ___, ...spec } = parent.spec
       const checked = checkCopy(copy)
       const record = this.#enter({ ...spec, ...checked, copyOf: name, resources: checkedTerms(checked.resources ?? spec.resources, checked.name) }, link.index)
       try {
@@ -188,6 +193,10 @@ class Control implements OwnHypervisor {
   set(name: string, changes: Partial<Pick<MachineSpec, 'resources' | 'pool' | 'autostart' | 'restart'>>): Promise<void> {
     return this.#serially(name, async (record) => {
       const { resources, ...others } = checkChanges(changes)
+      const { restart = 'never', autostart = false } = others
+      if (record.spec.copyOf !== undefined && (restart !== 'never' || autostart)) {
+        throw machinistError({ code: 'copy-start', part: name, value: autostart ? 'autostart' : restart, remedy: `Set it for ${record.spec.copyOf}, or add a machine of its own.` }, 'a copy is not started by itself, as it would begin as the machine that it is a copy of')
+      }
       const spec: MachineSpec = { ...record.spec, ...others, resources: changedTerms(record.spec.resources, resources, name) }
       const reserved = spec.resources?.cpu?.reservation ?? 0
       if (!this.#fleet.fits(record, record.home, reserved)) throw machinistError({ code: 'not-admitted', part: name, value: reserved, remedy: 'Reserve less, or move it.' }, 'its processor has not so much left to promise')
@@ -331,7 +340,7 @@ class Control implements OwnHypervisor {
     const link = this.#fleet.link(record.home)
     record.error = null
     record.status = null
-    record.movable = true
+    record.pressed = false
     this.#settle(record, link)
     try {
       await link.ask({ do: 'make', spec: record.spec, ...(snapshot !== undefined && { snapshot }) })
@@ -345,8 +354,9 @@ class Control implements OwnHypervisor {
     return record.link === null ? Promise.reject(off(record.spec.name)) : record.link.ask(order)
   }
 
-  async #off(record: MachineRecord): Promise<void> {
+  async #off(record: MachineRecord, why: string = ''): Promise<void> {
     record.ending = true
+    record.pulled = why
     this.#restarts.cancel(record)
     if (record.link === null) return
     const gone = record.whenOff()
@@ -382,10 +392,10 @@ class Control implements OwnHypervisor {
       link.tell({ type: 'taken', name, count: message.bytes.length })
       return
     }
-    const { state, status, error } = message
+    const { state, status, error, by = 'guest' } = message
     if (state === 'off') {
       this.#ended(record, status ?? 0, error)
-      this.#journal.tell(error === null ? 'off' : 'failed', name, error === null ? `switched off with status ${String(status ?? 0)}` : error.message)
+      this.#journal.tell(error === null ? 'off' : 'failed', name, error === null ? endOf(record, by, status ?? 0) : error.message)
       this.#restarts.after(record, error !== null || (status ?? 0) !== 0)
       return
     }

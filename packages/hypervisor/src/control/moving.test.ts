@@ -66,11 +66,15 @@ test('a machine that another processor does not take goes on where it is, and wh
   await wait(hypervisor.move('one', 1))
   await run(100 * MS)
   expect(heard.text).toBe('0123456789'.repeat(100).slice(0, heard.text.length))
-  // A copy has what it has from where it was made.
+  // So does a copy that has no disks, with a console of its own.
   await wait(hypervisor.fork('one', { name: 'two' }))
-  const why = await wait(hypervisor.move('two', 0).catch((error: unknown) => error))
-  expect(isMachinistError(why) && why.code).toBe('not-movable')
-  expect((await hypervisor.machines())[1]).toMatchObject({ state: 'running', processor: 1 })
+  const copy = listener()
+  await hypervisor.console('two', copy.to)
+  await wait(hypervisor.move('two', 0))
+  const before = copy.text.length
+  await until(() => copy.text.length > before + 20)
+  expect('0123456789'.repeat(100)).toContain(copy.text)
+  expect((await hypervisor.machines())[1]).toMatchObject({ state: 'running', processor: 0 })
   hypervisor.close()
 })
 

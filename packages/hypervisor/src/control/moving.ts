@@ -29,11 +29,10 @@ export class Moving {
    */
   async move(record: MachineRecord, source: Link, target: Link): Promise<void> {
     const { name } = record.spec
-    const runs = record.state === 'running'
     record.typed = []
     try {
       const giving = source.ask({ do: 'give', name })
-      const { handed, typed, measured } = await this.#handedBy(name, giving)
+      const { handed, typed, runs, measured } = await this.#handedBy(name, giving)
       try {
         await target.ask({ do: 'take', spec: record.spec, handed, typed })
         // It may have gone since it answered.

@@ -29,13 +29,15 @@ export class MachineRecord {
   measured: Measured | null = null
   /** Somebody asked for its end: it is not restarted. */
   ending = false
+  /** Its power button was pressed since it was started. */
+  pressed = false
+  /** Why its plug is pulled, if there is more to say of it. */
+  pulled = ''
   /** Restarts, one soon after the other, and when it was last started. */
   restarts = 0
   startedAt = 0
   cancelRestart: () => void = () => {}
   removed = false
-  /** Copies stay where they were made. */
-  movable = true
   /** When it was moved last, by the clock of the host. */
   movedAt: number = -Infinity
   /** What is typed while it moves. */
@@ -92,8 +94,8 @@ export class MachineRecord {
   }
 
   get report(): MachineReport {
-    const { spec: { name, pool = '', group = '' }, state, link, status, error } = this
-    return { name, pool, group, state, processor: link?.index ?? -1, status, error, ...this.#total }
+    const { spec: { name, pool = '', group = '', snapshots }, state, link, status, error } = this
+    return { name, pool, group, ...(snapshots !== undefined && { snapshots }), state, processor: link?.index ?? -1, status, error, ...this.#total }
   }
 
   get #total(): Measured['report'] {

@@ -56,6 +56,10 @@ class SpaceController implements ResourceController {
     this.#look(name, entry)
   }
 
+  holds(name: string): boolean {
+    return this.#entries.get(name)?.paused ?? false
+  }
+
   remove(name: string): void {
     const entry = this.#entries.get(name)
     for (const disk of entry?.disks ?? []) {

@@ -27,3 +27,12 @@ export function withConsole(definition: MachineDefinition, catalogue: Catalogue)
   const devices = Object.fromEntries(Object.entries(definition.devices).map(([name, device]) => [name, named(name, device, deviceSpec(catalogue, device.kind, name).backends)]))
   return { definition: { ...definition, cpu: named('cpu', definition.cpu, cpuSpec(catalogue, definition.cpu.kind, 'cpu').backends), devices }, ports }
 }
+
+/** A definition in which what was live in one thread, and is named by its part and port, is described as plain data again, so that another thread can make it anew. */
+export function describedAs(definition: MachineDefinition, plain: MachineDefinition): MachineDefinition {
+  const devices = Object.entries(definition.devices).map(([name, device]) => [name, device.backends === undefined ? device : {
+    ...device,
+    backends: Object.fromEntries(Object.entries(device.backends).map(([port, descriptor]) => [port, descriptor === `${name}.${port}` ? plain.devices[name]?.backends?.[port] ?? descriptor : descriptor])),
+  }] as const)
+  return { ...definition, devices: Object.fromEntries(devices) }
+}

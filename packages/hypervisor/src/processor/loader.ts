@@ -1,17 +1,23 @@
 import { type Backend, machinistError } from '@machinist/api'
-import type { Machine, MachineDefinition, StoredMachine } from '@machinist/machine'
+import type { Catalogue, Machine, MachineDefinition, StoredMachine } from '@machinist/machine'
 import type { MachineSpec } from '../contract/machines.ts'
 
 /** What is needed to make a machine. */
 export interface Loaded {
   /** The machine as it is before it is switched on, or as it was saved. */
   readonly machine: { readonly definition: MachineDefinition } | { readonly stored: StoredMachine }
+  /** Specs that its definition may name, besides those of the processor. */
+  readonly catalogue?: Catalogue
   /** Live backends: by the names that the definition uses, which are those of their parts and ports for one that was saved. */
   readonly backends?: ReadonlyMap<string, Backend<unknown>>
   /** Gives the images that the definition names as files. */
   readonly image?: (file: string) => Uint8Array
   /** What the loader wants to know when the machine is saved: plain data. */
   readonly about?: unknown
+  /** Why it cannot live on another processor once it is made, if it cannot. */
+  readonly stays?: string
+  /** The machine was made, and does not run yet. */
+  begin?(machine: Machine): Promise<void>
   /** Gives back what backends do not: called when the machine has ended. */
   close?(): void
 }

@@ -1,5 +1,5 @@
 import type { Catalogue, MachineHost } from '@machinist/machine'
-import { type HandedMachine, instantiate, instantiateHanded, instantiateStored, type Machine } from '@machinist/machine'
+import { type HandedMachine, instantiate, instantiateHanded, instantiateStored, type Machine, type MachineDefinition } from '@machinist/machine'
 import { type Backend, machinistError } from '@machinist/api'
 import { type ControlChannel, faultOf, type Measured, type Order } from '../channel/messages.ts'
 import type { Grant, ResourceController } from '../contract/controller.ts'
@@ -7,7 +7,7 @@ import type { MachineReport, MachineSpec, MemoryMeans } from '../contract/machin
 import type { ResourceKind, Usage } from '../contract/resources.ts'
 import type { LocalTree } from '../table/local.ts'
 import { Console } from './console.ts'
-import { withConsole } from './console-parts.ts'
+import { describedAs, withConsole } from './console-parts.ts'
 import { CpuController } from './cpu.ts'
 import { definitionsOnly, type Loaded, type MachineLoader } from './loader.ts'
 import { Runner } from './runner.ts'
@@ -39,10 +39,14 @@ interface Guest {
   readonly console: Console
   /** The parts and ports that are connected to the console. */
   readonly ports: readonly string[]
-  /** It was copied from another, whose disks are no one else's: it cannot move to where there are none of these. */
-  readonly copied: boolean
+  /** Why it cannot live elsewhere; null when it can. */
+  readonly stays: string | null
+  /** Its disks are in the memory of this thread, and end with it. */
+  readonly fleeting: boolean
   /** What the loader knows of it. */
   readonly about: unknown
+  /** Who switched it off. */
+  by: 'guest' | 'host'
   close(): void
 }
 
@@ -158,6 +162,9 @@ class Processor {
         return
       }
       case 'reset': return this.#guest(order.name).machine.reset()
+      case 'press':
+        if (this.#guest(order.name).machine.pressPowerButton()) return
+        throw machinistError({ code: 'no-power-button', part: order.name, remedy: 'Pull its plug.' }, 'its guest cannot be asked to switch it off')
       case 'off': {
         const guest = this.#guest(order.name)
         guest.machine.powerOff()
@@ -167,8 +174,8 @@ class Processor {
       case 'give': return this.#give(order.name)
       case 'take': return this.#take(order.spec, order.handed, order.typed)
       case 'save': {
-        const { machine, about, copied } = this.#guest(order.name)
-        if (copied && machine.resolved.devices.some(({ spec }) => Object.values(spec.backends).includes('block'))) {
+        const { machine, about, fleeting } = this.#guest(order.name)
+        if (fleeting) {
           throw machinistError({ code: 'copy-disks', part: order.name, value: order.file, remedy: 'Save the machine that it is a copy of, or copy its files inside the guest.' }, 'a copy cannot be saved, as its disks end with it')
         }
         if (this.#loader.save === undefined) throw machinistError({ code: 'parameter', part: order.name, value: order.file, remedy: 'Run it where there are files.' }, 'this host has no files')
@@ -188,11 +195,13 @@ class Processor {
     const loaded = await this.#loader.load(spec, snapshot)
     const console = this.#console(spec.name)
     try {
-      if (this.#ended) throw machinistError({ code: 'processor-ended', part: spec.name, remedy: 'Start it on another processor.' }, 'the processor was ended')
+      if (this.#ended) throw ended(spec.name)
       const host = this.#controllers.reduce((before, controller) => controller.host?.(spec, before) ?? before, this.#host)
       const made = make(loaded, host, console)
-      const guest: Guest = { spec, ...made, began: made.machine.stats.retired, console, copied: false, about: loaded.about, close: () => { loaded.close?.() } }
+      const guest: Guest = { spec, ...made, began: made.machine.stats.retired, console, stays: loaded.stays ?? null, fleeting: false, about: loaded.about, by: 'host', close: () => { loaded.close?.() } }
       try {
+        await loaded.begin?.(made.machine)
+        if (this.#ended) throw ended(spec.name)
         this.#adopt(guest)
       } catch (error) {
         made.machine.dispose()
@@ -212,18 +221,21 @@ class Processor {
   }
 
   async #take(spec: MachineSpec, handed: HandedMachine, typed: Uint8Array): Promise<void> {
-    const { console } = await this.#assemble(spec, undefined, ({ backends }, host, own) => {
-      const { definition, ports } = withConsole(handed.definition, this.#catalogue)
+    const { console } = await this.#assemble(spec, undefined, (loaded, host, own) => {
+      const { machine, backends } = loaded
+      const catalogue = this.#catalogueOf(loaded)
+      const plain = 'stored' in machine ? machine.stored.definition : machine.definition
+      const { definition, ports } = withConsole(describedAs(handed.definition, plain as MachineDefinition), catalogue)
       const given = { ...Object.fromEntries(backends ?? NO_BACKENDS), ...Object.fromEntries(ports.map((port) => [port, own])) }
-      return { machine: instantiateHanded({ ...handed, definition }, this.#catalogue, host, { backends: given }), ports }
+      return { machine: instantiateHanded({ ...handed, definition }, catalogue, host, { backends: given }), ports }
     })
     console.type(typed)
   }
 
   async #give(name: string): Promise<void> {
     const guest = this.#guest(name)
-    const { machine, console, copied } = guest
-    if (copied) throw machinistError({ code: 'not-movable', part: name, remedy: 'Stop it, and start it elsewhere.' }, 'a copy has disks and networks of its own, which are where it was made')
+    const { machine, console } = guest
+    if (guest.stays !== null) throw machinistError({ code: 'not-movable', part: name, remedy: 'Move others instead, or stop it, and start it elsewhere.' }, `it cannot be moved: ${guest.stays}`)
     await machine.handOver((handed) => {
       console.flush()
       const typed = console.untype()
@@ -237,25 +249,34 @@ class Processor {
           }
         })
       })
-      this.#channel.post({ type: 'handed', name, handed, typed, measured: this.#measure(name, guest) })
+      const runs = machine.state === 'running' || this.#controllers.some((controller) => controller.holds?.(name) === true)
+      this.#channel.post({ type: 'handed', name, handed, typed, runs, measured: this.#measure(name, guest) })
       return taken
     })
     this.#forget(name, guest)
   }
 
-  #instantiate({ machine, backends = new Map(), image }: Loaded, host: MachineHost, console: Console): Pick<Guest, 'machine' | 'ports'> {
+  #catalogueOf({ catalogue = [] }: Loaded): Catalogue {
+    return [...catalogue, ...this.#catalogue]
+  }
+
+  #instantiate(loaded: Loaded, host: MachineHost, console: Console): Pick<Guest, 'machine' | 'ports'> {
+    const { machine, backends = NO_BACKENDS, image } = loaded
+    const catalogue = this.#catalogueOf(loaded)
     const given = 'stored' in machine ? machine.stored.definition : machine.definition
-    const { definition, ports } = withConsole(given as Parameters<typeof withConsole>[0], this.#catalogue)
+    const { definition, ports } = withConsole(given as Parameters<typeof withConsole>[0], catalogue)
     const live = new Map([...backends, ...ports.map((port) => [port, console] as const)])
-    if ('stored' in machine) return { machine: instantiateStored({ ...machine.stored, definition, image: (file) => machine.stored.image(file) }, this.#catalogue, host, { backends: Object.fromEntries(live) }), ports }
-    return { machine: instantiate(definition, this.#catalogue, host, { backends: live, ...(image !== undefined && { image }) }), ports }
+    if ('stored' in machine) return { machine: instantiateStored({ ...machine.stored, definition, image: (file) => machine.stored.image(file) }, catalogue, host, { backends: Object.fromEntries(live) }), ports }
+    return { machine: instantiate(definition, catalogue, host, { backends: live, ...(image !== undefined && { image }) }), ports }
   }
 
   async #fork({ machine, ports }: Guest, spec: MachineSpec): Promise<void> {
     const console = this.#console(spec.name)
     const copy = await machine.fork({ start: false, backends: Object.fromEntries(ports.map((port) => [port, console])) })
     try {
-      this.#adopt({ spec, machine: copy, began: copy.stats.retired, console, ports, copied: true, about: undefined, close() {} })
+      const fleeting = copy.resolved.devices.some((device) => Object.values<unknown>(device.spec.backends).includes('block'))
+      const stays = fleeting ? 'a copy has its disks in the memory of its processor' : null
+      this.#adopt({ spec, machine: copy, began: copy.stats.retired, console, ports, stays, fleeting, about: undefined, by: 'host', close() {} })
       this.#run(spec.name, copy)
     } catch (error) {
       copy.dispose()
@@ -287,6 +308,7 @@ class Processor {
       if (to === 'off') this.#host.loop.soon(() => { void this.#retire(name, guest) })
       else if (to !== 'disposed') this.#channel.post({ type: 'state', name, state: to, status: null, error: null })
     })
+    machine.on('power', ({ by }) => { guest.by = by })
     machine.on('warn', ({ part, message }) => { this.#channel.post({ type: 'event', kind: 'warning', name, text: `${part}: ${message}` }) })
   }
 
@@ -302,7 +324,7 @@ class Processor {
     console.flush()
     this.#channel.post({ type: 'report', machines: [this.#measure(name, guest)] })
     this.#forget(name, guest)
-    this.#channel.post({ type: 'state', name, state: 'off', status, error: error && faultOf(error) })
+    this.#channel.post({ type: 'state', name, state: 'off', status, error: error && faultOf(error), by: guest.by })
   }
 
   #forget(name: string, { machine, close }: Guest): void {
@@ -321,7 +343,8 @@ class Processor {
     })
   }
 
-  #measure(name: string, { machine, began }: Guest): Measured {
+  #measure(name: string, guest: Guest): Measured {
+    const { machine, began } = guest
     const touched = machine.memory.touchedPages
     const plain: MemoryMeans = { touched, own: touched, shared: 0, merged: 0, ballooned: 0, compressed: 0, swapped: 0 }
     const usage: Partial<Record<ResourceKind, Usage>> = { memory: { demand: touched * 4096, used: touched * 4096 } }
@@ -336,6 +359,10 @@ class Processor {
       usage[controller.kind] = controller.usage(name)
       report = { ...report, ...controller.report?.(name) }
     }
-    return { name, usage, report }
+    return { name, usage, report, ...(guest.stays !== null && { stays: true }) }
   }
+}
+
+function ended(name: string): Error {
+  return machinistError({ code: 'processor-ended', part: name, remedy: 'Start it on another processor.' }, 'the processor was ended')
 }

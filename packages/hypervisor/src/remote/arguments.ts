@@ -87,10 +87,10 @@ function machine(value: unknown, part: string): MachineSpec['machine'] {
  * @throws a typed error `'parameter'`
  */
 export function checkSpec(value: unknown, part: string = 'machine'): MachineSpec {
-  const { name, machine: what, group, copyOf, ...changes } = object(value, part, ['name', 'machine', 'group', 'copyOf', ...CHANGES])
+  const { name, machine: what, group, snapshots, copyOf, ...changes } = object(value, part, ['name', 'machine', 'group', 'snapshots', 'copyOf', ...CHANGES])
   return {
     name: checkName(name, `${part}.name`), machine: machine(what, `${part}.machine`), ...(group !== undefined && { group: checkText(group, `${part}.group`) }),
-    ...(copyOf !== undefined && { copyOf: checkName(copyOf, `${part}.copyOf`) }), ...readChanges(changes, part),
+    ...(snapshots !== undefined && { snapshots: checkText(snapshots, `${part}.snapshots`) }), ...(copyOf !== undefined && { copyOf: checkName(copyOf, `${part}.copyOf`) }), ...readChanges(changes, part),
   }
 }
 

@@ -141,18 +141,23 @@ mkdirSync(join(files, 'inner'), { recursive: true })
 writeFileSync(join(files, 'my disk.img'), '')
 for (const shell of SHELLS) writeFileSync(join(folder, shell), completion(shell))
 
+// What completions ask for the names of machines.
+mkdirSync(join(folder, 'bin'))
+writeFileSync(join(folder, 'bin', 'machinist'), '#!/bin/sh\n[ "$*" = "ps --names" ] && printf "web-1\\nweb-2\\nbatch\\n"\n', { mode: 0o755 })
+const PATH = `${join(folder, 'bin')}:${process.env['PATH'] ?? ''}`
+
 const linesOf = (text: string): string[] => text.split('\n').filter((line) => line !== '')
 
 const offers: Readonly<Record<typeof SHELLS[number], Offers>> = {
   bash: (lines) => lines.map((line) => {
     const words = line.replaceAll('=', ' = ').split(' ').map((word) => `'${word}'`)
     const script = `source ${join(folder, 'bash')}; COMP_WORDS=(${words.join(' ')}); COMP_CWORD=${words.length - 1}; _machinist; printf '%s\\n' "\${COMPREPLY[@]}"`
-    const { stdout, stderr } = spawnSync('bash', ['--norc', '-c', script], { encoding: 'utf8', cwd: files })
+    const { stdout, stderr } = spawnSync('bash', ['--norc', '-c', script], { encoding: 'utf8', cwd: files, env: { ...process.env, PATH } })
     expect(stderr).toBe('')
     return linesOf(stdout)
   }),
   fish: (lines) => lines.map((line) => {
-    const { stdout, stderr } = spawnSync('fish', ['--no-config', '-c', `source ${join(folder, 'fish')}; complete -C '${line}'`], { encoding: 'utf8', cwd: files, env: { ...process.env, HOME: folder } })
+    const { stdout, stderr } = spawnSync('fish', ['--no-config', '-c', `source ${join(folder, 'fish')}; complete -C '${line}'`], { encoding: 'utf8', cwd: files, env: { ...process.env, PATH, HOME: folder } })
     expect(stderr).toBe('')
     // After `--option=` fish offers the whole word.
     return linesOf(stdout).map((text) => text.replace(/\t.*$/, '').replace(/^--[a-z-]+=(?=.)/, ''))
@@ -171,7 +176,7 @@ const offers: Readonly<Record<typeof SHELLS[number], Offers>> = {
       `zpty -w z 'source ${join(folder, 'inside')}'; wait_for ready`,
       'for line in "$@"; do zpty -w -n z "$line"$\'\\C-t\'; wait_for end; done',
     ].join('\n'))
-    const { stdout } = spawnSync('zsh', ['-f', join(folder, 'outside'), ...lines], { encoding: 'utf8', cwd: files, env: { ...process.env, HOME: folder, TERM: 'dumb' }, timeout: 240_000 })
+    const { stdout } = spawnSync('zsh', ['-f', join(folder, 'outside'), ...lines], { encoding: 'utf8', cwd: files, env: { ...process.env, PATH, HOME: folder, TERM: 'dumb' }, timeout: 240_000 })
     return stdout.split('((ready))').at(-1)?.split('((end))').map((text) => [...text.matchAll(/<([^<>\r\n]+)>/g)].map(([, word = '']) => word)).slice(0, -1) ?? []
   },
 }
@@ -197,6 +202,8 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   'machinist --disk ': ['inner', 'my disk.img'],
   'machinist --exec run --q': ['--quiet'],
   'machinist disk info m': ['my disk.img'],
+  'machinist stop w': ['web-1', 'web-2'],
+  'machinist set ': ['batch', 'web-1', 'web-2'],
 }
 
 describe.each(SHELLS)('%s', (shell) => {

@@ -6,6 +6,9 @@ const PROGRAM = 'machinist'
 /** A command that is not written. */
 const DEFAULT = 'run'
 
+/** What prints the names of machines. */
+const MACHINES = `${PROGRAM} ps --names 2>/dev/null`
+
 /** A word for a shell. */
 const quoted = (text: string): string => `'${text.replaceAll("'", "'\\''")}'`
 
@@ -31,6 +34,7 @@ function bash(): string {
     if (what === undefined) return ':'
     if (what === 'file') return 'files=-f'
     if (what === 'folder') return 'files=-d'
+    if (what === 'machine') return `words=$(${MACHINES})`
     return `words=${quoted(what.join(' '))}`
   }
   const values = COMMANDS.flatMap((command) => Object.entries(optionsOf(command)).filter(([, { type }]) => type === 'string')
@@ -83,7 +87,7 @@ complete -F _${PROGRAM} ${PROGRAM}
 
 function zsh(): string {
   const text = (words: string): string => words.replaceAll(/[[\]:\\]/g, '\\$&')
-  const action = (offer: Offer | undefined): string => offer === undefined ? '' : offer === 'file' ? '_files' : offer === 'folder' ? '_files -/' : `(${offer.join(' ')})`
+  const action = (offer: Offer | undefined): string => offer === undefined ? '' : offer === 'file' ? '_files' : offer === 'folder' ? '_files -/' : offer === 'machine' ? `_${PROGRAM}_machines` : `(${offer.join(' ')})`
   const spec = ([name, option]: [string, OptionTable[string]]): string[] => {
     const [[value, what] = ['', '']] = option.forms
     const many = option.multiple === true ? '*' : ''
@@ -102,6 +106,9 @@ function zsh(): string {
   }
   return `#compdef ${PROGRAM}
 # zsh completion of ${PROGRAM}: eval "$(${PROGRAM} completion zsh)"
+_${PROGRAM}_machines() {
+  compadd -- \${(f)"$(${MACHINES})"}
+}
 _${PROGRAM}() {
   local command=''
   local -a commands
@@ -147,9 +154,9 @@ function fish(): string {
   const lines = COMMANDS.flatMap((command) => {
     const at = condition(command.name)
     return Object.entries(optionsOf(command)).map(([name, option]) => {
-      const offers = option.type === 'boolean' ? '' : option.offers === 'file' ? ' -r -F' : option.offers === 'folder' ? " -x -a '(__fish_complete_directories)'" : ` -x${option.offers === undefined ? '' : ` -a ${quoted(option.offers.join(' '))}`}`
+      const offers = option.type === 'boolean' ? '' : option.offers === 'file' ? ' -r -F' : option.offers === 'folder' ? " -x -a '(__fish_complete_directories)'" : option.offers === 'machine' ? ` -x -a ${quoted(`(${MACHINES})`)}` : ` -x${option.offers === undefined ? '' : ` -a ${quoted(option.offers.join(' '))}`}`
       return `complete -c ${PROGRAM} ${at} -l ${name}${option.short === undefined ? '' : ` -s ${option.short}`}${offers} -d ${quoted(brief(option.forms[0]?.[1] ?? ''))}`
-    }).concat(command.offers === undefined || command.offers === 'folder' ? [`complete -c ${PROGRAM} ${at} -f`] : command.offers === 'file' ? [] : [`complete -c ${PROGRAM} ${at} -f -a ${quoted(command.offers.join(' '))}`])
+    }).concat(command.offers === undefined || command.offers === 'folder' ? [`complete -c ${PROGRAM} ${at} -f`] : command.offers === 'file' ? [] : command.offers === 'machine' ? [`complete -c ${PROGRAM} ${at} -f -a ${quoted(`(${MACHINES})`)}`] : [`complete -c ${PROGRAM} ${at} -f -a ${quoted(command.offers.join(' '))}`])
   })
   const first = firstWords().map((word) => {
     const summary = COMMANDS.find(({ name }) => name === word)?.summary ?? `${wordsAfter(word).join(', ')}`

@@ -9,8 +9,8 @@ export interface Option {
   readonly offers?: Offer
 }
 
-/** What a shell offers for a word: files, folders, or these words. */
-export type Offer = 'file' | 'folder' | readonly string[]
+/** What a shell offers for a word: files, folders, names of machines of the hypervisor, or these words. */
+export type Offer = 'file' | 'folder' | 'machine' | readonly string[]
 
 /** Options by their long names. */
 export type OptionTable = Readonly<Record<string, Option>>

@@ -1,5 +1,6 @@
 import { isMachinistError } from '@machinist/api'
 import { connectDaemon, type DaemonClient, OTHER_RUNS, runDaemon, startDaemon } from '@machinist/host-node'
+import type { RemoteCall } from '@machinist/hypervisor'
 import { plainText } from '../disk/text.ts'
 import { daemonProgram } from '../own-program.ts'
 import type { DaemonChoice, DaemonCommand } from './arguments.ts'
@@ -32,7 +33,14 @@ async function status(client: DaemonClient, json: boolean): Promise<void> {
 async function run(version: string, choice: DaemonChoice): Promise<number> {
   let daemon
   try {
-    daemon = await runDaemon({ version, make: () => ownHypervisor(choice) })
+    daemon = await runDaemon({
+      version, make: () => ownHypervisor(choice),
+      // Loaded when somebody wants it.
+      calls: (hypervisor) => {
+        let metrics: RemoteCall | null = null
+        return { metrics: async (listen) => (metrics ??= (await import('../fleet/metrics.ts')).metricsCall(hypervisor).call)(listen) }
+      },
+    })
   } catch (error) {
     if (!isMachinistError(error) || error.code !== 'daemon-runs') throw error
     process.stderr.write(`machinist: ${error.message}\n`)

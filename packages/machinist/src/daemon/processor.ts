@@ -4,7 +4,7 @@ import { type FromProcessor, localChannel, type MachineLoader, type ProcessorCha
 import { readMachineFile } from '../machine-file.ts'
 
 /** Makes machines of definitions, machine files and snapshots of this host. */
-const loader: MachineLoader = machineLoader({ readMachine: async (file) => (await readMachineFile(file)).definition })
+const loader: MachineLoader = machineLoader({ readMachine: readMachineFile })
 
 /** Makes this worker thread a processor, whose machines may have the parts of the `virt` machine. */
 export function beProcessor(): void {

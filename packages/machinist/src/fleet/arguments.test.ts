@@ -24,7 +24,8 @@ describe('the command line', () => {
     ['up fleet.json', { action: 'up', file: 'fleet.json', detach: false, choice: {} }],
     ['up -d --processors 4 --memory 1G fleet.json', { action: 'up', file: 'fleet.json', detach: true, choice: { processors: 4, memory: 2 ** 30 } }],
     ['down', { action: 'down', file: null, within: 30_000 }],
-    ['ps --json', { action: 'ps', json: true }],
+    ['ps --json', { action: 'ps', json: true, names: false }],
+    ['ps --names', { action: 'ps', json: false, names: true }],
     ['top', { action: 'top', options: { mode: 'screen', delay: 2000, count: Infinity, view: 'all', sort: 'used', pools: false, json: false } }],
     ['top --once --pools --view io --sort read', { action: 'top', options: { mode: 'once', delay: 2000, count: 1, view: 'io', sort: 'read', pools: true, json: false } }],
     ['top --batch --count 3 --delay 0.5', { action: 'top', options: { mode: 'batch', delay: 500, count: 3, view: 'all', sort: 'used', pools: false, json: false } }],
@@ -41,8 +42,9 @@ describe('the command line', () => {
     ['move web 1', { action: 'move', name: 'web', processor: 1 }],
     ['logs -f web', { action: 'logs', name: 'web', follow: true }],
     ['events', { action: 'events', name: null, follow: false, json: false }],
-    ['metrics --listen 9100', { action: 'metrics', listen: { host: '127.0.0.1', port: 9100 } }],
-    ['metrics --listen [::1]:9100', { action: 'metrics', listen: { host: '::1', port: 9100 } }],
+    ['metrics --listen 9100', { action: 'metrics', listen: { host: '127.0.0.1', port: 9100 }, detach: false }],
+    ['metrics -d', { action: 'metrics', listen: null, detach: true }],
+    ['metrics --listen [::1]:9100', { action: 'metrics', listen: { host: '::1', port: 9100 }, detach: false }],
   ])('%s', (line, command) => {
     expect(parse(line)).toEqual(command)
   })

@@ -29,7 +29,8 @@ export interface TopOptions {
 export type FleetCommand =
   | { readonly action: 'up'; readonly file: string; readonly detach: boolean; readonly choice: OwnChoice }
   | { readonly action: 'down'; readonly file: string | null; readonly within: number }
-  | { readonly action: 'ps' | 'table' | 'pool list'; readonly json: boolean }
+  | { readonly action: 'ps'; readonly json: boolean; readonly names: boolean }
+  | { readonly action: 'table' | 'pool list'; readonly json: boolean }
   | { readonly action: 'top'; readonly options: TopOptions }
   | { readonly action: 'console'; readonly name: string }
   | { readonly action: 'logs'; readonly name: string; readonly follow: boolean }
@@ -41,7 +42,7 @@ export type FleetCommand =
   | { readonly action: 'save'; readonly name: string; readonly file: string }
   | { readonly action: 'pool add' | 'pool set'; readonly path: string; readonly resources: Resources }
   | { readonly action: 'pool remove'; readonly path: string }
-  | { readonly action: 'metrics'; readonly listen: { readonly host: string; readonly port: number } | null }
+  | { readonly action: 'metrics'; readonly listen: { readonly host: string; readonly port: number } | null; readonly detach: boolean }
 
 /** How long a guest may take to switch itself off, unless it is said, in seconds. */
 const WITHIN = 30
@@ -132,6 +133,8 @@ function understand(name: string, words: readonly string[], values: Flags): Flee
     case 'down':
       return { action: 'down', file: words[0] ?? null, within: 1000 * seconds('--within', values.within, WITHIN, 0) }
     case 'ps':
+      if (json && values.names === true) throw usageError('--names', 'does not go with --json', 'Leave one of them out.')
+      return { action: 'ps', json, names: values.names === true }
     case 'table':
     case 'pool list':
       return { action: name, json }
@@ -155,7 +158,7 @@ function understand(name: string, words: readonly string[], values: Flags): Flee
     case 'pool remove':
       return { action: 'pool remove', path: poolPath(first) }
     default:
-      return { action: 'metrics', listen: parseListen(values.listen) }
+      return { action: 'metrics', listen: parseListen(values.listen), detach: values.detach === true }
   }
 }
 

@@ -3,7 +3,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { fakeHypervisor, SPEC, type FakeHypervisor } from '../../test/fleet/fake-hypervisor.ts'
-import { metricsText, OPENMETRICS, serveMetrics } from './metrics.ts'
+import { metricsCall, metricsText, OPENMETRICS, serveMetrics } from './metrics.ts'
 
 const servers: Server[] = []
 afterAll(() => { for (const server of servers) server.close() })
@@ -71,5 +71,23 @@ describe('metrics', () => {
     expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(404)
     expect((await fetch(url, { method: 'POST' })).status).toBe(405)
     await expect(serveMetrics(hypervisor, { host: '127.0.0.1', port })).rejects.toMatchObject({ code: 'metrics-listen', part: '--listen' })
+  })
+
+  it('are answered by the hypervisor itself, at one address at a time, until it is told otherwise', async () => {
+    const { serve, call } = metricsCall(await fleet())
+    const free = await serveMetrics(await fleet(), { host: '127.0.0.1', port: 0 })
+    const { port } = free.address() as AddressInfo
+    servers.push(free)
+    await expect(call({ host: '127.0.0.1', port })).rejects.toMatchObject({ code: 'metrics-listen' })
+    for (const wrong of [7, {}, { host: 'x' }, { host: '127.0.0.1', port: 65536 }]) await expect(call(wrong), JSON.stringify(wrong)).rejects.toMatchObject({ code: 'parameter' })
+    free.closeAllConnections()
+    await new Promise((resolve) => { free.close(resolve) })
+    const url = `http://127.0.0.1:${port}/metrics`
+    for (let round = 0; round < 2; round++) {
+      await call({ host: '127.0.0.1', port })
+      expect((await fetch(url, { headers: { connection: 'close' } })).status).toBe(200)
+    }
+    await serve(null)
+    await expect(fetch(url)).rejects.toThrow()
   })
 })

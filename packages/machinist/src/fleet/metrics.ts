@@ -1,6 +1,6 @@
 import { createServer, type Server } from 'node:http'
 import { machinistError } from '@machinist/api'
-import { type Hypervisor, type MachineReport, type MemoryMeans, RESOURCE_KINDS } from '@machinist/hypervisor'
+import { type Hypervisor, type MachineReport, type MemoryMeans, type RemoteCall, RESOURCE_KINDS } from '@machinist/hypervisor'
 import type { OpenMetricsContentType, PrometheusContentType, Registry, RegistryContentType } from 'prom-client'
 import { PAGE, stateText } from '@machinist/hypervisor/text'
 
@@ -100,4 +100,30 @@ export function serveMetrics(hypervisor: Hypervisor, { host, port }: { readonly 
     })
     server.listen(port, host, () => { resolve(server) })
   })
+}
+
+/** Metrics of a hypervisor that answers by itself: at one address at a time. */
+export function metricsCall(hypervisor: Hypervisor): { serve(listen: { readonly host: string; readonly port: number } | null): Promise<void>; readonly call: RemoteCall } {
+  let server: Server | null = null
+  const serve = async (listen: { readonly host: string; readonly port: number } | null): Promise<void> => {
+    const before = server
+    server = null
+    if (before !== null) {
+      before.closeAllConnections()
+      await new Promise((resolve) => { before.close(resolve) })
+    }
+    if (listen === null) return
+    server = await serveMetrics(hypervisor, listen)
+    // It ends with the hypervisor.
+    server.unref()
+  }
+  return {
+    serve,
+    call: async (listen) => {
+      const { host, port } = (listen ?? {}) as { readonly host?: unknown; readonly port?: unknown }
+      if (listen === null || listen === undefined) return serve(null)
+      if (typeof host !== 'string' || typeof port !== 'number' || !Number.isInteger(port) || port < 0 || port > 65535) throw machinistError({ code: 'parameter', part: 'metrics', remedy: 'Give a host and a port.' }, 'no address')
+      return serve({ host, port })
+    },
+  }
 }

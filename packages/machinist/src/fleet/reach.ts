@@ -6,10 +6,13 @@ import type { Hypervisor } from '@machinist/hypervisor'
 import { type OwnChoice, ownHypervisor } from '../daemon/own-hypervisor.ts'
 import { daemonProgram } from '../own-program.ts'
 import { version } from '../version.ts'
+import { metricsCall } from './metrics.ts'
 
 /** A hypervisor that commands work with. */
 export interface Reached {
   readonly hypervisor: Hypervisor
+  /** Has the hypervisor itself answer Prometheus at an address, or, for null, not any more. @throws a typed error `'metrics-listen'` */
+  metrics(listen: { readonly host: string; readonly port: number } | null): Promise<void>
   /** Ends the connection, or a hypervisor of this process. */
   close(): Promise<void>
   /** Ends the hypervisor; its machines are off. */
@@ -24,6 +27,7 @@ async function reachable(hypervisor: Hypervisor): Promise<SocketServer | null> {
   try {
     const server: SocketServer = await serveAtSocket(hypervisor, socket, {
       calls: {
+        metrics: metricsCall(hypervisor).call,
         status: () => Promise.resolve({ pid: process.pid, version: version(), since, socket, state, clients: server.clients, attached: true }),
         // It ends when its machines are off.
         async shutDown() { for (const { name } of await hypervisor.machines()) await hypervisor.stop(name, 0) },
@@ -47,7 +51,7 @@ export async function attached(choice: OwnChoice, note: (text: string) => void):
     const server = await reachable(hypervisor)
     if (server === null) note('There is a hypervisor in the background, too: that one, not these machines, is what other commands reach.')
     const close = (): Promise<void> => end(server)
-    return { hypervisor, close, end: close }
+    return { hypervisor, close, end: close, metrics: metricsCall(hypervisor).serve }
   } catch (error) {
     await end(null)
     throw error
@@ -73,5 +77,5 @@ export async function background(begin: boolean, choice: OwnChoice = {}): Promis
       throw machinistError({ code: 'daemon-attached', part: 'hypervisor', value: status.pid, remedy: 'End that one first, or give another MACHINIST_SOCKET.' }, 'machinist up runs at a terminal, and its machines end with it; it is the process')
     }
   }
-  return { hypervisor: client, close, end: () => client.shutDown({ machines: 'off' }) }
+  return { hypervisor: client, close, metrics: async (listen) => { await client.call('metrics', listen) }, end: () => client.shutDown({ machines: 'off' }) }
 }

@@ -164,6 +164,7 @@ async function ask(reached: Reached, command: Exclude<FleetCommand, { action: 'u
     case 'ps': {
       const machines = await hypervisor.machines()
       if (command.json) terminal.write(json(machines))
+      else if (command.names) terminal.write(machines.map(({ name }) => `${name}\n`).join(''))
       else show(terminal, PS_COLUMNS, machines, 'There are no machines. machinist up -d FILE starts some.')
       return 0
     }
@@ -213,7 +214,8 @@ async function ask(reached: Reached, command: Exclude<FleetCommand, { action: 'u
       await hypervisor.removePool(command.path)
       return 0
     case 'metrics':
-      await metrics(hypervisor, command.listen, terminal)
+      if (command.detach) await reached.metrics(command.listen)
+      else await metrics(hypervisor, command.listen, terminal)
       return 0
     default:
       return actOnAll(hypervisor, command, say)

@@ -1,5 +1,7 @@
-import { askForSnapshot, listSnapshots, SnapshotTree, type TreeList } from '@machinist/host-node'
+import { isMachinistError, machinistError } from '@machinist/api'
+import { askForSnapshot, connectDaemon, listSnapshots, SnapshotTree, type TreeList } from '@machinist/host-node'
 import { plainText, shortSize } from '../disk/text.ts'
+import { NAME } from '../fleet/names.ts'
 import type { SnapshotCommand } from './arguments.ts'
 
 /** A name for a snapshot that is given none: the local time, `2026-11-29 18:02:37`. */
@@ -37,6 +39,24 @@ async function alone(folder: string, work: (tree: SnapshotTree) => Promise<void>
   }
 }
 
+/** A folder; or that of a machine of the hypervisor, which is named. */
+async function placeOf(given: string): Promise<{ readonly folder: string; readonly machine: string | null }> {
+  if (SnapshotTree.isIn(given) || !NAME.test(given)) return { folder: given, machine: null }
+  const client = await connectDaemon().catch((error: unknown) => {
+    if (isMachinistError(error) && error.code === 'daemon-off') return null
+    throw error
+  })
+  if (client === null) return { folder: given, machine: null }
+  try {
+    const report = (await client.machines()).find(({ name }) => name === given)
+    if (report === undefined) return { folder: given, machine: null }
+    if (report.snapshots !== undefined) return { folder: report.snapshots, machine: given }
+    throw machinistError({ code: 'snapshot-none', part: given, remedy: 'Name a folder for them in its file, as "snapshots": "vm", or save it into a file: machinist snapshot save.' }, 'the machine is not kept with snapshots')
+  } finally {
+    client.close()
+  }
+}
+
 /**
  * The command `machinist snapshot`.
  *
@@ -45,7 +65,7 @@ async function alone(folder: string, work: (tree: SnapshotTree) => Promise<void>
  */
 export async function runSnapshot(command: SnapshotCommand): Promise<number> {
   if (command.action === 'save') return (await import('../fleet/run.ts')).runFleet(command)
-  const { folder } = command
+  const { folder, machine } = await placeOf(command.folder)
   switch (command.action) {
     case 'list': {
       const list = listSnapshots(folder)
@@ -60,7 +80,7 @@ export async function runSnapshot(command: SnapshotCommand): Promise<number> {
     }
     case 'revert':
       await alone(folder, (tree) => tree.revert(command.name))
-      process.stderr.write(`The machine goes on from ${plainText(command.name)} with: machinist run --snapshots ${folder}\n`)
+      process.stderr.write(`The machine goes on from ${plainText(command.name)} with: machinist ${machine === null ? `run --snapshots ${folder}` : `start ${machine}`}\n`)
       return 0
     case 'delete':
       if (!await askForSnapshot(folder, { action: 'delete', name: command.name })) await alone(folder, (tree) => tree.delete(command.name))

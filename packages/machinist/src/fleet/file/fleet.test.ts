@@ -6,6 +6,7 @@ import { virt } from '@machinist/boards'
 import type { MachineDefinition } from '@machinist/machine'
 import { imageDisk } from '@machinist/storage'
 import { afterAll, describe, expect, it, vi } from 'vitest'
+import { ownHypervisor } from '../../daemon/own-hypervisor.ts'
 import { loadMachineFile } from '../../machine-file.ts'
 import { type Fleet, fleetOf, loadFleet } from './fleet.ts'
 
@@ -109,6 +110,50 @@ describe('a fleet', () => {
     expect(await loadFleet(join(folder, 'fleet.mjs'))).toMatchObject({ pools: [{ path: 'p', resources: { cpu: { limit: Infinity } } }], machines: [{ name: 'a' }] })
     await expect(loadMachineFile(FILE)).rejects.toMatchObject({ code: 'machine-file', remedy: `Use machinist up ${FILE}` })
     await expect(loadFleet(join(folder, 'none.json'))).rejects.toMatchObject({ code: 'file-enoent' })
+  })
+})
+
+describe('a machine with parts of its own', () => {
+  const module = join(folder, 'own.mjs')
+  writeFileSync(module, `
+    const own = {
+      kind: 'own', stateVersion: 1, backends: { console: 'char' }, configure: () => ({}), regions: () => [{ name: 'registers', size: 4, space: 'mmio' }], irqs: () => [],
+      create: (_config, { backends: { console } }) => ({ read: () => 0, write() {}, reset() { console.write(Uint8Array.from('own'.split('').map((c) => c.charCodeAt(0)))) }, save: () => ({}), restore() {} }),
+    }
+    export default {
+      definition: {
+        version: 1, name: 'mine', memory: [{ name: 'ram', base: 0x8000_0000, size: 2 ** 20 }], cpu: { kind: 'riscv', backends: { console: 'null' } }, time: 'real',
+        devices: { own: { kind: 'own', at: 0x1000_0000, backends: { console: 'console' } } },
+        boot: { protocol: 'raw', images: [{ name: 'loop', at: 0x8000_0000, bytes: Uint8Array.of(0x6f, 0, 0, 0) }], entry: 0x8000_0000 },
+      },
+      catalogue: [own], backends: new Map(),
+    }`)
+
+  it('is made by the processor, which runs its module itself', async () => {
+    writeFileSync(FILE, JSON.stringify({ machines: { a: { file: 'own.mjs' } } }))
+    expect((await loadFleet(FILE)).machines).toEqual([{ name: 'a', machine: { file: module }, entry: 'a' }])
+    expect((await loadFleet(module)).machines).toEqual([{ name: 'mine', machine: { file: module }, entry: 'mine' }])
+    const hypervisor = ownHypervisor()
+    try {
+      await hypervisor.add({ name: 'a', machine: { file: module } })
+      await hypervisor.start('a')
+      let said = ''
+      await hypervisor.console('a', { output: (bytes) => { said += Buffer.from(bytes).toString() }, closed() {} })
+      while (said !== 'own') await new Promise((resolve) => { setTimeout(resolve, 5) })
+      // So is a copy, and one that was saved.
+      await hypervisor.save('a', join(folder, 'own.snapshot'))
+      await hypervisor.fork('a', { name: 'b' })
+      await hypervisor.stop('a')
+      await hypervisor.start('a', join(folder, 'own.snapshot'))
+      expect((await hypervisor.machines()).map(({ state }) => state)).toEqual(['running', 'running'])
+    } finally {
+      hypervisor.close()
+    }
+  })
+
+  it('is refused within a file of several, where it cannot be found', async () => {
+    writeFileSync(join(folder, 'several.mjs'), `import own from './own.mjs'; export default { machines: { a: { machine: own } } }`)
+    await expect(loadFleet(join(folder, 'several.mjs'))).rejects.toMatchObject({ code: 'machine-file', value: 'own' })
   })
 })
 

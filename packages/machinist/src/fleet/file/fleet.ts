@@ -65,6 +65,7 @@ function termsAt(fields: Readonly<Record<string, unknown>>, place: Place, pools:
 /** Disks that several machines would write. */
 function checkShared(fields: Readonly<Record<string, unknown>>, count: number, place: Place): void {
   if (count === 1) return
+  if (typeof fields['snapshots'] === 'string' && !fields['snapshots'].includes('{n}')) place.at('snapshots').refuse(fields['snapshots'], `would be the folder of ${count} machines`, 'Name one for each with {n}, which is the number of the machine.')
   for (const name of ['disk', 'boot', 'pmem']) {
     const written = [fields[name]].flat().find((value) => typeof value === 'string' && !/\{n\}|,(ro|overlay)(,|$)/.test(value))
     if (written !== undefined) place.at(name).refuse(written, `would be written by ${count} machines`, 'Add ,overlay or ,ro, or name one for each with {n}, which is the number of the machine.')
@@ -83,10 +84,17 @@ async function entryAt(entry: string, input: unknown, place: Place, pools: reado
   const alike = !JSON.stringify(fields, (_, value: unknown) => typeof value === 'bigint' ? String(value) : value).includes('{n}')
   const machines: FleetMachine[] = []
   for (const [index, name] of names.entries()) {
+    const { snapshots } = numbered(fields, index + 1)
+    if (snapshots !== undefined && (typeof snapshots !== 'string' || snapshots === '')) place.at('snapshots').refuse(snapshots, 'is not the path of a folder', 'Give one, such as "vm", in which the machine is kept with its snapshots.')
     const machine = alike && machines[0] !== undefined ? machines[0].machine : await machineAt(numbered(fields, index + 1), place, folder)
-    machines.push({ name, machine, ...terms, entry })
+    machines.push({ name, machine, ...(typeof snapshots === 'string' && { snapshots: resolve(folder, snapshots) }), ...terms, entry })
   }
   return machines
+}
+
+/** The name of a blueprint's machine. */
+function nameOf(exported: unknown): string {
+  return (exported as { readonly definition: { readonly name: string } }).definition.name
 }
 
 /** What a machine file holds, as machines and pools. @throws typed errors that name the place in the file */
@@ -94,8 +102,9 @@ export async function fleetOf(exported: unknown, file: string): Promise<Fleet> {
   const place = placeIn(file)
   const folder = dirname(resolve(file))
   if (!isFleet(exported)) {
-    const machine = await definitionAt(exported, place, folder)
-    return { pools: [], machines: [{ name: machine.name, machine, entry: machine.name }] }
+    const machine = await definitionAt(exported, place, folder, resolve(file))
+    const name = 'file' in machine ? nameOf(exported) : machine.name
+    return { pools: [], machines: [{ name, machine, entry: name }] }
   }
   const { pools: poolFields = {}, machines: machineFields = {} } = fieldsAt(exported, place, ['pools', 'machines'])
   const pools = poolsAt(poolFields, place.at('pools'))

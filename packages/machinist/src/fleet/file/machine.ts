@@ -1,7 +1,7 @@
 import { dirname, resolve } from 'node:path'
 import { isMachinistError } from '@machinist/api'
 import { virtCatalogue } from '@machinist/boards'
-import { type MachineDefinition, parseDefinition } from '@machinist/machine'
+import { parseDefinition } from '@machinist/machine'
 import type { MachineSpec } from '@machinist/hypervisor'
 import { parseCommand, type RunOptions } from '../../arguments.ts'
 import { exportOf, isFleet } from '../../machine-file.ts'
@@ -43,8 +43,12 @@ function optionsAt(fields: Readonly<Record<string, unknown>>, place: Place): Run
   }
 }
 
-/** A definition, or what `defineMachine` returns, as plain data. */
-export function definitionAt(input: unknown, place: Place, folder: string): Promise<MachineDefinition> {
+/**
+ * A definition, or what `defineMachine` returns, as plain data.
+ *
+ * @param file - the module that gave it alone, which processors can run themselves: for parts of its own
+ */
+export async function definitionAt(input: unknown, place: Place, folder: string, file?: string): Promise<Exclude<MachineSpec['machine'], { readonly snapshot: string }>> {
   const blueprint = typeof input === 'object' && input !== null && 'definition' in input && 'backends' in input ? input : null
   if (blueprint?.backends instanceof Map && blueprint.backends.size > 0) {
     place.refuse(String([...blueprint.backends.keys()][0]), 'is connected to an object of this process, which no processor can have', "Describe it, as { type: 'disk', path: 'disk.img' }.")
@@ -52,8 +56,9 @@ export function definitionAt(input: unknown, place: Place, folder: string): Prom
   const definition = refusedAt(place, () => parseDefinition(blueprint === null ? input : blueprint.definition))
   const kinds = [definition.cpu, ...Object.values(definition.devices)].map(({ kind }) => kind)
   const strange = kinds.find((kind) => !virtCatalogue.some((spec) => spec.kind === kind))
-  if (strange !== undefined) place.refuse(strange, 'is a part that processors do not know', 'Use the parts of the virt machine, or run it with machinist run.')
-  return plainDefinition(definition, folder)
+  if (strange === undefined) return plainDefinition(definition, folder)
+  if (blueprint !== null && file !== undefined) return { file }
+  return place.refuse(strange, 'is a part that processors do not know', 'Use the parts of the virt machine, or export what defineMachine returns from a module of its own, and name that as "file".')
 }
 
 /** What a machine is: one of `machine`, `file`, `snapshot`, or options of `machinist run`. */
@@ -71,15 +76,15 @@ export async function machineAt(fields: Readonly<Record<string, unknown>>, place
   if (what === 'snapshot') return { snapshot: path }
   const exported = await exportOf(path).catch((error: unknown) => { throw error instanceof Error ? placed(error, at) : error })
   if (isFleet(exported)) return at.refuse(given, 'names several machines itself', 'Give a file with one machine.')
-  return definitionAt(exported, at, dirname(path))
+  return definitionAt(exported, at, dirname(path), path)
 }
 
 /** Its fields, with `{n}` in texts replaced by the number of the machine. */
 export function numbered(fields: Readonly<Record<string, unknown>>, number: number): Readonly<Record<string, unknown>> {
   const put = (value: unknown): unknown => typeof value === 'string' ? value.replaceAll('{n}', String(number)) : Array.isArray(value) ? value.map(put) : value
-  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, MACHINE_OPTIONS.includes(name) || name === 'file' || name === 'snapshot' ? put(value) : value]))
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, MACHINE_OPTIONS.includes(name) || ['file', 'snapshot', 'snapshots'].includes(name) ? put(value) : value]))
 }
 
 /** The keys of a machine in a file. */
 export const fieldsOfMachine = (input: unknown, place: Place): Readonly<Record<string, unknown>> =>
-  fieldsAt(input, place, [...WHAT, ...MACHINE_OPTIONS, 'pool', 'group', 'resources', 'count', 'autostart', 'restart'])
+  fieldsAt(input, place, [...WHAT, ...MACHINE_OPTIONS, 'pool', 'group', 'resources', 'snapshots', 'count', 'autostart', 'restart'])
