@@ -1,26 +1,19 @@
 import { machinistError } from '@machinist/api'
 import { type HostLoop, parseDefinition } from '@machinist/machine'
-import type { Fault, Order, ProcessorChannel } from '../channel/messages.ts'
+import type { ProcessorChannel } from '../channel/messages.ts'
 import type { AllocationTable, ConsoleConnection, ConsoleListener, Hypervisor, HypervisorEvent } from '../contract/hypervisor.ts'
 import type { MachineReport, MachineSpec, PoolSpec } from '../contract/machines.ts'
 import type { Capacity, Resources } from '../contract/resources.ts'
 import { checkChanges, checkCopy, checkPool, checkResources, checkSpec } from '../remote/arguments.ts'
-import { allocate } from '../table/allocate.ts'
 import { changedTerms, checkedTerms, parameter } from '../table/terms.ts'
 import { Tree } from '../table/tree.ts'
 import { Balancer } from './balance.ts'
 import { ConsoleLog } from './console-log.ts'
-import { Fleet } from './fleet.ts'
-import { grantsFor, treeFor } from './grants.ts'
 import { Journal } from './journal.ts'
-import type { Link, Said } from './link.ts'
-import { Moving } from './moving.ts'
+import { Lives, off } from './lives.ts'
 import { MachineRecord } from './record.ts'
-import { Restarts } from './restarts.ts'
-import { endOf, Stopping } from './stopping.ts'
-
-/** How often what there is is divided anew, in nanoseconds. */
-const ROUND = 250_000_000
+import { Sharing } from './sharing.ts'
+import { Stopping } from './stopping.ts'
 
 /** What a hypervisor needs of the place where it is. */
 export interface HypervisorOptions {
@@ -57,43 +50,30 @@ export function createHypervisor(options: HypervisorOptions): OwnHypervisor {
 }
 
 class Control implements OwnHypervisor {
-  readonly #loop: HostLoop
   readonly #tree: Tree
   readonly #records = new Map<string, MachineRecord>()
-  readonly #fleet: Fleet
   readonly #journal: Journal
-  readonly #restarts: Restarts
+  readonly #sharing: Sharing
+  readonly #lives: Lives
   readonly #stopping: Stopping
-  readonly #moving: Moving = new Moving((link) => { this.#tellTree(link, this.#table()) })
   /** What a listener throws is the host's, and no machine's. */
   readonly #broken: (error: unknown) => void
-  readonly #balancer: Balancer | null
-  #cancelRound: () => void = () => {}
   #closed = false
 
   constructor({ loop, processors = 1, open, capacity = {}, balance = true, wallClock = () => BigInt(Math.floor(loop.now())) }: HypervisorOptions) {
     if (!Number.isInteger(processors) || processors < 1 || processors > 1024) throw parameter('processors', processors, 'no such number of processors', 'Give one from 1 to 1024.')
-    this.#loop = loop
     this.#tree = new Tree({ cpu: processors, ...capacity })
     this.#broken = (error) => { loop.soon(() => { throw error }) }
     this.#journal = new Journal(wallClock, this.#broken)
-    this.#restarts = new Restarts(loop, (record) => record.serially(async () => {
-      if (record.removed || record.alive || record.ending) return
-      await this.#make(record)
-      this.#journal.tell('restarted', record.spec.name, `restarted on processor ${String(record.home)}`)
-    }))
     this.#stopping = new Stopping(loop)
-    this.#fleet = new Fleet(processors, loop, open, this.#records, {
-      said: (link, message) => { this.#said(link, message) },
-      lost: (link, reason) => { this.#lost(link, reason) },
-      missing: (index, reason) => { this.#journal.tell('processor-lost', `processor ${String(index)}`, `it cannot be opened: ${reason}`) },
-    })
-    this.#balancer = !balance || processors === 1 ? null : new Balancer(this.#records, this.#fleet, () => loop.now(), (name, to, why) => this.#serially(name, async (record) => {
+    this.#sharing = new Sharing(loop, this.#tree, this.#records, () => this.#lives.fleet.links)
+    this.#lives = new Lives(loop, this.#records, this.#journal, processors, open, (link) => { this.#sharing.tellTree(link) })
+    const balancer = !balance || processors === 1 ? null : new Balancer(this.#records, this.#lives.fleet, () => loop.now(), (name, to, why) => this.#serially(name, async (record) => {
       if (!record.alive || record.home === to) return
-      await this.#moveTo(record, to)
+      await this.#lives.move(record, to)
       this.#journal.tell('moved', name, `moved to processor ${String(to)}, which has ${why === 'memory' ? 'more memory' : 'less to do'}`)
     }))
-    this.#round()
+    this.#sharing.begin((table) => { void balancer?.look(table) })
   }
 
   // Machines.
@@ -107,38 +87,38 @@ class Control implements OwnHypervisor {
   start(name: string, snapshot?: string): Promise<void> {
     return this.#serially(name, async (record) => {
       record.ending = false
-      this.#restarts.cancel(record)
+      this.#lives.restarts.cancel(record)
       if (record.alive) {
         if (snapshot !== undefined) throw machinistError({ code: 'machine-on', part: name, value: snapshot, remedy: 'Stop it first.' }, 'a machine that runs cannot go on from a snapshot')
-        if (record.state === 'paused') await this.#ask(record, { do: 'resume', name })
+        if (record.state === 'paused') await this.#lives.ask(record, { do: 'resume', name })
         return
       }
-      await this.#make(record, snapshot)
+      await this.#lives.make(record, snapshot)
       this.#journal.tell('started', name, `started on processor ${String(record.home)}`)
     })
   }
 
   pause(name: string): Promise<void> {
-    return this.#serially(name, (record) => this.#ask(record, { do: 'pause', name }))
+    return this.#serially(name, (record) => this.#lives.ask(record, { do: 'pause', name }))
   }
 
   resume(name: string): Promise<void> {
-    return this.#serially(name, (record) => this.#ask(record, { do: 'resume', name }))
+    return this.#serially(name, (record) => this.#lives.ask(record, { do: 'resume', name }))
   }
 
   reset(name: string): Promise<void> {
-    return this.#serially(name, (record) => this.#ask(record, { do: 'reset', name }))
+    return this.#serially(name, (record) => this.#lives.ask(record, { do: 'reset', name }))
   }
 
   /** Others may do something with it while its guest takes its time. */
   async stop(name: string, within: number = 0): Promise<void> {
     const why = within === 0 ? '' : await this.#stopping.ask(this.#record(name), within, (work) => this.#serially(name, work))
-    if (why !== null) await this.#serially(name, (record) => this.#off(record, why))
+    if (why !== null) await this.#serially(name, (record) => this.#lives.pull(record, why))
   }
 
   remove(name: string): Promise<void> {
     return this.#serially(name, async (record) => {
-      await this.#off(record)
+      await this.#lives.pull(record)
       record.removed = true
       this.#records.delete(name)
       this.#tree.remove(name)
@@ -155,12 +135,12 @@ class Control implements OwnHypervisor {
       const checked = checkCopy(copy)
       const record = this.#enter({ ...spec, ...checked, copyOf: name, resources: checkedTerms(checked.resources ?? spec.resources, checked.name) }, link.index)
       try {
-        this.#settle(record, link)
+        this.#lives.settle(record, link)
         await link.ask({ do: 'fork', name, spec: record.spec })
       } catch (error) {
         // Its processor may have gone, and it would start again.
         record.removed = true
-        this.#restarts.cancel(record)
+        this.#lives.restarts.cancel(record)
         record.left()
         this.#forget(record)
         throw error
@@ -172,22 +152,9 @@ class Control implements OwnHypervisor {
   move(name: string, processor: number): Promise<void> {
     return this.#serially(name, async (record) => {
       if (record.alive && record.home === processor) return
-      await this.#moveTo(record, processor)
+      await this.#lives.move(record, processor)
       this.#journal.tell('moved', name, `moved to processor ${String(processor)}`)
     })
-  }
-
-  async #moveTo(record: MachineRecord, processor: number): Promise<void> {
-    const target = this.#fleet.link(processor)
-    const { name } = record.spec
-    if (!this.#fleet.fits(record, processor)) throw machinistError({ code: 'not-admitted', part: name, value: processor, remedy: 'Reserve less, or move others.' }, 'the processor has not so much left to promise')
-    record.movedAt = this.#loop.now()
-    if (record.link !== null) {
-      await this.#moving.move(record, record.link, target)
-      return
-    }
-    record.home = processor
-    record.chosen = true
   }
 
   set(name: string, changes: Partial<Pick<MachineSpec, 'resources' | 'pool' | 'autostart' | 'restart'>>): Promise<void> {
@@ -199,16 +166,16 @@ class Control implements OwnHypervisor {
       }
       const spec: MachineSpec = { ...record.spec, ...others, resources: changedTerms(record.spec.resources, resources, name) }
       const reserved = spec.resources?.cpu?.reservation ?? 0
-      if (!this.#fleet.fits(record, record.home, reserved)) throw machinistError({ code: 'not-admitted', part: name, value: reserved, remedy: 'Reserve less, or move it.' }, 'its processor has not so much left to promise')
+      if (!this.#lives.fleet.fits(record, record.home, reserved)) throw machinistError({ code: 'not-admitted', part: name, value: reserved, remedy: 'Reserve less, or move it.' }, 'its processor has not so much left to promise')
       this.#tree.put({ name, pool: spec.pool ?? '', resources: spec.resources ?? {} })
       record.spec = spec
-      this.#distribute()
+      this.#sharing.distribute()
       this.#journal.tell('changed', name, `changed: ${Object.keys(changes).join(', ')}`)
     })
   }
 
   save(name: string, file: string): Promise<void> {
-    return this.#serially(name, (record) => this.#ask(record, { do: 'save', name, file }))
+    return this.#serially(name, (record) => this.#lives.ask(record, { do: 'save', name, file }))
   }
 
   // Pools.
@@ -221,7 +188,7 @@ class Control implements OwnHypervisor {
 
   async setPool(path: string, resources: Resources): Promise<void> {
     this.#tree.setPool(path, changedTerms(this.#tree.pool(path).resources, checkResources(resources), path))
-    this.#distribute()
+    this.#sharing.distribute()
     this.#journal.tell('changed', path, `changed: ${Object.keys(resources).join(', ')}`)
   }
 
@@ -241,11 +208,11 @@ class Control implements OwnHypervisor {
   }
 
   async table(): Promise<AllocationTable> {
-    return this.#table()
+    return this.#sharing.table
   }
 
   async host(): Promise<{ readonly capacity: Capacity; readonly processors: number }> {
-    return { capacity: this.#tree.capacity, processors: this.#fleet.count }
+    return { capacity: this.#tree.capacity, processors: this.#lives.fleet.count }
   }
 
   async console(name: string, listener: ConsoleListener): Promise<ConsoleConnection> {
@@ -273,21 +240,16 @@ class Control implements OwnHypervisor {
         record.spec = before
       })
     }
-    this.#distribute()
+    this.#sharing.distribute()
     this.#journal.tell('changed', 'path' in before ? before.path : before.name, 'a change was undone')
   }
 
   close(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#cancelRound()
-    this.#restarts.close()
-    this.#fleet.close()
-    for (const record of this.#records.values()) {
-      this.#restarts.cancel(record)
-      if (record.alive) this.#ended(record, 0, null)
-      record.console.close()
-    }
+    this.#sharing.end()
+    this.#lives.close()
+    for (const record of this.#records.values()) record.console.close()
   }
 
   // How it is done.
@@ -314,8 +276,8 @@ class Control implements OwnHypervisor {
     const { name, pool = '', resources = {} } = spec
     if (this.#records.has(name)) throw machinistError({ code: 'machine-known', part: 'machines', value: name, remedy: 'Choose another name.' }, 'there is such a machine')
     const record: MachineRecord = new MachineRecord(spec, new ConsoleLog((bytes) => { record.type(bytes) }, this.#broken))
-    if (home !== undefined && !this.#fleet.fits(record, home)) throw machinistError({ code: 'not-admitted', part: name, remedy: 'Reserve less.' }, 'the processor of what it is a copy of has not so much left to promise')
-    record.home = home ?? this.#fleet.choose(record)
+    if (home !== undefined && !this.#lives.fleet.fits(record, home)) throw machinistError({ code: 'not-admitted', part: name, remedy: 'Reserve less.' }, 'the processor of what it is a copy of has not so much left to promise')
+    record.home = home ?? this.#lives.fleet.choose(record)
     this.#tree.put({ name, pool, resources })
     this.#records.set(name, record)
     return record
@@ -325,136 +287,6 @@ class Control implements OwnHypervisor {
     this.#records.delete(name)
     this.#tree.remove(name)
   }
-
-  /** A machine is going to live on a processor, which is told its terms first. */
-  #settle(record: MachineRecord, link: Link): void {
-    record.home = link.index
-    record.link = link
-    record.startedAt = this.#loop.now()
-    this.#tellTree(link, this.#table())
-  }
-
-  async #make(record: MachineRecord, snapshot?: string): Promise<void> {
-    if (!record.chosen || !this.#fleet.fits(record, record.home)) record.home = this.#fleet.choose(record)
-    record.chosen = false
-    const link = this.#fleet.link(record.home)
-    record.error = null
-    record.status = null
-    record.pressed = false
-    this.#settle(record, link)
-    try {
-      await link.ask({ do: 'make', spec: record.spec, ...(snapshot !== undefined && { snapshot }) })
-    } catch (error) {
-      if (record.link === link) this.#ended(record, 1, { message: error instanceof Error ? error.message : String(error) })
-      throw error
-    }
-  }
-
-  #ask(record: MachineRecord, order: Order): Promise<void> {
-    return record.link === null ? Promise.reject(off(record.spec.name)) : record.link.ask(order)
-  }
-
-  async #off(record: MachineRecord, why: string = ''): Promise<void> {
-    record.ending = true
-    record.pulled = why
-    this.#restarts.cancel(record)
-    if (record.link === null) return
-    const gone = record.whenOff()
-    await record.link.ask({ do: 'off', name: record.spec.name }).catch((error: unknown) => {
-      // It may have come to its end of itself.
-      if (record.alive) throw error
-    })
-    await gone
-  }
-
-  #said(link: Link, message: Said): void {
-    if (message.type === 'report') {
-      link.room = message.room ?? null
-      for (const measured of message.machines) {
-        const record = this.#records.get(measured.name)
-        if (record?.link === link) record.measured = measured
-      }
-      return
-    }
-    const { name } = message
-    if (message.type === 'event') {
-      this.#journal.tell(message.kind, name === '' ? `processor ${String(link.index)}` : name, message.text)
-      return
-    }
-    if (message.type === 'handed') {
-      this.#moving.handed(link, message)
-      return
-    }
-    const record = this.#records.get(name)
-    if (record?.link !== link) return
-    if (message.type === 'output') {
-      record.console.output(message.bytes)
-      link.tell({ type: 'taken', name, count: message.bytes.length })
-      return
-    }
-    const { state, status, error, by = 'guest' } = message
-    if (state === 'off') {
-      this.#ended(record, status ?? 0, error)
-      this.#journal.tell(error === null ? 'off' : 'failed', name, error === null ? endOf(record, by, status ?? 0) : error.message)
-      this.#restarts.after(record, error !== null || (status ?? 0) !== 0)
-      return
-    }
-    const before = record.state
-    record.state = state
-    if (before === state) return
-    if (state === 'paused') this.#journal.tell('paused', name, 'paused')
-    else if (before === 'paused') this.#journal.tell('resumed', name, 'goes on')
-  }
-
-  #ended(record: MachineRecord, status: number, error: Fault | null): void {
-    record.state = 'off'
-    record.status = status
-    record.error = error?.message ?? null
-    record.left()
-  }
-
-  #lost(link: Link, reason: string): void {
-    this.#journal.tell('processor-lost', `processor ${String(link.index)}`, reason)
-    for (const record of this.#records.values()) {
-      if (record.link !== link) continue
-      this.#ended(record, 1, { message: `its processor has gone: ${reason}` })
-      this.#journal.tell('lost', record.spec.name, `its processor has gone: ${reason}`)
-      this.#restarts.after(record, true)
-    }
-  }
-
-  #table(): AllocationTable {
-    const usage = (name: string, kind: keyof Capacity): { readonly demand: number; readonly used: number } | undefined => this.#records.get(name)?.measured?.usage[kind]
-    return allocate(this.#tree.capacity, this.#tree.pools, this.#tree.machines, usage, this.#loop.now())
-  }
-
-  #round(): void {
-    this.#cancelRound = this.#loop.after(ROUND, () => {
-      const table = this.#distribute()
-      void this.#balancer?.look(table)
-      this.#round()
-    })
-  }
-
-  /** Tells processors what their machines may have. */
-  #distribute(): AllocationTable {
-    const table = this.#table()
-    for (const link of this.#fleet.links) {
-      this.#tellTree(link, table)
-      const grants = grantsFor(link, table, this.#records)
-      if (grants.length > 0) link.tell({ type: 'grants', grants })
-    }
-    return table
-  }
-
-  #tellTree(link: Link, table: AllocationTable): void {
-    const tree = treeFor(link, this.#tree, table, this.#records)
-    if (tree !== null) link.tell({ type: 'tree', tree })
-  }
-}
-
-function off(name: string): Error {
-  return machinistError({ code: 'machine-off', part: name, remedy: 'Start it first.' }, 'the machine does not run')
 }
 
 /** A specification from anywhere. @throws typed errors `'parameter'`, `'definition'` */
