@@ -180,9 +180,13 @@ pump() {
   done
 }
 
-# What process $1, which carries stream $2, is at. The kernel shows the number of the system call: 63 is read.
+# What process $1, which carries stream $2, is at. The kernel shows the number of the system call that a process waits in: 63 is read, here of 0.
+# A pump's child that is on its way to its read, where the machine is slow, may yet find something there.
 progress() {
-  if [ -f $work/$2.state ]; then
+  children=/proc/$1/task/$1/children
+  if [ -f $work/$2.state ] && [ -f $children ]; then
+    for child in $(cat $children); do sed -n "s/^63 0x0 .*/$(cat $work/$2.state)/p" /proc/$child/syscall; done
+  elif [ -f $work/$2.state ]; then
     cat $work/$2.state
   else
     sed 's/^63 /reading &/' /proc/$1/syscall
