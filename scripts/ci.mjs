@@ -22,10 +22,10 @@ const work = mkdtempSync(join(tmpdir(), 'machinist-ci-'))
 /** @type {readonly { name: string, body: () => Promise<Tally> }[]} */
 const steps = [
   { name: 'install', body: () => one(install) },
-  { name: 'test', body: () => vitest('vitest.config.ts', 15 * minutes) },
-  { name: 'lint', body: () => one(() => tool('eslint', 'eslint', ['.', '--max-warnings=0'], 10 * minutes)) },
-  { name: 'typecheck', body: () => one(async () => Math.max(await tool('typescript', 'tsc', [], 10 * minutes), await tool('typescript', 'tsc', ['-p', 'scripts'], 10 * minutes))) },
-  { name: 'build', body: () => one(() => pnpm(['exec', 'turbo', 'run', 'build', '--output-logs=errors-only', '--continue'], { stdout: 'inherit', timeoutMs: 15 * minutes })) },
+  { name: 'test', body: () => vitest('vitest.config.ts', 30 * minutes) },
+  { name: 'lint', body: () => one(() => tool('eslint', 'eslint', ['.', '--max-warnings=0'], 20 * minutes)) },
+  { name: 'typecheck', body: () => one(async () => Math.max(await tool('typescript', 'tsc', [], 20 * minutes), await tool('typescript', 'tsc', ['-p', 'scripts'], 20 * minutes))) },
+  { name: 'build', body: () => one(() => pnpm(['exec', 'turbo', 'run', 'build', '--output-logs=errors-only', '--continue'], { stdout: 'inherit', timeoutMs: 25 * minutes })) },
   { name: 'packages', body: checkPackages },
   { name: 'examples', body: runExamples },
   { name: 'long', body: () => vitest('vitest.long.config.ts', 60 * minutes) },
