@@ -20,4 +20,4 @@ test("Debian's Linux boots on it to a shell, sees three harts, and switches it o
   expect(await machine.finished()).toEqual({ status: 0, error: null })
   expect(console.text()).toMatch(/\r\n3\r\n/)
   machine.dispose()
-}, 180_000)
+})

@@ -3,7 +3,7 @@ import { execFileSync, spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { createServer, type AddressInfo } from 'node:net'
 import { describe, expect, it } from 'vitest'
-import { CLI, inTerminal, machinist, PATIENCE, PROMPT, start } from './support.ts'
+import { CLI, inTerminal, machinist, PROMPT, start } from './support.ts'
 
 describe.each(['ttyS0', 'hvc0'])('%s', (console) => {
   const flags = ['--quiet', '--console', console]
@@ -41,7 +41,7 @@ describe.each(['ttyS0', 'hvc0'])('%s', (console) => {
     const numbers = text.split('\n').filter((line) => /^\d+$/.test(line))
     expect([numbers.length, numbers.at(-1)]).toEqual([200_000, '200000'])
     expect(numbers.every((line, index) => line === String(index + 1))).toBe(true)
-  }, PATIENCE)
+  })
 })
 
 it('a terminal that changes its size tells the guest, on hvc0', async () => {
@@ -53,7 +53,7 @@ it('a terminal that changes its size tells the guest, on hvc0', async () => {
   const pid = execFileSync('pgrep', ['-P', String(session.pid)]).toString().trim().split('\n')[0] ?? ''
   const tty = execFileSync('ps', ['-o', 'tty=', '-p', pid]).toString().trim()
   execFileSync('stty', ['-F', `/dev/${tty}`, 'rows', '44', 'cols', '132'])
-  session.type('sleep 1; stty size\r')
+  session.type('until [ "$(stty size)" = "44 132" ]; do sleep 0.1; done; stty size\r')
   await session.wait('\r\n44 132\r\n')
   session.type('poweroff\r')
   await session.wait('[status 0, terminal same]')
@@ -74,7 +74,7 @@ describe('--exec', () => {
     for await (const chunk of child.stdout) text += String(chunk)
     expect(text === Array.from({ length: 200_000 }, (_, index) => `${index + 1}\n`).join('')).toBe(true)
     expect(await status).toBe(5)
-  }, PATIENCE)
+  })
 
   it.each(['stdout', 'stderr'] as const)('ends when whoever reads its %s goes', async (name) => {
     const child = spawn(process.execPath, [CLI, 'run', '--exec', name === 'stdout' ? 'yes' : 'yes >&2'], { stdio: ['ignore', 'pipe', 'pipe'] })
@@ -82,7 +82,7 @@ describe('--exec', () => {
     let other = ''
     child[name === 'stdout' ? 'stderr' : 'stdout'].on('data', (chunk) => { other += String(chunk) })
     expect([await new Promise((resolve) => { child.on('close', resolve) }), other]).toEqual([141, ''])
-  }, PATIENCE)
+  })
 
   it('ends with the command, although there is more input', async () => {
     const running = start(process.execPath, [CLI, 'run', '--exec', 'head -c 3; exit 4'])

@@ -6,7 +6,7 @@ import { connectDaemon, type DaemonClient, startDaemon } from '@machinist/host-n
 import type { MachineDefinition } from '@machinist/machine'
 import { expect, it } from 'vitest'
 import { guestCommandLine, prepareGuest } from '../src/index.ts'
-import { blank, CLI, PATIENCE, scratch, start } from './support.ts'
+import { blank, CLI, scratch, start } from './support.ts'
 
 const PROMPT = '~# '
 
@@ -102,4 +102,4 @@ it('a guest goes on where it was when the hypervisor was stopped, and is found w
   expect(await machinist('daemon', 'stop', '--off').ended).toMatchObject({ status: 0 })
   await third.closed
   await expect(connectDaemon(paths)).rejects.toMatchObject({ code: 'daemon-off' })
-}, 3 * PATIENCE)
+})

@@ -36,10 +36,10 @@ use() {
 use stored 1
 for driver in virtio_rng 9pnet_virtio vmw_vsock_virtio_transport virtio_pmem; do
   cd /sys/bus/virtio/drivers/$driver; device=$(echo virtio*); echo $device >unbind; echo $device >bind
-done; cd /
+done; cd /; until ls /dev/pmem* >/dev/null 2>&1; do sleep 0.1; done
 use rebind 2
 free() { awk '/MemFree/ { print int($2 / 1024) }' /proc/meminfo; }
-before=$(free); echo inflate >&3; for try in $(seq 300); do [ $(free) -lt $((before - 24)) ] && echo inflated && break; sleep 0.1; done
+before=$(free); echo inflate >&3; for try in $(seq 6000); do [ $(free) -lt $((before - 24)) ] && echo inflated && break; sleep 0.1; done
 `
 
 it.each(['mmio', 'pci'] as const)('%s', async (virtio) => {

@@ -108,7 +108,7 @@ it('guests move to and fro between two workers while their commands run, and los
   } finally {
     hypervisor.close()
   }
-}, 900_000)
+})
 
 it('guests that compute get CPU time as 1 : 2 : 4, and the table says what is due to them', async () => {
   const hypervisor = createHypervisor({ loop: nodeLoop, processors: 1, open: () => workerProcessor(program) })
@@ -137,4 +137,4 @@ it('guests that compute get CPU time as 1 : 2 : 4, and the table says what is du
   } finally {
     hypervisor.close()
   }
-}, 900_000)
+})

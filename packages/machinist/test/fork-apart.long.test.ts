@@ -37,4 +37,4 @@ it('a copy in an arena of its own answers when its parent has gone, and each giv
     expect([arena.frames, arena.members]).toEqual([0, 0])
   }
   expect(parent.memory.arena.frames).toBe(0)
-}, 300_000)
+})

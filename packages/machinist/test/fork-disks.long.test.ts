@@ -126,4 +126,4 @@ it.each(['plic', 'aia'] as const)('copies of a guest that writes to its disk, wi
   }
   // Its own is in the file, and nothing of the others.
   check(image, 'parent')
-}, 300_000)
+})

@@ -38,7 +38,7 @@ it.each([1, 3])('copies of a boot with %d harts, and copies of copies, go on as 
     expect(machineDigest(machine)).toBe(expected)
   }
   for (const machine of machines) machine.dispose()
-}, 300_000)
+})
 
 it('a booted guest is copied again and again, each copy does its own work, and nothing is lost', async () => {
   const { kernel, initrd } = await prepareGuest()
@@ -76,4 +76,4 @@ it('a booted guest is copied again and again, each copy does its own work, and n
   expect(arena.frames).toBe(grandchild.memory.touchedPages)
   expect(arena.frames).toBeLessThan(before * 1.2)
   grandchild.dispose()
-}, 300_000)
+})

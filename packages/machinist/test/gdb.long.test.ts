@@ -8,7 +8,7 @@ import { virt } from '@machinist/boards'
 import { concatInitrds, cpio } from '@machinist/boot'
 import { nodeHost, readWhole, stream } from '@machinist/host-node'
 import { createMachine, type Machine } from '@machinist/machine'
-import { afterAll, afterEach, expect, it } from 'vitest'
+import { afterAll, afterEach, expect, it, vi } from 'vitest'
 import { type GdbAddress, type GdbListener, listenForGdb } from '../src/gdb/listen.ts'
 import { gdbTarget } from '../src/gdb/option.ts'
 import { execRequest, guestCommandLine, prepareGuest } from '../src/guest/index.ts'
@@ -16,7 +16,6 @@ import { askGdb, gdbLines, gdbValues } from './gdb.ts'
 
 const SOURCE = fileURLToPath(new URL('./debugged', import.meta.url))
 const HERE: GdbAddress = { host: '127.0.0.1', port: 0 }
-const PATIENCE = 120_000
 const folder = mkdtempSync(join(tmpdir(), 'machinist-gdb-'))
 afterAll(() => { rmSync(folder, { recursive: true, force: true }) })
 
@@ -42,7 +41,7 @@ async function bare(harts: number, address: GdbAddress = HERE): Promise<{ readon
   return { machine, at: gdbTarget(door.address) }
 }
 
-const gdb = (at: string, commands: readonly string[], file: string = elf, interrupts = 0): Promise<string> => askGdb(at, file, commands, interrupts)
+const gdb = (at: string, commands: readonly string[], file: string = elf): Promise<string> => askGdb(at, file, commands)
 
 it('breaks, steps, watches, and reads and writes registers and memory', async () => {
   const { machine, at } = await bare(1)
@@ -67,7 +66,7 @@ it('breaks, steps, watches, and reads and writes registers and memory', async ()
   expect(said.match(/Hardware access \(read\/write\) watchpoint \d+: counter\n\n(Value|Old value) = /g)).toHaveLength(2)
   expect(said).toContain('exited normally')
   expect(machine.status).toBe(0)
-}, PATIENCE)
+})
 
 it('shows harts as threads that step and run alone, over a Unix socket, and lets go', async () => {
   const { machine, at } = await bare(3, { path: join(folder, 'socket') })
@@ -90,19 +89,18 @@ it('shows harts as threads that step and run alone, over a Unix socket, and lets
   expect(said).toContain('[Inferior 1 (Remote target) detached]')
   expect(machine.state).toBe('running')
   const before = machine.vcpus.map(({ retired }) => retired)
-  await new Promise((resolve) => { setTimeout(resolve, 200) })
-  machine.vcpus.forEach(({ retired }, hart) => { expect(retired).toBeGreaterThan(before[hart] ?? Infinity) })
+  await vi.waitUntil(() => machine.vcpus.every(({ retired }, hart) => retired > (before[hart] ?? Infinity)), 60_000)
   // And another comes.
   expect(gdbValues(await gdb(at, ['print $mhartid >= 0', 'monitor reset', 'maintenance flush register-cache', 'print $pc == (long)_start', 'print counter', 'kill']))).toEqual(['1', '1', '0'])
   expect(machine.state).toBe('off')
-}, PATIENCE)
+})
 
 it('is interrupted by Ctrl-C', async () => {
-  const { at } = await bare(2)
-  const said = await gdb(at, ['continue', 'print $priv', 'continue', 'print $priv', 'kill'], elf, 2)
+  const { machine, at } = await bare(2)
+  const said = await askGdb(at, elf, ['continue', 'print $priv', 'continue', 'print $priv', 'kill'], { machine, times: 2 })
   expect(said.match(/received signal SIGINT/g)).toHaveLength(2)
   expect(gdbValues(said)).toEqual(['3', '3'])
-}, PATIENCE)
+})
 
 it('stops Linux in its kernel and in a program, by addresses of both', async () => {
   const guest = await prepareGuest()
@@ -133,4 +131,4 @@ it('stops Linux in its kernel and in a program, by addresses of both', async () 
   expect(said).toMatch(/Hardware watchpoint \d+: asked\n\nOld value = (\d+)\nNew value = \d+/)
   const { error } = await machine.finished()
   expect([error, output.status, out.split('\n').slice(1)]).toEqual([null, 0, ['ready', 'asked often', '']])
-}, PATIENCE)
+})

@@ -16,8 +16,9 @@ it.each([['mmio', 'split'], ['pci', 'packed']] as const)('keys and a pointer arr
     'event() { for device in /sys/class/input/event*; do [ "$(cat $device/device/name)" = "Machinist $1" ] && echo /dev/input/${device##*/}; done; }',
     'keyboard=$(event keyboard); tablet=$(event tablet); cat /sys/class/input/${keyboard##*/}/device/uniq',
     'cut -c 35 /sys/bus/virtio/drivers/virtio_input/virtio*/features',
-    'show() { dd bs=24 count=$2 <$1 2>/dev/null | hexdump -v -e \'12/2 "%u " "\\n"\'; }',
-    'show $keyboard 12 >/tmp/keys & show $tablet 3 >/tmp/moves & sleep 0.5; echo ready; wait; cat /tmp/keys /tmp/moves',
+    'show() { dd bs=24 count=$1 2>/dev/null | hexdump -v -e \'12/2 "%u " "\\n"\'; }',
+    // The kernel keeps events from when somebody has opened the device.
+    'exec 3<$keyboard 4<$tablet; echo ready; show 12 <&3; show 3 <&4',
     `printf '${'\\0'.repeat(16)}\\021\\0\\001\\0\\001\\0\\0\\0' >$keyboard`,
   ].join('\n'))
   const [keyboard, tablet] = [inputSource(), inputSource()]

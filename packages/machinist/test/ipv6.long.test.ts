@@ -54,6 +54,9 @@ async function resolver(count: number): Promise<string> {
   return `[::1]:${udp.address().port}`
 }
 
+/** Linux looks at a link that came up once in a second: then come its addresses of IPv6. */
+const AWAIT = 'i=0; while [ $i -lt 3000 ] && ! ip -6 addr show dev eth0 | grep -q "scope global"; do sleep 0.1; i=$((i + 1)); done'
+
 test('a guest has an address and a router by itself, reaches services, and asks for names', async () => {
   const bytes = Buffer.from(Array.from({ length: 3_000_000 }, (_, index) => (index * index) >>> 9))
   const sum = createHash('md5').update(bytes).digest('hex')
@@ -69,12 +72,12 @@ test('a guest has an address and a router by itself, reaches services, and asks 
   const net = ['nat', ...[[80, down], [81, up]].map(([port, to]) => `service=tcp:[${PREFIX}:100]:${port}-[::1]:${to}`),
     `resolver=${await resolver(3)}`].join()
   const { status, stdout } = await inGuest([
-    'for try in $(seq 20); do ip -6 addr show dev eth0 scope global | grep -q inet6 && break; usleep 100000; done',
+    AWAIT,
     'ip -6 addr show dev eth0 scope global | grep -o "fd00:6d61:6368:696e:[0-9a-f:]*/64"',
     'ip -6 route | grep -c "default via fe80::"',
-    `ping -6 -c 2 -W 3 ${PREFIX}:2 | grep -o "[0-9]* packets received"`,
-    `nc -w 5 ${PREFIX}:100 80 </dev/null >/tmp/down; md5sum </tmp/down`,
-    `nc -w 5 ${PREFIX}:100 81 </tmp/down`,
+    `ping -6 -c 2 -W 60 ${PREFIX}:2 | grep -o "[0-9]* packets received"`,
+    `nc -w 60 ${PREFIX}:100 80 </dev/null >/tmp/down; md5sum </tmp/down`,
+    `nc -w 60 ${PREFIX}:100 81 </tmp/down`,
     `for at in 10.0.2.3 ${PREFIX}:3; do nslookup -type=AAAA example.test $at | grep -c 2001:db8::; done`,
     'ip addr show dev eth0 | grep -c "inet 10.0.2.15/24"',
   ].join('\n'), ['--net', net])
@@ -97,9 +100,6 @@ async function echoAt(host: string): Promise<{ readonly port: number, readonly s
   shut.close()
   return ports
 }
-
-/** Linux looks at a link that came up once in a second: then come its addresses of IPv6. */
-const AWAIT = 'i=0; while [ $i -lt 50 ] && ! ip -6 addr show dev eth0 | grep -q "scope global"; do sleep 0.1; i=$((i + 1)); done'
 
 test('datagrams of every size go to the host and back, and a closed port is refused, by IPv4 and IPv6', async () => {
   const folder = scratch()
@@ -124,7 +124,7 @@ const why = obstacle()
 
 test.skipIf(why !== null)(`a guest reaches an address of this host by IPv6 only when that is allowed${why === null ? '' : `: skipped, ${why}`}`, async () => {
   const port = await serve(OWN, (socket) => { socket.end('welcome\n') })
-  const probe = `${AWAIT}\n(nc -w 3 ${OWN} ${port} </dev/null || echo nothing) 2>/dev/null`
+  const probe = `${AWAIT}\n(nc -w 30 ${OWN} ${port} </dev/null || echo nothing) 2>/dev/null`
   const text = async (net: string): Promise<string> => (await inGuest(probe, ['--net', net])).stdout.toString()
   expect(await Promise.all([text('nat'), text(`nat,allow=tcp:[${OWN}]:${port}`)])).toEqual(['nothing\n', 'welcome\n'])
 })

@@ -27,16 +27,23 @@ function user(): { readonly folder: string; begin(...args: string[]): Running; s
   }
 }
 
-/** Asks until the answer has something. */
-async function until(ask: () => Promise<Ended>, what: string | RegExp): Promise<void> {
-  let last: Ended | null = null
+/** Asks until something is so. */
+async function until(is: () => Promise<boolean>, told: () => string = () => ''): Promise<void> {
   for (const end = Date.now() + PATIENCE; Date.now() < end;) {
-    last = await ask()
-    const answer = last.stdout.toString()
-    if (typeof what === 'string' ? answer.includes(what) : what.test(answer)) return
+    if (await is()) return
     await new Promise((resolve) => { setTimeout(resolve, 500) })
   }
-  throw new Error(`nothing had ${String(what)}: ${last?.stdout.toString() ?? ''}${last?.stderr ?? ''}`)
+  throw new Error(`it never was so${told()}`)
+}
+
+/** Asks until the answer has something. */
+async function untilSaid(ask: () => Promise<Ended>, what: string | RegExp): Promise<void> {
+  let last: Ended | null = null
+  await until(async () => {
+    last = await ask()
+    const answer = last.stdout.toString()
+    return typeof what === 'string' ? answer.includes(what) : what.test(answer)
+  }, () => `: nothing had ${String(what)}: ${last?.stdout.toString() ?? ''}${last?.stderr ?? ''}`)
 }
 
 interface Report {
@@ -51,15 +58,17 @@ it('in the background: three guests boot, and commands look at them, change them
   await ok('up', '-d', 'fleet.json')
   const reports = async (): Promise<readonly Report[]> => JSON.parse(await ok('ps', '--json')) as Report[]
   expect((await reports()).map(({ name, state, pool }) => [name, state, pool])).toEqual([['web-1', 'running', 'day'], ['web-2', 'running', 'day'], ['batch', 'running', 'night']])
-  for (const name of NAMES) await until(() => say('logs', name), PROMPT)
+  for (const name of NAMES) await untilSaid(() => say('logs', name), PROMPT)
 
   // A console, to and fro.
   const session = begin('console', 'web-1')
   session.type('echo sum $((6*7))\n')
   await session.wait('sum 42')
   session.type('while :; do :; done\n')
-  await new Promise((resolve) => { setTimeout(resolve, 1000) })
-  expect(JSON.parse(await ok('top', '--once', '--json'))).toMatchObject({ rows: [{ name: 'web-1', used: expect.toSatisfy((used: number) => used > 10) }, {}, {}] })
+  await until(async () => {
+    const { rows: [first] } = JSON.parse(await ok('top', '--once', '--json')) as { readonly rows: readonly { readonly name: string; readonly used: number }[] }
+    return first?.name === 'web-1' && first.used > 10
+  })
   session.type('\x03')
   expect(await ok('top', '--once', '--pools', '--view', 'cpu')).toMatch(/^day +2 +2 running/m)
 
@@ -91,7 +100,7 @@ it('in the background: three guests boot, and commands look at them, change them
   // A console whose machine goes off ends, where nobody sits at it.
   resumed.type('poweroff\n')
   expect((await resumed.ended).status).toBe(0)
-  await until(() => say('ps'), /^web-2 +off \(0\)/m)
+  await untilSaid(() => say('ps'), /^web-2 +off \(0\)/m)
   expect(await ok('events', 'web-2')).toMatch(/started[\s\S]*off/)
   const metrics = await ok('metrics')
   expect(metrics).toMatch(/^machinist_machine_cpu_used_seconds_total\{machine="web-1",pool="day"\} [0-9.]+$/m)
@@ -110,7 +119,7 @@ it('in the background: three guests boot, and commands look at them, change them
 it('attached: consoles are shown together, other terminals reach the machines, and SIGINT stops all', async () => {
   const { begin, say } = user()
   const fleet = begin('up', 'fleet.json')
-  for (const name of NAMES) await until(() => say('logs', name), PROMPT)
+  for (const name of NAMES) await untilSaid(() => say('logs', name), PROMPT)
   expect(fleet.text()).toMatch(/^batch \| .*Linux version/m)
   expect(await say('up', '-d', 'fleet.json')).toMatchObject({ status: 1, stderr: expect.stringContaining('machinist up runs at a terminal') })
   fleet.kill('SIGINT')
@@ -124,7 +133,7 @@ it('attached: it ends when the guests have switched themselves off', async () =>
   const { begin, say } = user()
   const fleet = begin('up', 'fleet.json')
   for (const name of NAMES) {
-    await until(() => say('logs', name), PROMPT)
+    await untilSaid(() => say('logs', name), PROMPT)
     const session = begin('console', name)
     session.type('poweroff\n')
   }

@@ -106,7 +106,7 @@ it('a guest goes to and fro between two workers while a command runs, and nothin
   expect(new Set(lines.map(([, , sum]) => sum)).size).toBe(1)
   expect(lines.map(([, number]) => Number(number))).toEqual(Array.from({ length: 400 }, (_, n) => n + 1))
   process.stderr.write(`moves: pause ${figures.map(({ pause }) => pause.toFixed(0)).join(' ')} ms, CPU ${figures.map(({ cpu }) => cpu.toFixed(0)).join(' ')} ms\n`)
-}, 600_000)
+})
 
 it('a boot of counted time that moves at odd moments is bit for bit one that stays', async () => {
   const seed = Number(process.env['MACHINIST_SEED'] ?? 7)
@@ -133,4 +133,4 @@ it('a boot of counted time that moves at odd moments is bit for bit one that sta
     digests.push((await each.ask({ kind: 'digest' }, 'digest')).digest)
   }
   expect(digests[0]).toBe(digests[1])
-}, 600_000)
+})

@@ -5,7 +5,7 @@ import { type AddressInfo, connect, createServer } from 'node:net'
 import { networkInterfaces } from 'node:os'
 import { nodeSockets } from '@machinist/host-node'
 import { afterAll, expect, test } from 'vitest'
-import { CLI, inGuest, machinist, start } from './support.ts'
+import { CLI, freePort, inGuest, machinist, start } from './support.ts'
 
 const closing: (() => void)[] = []
 afterAll(() => { for (const close of closing.splice(0)) close() })
@@ -21,15 +21,6 @@ async function greeter(host = '127.0.0.1'): Promise<number> {
   return (server.address() as AddressInfo).port
 }
 
-/** A port of the host that was free a moment ago. */
-async function freePort(host: string): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((done) => { server.listen(0, host, done) })
-  const { port } = server.address() as AddressInfo
-  await new Promise((done) => { server.close(done) })
-  return port
-}
-
 /** Everything that somebody says who is called, and what calls in. */
 async function call(host: string, port: number, words: string): Promise<string> {
   return new Promise((done, failed) => {
@@ -39,13 +30,16 @@ async function call(host: string, port: number, words: string): Promise<string> 
   })
 }
 
+/** Waits in the guest until somebody listens at a port of TCP there, as /proc/net/tcp tells it. */
+const listens = (port: number): string => `until grep -qi ':${port.toString(16)} [0:]* 0A ' /proc/net/tcp /proc/net/tcp6; do usleep 50000; done`
+
 test('a port of the host leads to the guest, by IPv4 and by IPv6', async () => {
   const [four, six] = [await freePort('127.0.0.1'), await freePort('::1')]
   const guest = start(process.execPath, [CLI, 'run', '--net', `nat,forward=tcp:127.0.0.1:${four}-:7000,forward=tcp:[::1]:${six}-[fd00:6d61:6368:696e::15]:7001`, '--exec', [
     // A new address is not used before it is known that nobody else has it.
     'ip -6 addr add fd00:6d61:6368:696e::15/64 dev eth0; while ip -6 addr show dev eth0 | grep -q tentative; do usleep 100000; done',
     'for port in 7000 7001; do nc -l -p $port -e /bin/sh -c "read word; echo guest heard \\$word" & done',
-    'usleep 500000; echo ready; wait',
+    `${listens(7000)}; ${listens(7001)}; echo ready; wait`,
   ].join('\n')], { input: '' })
   await guest.wait('ready')
   expect(await call('127.0.0.1', four, 'four\n')).toBe('guest heard four\n')
@@ -55,8 +49,8 @@ test('a port of the host leads to the guest, by IPv4 and by IPv6', async () => {
 
 // What answers, what is refused at once, and what is silent, as words.
 const PROBE = [
-  'ask() { (nc -w 3 $1 $2 </dev/null || echo nothing) 2>/dev/null | head -n 1; }',
-  'echo gateway $(ping -c 1 -W 2 10.0.2.2 >/dev/null && echo answers)',
+  'ask() { (nc -w 20 $1 $2 </dev/null || echo nothing) 2>/dev/null | head -n 1; }',
+  'echo gateway $(ping -c 1 -W 60 10.0.2.2 >/dev/null && echo answers)',
   'echo service $(ask 10.0.2.100 80)',
   'echo world $(ask 192.0.2.1 80)',
   'echo loopback $(ask 10.0.2.2 $PORT)',
@@ -123,8 +117,8 @@ test.skipIf(why !== null)(`a guest is a station at a TAP device of the host${why
   closing.push(() => { server.close() })
   const guest = start(process.execPath, [CLI, 'run', '--net', `tap=${DEVICE}`, '--exec', [
     'ifconfig eth0 198.18.77.2 netmask 255.255.255.0',
-    `nc -w 5 198.18.77.1 ${(server.address() as AddressInfo).port}`,
-    'nc -l -p 7000 -e /bin/sh -c "read word; echo guest heard \\$word" & usleep 500000; echo ready; wait',
+    `nc -w 60 198.18.77.1 ${(server.address() as AddressInfo).port}`,
+    `nc -l -p 7000 -e /bin/sh -c "read word; echo guest heard \\$word" & ${listens(7000)}; echo ready; wait`,
   ].join('\n')], { input: '' })
   await guest.wait('welcome')
   await guest.wait('ready')

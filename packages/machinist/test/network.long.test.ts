@@ -46,15 +46,19 @@ it('ping each other, move data with offloads, have several queues, and see the c
   // Packet blocks of pcapng: the length of the frame as it was is at byte 24.
   const capture = new Capture((bytes) => { if (bytes[0] === 6) longest = Math.max(longest, Buffer.from(bytes).readUInt32LE(24)) }, { snapLength: 64 })
   const [one, two] = [lan.port({ name: 'one' }), lan.port({ name: 'two', capture })]
-  // nc leaves when its input ends, so the receiver's stays open. Nobody reads at first: what waits is then sent in long frames.
-  const receiver = await boot(one, 'ifconfig eth0 10.0.0.1 && mkfifo /tmp/open && exec 9<>/tmp/open && nc -l -p 5000 <&9 | { sleep 4; sha256sum; }')
+  // nc leaves when its input ends, so the receiver's stays open. Nobody reads until its connection takes no more: what waits is then sent in long frames.
+  const receiver = await boot(one, [
+    "queue() { sed -n 's/.*:1388 [0-9A-F:]* 01 [0-9A-F]*:\\([0-9A-F]*\\) .*/\\1/p' /proc/net/tcp /proc/net/tcp6; }",
+    'full() { same=0; last=; while [ $same -lt 3 ]; do sleep 1; now=$(queue); [ "$((0x0$now))" -gt 0 ] && [ "$now" = "$last" ] && same=$((same + 1)) || same=0; last=$now; done; }',
+    'ifconfig eth0 10.0.0.1 && mkfifo /tmp/open && exec 9<>/tmp/open && nc -l -p 5000 <&9 | { full; sha256sum; }',
+  ].join('\n'))
   let step = 0
   const sender = await boot(two, [
     'ifconfig eth0 10.0.0.2',
     'cd /sys/class/net/eth0 && echo queues $(ls queues) && echo speed $(cat speed) $(cat duplex) && cat address && cd /',
-    'for try in $(seq 100); do ping -c 1 -W 1 10.0.0.1 >/dev/null && break; sleep 0.2; done; ping -c 3 10.0.0.1 | grep -o "[0-9]* packets received"',
-    'for try in $(seq 50); do seq 1 100000 | nc 10.0.0.1 5000 && break; sleep 0.2; done',
-    'carrier() { for try in $(seq 600); do [ "$(cat /sys/class/net/eth0/carrier)" = $1 ] && echo carrier $1 && break; sleep 0.1; done; }',
+    'for try in $(seq 1000); do ping -c 1 -W 1 10.0.0.1 >/dev/null && break; sleep 0.2; done; ping -c 3 10.0.0.1 | grep -o "[0-9]* packets received"',
+    'seq 1 100000 >/tmp/data; for try in $(seq 3000); do nc 10.0.0.1 5000 </tmp/data && break; sleep 0.2; done',
+    'carrier() { for try in $(seq 6000); do [ "$(cat /sys/class/net/eth0/carrier)" = $1 ] && echo carrier $1 && break; sleep 0.1; done; }',
     'echo pull; carrier 0; echo push; carrier 1',
   ].join('\n'), (text) => {
     if (step === 0 && text.includes('pull')) two.setLink((step++, false))

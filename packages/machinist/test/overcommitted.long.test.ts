@@ -120,7 +120,7 @@ it('ten guests of 512 MiB work on with 1 GiB, and one that suddenly needs memory
   const before = resident()
   // And then there is less: what cannot be merged is compressed, and goes to the file.
   house.control.budget = 600 * MIB
-  for (let n = 0; n < 3000 && house.control.frames * 4096 > 600 * MIB; n++) await sleep(100)
+  for (let n = 0; n < 12_000 && house.control.frames * 4096 > 600 * MIB; n++) await sleep(100)
   for (let n = 0; n < 100; n++) await sleep(20)
   const after = resident()
   process.stderr.write(house.table())
@@ -131,15 +131,15 @@ it('ten guests of 512 MiB work on with 1 GiB, and one that suddenly needs memory
   process.stderr.write(house.table())
   // Frames that go back go to the host.
   expect(before - after).toBeGreaterThan(100)
-}, 3_000_000)
+})
 
 it('most of what guests of one group have that were booted apart is merged', async () => {
   const files = await images()
   house = new House({ budget: 120 * MIB })
   const guests = [house.add('one', files, 256 * MIB), house.add('two', files, 256 * MIB)]
   for (const guest of guests) await house.ready(guest)
-  for (let n = 0; n < 300 && (house.control.report?.('one').memory?.shared ?? 0) < 15_000; n++) await sleep(100)
+  for (let n = 0; n < 6000 && (house.control.report?.('one').memory?.shared ?? 0) < 15_000; n++) await sleep(100)
   process.stderr.write(house.table())
   for (const { name } of guests) expect(house.control.report?.(name).memory?.shared, name).toBeGreaterThan(10_000)
   for (const guest of guests) expect(await ask(guest, guest.console, 'echo here')).toBe('here')
-}, 300_000)
+})

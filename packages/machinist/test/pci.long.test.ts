@@ -51,7 +51,7 @@ it('a device that is switched off, taken away and found again works as before, e
     'echo 1 >0000:00:01.0/remove; ls | grep -c 00:01.0',
     // A BAR that a stranger moves: the old place is empty at once, and the new one is not.
     'devmem 0x30008010 32 0x50000004; devmem 0x30008014 32 0; devmem 0x30008004 16 2; devmem 0x50000012 16; devmem 0x30008010 32 0x60000004; devmem 0x50000012 16; devmem 0x60000012 16',
-    'echo 1 >/sys/bus/pci/rescan; sleep 1; head -c 5 /dev/vda; echo',
+    'echo 1 >/sys/bus/pci/rescan; until [ -b /dev/vda ]; do sleep 0.1; done; head -c 5 /dev/vda; echo',
     'printf again | dd of=/dev/vda conv=fsync,notrunc 2>/dev/null',
   ].join('\n'), ['--virtio', 'pci', '--harts', '2', '--disk', path, '--append', 'iomem=relaxed'])
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' })

@@ -59,7 +59,7 @@ it.each([1, 3])('a boot with %d harts, a disk, a network, random numbers and som
   const outcome = JSON.parse(execFileSync(process.execPath, [program, path], { encoding: 'utf8' })) as { replay: { checks: number } }
   expect(outcome).toMatchObject({ ...expected, status: 0, error: null, replay: { ended: true, whole: true, off: true, difference: null } })
   expect(outcome.replay.checks).toBeGreaterThan(10)
-}, 600_000)
+})
 
 it('one byte of a disk that is another one is found', async () => {
   const console = collector()
@@ -93,4 +93,4 @@ it('one byte of a disk that is another one is found', async () => {
   const found = Number(/after ([0-9]+) instructions/.exec(error?.message ?? '')?.[1])
   expect(found).toBeGreaterThan(0)
   expect(found).toBeLessThanOrEqual(Math.min(all, Math.max(after, before) + 2_100_000_000))
-}, 600_000)
+})

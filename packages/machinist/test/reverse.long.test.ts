@@ -16,7 +16,6 @@ import { replay } from '../src/recording/replay.ts'
 import { askGdb, gdbLines, gdbValues } from './gdb.ts'
 
 const SOURCE = fileURLToPath(new URL('./debugged', import.meta.url))
-const PATIENCE = 300_000
 const TIME = { instructionsPerSecond: 1e9 }
 const folder = mkdtempSync(join(tmpdir(), 'machinist-reverse-'))
 afterAll(() => { rmSync(folder, { recursive: true, force: true }) })
@@ -85,7 +84,7 @@ it.each([1, 3])('steps back, and finds breakpoints and writes backwards, on %d b
   expect(said).toMatch(/Cannot access memory|Could not write|rejected|E01/)
   expect(seeker.machine.state).toBe('disposed')
   door.close()
-}, PATIENCE)
+})
 
 it('machinist replay stops at an exact instruction, and lets a debugger in', async () => {
   const path = join(folder, 'run.recording')
@@ -123,7 +122,7 @@ it('machinist replay stops at an exact instruction, and lets a debugger in', asy
   } finally {
     stderr.mockRestore()
   }
-}, PATIENCE)
+})
 
 it('finds in Linux who wrote, from where it was noticed; in its kernel and in a program', async () => {
   const guest = await prepareGuest()
@@ -156,4 +155,4 @@ it('finds in Linux who wrote, from where it was noticed; in its kernel and in a 
   expect(said).toContain('Old value = -1\nNew value = 1233')
   expect(seeker.machine.state).toBe('disposed')
   door.close()
-}, PATIENCE)
+})

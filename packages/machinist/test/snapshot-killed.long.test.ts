@@ -118,4 +118,4 @@ it('a program that works on snapshots may be killed at any moment', async () => 
   }
   process.stderr.write(`${ends.killed} killed, ${ends.done} ended by themselves\n`)
   expect(ends.killed).toBeGreaterThan(RUNS / 4)
-}, 600_000)
+})

@@ -52,4 +52,4 @@ it('a machine goes back to its snapshots, with its files and its disk, and other
   await again('second')
   expect((await machinist('run', '--snapshots', vm, '--harts', '2'))).toMatchObject({ status: 2 })
   expect((await machinist('snapshot', 'revert', vm, first)).stderr).toContain('Use one of second one')
-}, 400_000)
+})

@@ -59,7 +59,7 @@ it.each([1, 3])('a boot with %d harts that is saved, and restored elsewhere, aga
   const program = join(folder, 'resume.mjs')
   buildSync({ entryPoints: [join(import.meta.dirname, 'resume.ts')], outfile: program, bundle: true, platform: 'node', format: 'esm', target: 'node20', conditions: ['@machinist/source'], logLevel: 'error', external: ['koffi'] })
   expect(execFileSync(process.execPath, [program, path, String(END)], { encoding: 'utf8' }), `saved at ${moments.join()}`).toBe(expected)
-}, 300_000)
+})
 
 it('a booted guest is saved, goes on, and answers again where it was restored, in no time', async () => {
   const { kernel, initrd } = await prepareGuest()
@@ -110,4 +110,4 @@ it('a booted guest is saved, goes on, and answers again where it was restored, i
     }
     machine.dispose()
   }
-}, 300_000)
+})

@@ -56,11 +56,11 @@ it('reboot starts the guest again, and Ctrl-A X leaves with status 0', async () 
 it('the terminal is given back after a signal, and after an error', async () => {
   const session = inTerminal(['--quiet'])
   await session.wait(PROMPT)
-  // The process that has the terminal: the newest child of script's shell.
   session.type('echo ready\r')
   await session.wait('\r\nready\r\n')
-  const pid = (await start('pgrep', ['-n', '-f', `${CLI} run --quiet`], { input: '' }).ended).stdout.toString().trim()
-  process.kill(Number(pid), 'SIGTERM')
+  // The process that has the terminal is the child of script's shell. Others run the like of it.
+  const child = async (pid: string): Promise<string> => (await start('pgrep', ['-P', pid], { input: '' }).ended).stdout.toString().trim()
+  process.kill(Number(await child(await child(String(session.pid)))), 'SIGTERM')
   await session.wait('[status 143, terminal same]')
   const wrong = inTerminal(['--kernel', '/nonexistent'])
   // On a terminal the name of the program has a colour.

@@ -11,7 +11,7 @@ describe.skipIf(noQemu !== null)(`QEMU and we read and write alike, for long${no
   for (const [name, variant] of Object.entries(variants)) {
     it(name, async () => {
       for (let run = 0; run < 4; run++) await turns(variant, SEED + run, 4, 200)
-    }, 10 * minutes)
+    })
   }
 })
 

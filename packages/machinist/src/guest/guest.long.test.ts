@@ -22,7 +22,7 @@ let folder = ''
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'machinist-guest-'))
   guest = await prepareGuest()
-}, 300_000)
+})
 afterAll(() => rmSync(folder, { recursive: true }))
 
 /** Runs QEMU to its end; types the next line each time a prompt appears. */
@@ -33,7 +33,7 @@ function qemu(args: readonly string[], lines: readonly string[] = [], prompt: st
     let all = Buffer.alloc(0)
     let from = 0
     let interrupted = false
-    const timer = setTimeout(() => child.kill(), 120_000)
+    const timer = setTimeout(() => child.kill(), 20 * 60_000)
     child.stdout.on('data', (chunk: Buffer) => {
       all = Buffer.concat([all, chunk])
       // U-Boot counts down before it has a prompt.
@@ -68,9 +68,9 @@ async function exec(command: string, { channel = undefined as string | undefined
 
 describe('Debian on QEMU', () => {
   it('is fetched once', async () => {
-    const began = performance.now()
-    expect(await prepareGuest()).toEqual(guest)
-    expect(performance.now() - began).toBeLessThan(2000)
+    const told: string[] = []
+    expect(await prepareGuest({ progress: (step) => { told.push(step) } })).toEqual(guest)
+    expect(told).toEqual([])
     expect(statSync(guest.kernel).size).toBeGreaterThan(1e7)
   })
 

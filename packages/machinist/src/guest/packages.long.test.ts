@@ -19,9 +19,9 @@ it('extracts a program with all that it needs', async () => {
   expect(readFileSync(join(tree, loader)).subarray(1, 4).toString()).toBe('ELF')
   // Of apt's own files nothing is left.
   expect(readdirSync(folder)).toEqual(['tree'])
-}, 300_000)
+})
 
 it('says which package there is not', async () => {
   const attempt = extractDebian(['no-such-package-as-this'], join(folder, 'none'))
   await expect(attempt).rejects.toThrow(/no-such-package-as-this/)
-}, 300_000)
+})

@@ -9,4 +9,4 @@ it.each([['prompt', 1], ['late', 0.5], ['sockets', 0.5]] as const)('go on as if 
   const met: Met = { saves: 0, forks: 0, moves: 0 }
   for (let seed = first; seed < first + count * share; seed++) await goesOn(seed, around, 25, met)
   expect(met.saves + met.forks + met.moves).toBe(25 * Math.ceil(count * share))
-}, 1_800_000)
+})

@@ -15,7 +15,7 @@ int main(int count, char **arguments) {
   int is_six = inet_pton(AF_INET6, arguments[1], &six.sin6_addr) == 1;
   if (!is_six) inet_pton(AF_INET, arguments[1], &four.sin_addr);
   int fd = socket(is_six ? AF_INET6 : AF_INET, SOCK_DGRAM, 0);
-  struct timeval patience = {5, 0};
+  struct timeval patience = {60, 0};
   setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   if (connect(fd, is_six ? (void *)&six : (void *)&four, is_six ? sizeof six : sizeof four) < 0) perror("connect");
   for (int index = 0; index < (int)sizeof out; index++) out[index] = index * 7;

@@ -98,7 +98,7 @@ function qemu(bytes: Uint8Array): BigUint64Array {
     const { status, stderr } = spawnSync('qemu-system-riscv64', [
       '-nodefaults', '-display', 'none', '-machine', 'virt,aia=aplic-imsic,memory-backend=ram', '-object', `memory-backend-file,id=ram,size=${SIZE},mem-path=${path},share=on`,
       '-m', `${SIZE / 2 ** 20}M`, '-bios', 'none',
-    ], { encoding: 'utf8', timeout: 60_000 })
+    ], { encoding: 'utf8', timeout: 20 * 60_000 })
     if (status !== 0) throw new Error(`QEMU ended with status ${String(status)}: ${stderr}`)
     return new BigUint64Array(new Uint8Array(readFileSync(path)).slice(RESULTS, RESULTS + 8 * STEPS).buffer)
   } finally {
