@@ -32,6 +32,17 @@ export interface Device<S = unknown> {
   save(): S
   /** Takes back what `save` gave; throws a typed error when `state` is not valid, leaving the device as it was. */
   restore(state: S): void
+  /**
+   * What it got from outside and still has, such as files that are open: not in what `save` gives, since it makes no sense elsewhere. It stays as it is. Only for a device of the
+   * same state, which gets it from {@link Device.takeUp}; asked while nothing is under way. Absent, or undefined, for one that has no such things.
+   */
+  outside?(): unknown
+  /**
+   * Called after `restore` gave it the state that belongs to what another device {@link Device.outside}: it goes on with the same, as if it were that device.
+   *
+   * @param standsFor - gives what stands for an object of the outside that the other one had
+   */
+  takeUp?(held: unknown, standsFor: <T extends object>(object: T) => T): void
   /** The machine is a copy of another that goes on: called once its state was restored, before it runs. What must not be the same in two machines changes. */
   forked?(copy: DeviceCopy): void
   /** Hot-unplug, or the end of the machine. */

@@ -10,7 +10,7 @@ import { type ForkOptions, planFork } from './fork.ts'
 import { type HandedMachine, type HandOverOptions, imagesInCommon } from './hand-over.ts'
 import type { Machine } from './machine.ts'
 import type { Content, Origin } from './origin.ts'
-import { saveMachine } from './saved-machine.ts'
+import { heldBy, saveMachine } from './saved-machine.ts'
 import type { MachineSnapshot } from './snapshot.ts'
 import type { Stillness } from './stillness.ts'
 
@@ -170,8 +170,9 @@ export class Copies {
     if (place === null) return null
     const { retired, steps, passes } = this.#loop
     const state = saveMachine(this.#parts, this.#loop, () => false)
+    const held = heldBy(this.#parts)
     const { memory, dispose } = this.#kept()
-    const replay = { place, passes, delivered: this.#parts.gate.delivered }
+    const replay = { place, passes, delivered: this.#parts.gate.delivered, held }
     return {
       retired, steps, dispose,
       harts: this.#parts.cpu.vcpus.map((vcpu) => vcpu.steps),

@@ -22,7 +22,7 @@ import type { HandedMachine, HandOverOptions } from './hand-over.ts'
 import type { Machine, StartOptions } from './machine.ts'
 import type { Another, Content, Origin } from './origin.ts'
 import { Stillness } from './stillness.ts'
-import { restoreMachine, savedBackends, type SavedMachine } from './saved-machine.ts'
+import { restoreMachine, resumeMachine, savedBackends, type SavedMachine } from './saved-machine.ts'
 import type { MachineSnapshot } from './snapshot.ts'
 import { type DevicesState, restoreDevices, saveDevices } from './state.ts'
 import { type Tapable, taped } from './taped.ts'
@@ -161,7 +161,10 @@ export class LiveMachine implements Machine {
     this.#loop.passes = replay.passes
     this.#parts.gate.resume(replay.delivered)
     const holder: { saved?: SavedMachine } = {}
-    this.#tape.resume(replay.place, () => { holder.saved = restore() })
+    this.#tape.resume(replay.place, (standsFor) => {
+      holder.saved = restore()
+      resumeMachine(this.#parts, holder.saved, replay.held, standsFor)
+    })
     return holder.saved ?? restore()
   }
 

@@ -26,6 +26,15 @@ export interface Another {
   meets(id: string): boolean
 }
 
+/** What a machine that replays a recording begins with in the middle of it. */
+export interface ReplayContent {
+  readonly place: ReplayPlace
+  readonly passes: number
+  readonly delivered: number
+  /** What devices had from outside, by name. */
+  readonly held: ReadonlyMap<string, unknown>
+}
+
 /** What a copy begins with, or a machine that was saved. */
 export interface Content {
   readonly memory: GuestMemory
@@ -34,5 +43,5 @@ export interface Content {
   /** As which of its copies it knows itself; null for one that takes its place, down to what must not be the same in two machines. */
   readonly another: Another | null
   /** Where its recording is, and what the run loop and the gate had counted. */
-  readonly replay?: { readonly place: ReplayPlace; readonly passes: number; readonly delivered: number }
+  readonly replay?: ReplayContent
 }

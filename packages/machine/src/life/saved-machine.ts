@@ -146,3 +146,31 @@ export function restoreMachine(parts: Parts, input: unknown): SavedMachine {
   if (parts.generator !== null && saved.randomness !== null) parts.generator.restore(saved.randomness)
   return saved
 }
+
+/** What devices have from outside besides their state, by name. */
+export function heldBy({ devices }: Parts): ReadonlyMap<string, unknown> {
+  return new Map(devices.map(({ resolved: { name }, device }) => [name, device.outside?.()]))
+}
+
+/**
+ * Makes a machine that got its state by {@link restoreMachine} exactly what the other was, in a replay: nothing of the outside has changed, and nothing may happen in addition.
+ *
+ * @param held - what {@link heldBy} gave
+ * @param standsFor - gives what stands for an object of the outside
+ */
+export function resumeMachine(parts: Parts, saved: SavedMachine, held: ReadonlyMap<string, unknown>, standsFor: <T extends object>(object: T) => T): void {
+  const expected = new Set(saved.timers.map(({ name }) => name))
+  for (const { resolved: { name: part }, device } of parts.devices) {
+    const has = held.get(part)
+    if (has !== undefined) device.takeUp?.(has, standsFor)
+    const prefix = `timer:${part}.`
+    for (const { name } of parts.timers.save()) {
+      if (expected.has(name) || !name.startsWith(prefix)) continue
+      parts.timer(name)?.cancel()
+      // To take again what it had taken, which it would do at the first opportunity. One that took up all that it had has that already.
+      if (has === undefined) device.event?.(name.slice(prefix.length), undefined)
+    }
+  }
+  // In the order in which they will expire.
+  for (const { name, at } of saved.timers) if (!name.startsWith(`timer:${CPU_PART}.`)) parts.timer(name)?.arm(at)
+}

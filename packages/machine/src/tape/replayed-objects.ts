@@ -20,19 +20,42 @@ export interface Saying {
   readonly answer: unknown
 }
 
-/** What there is of objects at a place where parts hold none but those that they were made with. */
+/** What there is of objects at a place. */
 export interface ObjectsPlace {
   /** How many have been given. */
+  readonly objects: number
   readonly callbacks: number
   readonly promises: number
+  readonly known: readonly Known[]
+  /** By the call that gave it, the number of what a part gave to be called again and again, since it was made. */
+  readonly given: ReadonlyMap<string, number>
   readonly said: Checksum
   readonly values: ReadonlyMap<string, unknown>
 }
 
+/** An object: the part that has it, what it is, and which members it has. */
+interface Known {
+  readonly part: string
+  readonly shape: ShapeName
+  readonly members: number
+}
+
+/** The number of each object, whichever replay it stands for it in. */
+const numbers = new WeakMap<object, number>()
+
 type Method = (...args: readonly unknown[]) => unknown
+
+/** What an object answers that has nothing to say. `taken`: bytes that it takes, where it is given some. */
+function silence(call: Call, member: string, taken: number): unknown {
+  if (call.promise) return new Promise(() => {})
+  if (call.filled === 'count') return 0
+  return member === 'write' ? taken : member === 'receive' ? null : undefined
+}
 
 /** What a part gave to be called. */
 interface Given {
+  /** The call that gave it. */
+  readonly by: string
   readonly callbacks: Callbacks
   readonly value: unknown
   readonly call: Call
@@ -56,17 +79,19 @@ export class ReplayedObjects {
   #objects = 0
   #callbacks = 0
   #promises = 0
-  /** Of each object, the part that has it and what it is. */
-  readonly #known: { readonly part: string; readonly shape: ShapeName }[] = []
+  /** Each object that was ever given. */
+  #known: Known[] = []
+  /** Those that there are when the machine is made, and those that were made anew at a place. */
+  readonly #standing = new Map<number, object>()
   /** Values of objects, as `id.member`. */
   readonly #values = new Map<string, unknown>()
   readonly #given = new Map<number, Given>()
   readonly #promised = new Map<number, Promised>()
-  /** Objects and callbacks that there are as soon as the machine is made. */
-  #made = { objects: 0, callbacks: 0 }
+  /** Callbacks that there are as soon as the machine is made; null before that. */
+  #made: number | null = null
   #thrown: Error | null = null
-  /** The machine gets the state that it has at a place: what parts do to ports is none of the run. */
-  #resuming = false
+  /** The machine gets the state that it has at a place, and what it gave to be called by then: what parts do to ports is none of the run. */
+  #resuming: ReadonlyMap<string, number> | null = null
 
   constructor(order: ReplayedOrder, onSay?: (saying: Saying) => void) {
     this.#order = order
@@ -80,22 +105,28 @@ export class ReplayedObjects {
 
   /** The parts are made. */
   assembled(): void {
-    this.#made = { objects: this.#objects, callbacks: this.#callbacks }
+    this.#made = this.#callbacks
   }
 
-  /** What there is; null where parts hold what they got from outside: another machine would not have it. */
+  /** What there is; null while something is under way. */
   get place(): ObjectsPlace | null {
-    if (this.#promised.size > 0 || this.#objects > this.#made.objects || [...this.#given.keys()].some((id) => id >= this.#made.callbacks)) return null
-    return { callbacks: this.#callbacks, promises: this.#promises, said: this.#said.copy(), values: new Map(this.#values) }
+    if (this.#promised.size > 0 || [...this.#given.values()].some(({ callbacks: { once } }) => once)) return null
+    const later = [...this.#given].filter(([id]) => id >= (this.#made ?? 0))
+    return {
+      objects: this.#objects, callbacks: this.#callbacks, promises: this.#promises, known: this.#known, given: new Map(later.map(([id, { by }]) => [by, id])), said: this.#said.copy(), values: new Map(this.#values),
+    }
   }
 
-  /** Goes on from a place; `restore` gives the machine its state. */
-  resume(place: ObjectsPlace, restore: () => void): void {
+  /** Goes on from a place; `restore` gives the machine its state, and parts what they had. */
+  resume(place: ObjectsPlace, restore: (standsFor: <T extends object>(object: T) => T) => void): void {
+    // It is only ever added to.
+    this.#known = place.known.slice(0, place.objects)
+    this.#objects = place.objects
     this.#values.clear()
-    for (const [key, value] of place.values) this.#values.set(key, value)
-    this.#resuming = true
-    restore()
-    this.#resuming = false
+    for (const [key, value] of place.values) this.#values.set(key, this.#inValue(value))
+    this.#resuming = place.given
+    restore((object) => this.#standsFor(object))
+    this.#resuming = null
     this.#callbacks = place.callbacks
     this.#promises = place.promises
     this.#said = place.said.copy()
@@ -105,13 +136,37 @@ export class ReplayedObjects {
   object(name: ShapeName, described: unknown, part: string): object {
     const id = this.#objects++
     if (!(described instanceof LogObject) || shapeNames[described.shape] !== name || described.id !== id) throw notALog('it has another thing than can be')
+    this.#known.push({ part, shape: name, members: described.members })
+    return this.#make(id)
+  }
+
+  /** What stands here for what stood for an object in another replay. */
+  #standsFor<T extends object>(object: T): T {
+    const id = numbers.get(object)
+    return id === undefined || id >= this.#objects ? object : (this.#standing.get(id) ?? this.#make(id)) as T
+  }
+
+  #inValue(value: unknown): unknown {
+    return typeof value === 'object' && value !== null || typeof value === 'function' ? this.#standsFor(value) : value
+  }
+
+  #make(id: number): object {
+    const known = this.#known[id]
+    if (known === undefined) throw notALog('it has no such object')
+    const object = this.#objectOf(id, known)
+    numbers.set(object, id)
+    // Others are made again where a part still has them.
+    if (this.#made === null || this.#resuming !== null) this.#standing.set(id, object)
+    return object
+  }
+
+  #objectOf(id: number, { part, shape: name, members }: Known): object {
     const shape = shapes[name]
-    this.#known.push({ part, shape: name })
     const whole = shape.calls['']
     if (whole !== undefined) return (...args: readonly unknown[]) => this.#call(id, 0, name, '', whole, args, part)
     const object = {}
     for (const [index, member] of membersOf(shape).entries()) {
-      if (Math.floor(described.members / 2 ** index) % 2 === 0) continue
+      if (Math.floor(members / 2 ** index) % 2 === 0) continue
       const call = shape.calls[member]
       if (call === undefined) Object.defineProperty(object, member, { enumerable: true, get: () => this.#value(id, index, part) })
       else Object.defineProperty(object, member, { enumerable: true, value: (...args: readonly unknown[]) => this.#call(id, index, name, member, call, args, part) })
@@ -132,7 +187,7 @@ export class ReplayedObjects {
 
   #value(id: number, index: number, part: string): unknown {
     // A change is written down when somebody looks: that may be now.
-    if (!this.#order.over && !this.#resuming) this.#order.reading(part, () => { this.#changed() })
+    if (!this.#order.over && this.#resuming === null) this.#order.reading(part, () => { this.#changed() })
     return this.#values.get(`${id}.${index}`)
   }
 
@@ -153,7 +208,8 @@ export class ReplayedObjects {
   }
 
   #call(id: number, index: number, shape: ShapeName, member: string, call: Call, args: readonly unknown[], part: string): unknown {
-    if (this.#order.over || this.#resuming) return call.promise ? new Promise(() => {}) : call.filled === 'count' ? 0 : member === 'write' ? (args[0] as Uint8Array).length : undefined
+    if (this.#resuming !== null) this.#giveAgain(`${id}.${index}`, call, args, part)
+    if (this.#order.over || this.#resuming !== null) return silence(call, member, this.#resuming === null ? (args[0] as Uint8Array | undefined)?.length ?? 0 : 0)
     return this.#order.reading(part, () => {
       this.#changed()
       const got = `${member} of ${part}`
@@ -163,7 +219,7 @@ export class ReplayedObjects {
       const lent = lentIn(call, args)
       for (const [place, value] of args.entries()) {
         const callbacks = call.args[place]
-        if (typeof callbacks === 'object') this.#given.set(this.#callbacks++, { callbacks, value, call, lent, part })
+        if (typeof callbacks === 'object') this.#given.set(this.#callbacks++, { by: `${id}.${index}`, callbacks, value, call, lent, part })
       }
       say(this.#said, id, index, call, args)
       if (this.#order.until(entry.answer, entry.thrown) === entry.thrown) throw errorFrom(log.value())
@@ -173,6 +229,16 @@ export class ReplayedObjects {
       this.#onSay?.({ part, kind: shape, member, args, answer })
       return answer
     })
+  }
+
+  /** A part goes on with what it had, and gives again what is to be called. */
+  #giveAgain(by: string, call: Call, args: readonly unknown[], part: string): void {
+    const number = this.#resuming?.get(by)
+    if (number === undefined) return
+    for (const [place, value] of args.entries()) {
+      const callbacks = call.args[place]
+      if (typeof callbacks === 'object') this.#given.set(number, { by, callbacks, value, call, lent: lentIn(call, args), part })
+    }
   }
 
   /** A promise that settles when the log says so. */

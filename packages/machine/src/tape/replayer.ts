@@ -73,15 +73,15 @@ export class Replayer implements Tape {
     return { ...this.#status, difference: this.#order.difference }
   }
 
-  /** Where it is; null where something is under way, or parts hold what they got from outside. */
+  /** Where it is; null where something is under way. */
   get place(): ReplayPlace | null {
     const order = this.#order.place
     const objects = order && this.#objects.place
     return objects && { order, objects, checks: this.#status.checks, timers: [...this.#timed], armed: new Map(this.#armed) }
   }
 
-  /** Goes on from a place, with a machine that was made like the one that was there; `restore` gives it its state. */
-  resume(place: ReplayPlace, restore: () => void): void {
+  /** Goes on from a place, with a machine that was made like the one that was there; `restore` gives it its state, and parts what stands for what they had from outside. */
+  resume(place: ReplayPlace, restore: (standsFor: <T extends object>(object: T) => T) => void): void {
     this.#objects.resume(place.objects, restore)
     this.#order.resume(place.order)
     this.#status.checks = place.checks

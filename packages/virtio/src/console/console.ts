@@ -3,7 +3,7 @@ import { plainData } from '@machinist/registers'
 import { ConfigSpace } from '../device/config-space.ts'
 import { consoleConfig, consoleFeature, controlQueue, receiveQueueOf } from './layout.ts'
 import { ConsoleControl } from './control.ts'
-import { ConsolePort, settleInterval } from './port.ts'
+import { ConsolePort, settleInterval, settleTurns } from './port.ts'
 import type { VirtioContext, VirtioDevice, VirtioSpec } from '../device/spec.ts'
 import type { MmioOptions, VirtioOptions } from '../device/options.ts'
 import { virtioMmio } from '../transport/mmio.ts'
@@ -22,6 +22,8 @@ export interface ConsoleState {
   readonly hungUp: readonly number[]
   /** Control messages that wait for a buffer of the driver. */
   readonly messages: readonly (readonly number[])[]
+  /** Of a console that has yet to be given input: whether it waits for its driver, and how often it will yet look. */
+  readonly settling?: { readonly waits: boolean; readonly turns: number }
 }
 
 /** Backends of a console: a byte stream for each port. */
@@ -147,9 +149,11 @@ class Console implements VirtioDevice<ConsoleState> {
 
   save(): ConsoleState {
     const { messages, hungUp } = this.#control.save()
+    const [first] = this.#ports
     return {
       sent: this.#ports.map((port) => port.save()), open: this.#ports.map(({ isOpen }) => Number(isOpen)),
       hungUp: this.#ports.map((_, index) => Number(hungUp.includes(index))), messages,
+      ...(first?.isOpen === false && { settling: { waits: this.#settling, turns: first.settling } }),
     }
   }
 
@@ -159,11 +163,17 @@ class Console implements VirtioDevice<ConsoleState> {
     const open = data.integers('open', this.#ports.length, 0, 1)
     const hungUp = data.integers('hungUp', this.#ports.length, 0, 1)
     const messages = data.unknown('messages')
+    const settling = plainData(this.#context.name, data.unknown('settling') ?? {}, 'state')
+    const waits = settling.boolean('waits', false)
+    const turns = settling.integer('turns', 0, settleTurns, settleTurns)
+    settling.done()
     data.done()
     this.#control.restore(messages, hungUp.flatMap((flag, index) => flag === 1 ? [index] : []))
     for (const [index, port] of this.#ports.entries()) port.restore(sent[index] ?? 0, open[index] === 1)
+    this.#ports[0]?.goOn(turns)
     this.#context.clock.timer(settle).cancel()
     this.#settling = false
+    if (waits) this.#wait()
   }
 
   /** The driver of the console gets a little more time. */

@@ -8,7 +8,7 @@ const pieceSize = 4096
 /** What a buffer counts at least, so that empty ones are bounded, too. */
 const leastCost = 64
 /** How often a console is looked at, {@link settleInterval} apart, before it gets input. */
-const settleTurns = 10
+export const settleTurns = 10
 
 /**
  * Virtual nanoseconds. Linux makes buffers available a moment before it knows that the port is a console, and drops what comes between;
@@ -34,7 +34,6 @@ export class ConsolePort {
   #more = false
   /** The guest takes input. What it is given earlier it throws away. */
   #open = false
-  /** Turns of {@link settle} that are left. */
   #settling = settleTurns
 
   /**
@@ -67,6 +66,16 @@ export class ConsolePort {
     if (this.#settling > 0) this.#settling--
     if (this.#settling === 0) this.open = true
     return this.#open
+  }
+
+  /** Turns of {@link settle} that are left. */
+  get settling(): number {
+    return this.#settling
+  }
+
+  /** So many are left, after {@link restore}. */
+  goOn(turns: number): void {
+    this.#settling = turns
   }
 
   /** Host to guest: as long as the guest has buffers and the host has bytes. */

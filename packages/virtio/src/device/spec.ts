@@ -45,6 +45,9 @@ export interface VirtioDevice<S = unknown> {
    * whatever chains it holds: the queues give requests in flight out again, in order, and `notify` follows.
    */
   restore(state: S): void
+  /** As `Device.outside` and `Device.takeUp`. */
+  outside?(): unknown
+  takeUp?(held: unknown, standsFor: <T extends object>(object: T) => T): void
   /** As `Device.forked`. Its queues are looked at afterwards. */
   forked?(copy: DeviceCopy): void
   dispose?(): void

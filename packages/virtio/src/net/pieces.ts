@@ -74,7 +74,7 @@ function frameIn(part: string, input: unknown): Frame {
     bytes: bytes instanceof Uint8Array && bytes.length <= maximumFrame ? bytes : new Uint8Array(0),
     ...(checksum !== undefined && { checksum: checksumIn(plainData(part, checksum, 'state')) }),
     ...(segmentation !== undefined && { segmentation: segmentationIn(plainData(part, segmentation, 'state')) }),
-    trusted,
+    ...(trusted && { trusted }),
   }
   if (frame.bytes.length >= ethernet.length && offloadsFit(frame)) return frame
   throw machinistError({ code: 'state', part, remedy: 'Restore a state saved by this version of this device' }, 'the saved state has a frame that is none')

@@ -17,6 +17,9 @@ export interface SavedPlace extends Identity {
   readonly believed: number
 }
 
+/** Gives what stands for an object of the tree in another machine that goes on from here. */
+export type StandsFor = <T extends object>(object: T) => T
+
 /** A place in the tree that fids share. */
 export class Place {
   path: Path
@@ -28,7 +31,7 @@ export class Place {
   readonly #identity: Identity
   #found: Promise<FoundNode> | null
   /** As soon as it is found. */
-  #node: FileNode | null
+  #there: FoundNode | null
   #users = 0
 
   constructor(path: Path, from: FoundNode | SavedPlace) {
@@ -38,7 +41,17 @@ export class Place {
     this.id = found?.attributes.id ?? null
     this.#identity = 'node' in from ? from.attributes : from
     this.#found = found && Promise.resolve(found)
-    this.#node = found?.node ?? null
+    this.#there = found
+  }
+
+  /** The same place for fids that are copies, with what stands for its node. Nobody looks for it just now. */
+  copy(standsFor: StandsFor): Place {
+    const copy = new Place(this.path, { ...this.#identity, believed: this.believed })
+    copy.id = this.id
+    copy.#there = this.#there && { ...this.#there, node: standsFor(this.#there.node) }
+    // One that was not found is not looked for again.
+    copy.#found = copy.#there === null ? this.#found : Promise.resolve(copy.#there)
+    return copy
   }
 
   /** Which file it was when it was looked up, perhaps before it was saved. */
@@ -55,7 +68,7 @@ export class Place {
   drop(): void {
     this.#users -= 1
     // At once, and not when a promise has its turn: what a device does follows from what its guest does.
-    if (this.#users === 0) this.#node?.release()
+    if (this.#users === 0) this.#there?.node.release()
   }
 
   /**
@@ -78,7 +91,7 @@ export class Place {
   async #find(tree: FileTree): Promise<FoundNode> {
     const found = await this.#again(tree).catch(() => { throw posixError('ENOENT') })
     this.id = found.attributes.id
-    this.#node = found.node
+    this.#there = found
     // Whoever wanted it has gone meanwhile.
     if (this.#users === 0) found.node.release()
     return found
@@ -133,6 +146,16 @@ export class Fid {
   constructor(place: Place, dormant: number = 0) {
     this.place = place.hold()
     this.#dormant = dormant
+  }
+
+  /** The same fid of another session, at a copy of its place. No request is about it just now. */
+  copy(place: Place, standsFor: StandsFor): Fid {
+    const copy = new Fid(place, this.#dormant)
+    const { opened } = this
+    if (opened?.kind === 'file') copy.opened = { ...opened, file: standsFor(opened.file) }
+    else if (opened !== null) copy.opened = { kind: 'folder', listing: { ...opened.listing, list: standsFor(opened.listing.list), ahead: [...opened.listing.ahead] } }
+    copy.#reopening = this.#reopening
+    return copy
   }
 
   /** A request, or the table, begins to use it. */

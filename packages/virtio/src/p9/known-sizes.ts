@@ -29,6 +29,13 @@ export class KnownSizes {
     if (known !== undefined && known > size) this.#sizes.set(id, size)
   }
 
+  /** Another with the same. */
+  copy(): KnownSizes {
+    const copy = new KnownSizes()
+    for (const [id, size] of this.#sizes) copy.#sizes.set(id, size)
+    return copy
+  }
+
   /** How long the client believes a file to be; `otherwise` when nothing was heard of it. */
   of(id: bigint | null, otherwise: number): number {
     return (id === null ? undefined : this.#sizes.get(id)) ?? otherwise

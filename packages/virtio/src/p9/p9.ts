@@ -12,6 +12,7 @@ import { virtioPci } from '../transport/pci.ts'
 import type { VirtioPciIrq, VirtioPciState } from '../transport/pci.ts'
 import { headerSize, messageSize, mountTagFeature, p9Config } from './protocol.ts'
 import { P9Server } from './server.ts'
+import type { StandsFor } from './fid.ts'
 import { type FidState, Session } from './session.ts'
 
 /** Configuration of a 9P device, checked. */
@@ -130,6 +131,14 @@ class P9 implements VirtioDevice<P9State> {
     data.done()
     this.#server.reset()
     this.#server.session = size < messageSize.least ? null : session
+  }
+
+  outside(): Session | null {
+    return this.#server.session?.copy((object) => object) ?? null
+  }
+
+  takeUp(held: unknown, standsFor: StandsFor): void {
+    this.#server.session = held instanceof Session ? held.copy(standsFor) : null
   }
 
   dispose(): void {

@@ -1,5 +1,5 @@
 import { type FileKind, machinistError, posixError } from '@machinist/api'
-import { Fid, mostSaved, Place, type Path } from './fid.ts'
+import { Fid, mostSaved, Place, type Path, type StandsFor } from './fid.ts'
 import { checkComponent } from './codec.ts'
 import { KnownSizes } from './known-sizes.ts'
 import { plainData } from '@machinist/registers'
@@ -28,12 +28,25 @@ const kinds: readonly FidState['kind'][] = ['unknown', 'file', 'folder', 'link',
 export class Session {
   /** Bytes of the largest message, as agreed on. */
   readonly messageSize: number
-  readonly sizes: KnownSizes = new KnownSizes()
+  readonly sizes: KnownSizes
   readonly #fids = new Map<number, Fid>()
   #closed = false
 
-  constructor(messageSize: number) {
+  constructor(messageSize: number, sizes: KnownSizes = new KnownSizes()) {
     this.messageSize = messageSize
+    this.sizes = sizes
+  }
+
+  /** The same session, with what stands for the files that are open. No request is under way. */
+  copy(standsFor: StandsFor): Session {
+    const copy = new Session(this.messageSize, this.sizes.copy())
+    const places = new Map<Place, Place>()
+    for (const [number, fid] of this.#fids) {
+      const place = places.get(fid.place) ?? fid.place.copy(standsFor)
+      places.set(fid.place, place)
+      copy.#fids.set(number, fid.copy(place, standsFor).hold())
+    }
+    return copy
   }
 
   /** The fid with a number; `'EBADF'`. */

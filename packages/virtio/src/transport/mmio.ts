@@ -129,6 +129,14 @@ class MmioTransport<Config, S, Wants extends BackendWants> implements Device<Mmi
     this.selectors.set(selectors)
   }
 
+  outside(): unknown {
+    return this.core.device.outside?.()
+  }
+
+  takeUp(held: unknown, standsFor: <T extends object>(object: T) => T): void {
+    this.core.device.takeUp?.(held, standsFor)
+  }
+
   forked(copy: DeviceCopy): void {
     this.core.forked(copy)
   }

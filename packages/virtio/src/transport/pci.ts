@@ -200,6 +200,14 @@ class PciTransport<Config, S, Wants extends BackendWants> implements Device<Virt
     this.#common.set('queue_select', queue)
   }
 
+  outside(): unknown {
+    return this.#core.device.outside?.()
+  }
+
+  takeUp(held: unknown, standsFor: <T extends object>(object: T) => T): void {
+    this.#core.device.takeUp?.(held, standsFor)
+  }
+
   forked(copy: DeviceCopy): void {
     this.#core.forked(copy)
   }

@@ -48,6 +48,27 @@ export class Connection {
     this.#host = host
   }
 
+  /** The same connection of another device, with what stands for its stream; {@link join} is still to be called if it has one. */
+  copy(host: ConnectionHost, standsFor: <T extends object>(object: T) => T): Connection {
+    const copy = new Connection(this.guestPort, this.hostPort, host)
+    copy.stream = this.stream && standsFor(this.stream)
+    copy.open = this.open
+    copy.answered = this.answered && standsFor(this.answered)
+    copy.forwarded = this.forwarded
+    copy.creditDue = this.creditDue
+    copy.#waiting = [...this.#waiting]
+    copy.#waitingLength = this.#waitingLength
+    copy.#told = this.#told
+    copy.#allocated = this.#allocated
+    copy.#taken = this.#taken
+    copy.#sent = this.#sent
+    copy.#asked = this.#asked
+    copy.#guestShut = this.#guestShut
+    copy.#hostShut = this.#hostShut
+    copy.#ended = this.#ended
+    return copy
+  }
+
   /** Takes what every packet says of the guest's buffer. */
   credit({ allocated, forwarded }: Header): void {
     this.#allocated = allocated

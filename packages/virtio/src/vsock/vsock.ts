@@ -150,6 +150,21 @@ class Vsock implements VirtioDevice<VsockState>, ConnectionHost {
     if (connected) clock.timer(again).arm(clock.now())
   }
 
+  outside(): HeldConnections {
+    return copyOf({ connections: [...this.#connections.values()], waiting: this.#waiting, resetDue: this.#resetDue }, this, (object) => object)
+  }
+
+  takeUp(held: unknown, standsFor: StandsFor): void {
+    const { connections, waiting, resetDue } = copyOf(held as HeldConnections, this, standsFor)
+    this.#connections.clear()
+    for (const connection of connections) {
+      this.#connections.set(keyOf(connection.guestPort, connection.hostPort), connection)
+      if (connection.stream !== null) connection.join(connection.stream, () => { this.#pump() })
+    }
+    this.#waiting = [...waiting]
+    this.#resetDue = resetDue
+  }
+
   dispose(): void {
     this.reset()
   }
@@ -344,6 +359,25 @@ class Vsock implements VirtioDevice<VsockState>, ConnectionHost {
   #later(): void {
     this.#context.clock.timer(again).arm(this.#context.clock.now())
   }
+}
+
+type StandsFor = <T extends object>(object: T) => T
+
+/** What a device has of connections. */
+interface HeldConnections {
+  readonly connections: readonly Connection[]
+  readonly waiting: readonly Control[]
+  readonly resetDue: boolean
+}
+
+function copyOf({ connections, waiting, resetDue }: HeldConnections, host: ConnectionHost, standsFor: StandsFor): HeldConnections {
+  const copies = new Map<Connection, Connection>()
+  const copy = (connection: Connection): Connection => {
+    const made = copies.get(connection) ?? connection.copy(host, standsFor)
+    copies.set(connection, made)
+    return made
+  }
+  return { connections: connections.map(copy), waiting: waiting.map((control) => ({ ...control, connection: control.connection && copy(control.connection) })), resetDue }
 }
 
 function keyOf(guestPort: number, hostPort: number): string {
