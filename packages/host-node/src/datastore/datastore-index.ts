@@ -1,14 +1,12 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { type MachinistError, machinistError } from '@machinist/api'
-import { replaceFile } from '../files/replace-file.ts'
-import { fileError } from '../system/errors.ts'
+import { folderDamaged, type IndexKind, isObject, readFolderIndex, writeFolderIndex } from '../files/folder-index.ts'
 
 /** The file that says what there is; all else in the folder is what it names, or left over. */
 export const INDEX_FILE = 'datastore.json'
-const FORMAT = 'machinist datastore'
-const VERSION = 1
-const MOST_INDEX: number = 16 * 2 ** 20
+const KIND: IndexKind = {
+  file: INDEX_FILE, format: 'machinist datastore', version: 1, code: 'datastore',
+  missing: { problem: 'there is no datastore', remedy: 'Make one with: machinist datastore create FOLDER' },
+}
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 const OWN_FILE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\.[0-9]{1,15}\.qcow2$/
 
@@ -49,20 +47,13 @@ export function checkName(name: string): string {
 }
 
 function damaged(folder: string, problem: string, value?: string | number): MachinistError {
-  return machinistError({ code: 'datastore', part: folder, value, remedy: 'Use a copy of the folder, or another one.' }, problem)
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+  return folderDamaged(KIND, folder, problem, value)
 }
 
 const isBytes = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value > 0
 
 /** @throws a typed error `'datastore'` */
-function checked(folder: string, input: unknown): DatastoreIndex {
-  if (!isObject(input) || input['format'] !== FORMAT) throw damaged(folder, `${INDEX_FILE} is not the list of its disks`)
-  const { version, last, quota, disks } = input
-  if (version !== VERSION) throw damaged(folder, `it has a version that this one cannot read; it reads ${String(VERSION)}`, String(version))
+function checked(folder: string, { last, quota, disks }: Readonly<Record<string, unknown>>): DatastoreIndex {
   if (typeof last !== 'number' || !Number.isSafeInteger(last) || last < 0 || !(quota === null || isBytes(quota)) || !Array.isArray(disks)) throw damaged(folder, `${INDEX_FILE} lacks parts`)
   const known = new Set<string>()
   const files = new Set<string>()
@@ -86,24 +77,10 @@ function checked(folder: string, input: unknown): DatastoreIndex {
  * @throws typed errors `'datastore'` for a folder that has none, or whose index is damaged; `'file-…'`
  */
 export function readIndex(folder: string): DatastoreIndex {
-  let bytes: Buffer
-  try {
-    bytes = readFileSync(join(folder, INDEX_FILE))
-  } catch (error) {
-    const typed = fileError(error, folder, join(folder, INDEX_FILE))
-    throw 'code' in typed && typed.code === 'file-enoent' ? machinistError({ code: 'datastore', part: folder, remedy: 'Make one with: machinist datastore create FOLDER' }, 'there is no datastore') : typed
-  }
-  if (bytes.length > MOST_INDEX) throw damaged(folder, `${INDEX_FILE} is too long`, bytes.length)
-  let input: unknown
-  try {
-    input = JSON.parse(bytes.toString('utf8'))
-  } catch {
-    throw damaged(folder, `${INDEX_FILE} is not JSON`)
-  }
-  return checked(folder, input)
+  return checked(folder, readFolderIndex(KIND, folder, 'its disks'))
 }
 
 /** Replaces the index of a folder, stably. @throws typed errors `'file-…'` */
 export function writeIndex(folder: string, index: DatastoreIndex): Promise<void> {
-  return replaceFile(join(folder, INDEX_FILE), `${JSON.stringify({ format: FORMAT, version: VERSION, ...index }, null, 2)}\n`, folder)
+  return writeFolderIndex(KIND, folder, index)
 }

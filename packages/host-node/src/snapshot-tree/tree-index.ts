@@ -1,17 +1,14 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { type MachinistError, machinistError } from '@machinist/api'
+import type { MachinistError } from '@machinist/api'
+import { folderDamaged, type IndexKind, isObject, readFolderIndex, writeFolderIndex } from '../files/folder-index.ts'
 import type { ImageFiles } from '../files/image-files.ts'
 import type { FileLock } from '../files/lock.ts'
-import { replaceFile } from '../files/replace-file.ts'
-import { fileError } from '../system/errors.ts'
 
 /** The file that says what there is; all else in the folder is what it names, or left over. */
 export const INDEX_FILE = 'snapshots.json'
-const FORMAT = 'machinist snapshots'
-const VERSION = 1
-/** Most bytes of the file. */
-const MOST_INDEX: number = 16 * 2 ** 20
+const KIND: IndexKind = {
+  file: INDEX_FILE, format: 'machinist snapshots', version: 1, code: 'snapshot-tree',
+  missing: { problem: 'there are no snapshots of a machine', remedy: 'Begin one with: machinist run --snapshots FOLDER' },
+}
 /** Files of a tree: what a disk has changed, or memory; and such that are not finished. */
 const OWN_FILE = /^(?:[a-z][a-z0-9]{0,30}\.[0-9]{1,15}\.qcow2|memory\.[0-9]{1,15}\.snapshot)$/
 const UNFINISHED = /\.part$/
@@ -75,24 +72,17 @@ export function isOwnFile(name: string): boolean {
   return OWN_FILE.test(base) || (UNFINISHED.test(name) && base === INDEX_FILE)
 }
 
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
 const isId = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value > 0
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== ''
 
 /** An error for a tree that is not what it should be. */
 export function treeDamaged(folder: string, problem: string, value?: string | number): MachinistError {
-  return machinistError({ code: 'snapshot-tree', part: folder, value, remedy: 'Use a copy of the folder, or another one.' }, problem)
+  return folderDamaged(KIND, folder, problem, value)
 }
 
 /** @throws a typed error `'snapshot-tree'` */
-function checked(folder: string, input: unknown): TreeIndex {
+function checked(folder: string, { last, about, disks, snapshots, current }: Readonly<Record<string, unknown>>): TreeIndex {
   const refuse = (problem: string, value?: unknown): never => { throw treeDamaged(folder, problem, value === undefined ? undefined : String(value)) }
-  if (!isObject(input) || input['format'] !== FORMAT) return refuse(`${INDEX_FILE} is not the list of its snapshots`)
-  const { version, last, about, disks, snapshots, current } = input
-  if (version !== VERSION) refuse(`its snapshots have a version that this one cannot read; it reads ${VERSION}`, version)
   if (typeof last !== 'number' || !Number.isSafeInteger(last) || last < 0 || !Array.isArray(disks) || !Array.isArray(snapshots) || !isObject(current)) return refuse(`${INDEX_FILE} lacks parts`)
   const isDisk = (disk: unknown): disk is TreeDisk => isObject(disk) && isText(disk['base']) && isText(disk['format']) && isId(disk['size']) && typeof disk['name'] === 'string' && /^[a-z][a-z0-9]{0,30}$/.test(disk['name'])
     && ['inside', 'any', 'none', undefined].includes(disk['files'] as string) && ['auto', 'on', 'off', undefined].includes(disk['lock'] as string)
@@ -118,28 +108,10 @@ function checked(folder: string, input: unknown): TreeIndex {
  * @throws typed errors `'snapshot-tree'` for a folder that has none, or whose index is damaged; `'file-…'`
  */
 export function readIndex(folder: string): TreeIndex {
-  let bytes: Buffer
-  try {
-    bytes = readFileSync(join(folder, INDEX_FILE))
-  } catch (error) {
-    const typed = fileError(error, folder, join(folder, INDEX_FILE))
-    throw 'code' in typed && typed.code === 'file-enoent' ? machinistError({ code: 'snapshot-tree', part: folder, remedy: 'Begin one with: machinist run --snapshots FOLDER' }, 'there are no snapshots of a machine') : typed
-  }
-  if (bytes.length > MOST_INDEX) throw treeDamaged(folder, `${INDEX_FILE} is too long`, bytes.length)
-  let input: unknown
-  try {
-    input = JSON.parse(bytes.toString('utf8'))
-  } catch {
-    throw treeDamaged(folder, `${INDEX_FILE} is not JSON`)
-  }
-  return checked(folder, input)
+  return checked(folder, readFolderIndex(KIND, folder, 'its snapshots'))
 }
 
-/**
- * Replaces the index of a folder, stably: afterwards, and whenever the power goes, there is the old one or the new one.
- *
- * @throws typed errors `'file-…'`
- */
-export async function writeIndex(folder: string, index: TreeIndex): Promise<void> {
-  await replaceFile(join(folder, INDEX_FILE), `${JSON.stringify({ format: FORMAT, version: VERSION, ...index }, null, 2)}\n`, folder)
+/** Replaces the index of a folder, stably. @throws typed errors `'file-…'` */
+export function writeIndex(folder: string, index: TreeIndex): Promise<void> {
+  return writeFolderIndex(KIND, folder, index)
 }

@@ -1,7 +1,7 @@
-import { type GuestMemory, PAGE_SIZE, type RamRegion } from '@machinist/memory'
+import { type GuestMemory, PAGE_SIZE, pageSums, type RamRegion } from '@machinist/memory'
 import { LogWriter } from './log-writer.ts'
 
-const PRIMES = [0x9e37_79b1, 0x85eb_ca77, 0xc2b2_ae3d, 0x27d4_eb2f] as const
+const PRIMES = [0x9e37_79b1, 0x85eb_ca77, 0xc2b2_ae3d] as const
 const WORDS = PAGE_SIZE / 4
 
 /** A checksum of 64 bits for data that nobody forges: it tells whether two machines are the same. */
@@ -78,17 +78,9 @@ export function sumOfMemory(memory: GuestMemory, regions: readonly RamRegion[]):
   return sum.value
 }
 
-/** Four sums side by side: a multiplication takes as long as four of them. */
 function addPage(sum: Checksum, u32: Uint32Array, first: number, page: number): void {
-  let [a, b, c, d, any] = [0, 0, 0, 0, 0]
-  for (let at = first; at < first + WORDS; at += 4) {
-    const [v, w, x, y] = [u32[at] ?? 0, u32[at + 1] ?? 0, u32[at + 2] ?? 0, u32[at + 3] ?? 0]
-    any |= v | w | x | y
-    a = step(a, v, PRIMES[0])
-    b = step(b, w, PRIMES[1])
-    c = step(c, x, PRIMES[2])
-    d = step(d, y, PRIMES[3])
-  }
-  if (any === 0) return
-  for (const word of [page, a, b, c, d]) sum.word(word)
+  const sums = pageSums(u32, first)
+  if (sums === null) return
+  sum.word(page)
+  for (const word of sums) sum.word(word)
 }
