@@ -143,6 +143,15 @@ describe('the devices that a tree names', () => {
     expect(disk!.error).toMatchObject({ code: 'hardware-broken' })
   })
 
+  it('whose interrupts go elsewhere are not taken for others', () => {
+    const { board: found, enabled } = board(tree((root) => {
+      root.child('soc').child('gpio@5000').set('compatible', 'gpio').set('#interrupt-cells', 1).label('gpio')
+      root.child('soc').child('serial@10000000').set('interrupt-parent', [{ ref: 'gpio' }])
+    }))
+    expect([found.consoles, enabled]).toEqual([[], [1]])
+    expect(found.problems[0]).toMatchObject({ code: 'hardware-unsupported', part: '/soc/serial@10000000' })
+  })
+
   it('that make no sense are problems, and not the end', () => {
     const { board: found } = board(tree((root) => {
       root.child('poweroff').set('offset', 0x1000)

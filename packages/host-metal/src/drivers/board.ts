@@ -4,6 +4,8 @@ import { parseFdt } from '@machinist/boot'
 import type { DmaMemory } from './dma-memory.ts'
 import { goldfishClock, RTC_COMPATIBLE } from './goldfish-rtc.ts'
 import { type Hardware, hardwareError, type InterruptController } from './hardware.ts'
+import { APLIC_COMPATIBLE } from './interrupts/aplic.ts'
+import { PLIC_COMPATIBLE } from './interrupts/plic.ts'
 import { InterruptTable } from './interrupts/table.ts'
 import { type HardwareNode, hardwareNodes } from './probe.ts'
 import { type HardwarePower, sysconPower } from './syscon.ts'
@@ -66,9 +68,11 @@ export function openBoard(hardware: Hardware, fdt: Uint8Array, { memory, interru
       problems.push(isMachinistError(error) ? error : machinistError({ code: 'hardware-broken', part: node, remedy: 'Report it.' }, error instanceof Error ? error.message : String(error)))
     }
   }
+  const controllers = nodes.filter(({ compatible }) => compatible.some((name) => PLIC_COMPATIBLE.includes(name) || name === APLIC_COMPATIBLE)).map(({ phandle }) => phandle)
   const serve = (node: HardwareNode, handler: () => boolean): void => {
-    const source = node.interrupts[0]?.cells[0]
-    if (source === undefined) throw hardwareError('hardware-unsupported', node.path, 'has no interrupt')
+    // What goes to another controller, behind this one say, has numbers that mean something else.
+    const source = node.interrupts.find(({ controller }) => controllers.includes(controller))?.cells[0]
+    if (source === undefined) throw hardwareError('hardware-unsupported', node.path, 'has no interrupt that comes here')
     table.attach(source, handler)
   }
   const virtio = (node: HardwareNode): void => {

@@ -34,16 +34,17 @@ export interface VirtioBlockOptions {
   readonly transfer?: number
 }
 
-/** What a request hands over, and what is called once. */
+/** What a request hands over; one of the last two is called once. */
 interface Piece {
   readonly type: number
   readonly sector: number
   /** Bytes of the disk that it is about. */
   readonly length: number
   /** Takes what was read. */
-  readonly into?: Uint8Array
-  readonly from?: Uint8Array
-  done(error: MachinistError | null): void
+  readonly into?: Uint8Array | undefined
+  readonly from?: Uint8Array | undefined
+  readonly resolve: (length: number) => void
+  readonly reject: (error: MachinistError) => void
 }
 
 /** Memory that one request at a time uses. */
@@ -143,7 +144,16 @@ export class VirtioBlock implements RandomAccessFile {
     if (this.deadline <= this.#hardware.now()) this.#transport.fail('does not answer')
   }
 
-  async read(offset: number, into: Uint8Array): Promise<number> {
+  read(offset: number, into: Uint8Array): Promise<number> {
+    const { length } = into
+    // The usual request costs one promise.
+    if (length > 0 && length <= this.#transfer && offset + length <= this.size && offset % this.blockSize === 0 && length % this.blockSize === 0) {
+      return this.#request({ type: TYPE.in, sector: offset / SECTOR, length, into })
+    }
+    return this.#readAny(offset, into)
+  }
+
+  async #readAny(offset: number, into: Uint8Array): Promise<number> {
     const unit = this.blockSize
     const length = Math.max(0, Math.min(into.length, this.size - offset))
     if (length === 0) return 0
@@ -151,7 +161,10 @@ export class VirtioBlock implements RandomAccessFile {
       const target = into.subarray(at - offset, at - offset + count)
       const before = at % unit
       const whole = Math.ceil((before + count) / unit) * unit
-      if (whole === count) return this.#request({ type: TYPE.in, sector: at / SECTOR, length: count, into: target })
+      if (whole === count) {
+        await this.#request({ type: TYPE.in, sector: at / SECTOR, length: count, into: target })
+        return
+      }
       const blocks = new Uint8Array(whole)
       await this.#request({ type: TYPE.in, sector: (at - before) / SECTOR, length: whole, into: blocks })
       target.set(blocks.subarray(before, before + count))
@@ -161,6 +174,10 @@ export class VirtioBlock implements RandomAccessFile {
 
   async write(offset: number, from: Uint8Array): Promise<void> {
     this.#check(offset, from.length)
+    if (from.length > 0 && from.length <= this.#transfer && offset % this.blockSize === 0 && from.length % this.blockSize === 0) {
+      await this.#request({ type: TYPE.out, sector: offset / SECTOR, length: from.length, from })
+      return
+    }
     if (from.length === 0) return
     if (offset % this.blockSize === 0 && from.length % this.blockSize === 0) return this.#writeWhole(offset, from)
     // Two such writes may be about one block.
@@ -169,10 +186,10 @@ export class VirtioBlock implements RandomAccessFile {
     return mine
   }
 
-  flush(): Promise<void> {
+  async flush(): Promise<void> {
+    if (this.error !== null) throw this.error
     // Without the feature, what was written is stable (5.2.5).
-    if (!this.#transport.has(FEATURE.flush)) return this.error === null ? Promise.resolve() : Promise.reject(this.error)
-    return this.#request({ type: TYPE.flush, sector: 0, length: 0 })
+    if (this.#transport.has(FEATURE.flush)) await this.#request({ type: TYPE.flush, sector: 0, length: 0 })
   }
 
   /** Others may use the device still. */
@@ -187,7 +204,7 @@ export class VirtioBlock implements RandomAccessFile {
     const end = Math.floor((offset + length) / unit) * unit
     if (first >= end) return this.write(offset, new Uint8Array(length))
     const most = Math.max(unit, Math.floor(Math.min(this.#zeroSectors, MOST_SECTORS) * SECTOR / unit) * unit)
-    const work: Promise<void>[] = []
+    const work: Promise<unknown>[] = []
     if (offset < first) work.push(this.write(offset, new Uint8Array(first - offset)))
     if (end < offset + length) work.push(this.write(end, new Uint8Array(offset + length - end)))
     for (let at = first; at < end; at += most) work.push(this.#request({ type: TYPE.writeZeroes, sector: at / SECTOR, length: Math.min(most, end - at) }))
@@ -225,16 +242,11 @@ export class VirtioBlock implements RandomAccessFile {
     return pieces
   }
 
-  #request(piece: Omit<Piece, 'done'>): Promise<void> {
+  /** @returns the bytes of the disk that it was about */
+  #request({ type, sector, length, into, from }: Omit<Piece, 'resolve' | 'reject'>): Promise<number> {
     if (this.error !== null) return Promise.reject(this.error)
     return new Promise((resolve, reject) => {
-      this.#waiting.push({
-        ...piece,
-        done(error) {
-          if (error === null) resolve()
-          else reject(error)
-        },
-      })
+      this.#waiting.push({ type, sector, length, into, from, resolve, reject })
       this.#submit()
     })
   }
@@ -290,7 +302,7 @@ export class VirtioBlock implements RandomAccessFile {
       this.#slots.push(slot)
       const status = slot.status.bytes[0] ?? STATUS.none
       if (status > STATUS.unsupported) {
-        piece.done(fileError('file-eio', this.name, 'the request has no answer'))
+        piece.reject(fileError('file-eio', this.name, 'the request has no answer'))
         throw hardwareError('hardware-broken', this.name, 'answers with a status that does not exist', status)
       }
       let error: MachinistError | null = null
@@ -298,8 +310,9 @@ export class VirtioBlock implements RandomAccessFile {
       else if (status === STATUS.unsupported) error = fileError('file-enotsup', this.name, 'the device cannot do it')
       // What it did not write is of another request.
       else if (piece.type === TYPE.in && written < piece.length + 1) error = fileError('file-eio', this.name, `the device gave less than ${piece.length} bytes`, written)
-      else piece.into?.set(slot.data.bytes.subarray(0, piece.length))
-      piece.done(error)
+      else piece.into?.set(piece.length === slot.data.bytes.length ? slot.data.bytes : slot.data.bytes.subarray(0, piece.length))
+      if (error === null) piece.resolve(piece.length)
+      else piece.reject(error)
     }
     this.#submit()
   }
@@ -309,6 +322,6 @@ export class VirtioBlock implements RandomAccessFile {
     this.#underway.clear()
     this.#waiting = []
     this.#waitingAt = 0
-    for (const { done } of lost) done(error)
+    for (const { reject } of lost) reject(error)
   }
 }

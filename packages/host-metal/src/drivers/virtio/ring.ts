@@ -24,7 +24,8 @@ export interface Finished<Request> {
 
 interface InFlight<Request> {
   readonly request: Request
-  readonly chain: readonly number[]
+  /** Descriptors, of which the first is the request's name. */
+  readonly count: number
   readonly writable: number
 }
 
@@ -41,8 +42,13 @@ export class Ring<Request> {
   readonly device: DmaPiece
   readonly #name: string
   readonly #fence: () => void
-  readonly #free: number[]
-  readonly #inFlight = new Map<number, InFlight<Request>>()
+  /** Of each descriptor, the one that follows in its chain, or among those that are free. The device's copy is not believed. */
+  readonly #next: Uint16Array
+  #firstFree = 0
+  #room: number
+  /** By their first descriptors. */
+  readonly #inFlight: (InFlight<Request> | undefined)[] = []
+  #pending = 0
   /** Modulo 2^16. */
   #available = 0
   #seen = 0
@@ -58,37 +64,43 @@ export class Ring<Request> {
     this.descriptors = memory.take(DESCRIPTOR.size * size, DESCRIPTOR_ALIGN)
     this.driver = memory.take(RING.entries + 2 * size + 2)
     this.device = memory.take(RING.entries + 8 * size + 2)
-    this.#free = Array.from({ length: size }, (_, index) => size - 1 - index)
+    this.#next = Uint16Array.from({ length: size }, (_, index) => index + 1)
+    this.#room = size
   }
 
   /** Descriptors that are free. */
   get room(): number {
-    return this.#free.length
+    return this.#room
   }
 
   /** Requests that the device has. */
   get pending(): number {
-    return this.#inFlight.size
+    return this.#pending
   }
 
   /** Gives a request to the device, which is not told of it yet. There must be room for its buffers. */
   add(request: Request, buffers: readonly RingBuffer[]): void {
-    if (buffers.length === 0 || buffers.length > this.#free.length) throw new RangeError('no room in the ring')
-    const chain = buffers.map(() => this.#free.pop() ?? 0)
-    const head = chain[0] ?? 0
+    const count = buffers.length
+    if (count === 0 || count > this.#room) throw new RangeError('no room in the ring')
     const { view } = this.descriptors
+    const head = this.#firstFree
     let writable = 0
-    buffers.forEach(({ address, length, write }, index) => {
-      const at = DESCRIPTOR.size * (chain[index] ?? 0)
-      const next = chain[index + 1]
+    let left = count
+    for (const { address, length, write } of buffers) {
+      const at = DESCRIPTOR.size * this.#firstFree
+      const next = this.#next[this.#firstFree] ?? 0
+      const last = --left === 0
       view.setUint32(at, address % 2 ** 32, true)
       view.setUint32(at + 4, Math.floor(address / 2 ** 32), true)
       view.setUint32(at + 8, length, true)
-      view.setUint16(at + 12, (write ? DESCRIPTOR.write : 0) | (next === undefined ? 0 : DESCRIPTOR.next), true)
-      view.setUint16(at + 14, next ?? 0, true)
+      view.setUint16(at + 12, (write ? DESCRIPTOR.write : 0) | (last ? 0 : DESCRIPTOR.next), true)
+      view.setUint16(at + 14, last ? 0 : next, true)
       if (write) writable += length
-    })
-    this.#inFlight.set(head, { request, chain, writable })
+      this.#firstFree = next
+    }
+    this.#room -= count
+    this.#inFlight[head] = { request, count, writable }
+    this.#pending++
     this.driver.view.setUint16(RING.entries + 2 * (this.#available % this.size), head, true)
     this.#available = (this.#available + 1) & 0xffff
     this.#fence()
@@ -108,25 +120,31 @@ export class Ring<Request> {
   take(): Finished<Request> | null {
     const ahead = (this.device.view.getUint16(RING.index, true) - this.#seen) & 0xffff
     if (ahead === 0) return null
-    if (ahead > this.#inFlight.size) throw hardwareError('hardware-broken', this.#name, 'finished more requests than it was given', ahead)
+    if (ahead > this.#pending) throw hardwareError('hardware-broken', this.#name, 'finished more requests than it was given', ahead)
     // What it wrote before the index is to be seen now.
     this.#fence()
     const at = RING.entries + 8 * (this.#seen % this.size)
     const head = this.device.view.getUint32(at, true)
     const written = this.device.view.getUint32(at + 4, true)
-    const found = this.#inFlight.get(head)
+    const found = this.#inFlight[head]
     if (found === undefined) throw hardwareError('hardware-broken', this.#name, 'finished a request that it was not given', head)
     if (written > found.writable) throw hardwareError('hardware-broken', this.#name, `wrote more than the ${found.writable} bytes that it may`, written)
     this.#seen = (this.#seen + 1) & 0xffff
-    this.#inFlight.delete(head)
-    this.#free.push(...found.chain)
+    this.#inFlight[head] = undefined
+    this.#pending--
+    let last = head
+    for (let more = 1; more < found.count; more++) last = this.#next[last] ?? 0
+    this.#next[last] = this.#firstFree
+    this.#firstFree = head
+    this.#room += found.count
     return { request: found.request, written }
   }
 
   /** Requests that will not be finished any more. */
   abandon(): readonly Request[] {
-    const lost = [...this.#inFlight.values()].map(({ request }) => request)
-    this.#inFlight.clear()
+    const lost = this.#inFlight.flatMap((flight) => flight === undefined ? [] : [flight.request])
+    this.#inFlight.length = 0
+    this.#pending = 0
     return lost
   }
 }
