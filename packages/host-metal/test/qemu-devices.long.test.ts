@@ -13,13 +13,13 @@ import { type QtestMachine, qtestMachine } from './qtest.ts'
 const SEED = Number(process.env['MACHINIST_SEED'] ?? 1)
 const MiB = 2 ** 20
 const MODERN = ['-global', 'virtio-mmio.force-legacy=false']
-const LIMIT = 120_000
+const LIMIT = 900_000
 
 function boardOf({ hardware, fdt }: QtestMachine): Board {
   const nodes = hardwareNodes(parseFdt(fdt))
   const plic = nodes.find(({ compatible }) => compatible.includes('riscv,plic0'))!
   const interrupts = plicDriver(hardware, plic.ranges[0]!, supervisorInput(nodes, plic, 0), plic.cell('riscv,ndev', 0))
-  return openBoard(hardware, fdt, { memory: new DmaMemory(hardware, { address: 0x8100_0000, length: 4 * MiB }), interrupts })
+  return openBoard(hardware, fdt, { memory: new DmaMemory(hardware, { address: 0x8100_0000, length: 2 * MiB }), interrupts })
 }
 
 /** Serves interrupts, as QEMU raises them, until something is so. */

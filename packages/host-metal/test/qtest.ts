@@ -8,6 +8,8 @@ import type { Hardware } from '../src/drivers/hardware.ts'
 const QEMU = 'qemu-system-riscv64'
 const RAM = 0x8000_0000
 const RAM_SIZE = 64 * 2 ** 20
+/** Bytes that are compared at once. */
+const CHUNK = 4096
 /** `wfi` and back again, for a processor that nothing interrupts. */
 const SLEEP = [0x73, 0x00, 0x50, 0x10, 0x6f, 0xf0, 0xdf, 0xff]
 
@@ -65,13 +67,13 @@ export function qtestMachine(args: (folder: string) => readonly string[]): Qtest
   const sync = (): void => {
     for (const { at, mine, known, theirs } of windows) {
       readSync(ram, theirs, 0, theirs.length, at)
-      const [a, b, c] = [mine, known, theirs].map(({ buffer }) => new Uint32Array(buffer)) as [Uint32Array, Uint32Array, Uint32Array]
-      for (let word = 0; word < a.length; word++) {
-        if (a[word] === b[word] && b[word] === c[word]) continue
-        for (let byte = 4 * word; byte < 4 * word + 4; byte++) {
-          if (mine[byte] !== known[byte]) writeSync(ram, mine, byte, 1, at + byte)
-          else mine[byte] = theirs[byte] ?? 0
-          known[byte] = mine[byte] ?? 0
+      for (let from = 0; from < mine.length; from += CHUNK) {
+        const [a, b, c] = [mine, known, theirs].map((bytes) => bytes.subarray(from, from + CHUNK)) as [Uint8Array, Uint8Array, Uint8Array]
+        if (Buffer.compare(a, b) === 0 && Buffer.compare(b, c) === 0) continue
+        for (let byte = 0; byte < a.length; byte++) {
+          if (a[byte] !== b[byte]) writeSync(ram, a, byte, 1, at + from + byte)
+          else a[byte] = c[byte] ?? 0
+          b[byte] = a[byte] ?? 0
         }
       }
     }
