@@ -185,7 +185,7 @@ describe('a network device that dies or lies', () => {
 
   it('at random, in rings and registers, never throws and never gives a frame longer than it may be', () => {
     let broken = 0
-    for (let round = 0; round < 150; round++) {
+    for (let round = 0; round < 60; round++) {
       const random = new FuzzRandom(SEED * 1000 + round)
       const { wire, port, driver, hardware, memory } = bench()
       const view = new DataView(memory.buffer)
@@ -202,6 +202,6 @@ describe('a network device that dies or lies', () => {
       expect(driver.error).toMatchObject({ code: 'hardware-broken' })
       broken++
     }
-    expect(broken).toBeGreaterThan(30)
+    expect(broken).toBeGreaterThan(10)
   })
 })
