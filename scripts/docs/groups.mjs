@@ -48,6 +48,7 @@ export const groups = {
   '@machinist/host-metal': {
     'Be a hypervisor on bare metal': [''],
     'Build an image': ['build/'],
+    'Run machines on the hardware': ['appliance/', 'host', 'loop', 'vcpu/'],
     'Drive the hardware': ['drivers/'],
     'Have disks of machines': ['datastore/'],
     'Have a monitor': ['monitor/'],

@@ -13,6 +13,8 @@ export interface PhysicalRange {
 export interface Native {
   /** The device tree that firmware handed over. */
   readonly fdt: ArrayBuffer
+  /** What was built into the image beside the program: a `cpio` archive, or nothing. */
+  readonly files: ArrayBuffer
   /** Ticks of the `time` CSR in a second. */
   readonly frequency: number
   /** Harts of the hardware. TypeScript runs on number 0, whichever the hardware calls so. */
@@ -32,7 +34,7 @@ export interface Native {
   /** A guest-physical address space (G-stage tables), empty; its number. */
   createVm(): number
   destroyVm(vm: number): void
-  /** Maps whole pages of 4096 bytes. */
+  /** Maps whole pages of 4096 bytes, in the place of what was mapped there. As after {@link Native.unmap}, no hart goes on with what was. */
   map(vm: number, guest: number, host: number, length: number, writable: boolean): void
   unmap(vm: number, guest: number, length: number): void
   /** A hart of that machine: its number, and the record of its registers and exits, a {@link vcpuRecord}, all zeros. */
@@ -46,7 +48,7 @@ export interface Native {
   kick(vcpu: number): void
   /** Raises its supervisor software interrupt, wherever it runs. */
   raise(vcpu: number): void
-  /** Drops what it knows of the guest's own page tables, wherever it runs, before it executes anything that comes later. */
+  /** Drops what it knows of the guest's own page tables and of its code (HFENCE.VVMA, FENCE.I), before it executes anything more; one that runs elsewhere has done it when this returns. */
   flush(vcpu: number): void
   /** One that was dispatched and has exited, or -1. */
   exited(): number

@@ -120,9 +120,9 @@ test('a writer of a shared page gets a frame of its own, and the CPU hears of it
   expect(protectedTimes).toBe(1)
   expect([parent, child].map((memory) => [memory.resolve(BASE), entry(memory) & PAGE_SHARED])).toEqual([[frame, PAGE_SHARED], [frame, PAGE_SHARED]])
   const moved: number[][] = []
-  child.onMove = (from, to) => { moved.push([from >>> 12, to >>> 12]) }
+  child.onMove = (from, to, entryAddress) => { moved.push([from >>> 12, to >>> 12, entryAddress]) }
   child.write(BASE, Uint8Array.of(2))
-  expect(moved).toEqual([[frame >>> 12, child.resolve(BASE) >>> 12]])
+  expect(moved).toEqual([[frame >>> 12, child.resolve(BASE) >>> 12, child.entryAddress(BASE)]])
   expect([child.resolve(BASE) === frame, entry(child) & PAGE_CODE, all.references(frame)]).toEqual([false, 0, 1])
   const told: number[] = []
   parent.onCodeWrite = (_frame, gpa) => { told.push(gpa) }

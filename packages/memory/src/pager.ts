@@ -34,8 +34,8 @@ function isZero(words: Int32Array, index: number): boolean {
   return true
 }
 
-/** Told when a page gets another frame: its old entry, and the new one, whose content is the same by now. */
-export type MoveListener = (from: number, to: number) => void
+/** Told when a page gets another frame: its old entry, and the new one, whose content is the same by now; and where in the arena the entry is. */
+export type MoveListener = (from: number, to: number, entryAddress: number) => void
 
 /**
  * Gives pages their frames when somebody wants to read or write them: zeros at the first touch, what a source has, a copy of what is shared.
@@ -102,7 +102,7 @@ export class Pager {
     if (access === 'read') return entry
     if ((entry & PAGE_SHARED) !== 0) {
       arena.budget.want(1, this.#owner)
-      entry = this.#own(entry)
+      entry = this.#own(entry, entryAddress)
     }
     entry = (entry | PAGE_DIRTY) >>> 0
     arena.u32[index] = entry
@@ -153,7 +153,7 @@ export class Pager {
     if (this.#promised) this.#arena.reserve(pages * PAGE_SIZE, 'memory')
   }
 
-  #own(entry: number): number {
+  #own(entry: number, entryAddress: number): number {
     const arena = this.#arena
     const from = frameOf(entry)
     const flags = PAGE_PRESENT | (entry & PAGE_DIRTY)
@@ -163,7 +163,7 @@ export class Pager {
     arena.u8.copyWithin(to, from, from + PAGE_SIZE)
     arena.freeFrames([from])
     const moved = (to | flags) >>> 0
-    this.onMove?.(entry, moved)
+    this.onMove?.(entry, moved, entryAddress)
     return moved
   }
 

@@ -12,6 +12,8 @@ enum { ENGINE_STACK = 900 * 1024 };
 
 extern const uint8_t bytecode[];
 extern const uint8_t bytecode_end[];
+extern const uint8_t files[];
+extern const uint8_t files_end[];
 
 static void *engine_take(JSMallocState *state, size_t size) {
   (void)state;
@@ -53,6 +55,8 @@ static void make_native(JSContext *context) {
   add_number(context, native, "harts", hart_count);
   add_number(context, native, "frequency", time_frequency());
   JS_SetPropertyStr(context, native, "fdt", JS_NewArrayBufferCopy(context, board.fdt.base, board.fdt.size));
+  /* The image's own, which nobody else uses: no copy. */
+  JS_SetPropertyStr(context, native, "files", JS_NewArrayBuffer(context, (uint8_t *)files, (size_t)(files_end - files), NULL, NULL, 0));
   JS_SetPropertyStr(context, global, "native", native);
   JS_FreeValue(context, global);
 }

@@ -3,6 +3,7 @@ import { mkdir, readFile, readdir, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { cpio } from '@machinist/boot'
 import { compileAll, engineFiles, headers, mendedEngine } from './engine.ts'
 import { bytecode } from './program.ts'
 import { recordHeader } from './record-header.ts'
@@ -14,6 +15,8 @@ export interface ImageOptions {
   readonly engine: string
   /** The program: a file of TypeScript or JavaScript; what it imports is bundled. */
   readonly program: string
+  /** Files that the program finds in `native.files`, by their names there. */
+  readonly files?: Readonly<Record<string, Uint8Array>> | undefined
   /** Where the image goes; beside it the same with symbols, as `….elf`. */
   readonly output: string
   /** Where compiled files are kept; `$MACHINIST_CACHE`, else `machinist` in the user's cache folder, unless given. */
@@ -57,6 +60,14 @@ async function symbols(elf: string): Promise<string> {
   ].join('\n')
 }
 
+/** An archive of files, in a file of the cache that is named by its content. */
+async function archiveOf(files: Readonly<Record<string, Uint8Array>>, cache: string): Promise<string> {
+  const writer = cpio()
+  for (const [name, content] of Object.entries(files)) writer.file(name, content)
+  const bytes = Object.keys(files).length === 0 ? new Uint8Array(0) : writer.toBytes()
+  return write(join(cache, 'programs', `${digest(bytes)}.cpio`), bytes)
+}
+
 /**
  * Builds an image that firmware (OpenSBI) starts in HS-mode: the kernel, the engine, and a program as bytecode. It begins as a RISC-V Linux `Image` does, for boot loaders.
  *
@@ -86,12 +97,13 @@ export async function buildImage(options: ImageOptions): Promise<Image> {
   for (const folder of folders) {
     for (const name of (await readdir(folder)).sort()) if (/\.[cS]$/.test(name) && name !== 'bytecode.c') files.push(join(folder, name))
   }
-  const embedded = join(cache, 'programs', `${digest(program)}.S`)
-  await write(embedded, `.section .rodata.program, "a"\n.balign 16\n.globl bytecode, bytecode_end\nbytecode:\n.incbin "${program}"\nbytecode_end:\n`)
+  const archive = await archiveOf(options.files ?? {}, cache)
+  const embedded = join(cache, 'programs', `${digest(program, archive)}.S`)
+  await write(embedded, `.section .rodata.program, "a"\n.balign 16\n.globl bytecode, bytecode_end\nbytecode:\n.incbin "${program}"\nbytecode_end:\n.balign 4096\n.globl files, files_end\nfiles:\n.incbin "${archive}"\nfiles_end:\n`)
   const objects = [
     ...await compileAll(files, own, cache),
     ...await compileAll(engineFiles.map((name) => join(engine, name)), foreign, cache),
-    ...await compileAll([embedded], { ...own, inputs: [digest(await readFile(program))] }, cache),
+    ...await compileAll([embedded], { ...own, inputs: [digest(await readFile(program)), archive] }, cache),
   ]
 
   const script = join(native, 'kernel', 'image.ld')

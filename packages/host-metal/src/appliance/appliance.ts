@@ -1,0 +1,131 @@
+import { type Backend, type BackendKind, machinistError } from '@machinist/api'
+import { decodeUtf8, encodeUtf8, parseFdt, readCpio } from '@machinist/boot'
+import { createHypervisor, type FromProcessor, localChannel, type MachineSpec, type OwnHypervisor, type PoolSpec, runProcessor, type ToProcessor } from '@machinist/hypervisor'
+import type { BackendDescriptor, Catalogue } from '@machinist/machine'
+import { type Board, openBoard } from '../drivers/board.ts'
+import { DmaMemory } from '../drivers/dma-memory.ts'
+import { seededByFirmware } from '../entropy.ts'
+import { metalHost, type MetalHost } from '../host.ts'
+import type { Native, PhysicalRange } from '../native.ts'
+import { hardwareRiscv } from '../vcpu/spec.ts'
+import { ConsoleBridge } from './console-bridge.ts'
+
+/** What the file {@link PLAN} in an image says. */
+export interface AppliancePlan {
+  readonly pools: readonly PoolSpec[]
+  /** In the order in which they start. */
+  readonly machines: readonly MachineSpec[]
+}
+
+/** The name of the plan among the files of an image. Images of machines are files beside it. */
+export const PLAN = 'plan.json'
+
+/** Bytes for what drivers share with devices. */
+const DMA = 32 * 2 ** 20
+
+/** What is particular about the place where an appliance runs. */
+export interface ApplianceOptions {
+  /** The specs of devices that machines may name. */
+  readonly devices: Catalogue
+  /** Makes backends that a definition names and the appliance does not have. */
+  readonly backend?: (descriptor: BackendDescriptor, kind: BackendKind, part: string) => Backend<unknown> | null
+}
+
+/** Machines of an image, on the hardware. */
+export interface Appliance {
+  readonly host: MetalHost
+  readonly board: Board
+  readonly hypervisor: OwnHypervisor
+  /** One turn of the event loop; what it throws concerns one thing of many. */
+  turn(): void
+}
+
+/** Takes memory for drivers off the end of the longest range. */
+function divided(ranges: readonly PhysicalRange[]): { readonly drivers: PhysicalRange; readonly machines: readonly PhysicalRange[] } {
+  const [longest, ...others] = ranges.toSorted((one, other) => other.length - one.length)
+  const length = longest === undefined ? 0 : longest.length - DMA
+  if (longest === undefined || length < DMA) throw machinistError({ code: 'host-memory', part: 'hardware', value: longest?.length ?? 0, remedy: 'Use hardware with more memory.' }, 'there is no memory for drivers and machines')
+  return { drivers: { base: longest.base + length, length: DMA }, machines: [{ base: longest.base, length }, ...others] }
+}
+
+/** The seed that firmware hands over for random bytes (`rng-seed` in `/chosen`), with the time at which somebody looks: better than nothing where there is none. */
+function entropyOf(native: Native): ReturnType<typeof seededByFirmware> {
+  const seed = parseFdt(new Uint8Array(native.fdt), 'hardware').find('/chosen')?.properties.get('rng-seed') ?? new Uint8Array(0)
+  const all = new Uint8Array(seed.length + 16)
+  all.set(seed)
+  new DataView(all.buffer).setFloat64(seed.length, native.now())
+  return seededByFirmware(all)
+}
+
+/**
+ * Makes the machines that an image holds, and starts them: all that say nothing else. The console of the first one is on the console of the hardware. When all have ended, the hardware is switched off.
+ *
+ * @throws typed errors for an image without a plan, and hardware without memory
+ */
+export function openAppliance(native: Native, { devices, backend }: ApplianceOptions): Appliance {
+  const files = new Map(readCpio(new Uint8Array(native.files), 'image').map(({ path, bytes }) => [path, bytes]))
+  const file = (name: string): Uint8Array => {
+    const bytes = files.get(name)
+    if (bytes === undefined) throw machinistError({ code: 'image-file', part: 'image', value: name, remedy: 'Build the image again.' }, 'the image has no such file')
+    return bytes
+  }
+  const plan = JSON.parse(decodeUtf8(file(PLAN))) as AppliancePlan
+  const memory = divided(native.ram())
+  const board = openBoard(native, new Uint8Array(native.fdt), {
+    memory: new DmaMemory(native, { address: memory.drivers.base, length: memory.drivers.length }),
+    interrupts: native,
+    warn: (text) => { native.print(`${text}\n`) },
+  })
+  for (const problem of board.problems) native.print(`${problem.message}\n`)
+  const host = metalHost(native, {
+    memory: memory.machines,
+    entropy: entropyOf(native),
+    wallClock: board.clock ?? { now: () => BigInt(Math.floor(native.now())) },
+    ...(backend && { backend }),
+  })
+  host.loop.onTurn(() => { board.dispatch() })
+  const poll = (): void => { host.loop.after(Math.max(1e6, Math.min(1e9, board.poll() - native.now())), poll) }
+  poll()
+  const hypervisor = createHypervisor({
+    loop: host.loop,
+    open: () => {
+      const [control, processor] = localChannel<ToProcessor, FromProcessor>(host.loop)
+      runProcessor(processor, {
+        host,
+        catalogue: [hardwareRiscv(native), ...devices],
+        loader: { load: async ({ machine }) => {
+          if (!('version' in machine)) throw machinistError({ code: 'parameter', part: 'machine', remedy: 'Give a definition.' }, 'an image has no machine files')
+          return { machine: { definition: machine }, image: file }
+        } },
+      })
+      return control
+    },
+  })
+  void begin(native, { host, hypervisor, board }, plan)
+  return { host, board, hypervisor, turn: () => { host.loop.turn() } }
+}
+
+/** What was said leaves the hardware before it is switched off, in nanoseconds. */
+const LAST_WORDS = 200_000_000
+
+async function begin(native: Native, { host, hypervisor, board }: Pick<Appliance, 'host' | 'hypervisor' | 'board'>, { pools, machines }: AppliancePlan): Promise<void> {
+  const line = board.consoles[0]?.connect((callback) => { callback() })
+  const bridge = line === undefined ? null : new ConsoleBridge(line)
+  const say = (text: string): void => {
+    if (bridge === null) native.print(text)
+    else bridge.output(encodeUtf8(text))
+  }
+  const over = async (): Promise<void> => {
+    const all = await hypervisor.machines()
+    if (all.every(({ state }) => state !== 'running' && state !== 'paused')) host.loop.after(LAST_WORDS, () => native.powerOff(0))
+  }
+  hypervisor.on(({ kind, name, text }) => {
+    if (kind !== 'added') say(`\r\n[${name}: ${text}]\r\n`)
+    if (kind === 'off' || kind === 'failed' || kind === 'lost') void over()
+  })
+  for (const pool of pools) await hypervisor.addPool(pool)
+  for (const machine of machines) await hypervisor.add(machine)
+  const [first] = machines
+  if (first !== undefined && bridge !== null) bridge.connection = await hypervisor.console(first.name, bridge)
+  for (const { name, autostart } of machines) if (autostart !== false) await hypervisor.start(name)
+}

@@ -1,0 +1,135 @@
+import { type BootEntry, type CpuContext, type IrqLine, machinistError, type ParallelHarts, type TimedCpu } from '@machinist/api'
+import type { AddressSpace } from '@machinist/bus'
+import type { GuestMemory } from '@machinist/memory'
+import { Sbi } from '@machinist/sbi'
+import type { Native } from '../native.ts'
+import { GuestPages } from './guest-pages.ts'
+import { GuestTime } from './guest-time.ts'
+import { OtherHarts } from './other-harts.ts'
+import { HardwareHart, type HartsOf } from './vcpu.ts'
+
+/** What the CPU is connected to. */
+export type HardwareWants = {
+  readonly power: 'power'
+  readonly console: 'char'
+}
+
+/** For how long a hart that was kicked is waited for at a time, in nanoseconds. */
+const MOST_WAIT = 1_000_000
+
+const NOWHERE: IrqLine = { set: () => undefined, pulse: () => undefined, send: () => undefined }
+
+/** All harts of a machine, on harts of the hardware. */
+export class HardwareCpu implements TimedCpu {
+  readonly vcpus: readonly HardwareHart[]
+  readonly budget = 'time'
+  /** Absent where the hardware has one hart. */
+  readonly parallel?: ParallelHarts
+  readonly #pages: GuestPages
+  readonly #time: GuestTime
+
+  /** @throws a typed error `'time-frequency'` when the machine's counter does not count as the hardware's does */
+  constructor(native: Native, harts: number, { name, memory, bus, counter, clock, backends, wake }: CpuContext<GuestMemory, AddressSpace, HardwareWants>) {
+    if (counter.frequency !== native.frequency) {
+      throw machinistError({ code: 'time-frequency', part: name, value: counter.frequency, remedy: `Use timeFrequency: ${native.frequency}.` }, 'the hardware counts time at another frequency')
+    }
+    this.#pages = new GuestPages(native, memory)
+    this.#time = new GuestTime(native, counter)
+    const of: HartsOf = {
+      native, memory, bus, pages: this.#pages,
+      time: this.#time,
+      now: () => clock.now(),
+      timeOf: (ticks) => counter.timeOf(ticks),
+      sbi: (hart) => { sbi.call(hart) },
+    }
+    this.vcpus = Array.from({ length: harts }, (_, index) => new HardwareHart(of, index))
+    const others = OtherHarts.of(native)
+    if (others.count > 0) this.parallel = this.#parallelOn(others, native, wake)
+    const sbi = new Sbi({
+      harts: this.vcpus,
+      memory,
+      console: backends.console,
+      powerOff: (status) => { backends.power.off(status) },
+      reset: () => { backends.power.reset() },
+    })
+  }
+
+  #parallelOn(others: OtherHarts, native: Native, wake: () => void): ParallelHarts {
+    const back: number[] = []
+    return {
+      start: (index, until) => {
+        const hart = this.vcpus[index]
+        if (hart?.quiet !== true || !hart.runnable) return false
+        return others.start(hart.id, () => hart.leave(until), () => {
+          hart.arrive()
+          back.push(index)
+          wake()
+        })
+      },
+      exited: (wait) => {
+        others.collect()
+        while (wait && back.length === 0) {
+          native.idle(native.now() + MOST_WAIT)
+          others.collect()
+        }
+        return back.shift() ?? -1
+      },
+      finish: (index) => this.vcpus[index]?.finish() ?? 'budget',
+    }
+  }
+
+  timeRuns(origin: number | null): void {
+    if (origin !== null) this.#time.origin = origin
+  }
+
+  /** Accesses to devices, and pages that guests asked for. */
+  get stats(): Readonly<Record<string, number>> {
+    return { deviceAccesses: this.vcpus.reduce((sum, hart) => sum + hart.deviceAccesses, 0), pageFaults: this.#pages.faults }
+  }
+
+  input(line: string): IrqLine | null {
+    const [, index, input] = /^hart(\d+)\.(\w+)$/.exec(line) ?? []
+    const hart = this.vcpus[Number(index)]
+    if (hart === undefined) return null
+    switch (input) {
+      case 'ssip': {
+        // An edge sets the bit; software clears it (ACLINT specification, chapter 4).
+        const raise = (): void => { hart.raiseSoftwareInterrupt() }
+        return { set: (level) => { if (level) raise() }, pulse: raise, send: () => undefined }
+      }
+      case 'seip':
+        return {
+          set: (level) => { hart.setExternal(level) },
+          pulse: () => {
+            hart.setExternal(true)
+            hart.setExternal(false)
+          },
+          send: () => undefined,
+        }
+      // M-mode is where no guest of the hardware ever is, and so nobody takes its interrupts.
+      case 'meip':
+      case 'mtip':
+      case 'msip':
+        return NOWHERE
+      default:
+        return null
+    }
+  }
+
+  reset(_kind: 'cold' | 'warm', entry: BootEntry): void {
+    this.#pages.forget()
+    for (const hart of this.vcpus) hart.reset()
+    const [first] = this.vcpus
+    first?.start(BigInt(entry.pc), 0n)
+    entry.args.forEach((arg, index) => { first?.setX(10 + index, BigInt(arg === 'hartid' ? 0 : arg)) })
+  }
+
+  memoryChanged(): void {
+    this.#pages.forget()
+  }
+
+  dispose(): void {
+    for (const hart of this.vcpus) hart.dispose()
+    this.#pages.dispose()
+  }
+}

@@ -1,0 +1,340 @@
+import { type Exit, machinistError, type TimedVcpu } from '@machinist/api'
+import type { AddressSpace } from '@machinist/bus'
+import type { GuestMemory } from '@machinist/memory'
+import { peekSv } from '@machinist/mmu'
+import { HsmState, type SbiHart } from '@machinist/sbi'
+import type { Native } from '../native.ts'
+import { Answer, VcpuAccess, VcpuExit } from '../vcpu-record.ts'
+import { answerAccess } from './device-access.ts'
+import type { GuestPages } from './guest-pages.ts'
+import type { GuestTime } from './guest-time.ts'
+import { Pending } from './pending.ts'
+import { VcpuRegisters } from './registers.ts'
+import { type ResumePoint, restoreVcpu, saveVcpu } from './saved-vcpu.ts'
+
+/** `vsstatus` of a hart that begins: 64 bits in U-mode. */
+const UXL_64 = 2n << 32n
+/** What programs may read below our SBI, as below OpenSBI: `cycle`, `time` and `instret`, as far as the hypervisor lets them. */
+const SHOWN_COUNTERS = 7n
+const TIMER_BIT = 1 << 5
+const PAGE_OFFSET = 4095n
+/** Exits in a run, besides that at its end, that are hardly anything. */
+const FEW = 2
+
+/** What the harts of a machine share. */
+export interface HartsOf {
+  readonly native: Native
+  readonly memory: GuestMemory
+  readonly bus: AddressSpace
+  readonly pages: GuestPages
+  readonly time: GuestTime
+  /** Virtual time. */
+  now(): number
+  /** Virtual time at which the machine's counter comes to a value. */
+  timeOf(ticks: bigint): number
+  sbi(hart: HardwareHart): void
+}
+
+/** A hart of a guest on a hart of the hardware, in VS-mode. */
+export class HardwareHart implements TimedVcpu, SbiHart {
+  readonly index: number
+  readonly registers: VcpuRegisters
+  readonly pmu = null
+  hsm: number = HsmState.stopped
+  readonly #of: HartsOf
+  readonly id: number
+  #waiting = false
+  #resume: ResumePoint | null = null
+  #running = false
+  /** It runs on another hart of the hardware. */
+  #away = false
+  /**
+   * It ran to the end of its time lately, with hardly anything for this thread to do: it may as well run elsewhere. Coming back from there costs a turn of the event loop, an exit here costs a tenth of it.
+   */
+  quiet = false
+  /** Ends the run in progress, and how. */
+  #leave: Exit | null = null
+  /** What to do about an access is known, and not done yet. */
+  #answered = false
+  #timeVersion = -1
+  /** Of the `vstimecmp` that was looked at last: its words, and the virtual time of it. */
+  #timer = { low: -1, high: -1, version: -1, at: Infinity }
+  /** Accesses to devices. */
+  deviceAccesses = 0
+
+  constructor(of: HartsOf, index: number) {
+    this.index = index
+    this.#of = of
+    const { id, page } = of.native.createVcpu(of.pages.vm, index)
+    this.id = id
+    this.registers = new VcpuRegisters(page)
+    this.registers.set('vstimecmp', -1n)
+  }
+
+  /** Power-on: it is stopped. */
+  reset(): void {
+    this.registers.clear()
+    this.registers.set('vstimecmp', -1n)
+    this.#timeVersion = -1
+    this.#waiting = false
+    this.#resume = null
+    this.hsm = HsmState.stopped
+    this.#of.native.flush(this.id)
+  }
+
+  get #now(): number {
+    return this.#of.native.now()
+  }
+
+  /** Interrupts that are pending and enabled. */
+  get #pending(): boolean {
+    const { registers } = this
+    const raised = (registers.low('hvip') >> 1) | (this.#timerAt() <= this.#of.now() ? TIMER_BIT : 0)
+    return (raised & registers.low('vsie')) !== 0
+  }
+
+  #timerAt(): number {
+    const { registers } = this
+    const timer = this.#timer
+    const [low, high, { version }] = [registers.low('vstimecmp'), registers.high('vstimecmp'), this.#of.time]
+    if (low !== timer.low || high !== timer.high || version !== timer.version) {
+      this.#timer = { low, high, version, at: low === 0xffff_ffff && high === 0xffff_ffff ? Infinity : this.#of.timeOf(registers.get('vstimecmp')) }
+    }
+    return this.#timer.at
+  }
+
+  get runnable(): boolean {
+    if (this.hsm === HsmState.stopped) return false
+    return !this.#waiting || this.#pending
+  }
+
+  deadline(): number {
+    if (this.hsm === HsmState.stopped) return Infinity
+    const at = this.#timerAt()
+    return at <= this.#of.now() ? Infinity : at
+  }
+
+  get retired(): number {
+    return this.registers.number('retired')
+  }
+
+  get steps(): number {
+    return this.retired
+  }
+
+  /** @param until - virtual time */
+  run(until: number): Exit {
+    if (!this.#begin()) return 'halt'
+    const end = this.#of.time.origin + until
+    this.#running = true
+    this.quiet = false
+    try {
+      for (let exits = 0; ; exits++) {
+        this.#of.native.enter(this.id, end)
+        const exit = this.#serve(end)
+        if (exit !== 'budget') return exit
+        if (this.#now >= end) {
+          this.quiet = exits <= FEW
+          return 'budget'
+        }
+        // The machine's counter may have been written.
+        this.#setTime()
+      }
+    } finally {
+      this.#running = false
+    }
+  }
+
+  /** Begins to run on another hart of the hardware; see `ParallelHarts`. */
+  leave(until: number): number {
+    this.#begin()
+    this.#away = true
+    return this.#of.time.origin + until
+  }
+
+  /** It is back. */
+  arrive(): void {
+    this.#away = false
+  }
+
+  /** Does what it came back for. */
+  finish(): Exit {
+    this.#running = true
+    this.#leave = null
+    this.quiet = this.registers.low('exit') === VcpuExit.time
+    try {
+      return this.#serve(this.#now)
+    } finally {
+      this.#running = false
+    }
+  }
+
+  /** False when it has nothing to run for. */
+  #begin(): boolean {
+    this.#leave = null
+    if (this.hsm === HsmState.stopped) return false
+    if (this.#waiting) {
+      if (!this.#pending) return false
+      this.#wake()
+    }
+    this.#setTime()
+    this.#answered = false
+    return true
+  }
+
+  #wake(): void {
+    this.#waiting = false
+    if (this.#resume !== null) this.start(this.#resume.pc, this.#resume.opaque)
+    else if (this.hsm === HsmState.suspended) this.hsm = HsmState.started
+  }
+
+  #setTime(): void {
+    const { time } = this.#of
+    if (time.version === this.#timeVersion) return
+    this.#timeVersion = time.version
+    this.registers.set('timeOffset', time.offset)
+  }
+
+  /** Does what the hart exited for; `'budget'` when it can go on. */
+  #serve(end: number): Exit {
+    const { registers } = this
+    this.#answered = false
+    switch (registers.low('exit')) {
+      case VcpuExit.access:
+        this.#access()
+        return this.#leave ?? 'budget'
+      case VcpuExit.ecall:
+        this.#of.sbi(this)
+        return this.#leave ?? 'budget'
+      case VcpuExit.wait:
+        this.#waiting = true
+        if (!this.#pending) return this.#leave ?? 'halt'
+        this.#wake()
+        return this.#leave ?? 'budget'
+      case VcpuExit.time:
+        // Before its time, something else of the hardware is to be looked at.
+        return this.#leave ?? (this.#now >= end ? 'budget' : 'interrupt')
+      default:
+        throw machinistError(
+          { code: 'guest-trap', part: `hart${this.index}`, value: `scause ${registers.low('cause')} at pc 0x${registers.get('pc').toString(16)}`, remedy: 'Report it: the microkernel should know what to do.' },
+          'the guest left in a way that nobody expects')
+    }
+  }
+
+  #access(): void {
+    const { registers } = this
+    const address = registers.number('address')
+    const access = registers.low('access')
+    if (this.#of.pages.serve(address, access === VcpuAccess.write)) registers.setLow('answer', Answer.retry)
+    else {
+      this.deviceAccesses++
+      answerAccess(registers, address, this.#of.bus)
+    }
+    this.#answered = true
+  }
+
+  kick(): void {
+    if (this.#away) this.#of.native.kick(this.id)
+    else if (this.#running) this.#leave ??= 'yield'
+  }
+
+  /** The supervisor's external interrupt. */
+  setExternal(level: boolean): void {
+    const hvip = this.registers.low('hvip')
+    this.registers.setLow('hvip', level ? hvip | Pending.external : hvip & ~Pending.external)
+    if (this.#away) this.#of.native.kick(this.id)
+  }
+
+  getX(index: number): bigint {
+    return this.registers.get('x', index)
+  }
+
+  setX(index: number, value: bigint): void {
+    if (index !== 0) this.registers.set('x', value, index)
+  }
+
+  setTimer(time: bigint): void {
+    this.registers.set('vstimecmp', time)
+  }
+
+  raiseSoftwareInterrupt(): void {
+    if (this.#away) this.#of.native.raise(this.id)
+    else this.registers.setLow('hvip', this.registers.low('hvip') | Pending.software)
+  }
+
+  clearSoftwareInterrupt(): boolean {
+    const hvip = this.registers.low('hvip')
+    this.registers.setLow('hvip', hvip & ~Pending.software)
+    return (hvip & Pending.software) !== 0
+  }
+
+  readVirtual(address: bigint): bigint | null {
+    const { memory } = this.#of
+    const bytes = new Uint8Array(8)
+    for (const [index] of bytes.entries()) {
+      const at = (address + BigInt(index)) & 0xffff_ffff_ffff_ffffn
+      const page = peekSv(memory, at & ~PAGE_OFFSET, this.registers.get('vsatp'))
+      if (page < 0 || !memory.read(page + Number(at & PAGE_OFFSET), bytes.subarray(index, index + 1))) return null
+    }
+    return new DataView(bytes.buffer).getBigUint64(0, true)
+  }
+
+  requestFlush(): void {
+    this.#of.native.flush(this.id)
+  }
+
+  fenceInstructions(): void {
+    this.#of.native.flush(this.id)
+  }
+
+  /** As M-mode firmware leaves a hart to the operating system. */
+  start(pc: bigint, opaque: bigint): void {
+    const { registers } = this
+    registers.clear()
+    registers.set('vstimecmp', -1n)
+    registers.set('vsstatus', UXL_64)
+    registers.set('scounteren', SHOWN_COUNTERS)
+    registers.set('pc', pc)
+    registers.set('x', BigInt(this.index), 10)
+    registers.set('x', opaque, 11)
+    registers.setLow('mode', 1)
+    this.#timeVersion = -1
+    this.#waiting = false
+    this.#resume = null
+    this.hsm = HsmState.started
+    this.requestFlush()
+  }
+
+  stop(): void {
+    this.hsm = HsmState.stopped
+    if (this.#running) this.#leave = 'halt'
+  }
+
+  suspend(resume: ResumePoint | null): void {
+    this.#resume = resume
+    this.hsm = HsmState.suspended
+    this.#waiting = true
+    if (this.#running) this.#leave = 'halt'
+  }
+
+  save(): unknown {
+    // The kernel does what is left of an access when it enters: the guest executes nothing when its time is over.
+    if (this.#answered) this.#of.native.enter(this.id, 0)
+    this.#answered = false
+    return saveVcpu(this.registers, { waiting: this.#waiting, hsm: this.hsm, resume: this.#resume }, this.retired)
+  }
+
+  restore(state: unknown): void {
+    const { waiting, hsm, resume } = restoreVcpu(this.registers, state)
+    this.#waiting = waiting
+    this.hsm = hsm
+    this.#resume = resume
+    this.#answered = false
+    this.#timeVersion = -1
+    this.#of.native.flush(this.id)
+  }
+
+  dispose(): void {
+    this.#of.native.destroyVcpu(this.id)
+  }
+}
