@@ -7,6 +7,8 @@ import { cpuOf, memoryOfAll, OwnProcess } from './processes.mjs'
 
 const MANY = 100
 const MIB = 2 ** 20
+/** Guests that boot at the same time. */
+const AT_ONCE = 8
 /** Milliseconds in which those that wait are looked at. */
 const LOOK = 20_000
 /** The host's memory for each machine that was booted apart: so little that equal pages are merged. */
@@ -85,7 +87,7 @@ export async function booted(count, print) {
   const plain = memoryOf([process.pid])
   const fleet = new Fleet({ capacity: { memory: count * BUDGET } })
   const before = cpu()
-  for (let index = 0; index < count; index++) await fleet.boot(`m${index}`, { group: 'all' })
+  for (let index = 0; index < count; index += AT_ONCE) await Promise.all(Array.from({ length: Math.min(AT_ONCE, count - index) }, (_, more) => fleet.boot(`m${index + more}`, { group: 'all' })))
   const boots = cpu() - before
   // Until merging has come to its end.
   let [frames, last] = [0, Infinity]
@@ -110,8 +112,7 @@ export async function booted(count, print) {
   for (const kind of /** @type {const} */ (['machinist', 'qemu'])) {
     /** @type {OwnProcess[]} */
     const all = []
-    // Two at a time, as there are two CPUs: else each boot takes too long.
-    for (let index = 0; index < count; index += 2) all.push(...await OwnProcess.boot(kind, Math.min(2, count - index)))
+    for (let index = 0; index < count; index += AT_ONCE) all.push(...await OwnProcess.boot(kind, Math.min(AT_ONCE, count - index)))
     await sleep(3000)
     const own = await cost(() => cpuOf(all), count)
     print('booted', { 'side': kind === 'qemu' ? 'QEMU' : 'processes', 'machines that run': count, 'CPU seconds to boot, each': cpuOf(all) / count, 'ms of CPU time a second, each': own, 'MiB each': memoryOfAll(all) / count / MIB })

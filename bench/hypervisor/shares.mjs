@@ -16,8 +16,9 @@ export async function shares(seconds, print) {
   const { processors } = await fleet.hypervisor.host()
   // As many of each as there are processors; where they live, the hypervisor finds.
   const machines = Object.entries(TERMS).flatMap(([name, { cpu, due }]) => Array.from({ length: processors }, (_, index) => ({ name: `${name}${index}`, cpu, due })))
+  await Promise.all(machines.map(({ name }) => fleet.boot(name)))
   for (const { name, cpu } of machines) {
-    await fleet.boot(name, { resources: { cpu } })
+    await fleet.hypervisor.set(name, { resources: { cpu } })
     const { write } = await fleet.console(name)
     write(WORK)
   }

@@ -30,6 +30,24 @@ test('machines go to where they can have what they are entitled to, and stay the
   }
 })
 
+test('machines with all kinds of terms, wherever they begin, end where each processor has as much to give as is due on it', async () => {
+  const { hypervisor, wait, run } = fleet({ processors: 2 })
+  const due = { one: 0.1, two: 0.2, four: 0.4, reserved: 0.2, limited: 0.1 }
+  const terms = { one: { shares: 1000 }, two: { shares: 2000 }, four: { shares: 4000 }, reserved: { shares: 100, reservation: 0.2 }, limited: { shares: 8000, limit: 0.1 } }
+  const names = Object.keys(due) as (keyof typeof due)[]
+  for (const name of names) {
+    for (const [index, processor] of (name === 'reserved' || name === 'limited' ? [0, 1] : [name === 'four' ? 0 : 1, name === 'four' ? 0 : 1]).entries()) {
+      await wait(hypervisor.add(spec(`${name}-${String(index)}`, testGuests.busy, { resources: { cpu: terms[name] } })))
+      await hypervisor.move(`${name}-${String(index)}`, processor)
+      await wait(hypervisor.start(`${name}-${String(index)}`))
+    }
+  }
+  await run(8000 * MS)
+  const machines = await hypervisor.machines()
+  for (const processor of [0, 1]) expect(machines.filter((machine) => machine.processor === processor).reduce((sum, { name }) => sum + due[name.split('-')[0] as keyof typeof due], 0)).toBeCloseTo(1, 6)
+  hypervisor.close()
+})
+
 test('machines go from a processor that is short of memory to one that is not, within what each has by itself, and no further', async () => {
   // Each writes to a hundred pages, and then waits.
   const words = (salt: number): number[] => [

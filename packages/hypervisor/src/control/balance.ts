@@ -23,6 +23,8 @@ export class Balancer {
   readonly #fleet: Fleet
   readonly #now: () => number
   readonly #move: (name: string, processor: number, why: Better['why']) => Promise<void>
+  /** What machines were entitled to of CPU time on the average of the last tables: not for each burst is somebody moved. */
+  #means: ReadonlyMap<string, number> = new Map()
   #tables = 0
   #moving = false
 
@@ -35,10 +37,16 @@ export class Balancer {
 
   /** There is a new table. */
   async look({ rows }: AllocationTable): Promise<void> {
+    const before = this.#means
+    this.#means = new Map(rows.filter(({ kind }) => kind === 'machine').map(({ name, resources }) => {
+      const entitled = resources.cpu?.entitled ?? 0
+      const mean = before.get(name) ?? entitled
+      return [name, mean + (entitled - mean) / LOOK]
+    }))
     if (this.#moving || ++this.#tables % LOOK !== 0) return
-    const loads = rows.flatMap(({ kind, name, resources }): Load[] => {
-      const record = kind === 'machine' ? this.#records.get(name) : undefined
-      return record === undefined || record.link === null ? [] : [loadOf(record, resources.cpu?.entitled ?? 0, (to) => this.#mayGo(record) && this.#fleet.fits(record, to))]
+    const loads = [...this.#means].flatMap(([name, entitled]): Load[] => {
+      const record = this.#records.get(name)
+      return record === undefined || record.link === null ? [] : [loadOf(record, entitled, (to) => this.#mayGo(record) && this.#fleet.fits(record, to))]
     })
     const better = betterPlace(loads, this.#fleet.rooms)
     if (better === null) return

@@ -27,7 +27,7 @@ export interface Better {
 }
 
 /** What a move must gain: so much less, in processors, on the one with the most; or so much less lacking of memory, as a part of what there is. Moving costs both some time. */
-const WORTH = 0.1
+const WORTH = 0.05
 /** The part of its memory that machines of a processor may want before it is short: then pages are taken. */
 const FULL = 0.9
 
