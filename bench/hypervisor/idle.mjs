@@ -11,7 +11,7 @@ const MIB = 2 ** 20
 const AT_ONCE = 8
 /** Milliseconds in which those that wait are looked at. */
 const LOOK = 20_000
-/** The host's memory for each machine that was booted apart: so little that equal pages are merged. */
+/** The memory for each machine that was booted apart: so little that equal pages are merged. */
 const BUDGET = 32 * MIB
 
 /** A booted guest in a file. @param {string} folder */
@@ -85,10 +85,14 @@ export async function copies(file, count, print) {
 /** Guests that were booted one by one, under the hypervisor and in processes. @param {number} count @param {Print} print */
 export async function booted(count, print) {
   const plain = memoryOf([process.pid])
-  const fleet = new Fleet({ capacity: { memory: count * BUDGET } })
+  const fleet = new Fleet()
+  await fleet.hypervisor.addPool({ path: 'all' })
   const before = cpu()
-  for (let index = 0; index < count; index += AT_ONCE) await Promise.all(Array.from({ length: Math.min(AT_ONCE, count - index) }, (_, more) => fleet.boot(`m${index + more}`, { group: 'all' })))
+  for (let index = 0; index < count; index += AT_ONCE) await Promise.all(Array.from({ length: Math.min(AT_ONCE, count - index) }, (_, more) => fleet.boot(`m${index + more}`, { group: 'all', pool: 'all' })))
   const boots = cpu() - before
+  // They have booted with as much as they liked.
+  await fleet.hypervisor.setPool('all', { memory: { limit: count * BUDGET } })
+  await sleep(5000)
   // Until merging has come to its end.
   let [frames, last] = [0, Infinity]
   const own = async () => [...(await fleet.used()).values()].reduce((sum, { memory }) => sum + memory.own, 0)
