@@ -149,7 +149,7 @@ static JSValue native_dispatch(JSContext *context, JSValueConst this, int count,
 static JSValue native_exited(JSContext *context, JSValueConst this, int count, JSValueConst *arguments) {
   (void)this, (void)count, (void)arguments;
   __atomic_store_n(&attention, 0, __ATOMIC_SEQ_CST);
-  for (uint32_t id = 0; id < MAX_VCPUS; id++) {
+  for (uint32_t id = 0; id < vcpu_limit; id++) {
     if (__atomic_load_n(&vcpus[id].state, __ATOMIC_SEQ_CST) != VCPU_EXITED) continue;
     vcpus[id].state = VCPU_STOPPED;
     vcpu_publish(&vcpus[id]);

@@ -15,19 +15,30 @@ extern const uint8_t bytecode_end[];
 extern const uint8_t files[];
 extern const uint8_t files_end[];
 
+/* The engine decides by the state's sizes when to look for garbage. */
 static void *engine_take(JSMallocState *state, size_t size) {
-  (void)state;
-  return heap_take(size);
+  void *block = heap_take(size);
+  if (!block) return NULL;
+  state->malloc_count++;
+  state->malloc_size += heap_size(block);
+  return block;
 }
 static void engine_give(JSMallocState *state, void *block) {
-  (void)state;
+  if (!block) return;
+  state->malloc_count--;
+  state->malloc_size -= heap_size(block);
   heap_give(block);
 }
 static void *engine_resize(JSMallocState *state, void *block, size_t size) {
-  (void)state;
-  if (size != 0) return heap_resize(block, size);
-  heap_give(block);
-  return NULL;
+  if (!block) return size == 0 ? NULL : engine_take(state, size);
+  if (size == 0) {
+    engine_give(state, block);
+    return NULL;
+  }
+  size_t before = heap_size(block);
+  void *to = heap_resize(block, size);
+  if (to) state->malloc_size += heap_size(to) - before;
+  return to;
 }
 
 static const JSMallocFunctions allocator = { engine_take, engine_give, engine_resize, heap_size };

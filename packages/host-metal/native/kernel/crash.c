@@ -14,13 +14,14 @@ extern const uint64_t symbol_count __attribute__((weak));
 extern const uint64_t symbol_addresses[] __attribute__((weak));
 extern const char *const symbol_names[] __attribute__((weak));
 
-static void show_address(uint64_t address) {
+/* The function is that of the instruction `back` bytes before: a call may be the last one of a function that does not come back. */
+static void show_address(uint64_t address, uint64_t back) {
   console_hex(address);
   if (!&symbol_count || address < (uint64_t)image_start || address >= (uint64_t)text_end) return;
   uint64_t low = 0, high = symbol_count;
   while (low < high) {
     uint64_t middle = (low + high) / 2;
-    if (symbol_addresses[middle] <= address) low = middle + 1;
+    if (symbol_addresses[middle] <= address - back) low = middle + 1;
     else high = middle;
   }
   if (low == 0) return;
@@ -37,7 +38,7 @@ static void show_callers(uint64_t frame, uint64_t stack) {
     uint64_t address = ((uint64_t *)frame)[-1], up = ((uint64_t *)frame)[-2];
     if (address < (uint64_t)image_start || address >= (uint64_t)text_end) return;
     console_text("    by ");
-    show_address(address);
+    show_address(address, 1);
     console_text("\n");
     if (up <= frame) return;
     frame = up;
@@ -56,7 +57,7 @@ void crash(struct hart *hart) {
   console_text("\nmachinist: the kernel crashed on hart ");
   console_number(hart->index);
   console_text("\n    at ");
-  show_address(hart->registers[0]);
+  show_address(hart->registers[0], 0);
   console_text("\n");
   show_callers(hart->registers[8], hart->registers[2]);
   console_text("    scause ");

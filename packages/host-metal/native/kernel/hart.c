@@ -8,8 +8,10 @@ enum { CRASH_STACK = 8192, STACK = 16384 };
 
 struct hart harts[MAX_HARTS];
 uint32_t hart_count;
-static uint8_t crash_stacks[MAX_HARTS][CRASH_STACK] __attribute__((aligned(16)));
-static uint8_t stacks[MAX_HARTS][STACK] __attribute__((aligned(16)));
+/* Not worth clearing at the start. */
+#define UNSET __attribute__((aligned(16), section(".unset")))
+static uint8_t crash_stacks[MAX_HARTS][CRASH_STACK] UNSET;
+static uint8_t stacks[MAX_HARTS][STACK] UNSET;
 
 _Static_assert(offsetof(struct hart, registers) == HART_REGISTERS, "HART_REGISTERS");
 _Static_assert(offsetof(struct hart, crash_stack) == HART_CRASH_STACK, "HART_CRASH_STACK");

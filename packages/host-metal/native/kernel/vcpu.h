@@ -52,6 +52,8 @@ extern uint32_t attention;
 
 extern struct vm vms[MAX_VMS];
 extern struct vcpu vcpus[MAX_VCPUS];
+/* Those that exist are below. */
+extern uint32_t vcpu_limit;
 
 /* Sets what a hart's CSRs hold whatever guest runs. */
 void vcpu_prepare_hart(struct hart *hart);

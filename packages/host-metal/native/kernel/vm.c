@@ -1,10 +1,10 @@
 #include <string.h>
-#include "console.h"
 #include "heap.h"
 #include "vcpu.h"
 
 struct vm vms[MAX_VMS];
 struct vcpu vcpus[MAX_VCPUS];
+uint32_t vcpu_limit;
 
 struct vm *vm_create(void) {
   for (uint32_t slot = 0; slot < MAX_VMS; slot++) {
@@ -56,6 +56,7 @@ struct vcpu *vcpu_create(struct vm *vm, uint32_t index) {
     vcpu->last_fault = NEVER;
     vcpu->state = VCPU_STOPPED;
     vm->vcpus[index] = vcpu;
+    if (id >= vcpu_limit) vcpu_limit = id + 1;
     return vcpu;
   }
   return NULL;
@@ -66,6 +67,7 @@ void vcpu_destroy(struct vcpu *vcpu) {
     if (harts[i].last[vcpu->vm->slot] == vcpu) harts[i].last[vcpu->vm->slot] = NULL;
   vcpu->vm->vcpus[vcpu->index] = NULL;
   vcpu->state = VCPU_FREE;
+  while (vcpu_limit > 0 && vcpus[vcpu_limit - 1].state == VCPU_FREE) vcpu_limit--;
 }
 
 void vcpu_nudge(struct vcpu *vcpu) {
@@ -89,6 +91,6 @@ void vcpu_publish(struct vcpu *vcpu) {
 }
 
 void vcpus_publish(void) {
-  for (uint32_t id = 0; id < MAX_VCPUS; id++)
+  for (uint32_t id = 0; id < vcpu_limit; id++)
     if (vcpus[id].state == VCPU_STOPPED && (vcpus[id].requests & REQUEST_SOFTWARE)) vcpu_publish(&vcpus[id]);
 }

@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -38,6 +39,29 @@ describe('an image for bare metal', () => {
       'wait pc=80000014 address=10000000 width=4 access=0 value=80000001 cause=21 a0=80000001:ffffffff',
       'time pc=80000014 address=10000000 width=4 access=0 value=80000001 cause=21 a0=80000001:ffffffff',
     ])
+  })
+
+  it('runs two harts of a guest on two harts of the hardware', async () => {
+    // The guest is assembled, and a program made that has it.
+    const [object, binary, program] = [join(folder, 'harts.o'), join(folder, 'harts.bin'), join(folder, 'harts.ts')]
+    const source = join(root, 'packages/host-metal/test/programs/harts')
+    execFileSync('riscv64-unknown-elf-gcc', ['-march=rv64g', '-mabi=lp64d', '-nostdlib', '-Wl,-Ttext=0x80000000', '-o', object, `${source}.S`])
+    execFileSync('riscv64-unknown-elf-objcopy', ['-O', 'binary', object, binary])
+    const bytes = readFileSync(binary)
+    const words = Array.from({ length: Math.floor(bytes.length / 4) }, (_, i) => bytes.readUInt32LE(4 * i))
+    writeFileSync(program, `import { run } from '${source}.ts'\nrun([${words.join()}])\n`)
+    const image = await buildImage({ engine, root, program, output: join(folder, 'harts') })
+    const text = await bootImage(image.path, { harts: 2 })
+    expect(text.split('\n').slice(0, 3)).toEqual(['IPIs and fences work, with many exits', 'pages that were taken away are not seen', 'done'])
+  })
+
+  it('shows where the kernel crashed, who called, and the registers', async () => {
+    const text = await bootImage((await build('test/programs/crash.ts')).path)
+    expect(text).toMatch(/^before\n\nmachinist: the kernel crashed on hart 0\n {4}at 0{8}[0-9a-f]{8} {2}native_read\+\d+\n(?: {4}by .*\n)+/)
+    expect(text).toContain('  JS_CallInternal+')
+    expect(text).toMatch(/by 0{8}[0-9a-f]{8} {2}kernel_main\+\d+\n {4}scause 0{15}5 {2}stval 0000000018000000 /)
+    expect(text.match(/ [ast]\d+ {1,2}[0-9a-f]{16}/g)).toHaveLength(27)
+    expect(text).not.toContain('wrong')
   })
 
   it('refuses a source that is not the engine it knows', async () => {
