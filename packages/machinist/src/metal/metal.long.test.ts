@@ -59,7 +59,7 @@ describe('an image for bare metal', () => {
     const text = await bootImage((await build('test/programs/crash.ts')).path)
     expect(text).toMatch(/^before\n\nmachinist: the kernel crashed on hart 0\n {4}at 0{8}[0-9a-f]{8} {2}native_read\+\d+\n(?: {4}by .*\n)+/)
     expect(text).toContain('  JS_CallInternal+')
-    expect(text).toMatch(/by 0{8}[0-9a-f]{8} {2}kernel_main\+\d+\n {4}scause 0{15}5 {2}stval 0000000018000000 /)
+    expect(text).toMatch(/by 0{8}[0-9a-f]{8} {2}kernel_main\+\d+\n {4}by 0{8}[0-9a-f]{8} {2}start\+\d+\n {4}scause 0{15}5 {2}stval 0000000018000000 /)
     expect(text.match(/ [ast]\d+ {1,2}[0-9a-f]{16}/g)).toHaveLength(27)
     expect(text).not.toContain('wrong')
   })
