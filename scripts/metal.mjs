@@ -7,7 +7,21 @@ import { pathToFileURL } from 'node:url'
 import { ensureDebianPackages } from './debian.mjs'
 import { run } from './lib/run.mjs'
 import { say, script } from './lib/say.mjs'
-import { checkNode, ensureBuild, ensureDependencies, root } from './lib/workspace.mjs'
+import { checkNode, ensureDependencies, root } from './lib/workspace.mjs'
+
+/** What builds images, from the sources: seconds, where a build of all packages takes minutes. */
+async function tools() {
+  const { build } = await import('esbuild')
+  // Beside the package, whose native sources it looks for from there.
+  const outfile = join(root, 'packages/host-metal/node_modules/.cache/metal.mjs')
+  const contents = [
+    "export { buildImage } from './packages/host-metal/src/build/index.ts'",
+    "export { prepareEngine } from './packages/machinist/src/metal/engine.ts'",
+    "export { terminalProgress } from './packages/machinist/src/guest/progress.ts'",
+  ].join('\n')
+  await build({ stdin: { contents, resolveDir: root }, bundle: true, platform: 'node', format: 'esm', conditions: ['@machinist/source'], external: ['esbuild'], outfile, logLevel: 'warning' })
+  return import(pathToFileURL(outfile).href)
+}
 
 await script(async () => {
   const [first = '', ...rest] = process.argv.slice(2)
@@ -17,10 +31,7 @@ await script(async () => {
   checkNode()
   await ensureDependencies()
   ensureDebianPackages('metal')
-  await ensureBuild('@machinist/machinist', 'packages/machinist/dist/cli.cjs')
-  const load = (/** @type {string} */ path) => import(pathToFileURL(join(root, 'packages', path)).href)
-  const { prepareEngine, terminalProgress } = await load('machinist/dist/index.js')
-  const { buildImage } = await load('host-metal/dist/build/index.js')
+  const { buildImage, prepareEngine, terminalProgress } = await tools()
   const { progress, done } = terminalProgress(process.stderr)
   const engine = await prepareEngine({ progress })
   progress('Building the image')
