@@ -7,6 +7,7 @@ import { imageDisk, overlay } from '@machinist/storage'
 import { describe, expect, it } from 'vitest'
 import { bootImage, diskCommandLine } from '../src/debian/index.ts'
 import { baseSystem } from '../src/debian/system.ts'
+import { ownHypervisor } from '../src/daemon/own-hypervisor.ts'
 import { guestCommandLine, prepareGuest } from '../src/index.ts'
 
 /** Runs a machine until it says something, presses its power button, and waits for its end. */
@@ -56,4 +57,24 @@ describe('a guest whose power button is pressed switches itself off', () => {
     expect({ status, by }).toEqual({ status: 0, by: 'guest' })
     expect(said).toMatch(/Reached target[^]*poweroff.target/)
   }, 40 * 60_000)
+
+  it('under a hypervisor, which is told which of the two it was', async () => {
+    const { kernel, initrd } = await prepareGuest()
+    const hypervisor = ownHypervisor()
+    try {
+      const machine = virt({ console: 'console', kernel: readFileSync(kernel), initrd: readFileSync(initrd), append: guestCommandLine({ console: 'ttyS0', quiet: true }) }).definition
+      await hypervisor.add({ name: 'guest', machine, restart: 'always' })
+      await hypervisor.start('guest')
+      // It has not begun to look at the button.
+      await hypervisor.stop('guest', 600_000)
+      await hypervisor.start('guest')
+      await hypervisor.stop('guest', 1)
+      expect((await hypervisor.events('guest')).filter(({ kind }) => kind === 'off').map(({ text }) => text)).toEqual([
+        'its guest switched it off with status 0, as its power button was pressed', 'its plug was pulled, as its guest did not switch it off within 0.001 s',
+      ])
+      expect((await hypervisor.machines())[0]?.state).toBe('off')
+    } finally {
+      hypervisor.close()
+    }
+  })
 })
