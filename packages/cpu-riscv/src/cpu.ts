@@ -1,4 +1,4 @@
-import { type BootEntry, type Cpu, type CpuContext, type CpuSpec, type IrqLine, machinistError } from '@machinist/api'
+import { type BootEntry, type CountedCpu, type CpuContext, type CpuSpec, type IrqLine, machinistError } from '@machinist/api'
 import type { AddressSpace } from '@machinist/bus'
 import { frameOf, type GuestMemory, PAGE_CODE, PAGE_SIZE } from '@machinist/memory'
 import { HsmState, Sbi } from '@machinist/sbi'
@@ -45,7 +45,7 @@ const inputs: Readonly<Record<string, number>> = {
 const localInterrupts: Readonly<Record<string, number>> = { ...inputs, ssip: Interrupt.ssip, simsic: Interrupt.seip }
 
 /** All harts of a machine. */
-export class RiscvCpu implements Cpu {
+export class RiscvCpu implements CountedCpu {
   readonly vcpus: readonly Hart[]
   readonly #engine: Engine
   readonly #cluster: Cluster

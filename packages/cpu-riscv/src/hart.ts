@@ -1,4 +1,4 @@
-import type { Exit, Vcpu, VcpuDebug, VcpuSample } from '@machinist/api'
+import type { CountedVcpu, Exit, VcpuDebug, VcpuSample } from '@machinist/api'
 import { Interrupt } from './cause.ts'
 import { BANKS_PER_HART, type Cluster } from './cluster.ts'
 import { HartDebug } from './debug/hart-debug.ts'
@@ -27,7 +27,7 @@ const PAGE_OFFSET = 4095n
 const EXITS: Readonly<Record<number, Exit>> = { [Leave.halt]: 'halt', [Leave.yield]: 'yield', [Leave.debug]: 'debug' }
 
 /** One RV64GC hart. */
-export class Hart implements Vcpu, EngineClient, SbiHart {
+export class Hart implements CountedVcpu, EngineClient, SbiHart {
   readonly index: number
   readonly record: HartRecord
   /** For supervisor mode; null without Ssaia. */

@@ -65,6 +65,7 @@ function machineOf(config: Partial<RiscvConfig>, memory: GuestMemory, bus: Addre
       },
     },
     trace: { enabled: false, warn: () => undefined, event: () => undefined },
+    wake: () => undefined,
   }
   const cpu = new RiscvCpu({ harts: 1, firmware: 'none', ...config }, context)
   cpu.reset('cold', { pc: RAM, args: ['hartid'] })

@@ -4,4 +4,5 @@
  */
 export { assemble, constant, fakeCpu, op, work, type FakeConfig } from './testing/fake-cpu.ts'
 export { gadget, hub, type HubConfig } from './testing/fake-devices.ts'
+export { timedCpu, type TimedConfig } from './testing/timed-cpu.ts'
 export { poke, say, switchOff, testGuests, testMachine } from './testing/guests.ts'

@@ -1,3 +1,4 @@
+import type { CountedVcpu } from '@machinist/api'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { virt } from '@machinist/boards'
@@ -63,7 +64,7 @@ test('a machine that was disposed of keeps no memory, though somebody holds it, 
   // What it did is still known, and what can no longer be done says so.
   expect(machine.stats.touchedMemory).toBeGreaterThan(16 * 2 ** 20)
   expect(machine.stats.cpu['codePages']).toBeGreaterThan(0)
-  for (const use of [() => machine.vcpus[0]?.run(1, true), () => machine.vcpus[1]?.retired, () => machine.memory.arena.u8]) {
+  for (const use of [() => (machine.vcpus[0] as CountedVcpu | undefined)?.run(1, true), () => machine.vcpus[1]?.retired, () => machine.memory.arena.u8]) {
     expect(use).toThrow(expect.objectContaining({ code: 'disposed' }))
   }
   expect(machine.memory.read(0x8000_0000, new Uint8Array(4))).toBe(false)

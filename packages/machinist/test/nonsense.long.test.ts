@@ -1,7 +1,7 @@
 /** A guest that writes nonsense to every register of every device of the `virt` machine: nothing may come of it but nonsense. */
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import type { CpuContext, CpuSpec, Exit, Vcpu, Width } from '@machinist/api'
+import type { CountedVcpu, CpuContext, CpuSpec, Exit, Width } from '@machinist/api'
 import { virt, virtCatalogue } from '@machinist/boards'
 import { fileDisk, nodeHost, stream } from '@machinist/host-node'
 import { createMachine, part } from '@machinist/machine'
@@ -76,7 +76,7 @@ function nonsense(seed: number, done: () => void): CpuSpec<object, Memory, Bus> 
     }
   }
 
-  class Hart implements Vcpu {
+  class Hart implements CountedVcpu {
     readonly index = 0
     readonly runnable = true
     retired = 0

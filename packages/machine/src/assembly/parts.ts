@@ -1,5 +1,5 @@
 import {
-  type Backend, type Clock, type Timer, type Cpu, type CpuContext, type Device, type DeviceContext, type DeviceMemory, type EntropyPort, type IrqLine, machinistError, type PowerPort,
+  type Backend, type Clock, type Timer, type Cpu, type CpuContext, type Device, type DeviceContext, type DeviceMemory, type EntropyPort, type IrqLine, type MachinistError, machinistError, type PowerPort,
   type TimeCounter, type WallClockPort,
 } from '@machinist/api'
 import { AddressSpace, type BusTarget } from '@machinist/bus'
@@ -75,6 +75,8 @@ export interface PartEvents {
   warn(part: string, message: string): void
   /** No hart must run before output has gone; see {@link BackendConnector.output}. */
   stall(): void
+  /** A hart that ran elsewhere has come back. */
+  wake(): void
 }
 
 /** Answers the bus for a device, once it is made; whatever the device throws becomes a fault of that device. */
@@ -155,9 +157,14 @@ export function makeParts(
       counter: cpuCounter,
       backends: connector.connect(CPU_PART, resolved.cpu.spec.backends, definition.cpu.backends ?? {}),
       trace: traceOf(CPU_PART, () => time.now, events.warn, trace),
+      wake: events.wake,
     }
     const made = resolved.cpu.spec.create(resolved.cpu.config, cpuContext)
     cpu = made
+    if (made.budget === 'time') {
+      if (time.counted) throw uncounted(definition.name, "Use time: 'real'.", 'counted time')
+      time.onRun = (origin) => { made.timeRuns(origin) }
+    }
     const inputs = new Map<string, Device>()
     // What is plugged into a host needs it.
     for (const each of [...resolved.devices].sort((a, b) => Number(a.slot !== null) - Number(b.slot !== null))) {
@@ -209,6 +216,11 @@ export function newArena(host: MachineHost): Arena {
 /** The arena that the host chooses, or a new one. @throws a typed error when the host has none */
 export function arenaFor(host: MachineHost): Arena {
   return host.arena?.() ?? newArena(host)
+}
+
+/** What is refused for harts that go by the clock. */
+export function uncounted(part: string, remedy: string, what: string): MachinistError {
+  return machinistError({ code: 'cannot-count', part, value: what, remedy }, 'its CPU does not count instructions')
 }
 
 /** A region of memory for the device that brought it along. */

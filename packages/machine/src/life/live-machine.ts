@@ -2,7 +2,7 @@ import { type MachinistError, machinistError, type MachinistErrorFields, type Vc
 import type { GuestMemory } from '@machinist/memory'
 import type { MachineHost } from '../assembly/host.ts'
 import { diverge } from '../assembly/randomness.ts'
-import { makeParts, type PartEvents, type Parts } from '../assembly/parts.ts'
+import { makeParts, type PartEvents, type Parts, uncounted } from '../assembly/parts.ts'
 import { Boot } from '../booting/boot.ts'
 import type { BootHost } from '../booting/plan.ts'
 import type { ResolvedMachine } from '../resolving/resolve.ts'
@@ -82,6 +82,7 @@ export class LiveMachine implements Machine {
       fault: (part, error) => { this.#fault(part, error) },
       warn: (part, message) => { this.#emitter.emit('warn', { part, message }) },
       stall: () => { this.#loop.interrupt() },
+      wake: () => { this.#wake() },
     }
     this.#tape = origin.tape ?? null
     const parts = makeParts(origin.resolved, host, origin.live, events, origin.trace, this.#tape, (early) => { this.#tape?.begin(taped(origin, early, this.#tapable())) }, content && { memory: content.memory, backends: savedBackends(content.state) })
@@ -305,6 +306,7 @@ export class LiveMachine implements Machine {
   stopAt(at: StopAt | null): void {
     this.#beAlive()
     if (at !== null) {
+      if (this.#parts.cpu.budget === 'time') throw uncounted(this.name, 'Pause it.', 'an exact stop')
       const [wanted, now] = 'retired' in at ? [at.retired, this.#loop.retired] : [at.steps, at.hart === undefined ? this.#loop.steps : this.vcpus[at.hart]?.steps ?? Infinity]
       if (!Number.isSafeInteger(wanted) || wanted <= now) throw this.#misuse('bad-stop', `Use a whole number above ${now}.`, 'it cannot stop there', wanted)
     }
@@ -324,6 +326,10 @@ export class LiveMachine implements Machine {
   sample(how: SampleOptions | null): void {
     if (how !== null) this.#beAlive()
     const { cpu, time } = this.#parts
+    if (cpu.budget === 'time') {
+      if (how !== null) throw uncounted(this.name, 'Profile it with the software core.', 'sampling')
+      return
+    }
     this.#loop.sampler?.end()
     this.#loop.leave()
     this.#loop.sampler = how && new Sampler(cpu.vcpus, time, how, (sample) => { this.#emitter.emit('sample', sample) })
@@ -429,6 +435,7 @@ export class LiveMachine implements Machine {
     this.#state = to
     if (to === 'running' && !this.#loop.away) this.#parts.time.run()
     else {
+      this.#loop.settle()
       this.#parts.time.stop()
       // A recorded turn ends where it would have ended.
       if (to !== 'paused' || this.#tape === null || this.#tape.replaying) this.#loop.leave()
@@ -483,6 +490,7 @@ export class LiveMachine implements Machine {
   #bootWhenQuiet(kind: 'cold' | 'warm', then: () => void): void {
     const { connector } = this.#parts
     if (this.#loop.held) return
+    this.#loop.settle()
     const go = (): void => {
       this.#loop.held = false
       if (this.#state === 'disposed' || this.#state === 'off') return

@@ -90,7 +90,7 @@ export interface Machine {
    * Has it pause between two instructions, once its harts have retired exactly so many, or they, or one of them, have taken so many steps. Once: null, or another place, takes it
    * back. What it does later is not changed by it: with counted time, a machine that stops on its way is bit for bit the same as one that does not.
    *
-   * @throws a typed error `'bad-stop'` for what is not a whole number above where it is; `'disposed'`
+   * @throws a typed error `'bad-stop'` for what is not a whole number above where it is; `'cannot-count'` for a CPU that goes by the clock; `'disposed'`
    */
   stopAt(at: StopAt | null): void
   /** Resolves when it is off or disposed of; to the status, and the error if a part failed. */
@@ -102,7 +102,7 @@ export interface Machine {
    * waited, or the host was busy between. Null ends it; a machine that is not sampled pays nothing. Sampling changes nothing
    * in the guest: with counted time it is the same run as one without.
    *
-   * @throws a typed error `'no-sampling'` when the CPU's harts cannot tell where they are; `'bad-sampling'`; `'disposed'`
+   * @throws a typed error `'no-sampling'` when the CPU's harts cannot tell where they are; `'cannot-count'` when it goes by the clock; `'bad-sampling'`; `'disposed'`
    */
   sample(options: SampleOptions | null): void
   /**

@@ -60,6 +60,8 @@ export class Stillness {
 
   get #busy(): boolean {
     const { connector, gate } = this.#parts
+    // What harts do before they come back may begin requests.
+    if (!this.#machine.slicing) this.#loop.settle()
     return this.#machine.slicing || connector.due > 0 || gate.pending > 0
   }
 }

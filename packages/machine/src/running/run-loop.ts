@@ -1,8 +1,9 @@
-import type { Exit, Vcpu } from '@machinist/api'
+import type { CountedVcpu, Exit, Vcpu } from '@machinist/api'
 import type { Parts } from '../assembly/parts.ts'
 import type { Tape } from '../tape/tape.ts'
 import type { Sampler } from './sampler.ts'
 import type { SavedTurns, Turn } from './turn.ts'
+import { TimedHarts } from './timed-harts.ts'
 import { stretch, Turns } from './turns.ts'
 
 /**
@@ -26,6 +27,8 @@ export class RunLoop {
   readonly #parts: Parts
   readonly #vcpus: readonly Vcpu[]
   readonly #turns: Turns
+  /** Instead of turns, harts that go by the clock. */
+  readonly #timed: TimedHarts | null
   readonly #hostNow: () => number
   /** Whether the machine may go on. */
   readonly #mayRun: () => boolean
@@ -34,6 +37,10 @@ export class RunLoop {
   #turnEnd = Infinity
   #interrupted = false
   #left = false
+  /** A device of the host has something to do. */
+  #hostWants = false
+  /** A slice of harts that go by the clock is in progress, or a delivery: what they came back for waits. */
+  #working = false
   /** What waited for the next turn has been delivered. */
   #delivered = false
   #stop: StopAt | null = null
@@ -44,7 +51,7 @@ export class RunLoop {
   /** Turns that harts began, and jumps of time. */
   passes = 0
   runTime = 0
-  readonly exits: Record<Exit, number> = { budget: 0, halt: 0, yield: 0, debug: 0 }
+  readonly exits: Record<Exit, number> = { budget: 0, halt: 0, yield: 0, debug: 0, interrupt: 0 }
   /** While true no hart runs, but events are delivered: a reset waits for what is in flight. */
   held = false
   /** What comes when all output has reached the host. Until then no hart runs, but devices do: the guest has had its last word. */
@@ -64,7 +71,18 @@ export class RunLoop {
   constructor(parts: Parts, hostNow: () => number, mayRun: () => boolean, fault: (part: string, error: unknown) => void) {
     this.#parts = parts
     this.#vcpus = parts.cpu.vcpus
-    this.#turns = new Turns(parts.cpu.vcpus, parts.time)
+    const { cpu } = parts
+    this.#turns = new Turns(cpu.budget === 'time' ? [] : cpu.vcpus, parts.time)
+    this.#timed = cpu.budget !== 'time' ? null : new TimedHarts(cpu, {
+      hostNow, fault,
+      ran: (took) => { this.runTime += took },
+      exited: (hart, exit) => {
+        this.exits[exit]++
+        if (exit === 'interrupt') this.#hostWants = true
+        if (exit === 'debug') this.onDebug?.(hart)
+      },
+      current: (vcpu) => { this.#current = vcpu },
+    })
     this.#hostNow = hostNow
     this.#mayRun = mayRun
     this.#fault = fault
@@ -88,8 +106,15 @@ export class RunLoop {
 
   /** Forgets a turn that was left in the middle: harts begin anew. */
   forget(): void {
+    this.#timed?.forget()
     if (this.#turns.current !== null) this.#turns.end()
     this.#delivered = false
+  }
+
+  /** Has harts that run elsewhere come back, and none go before the next slice. Unless it is beneath one, all that they began is complete then. */
+  settle(): void {
+    this.#timed?.recall()
+    if (!this.#working) this.#timed?.collect()
   }
 
   /** Where harts are to stop, exactly; null for nowhere. What has been passed is never come to. */
@@ -141,6 +166,7 @@ export class RunLoop {
     this.#end = this.#hostNow() + limit
     time.wake()
     this.sampler?.wake()
+    if (this.#timed !== null) return this.#working ? STOPPED : this.#work(this.#timed)
     while (this.#mayRun()) {
       if (this.#between && this.tape?.top() === false) return FOR_GOOD
       if (!this.#mayRun()) break
@@ -163,6 +189,44 @@ export class RunLoop {
           this.passes++
           // The host gets its turn: what a disk has to say should not come hours of virtual time late.
           return RUNNABLE
+        }
+      }
+      if (this.#hostNow() >= this.#end) return this.#mayRun() ? RUNNABLE : STOPPED
+    }
+    return STOPPED
+  }
+
+  #work(harts: TimedHarts): SliceResult {
+    this.#working = true
+    this.#hostWants = false
+    try {
+      return this.#runTimed(harts)
+    } finally {
+      this.#working = false
+      if (!this.#mayRun()) this.settle()
+    }
+  }
+
+  #runTimed(harts: TimedHarts): SliceResult {
+    const { time, gate, timers, backendTimers } = this.#parts
+    while (this.#mayRun()) {
+      harts.collect()
+      if (this.#mayRun()) this.#deliver(time.sample())
+      if (this.#resting) {
+        harts.recall()
+        harts.collect()
+      }
+      if (!this.#mayRun()) break
+      const left = this.#end - this.#hostNow()
+      const now = time.sample()
+      const exit = this.#resting ? null : harts.run(now, now + left, Math.min(timers.next, backendTimers.next))
+      const cameBack = harts.collect() > 0
+      if (this.#hostWants && this.#mayRun()) return RUNNABLE
+      if ((exit === null || exit === 'halt') && !cameBack && gate.pending === 0 && this.#mayRun()) {
+        const until = Math.min(this.#wait(), harts.until)
+        if (until > time.sample()) {
+          if (!harts.anyAway) time.rest(until)
+          return { kind: 'idle', until, at: this.#hostNow() + until - time.now }
         }
       }
       if (this.#hostNow() >= this.#end) return this.#mayRun() ? RUNNABLE : STOPPED
@@ -230,7 +294,7 @@ export class RunLoop {
   #wait(): number {
     const { timers, backendTimers, time } = this.#parts
     if (this.held || this.copying > 0) return backendTimers.next
-    if (!this.#stalled) return this.#nextDeadline()
+    if (!this.#stalled) return this.#timed === null ? this.#nextDeadline() : Math.min(timers.next, backendTimers.next, this.#timed.deadline)
     const next = Math.min(timers.next, backendTimers.next)
     return time.counted && next > time.now ? Infinity : next
   }
@@ -327,7 +391,7 @@ export class RunLoop {
     return this.#parts.time.counted || this.#stop !== null
   }
 
-  #run(vcpu: Vcpu, budget: number, again: boolean): Exit {
+  #run(vcpu: CountedVcpu, budget: number, again: boolean): Exit {
     if (this.sampler === null) return vcpu.run(budget, this.#exact, again)
     return this.sampler.run(vcpu, budget, this.#exact, again, () => this.#interrupted || this.#left)
   }

@@ -1,4 +1,4 @@
-import { type Exit, machinistError, type Vcpu, type VcpuSample } from '@machinist/api'
+import { type CountedVcpu, type Exit, machinistError, type VcpuSample } from '@machinist/api'
 import type { VirtualTime } from './virtual-time.ts'
 
 /**
@@ -36,7 +36,7 @@ const STRAY = 256
 const MEMORY = 0.75
 
 interface Sampled {
-  readonly vcpu: Vcpu
+  readonly vcpu: CountedVcpu
   /** Instructions to the next stop: they go on where a halt or an event cuts a run short. */
   left: number
   /** Whether it was due at the last stop and strays from there. */
@@ -57,7 +57,7 @@ interface Sampled {
  * time comes closer.
  */
 export class Sampler {
-  readonly #harts: ReadonlyMap<Vcpu, Sampled>
+  readonly #harts: ReadonlyMap<CountedVcpu, Sampled>
   readonly #time: VirtualTime
   readonly #interval: number
   readonly #depth: number
@@ -69,7 +69,7 @@ export class Sampler {
   #random = 0x2545_f491
 
   /** @throws a typed error `'no-sampling'` when a hart cannot tell where it is, `'bad-sampling'` for options out of range */
-  constructor(vcpus: readonly Vcpu[], time: VirtualTime, options: SampleOptions, listener: (sample: MachineSample) => void) {
+  constructor(vcpus: readonly CountedVcpu[], time: VirtualTime, options: SampleOptions, listener: (sample: MachineSample) => void) {
     const { interval = INTERVAL, depth = DEPTH } = options
     if (vcpus.some((vcpu) => vcpu.sample === undefined)) {
       throw machinistError({ code: 'no-sampling', part: 'cpu', remedy: 'Use a CPU whose harts have `sample`.' }, 'its harts cannot tell where they are')
@@ -138,11 +138,11 @@ export class Sampler {
   }
 
   /**
-   * Runs a hart in the place of {@link Vcpu.run}.
+   * Runs a hart in the place of {@link CountedVcpu.run}.
    *
    * @param interrupted - whether something came in that the run should end for
    */
-  run(vcpu: Vcpu, budget: number, exact: boolean, again: boolean, interrupted: () => boolean): Exit {
+  run(vcpu: CountedVcpu, budget: number, exact: boolean, again: boolean, interrupted: () => boolean): Exit {
     const hart = this.#harts.get(vcpu)
     if (hart === undefined) return vcpu.run(budget, exact, again)
     this.#book('host')

@@ -1,11 +1,11 @@
-import { type MachinistError, machinistError, type Vcpu } from '@machinist/api'
+import { type CountedVcpu, type MachinistError, machinistError } from '@machinist/api'
 
 /** The contract's limit on a budget. */
 export const MOST_BUDGET: number = 2 ** 30
 
 /** A turn of a hart, which may be left in the middle and gone on with. Steps are those of the hart, in all. */
 export interface Turn {
-  readonly vcpu: Vcpu
+  readonly vcpu: CountedVcpu
   /** Harts that wanted to run when it began: they share the time. */
   readonly runnable: number
   /** The first deadline then. */
@@ -79,7 +79,7 @@ export function checkedTurns(input: unknown, harts: number): SavedTurns {
  *
  * @throws a typed error `'state'`, or what the hart throws
  */
-export function restoreTurn({ hart, run, ...turn }: SavedTurn, vcpus: readonly Vcpu[]): Turn {
+export function restoreTurn({ hart, run, ...turn }: SavedTurn, vcpus: readonly CountedVcpu[]): Turn {
   const vcpu = vcpus[hart]
   if (vcpu === undefined) throw bad('the saved turn is of no hart', hart)
   const { retired, steps } = vcpu

@@ -1,4 +1,4 @@
-import type { Vcpu } from '@machinist/api'
+import type { CountedVcpu } from '@machinist/api'
 import { Speed } from './speed.ts'
 import { MOST_BUDGET, restoreTurn, type SavedTurns, saveTurn, type Turn } from './turn.ts'
 import type { VirtualTime } from './virtual-time.ts'
@@ -35,16 +35,16 @@ export function stretch(turn: Turn, length: number): void {
 
 /** Whose turn it is, and for how long. */
 export class Turns {
-  readonly #vcpus: readonly Vcpu[]
+  readonly #vcpus: readonly CountedVcpu[]
   readonly #time: VirtualTime
   readonly speed: Speed = new Speed()
   /** The turn in progress: between slices, one that was left in the middle. */
   current: Turn | null = null
   #last = -1
   /** Harts that spun at the end of their last turns. */
-  readonly #spun = new Set<Vcpu>()
+  readonly #spun = new Set<CountedVcpu>()
 
-  constructor(vcpus: readonly Vcpu[], time: VirtualTime) {
+  constructor(vcpus: readonly CountedVcpu[], time: VirtualTime) {
     this.#vcpus = vcpus
     this.#time = time
   }
@@ -63,7 +63,7 @@ export class Turns {
   }
 
   /** Notes that a hart spun, which ends its turn. */
-  spins(vcpu: Vcpu): void {
+  spins(vcpu: CountedVcpu): void {
     this.#spun.add(vcpu)
   }
 
@@ -94,7 +94,7 @@ export class Turns {
   }
 
   /** The next runnable hart in turn. */
-  #pick(): Vcpu | null {
+  #pick(): CountedVcpu | null {
     const count = this.#vcpus.length
     for (let step = 1; step <= count; step++) {
       const index = (this.#last + step) % count

@@ -31,6 +31,8 @@ export class VirtualTime {
   #vcpu: Vcpu | null = null
   #retired = 0
   #share = 1
+  /** Told the host's time that is virtual time zero when real time begins to run, and null when it stands still. */
+  onRun: ((origin: number | null) => void) | null = null
 
   /** @param hostNow - the host's monotonic time in nanoseconds */
   constructor(mode: TimeMode, hostNow: () => number) {
@@ -92,13 +94,17 @@ export class VirtualTime {
 
   /** Lets real time run. */
   run(): void {
-    if (!this.counted) this.#origin ??= this.#hostNow() - this.#now
+    if (this.counted || this.#origin !== null) return
+    this.#origin = this.#hostNow() - this.#now
+    this.onRun?.(this.#origin)
   }
 
   /** Stops real time. */
   stop(): void {
     this.sample()
+    if (this.#origin === null) return
     this.#origin = null
+    this.onRun?.(null)
   }
 
   /**

@@ -1,4 +1,4 @@
-import { type Cpu, type CpuContext, type CpuSpec, type Exit, type IrqLine, machinistError, type Vcpu, type VcpuSample } from '@machinist/api'
+import { type CountedVcpu, type CpuContext, type CpuSpec, type Exit, type IrqLine, machinistError, type VcpuSample } from '@machinist/api'
 import type { AddressSpace } from '@machinist/bus'
 import type { GuestMemory } from '@machinist/memory'
 
@@ -31,6 +31,8 @@ export const op = {
   break: (): number => 15,
   /** Takes the host as long as `times` others. */
   slow: (times: number): number => 16 | times << 16,
+  /** The host has something to do: of harts that go by the clock. */
+  interrupt: (): number => 17,
 } as const
 
 /** Configuration of the {@link fakeCpu}. */
@@ -48,7 +50,8 @@ export const work: { instructions: number; watch: ((pc: number, duration: number
 /** The contract allows a page of code. */
 const OVERRUN = 1024
 
-class Hart implements Vcpu {
+/** What a hart is, however it is run. */
+export class FakeHart {
   readonly index: number
   retired = 0
   pc = 0
@@ -57,21 +60,29 @@ class Hart implements Vcpu {
   #state: 'running' | 'waiting' | 'stopped' = 'stopped'
   #timer = Infinity
   #risen = false
-  #kicked = false
-  readonly #context: CpuContext<GuestMemory, AddressSpace>
+  protected kicked = false
+  protected readonly context: CpuContext<GuestMemory, AddressSpace>
   readonly #word = new Uint8Array(4)
 
   constructor(index: number, context: CpuContext<GuestMemory, AddressSpace>) {
     this.index = index
-    this.#context = context
+    this.context = context
   }
 
   get runnable(): boolean {
-    return this.#state === 'running' || (this.#state === 'waiting' && (this.meip || this.#risen || this.#context.clock.now() >= this.#timer))
+    return this.#state === 'running' || (this.#state === 'waiting' && (this.meip || this.#risen || this.context.clock.now() >= this.#timer))
+  }
+
+  /** A run begins. */
+  protected enter(again: boolean): void {
+    this.kicked = false
+    if (!again) this.#expire()
+    if (this.#state === 'waiting') this.#risen = false
+    this.#state = 'running'
   }
 
   #expire(): void {
-    if (this.#timer === Infinity || this.#context.clock.now() < this.#timer) return
+    if (this.#timer === Infinity || this.context.clock.now() < this.#timer) return
     this.#timer = Infinity
     this.#risen = true
   }
@@ -89,36 +100,25 @@ class Hart implements Vcpu {
   }
 
   kick(): void {
-    this.#kicked = true
+    this.kicked = true
   }
 
   deadline(): number {
     return this.#timer
   }
 
-  /** As real ones do, it looks at its budget only at branches, unless it is to be exact. */
-  run(budget: number, exact: boolean, again: boolean = false): Exit {
-    this.#kicked = false
-    if (budget === 0) return 'budget'
-    if (!again) this.#expire()
-    if (this.#state === 'waiting') this.#risen = false
-    this.#state = 'running'
-    let branched = false
-    for (let done = 0; done < budget || (!exact && !branched && done < budget + OVERRUN); done++) {
-      const { pc } = this
-      const began = work.watch === null ? 0 : this.#context.clock.now()
-      if (!this.#context.memory.read(this.pc, this.#word)) throw new Error(`no code at ${this.pc}`)
-      const word = new DataView(this.#word.buffer).getUint32(0, true)
-      this.pc += 4
-      const exit = this.#step(word & 0xff, word >>> 8 & 0xff, word >>> 16)
-      this.retired++
-      work.instructions++
-      branched = (word & 0xff) === 7
-      work.watch?.(pc, this.#context.clock.now() - began)
-      if (exit !== null) return exit
-      if (this.#kicked) return 'yield'
-    }
-    return 'budget'
+  /** One instruction: the exit that it makes, and whether it is a branch. */
+  protected step(): { readonly exit: Exit | null; readonly branch: boolean } {
+    const { pc } = this
+    const began = work.watch === null ? 0 : this.context.clock.now()
+    if (!this.context.memory.read(this.pc, this.#word)) throw new Error(`no code at ${this.pc}`)
+    const word = new DataView(this.#word.buffer).getUint32(0, true)
+    this.pc += 4
+    const exit = this.#step(word & 0xff, word >>> 8 & 0xff, word >>> 16)
+    this.retired++
+    work.instructions++
+    work.watch?.(pc, this.context.clock.now() - began)
+    return { exit, branch: (word & 0xff) === 7 }
   }
 
   #step(operation: number, r: number, operand: number): Exit | null {
@@ -128,7 +128,7 @@ class Hart implements Vcpu {
       case 0: break
       case 1: x[r] = operand; break
       case 2: x[r] = ((x[r] ?? 0) | operand << 16) >>> 0; break
-      case 3: x[r] = this.#load(s); break
+      case 3: this.#load(r, s); break
       case 4: this.#store(s, x[r] ?? 0); break
       case 5: x[r] = ((x[r] ?? 0) + s) >>> 0; break
       case 6: x[r] = ((x[r] ?? 0) - s) >>> 0; break
@@ -142,12 +142,13 @@ class Hart implements Vcpu {
         this.#risen = false
         break
       }
-      case 9: x[r] = this.#context.counter.elapsed() >>> 0; break
+      case 9: x[r] = this.context.counter.elapsed() >>> 0; break
       case 10: x[r] = this.index; break
-      case 11: this.#timer = this.#context.clock.now() + (x[r] ?? 0); this.#risen = false; break
+      case 11: this.#timer = this.context.clock.now() + (x[r] ?? 0); this.#risen = false; break
       case 12: return 'yield'
       case 13: throw new Error('a bug in the CPU')
       case 15: return 'debug'
+      case 17: return 'interrupt'
       case 16: work.instructions += operand - 1; break
       default:
         this.#state = 'stopped'
@@ -156,16 +157,22 @@ class Hart implements Vcpu {
     return null
   }
 
-  #load(address: number): number {
+  #load(r: number, address: number): void {
     const bytes = new Uint8Array(4)
-    if (this.#context.memory.read(address, bytes)) return new DataView(bytes.buffer).getUint32(0, true)
-    return Math.max(0, this.#context.bus.read(address, 4))
+    if (this.context.memory.read(address, bytes)) this.registers[r] = new DataView(bytes.buffer).getUint32(0, true)
+    else this.access({ address, register: r, value: null })
   }
 
   #store(address: number, value: number): void {
     const bytes = new Uint8Array(4)
     new DataView(bytes.buffer).setUint32(0, value, true)
-    if (!this.#context.memory.write(address, bytes)) this.#context.bus.write(address, 4, value)
+    if (!this.context.memory.write(address, bytes)) this.access({ address, register: 0, value })
+  }
+
+  /** An access to a device. */
+  protected access({ address, register, value }: FakeAccess): void {
+    if (value === null) this.registers[register] = Math.max(0, this.context.bus.read(address, 4))
+    else this.context.bus.write(address, 4, value)
   }
 
   sample(): VcpuSample {
@@ -177,7 +184,7 @@ class Hart implements Vcpu {
   }
 
   restore(state: unknown): void {
-    const { pc, registers, meip, state: doing, timer, risen, retired } = state as ReturnType<Hart['save']>
+    const { pc, registers, meip, state: doing, timer, risen, retired } = state as ReturnType<FakeHart['save']>
     if (typeof pc !== 'number' || !Array.isArray(registers) || registers.length !== 8 || !['running', 'waiting', 'stopped'].includes(doing)) {
       throw machinistError({ code: 'state', part: `hart${this.index}`, remedy: 'Restore what it saved.' }, 'not the state of a hart')
     }
@@ -188,6 +195,46 @@ class Hart implements Vcpu {
     this.#timer = timer
     this.#risen = risen
     this.retired = retired
+  }
+}
+
+/** An access to a register: a store of `value`, or a load into a register. */
+export interface FakeAccess {
+  readonly address: number
+  readonly register: number
+  readonly value: number | null
+}
+
+class Hart extends FakeHart implements CountedVcpu {
+  /** As real ones do, it looks at its budget only at branches, unless it is to be exact. */
+  run(budget: number, exact: boolean, again: boolean = false): Exit {
+    this.kicked = false
+    if (budget === 0) return 'budget'
+    this.enter(again)
+    let branched = false
+    for (let done = 0; done < budget || (!exact && !branched && done < budget + OVERRUN); done++) {
+      const { exit, branch } = this.step()
+      branched = branch
+      if (exit !== null) return exit
+      if (this.kicked) return 'yield'
+    }
+    return 'budget'
+  }
+}
+
+/** What CPUs made of such harts have in common. */
+export function cpuOf<H extends FakeHart>(harts: readonly H[]): { readonly vcpus: readonly H[]; input(line: string): IrqLine | null; reset(kind: string, entry: { readonly pc: number }): void; memoryChanged(): void } {
+  return {
+    vcpus: harts,
+    input(line) {
+      const hart = harts[Number(/^hart(\d+)\.meip$/.exec(line)?.[1] ?? -1)]
+      if (hart === undefined) return null
+      return { set(level) { hart.meip = level }, pulse() {}, send() {} }
+    },
+    reset(_kind, entry) {
+      for (const hart of harts) hart.begin(entry.pc)
+    },
+    memoryChanged() {},
   }
 }
 
@@ -202,21 +249,7 @@ export const fakeCpu: CpuSpec<FakeConfig, GuestMemory, AddressSpace, { readonly 
     return { harts }
   },
   harts: (config) => config.harts,
-  create(config, context): Cpu {
-    const harts = Array.from({ length: config.harts }, (_, index) => new Hart(index, context))
-    return {
-      vcpus: harts,
-      input(line): IrqLine | null {
-        const hart = harts[Number(/^hart(\d+)\.meip$/.exec(line)?.[1] ?? -1)]
-        if (hart === undefined) return null
-        return { set(level) { hart.meip = level }, pulse() {}, send() {} }
-      },
-      reset(_kind, entry) {
-        for (const hart of harts) hart.begin(entry.pc)
-      },
-      memoryChanged() {},
-    }
-  },
+  create: (config, context) => cpuOf(Array.from({ length: config.harts }, (_, index) => new Hart(index, context))),
   describe(config, at, out) {
     const cpus = out.fdt?.child('cpus').set('timebase-frequency', at.timeFrequency)
     for (let hart = 0; hart < config.harts; hart++) cpus?.child(`cpu@${hart}`).set('reg', hart).child('interrupt-controller').label(`hart${hart}`)

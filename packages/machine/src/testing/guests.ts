@@ -6,7 +6,7 @@ import { gadget, hub } from './fake-devices.ts'
 const RAM = 0x8000_0000
 const GADGET = 0x1000_0000
 
-/** Writes `value` to a register of the gadget of {@link testMachine}. Takes six instructions, and registers 6 and 7. */
+/** Writes `value` to a register of the gadget of {@link testMachine}. Takes five instructions, and registers 6 and 7. */
 export const poke = (offset: number, value: number): number[] => [...constant(7, GADGET + offset), ...constant(6, value), op.store(6, 7)]
 
 /** Says something at the console. */

@@ -1,4 +1,4 @@
-import type { Clock, CpuContext, TimeCounter, Vcpu } from '@machinist/api'
+import type { Clock, CountedVcpu, CpuContext, TimeCounter } from '@machinist/api'
 import { AddressSpace } from '@machinist/bus'
 import { riscv } from '@machinist/cpu-riscv'
 import { Arena, GuestMemory } from '@machinist/memory'
@@ -15,7 +15,7 @@ const PATIENCE = 500_000
 export class Core {
   readonly #memory: GuestMemory
   readonly #cpu: ReturnType<typeof riscv.create>
-  readonly #hart: Vcpu
+  readonly #hart: CountedVcpu
   #finished = false
 
   /** @param engine - `'translated'`: every page of code is translated as soon as control arrives in it twice */
@@ -104,5 +104,6 @@ export function context(memory: GuestMemory, bus: AddressSpace): CpuContext<Gues
       console: { write: (bytes) => bytes.length, send: () => undefined, more: () => undefined, read: () => 0, listen: () => undefined },
     },
     trace: { enabled: false, warn: () => undefined, event: () => undefined },
+    wake: () => undefined,
   }
 }

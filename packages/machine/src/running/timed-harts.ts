@@ -1,0 +1,162 @@
+import { type Exit, machinistError, type ParallelHarts, type TimedCpu, type TimedVcpu } from '@machinist/api'
+
+/** The turn of a hart that runs here while others want to, too, in nanoseconds. */
+const SHARED_TURN = 200_000
+/** Least time that is worth a turn. */
+const LEAST_TURN = 5000
+
+/** What harts that go by the clock are run by. */
+export interface TimedLoop {
+  /** The host's time, in nanoseconds. */
+  hostNow(): number
+  /** A hart ran for `took` nanoseconds of the host's time. */
+  ran(took: number): void
+  /** All that a run came to is done. */
+  exited(hart: number, exit: Exit): void
+  /** This one runs here, or does what it came back for; null for none any more. */
+  current(vcpu: TimedVcpu | null): void
+  fault(part: string, error: unknown): void
+}
+
+/** Harts of a {@link TimedCpu}: which of them are away, and which come back. */
+export class TimedHarts {
+  readonly #cpu: TimedCpu
+  readonly #parallel: ParallelHarts | null
+  readonly #loop: TimedLoop
+  /** Host time since when each is away; those that are not are not in it. */
+  readonly #since = new Map<number, number>()
+  /** Virtual time until which those that are away run, at least one of them. */
+  #until = Infinity
+  /** Harts that came back and have yet to be finished with. */
+  #back: number[] = []
+  /** The hart that had a turn first, the last time. */
+  #first = -1
+
+  constructor(cpu: TimedCpu, loop: TimedLoop) {
+    this.#cpu = cpu
+    this.#parallel = cpu.parallel ?? null
+    this.#loop = loop
+  }
+
+  /** Virtual time at which the first of those that are away comes back by itself, about; `Infinity` when none is. */
+  get until(): number {
+    return this.#since.size === 0 ? Infinity : this.#until
+  }
+
+  get anyAway(): boolean {
+    return this.#since.size > 0
+  }
+
+  /** When one of those that are not away wants to be looked at. */
+  get deadline(): number {
+    let first = Infinity
+    for (const vcpu of this.#cpu.vcpus) if (!this.#since.has(vcpu.index)) first = Math.min(first, vcpu.deadline())
+    return first
+  }
+
+  /** Takes back those that have come back, and does what they came for. Returns how many. */
+  collect(): number {
+    let count = 0
+    if (this.#since.size > 0) while (this.#take(false)) { /* All of them. */ }
+    for (let hart = this.#back.shift(); hart !== undefined; hart = this.#back.shift()) {
+      this.#finish(hart)
+      count++
+    }
+    return count
+  }
+
+  /** Has all that are away come back. What they came for is done by {@link TimedHarts.collect}. */
+  recall(): void {
+    if (this.#since.size === 0) return
+    for (const hart of this.#since.keys()) this.#cpu.vcpus[hart]?.kick()
+    while (this.#since.size > 0 && this.#take(true)) { /* All of them. */ }
+    if (this.#since.size === 0) return
+    const [hart = 0] = this.#since.keys()
+    this.#since.clear()
+    this.#loop.fault(`cpu.hart${hart}`, machinistError({ code: 'hart-lost', part: `cpu.hart${hart}`, remedy: 'Have `exited` wait until a hart that was kicked is back.' }, 'a hart that was sent away does not come back'))
+  }
+
+  /** Recalls them, and forgets what they came for: they are to be reset. */
+  forget(): void {
+    this.recall()
+    this.#back.length = 0
+  }
+
+  /**
+   * Sends harts that can run away, in turn, until a time; one for which no processor is free runs here. Returns how its run ended; `'halt'` when all that can run are away, null when none can.
+   *
+   * @param now - virtual time
+   * @param end - virtual time at which it is for somebody else to run
+   * @param timers - and at which something is to be done here
+   */
+  run(now: number, end: number, timers: number): Exit | null {
+    const { vcpus } = this.#cpu
+    let deadline = timers
+    let here: TimedVcpu | null = null
+    let wanting = 0
+    const { size } = this.#since
+    this.#first = (this.#first + 1) % vcpus.length
+    for (let step = 0; step < vcpus.length; step++) {
+      const vcpu = vcpus[(this.#first + step) % vcpus.length]
+      if (vcpu === undefined || this.#since.has(vcpu.index)) continue
+      if (!vcpu.runnable) {
+        deadline = Math.min(deadline, vcpu.deadline())
+        continue
+      }
+      const until = Math.max(end, now + LEAST_TURN)
+      if (here === null && this.#start(vcpu.index, until)) continue
+      here ??= vcpu
+      wanting++
+    }
+    if (here === null) return this.#since.size > size ? 'halt' : null
+    const turn = wanting > 1 ? now + SHARED_TURN : end
+    return this.#here(here, Math.max(now + LEAST_TURN, Math.min(turn, end, deadline)))
+  }
+
+  #start(hart: number, until: number): boolean {
+    if (this.#parallel === null) return false
+    const since = this.#loop.hostNow()
+    if (!this.#contain(hart, () => this.#parallel?.start(hart, until)) === true) return false
+    this.#until = this.#since.size === 0 ? until : Math.min(this.#until, until)
+    this.#since.set(hart, since)
+    return true
+  }
+
+  #here(vcpu: TimedVcpu, until: number): Exit {
+    const began = this.#loop.hostNow()
+    this.#loop.current(vcpu)
+    const exit = this.#contain(vcpu.index, () => vcpu.run(until)) ?? 'yield'
+    this.#loop.current(null)
+    this.#loop.ran(this.#loop.hostNow() - began)
+    this.#loop.exited(vcpu.index, exit)
+    return exit
+  }
+
+  #take(wait: boolean): boolean {
+    const hart = this.#contain(this.#first, () => this.#parallel?.exited(wait)) ?? -1
+    const since = this.#since.get(hart)
+    if (since === undefined) return false
+    this.#since.delete(hart)
+    this.#back.push(hart)
+    this.#loop.ran(this.#loop.hostNow() - since)
+    return true
+  }
+
+  #finish(hart: number): void {
+    const vcpu = this.#cpu.vcpus[hart]
+    if (vcpu === undefined) return
+    this.#loop.current(vcpu)
+    const exit = this.#contain(hart, () => this.#parallel?.finish(hart)) ?? 'yield'
+    this.#loop.current(null)
+    this.#loop.exited(hart, exit)
+  }
+
+  #contain<T>(hart: number, work: () => T): T | undefined {
+    try {
+      return work()
+    } catch (error) {
+      this.#loop.fault(`cpu.hart${hart}`, error)
+      return undefined
+    }
+  }
+}
