@@ -92,11 +92,11 @@ test('a hart that is started by HSM runs beside the first one, and an IPI ends i
   expect([output, state]).toEqual(['1B', 'off'])
 })
 
-test('a hart that computes runs on another hart of the hardware, and comes back for its devices', () => {
+test('a hart of several that computes runs on another hart of the hardware, and comes back for its devices', () => {
   const on = metal({ harts: 2 })
   // Two million instructions are several turns.
   const compute = [...li(7, 1_000_000), addi(7, 7, -1), bne(7, 0, -4)]
-  expect(runs([...say('a'), ...compute, ...say('b'), ...compute, ...say('c'), ...off], on)).toMatchObject({ output: 'abc', state: 'off' })
+  expect(runs([...say('a'), ...compute, ...say('b'), ...compute, ...say('c'), ...off], on, { harts: 2 })).toMatchObject({ output: 'abc', state: 'off' })
   expect(on.native.calls.get('dispatch')).toBeGreaterThan(1)
 })
 

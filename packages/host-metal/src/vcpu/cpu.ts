@@ -23,7 +23,7 @@ const NOWHERE: IrqLine = { set: () => undefined, pulse: () => undefined, send: (
 export class HardwareCpu implements TimedCpu {
   readonly vcpus: readonly HardwareHart[]
   readonly budget = 'time'
-  /** Absent where the hardware has one hart. */
+  /** Absent where the hardware, or the machine, has one hart. */
   readonly parallel?: ParallelHarts
   readonly #pages: GuestPages
   readonly #time: GuestTime
@@ -44,7 +44,8 @@ export class HardwareCpu implements TimedCpu {
     }
     this.vcpus = Array.from({ length: harts }, (_, index) => new HardwareHart(of, index))
     const others = OtherHarts.of(native)
-    if (others.count > 0) this.parallel = this.#parallelOn(others, native, wake)
+    // One hart alone is quicker here: all that it exits for is done by this thread.
+    if (others.count > 0 && harts > 1) this.parallel = this.#parallelOn(others, native, wake)
     const sbi = new Sbi({
       harts: this.vcpus,
       memory,

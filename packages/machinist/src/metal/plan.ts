@@ -1,0 +1,58 @@
+import { readFileSync } from 'node:fs'
+import { gunzipSync } from 'node:zlib'
+import { machinistError } from '@machinist/api'
+import { type AppliancePlan, PLAN } from '@machinist/host-metal'
+import { fileError } from '@machinist/host-node'
+import { type MachineDefinition, withImages } from '@machinist/machine'
+import type { Fleet } from '../fleet/file/fleet.ts'
+
+/** Most that a compressed kernel may come to, in bytes. */
+const MOST_KERNEL = 2 ** 28
+
+/** The content of a file, decompressed: there is nobody on bare metal who could. */
+function contentOf(path: string, part: string): Uint8Array {
+  let bytes: Uint8Array
+  try {
+    bytes = readFileSync(path)
+  } catch (error) {
+    throw fileError(error, part, path)
+  }
+  return bytes[0] === 0x1f && bytes[1] === 0x8b && part === 'kernel' ? gunzipSync(bytes, { maxOutputLength: MOST_KERNEL }) : bytes
+}
+
+/** Backends that an image does not have. */
+function checkBackends(name: string, { devices }: MachineDefinition): void {
+  for (const [device, { backends = {} }] of Object.entries(devices)) {
+    for (const [port, backend] of Object.entries(backends)) {
+      if (typeof backend !== 'object' || !['disk', 'folder', 'unix'].includes(backend.type)) continue
+      throw machinistError({ code: 'metal-backend', part: `${name}.${device}.${port}`, value: backend.type, remedy: 'Leave it out.' }, 'machines of an image for bare metal do not have this yet')
+    }
+  }
+}
+
+/**
+ * What `buildImage` of `@machinist/host-metal/build` is to put into an image, so that it runs the machines of a file: the plan, and their boot images, of which equal ones are there once.
+ *
+ * @throws typed errors for files that cannot be read, and `'metal-backend'` for disks, folders and sockets
+ */
+export function imageFiles({ pools, machines }: Fleet): Record<string, Uint8Array> {
+  const files: Record<string, Uint8Array> = {}
+  const names = new Map<string, string>()
+  const plan: AppliancePlan = {
+    pools,
+    machines: machines.map(({ entry: _, machine, ...spec }) => {
+      if (!('version' in machine)) throw machinistError({ code: 'metal-backend', part: spec.name, remedy: 'Describe the machine in this file.' }, 'an image has no machine files and snapshots')
+      checkBackends(spec.name, machine)
+      const definition = withImages(machine, (source, part) => {
+        const known = source instanceof Uint8Array ? undefined : names.get(source.file)
+        if (known !== undefined) return { file: known }
+        const file = `${part}-${Object.keys(files).length}`
+        files[file] = source instanceof Uint8Array ? source : contentOf(source.file, part)
+        if (!(source instanceof Uint8Array)) names.set(source.file, file)
+        return { file }
+      })
+      return { ...spec, machine: definition }
+    }),
+  }
+  return { [PLAN]: new TextEncoder().encode(JSON.stringify(plan)), ...files }
+}

@@ -1,0 +1,48 @@
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { concatInitrds } from '@machinist/boot'
+import { buildImage } from '@machinist/host-metal/build'
+import { afterAll, expect, it } from 'vitest'
+import { fleetOf } from '../src/fleet/file/fleet.ts'
+import { execRequest, guestCommandLine, prepareGuest } from '../src/guest/index.ts'
+import { prepareEngine } from '../src/metal/engine.ts'
+import { imageFiles } from '../src/metal/plan.ts'
+
+const root = fileURLToPath(new URL('../../../', import.meta.url))
+const folder = mkdtempSync(join(tmpdir(), 'machinist-metal-'))
+afterAll(() => { rmSync(folder, { recursive: true }) })
+
+/** The hardware, with its console: says something each time that it shows what it waits for. */
+function talk(image: string, harts: number, words: readonly (readonly [wait: string | RegExp, say: string])[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const qemu = spawn('qemu-system-riscv64', ['-machine', 'virt', '-cpu', 'rv64,h=true', '-smp', String(harts), '-m', '1G', '-nographic', '-bios', 'default', '-kernel', image], { stdio: ['pipe', 'pipe', 'inherit'] })
+    let text = ''
+    let from = 0
+    let next = 0
+    qemu.stdout.setEncoding('utf8').on('data', (piece: string) => {
+      text += piece
+      const [wait, say] = words[next] ?? []
+      if (wait === undefined || say === undefined || text.slice(from).search(wait) < 0) return
+      next++
+      from = text.length
+      qemu.stdin.write(say)
+    })
+    qemu.on('error', reject)
+    qemu.on('exit', () => { resolve(text) })
+  })
+}
+
+it('two guests with Debian\'s kernel run on bare metal: one answers at its shell, one does what it is told, and when both have ended the hardware is off', async () => {
+  const { kernel, initrd } = await prepareGuest()
+  const work = join(folder, 'work.cpio')
+  writeFileSync(work, concatInitrds([readFileSync(initrd), execRequest('grep -c sstc /proc/cpuinfo').initrd]))
+  const append = guestCommandLine({ console: 'ttyS0', quiet: true })
+  const fleet = await fleetOf({ machines: { one: { kernel, initrd, append, memory: '192M' }, two: { kernel, initrd: work, append, memory: '192M', net: 'none' } } }, join(folder, 'machines.json'))
+  const image = await buildImage({ engine: await prepareEngine(), root, program: join(root, 'packages/machinist/src/metal/program.ts'), output: join(folder, 'image'), files: imageFiles(fleet) })
+  const text = await talk(image.path, 1, [[/~# /, 'echo $((6 * 7)) and $(grep -c sstc /proc/cpuinfo)\n'], [/\b42 and [12]\b/, 'poweroff\n']])
+  for (const name of ['one', 'two']) expect(text.match(new RegExp(`\\[${name}: [^\\]]*\\]`, 'g'))).toHaveLength(2)
+  expect(text).toMatch(/\b42 and [12]\b/)
+})
