@@ -36,14 +36,15 @@ export interface Image {
 const TOOL = 'riscv64-unknown-elf-'
 
 /** The native sources: beside the sources of this module, or beside `dist`. */
-function nativeFolder(): string {
+export function nativeFolder(): string {
   for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
     if (existsSync(join(folder, 'native', 'kernel', 'image.ld'))) return join(folder, 'native')
     if (folder === dirname(folder)) return resolve('native')
   }
 }
 
-function cacheFolder(): string {
+/** Where compiled files are kept unless a caller says otherwise. */
+export function cacheFolder(): string {
   return process.env['MACHINIST_CACHE'] ?? join(process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache'), 'machinist')
 }
 
@@ -95,7 +96,7 @@ export async function buildImage(options: ImageOptions): Promise<Image> {
 
   const files: string[] = []
   for (const folder of folders) {
-    for (const name of (await readdir(folder)).sort()) if (/\.[cS]$/.test(name) && name !== 'bytecode.c') files.push(join(folder, name))
+    for (const name of (await readdir(folder)).sort()) if (/\.[cS]$/.test(name) && name !== 'bytecode.c' && name !== 'run.c') files.push(join(folder, name))
   }
   const archive = await archiveOf(options.files ?? {}, cache)
   const embedded = join(cache, 'programs', `${digest(program, archive)}.S`)

@@ -1,0 +1,63 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { buildHostEngine } from '@machinist/host-metal/build'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { prepareEngine } from '../../src/metal/engine.ts'
+import { type Excused, excused, excuseFor } from './excused.ts'
+import { type Outcome, runFile } from './run-file.ts'
+
+/** What runs on bare metal, and so must run in the engine for it: plain ECMAScript. */
+const portable = [
+  'api', 'memory', 'registers', 'boot', 'packets', 'bus', 'mmu', 'sbi', 'schedulers', 'interrupts', 'devices', 'network', 'display', 'machine',
+]
+const packages = fileURLToPath(new URL('../../..', import.meta.url))
+/** Engines at once. */
+const AT_ONCE = 2
+
+const quick = (name: string): string[] => ['src', 'test'].flatMap((folder) => {
+  try {
+    return readdirSync(join(packages, name, folder), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.test.ts') && !file.endsWith('.long.test.ts')).sort().map((file) => `${name}/${folder}/${file}`)
+  } catch {
+    return []
+  }
+})
+
+let engine = ''
+const all: Outcome[] = []
+const used = new Set<Excused>()
+
+beforeAll(async () => { engine = await buildHostEngine({ engine: await prepareEngine() }) })
+
+test.each(portable)('the quick tests of %s pass in the engine for bare metal, but for those that are excused', async (name) => {
+  const files = quick(name)
+  const problems: string[] = []
+  const work = async (): Promise<void> => {
+    for (let file = files.shift(); file !== undefined; file = files.shift()) {
+      const whole = excuseFor(file)
+      if (whole !== undefined) {
+        used.add(whole)
+        continue
+      }
+      for (const outcome of await runFile(engine, join(packages, file))) {
+        all.push(outcome)
+        if (outcome.outcome !== 'failed') continue
+        const excuse = excuseFor(file, outcome.test)
+        if (excuse === undefined) problems.push(`${file}: ${outcome.test}: ${outcome.error}`)
+        else used.add(excuse)
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, work))
+  expect(problems).toEqual([])
+})
+
+test('nothing is excused that passes, or is not there', () => {
+  expect(excused.filter((each) => !used.has(each))).toEqual([])
+  expect(all.length).toBeGreaterThan(500)
+})
+
+afterAll(() => {
+  const count = (outcome: Outcome['outcome']): number => all.filter((each) => each.outcome === outcome).length
+  console.log(`In the engine for bare metal ${count('passed')} of ${all.length} tests pass; ${count('skipped')} are skipped, ${count('failed')} do not. ${excused.filter((each) => each.test === undefined).length} files are not tried.`)
+})
