@@ -44,7 +44,7 @@ await script(async () => {
     const { kernel, initrd } = await prepareGuest({ progress })
     const machines = ['guest1', 'guest2'].map((name) => ({
       name, group: 'all',
-      machine: virt({ memory: 256 * 2 ** 20, console: 'console', kernel: { file: 'kernel' }, initrd: { file: 'initrd' }, append: 'console=ttyS0' }).definition,
+      machine: virt({ memory: 256 * 2 ** 20, console: 'console', kernel: { file: 'kernel' }, initrd: { file: 'initrd' }, append: 'console=ttyS0 earlycon=sbi' }).definition,
     }))
     files = { 'plan.json': new TextEncoder().encode(JSON.stringify({ pools: [], machines })), kernel: await readFile(kernel), initrd: await readFile(initrd) }
   }
