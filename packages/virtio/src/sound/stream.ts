@@ -18,6 +18,8 @@ export interface StreamState {
   readonly rate: number
   /** Nanoseconds until the message that is being played or recorded is done; −1 when there is none. */
   readonly left: number
+  /** Nanoseconds since that message was done, when nobody has looked yet: the next one follows without a gap. 0 when absent. */
+  readonly late?: number
   /** Parts of a nanosecond that earlier messages left over, in units of 1 / rate. */
   readonly carry: number
 }
@@ -106,7 +108,10 @@ export class SoundStream {
   add(chain: Chain): number {
     if (!this.#is('prepared', 'running', 'stopped') || this.#length(chain) > this.#state.bufferBytes) return status.badMessage
     this.#waiting.push(chain)
-    if (this.#state.phase === 'running') this.#pump()
+    if (this.#state.phase !== 'running') return status.ok
+    // While a message is in hand, its end begins the next. It may come again, after a restore.
+    if (this.#due === null) this.#pump()
+    else this.#timer.arm(this.#due)
     return status.ok
   }
 
@@ -130,7 +135,10 @@ export class SoundStream {
   }
 
   save(): StreamState {
-    return { ...this.#state, left: this.#state.phase !== 'running' ? this.#state.left : this.#due === null ? -1 : Math.max(0, this.#due - this.#host.clock.now()) }
+    const { phase, ...state } = this.#state
+    if (phase !== 'running' || this.#due === null) return { ...state, phase, left: phase !== 'running' ? state.left : -1 }
+    const left = this.#due - this.#host.clock.now()
+    return { ...state, phase, left: Math.max(0, left), ...(left < 0 && { late: -left }) }
   }
 
   /** Checks a saved state. @throws typed errors `'state'` */
@@ -138,23 +146,25 @@ export class SoundStream {
     const data = plainData(part, given, 'state')
     const phase = data.oneOf('phase', phases)
     const idle = phase === 'idle'
+    const late = data.integer('late', 0, Number.MAX_SAFE_INTEGER, 0)
     const state: StreamState = {
       phase, bufferBytes: data.integer('bufferBytes', idle ? 0 : 1, idle ? 0 : longestBuffer), channels: data.integer('channels', idle ? 0 : 1, idle ? 0 : mostChannels),
       format: idle ? data.integer('format', 0, 0) : data.oneOf('format', [...sampleFormats.keys()]),
       rate: idle ? data.integer('rate', 0, 0) : data.oneOf('rate', [...rates.keys()]),
       left: data.integer('left', -1, nanosecond * longestBuffer), carry: data.integer('carry', 0, 10 ** 6),
+      ...(late > 0 && { late }),
     }
     data.done()
     return state
   }
 
   /** Takes a checked state. Messages come again from their queues. */
-  restore(state: StreamState): void {
+  restore({ late = 0, ...state }: StreamState): void {
     this.reset()
     this.#state = state
     if (state.phase !== 'running') return
     this.#host.port.start(this.index, this.#format())
-    if (state.left >= 0) this.#due = this.#host.clock.now() + state.left
+    if (state.left >= 0) this.#due = this.#host.clock.now() + state.left - late
   }
 
   #is(...allowed: readonly Phase[]): boolean {
