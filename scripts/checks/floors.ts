@@ -54,7 +54,7 @@ export function importViolations(all: readonly Package[], owner: Package, file: 
   const floor = owner.manifest.machinist?.floor ?? -1
   const byName = new Map(all.map((item) => [item.manifest.name, item.manifest]))
   const declared = new Set(runtimeDependencies(owner.manifest))
-  const testTools = new Set([...Object.keys(owner.manifest.devDependencies ?? {}), 'vitest', 'fast-check', 'esbuild'])
+  const testTools = new Set([...Object.keys(owner.manifest.devDependencies ?? {}), 'vitest', '@vitest/expect', 'fast-check', 'esbuild'])
   const wrong: string[] = []
   for (const specifier of importedModules(file, text)) {
     if (specifier.startsWith('.')) {
