@@ -111,7 +111,8 @@ export class HardwareHart implements TimedVcpu, SbiHart {
   deadline(): number {
     if (this.hsm === HsmState.stopped) return Infinity
     const at = this.#timerAt()
-    return at <= this.#of.now() ? Infinity : at
+    // One that has come since the hart was asked whether it can run has it asked again; one that it does not want is none.
+    return at > this.#of.now() || this.runnable ? at : Infinity
   }
 
   get retired(): number {
