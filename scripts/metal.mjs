@@ -51,6 +51,7 @@ await script(async () => {
   progress('Building the image')
   const image = await buildImage({ engine, program, root, files, output: join(root, 'node_modules/.cache/machinist/metal/image') })
   done()
-  say(`The image has ${Math.round(image.size / 2 ** 20 * 10) / 10} MiB, of which ${Math.round(image.programSize / 1024)} KiB are the program. To leave QEMU, press Ctrl-A, then X.`)
-  return run('qemu-system-riscv64', ['-machine', 'virt', '-cpu', 'rv64,h=true', '-smp', '2', '-m', '1G', '-nographic', '-bios', 'default', '-kernel', image.path, ...options], { stdin: 'inherit', stdout: 'inherit' })
+  say(`The image has ${Math.round(image.size / 2 ** 20 * 10) / 10} MiB, of which ${Math.round(image.programSize / 1024)} KiB are the program. Ctrl-A X leads to the monitor; to leave QEMU, press Ctrl-], then X.`)
+  return run('qemu-system-riscv64', ['-machine', 'virt', '-cpu', 'rv64,h=true', '-smp', '2', '-m', '1G', '-nographic', '-echr', '0x1d', '-bios', 'default', '-kernel', image.path,
+    '-global', 'virtio-mmio.force-legacy=false', '-netdev', 'user,id=net', '-device', 'virtio-net-device,netdev=net', ...options], { stdin: 'inherit', stdout: 'inherit' })
 })

@@ -18,7 +18,8 @@ afterAll(() => { rmSync(folder, { recursive: true }) })
 /** The hardware, with its console: says something each time that it shows what it waits for. */
 function talk(image: string, harts: number, words: readonly (readonly [wait: string | RegExp, say: string])[]): Promise<string> {
   return new Promise((resolve, reject) => {
-    const qemu = spawn('qemu-system-riscv64', ['-machine', 'virt', '-cpu', 'rv64,h=true', '-smp', String(harts), '-m', '1G', '-nographic', '-bios', 'default', '-kernel', image], { stdio: ['pipe', 'pipe', 'inherit'] })
+    const qemu = spawn('qemu-system-riscv64', ['-machine', 'virt', '-cpu', 'rv64,h=true', '-smp', String(harts), '-m', '1G', '-nographic', '-echr', '0x1d', '-bios', 'default', '-kernel', image,
+      '-global', 'virtio-mmio.force-legacy=false', '-netdev', 'user,id=net,restrict=on', '-device', 'virtio-net-device,netdev=net'], { stdio: ['pipe', 'pipe', 'inherit'] })
     let text = ''
     let from = 0
     let next = 0
@@ -42,7 +43,14 @@ it('two guests with Debian\'s kernel run on bare metal: one answers at its shell
   const append = guestCommandLine({ console: 'ttyS0', quiet: true })
   const fleet = await fleetOf({ machines: { one: { kernel, initrd, append, memory: '192M' }, two: { kernel, initrd: work, append, memory: '192M', net: 'none' } } }, join(folder, 'machines.json'))
   const image = await buildImage({ engine: await prepareEngine(), root, program: join(root, 'packages/machinist/src/metal/program.ts'), output: join(folder, 'image'), files: imageFiles(fleet) })
-  const text = await talk(image.path, 1, [[/~# /, 'echo $((6 * 7)) and $(grep -c sstc /proc/cpuinfo)\n'], [/\b42 and [12]\s[^]*~# /, 'poweroff\n']])
-  for (const name of ['one', 'two']) expect(text.match(new RegExp(`\\[${name}: [^\\]]*\\]`, 'g'))).toHaveLength(2)
+  const text = await talk(image.path, 1, [
+    [/~# /, 'echo $((6 * 7)) and $(grep -c sstc /proc/cpuinfo); ip -4 -o addr show eth0\n'], [/\b42 and [12]\s[^]*~# /, '\u0001x'],
+    // The monitor, and back.
+    [/machinist> /, 'ps\r'], [/two +[a-z]+[^]*machinist> /, 'console one\r'], [/\[one\. Ctrl-A X comes back/, '\n'], [/~# /, 'poweroff\n'],
+  ])
   expect(text).toMatch(/\b42 and [12]\b/)
+  expect(text).toMatch(/\bNAME +STATE[^]*\bone +running\b[^]*\btwo +(running|off)\b/)
+  // By the switch and the network of the hardware, from who gives out addresses there.
+  expect(text).toMatch(/eth0 +inet 10\.0\.2\.[0-9]+/)
+  for (const name of ['one', 'two']) expect(text).toContain(`[${name}: off, its guest switched it off with status 0]`)
 })

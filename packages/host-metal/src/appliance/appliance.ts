@@ -1,14 +1,14 @@
 import { type Backend, type BackendKind, machinistError } from '@machinist/api'
-import { decodeUtf8, encodeUtf8, parseFdt, readCpio } from '@machinist/boot'
+import { decodeUtf8, parseFdt, readCpio } from '@machinist/boot'
 import { createHypervisor, type FromProcessor, localChannel, type MachineSpec, type OwnHypervisor, type PoolSpec, runProcessor, type ToProcessor } from '@machinist/hypervisor'
 import type { BackendDescriptor, Catalogue } from '@machinist/machine'
 import { type Board, openBoard } from '../drivers/board.ts'
 import { DmaMemory } from '../drivers/dma-memory.ts'
 import { seededByFirmware } from '../entropy.ts'
 import { metalHost, type MetalHost } from '../host.ts'
+import { type Monitor, startMonitor } from '../monitor/monitor.ts'
 import type { Native, PhysicalRange } from '../native.ts'
 import { hardwareRiscv } from '../vcpu/spec.ts'
-import { ConsoleBridge } from './console-bridge.ts'
 
 /** What the file {@link PLAN} in an image says. */
 export interface AppliancePlan {
@@ -29,6 +29,8 @@ export interface ApplianceOptions {
   readonly devices: Catalogue
   /** Makes backends that a definition names and the appliance does not have. */
   readonly backend?: (descriptor: BackendDescriptor, kind: BackendKind, part: string) => Backend<unknown> | null
+  /** Told of the hardware before there are machines: networks of theirs may be joined to its own, say. */
+  readonly opened?: (board: Board, host: MetalHost) => void
 }
 
 /** Machines of an image, on the hardware. */
@@ -36,7 +38,7 @@ export interface Appliance {
   readonly host: MetalHost
   readonly board: Board
   readonly hypervisor: OwnHypervisor
-  /** One turn of the event loop; what it throws concerns one thing of many. */
+  /** One turn of the event loop. What goes wrong in it concerns one thing of many: it is shown. */
   turn(): void
 }
 
@@ -58,11 +60,12 @@ function entropyOf(native: Native): ReturnType<typeof seededByFirmware> {
 }
 
 /**
- * Makes the machines that an image holds, and starts them: all that say nothing else. The console of the first one is on the console of the hardware. When all have ended, the hardware is switched off.
+ * Makes the machines that an image holds, and starts them: all that say nothing else. On the console of the hardware is a monitor, which shows the console of the first one. When all have ended, the hardware is
+ * switched off.
  *
  * @throws typed errors for an image without a plan, and hardware without memory
  */
-export function openAppliance(native: Native, { devices, backend }: ApplianceOptions): Appliance {
+export function openAppliance(native: Native, { devices, backend, opened }: ApplianceOptions): Appliance {
   const files = new Map(readCpio(new Uint8Array(native.files), 'image').map(({ path, bytes }) => [path, bytes]))
   const file = (name: string): Uint8Array => {
     const bytes = files.get(name)
@@ -86,6 +89,7 @@ export function openAppliance(native: Native, { devices, backend }: ApplianceOpt
   host.loop.onTurn(() => { board.dispatch() })
   const poll = (): void => { host.loop.after(Math.max(1e6, Math.min(1e9, board.poll() - native.now())), poll) }
   poll()
+  opened?.(board, host)
   const hypervisor = createHypervisor({
     loop: host.loop,
     open: () => {
@@ -101,31 +105,45 @@ export function openAppliance(native: Native, { devices, backend }: ApplianceOpt
       return control
     },
   })
-  void begin(native, { host, hypervisor, board }, plan)
-  return { host, board, hypervisor, turn: () => { host.loop.turn() } }
+  let monitor: Monitor | null = null
+  const report = (error: unknown): void => {
+    if (monitor !== null) monitor.report(error)
+    else native.print(`\n${error instanceof Error ? `${error.message}\n${error.stack ?? ''}` : String(error)}\n`)
+  }
+  begin({ native, host, hypervisor, board }, plan, (started) => { monitor = started }).catch(report)
+  return {
+    host, board, hypervisor,
+    turn() {
+      try {
+        host.loop.turn()
+      } catch (error) {
+        report(error)
+      }
+    },
+  }
 }
 
 /** What was said leaves the hardware before it is switched off, in nanoseconds. */
 const LAST_WORDS = 200_000_000
 
-async function begin(native: Native, { host, hypervisor, board }: Pick<Appliance, 'host' | 'hypervisor' | 'board'>, { pools, machines }: AppliancePlan): Promise<void> {
-  const line = board.consoles[0]?.connect((callback) => { callback() })
-  const bridge = line === undefined ? null : new ConsoleBridge(line)
-  const say = (text: string): void => {
-    if (bridge === null) native.print(text)
-    else bridge.output(encodeUtf8(text))
-  }
+type Begun = Pick<Appliance, 'host' | 'hypervisor' | 'board'> & { readonly native: Native }
+
+async function begin({ native, host, hypervisor, board }: Begun, { pools, machines }: AppliancePlan, watched: (monitor: Monitor) => void): Promise<void> {
+  const { loop } = host
   const over = async (): Promise<void> => {
     const all = await hypervisor.machines()
-    if (all.every(({ state }) => state !== 'running' && state !== 'paused')) host.loop.after(LAST_WORDS, () => native.powerOff(0))
+    if (all.every(({ state }) => state !== 'running' && state !== 'paused')) loop.after(LAST_WORDS, () => native.powerOff(0))
   }
-  hypervisor.on(({ kind, name, text }) => {
-    if (kind !== 'added') say(`\r\n[${name}: ${text}]\r\n`)
-    if (kind === 'off' || kind === 'failed' || kind === 'lost') void over()
-  })
+  hypervisor.on(({ kind }) => { if (kind === 'off' || kind === 'failed' || kind === 'lost') void over() })
   for (const pool of pools) await hypervisor.addPool(pool)
   for (const machine of machines) await hypervisor.add(machine)
+  const console = board.consoles[0]?.connect((callback) => { callback() })
   const [first] = machines
-  if (first !== undefined && bridge !== null) bridge.connection = await hypervisor.console(first.name, bridge)
+  if (console !== undefined) {
+    watched(startMonitor({
+      hypervisor, console, now: () => loop.now(), after: (duration, call) => loop.after(duration, call), powerOff: () => { native.powerOff(0) },
+      ...(first !== undefined && { first: first.name }),
+    }))
+  }
   for (const { name, autostart } of machines) if (autostart !== false) await hypervisor.start(name)
 }

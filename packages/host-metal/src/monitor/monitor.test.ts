@@ -18,7 +18,7 @@ interface Bench {
   pass(nanoseconds: number): Promise<string>
 }
 
-async function bench(): Promise<Bench> {
+async function bench(first?: string): Promise<Bench> {
   const line = fakeChar()
   const hypervisor = fakeHypervisor()
   for (const name of ['web', 'db']) await hypervisor.add({ name, machine: SPEC })
@@ -26,7 +26,7 @@ async function bench(): Promise<Bench> {
   let now = 0
   let waiting: { at: number; call: () => void } | null = null
   const monitor = startMonitor({
-    hypervisor, console: line, now: () => now, powerOff: () => { offs.push(now) },
+    hypervisor, console: line, now: () => now, powerOff: () => { offs.push(now) }, ...(first !== undefined && { first }),
     after(duration, call) {
       waiting = { at: now + duration, call }
       return () => { waiting = null }
@@ -62,6 +62,14 @@ describe('the monitor', () => {
     const text = await type('ps\r')
     expect(text.split('\n').slice(0, 4).map((line) => line.trim())).toEqual(['ps', expect.stringMatching(/^NAME +STATE/), expect.stringMatching(/^web +running/), expect.stringMatching(/^db +off/)])
     expect(text.endsWith('machinist> ')).toBe(true)
+  })
+
+  it('shows the console of a machine first', async () => {
+    const { line, type, hypervisor } = await bench('db')
+    expect(line.text()).toContain('machinist> console db\r\n[db. Ctrl-A X comes back')
+    await type('root\r')
+    expect(hypervisor.typed).toEqual({ db: 'root\r' })
+    expect((await type('\u0001x')).endsWith('machinist> ')).toBe(true)
   })
 
   it('starts, stops, pauses, resumes and sets machines, and says what failed', async () => {

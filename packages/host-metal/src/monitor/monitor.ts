@@ -21,6 +21,8 @@ export interface MonitorOptions {
   readonly powerOff?: () => void
   /** Letters in a line of the terminal; 80 unless given. */
   readonly width?: number
+  /** The machine whose console is shown first. */
+  readonly first?: string
 }
 
 /** The monitor on the console of the hardware. */
@@ -53,7 +55,7 @@ interface Attached {
 
 /** Begins to listen to the console of the hardware: commands about machines, and their consoles, one at a time. */
 export function startMonitor(options: MonitorOptions): Monitor {
-  const { hypervisor, console: port, now, after, images = [], powerOff, width = 80 } = options
+  const { hypervisor, console: port, now, after, images = [], powerOff, width = 80, first } = options
   const screen = new Screen(port)
   const keys: number[] = []
   let attached: Attached | null = null
@@ -178,6 +180,10 @@ export function startMonitor(options: MonitorOptions): Monitor {
   port.listen({ readable: listen, writable: () => { screen.flush() } })
   screen.line('This is the monitor; help lists its commands.')
   editor.show()
+  if (first !== undefined) {
+    screen.text(`console ${first}\n`)
+    void work(`console ${first}`)
+  }
   listen()
   return {
     report(error) { aside(() => { screen.text(`An error that nobody handled: ${errorText(error)}`) }) },

@@ -1,16 +1,13 @@
 /** What an image of `machinist metal build` runs. */
 import { virtDevices } from '@machinist/boards'
 import { type Native, openAppliance } from '@machinist/host-metal'
-import { backendFor } from './backends.ts'
+import { backends } from './backends.ts'
 
 declare const native: Native
 
-const { turn } = openAppliance(native, { devices: virtDevices, backend: backendFor() })
+const { backend, uplink } = backends()
+const { turn } = openAppliance(native, { devices: virtDevices, backend, opened: ({ networks }, { loop }) => { uplink(networks, (callback) => { loop.soon(callback) }) } })
 for (;;) {
-  try {
-    turn()
-  } catch (error) {
-    native.print(`\nmachinist: ${error instanceof Error ? `${error.message}\n${error.stack ?? ''}` : String(error)}\n`)
-  }
+  turn()
   native.jobs()
 }
