@@ -40,7 +40,7 @@ function loadedLater(code: string): string {
 
 /** The command as one script (src/start/command.ts), and what runs it. */
 async function command(): Promise<void> {
-  const bundled = await build({ ...common, entryPoints: ['src/start/command.ts'], plugins: [packageUrls], write: false })
+  const bundled = await build({ ...common, entryPoints: ['src/start/command.ts'], external: ['@machinist/host-metal/build'], plugins: [packageUrls], write: false })
   const [file] = bundled.outputFiles ?? []
   if (file === undefined) throw new Error('no script was made')
   // What is imported while it runs is for its caller to import: of a script that was kept, V8 does not know whose it is.
@@ -52,5 +52,5 @@ async function command(): Promise<void> {
   await build({ ...common, entryPoints: ['src/cli.ts', 'src/processor.ts'], outdir: 'dist', outExtension: { '.js': '.cjs' }, define: { SCRIPT_ID: JSON.stringify(id) } })
 }
 
-const packageBuild: Build = library({ 'index': 'src/index.ts' }, { onSuccess: command })
+const packageBuild: Build = library({ 'index': 'src/index.ts', 'metal/program': 'src/metal/program.ts' }, { onSuccess: command })
 export default packageBuild

@@ -13,6 +13,7 @@ import { type DiskChoice, hideCommas, parseDisk, showCommas } from './disk-optio
 import { FLEET_WORDS, type FleetCommand, parseFleet } from './fleet/arguments.ts'
 import type { GdbAddress } from './gdb/listen.ts'
 import { parseGdb } from './gdb/option.ts'
+import { METAL, type MetalOptions, parseMetal } from './metal/arguments.ts'
 import { parseNet } from './net-option.ts'
 import { checkRecord, parseReplay, REPLAY, type ReplayChoice } from './recording/arguments.ts'
 import { PROFILE_OPTIONS, RESTORE_OPTIONS, RUN_OPTIONS } from './run-options.ts'
@@ -115,6 +116,7 @@ export type Command =
   | { readonly kind: 'profile'; readonly options: RunOptions; readonly profile: ProfileOptions }
   | { readonly kind: 'daemon'; readonly options: DaemonCommand }
   | { readonly kind: 'debian'; readonly options: DebianOptions }
+  | { readonly kind: 'metal'; readonly options: MetalOptions }
   | { readonly kind: 'translate'; readonly options: TranslateOptions }
   | { readonly kind: 'disk'; readonly options: DiskCommand }
   | { readonly kind: 'datastore'; readonly options: DatastoreCommand }
@@ -333,6 +335,10 @@ export function parseCommand(args: readonly string[]): Command {
     case DEBIAN: {
       const options = parseDebian(rest)
       return options === null ? helpOf(DEBIAN, rest) : { kind: 'debian', options }
+    }
+    case METAL: {
+      const options = parseMetal(rest)
+      return options === null ? helpOf(METAL, rest) : { kind: 'metal', options }
     }
   }
   const { values, positionals }: { values: Values<typeof FLAGS>; positionals: string[] } = parseFlags(args, FLAGS, SUBCOMMANDS.find((name) => name === first) ?? '')

@@ -10,6 +10,7 @@ import { runDatastore } from './datastore/datastore.ts'
 import { debian } from './debian/index.ts'
 import { runDisk } from './disk/disk.ts'
 import { errorText } from './hints.ts'
+import { metal } from './metal/build.ts'
 import { profile } from './profile/index.ts'
 import { replay } from './recording/replay.ts'
 import { run } from './run.ts'
@@ -77,6 +78,8 @@ export async function main(args: readonly string[]): Promise<number> {
         return await runDatastore(command.options)
       case 'debian':
         return await debian(command.options)
+      case 'metal':
+        return await metal(command.options)
       case 'profile':
         return await profile(command.options, command.profile)
     }

@@ -6,6 +6,11 @@ function ownFile(path: string): string {
   return fileURLToPath(new URL(`../${path}`, import.meta.url))
 }
 
+/** Whether this runs from what was built, not from sources. */
+function isBuilt(): boolean {
+  return /[\\/]dist[\\/][^\\/]+$/.test(fileURLToPath(import.meta.url))
+}
+
 /** What starts this program as the hypervisor in the background. */
 export function daemonProgram({ atEnd, processors, memory }: DaemonChoice = {}): [string, ...string[]] {
   return [
@@ -16,5 +21,15 @@ export function daemonProgram({ atEnd, processors, memory }: DaemonChoice = {}):
 
 /** The script of a thread in which machines live; null from sources. */
 export function processorScript(): string | null {
-  return /[\\/]dist[\\/][^\\/]+$/.test(fileURLToPath(import.meta.url)) ? ownFile('dist/processor.cjs') : null
+  return isBuilt() ? ownFile('dist/processor.cjs') : null
+}
+
+/** The program of images for bare metal: a module, and what it imports is found from there. */
+export function metalProgram(): string {
+  return ownFile(isBuilt() ? 'dist/metal/program.js' : 'src/metal/program.ts')
+}
+
+/** The folder from which exceptions on bare metal tell where sources are: that of all packages. */
+export function packagesFolder(): string {
+  return ownFile('../..')
 }

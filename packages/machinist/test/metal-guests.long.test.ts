@@ -2,16 +2,11 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { concatInitrds } from '@machinist/boot'
-import { buildImage } from '@machinist/host-metal/build'
 import { afterAll, expect, it } from 'vitest'
-import { fleetOf } from '../src/fleet/file/fleet.ts'
 import { execRequest, guestCommandLine, prepareGuest } from '../src/guest/index.ts'
-import { prepareEngine } from '../src/metal/engine.ts'
-import { imageFiles } from '../src/metal/plan.ts'
+import { buildMetal } from '../src/metal/build.ts'
 
-const root = fileURLToPath(new URL('../../../', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'machinist-metal-'))
 afterAll(() => { rmSync(folder, { recursive: true }) })
 
@@ -41,8 +36,9 @@ it('two guests with Debian\'s kernel run on bare metal: one answers at its shell
   const work = join(folder, 'work.cpio')
   writeFileSync(work, concatInitrds([readFileSync(initrd), execRequest('grep -c sstc /proc/cpuinfo').initrd]))
   const append = guestCommandLine({ console: 'ttyS0', quiet: true })
-  const fleet = await fleetOf({ machines: { one: { kernel, initrd, append, memory: '192M' }, two: { kernel, initrd: work, append, memory: '192M', net: 'none' } } }, join(folder, 'machines.json'))
-  const image = await buildImage({ engine: await prepareEngine(), root, program: join(root, 'packages/machinist/src/metal/program.ts'), output: join(folder, 'image'), files: imageFiles(fleet) })
+  const file = join(folder, 'machines.json')
+  writeFileSync(file, JSON.stringify({ machines: { one: { kernel, initrd, append, memory: '192M' }, two: { kernel, initrd: work, append, memory: '192M', net: 'none' } } }))
+  const image = await buildMetal({ file, output: join(folder, 'image') })
   const text = await talk(image.path, 1, [
     [/~# /, 'echo $((6 * 7)) and $(grep -c sstc /proc/cpuinfo); ip -4 -o addr show eth0\n'], [/\b42 and [12]\s[^]*~# /, '\u0001x'],
     // The monitor, and back.

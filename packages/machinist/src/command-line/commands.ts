@@ -2,6 +2,7 @@ import { DAEMON_COMMANDS } from '../daemon/options.ts'
 import { DATASTORE_COMMANDS } from '../datastore/options.ts'
 import { DEBIAN_COMMAND } from '../debian/options.ts'
 import { DISK_COMMANDS } from '../disk/options.ts'
+import { METAL_COMMAND } from '../metal/options.ts'
 import { REPLAY_COMMAND } from '../recording/options.ts'
 import { FLEET_COMMANDS } from '../fleet/options.ts'
 import { PROFILE_COMMAND, RESTORE_COMMAND, RUN_COMMAND } from '../run-options.ts'
@@ -39,7 +40,7 @@ const COMPLETION_COMMAND: CommandInfo = {
 }
 
 /** Every command of the command line, in the order of its help. */
-export const COMMANDS: readonly CommandInfo[] = [RUN_COMMAND, RESTORE_COMMAND, REPLAY_COMMAND, ...SNAPSHOT_COMMANDS, ...DAEMON_COMMANDS, ...FLEET_COMMANDS, DEBIAN_COMMAND, ...DISK_COMMANDS, ...DATASTORE_COMMANDS, PROFILE_COMMAND, TRANSLATE_COMMAND, HELP_COMMAND, COMPLETION_COMMAND]
+export const COMMANDS: readonly CommandInfo[] = [RUN_COMMAND, RESTORE_COMMAND, REPLAY_COMMAND, ...SNAPSHOT_COMMANDS, ...DAEMON_COMMANDS, ...FLEET_COMMANDS, DEBIAN_COMMAND, ...DISK_COMMANDS, ...DATASTORE_COMMANDS, METAL_COMMAND, PROFILE_COMMAND, TRANSLATE_COMMAND, HELP_COMMAND, COMPLETION_COMMAND]
 
 /** What is told of words that begin the names of several commands. */
 export const FAMILIES: Readonly<Record<string, string>> = {
@@ -49,6 +50,7 @@ export const FAMILIES: Readonly<Record<string, string>> = {
   pool: 'pools of machines, which share what their pool gets',
   disk: 'make, convert and check disk images',
   datastore: 'thin disks and linked clones within a quota',
+  metal: 'machines on bare metal',
 }
 
 /** The words that may follow `prefix`, itself `''` or a command's first word. */
