@@ -33,9 +33,13 @@ describe('machinist metal build', () => {
     const file = join(folder, 'fleet.json')
     writeFileSync(join(folder, 'kernel'), new Uint8Array(64))
     writeFileSync(join(folder, 'disk.img'), new Uint8Array(512))
-    writeFileSync(file, JSON.stringify({ machines: { web: { kernel: 'kernel', disk: 'disk.img' } } }))
     vi.stubEnv('PATH', folder)
-    await expect(buildMetal({ file, output: join(folder, 'image') })).rejects.toMatchObject({ code: 'metal-backend', part: expect.stringContaining('web.') })
+    for (const wanted of [{ disk: 'disk.img' }, { share: '.' }, { vsock: 'socket' }, { net: 'tap=tap0' }, { snapshots: 'vm' }]) {
+      writeFileSync(file, JSON.stringify({ machines: { web: { kernel: 'kernel', ...wanted } } }))
+      await expect(buildMetal({ file, output: join(folder, 'image') }), JSON.stringify(wanted)).rejects.toMatchObject({ code: 'metal-backend', part: expect.stringContaining('web.') })
+    }
+    writeFileSync(file, JSON.stringify({ machines: { web: { kernel: 'kernel' } } }))
+    await expect(buildMetal({ file, output: join(folder, 'image') })).rejects.toMatchObject({ code: 'metal-tools' })
     await expect(buildMetal({ file: join(folder, 'none.json'), output: join(folder, 'image') })).rejects.toMatchObject({ code: 'file-enoent' })
     expect(existsSync(metalProgram())).toBe(true)
   })

@@ -20,11 +20,14 @@ function contentOf(path: string, part: string): Uint8Array {
   return bytes[0] === 0x1f && bytes[1] === 0x8b && part === 'kernel' ? gunzipSync(bytes, { maxOutputLength: MOST_KERNEL }) : bytes
 }
 
-/** Backends that an image does not have. */
+/** Kinds of backends that an image does not have. */
+const NOT_THERE: readonly string[] = ['disk', 'folder', 'unix', 'tap']
+
+/** Refuses backends that an image does not have. */
 function checkBackends(name: string, { devices }: MachineDefinition): void {
   for (const [device, { backends = {} }] of Object.entries(devices)) {
     for (const [port, backend] of Object.entries(backends)) {
-      if (typeof backend !== 'object' || !['disk', 'folder', 'unix'].includes(backend.type)) continue
+      if (typeof backend !== 'object' || !NOT_THERE.includes(backend.type)) continue
       throw machinistError({ code: 'metal-backend', part: `${name}.${device}.${port}`, value: backend.type, remedy: 'Leave it out.' }, 'machines of an image for bare metal do not have this yet')
     }
   }
@@ -42,6 +45,7 @@ export function imageFiles({ pools, machines }: Fleet): Record<string, Uint8Arra
     pools,
     machines: machines.map(({ entry: _, machine, ...spec }) => {
       if (!('version' in machine)) throw machinistError({ code: 'metal-backend', part: spec.name, remedy: 'Describe the machine in this file.' }, 'an image has no machine files and snapshots')
+      if (spec.snapshots !== undefined) throw machinistError({ code: 'metal-backend', part: `${spec.name}.snapshots`, value: spec.snapshots, remedy: 'Leave it out.' }, 'an image has no folder for snapshots')
       checkBackends(spec.name, machine)
       const definition = withImages(machine, (source, part) => {
         const known = source instanceof Uint8Array ? undefined : names.get(source.file)
