@@ -32,6 +32,6 @@ export async function buildMetal({ file, output }: Pick<MetalOptions, 'file' | '
 export async function metal(options: MetalOptions): Promise<number> {
   const { progress, done } = terminalProgress(process.stderr)
   const { path, size } = await buildMetal(options, options.quiet ? undefined : progress).finally(done)
-  if (!options.quiet) process.stderr.write(`${path}: ${(size / 2 ** 20).toFixed(1)} MiB. Start it in QEMU with: qemu-system-riscv64 -machine virt -cpu rv64,h=true -m 1G -nographic -bios default -kernel ${path}\n`)
+  if (!options.quiet) process.stderr.write(`${path}: ${(size / 2 ** 20).toFixed(1)} MiB. Start it in QEMU with: qemu-system-riscv64 -machine virt -cpu rv64,h=true -m 1G -nographic -echr 0x1d -bios default -kernel ${path}\n`)
   return 0
 }

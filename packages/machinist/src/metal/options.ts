@@ -14,7 +14,7 @@ export const METAL_COMMAND: CommandInfo = {
   groups: [{ title: 'Options', options: { ...METAL_OPTIONS, ...COMMON_OPTIONS } }],
   offers: 'file',
   notes: [
-    'FILE is a machine file, or names several machines, as for machinist up. OpenSBI starts the image in HS-mode, on hardware with the H extension; kernels and initial file systems are in it. Disks, shared folders and sockets are not there yet, and networks join only machines of the image.',
+    'FILE is a machine file, or names several machines, as for machinist up. OpenSBI starts the image in HS-mode, on hardware with the H extension; kernels and initial file systems are in it. Disks, shared folders and sockets are not there yet. All networks are one, with that of the hardware.',
     'What compiles the image is installed from Debian when root asks; the engine for JavaScript is fetched once, by this system\'s apt, and cached.',
   ],
   examples: ['fleet.json -o fleet.img'],
