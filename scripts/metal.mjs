@@ -2,7 +2,6 @@
  * `npm run metal [-- [PROGRAM] [QEMU OPTION…]]`: builds an image for bare metal with two Debian guests and starts it in QEMU, in this terminal. PROGRAM is a file of TypeScript that
  * runs in the place of the hypervisor.
  */
-import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { ensureDebianPackages } from './debian.mjs'
@@ -16,13 +15,17 @@ async function tools() {
   // Beside the package, whose native sources it looks for from there.
   const outfile = join(root, 'packages/host-metal/node_modules/.cache/metal.mjs')
   const contents = [
-    "export { virt } from './packages/boards/src/index.ts'",
     "export { buildImage } from './packages/host-metal/src/build/index.ts'",
     "export { prepareEngine } from './packages/machinist/src/metal/engine.ts'",
-    "export { prepareGuest } from './packages/machinist/src/guest/debian.ts'",
+    "export { fleetOf } from './packages/machinist/src/fleet/file/fleet.ts'",
+    "export { guestCommandLine, prepareGuest } from './packages/machinist/src/guest/index.ts'",
+    "export { imageFiles } from './packages/machinist/src/metal/plan.ts'",
     "export { terminalProgress } from './packages/machinist/src/guest/progress.ts'",
   ].join('\n')
-  await build({ stdin: { contents, resolveDir: root }, bundle: true, platform: 'node', format: 'esm', conditions: ['@machinist/source'], external: ['esbuild'], outfile, logLevel: 'warning' })
+  await build({ stdin: { contents, resolveDir: root }, bundle: true, platform: 'node', format: 'esm', conditions: ['@machinist/source'], external: ['esbuild', 'koffi'], outfile, logLevel: 'warning',
+    // Some libraries of the bundle are CommonJS.
+    banner: { js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url)" },
+  })
   return import(pathToFileURL(outfile).href)
 }
 
@@ -33,7 +36,7 @@ await script(async () => {
   checkNode()
   await ensureDependencies()
   ensureDebianPackages('metal')
-  const { buildImage, prepareEngine, prepareGuest, terminalProgress, virt } = await tools()
+  const { buildImage, fleetOf, guestCommandLine, imageFiles, prepareEngine, prepareGuest, terminalProgress } = await tools()
   const { progress, done } = terminalProgress(process.stderr)
   const engine = await prepareEngine({ progress })
   let program = resolve(first)
@@ -42,11 +45,8 @@ await script(async () => {
   if (!own) {
     program = join(root, 'packages/machinist/src/metal/program.ts')
     const { kernel, initrd } = await prepareGuest({ progress })
-    const machines = ['guest1', 'guest2'].map((name) => ({
-      name, group: 'all',
-      machine: virt({ memory: 256 * 2 ** 20, console: 'console', kernel: { file: 'kernel' }, initrd: { file: 'initrd' }, append: 'console=ttyS0 earlycon=sbi' }).definition,
-    }))
-    files = { 'plan.json': new TextEncoder().encode(JSON.stringify({ pools: [], machines })), kernel: await readFile(kernel), initrd: await readFile(initrd) }
+    const guest = { kernel, initrd, append: guestCommandLine({ console: 'ttyS0', quiet: true }), memory: '256M' }
+    files = imageFiles(await fleetOf({ machines: { guest1: guest, guest2: guest } }, join(root, 'machines.json')))
   }
   progress('Building the image')
   const image = await buildImage({ engine, program, root, files, output: join(root, 'node_modules/.cache/machinist/metal/image') })
