@@ -40,7 +40,7 @@ static bool first(void *context, const struct fdt_node *node) {
   if (strcmp(node->name, "cpus") == 0) board.frequency = fdt_cell(node, "timebase-frequency", 0);
   read_hart(node, boot_hart);
   if (fdt_lists(node, "device_type", "memory")) read_memory(node);
-  if (fdt_lists(node, "compatible", "riscv,plic0") || fdt_lists(node, "compatible", "sifive,plic-1.0.0")) read_plic(node);
+  if (fdt_lists(node, "compatible", "riscv,plic0") || fdt_lists(node, "compatible", "sifive,plic-1.0.0") || fdt_lists(node, "compatible", "thead,c900-plic")) read_plic(node);
   uint64_t id, none;
   const struct fdt_node *cpu = node->parent;
   if (fdt_lists(node, "compatible", "riscv,cpu-intc") && cpu->parent && fdt_reg(cpu, 0, &id, &none) && id == boot_hart) board.boot_controller = fdt_cell(node, "phandle", 0);

@@ -37,6 +37,8 @@ struct hart {
   /* Which vCPU ran last in each VM, and which changes of the VM's tables its TLB has seen. */
   struct vcpu *last[MAX_VMS];
   uint64_t seen[MAX_VMS];
+  /* Whose translations a VMID's are here: the VM's slot plus one. */
+  uint32_t owner[MAX_VMS];
 };
 
 extern struct hart harts[MAX_HARTS];

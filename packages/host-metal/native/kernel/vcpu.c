@@ -61,9 +61,17 @@ static void load(struct hart *hart, struct vcpu *vcpu) {
   uint64_t vmid = vcpu->vm->slot & vmid_mask;
   csr_write(CSR_HGATP, HGATP_SV39X4 | vmid << HGATP_VMID_SHIFT | vcpu->vm->tables.root >> 12);
   uint32_t slot = vcpu->vm->slot;
-  if (vmid != slot) hart->seen[slot] = 0;
-  /* Its VMID is the whole machine's: what another of its harts knew here, or this one knew long ago, is not to be trusted. */
-  if (hart->last[slot] != vcpu || vcpu->last_hart != hart) fence_guest();
+  /* Where there are fewer VMIDs than machines, another one's translations may be there. */
+  if (hart->owner[vmid] != slot + 1) {
+    hart->owner[vmid] = slot + 1;
+    hart->seen[slot] = 0;
+    hart->last[slot] = 0;
+  }
+  /* Its VMID is the whole machine's: what another of its harts knew here, or this one knew long ago, is not to be trusted; nor are instructions that were fetched here. */
+  if (hart->last[slot] != vcpu || vcpu->last_hart != hart) {
+    fence_guest();
+    asm volatile("fence.i" ::: "memory");
+  }
   hart->last[slot] = vcpu;
   vcpu->last_hart = hart;
   fp_load(record);
@@ -240,6 +248,8 @@ static void forget_old(struct hart *hart, struct vm *vm) {
   uint64_t generation = __atomic_load_n(&vm->generation, __ATOMIC_SEQ_CST);
   if (hart->seen[vm->slot] == generation) return;
   fence_tables(vm->slot & vmid_mask);
+  /* Other frames, and so other instructions. */
+  asm volatile("fence.i" ::: "memory");
   __atomic_store_n(&hart->seen[vm->slot], generation, __ATOMIC_SEQ_CST);
 }
 

@@ -1,6 +1,6 @@
 import { type Backend, type BackendKind, machinistError } from '@machinist/api'
 import { decodeUtf8, parseFdt, readCpio } from '@machinist/boot'
-import { createHypervisor, type FromProcessor, localChannel, type MachineSpec, type OwnHypervisor, type PoolSpec, runProcessor, type ToProcessor } from '@machinist/hypervisor'
+import { createHypervisor, type FromProcessor, localChannel, type MachineReport, type MachineSpec, type OwnHypervisor, type PoolSpec, runProcessor, type ToProcessor } from '@machinist/hypervisor'
 import type { BackendDescriptor, Catalogue } from '@machinist/machine'
 import { type Board, openBoard } from '../drivers/board.ts'
 import { DmaMemory } from '../drivers/dma-memory.ts'
@@ -110,7 +110,7 @@ export function openAppliance(native: Native, { devices, backend, opened }: Appl
     if (monitor !== null) monitor.report(error)
     else native.print(`\n${error instanceof Error ? `${error.message}\n${error.stack ?? ''}` : String(error)}\n`)
   }
-  begin({ native, host, hypervisor, board }, plan, (started) => { monitor = started }).catch(report)
+  begin({ native, host, hypervisor, board }, plan, report, (started) => { monitor = started }).catch(report)
   return {
     host, board, hypervisor,
     turn() {
@@ -128,15 +128,27 @@ const LAST_WORDS = 200_000_000
 
 type Begun = Pick<Appliance, 'host' | 'hypervisor' | 'board'> & { readonly native: Native }
 
-async function begin({ native, host, hypervisor, board }: Begun, { pools, machines }: AppliancePlan, watched: (monitor: Monitor) => void): Promise<void> {
+async function begin({ native, host, hypervisor, board }: Begun, { pools, machines }: AppliancePlan, report: (error: unknown) => void, watched: (monitor: Monitor) => void): Promise<void> {
   const { loop } = host
-  const over = async (): Promise<void> => {
-    const all = await hypervisor.machines()
-    if (all.every(({ state }) => state !== 'running' && state !== 'paused')) loop.after(LAST_WORDS, () => native.powerOff(0))
+  let begun = false
+  let looks = false
+  const restarts = new Map(machines.map(({ name, restart }) => [name, restart]))
+  const ended = ({ name, state, error }: MachineReport): boolean => {
+    const restart = restarts.get(name)
+    return state !== 'running' && state !== 'paused' && restart !== 'always' && (restart !== 'on-failure' || error === null)
   }
-  hypervisor.on(({ kind }) => { if (kind === 'off' || kind === 'failed' || kind === 'lost') void over() })
-  for (const pool of pools) await hypervisor.addPool(pool)
-  for (const machine of machines) await hypervisor.add(machine)
+  /** After what was said has left. */
+  const look = (): void => {
+    if (!begun || looks) return
+    looks = true
+    loop.after(LAST_WORDS, () => {
+      looks = false
+      hypervisor.machines().then((all) => { if (all.every(ended)) native.powerOff(0) }, report)
+    })
+  }
+  hypervisor.on(({ kind }) => { if (kind === 'off' || kind === 'failed' || kind === 'lost') look() })
+  for (const pool of pools) await hypervisor.addPool(pool).catch(report)
+  for (const machine of machines) await hypervisor.add(machine).catch(report)
   const console = board.consoles[0]?.connect((callback) => { callback() })
   const [first] = machines
   if (console !== undefined) {
@@ -145,5 +157,8 @@ async function begin({ native, host, hypervisor, board }: Begun, { pools, machin
       ...(first !== undefined && { first: first.name }),
     }))
   }
-  for (const { name, autostart } of machines) if (autostart !== false) await hypervisor.start(name)
+  for (const { name, autostart } of machines) if (autostart !== false) await hypervisor.start(name).catch(report)
+  begun = true
+  // When none is to start, somebody will at the monitor.
+  if (machines.some(({ autostart }) => autostart !== false)) look()
 }

@@ -38,7 +38,6 @@ export class OtherHarts {
 
   /** Tells of those that have come back. */
   collect(): void {
-    if (this.#away.size === 0) return
     for (let vcpu = this.#native.exited(); vcpu >= 0; vcpu = this.#native.exited()) {
       const away = this.#away.get(vcpu)
       if (away === undefined) continue

@@ -291,8 +291,11 @@ export class HardwareHart implements TimedVcpu, SbiHart {
   /** As M-mode firmware leaves a hart to the operating system. */
   start(pc: bigint, opaque: bigint): void {
     const { registers } = this
+    // What is pending stays so; the timer of a hart that goes on is what it was.
+    const [pending, timer] = [registers.low('hvip'), this.hsm === HsmState.suspended ? registers.get('vstimecmp') : -1n]
     registers.clear()
-    registers.set('vstimecmp', -1n)
+    registers.setLow('hvip', pending)
+    registers.set('vstimecmp', timer)
     registers.set('vsstatus', UXL_64)
     registers.set('scounteren', SHOWN_COUNTERS)
     registers.set('pc', pc)
