@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,13 +8,18 @@ import { execRequest, guestCommandLine, prepareGuest } from '../src/guest/index.
 import { buildMetal } from '../src/metal/build.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'machinist-metal-'))
-afterAll(() => { rmSync(folder, { recursive: true }) })
+const started: ChildProcess[] = []
+afterAll(() => {
+  for (const child of started) child.kill()
+  rmSync(folder, { recursive: true })
+})
 
 /** The hardware, with its console: says something each time that it shows what it waits for. */
 function talk(image: string, harts: number, words: readonly (readonly [wait: string | RegExp, say: string])[]): Promise<string> {
   return new Promise((resolve, reject) => {
     const qemu = spawn('qemu-system-riscv64', ['-machine', 'virt', '-cpu', 'rv64,h=true', '-smp', String(harts), '-m', '1G', '-nographic', '-echr', '0x1d', '-bios', 'default', '-kernel', image,
       '-global', 'virtio-mmio.force-legacy=false', '-netdev', 'user,id=net,restrict=on', '-device', 'virtio-net-device,netdev=net'], { stdio: ['pipe', 'pipe', 'inherit'] })
+    started.push(qemu)
     let text = ''
     let from = 0
     let next = 0
