@@ -70,6 +70,7 @@ it.each(['mmio', 'pci'] as const)('%s', async (virtio) => {
   const on = <Config, S, Wants extends BackendWants>(spec: VirtioSpec<Config, S, Wants>) => virtio === 'pci' ? virtioPci(spec) : virtioMmio(spec)
   const ring = 'packed'
   const machine = createMachine(virt({
+    powerButton: false,
     virtio, ...(virtio === 'pci' && { interrupts: 'aia' }), rng: false,
     kernel: readWhole(guest.kernel, 'kernel'), initrd: concatInitrds([readWhole(guest.initrd, 'initrd'), request.initrd]),
     append: guestCommandLine({ console: 'ttyS0', quiet: true }), console: stream({ output: (bytes) => { output.push(bytes) } }),

@@ -81,18 +81,18 @@ it('shares and limits of an uplink hold for what guests on different threads sen
       return [one.bytes - before, two.bytes - other]
     }
     const [first, second] = await counted()
-    expect(second / first).toBeGreaterThan(2 * 0.85)
-    expect(second / first).toBeLessThan(2 * 1.15)
+    expect(second / first).toBeGreaterThan(2 * 0.75)
+    expect(second / first).toBeLessThan(2 * 1.25)
     // A limit leaves the rest to the other, whatever its shares are.
     await hypervisor.set('two', { resources: { network: { limit: UPLINK / 6 } } })
     const [more, less] = await counted()
-    expect(more / less).toBeGreaterThan(5 * 0.8)
-    expect(more / less).toBeLessThan(5 * 1.2)
+    expect(more / less).toBeGreaterThan(5 * 0.7)
+    expect(more / less).toBeLessThan(5 * 1.3)
     // A reservation comes before shares.
     await hypervisor.set('two', { resources: { network: { limit: Infinity, shares: 10, reservation: UPLINK / 2 } } })
     const [rest, reserved] = await counted()
-    expect(reserved / rest).toBeGreaterThan(0.85)
-    expect(reserved / rest).toBeLessThan(1.15)
+    expect(reserved / rest).toBeGreaterThan(0.75)
+    expect(reserved / rest).toBeLessThan(1.25)
   } finally {
     hypervisor.close()
   }

@@ -38,6 +38,7 @@ it.each([['mmio', 'split'], ['pci', 'packed']] as const)('keys and a pointer arr
   })
   const spec = virtio === 'pci' ? virtioInputPci : virtioInput
   const machine = createMachine(virt({
+    powerButton: false,
     kernel: readWhole(guest.kernel, 'kernel'), initrd: concatInitrds([readWhole(guest.initrd, 'initrd'), request.initrd]),
     append: guestCommandLine({ console: 'ttyS0', quiet: true }), console: stream({ output: (bytes) => { output.push(bytes) } }),
     devices: {

@@ -19,6 +19,7 @@ it.each([['mmio-legacy', '0'], ['mmio', '1']] as const)('Linux uses disk, networ
   let [out, err] = ['', '']
   const output = request.output({ stdout: (piece) => { out += Buffer.from(piece).toString() }, stderr: (piece) => { err += Buffer.from(piece).toString() }, exit() {} })
   const machine = createMachine(virt({
+    powerButton: false,
     virtio, disks: [memoryDisk(new Uint8Array(2 ** 21))], nets: ['nat'],
     kernel: readWhole(guest.kernel, 'kernel'), initrd: concatInitrds([readWhole(guest.initrd, 'initrd'), request.initrd]),
     append: guestCommandLine({ console: 'ttyS0', quiet: true }), console: stream({ output: (piece) => { output.push(piece) } }),

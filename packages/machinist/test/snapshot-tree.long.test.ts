@@ -29,7 +29,7 @@ it('a machine goes back to its snapshots, with its files and its disk, and other
   await terminal.wait('[status 0, terminal same]')
   const { stdout } = await machinist('snapshot', 'list', vm)
   expect(stdout.split('\n').map((line) => line.replace(/ {2,}.*/, '')).join()).toMatch(/^└─ \d{4}-\d\d-\d\d \d\d:\d\d:\d\d,/)
-  expect(stdout).toMatch(/└─ second one +\d{4}-.* running +[\d.]+ MiB/)
+  expect(stdout).toMatch(/└─ second one +\d{4}-.* running +[\d.]+ [KM]iB/)
   const list = JSON.parse((await machinist('snapshot', 'list', vm, '--json')).stdout) as { readonly snapshots: readonly { readonly name: string }[]; readonly current: { readonly parent: string } }
   expect(list.snapshots.map(({ name }) => name)).toEqual([first, 'second one'])
   expect(list.current.parent).toBe('second one')

@@ -28,7 +28,7 @@ export interface SbiHart {
   start(pc: bigint, opaque: bigint): void
   /** Stops; the current run ends. */
   stop(): void
-  /** Waits for an interrupt. With `resume`, it then starts over there, as {@link SbiHart.start} does. */
+  /** Waits for an interrupt. With `resume`, it then starts over there, as `start` does. */
   suspend(resume: { readonly pc: bigint; readonly opaque: bigint } | null): void
 }
 

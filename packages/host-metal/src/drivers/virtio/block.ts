@@ -89,7 +89,7 @@ export class VirtioBlock implements RandomAccessFile {
   /** The last write that was no whole blocks. */
   #partial: Promise<void> = Promise.resolve()
 
-  /** @throws typed errors of {@link VirtioTransport}, and `'dma-memory'` */
+  /** @throws typed errors of the transport, and `'dma-memory'` */
   constructor(hardware: Hardware, memory: DmaMemory, range: AddressRange, name: string, { depth = 16, transfer = 65536 }: VirtioBlockOptions = {}) {
     if (!(Number.isInteger(depth) && depth >= 1 && depth <= QUEUE_SIZE / DESCRIPTORS && transfer >= SECTOR && transfer % SECTOR === 0)) throw new RangeError('depth or transfer')
     this.name = name

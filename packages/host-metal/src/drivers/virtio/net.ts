@@ -66,7 +66,7 @@ export class VirtioNet implements Backend<NetPort> {
   #receivedFrames = 0
   #dropped = 0
 
-  /** @throws typed errors of {@link VirtioTransport}, and `'dma-memory'` */
+  /** @throws typed errors of the transport, and `'dma-memory'` */
   constructor(hardware: Hardware, memory: DmaMemory, range: AddressRange, name: string) {
     this.name = name
     this.#hardware = hardware
