@@ -2,6 +2,7 @@ import { machinistError } from '@machinist/api'
 import { ASID_SLOTS, type HartField } from './hart-layout.ts'
 import type { HartRecord } from './record.ts'
 import type { GuestMemory } from '@machinist/memory'
+import type { ResumePoint } from '@machinist/sbi'
 
 /** What the architecture says a hart is; everything else in its record follows from it, or is a cache. */
 const words: readonly HartField[] = [
@@ -10,12 +11,6 @@ const words: readonly HartField[] = [
   ...(['scounteren', 'senvcfg', 'satp', 'stimecmp'] as const),
 ]
 const small: readonly HartField[] = ['mode', 'waiting', 'lines', 'fflags', 'frm', 'builtinSbi']
-
-/** Where a suspended hart starts over, and what is in a1 then. */
-export interface ResumePoint {
-  readonly pc: bigint
-  readonly opaque: bigint
-}
 
 /** The saved state of a hart: plain data. */
 export interface SavedHart {

@@ -1,3 +1,3 @@
 export { HsmState, SbiError, SbiExtension } from './numbers.ts'
 export { FirmwareEvent, HartPmu, type HardwareCounters, type PmuState } from './pmu.ts'
-export { Sbi, type SbiHart, type SbiPlatform } from './sbi.ts'
+export { type ResumePoint, Sbi, type SbiHart, type SbiPlatform } from './sbi.ts'

@@ -2,6 +2,12 @@ import { HsmState, SbiError, SbiExtension } from './numbers.ts'
 import type { HartPmu } from './pmu.ts'
 import { ipi, legacyCall, rfence, setTimer } from './remote.ts'
 
+/** Where a suspended hart starts over, and what is in a1 then. */
+export interface ResumePoint {
+  readonly pc: bigint
+  readonly opaque: bigint
+}
+
 /** What the SBI needs of a hart, of whatever kind. */
 export interface SbiHart {
   readonly index: number
@@ -29,7 +35,7 @@ export interface SbiHart {
   /** Stops; the current run ends. */
   stop(): void
   /** Waits for an interrupt. With `resume`, it then starts over there, as `start` does. */
-  suspend(resume: { readonly pc: bigint; readonly opaque: bigint } | null): void
+  suspend(resume: ResumePoint | null): void
 }
 
 /** What the SBI needs of the machine. */

@@ -129,16 +129,23 @@ static void finish_access(struct vcpu *vcpu) {
   }
 }
 
-/* The instruction at pc, from htinst or the guest's own memory. */
+/* The instruction at pc, from the guest's memory; 16 bits when it is compressed. False when it cannot be read there any more. */
+static bool fetch(struct hart *hart, const struct record *record, uint32_t *instruction) {
+  uint32_t low = 0, high = 0;
+  if (!guest_fetch(hart, record->pc, &low)) return false;
+  if ((low & 3) == 3 && !guest_fetch(hart, record->pc + 2, &high)) return false;
+  *instruction = high << 16 | low;
+  return true;
+}
+
+/* The access of the instruction at pc, from htinst or the instruction itself. */
 static bool decode(struct hart *hart, struct record *record, struct access *access) {
   uint64_t htinst = csr_read(CSR_HTINST);
   if (htinst & 1) return decode_transformed((uint32_t)htinst, access);
   /* An implicit access, by the guest's page tables. */
   if (htinst != 0) return false;
-  uint32_t low = 0, high = 0;
-  if (!guest_fetch(hart, record->pc, &low)) return false;
-  if ((low & 3) == 3 && !guest_fetch(hart, record->pc + 2, &high)) return false;
-  return decode_access(high << 16 | low, access);
+  uint32_t instruction;
+  return fetch(hart, record, &instruction) && decode_access(instruction, access);
 }
 
 static void tell_access(struct hart *hart, struct vcpu *vcpu, uint64_t cause, uint64_t address) {
@@ -203,6 +210,8 @@ static bool handle(struct hart *hart, struct vcpu *vcpu) {
     }
     case CAUSE_VIRTUAL: {
       uint32_t instruction = (uint32_t)csr_read(CSR_STVAL);
+      /* Hardware may leave it to us to look (privileged specification, 12.1.9: stval is 0). When the page has gone meanwhile, the guest finds that itself. */
+      if (instruction == 0 && !fetch(hart, record, &instruction)) return true;
       if (instruction == 0x10500073 /* wfi */) {
         record->pc += 4;
         if (csr_read(CSR_HIP) & csr_read(CSR_HIE) & VS_INTERRUPTS) return true;
@@ -255,6 +264,8 @@ static void forget_old(struct hart *hart, struct vm *vm) {
 
 void vcpu_run(struct hart *hart, struct vcpu *vcpu, uint64_t until) {
   struct record *record = vcpu->record;
+  uint64_t kept[12];
+  fp_keep(kept);
   vcpu->hart = hart;
   load(hart, vcpu);
   finish_access(vcpu);
@@ -285,6 +296,7 @@ void vcpu_run(struct hart *hart, struct vcpu *vcpu, uint64_t until) {
     if (!handle(hart, vcpu)) break;
   }
   save(vcpu);
+  fp_give_back(kept);
 }
 
 void hart_serve(struct hart *hart) {

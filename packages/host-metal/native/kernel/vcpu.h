@@ -82,6 +82,8 @@ bool guest_sbi(struct vcpu *vcpu);
 void world_run(struct vcpu *vcpu);
 void fp_load(const struct record *record);
 void fp_save(struct record *record);
+void fp_keep(uint64_t kept[12]);
+void fp_give_back(const uint64_t kept[12]);
 /* Loads 16 bits of a guest's instruction by its own rights (HLVX.HU). False when that traps. */
 bool guest_fetch(struct hart *hart, uint64_t address, uint32_t *half);
 /* HFENCE.VVMA and HFENCE.GVMA of all addresses of the VMID in hgatp, or given. */

@@ -80,6 +80,25 @@ fp_save:
     fscsr zero
     ret
 
+    /* fs0 to fs11 are the caller's: void fp_keep(uint64_t kept[12]), and fp_give_back after the guest's were saved. */
+    .globl fp_keep
+fp_keep:
+    fsd f8, 0(a0)
+    fsd f9, 8(a0)
+    .irp r, 18,19,20,21,22,23,24,25,26,27
+    fsd f\r, 16+8*(\r-18)(a0)
+    .endr
+    ret
+
+    .globl fp_give_back
+fp_give_back:
+    fld f8, 0(a0)
+    fld f9, 8(a0)
+    .irp r, 18,19,20,21,22,23,24,25,26,27
+    fld f\r, 16+8*(\r-18)(a0)
+    .endr
+    ret
+
     .globl guest_fetch
 guest_fetch:
     la t0, 1f

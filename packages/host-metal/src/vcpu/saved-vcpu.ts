@@ -1,14 +1,8 @@
 import { type MachinistError, machinistError } from '@machinist/api'
-import { HsmState } from '@machinist/sbi'
+import { HsmState, type ResumePoint } from '@machinist/sbi'
 import type { vcpuRecord } from '../vcpu-record.ts'
 import { Pending } from './pending.ts'
 import type { VcpuRegisters } from './registers.ts'
-
-/** Where a suspended hart starts over, and what is in a1 then. */
-export interface ResumePoint {
-  readonly pc: bigint
-  readonly opaque: bigint
-}
 
 /** A hart as the software core saves it (`SavedHart` of `cpu-riscv`, state version 1): a machine may move between the two. */
 export interface SavedVcpu {

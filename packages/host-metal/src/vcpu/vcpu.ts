@@ -2,7 +2,7 @@ import { type Exit, machinistError, type TimedVcpu } from '@machinist/api'
 import type { AddressSpace } from '@machinist/bus'
 import type { GuestMemory } from '@machinist/memory'
 import { peekSv } from '@machinist/mmu'
-import { HsmState, type SbiHart } from '@machinist/sbi'
+import { HsmState, type ResumePoint, type SbiHart } from '@machinist/sbi'
 import type { Native } from '../native.ts'
 import { Answer, VcpuAccess, VcpuExit } from '../vcpu-record.ts'
 import { answerAccess } from './device-access.ts'
@@ -10,7 +10,7 @@ import type { GuestPages } from './guest-pages.ts'
 import type { GuestTime } from './guest-time.ts'
 import { Pending } from './pending.ts'
 import { VcpuRegisters } from './registers.ts'
-import { type ResumePoint, restoreVcpu, saveVcpu } from './saved-vcpu.ts'
+import { restoreVcpu, saveVcpu } from './saved-vcpu.ts'
 
 /** `vsstatus` of a hart that begins: 64 bits in U-mode. */
 const UXL_64 = 2n << 32n
