@@ -1,4 +1,3 @@
-import { isMachinistError } from '@machinist/api'
 import { instantiateStored, type Machine, type MachineSnapshot } from '@machinist/machine'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -7,6 +6,7 @@ import { asciiOf, textOf } from './ascii.ts'
 import type { SnapshotInput } from './file.ts'
 import { decodeHeader, encodeHeader, HEADER_SIZE, MOST_FILES, readPiece } from './format.ts'
 import { openSnapshot, type OpenSnapshot, rewriteSnapshot, writeSnapshot } from './index.ts'
+import { codeOf } from '../../api/test/code-of.ts'
 
 /** Files by name, and how often each is open. */
 class Folder {
@@ -55,16 +55,6 @@ class Folder {
     } finally {
       stored.close()
     }
-  }
-}
-
-const codeOf = (work: () => unknown): string => {
-  try {
-    work()
-    return 'none'
-  } catch (error) {
-    if (isMachinistError(error)) return error.code
-    throw error
   }
 }
 

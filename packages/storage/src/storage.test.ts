@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { isMachinistError } from '@machinist/api'
 import type { BlockPort, BlockStatus } from '@machinist/api'
 import { memoryDisk, memoryStore, openOverlayFile, overlay, raw, readOnly, statusOfError } from './index.ts'
 import type { RandomAccessFile } from './index.ts'
 import { Sequencer } from './sequencer.ts'
+import { codeOfAsync } from '../../api/test/code-of.ts'
 
 const direct = (callback: () => void): void => { callback() }
 
@@ -29,16 +29,6 @@ function file(size: number, extra: Partial<RandomAccessFile> = {}): RandomAccess
   }
 }
 
-async function codeOf(work: () => unknown): Promise<string> {
-  try {
-    await work()
-  } catch (error) {
-    if (isMachinistError(error)) return error.code
-    throw error
-  }
-  return 'none'
-}
-
 describe('bounds', () => {
   it('refuses what lies outside, without overflow', async () => {
     const port = memoryDisk(1 << 20).connect(direct)
@@ -51,10 +41,10 @@ describe('bounds', () => {
   })
 
   it('refuses sizes that no disk can have', async () => {
-    for (const size of [0, -512, 100, NaN, 2 ** 60]) expect(await codeOf(() => memoryDisk(size))).toBe('disk-size')
-    expect(await codeOf(() => memoryDisk(new Uint8Array(0)))).toBe('disk-size')
-    expect(await codeOf(() => raw(file(0)))).toBe('disk-empty')
-    expect(await codeOf(() => memoryStore({ clusterSize: 5000 }))).toBe('cluster-size')
+    for (const size of [0, -512, 100, NaN, 2 ** 60]) expect(await codeOfAsync(() => memoryDisk(size))).toBe('disk-size')
+    expect(await codeOfAsync(() => memoryDisk(new Uint8Array(0)))).toBe('disk-size')
+    expect(await codeOfAsync(() => raw(file(0)))).toBe('disk-empty')
+    expect(await codeOfAsync(() => memoryStore({ clusterSize: 5000 }))).toBe('cluster-size')
   })
 
   it('holds no more host memory than its limit', async () => {
@@ -74,7 +64,7 @@ describe('bounds', () => {
   it('a disk belongs to one device', async () => {
     const disk = memoryDisk(512)
     disk.connect(direct)
-    expect(await codeOf(() => disk.connect(direct))).toBe('disk-in-use')
+    expect(await codeOfAsync(() => disk.connect(direct))).toBe('disk-in-use')
   })
 })
 
@@ -181,7 +171,7 @@ describe('overlay files', () => {
   }
 
   it('that are something else are refused', async () => {
-    const open = (bytes: Uint8Array): Promise<string> => codeOf(() => openOverlayFile(held(bytes)))
+    const open = (bytes: Uint8Array): Promise<string> => codeOfAsync(() => openOverlayFile(held(bytes)))
     expect(await open(header())).toBe('none')
     expect(await open(new Uint8Array(8192))).toBe('overlay-format')
     expect(await open(new Uint8Array(3))).toBe('overlay-format')
@@ -192,7 +182,7 @@ describe('overlay files', () => {
     expect(await open(header((view) => { view.setUint32(20, 0xffffffff, true) }))).toBe('overlay-format')
     expect(await open(header((view) => { view.setUint32(20, 0x100000, true) }))).toBe('cluster-size')
     expect(await open(header((view) => { view.setUint8(4096, 3) }))).toBe('overlay-format')
-    expect(await codeOf(() => openOverlayFile(file(0, { writable: false })))).toBe('file-read-only')
+    expect(await codeOfAsync(() => openOverlayFile(file(0, { writable: false })))).toBe('file-read-only')
   })
 
   it('can be opened again, with everything, when the guest never flushed', async () => {
@@ -240,7 +230,7 @@ describe('overlay files', () => {
 
   it('do not go over a base of another size', async () => {
     const store = await openOverlayFile(held(header()))
-    expect(await codeOf(() => overlay(memoryDisk(4096), store).connect(direct))).toBe('overlay-base')
+    expect(await codeOfAsync(() => overlay(memoryDisk(4096), store).connect(direct))).toBe('overlay-base')
   })
 })
 

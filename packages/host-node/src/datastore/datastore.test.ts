@@ -3,27 +3,17 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import type { Backend, BlockPort, BlockStatus } from '@machinist/api'
-import { isMachinistError } from '@machinist/api'
 import type { MachineBlueprint } from '@machinist/machine'
 import { checkImage } from '@machinist/storage'
 import { afterAll, describe, expect, it } from 'vitest'
 import { canLock, Datastore, nodeHost, openDiskImage, openDisks } from '../index.ts'
+import { codeOfAsync } from '../../../api/test/code-of.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'machinist-datastore-'))
 afterAll(() => { rmSync(folder, { recursive: true }) })
 const MIB = 2 ** 20
 let made = 0
 const place = (): string => join(folder, `store${String(made++)}`)
-
-async function codeOf(work: Promise<unknown> | (() => unknown)): Promise<string> {
-  try {
-    await (typeof work === 'function' ? work() : work)
-    return 'none'
-  } catch (error) {
-    if (isMachinistError(error)) return error.code
-    throw error
-  }
-}
 
 /** A disk, and requests to it. */
 function requests(disk: Backend<BlockPort>) {
@@ -65,9 +55,9 @@ describe('a datastore', () => {
     expect(full.used).toBeGreaterThan(8 * MIB)
     expect(full.used + full.promised).toBeLessThanOrEqual(64 * MIB)
     if (canLock()) {
-      expect(await codeOf(store.deleteDisk('data'))).toBe('file-locked')
+      expect(await codeOfAsync(store.deleteDisk('data'))).toBe('file-locked')
       // Who comes while it may be about to be closed waits a little.
-      expect(await Promise.all([codeOf(store.openDisk('data')), codeOf(store.cloneDisk('data', 'other'))])).toEqual(['file-locked', 'file-locked'])
+      expect(await Promise.all([codeOfAsync(store.openDisk('data')), codeOfAsync(store.cloneDisk('data', 'other'))])).toEqual(['file-locked', 'file-locked'])
       expect(await discard(512 * MIB, 8 * MIB)).toBe('ok')
       expect(await flush()).toBe('ok')
       expect(store.list().used).toBeLessThan(empty + MIB)
@@ -76,7 +66,7 @@ describe('a datastore', () => {
     await disk.close()
     expect(store.list().promised).toBe(0)
     await store.resizeDisk('data', 2048 * MIB)
-    expect(await codeOf(store.resizeDisk('data', MIB))).toBe('disk-size')
+    expect(await codeOfAsync(store.resizeDisk('data', MIB))).toBe('disk-size')
     expect(Datastore.open(store.folder).list().disks.map(({ size }) => size)).toEqual([2048 * MIB])
     await sound(store, 'data')
     await store.deleteDisk('data')
@@ -86,25 +76,25 @@ describe('a datastore', () => {
 
   it('refuses what cannot be', async () => {
     const at = place()
-    expect(await codeOf(() => Datastore.open(at))).toBe('datastore')
+    expect(await codeOfAsync(() => Datastore.open(at))).toBe('datastore')
     const store = await Datastore.create(at)
-    expect(await codeOf(Datastore.create(at))).toBe('datastore')
-    for (const quota of [0, -1, 1.5, NaN]) expect(await codeOf(store.setQuota(quota))).toBe('datastore-quota')
+    expect(await codeOfAsync(Datastore.create(at))).toBe('datastore')
+    for (const quota of [0, -1, 1.5, NaN]) expect(await codeOfAsync(store.setQuota(quota))).toBe('datastore-quota')
     await store.createDisk('one', MIB)
-    for (const name of ['', '.hidden', 'a/b', 'x'.repeat(65), 'one']) expect(await codeOf(store.createDisk(name, MIB))).toBe('datastore-name')
-    for (const size of [0, 100, NaN, -512]) expect(await codeOf(store.createDisk('two', size))).toBe('disk-size')
-    for (const work of [() => store.openDisk('two'), () => store.deleteDisk('two'), () => store.cloneDisk('two', 'three'), () => store.openDisk('two', { mode: 'ro' })]) expect(await codeOf(work)).toBe('datastore-unknown')
+    for (const name of ['', '.hidden', 'a/b', 'x'.repeat(65), 'one']) expect(await codeOfAsync(store.createDisk(name, MIB))).toBe('datastore-name')
+    for (const size of [0, 100, NaN, -512]) expect(await codeOfAsync(store.createDisk('two', size))).toBe('disk-size')
+    for (const work of [() => store.openDisk('two'), () => store.deleteDisk('two'), () => store.cloneDisk('two', 'three'), () => store.openDisk('two', { mode: 'ro' })]) expect(await codeOfAsync(work)).toBe('datastore-unknown')
     await store.setQuota(MIB)
-    expect(await codeOf((async () => { for (let index = 0; index < 20; index++) await store.createDisk(`disk${String(index)}`, MIB) })())).toBe('datastore-full')
+    expect(await codeOfAsync((async () => { for (let index = 0; index < 20; index++) await store.createDisk(`disk${String(index)}`, MIB) })())).toBe('datastore-full')
     expect(store.list().used).toBeLessThanOrEqual(MIB)
     expect(readdirSync(at).filter((name) => name.endsWith('.qcow2')).length).toBe(store.list().disks.length)
     mkdirSync(join(folder, 'other'))
     writeFileSync(join(folder, 'other', 'mine.txt'), '')
-    expect(await codeOf(Datastore.create(join(folder, 'other')))).toBe('datastore')
+    expect(await codeOfAsync(Datastore.create(join(folder, 'other')))).toBe('datastore')
     for (const content of ['', '{}', '[]', '{"format":"machinist datastore","version":1,"last":1,"quota":null,"disks":[{"name":"a","file":"../a.1.qcow2","size":512,"base":null,"time":0}]}',
       '{"format":"machinist datastore","version":1,"last":1,"quota":null,"disks":[{"name":"a","file":"a.1.qcow2","size":512,"base":"a","time":0}]}', '{"format":"machinist datastore","version":9}']) {
       writeFileSync(join(at, 'datastore.json'), content)
-      expect(await codeOf(() => Datastore.open(at)), content).toBe('datastore')
+      expect(await codeOfAsync(() => Datastore.open(at)), content).toBe('datastore')
     }
   })
 
@@ -119,9 +109,9 @@ describe('a datastore', () => {
     await store.cloneDisk('one', 'three')
     const content = readFileSync(imageOf(store, 'base'))
     for (const name of ['base', 'one']) {
-      expect(await codeOf(store.openDisk(name))).toBe('datastore-base')
-      expect(await codeOf(store.deleteDisk(name))).toBe('datastore-base')
-      expect(await codeOf(store.resizeDisk(name, 128 * MIB))).toBe('datastore-base')
+      expect(await codeOfAsync(store.openDisk(name))).toBe('datastore-base')
+      expect(await codeOfAsync(store.deleteDisk(name))).toBe('datastore-base')
+      expect(await codeOfAsync(store.resizeDisk(name, 128 * MIB))).toBe('datastore-base')
     }
     const [two, three] = [await store.openDisk('two'), await store.openDisk('three')]
     const [second, third] = [requests(two), requests(three)]
@@ -321,7 +311,7 @@ it('disks of a machine that is plain data are opened by the names of datastore a
   expect((disk?.connect(() => undefined, { now: () => 0, timer: () => ({ arm: () => undefined, cancel: () => undefined }) }) as BlockPort).size).toBe(2 * MIB)
   void disk?.close?.()
   const there = { datastore: store.folder, name: 'root' }
-  for (const wrong of [{ ...there, path: 'x' }, { ...there, datastore: 1 }, { datastore: store.folder }, { ...there, mode: 'wo' }, { ...there, whenFull: 'cry' }]) expect(await codeOf(opened(wrong)), JSON.stringify(wrong)).toBe('backend-option')
-  expect(await codeOf(opened({ ...there, name: 'other' }))).toBe('datastore-unknown')
-  expect(await codeOf(() => nodeHost().backend?.({ type: 'disk', ...there }, 'block', 'disk0.disk'))).toBe('backend-option')
+  for (const wrong of [{ ...there, path: 'x' }, { ...there, datastore: 1 }, { datastore: store.folder }, { ...there, mode: 'wo' }, { ...there, whenFull: 'cry' }]) expect(await codeOfAsync(opened(wrong)), JSON.stringify(wrong)).toBe('backend-option')
+  expect(await codeOfAsync(opened({ ...there, name: 'other' }))).toBe('datastore-unknown')
+  expect(await codeOfAsync(() => nodeHost().backend?.({ type: 'disk', ...there }, 'block', 'disk0.disk'))).toBe('backend-option')
 })

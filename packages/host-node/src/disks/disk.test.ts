@@ -5,24 +5,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { deflateRawSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type BlockStatus, isMachinistError } from '@machinist/api'
+import { type BlockStatus } from '@machinist/api'
 import { qcow2 } from '@machinist/storage'
 import { codec, httpFile, openDisk, openDiskImage, openFile } from '../index.ts'
+import { codeOfAsync } from '../../../api/test/code-of.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'machinist-disk-'))
 afterAll(() => { rmSync(folder, { recursive: true }) })
 
 const done = (submit: (done: (status: BlockStatus) => void) => void): Promise<BlockStatus> => new Promise((resolve) => { submit(resolve) })
-
-async function codeOf(work: Promise<unknown>): Promise<string> {
-  try {
-    await work
-    return 'none'
-  } catch (error) {
-    if (isMachinistError(error)) return error.code
-    throw error
-  }
-}
 
 async function make(path: string, backing?: { name: string, format: string }): Promise<string> {
   closeSync(openSync(path, 'w'))
@@ -52,9 +43,9 @@ describe('files that an image names', () => {
     ]
     for (const [name, inside, any] of names) {
       const path = await make(join(inner, 'image.qcow2'), { name, format: 'raw' })
-      expect(await codeOf(openDiskImage(path).then((image) => image.close())), name).toBe(inside)
-      if (name !== '/etc/shadow') expect(await codeOf(openDiskImage(path, { files: 'any' }).then((image) => image.close())), name).toBe(any)
-      expect(await codeOf(openDiskImage(path, { files: 'none' })), name).toBe('image-file-refused')
+      expect(await codeOfAsync(openDiskImage(path).then((image) => image.close())), name).toBe(inside)
+      if (name !== '/etc/shadow') expect(await codeOfAsync(openDiskImage(path, { files: 'any' }).then((image) => image.close())), name).toBe(any)
+      expect(await codeOfAsync(openDiskImage(path, { files: 'none' })), name).toBe('image-file-refused')
     }
     // The next in a chain looks from its own place, and is held to the first one's folder.
     await make(join(inner, 'deep', 'middle.qcow2'), { name: '../base', format: 'raw' })
@@ -64,7 +55,7 @@ describe('files that an image names', () => {
     expect([bytes[0], bytes[4096]]).toEqual([inner.length & 255, 0])
     await top.close()
     await make(join(inner, 'deep', 'middle.qcow2'), { name: '../../base', format: 'raw' })
-    expect(await codeOf(openDiskImage(join(inner, 'top.qcow2')))).toBe('image-file-refused')
+    expect(await codeOfAsync(openDiskImage(join(inner, 'top.qcow2')))).toBe('image-file-refused')
   })
 })
 
@@ -85,10 +76,10 @@ it('opens a disk by its signature or its format, and writes as the mode says', a
   const raw = await openDiskImage(path, { format: 'raw' })
   expect([raw.format, raw.size]).toEqual(['raw', readFileSync(path).length])
   await raw.close()
-  expect(await codeOf(openDisk(path, { format: 'qed' }))).toBe('image-format')
-  expect(await codeOf(openDisk(path, { snapshot: 'nobody', mode: 'ro' }))).toBe('image-snapshot')
+  expect(await codeOfAsync(openDisk(path, { format: 'qed' }))).toBe('image-format')
+  expect(await codeOfAsync(openDisk(path, { snapshot: 'nobody', mode: 'ro' }))).toBe('image-snapshot')
   truncateSync(path, 100)
-  expect(await codeOf(openDisk(path))).toBe('image-damaged')
+  expect(await codeOfAsync(openDisk(path))).toBe('image-damaged')
 })
 
 it('inflates no more than it is asked for', async () => {
@@ -151,7 +142,7 @@ describe('a disk on a web server', () => {
     expect(await done((finish) => { port.write(0, [new Uint8Array(512).fill(1)], finish) })).toBe('ok')
     expect((await read(0, 512))[0]).toBe(1)
     await disk.close()
-    expect(await codeOf(openDisk(url, { mode: 'rw' }))).toBe('file-read-only')
+    expect(await codeOfAsync(openDisk(url, { mode: 'rw' }))).toBe('file-read-only')
   })
 
   it('keeps no more than it may', async () => {
@@ -173,10 +164,10 @@ describe('a disk on a web server', () => {
     ] as const) {
       requests = []
       mood = [...moods]
-      expect(await codeOf(httpFile(url, { retries: 2 })), moods.join()).toBe(code)
+      expect(await codeOfAsync(httpFile(url, { retries: 2 })), moods.join()).toBe(code)
       expect(requests.length).toBe(moods.length)
     }
-    expect(await codeOf(httpFile('http://127.0.0.1:1/x', { retries: 1 }))).toBe('http-failed')
+    expect(await codeOfAsync(httpFile('http://127.0.0.1:1/x', { retries: 1 }))).toBe('http-failed')
     const image = await openDiskImage(url)
     for (const now of ['changed', 'whole'] as const) {
       mood = [now]

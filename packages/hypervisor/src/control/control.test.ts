@@ -1,21 +1,12 @@
-import { type Backend, type BlockPort, type DeviceSpec, isMachinistError } from '@machinist/api'
+import { type Backend, type BlockPort, type DeviceSpec } from '@machinist/api'
 import type { MachineDefinition } from '@machinist/machine'
 import { describe, expect, test } from 'vitest'
 import { gadget, op, poke, say, switchOff, testGuests } from '@machinist/machine/testing'
 import { catalogue, fleet, listener, spec } from '../../test/harness.ts'
 import { checkOrigin, type MachineLoader } from '../index.ts'
+import { codeOfAsync } from '../../../api/test/code-of.ts'
 
 const MS = 1_000_000
-
-async function codeOf(promise: Promise<unknown>): Promise<string> {
-  try {
-    await promise
-  } catch (error) {
-    if (isMachinistError(error)) return error.code
-    throw error
-  }
-  return 'none'
-}
 
 describe('lives of machines', () => {
   test('a machine is added, started, says something, and switches itself off', async () => {
@@ -79,8 +70,8 @@ describe('lives of machines', () => {
     await wait(hypervisor.add(spec('one', testGuests.busy, { resources: { cpu: { reservation: 0.5 } } })))
     await hypervisor.addPool({ path: 'night', resources: { cpu: { limit: 0.5 }, memory: { limit: 1000 } } })
     const before = [await hypervisor.machines(), await hypervisor.pools(), events.length]
-    const wrong = (more: object): Promise<string> => codeOf(hypervisor.add({ ...spec('two', testGuests.busy), ...more }))
-    expect(await codeOf(hypervisor.add(spec('one', testGuests.busy)))).toBe('machine-known')
+    const wrong = (more: object): Promise<string> => codeOfAsync(hypervisor.add({ ...spec('two', testGuests.busy), ...more }))
+    expect(await codeOfAsync(hypervisor.add(spec('one', testGuests.busy)))).toBe('machine-known')
     for (const more of [{ name: '' }, { name: '.x' }, { name: 'x'.repeat(65) }, { name: 7 }, { pool: 7 }, { group: 7 }, { autostart: 1 }, { restart: 'maybe' }, { size: 1 }, { machine: null }, { machine: { file: 7 } }]) expect(await wrong(more), JSON.stringify(more)).toBe('parameter')
     for (const cpu of [{ shares: 0 }, { shares: Infinity }, { shares: '1' }, { reservation: -1 }, { reservation: NaN }, { limit: 0 }, { limit: NaN }, { reservation: 0.2, limit: 0.1 }, { weight: 1 }, 7]) expect(await wrong({ resources: { cpu } }), JSON.stringify(cpu)).toBe('parameter')
     expect(await wrong({ resources: { gpu: {} } })).toBe('parameter')
@@ -88,28 +79,28 @@ describe('lives of machines', () => {
     expect(await wrong({ pool: 'day' })).toBe('pool-unknown')
     expect(await wrong({ resources: { cpu: { reservation: 0.46 } } })).toBe('not-admitted')
     expect(await wrong({ pool: 'night', resources: { memory: { reservation: 1001 } } })).toBe('not-admitted')
-    for (const name of ['start', 'stop', 'pause', 'resume', 'reset', 'remove'] as const) expect(await codeOf(hypervisor[name]('two'))).toBe('machine-unknown')
-    for (const name of ['pause', 'resume', 'reset'] as const) expect(await codeOf(wait(hypervisor[name]('one')))).toBe('machine-off')
-    expect(await codeOf(wait(hypervisor.fork('one', { name: 'two' })))).toBe('machine-off')
-    expect(await codeOf(wait(hypervisor.set('one', { resources: { cpu: { reservation: 0.96 } } })))).toBe('not-admitted')
-    expect(await codeOf(wait(hypervisor.set('one', { resources: { cpu: { limit: -1 } } })))).toBe('parameter')
-    expect(await codeOf(wait(hypervisor.set('one', { pool: 'day' })))).toBe('pool-unknown')
-    expect(await codeOf(hypervisor.addPool({ path: 'night' }))).toBe('pool-known')
-    expect(await codeOf(hypervisor.addPool({ path: 'day/late' }))).toBe('pool-unknown')
-    for (const path of ['', '/', 'a//b', 'x'.repeat(65)]) expect(await codeOf(hypervisor.addPool({ path }))).toBe('parameter')
-    expect(await codeOf(hypervisor.setPool('day', {}))).toBe('pool-unknown')
-    expect(await codeOf(hypervisor.setPool('night', { cpu: { reservation: 0.46 } }))).toBe('not-admitted')
-    expect(await codeOf(hypervisor.removePool('day'))).toBe('pool-unknown')
-    expect(await codeOf(hypervisor.console('two', listener().to))).toBe('machine-unknown')
+    for (const name of ['start', 'stop', 'pause', 'resume', 'reset', 'remove'] as const) expect(await codeOfAsync(hypervisor[name]('two'))).toBe('machine-unknown')
+    for (const name of ['pause', 'resume', 'reset'] as const) expect(await codeOfAsync(wait(hypervisor[name]('one')))).toBe('machine-off')
+    expect(await codeOfAsync(wait(hypervisor.fork('one', { name: 'two' })))).toBe('machine-off')
+    expect(await codeOfAsync(wait(hypervisor.set('one', { resources: { cpu: { reservation: 0.96 } } })))).toBe('not-admitted')
+    expect(await codeOfAsync(wait(hypervisor.set('one', { resources: { cpu: { limit: -1 } } })))).toBe('parameter')
+    expect(await codeOfAsync(wait(hypervisor.set('one', { pool: 'day' })))).toBe('pool-unknown')
+    expect(await codeOfAsync(hypervisor.addPool({ path: 'night' }))).toBe('pool-known')
+    expect(await codeOfAsync(hypervisor.addPool({ path: 'day/late' }))).toBe('pool-unknown')
+    for (const path of ['', '/', 'a//b', 'x'.repeat(65)]) expect(await codeOfAsync(hypervisor.addPool({ path }))).toBe('parameter')
+    expect(await codeOfAsync(hypervisor.setPool('day', {}))).toBe('pool-unknown')
+    expect(await codeOfAsync(hypervisor.setPool('night', { cpu: { reservation: 0.46 } }))).toBe('not-admitted')
+    expect(await codeOfAsync(hypervisor.removePool('day'))).toBe('pool-unknown')
+    expect(await codeOfAsync(hypervisor.console('two', listener().to))).toBe('machine-unknown')
     expect([await hypervisor.machines(), await hypervisor.pools(), events.length]).toEqual(before)
     hypervisor.close()
-    expect(await codeOf(hypervisor.start('one'))).toBe('closed')
+    expect(await codeOfAsync(hypervisor.start('one'))).toBe('closed')
   })
 
   test('a machine that cannot be made is off, says why, and can be removed', async () => {
     const { hypervisor, wait } = fleet()
     await wait(hypervisor.add({ name: 'file', machine: { file: 'machine.json' } }))
-    expect(await codeOf(wait(hypervisor.start('file')))).toBe('parameter')
+    expect(await codeOfAsync(wait(hypervisor.start('file')))).toBe('parameter')
     expect(await hypervisor.machines()).toMatchObject([{ state: 'off', processor: -1, status: 1, error: 'file: this host has no files (machine.json). Give a definition.' }])
     await wait(hypervisor.remove('file'))
     hypervisor.close()
@@ -131,8 +122,8 @@ describe('lives of machines', () => {
     await wait(hypervisor.remove('one'))
     const said = two.text.length
     await until(() => two.text.length > said)
-    expect(await codeOf(wait(hypervisor.fork('two', { name: 'two' })))).toBe('machine-known')
-    expect(await codeOf(wait(hypervisor.fork('two', { name: 'three', resources: { cpu: { reservation: 0.96 } } })))).toBe('not-admitted')
+    expect(await codeOfAsync(wait(hypervisor.fork('two', { name: 'two' })))).toBe('machine-known')
+    expect(await codeOfAsync(wait(hypervisor.fork('two', { name: 'three', resources: { cpu: { reservation: 0.96 } } })))).toBe('not-admitted')
     expect((await hypervisor.table()).rows.map(({ name }) => name)).toEqual(['', 'two'])
     hypervisor.close()
   })
@@ -165,18 +156,18 @@ describe('lives of machines', () => {
     const [, , copy] = hypervisor.specs()
     expect(copy).toEqual({ name: 'plain-copy', machine: definition, resources: {}, copyOf: 'plain' })
     await wait(hypervisor.save('plain-copy', 'one'))
-    expect(await codeOf(wait(hypervisor.save('disks-copy', 'other')))).toBe('copy-disks')
+    expect(await codeOfAsync(wait(hypervisor.save('disks-copy', 'other')))).toBe('copy-disks')
     const home = (await hypervisor.machines()).find(({ name }) => name === 'disks-copy')?.processor ?? NaN
-    expect(await codeOf(wait(hypervisor.move('disks-copy', 1 - home)))).toBe('not-movable')
+    expect(await codeOfAsync(wait(hypervisor.move('disks-copy', 1 - home)))).toBe('not-movable')
     // It would begin as the machine that it is a copy of.
-    for (const change of [{ restart: 'always' }, { restart: 'on-failure' }, { autostart: true }] as const) expect(await codeOf(wait(hypervisor.set('plain-copy', change)))).toBe('copy-start')
+    for (const change of [{ restart: 'always' }, { restart: 'on-failure' }, { autostart: true }] as const) expect(await codeOfAsync(wait(hypervisor.set('plain-copy', change)))).toBe('copy-start')
     await wait(hypervisor.set('plain-copy', { restart: 'never', autostart: false, resources: { cpu: { shares: 7 } } }))
     await wait(hypervisor.save('disks', 'third'))
     expect(saved).toEqual(['one', 'third'])
     for (const name of ['plain-copy', 'disks-copy']) await wait(hypervisor.stop(name))
     await wait(hypervisor.start('plain-copy'))
-    expect(await codeOf(wait(hypervisor.start('disks-copy')))).toBe('copy-ended')
-    expect(await codeOf(wait(hypervisor.start('disks-copy', 'other')))).toBe('copy-ended')
+    expect(await codeOfAsync(wait(hypervisor.start('disks-copy')))).toBe('copy-ended')
+    expect(await codeOfAsync(wait(hypervisor.start('disks-copy', 'other')))).toBe('copy-ended')
     await run(1000 * MS)
     expect((await hypervisor.machines()).map(({ name, state }) => [name, state])).toEqual([['plain', 'running'], ['disks', 'running'], ['plain-copy', 'running'], ['disks-copy', 'off']])
     expect(events.filter(({ kind }) => kind === 'restarted')).toEqual([])
@@ -261,7 +252,7 @@ describe('ends', () => {
     const asked = hypervisor.save('m0', 'file')
     for (let i = 0; i < 10; i++) await Promise.resolve()
     kill(home[0] ?? 0)
-    expect(await codeOf(wait(asked))).toBe('processor-lost')
+    expect(await codeOfAsync(wait(asked))).toBe('processor-lost')
     await until(() => events.some(({ kind, name }) => kind === 'restarted' && name === 'm0'))
     const lost = events.filter(({ kind }) => kind === 'lost').map(({ name }) => name)
     expect(lost).toEqual(['m0', 'm1', 'm2', 'm3'].filter((_, index) => home[index] === home[0]))

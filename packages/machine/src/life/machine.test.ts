@@ -1,4 +1,4 @@
-import { type Backend, type BackendClock, type BlockPort, isMachinistError, type MachinistErrorFields } from '@machinist/api'
+import { type Backend, type BackendClock, type BlockPort, type MachinistErrorFields } from '@machinist/api'
 import { fdtCells, fdtStrings, fdtText, parseFdt } from '@machinist/boot'
 import { pciHost } from '@machinist/bus'
 import { describe, expect, test } from 'vitest'
@@ -7,6 +7,7 @@ import { bank, card, reader } from '../../test/fake-devices.ts'
 import { gadget, hub } from '../testing/fake-devices.ts'
 import { collector, testHost } from '../../test/harness.ts'
 import { createMachine, defineMachine, deviceTree, type GateRecord, type Machine, type MachineOptions, part, printMachine } from '../index.ts'
+import { codeOf } from '../../../api/test/code-of.ts'
 
 const RAM = 0x8000_0000
 const GADGET = 0x1000_0000
@@ -24,16 +25,6 @@ function define(code: readonly number[], more: Partial<MachineOptions> & { harts
     boot: { protocol: 'raw', images: [{ name: 'code', at: RAM, bytes: assemble(code) }], entry: RAM },
     ...rest,
   })
-}
-
-const codeOf = (work: () => unknown): string => {
-  try {
-    work()
-  } catch (error) {
-    if (isMachinistError(error)) return error.code
-    throw error
-  }
-  return 'none'
 }
 
 /** Writes `value` to the gadget's register. Uses registers 6 and 7. */

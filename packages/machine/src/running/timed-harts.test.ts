@@ -1,8 +1,8 @@
-import { isMachinistError } from '@machinist/api'
 import { describe, expect, test } from 'vitest'
 import { collector, type TestHost, testHost } from '../../test/harness.ts'
 import { createMachine, defineMachine, instantiateStored, type Machine, part, type StoredMachine } from '../index.ts'
 import { assemble, constant, fakeCpu, gadget, hub, op, poke, say, switchOff, timedCpu } from '../testing.ts'
+import { codeOf } from '../../../api/test/code-of.ts'
 
 const RAM = 0x8000_0000
 const DATA = RAM + 0x8000
@@ -39,16 +39,6 @@ function drive({ machine, host }: Made, until: () => boolean, slices = 2000): vo
     const result = machine.runSlice(MS)
     if (result.kind === 'idle' && result.at < Infinity) host.loop.time = Math.max(host.loop.time, result.at)
   }
-}
-
-const codeOf = (work: () => unknown): string => {
-  try {
-    work()
-  } catch (error) {
-    if (isMachinistError(error)) return error.code
-    throw error
-  }
-  return 'none'
 }
 
 /** A program of the first hart; others stop. */

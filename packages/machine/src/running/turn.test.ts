@@ -1,9 +1,9 @@
-import { isMachinistError } from '@machinist/api'
 import { expect, test } from 'vitest'
 import { assemble, fakeCpu, op } from '../testing/fake-cpu.ts'
 import { collector, testHost } from '../../test/harness.ts'
 import { gadget, hub } from '../testing/fake-devices.ts'
 import { createMachine, defineMachine, type GateRecord, instantiateStored, type Machine, part, type StoredMachine } from '../index.ts'
+import { codeOf } from '../../../api/test/code-of.ts'
 
 const RAM = 0x8000_0000
 
@@ -15,16 +15,6 @@ function make(console = collector(), harts = 1): Machine {
   }), testHost())
   machine.start({ drive: 'caller' })
   return machine
-}
-
-const codeOf = (work: () => unknown): string => {
-  try {
-    work()
-  } catch (error) {
-    if (isMachinistError(error)) return error.code
-    throw error
-  }
-  return 'none'
 }
 
 function toPause(machine: Machine): void {

@@ -1,12 +1,12 @@
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { isMachinistError } from '@machinist/api'
 import { virt, virtCatalogue } from '@machinist/boards'
 import { fileDisk, nodeHost, openSnapshotFile, rewriteSnapshotFile, saveSnapshotFile } from '@machinist/host-node'
 import { createMachine, instantiateStored, type Machine, part } from '@machinist/machine'
 import { virtioPmem } from '@machinist/virtio'
 import { afterAll, expect, it } from 'vitest'
+import { codeOfAsync } from '../../../api/test/code-of.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'machinist-parents-'))
 afterAll(() => { rmSync(folder, { recursive: true }) })
@@ -41,16 +41,6 @@ const read = (machine: Machine, address: number): number => {
   const bytes = new Uint8Array(1)
   machine.memory.read(address, bytes)
   return bytes[0] ?? -1
-}
-
-const codeOf = async (work: () => unknown): Promise<string> => {
-  try {
-    await work()
-  } catch (error) {
-    if (isMachinistError(error)) return error.code
-    throw error
-  }
-  return 'none'
 }
 
 it('a file has what changed since its parent, of the memory of devices too, whoever else counts what is dirty', async () => {
@@ -96,15 +86,15 @@ it('a parent is found in the folder of its child or below, and nowhere else', as
   mkdirSync(at('tree/below'), { recursive: true })
   await saveSnapshotFile(machine, at('tree/below/a.snapshot'))
   await saveSnapshotFile(machine, at('tree/b.snapshot'), { parent: at('tree/below/a.snapshot') })
-  expect(await codeOf(() => saveSnapshotFile(machine, at('tree/below/c.snapshot'), { parent: at('tree/b.snapshot') }))).toBe('snapshot-parent')
-  expect(await codeOf(() => saveSnapshotFile(machine, at('tree/b.snapshot'), { parent: at('tree/b.snapshot') }))).toBe('snapshot-parent')
-  expect(await codeOf(() => saveSnapshotFile(machine, at('tree/c.snapshot'), { parent: at('tree/none.snapshot') }))).toBe('file-enoent')
+  expect(await codeOfAsync(() => saveSnapshotFile(machine, at('tree/below/c.snapshot'), { parent: at('tree/b.snapshot') }))).toBe('snapshot-parent')
+  expect(await codeOfAsync(() => saveSnapshotFile(machine, at('tree/b.snapshot'), { parent: at('tree/b.snapshot') }))).toBe('snapshot-parent')
+  expect(await codeOfAsync(() => saveSnapshotFile(machine, at('tree/c.snapshot'), { parent: at('tree/none.snapshot') }))).toBe('file-enoent')
   machine.dispose()
   restore('tree/b.snapshot').dispose()
   renameSync(at('tree/below/a.snapshot'), at('outside.snapshot'))
-  expect(await codeOf(() => openSnapshotFile(at('tree/b.snapshot')))).toBe('snapshot-parent')
+  expect(await codeOfAsync(() => openSnapshotFile(at('tree/b.snapshot')))).toBe('snapshot-parent')
   symlinkSync(at('outside.snapshot'), at('tree/below/a.snapshot'))
-  expect(await codeOf(() => openSnapshotFile(at('tree/b.snapshot')))).toBe('snapshot-parent')
+  expect(await codeOfAsync(() => openSnapshotFile(at('tree/b.snapshot')))).toBe('snapshot-parent')
   rmSync(at('tree/below/a.snapshot'))
   copyFileSync(at('outside.snapshot'), at('tree/below/a.snapshot'))
   restore('tree/b.snapshot').dispose()

@@ -2,11 +2,11 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { isMachinistError } from '@machinist/api'
 import { canLock, listSnapshots, openDiskImage, openFile, SnapshotTree } from '@machinist/host-node'
 import { createImage, type DiskImage } from '@machinist/storage'
 import { afterAll, expect, it } from 'vitest'
 import { KeptMachine } from '../../test/kept-machine.ts'
+import { codeOfAsync } from '../../../api/test/code-of.ts'
 
 const root = mkdtempSync(join(tmpdir(), 'machinist-tree-'))
 afterAll(() => { rmSync(root, { recursive: true }) })
@@ -36,16 +36,6 @@ async function byteOf(image: DiskImage, at: number): Promise<number> {
   return bytes[0] ?? -1
 }
 
-const codeOf = async (work: () => unknown): Promise<string> => {
-  try {
-    await work()
-  } catch (error) {
-    if (isMachinistError(error)) return error.code
-    throw error
-  }
-  return 'none'
-}
-
 const alone = async <T>(folder: string, work: (tree: SnapshotTree) => Promise<T>): Promise<T> => {
   const tree = await SnapshotTree.open(folder)
   try {
@@ -68,9 +58,9 @@ it('a machine goes back to what it was, its memory and its disks as one, however
   const { folder, choices } = await disks()
   const created = await SnapshotTree.create(folder, choices, { line: ['x'] })
   await created.close()
-  expect(await codeOf(() => SnapshotTree.create(folder, choices, null))).toBe('snapshot-tree')
+  expect(await codeOfAsync(() => SnapshotTree.create(folder, choices, null))).toBe('snapshot-tree')
   let running = await start(folder)
-  if (canLock()) expect(await codeOf(() => SnapshotTree.open(folder))).toBe('snapshot-tree-busy')
+  if (canLock()) expect(await codeOfAsync(() => SnapshotTree.open(folder))).toBe('snapshot-tree-busy')
   await running.write(1, 1)
   await running.session.take('one')
   expect(running.machine.state).toBe('running')
@@ -78,8 +68,8 @@ it('a machine goes back to what it was, its memory and its disks as one, however
   await running.write(2, 2)
   await running.session.take('two')
   await running.write(2, 3)
-  expect(await codeOf(() => running.session.take('two'))).toBe('snapshot-name')
-  expect(await codeOf(() => running.session.take('a\nb'))).toBe('snapshot-name')
+  expect(await codeOfAsync(() => running.session.take('two'))).toBe('snapshot-name')
+  expect(await codeOfAsync(() => running.session.take('a\nb'))).toBe('snapshot-name')
   expect(await running.read(1)).toEqual([2, 2, 2])
   await running.end()
   // The second has what changed since the first.
@@ -128,9 +118,9 @@ it('a snapshot that others came from is deleted, and these stay as they are, run
   await alone(folder, async (tree) => {
     await tree.delete('a')
     await tree.revert('c')
-    expect(await codeOf(() => tree.delete('c'))).toBe('snapshot-in-use')
-    expect(await codeOf(() => tree.delete('a'))).toBe('snapshot-unknown')
-    expect(await codeOf(() => tree.take('x'))).toBe('snapshot-unchanged')
+    expect(await codeOfAsync(() => tree.delete('c'))).toBe('snapshot-in-use')
+    expect(await codeOfAsync(() => tree.delete('a'))).toBe('snapshot-unknown')
+    expect(await codeOfAsync(() => tree.take('x'))).toBe('snapshot-unchanged')
   })
   running = await start(folder)
   expect([await running.read(0), await running.read(1), await running.read(2), await running.read(3)]).toEqual([[1, 1, 1], [2, 2, 2], [3, 3, 3], [0, 0, 0]])
