@@ -153,7 +153,7 @@ async function begin({ native, host, hypervisor, board }: Begun, { pools, machin
   const [first] = machines
   if (console !== undefined) {
     watched(startMonitor({
-      hypervisor, console, now: () => loop.now(), after: (duration, call) => loop.after(duration, call), powerOff: () => { native.powerOff(0) },
+      hypervisor, console, now: () => loop.now(), after: (duration, call) => loop.after(duration, call), powerOff: () => { loop.after(LAST_WORDS, () => native.powerOff(0)) },
       ...(first !== undefined && { first: first.name }),
     }))
   }
