@@ -152,6 +152,16 @@ describe('the devices that a tree names', () => {
     expect(found.problems[0]).toMatchObject({ code: 'hardware-unsupported', part: '/soc/serial@10000000' })
   })
 
+  it('leave memory alone when nobody would hear of their interrupts', () => {
+    const { board: found, hardware } = board(tree((root) => {
+      root.child('soc').child('gpio@5000').set('compatible', 'gpio').set('#interrupt-cells', 1).label('gpio')
+      root.child('soc').child('virtio@10004000').set('interrupt-parent', [{ ref: 'gpio' }])
+    }))
+    expect(found.disks).toEqual([])
+    expect(found.problems[0]).toMatchObject({ code: 'hardware-unsupported', part: '/soc/virtio@10004000' })
+    expect(hardware.read(0x1000_4000 + 0x70, 4), 'the status of the device').toBe(0)
+  })
+
   it('that make no sense are problems, and not the end', () => {
     const { board: found } = board(tree((root) => {
       root.child('poweroff').set('offset', 0x1000)

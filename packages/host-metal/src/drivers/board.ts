@@ -12,7 +12,7 @@ import { type HardwarePower, sysconPower } from './syscon.ts'
 import { Uart16550a, UART_COMPATIBLE } from './uart-16550a.ts'
 import { VirtioBlock } from './virtio/block.ts'
 import { VirtioNet } from './virtio/net.ts'
-import { virtioKind } from './virtio/transport.ts'
+import { resetVirtio, virtioKind } from './virtio/transport.ts'
 
 /** What the hardware has, and is driven. */
 export interface Board {
@@ -79,16 +79,22 @@ export function openBoard(hardware: Hardware, fdt: Uint8Array, { memory, interru
     const [range] = node.ranges
     if (range === undefined) return
     const kind = virtioKind(hardware, range, node.path)
-    if (kind === 'block' && disks.length < MOST) {
-      const disk = new VirtioBlock(hardware, memory, range, node.path)
-      serve(node, () => disk.interrupt())
-      disks.push(disk)
-      polled.push(disk)
-    } else if (kind === 'net' && networks.length < MOST) {
-      const network = new VirtioNet(hardware, memory, range, node.path)
-      serve(node, () => network.interrupt())
-      networks.push(network)
-      polled.push(network)
+    try {
+      if (kind === 'block' && disks.length < MOST) {
+        const disk = new VirtioBlock(hardware, memory, range, node.path)
+        serve(node, () => disk.interrupt())
+        disks.push(disk)
+        polled.push(disk)
+      } else if (kind === 'net' && networks.length < MOST) {
+        const network = new VirtioNet(hardware, memory, range, node.path)
+        serve(node, () => network.interrupt())
+        networks.push(network)
+        polled.push(network)
+      }
+    } catch (error) {
+      // It may have been given memory, and write there.
+      resetVirtio(hardware, range)
+      throw error
     }
   }
 

@@ -32,6 +32,13 @@ export function virtioKind(hardware: Hardware, range: AddressRange, name: string
   return id === DEVICE_ID.net ? 'net' : id === DEVICE_ID.block ? 'block' : 'other'
 }
 
+/** Has a device leave memory alone and forget what it was told (2.4.2). @returns whether it did within a second */
+export function resetVirtio(hardware: Hardware, range: AddressRange): boolean {
+  const registers = registersAt(hardware, range)
+  registers.write(REGISTER.status, 0)
+  return waitFor(hardware, RESET_WITHIN, () => registers.read(REGISTER.status) === 0)
+}
+
 /** What a driver does with its device. */
 export interface VirtioEvents {
   /** The device used buffers, perhaps. May throw what {@link Ring.take} does. */
@@ -46,6 +53,7 @@ export interface VirtioEvents {
 export class VirtioTransport {
   readonly name: string
   readonly #hardware: Hardware
+  readonly #range: AddressRange
   readonly #registers: Registers
   readonly #memory: DmaMemory
   readonly #events: VirtioEvents
@@ -62,6 +70,7 @@ export class VirtioTransport {
   constructor(hardware: Hardware, memory: DmaMemory, range: AddressRange, name: string, wanted: readonly number[], events: VirtioEvents) {
     this.name = name
     this.#hardware = hardware
+    this.#range = range
     this.#memory = memory
     this.#events = events
     this.#registers = registersAt(hardware, range)
@@ -179,8 +188,7 @@ export class VirtioTransport {
 
   /** @returns whether it did */
   #reset(): boolean {
-    this.#status(0)
-    return waitFor(this.#hardware, RESET_WITHIN, () => this.#registers.read(REGISTER.status) === 0)
+    return resetVirtio(this.#hardware, this.#range)
   }
 
   #status(value: number): void {
