@@ -30,6 +30,8 @@ export interface Layout {
   find(block: number): Promise<Place> | Place
   /** How the bytes from `from` of a block lie, at most `length` of them. Default: all as `find` says. */
   run?(block: number, place: Place, from: number, length: number): Promise<Run>
+  /** How many blocks from this one on have no table, or one that cannot be read, so that all lie as this one does; 0 when it has one. Default: 0. */
+  untold?(block: number): Promise<number>
   /** Takes space for a block. At once, so that no two get the same. */
   reserve(block: number): Space
   /** Gives space back that could not be used. */
@@ -194,8 +196,11 @@ export function mappedBlocks(layout: Layout, staged: StagedFile, backing: Below 
     }),
     async *ranges(total) {
       let pending: ImageRange = { offset: 0, length: 0, state: 'zero' }
-      for (let block = 0; block * blockSize < total; block++) {
-        const length = Math.min(blockSize, total - block * blockSize)
+      let alike = 1
+      for (let block = 0; block * blockSize < total; block += alike) {
+        // A large image of which little was written has few tables, and blocks by the million.
+        alike = Math.max(1, await layout.untold?.(block) ?? 0)
+        const length = Math.min(alike * blockSize, total - block * blockSize)
         for (let at = 0; at < length;) {
           const run = await whereabouts(block, at, length - at)
           const state = typeof run.place === 'number' ? 'data' : run.place

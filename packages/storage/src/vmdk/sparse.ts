@@ -121,6 +121,10 @@ export function openSparse(file: RandomAccessFile, header: SparseHeader, backing
       if (entry * sector >= staged.end) throw new Error('a grain lies beyond the end of the file')
       return entry * sector
     },
+    async untold(block) {
+      const table = await tableOf(directory, block).catch(() => 0)
+      return table === 0 ? tableEntries - block % tableEntries : 0
+    },
     reserve() {
       const reused = free.pop()
       if (reused !== undefined) return { place: reused, fresh: false }
