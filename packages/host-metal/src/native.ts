@@ -19,6 +19,10 @@ export interface Native {
   readonly frequency: number
   /** Harts of the hardware. TypeScript runs on number 0, whichever the hardware calls so. */
   readonly harts: number
+  /** What the hardware calls number 0: its `mhartid`. */
+  readonly bootHart: number
+  /** Identities of this hart's interrupt file for supervisor mode (AIA 1.0, chapter 3); 0 where it has none. */
+  readonly identities: number
   /** Memory that is left for guests. */
   ram(): readonly PhysicalRange[]
   /** Physical memory as it is, no copy; less than 2^31 bytes. */
@@ -56,7 +60,7 @@ export interface Native {
   now(): number
   /** Waits for an interrupt of the hardware, an exit on another hart, or a time. */
   idle(until: number): void
-  /** Claims the next pending interrupt of the hardware's devices: its source, or 0. */
+  /** Claims the next pending interrupt of the hardware's devices: its source, or 0. Where there is no PLIC, sources are identities of this hart's interrupt file. */
   claim(): number
   complete(source: number): void
   /** Lets a source interrupt. */

@@ -53,6 +53,8 @@ export class FakeNative implements Native {
   readonly files: ArrayBuffer = new ArrayBuffer(0)
   readonly frequency: number = 10_000_000
   readonly harts: number
+  readonly bootHart: number = 0
+  readonly identities: number = 0
   readonly printed: string[] = []
   /** Each call by its name, for tests that count. */
   readonly calls: Map<string, number> = new Map<string, number>()

@@ -1,6 +1,7 @@
 /* Time, interrupts of devices, the console, the end. */
 #include "../kernel/console.h"
 #include "../kernel/hart.h"
+#include "../kernel/interrupt_file.h"
 #include "../kernel/plic.h"
 #include "../kernel/sbi.h"
 #include "../kernel/time.h"
@@ -28,24 +29,31 @@ static JSValue native_idle(JSContext *context, JSValueConst this, int count, JSV
   return JS_UNDEFINED;
 }
 
+/* A source of the PLIC, or where there is none, an identity of this hart's interrupt file. */
+static bool take_source(JSContext *context, JSValueConst value, uint64_t *source) {
+  return take_whole(context, value, 1, plic_sources() > 0 ? plic_sources() : interrupt_file_identities(), "source", source);
+}
+
 static JSValue native_claim(JSContext *context, JSValueConst this, int count, JSValueConst *arguments) {
   (void)this, (void)count, (void)arguments;
-  return JS_NewUint32(context, plic_claim());
+  return JS_NewUint32(context, plic_sources() > 0 ? plic_claim() : interrupt_file_claim());
 }
 
 static JSValue native_complete(JSContext *context, JSValueConst this, int count, JSValueConst *arguments) {
   (void)this, (void)count;
   uint64_t source;
-  if (!take_whole(context, arguments[0], 1, plic_sources(), "source", &source)) return JS_EXCEPTION;
-  plic_complete((uint32_t)source);
+  if (!take_source(context, arguments[0], &source)) return JS_EXCEPTION;
+  if (plic_sources() > 0) plic_complete((uint32_t)source);
   return JS_UNDEFINED;
 }
 
 static JSValue native_enable(JSContext *context, JSValueConst this, int count, JSValueConst *arguments) {
   (void)this, (void)count;
   uint64_t source;
-  if (!take_whole(context, arguments[0], 1, plic_sources(), "source", &source)) return JS_EXCEPTION;
-  plic_enable((uint32_t)source, JS_VALUE_GET_TAG(arguments[1]) == JS_TAG_BOOL && JS_VALUE_GET_BOOL(arguments[1]));
+  if (!take_source(context, arguments[0], &source)) return JS_EXCEPTION;
+  bool on = JS_VALUE_GET_TAG(arguments[1]) == JS_TAG_BOOL && JS_VALUE_GET_BOOL(arguments[1]);
+  if (plic_sources() > 0) plic_enable((uint32_t)source, on);
+  else interrupt_file_enable((uint32_t)source, on);
   return JS_UNDEFINED;
 }
 

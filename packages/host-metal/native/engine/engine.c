@@ -3,6 +3,7 @@
 #include "../kernel/console.h"
 #include "../kernel/crash.h"
 #include "../kernel/heap.h"
+#include "../kernel/interrupt_file.h"
 #include "../kernel/sbi.h"
 #include "../kernel/time.h"
 #include "bindings.h"
@@ -64,6 +65,8 @@ static void make_native(JSContext *context) {
   JS_SetPropertyFunctionList(context, native, machine_functions, machine_function_count);
   JS_SetPropertyFunctionList(context, native, board_functions, board_function_count);
   add_number(context, native, "harts", hart_count);
+  add_number(context, native, "bootHart", (double)harts[0].id);
+  add_number(context, native, "identities", interrupt_file_identities());
   add_number(context, native, "frequency", time_frequency());
   JS_SetPropertyStr(context, native, "fdt", JS_NewArrayBufferCopy(context, board.fdt.base, board.fdt.size));
   /* The image's own, which nobody else uses: no copy. */

@@ -47,18 +47,29 @@ static bool first(void *context, const struct fdt_node *node) {
   return true;
 }
 
-/* After all ranges of memory are known. The PLIC's context is the place of (our controller, supervisor external interrupt) in its list. */
+/* The place of (our controller, supervisor external interrupt) in what a controller interrupts; UINT32_MAX when it is not there. */
+static uint32_t output_to_us(const struct fdt_node *node) {
+  uint32_t length = 0;
+  const uint8_t *list = fdt_property(node, "interrupts-extended", &length);
+  for (uint32_t i = 0; list && i + 8 <= length; i += 8)
+    if (fdt_u32(list + i) == board.boot_controller && fdt_u32(list + i + 4) == 9) return i / 8;
+  return UINT32_MAX;
+}
+
+static void read_imsics(const struct fdt_node *node) {
+  uint32_t identities = fdt_cell(node, "riscv,num-ids", 0);
+  if (output_to_us(node) != UINT32_MAX && identities >= 63 && identities <= 2047) board.identities = identities;
+}
+
+/* After all ranges of memory are known, and our controller is. */
 static bool second(void *context, const struct fdt_node *node) {
   (void)context;
   uint64_t address, size;
   if (node->parent && strcmp(node->parent->name, "reserved-memory") == 0)
     for (uint32_t i = 0; fdt_reg(node, i, &address, &size); i++) ranges_remove(&memory_guests, address, size);
+  if (fdt_lists(node, "compatible", "riscv,imsics")) read_imsics(node);
   if (!node->parent || !fdt_reg(node, 0, &address, &size) || address != board.plic || board.plic == 0) return true;
-  uint32_t length = 0;
-  const uint8_t *list = fdt_property(node, "interrupts-extended", &length);
-  board.plic_context = UINT32_MAX;
-  for (uint32_t i = 0; list && i + 8 <= length; i += 8)
-    if (fdt_u32(list + i) == board.boot_controller && fdt_u32(list + i + 4) == 9) board.plic_context = i / 8;
+  board.plic_context = output_to_us(node);
   return true;
 }
 

@@ -12,6 +12,8 @@ struct board {
   uint32_t boot_controller;
   uint64_t plic, plic_size;
   uint32_t plic_sources, plic_context;
+  /* Of the boot hart's interrupt file for supervisor mode; 0: it has none. */
+  uint32_t identities;
 };
 
 extern struct board board;

@@ -41,6 +41,7 @@ void hart_init(struct hart *hart) {
 
 bool csr_has_h(void) { return PROBE(CSR_HGATP); }
 bool csr_has_sstc(void) { return PROBE(CSR_VSTIMECMP); }
+bool csr_has_interrupt_file(void) { return PROBE(CSR_STOPEI); }
 
 void harts_start(const uint64_t *ids, uint32_t count) {
   hart_count = 1;

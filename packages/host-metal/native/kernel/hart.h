@@ -57,4 +57,5 @@ void hart_serve(struct hart *hart) __attribute__((noreturn));
 /* What this hart has. */
 bool csr_has_h(void);
 bool csr_has_sstc(void);
+bool csr_has_interrupt_file(void);
 #endif

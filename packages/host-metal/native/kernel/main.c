@@ -5,6 +5,7 @@
 #include "console.h"
 #include "crash.h"
 #include "heap.h"
+#include "interrupt_file.h"
 #include "memory.h"
 #include "pages.h"
 #include "plic.h"
@@ -50,6 +51,8 @@ void kernel_main(uint64_t hart_id, const uint8_t *fdt) {
   if (memory_guests.count == 0) panic("there is no memory for guests");
   take_pages();
   plic_init();
+  if (!csr_has_interrupt_file()) board.identities = 0;
+  interrupt_file_init();
   harts_start(board.hart_ids, board.hart_count);
   engine_run();
 }

@@ -3,6 +3,7 @@ import { decodeUtf8, parseFdt, readCpio } from '@machinist/boot'
 import { createHypervisor, type FromProcessor, localChannel, type MachineReport, type MachineSpec, type OwnHypervisor, type PoolSpec, runProcessor, type ToProcessor } from '@machinist/hypervisor'
 import type { BackendDescriptor, Catalogue } from '@machinist/machine'
 import { type Board, openBoard } from '../drivers/board.ts'
+import { interruptController } from '../drivers/interrupts/choose.ts'
 import { DmaMemory } from '../drivers/dma-memory.ts'
 import { seededByFirmware } from '../entropy.ts'
 import { metalHost, type MetalHost } from '../host.ts'
@@ -76,7 +77,7 @@ export function openAppliance(native: Native, { devices, backend, opened }: Appl
   const memory = divided(native.ram())
   const board = openBoard(native, new Uint8Array(native.fdt), {
     memory: new DmaMemory(native, { address: memory.drivers.base, length: memory.drivers.length }),
-    interrupts: native,
+    interrupts: interruptController(native),
     warn: (text) => { native.print(`${text}\n`) },
   })
   for (const problem of board.problems) native.print(`${problem.message}\n`)

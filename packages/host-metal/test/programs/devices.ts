@@ -4,6 +4,7 @@ import type { Hypervisor } from '@machinist/hypervisor'
 import { openMetalDatastore } from '../../src/datastore/datastore.ts'
 import { openBoard } from '../../src/drivers/board.ts'
 import { DmaMemory } from '../../src/drivers/dma-memory.ts'
+import { interruptController } from '../../src/drivers/interrupts/choose.ts'
 import { startMonitor } from '../../src/monitor/monitor.ts'
 import type { Native } from '../../src/native.ts'
 
@@ -15,7 +16,7 @@ const ARP_REQUEST = [255, 255, 255, 255, 255, 255, 0x52, 0x54, 0, 0, 0, 1, 8, 6,
 const ram = [...native.ram()].sort((one, other) => other.length - one.length)[0]
 if (ram === undefined) throw new Error('no memory')
 const memory = new DmaMemory(native, { address: ram.base + ram.length - DMA, length: DMA })
-const board = openBoard(native, new Uint8Array(native.fdt), { memory, interrupts: native, warn: (text) => { native.print(`${text}\n`) } })
+const board = openBoard(native, new Uint8Array(native.fdt), { memory, interrupts: interruptController(native), warn: (text) => { native.print(`${text}\n`) } })
 const callbacks: (() => void)[] = []
 const deliver = (callback: () => void): void => { callbacks.push(callback) }
 const timers: { readonly at: number; readonly call: () => void }[] = []

@@ -19,8 +19,8 @@ beforeAll(async () => {
 })
 
 /** Types each answer when the text before it has come. @returns all that was said, and the exit status */
-function talk(args: readonly string[], answers: readonly (readonly [after: string, keys: string])[]): Promise<{ readonly text: string; readonly status: number | null }> {
-  const child = spawn('qemu-system-riscv64', ['-machine', 'virt', '-cpu', 'rv64,h=true', '-m', '512M', '-nographic', '-bios', 'default', '-kernel', image, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
+function talk(machine: string, args: readonly string[], answers: readonly (readonly [after: string, keys: string])[]): Promise<{ readonly text: string; readonly status: number | null }> {
+  const child = spawn('qemu-system-riscv64', ['-machine', machine, '-cpu', 'rv64,h=true', '-m', '512M', '-nographic', '-bios', 'default', '-kernel', image, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
   const left = [...answers]
   let text = ''
   let seen = 0
@@ -41,13 +41,14 @@ function talk(args: readonly string[], answers: readonly (readonly [after: strin
   })
 }
 
-it('drives QEMU\'s devices from TypeScript on the metal: a datastore of Debian\'s making, the network, the line with the monitor, the clock and the switch', async () => {
+it.each(['virt', 'virt,aia=aplic', 'virt,aia=aplic-imsic'])('drives the devices of QEMU\'s %s from TypeScript on the metal: a datastore of Debian\'s making, the network, the line with the monitor, the clock and the switch', async (machine) => {
   const web = randomFillSync(new Uint8Array(2_000_000))
   writeFileSync(path('web.img'), web)
+  rmSync(path('store'), { force: true })
   const made = spawnSync('sh', [join(root, 'packages/host-metal/tools/metal-disk'), path('store'), `web=${path('web.img')}`, 'data:4M', `tools=${path('web.img')},ro`], { encoding: 'utf8' })
   expect(made.stderr).toBe('')
   const before = readFileSync(path('store'))
-  const { text, status } = await talk([
+  const { text, status } = await talk(machine, [
     '-global', 'virtio-mmio.force-legacy=false', '-drive', `file=${path('store')},if=none,id=store,format=raw`, '-device', 'virtio-blk-device,drive=store',
     '-netdev', 'user,id=net', '-device', 'virtio-net-device,netdev=net,mac=52:54:00:00:00:01',
   ], [['machinist> ', 'help\r'], ['this list', 'ps\r'], ['no machines', 'table\r'], ['thrown on purpose', 'off\r']])

@@ -2,13 +2,16 @@ import { type AddressRange, type Hardware, hardwareError, type InterruptControll
 import type { HardwareNode } from '../probe.ts'
 
 /** AIA 1.0, table 4.1. Arrays begin with source 1. */
-const REGISTER = { domaincfg: 0, sourcecfg: 0x0004, setipnum: 0x1cdc, setienum: 0x1edc, clrie: 0x1f00, clrienum: 0x1fdc, target: 0x3004 } as const
+export const APLIC_REGISTER = { domaincfg: 0, sourcecfg: 0x0004, setipnum: 0x1cdc, inClrip: 0x1d00, setienum: 0x1edc, clrie: 0x1f00, clrienum: 0x1fdc, target: 0x3004 } as const
 /** 4.5.1 */
-const DOMAINCFG = { interruptEnable: 0x100, msiMode: 4 } as const
+export const DOMAINCFG = { interruptEnable: 0x100, msiMode: 4 } as const
 /** 4.5.2 */
 const SOURCE_MODE = { inactive: 0, risingEdge: 4, fallingEdge: 5, high: 6, low: 7 } as const
-const HART_SHIFT = 18
-const MOST_SOURCES = 1023
+export const HART_SHIFT = 18
+export const MOST_SOURCES = 1023
+
+/** Modes of levels are these and above. */
+export const LEVELS: number = SOURCE_MODE.high
 
 /** Senses of a device-tree interrupt (binding `riscv,aplic`), and the modes for them. */
 const MODES: ReadonlyMap<number, number> = new Map([[1, SOURCE_MODE.risingEdge], [2, SOURCE_MODE.fallingEdge], [4, SOURCE_MODE.high], [8, SOURCE_MODE.low]])
@@ -47,10 +50,10 @@ export function sourceModes(nodes: readonly HardwareNode[], aplic: HardwareNode)
 export function aplicDriver(hardware: Hardware, range: AddressRange, file: InterruptFile, index: number, sources: number, modes: ReadonlyMap<number, number>): InterruptController {
   const registers = registersAt(hardware, range)
   const highest = Math.min(sources, MOST_SOURCES, file.identities)
-  const mode = (source: number): number => modes.get(source) ?? SOURCE_MODE.high
-  for (let word = 0; 32 * word <= Math.min(sources, MOST_SOURCES); word++) registers.write(REGISTER.clrie + 4 * word, 0xffff_ffff)
-  registers.write(REGISTER.domaincfg, DOMAINCFG.interruptEnable | DOMAINCFG.msiMode)
-  if ((registers.read(REGISTER.domaincfg) & DOMAINCFG.msiMode) === 0) throw hardwareError('hardware-unsupported', 'aplic', 'has direct delivery alone, and no messages')
+  const mode = (source: number): number => modes.get(source) ?? LEVELS
+  for (let word = 0; 32 * word <= Math.min(sources, MOST_SOURCES); word++) registers.write(APLIC_REGISTER.clrie + 4 * word, 0xffff_ffff)
+  registers.write(APLIC_REGISTER.domaincfg, DOMAINCFG.interruptEnable | DOMAINCFG.msiMode)
+  if ((registers.read(APLIC_REGISTER.domaincfg) & DOMAINCFG.msiMode) === 0) throw hardwareError('hardware-unsupported', 'aplic', 'has direct delivery alone, and no messages')
   return {
     claim() {
       const source = file.claim()
@@ -58,20 +61,20 @@ export function aplicDriver(hardware: Hardware, range: AddressRange, file: Inter
       return source
     },
     complete(source) {
-      // The message of a level is sent once: while it is high it has to become pending again (4.9.3).
-      if (mode(source) >= SOURCE_MODE.high) registers.write(REGISTER.setipnum, source)
+      // The message of a level is sent once: while it is there it has to become pending again (4.9.3), and only then, though a domain should look itself (4.7; QEMU 7.2 does not).
+      if (mode(source) >= LEVELS && (registers.read(APLIC_REGISTER.inClrip + 4 * (source >>> 5)) >>> (source & 31) & 1) === 1) registers.write(APLIC_REGISTER.setipnum, source)
     },
     enable(source, on) {
       if (source < 1 || source > highest) throw hardwareError('hardware-unsupported', 'aplic', 'has no such source, or the interrupt file no such identity', source)
       if (!on) {
-        registers.write(REGISTER.clrienum, source)
+        registers.write(APLIC_REGISTER.clrienum, source)
         file.enable(source, false)
         return
       }
       file.enable(source, true)
-      registers.write(REGISTER.sourcecfg + 4 * (source - 1), mode(source))
-      registers.write(REGISTER.target + 4 * (source - 1), index * 2 ** HART_SHIFT + source)
-      registers.write(REGISTER.setienum, source)
+      registers.write(APLIC_REGISTER.sourcecfg + 4 * (source - 1), mode(source))
+      registers.write(APLIC_REGISTER.target + 4 * (source - 1), index * 2 ** HART_SHIFT + source)
+      registers.write(APLIC_REGISTER.setienum, source)
     },
   }
 }

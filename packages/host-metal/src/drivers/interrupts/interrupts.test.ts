@@ -3,9 +3,10 @@ import { createFdt, parseFdt } from '@machinist/boot'
 import { aplic, plic } from '@machinist/interrupts'
 import { testDevice } from '@machinist/registers/testing'
 import { FuzzRandom } from '@machinist/virtio/testing'
-import { fakeHardware, placed } from '../../../test/fake-hardware.ts'
+import { fakeHardware, type FakePlace, placed } from '../../../test/fake-hardware.ts'
 import { hardwareNodes, type HardwareNode } from '../probe.ts'
 import type { InterruptController } from '../hardware.ts'
+import { aplicDirectDriver } from './aplic-direct.ts'
 import { aplicDriver, type InterruptFile, sourceModes } from './aplic.ts'
 import { plicDriver, supervisorInput } from './plic.ts'
 import { InterruptTable } from './table.ts'
@@ -136,6 +137,30 @@ describe('an APLIC with interrupt files', () => {
     expect([serve(), file.enabled.has(20)]).toEqual([0, false])
     expect(model.context.irq['hart0.simsic']!.sent).toEqual([])
     expect(() => { controller.enable(96, true) }).toThrow(expect.objectContaining({ code: 'hardware-unsupported' }))
+  })
+})
+
+describe('an APLIC without messages', () => {
+  it('is told priorities and senses, claims by its hart\'s registers, and is refused when it only has messages', () => {
+    const registers = new Map<number, number>()
+    const place = (fixed: number): FakePlace => ({
+      address: PLACE, length: 0x8000, read: (offset) => (registers.get(offset) ?? 0) | (offset === 0 ? fixed : 0), write(offset, _, value) { registers.set(offset, value) },
+    })
+    const range = { address: PLACE, length: 0x8000 }
+    const modes = new Map([[12, 4]])
+    const controller = aplicDirectDriver(fakeHardware([place(0)]), range, 1, 95, modes)
+    for (const source of [12, 20]) controller.enable(source, true)
+    // 4.5.2, 4.5.16, 4.8.1: modes; hart and priority; the registers of hart 1. Interrupts are on, and no source is left as firmware had it.
+    expect([0x4 + 4 * 11, 0x4 + 4 * 19, 0x3004 + 4 * 11, 0x1edc, 0x4020, 0x4024, 0x4028, 0, 0x1f00, 0x1f08].map((offset) => registers.get(offset)))
+      .toEqual([4, 6, 1 << 18 | 1, 20, 1, 0, 0, 0x100, 0xffff_ffff, 0xffff_ffff])
+    registers.set(0x403c, 20 << 16 | 1)
+    expect(controller.claim()).toBe(20)
+    controller.enable(20, false)
+    expect(registers.get(0x1fdc)).toBe(20)
+    registers.set(0x403c, 96 << 16)
+    expect(() => controller.claim()).toThrow(expect.objectContaining({ code: 'hardware-broken' }))
+    expect(() => { controller.enable(96, true) }).toThrow(expect.objectContaining({ code: 'hardware-unsupported' }))
+    expect(() => aplicDirectDriver(fakeHardware([place(4)]), range, 0, 95, modes)).toThrow(expect.objectContaining({ code: 'hardware-unsupported' }))
   })
 })
 

@@ -14,6 +14,13 @@ const SUPERVISOR_EXTERNAL = 9
 /** `compatible` of what {@link plicDriver} drives. */
 export const PLIC_COMPATIBLE: readonly string[] = ['sifive,plic-1.0.0', 'riscv,plic0', 'thead,c900-plic']
 
+/** The same as {@link supervisorInput}, or -1 when there is none. */
+export function findSupervisorInput(nodes: readonly HardwareNode[], controller: HardwareNode, hart: number): number {
+  const cpu = nodes.find((node) => /^\/cpus\/[^/]+$/.test(node.path) && node.cells('reg').at(-1) === hart)
+  const own = nodes.find((node) => cpu !== undefined && node.path.startsWith(`${cpu.path}/`) && node.compatible.includes('riscv,cpu-intc'))
+  return own === undefined ? -1 : controller.interrupts.findIndex(({ controller: to, cells }) => to === own.phandle && cells[0] === SUPERVISOR_EXTERNAL)
+}
+
 /**
  * The input of a controller that interrupts a hart in supervisor mode: of a PLIC its context, of an IMSIC its file.
  *
@@ -21,9 +28,7 @@ export const PLIC_COMPATIBLE: readonly string[] = ['sifive,plic-1.0.0', 'riscv,p
  * @throws a typed error `'hardware-unsupported'` when there is none
  */
 export function supervisorInput(nodes: readonly HardwareNode[], controller: HardwareNode, hart: number): number {
-  const cpu = nodes.find((node) => /^\/cpus\/[^/]+$/.test(node.path) && node.cells('reg').at(-1) === hart)
-  const own = nodes.find((node) => cpu !== undefined && node.path.startsWith(`${cpu.path}/`) && node.compatible.includes('riscv,cpu-intc'))
-  const found = own === undefined ? -1 : controller.interrupts.findIndex(({ controller: to, cells }) => to === own.phandle && cells[0] === SUPERVISOR_EXTERNAL)
+  const found = findSupervisorInput(nodes, controller, hart)
   if (found < 0) throw hardwareError('hardware-unsupported', controller.path, 'does not interrupt this hart in supervisor mode', hart)
   return found
 }
