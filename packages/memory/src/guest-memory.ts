@@ -370,12 +370,12 @@ export class GuestMemory implements DmaSpace {
   }
 
   /**
-   * Forgets all content: every page reads as zero again. CPUs must have dropped their translations.
+   * Forgets all content: every page reads as zero again.
    *
    * @param only - the content of one region alone
    */
   clear(only?: RamRegion): void {
-    for (const region of only === undefined ? this.#regions : [only]) this.pager.drop(region.map, 0, region.size / PAGE_SIZE, () => {})
+    for (const region of only === undefined ? this.#regions : [only]) this.pager.drop(region.map, 0, region.size / PAGE_SIZE, () => this.onRelease?.())
   }
 
   /**

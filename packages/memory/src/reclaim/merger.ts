@@ -15,7 +15,7 @@ const MOST_ENTRIES = 16_384
 
 /**
  * Finds pages of zeros, and pages that are equal to others of the arena, and gives their frames back: by a hash, and then by comparing. A page whose hash changed since the hand
- * was here before is left alone, as it will likely change again. As ESX (Waldspurger, OSDI 2002, section 4) and KSM of Linux.
+ * was here before is left alone, as it will likely change again. Harts may run elsewhere meanwhile, and write: what is done depends on what pages hold after all have lost their translations. As ESX (Waldspurger, OSDI 2002, section 4) and KSM of Linux.
  */
 export class Merger {
   readonly #arena: Arena
@@ -94,15 +94,18 @@ export class Merger {
   #join(memory: GuestMemory, index: number, owner: GuestMemory | null, other: number): number {
     const arena = this.#arena
     const { u32 } = arena
-    const alone = arena.references(frameOf(u32[index] ?? 0)) === 1
+    const frame = frameOf(u32[index] ?? 0)
+    const alone = arena.references(frame) === 1
+    // Until nobody reached the pages any more, another hart may have written to them.
     if (owner === null) {
+      if (hashPage(u32, frame >>> 2) !== 0) return 0
       memory.pager.park(index, 0)
       memory.pager.merged++
       return alone ? 1 : 0
     }
     const there = u32[other] ?? 0
     // An earlier pair may have brought them together.
-    if (frameOf(there) === frameOf(u32[index] ?? 0)) return 0
+    if (frameOf(there) === frame || !samePage(u32, frame >>> 2, frameOf(there) >>> 2)) return 0
     u32[other] = ((there & ~PAGE_CODE) | PAGE_SHARED) >>> 0
     memory.pager.join(index, frameOf(there))
     return alone ? 1 : 0
