@@ -1,0 +1,128 @@
+import { mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { say } from '../../scripts/lib/say.mjs'
+import { root } from '../../scripts/lib/workspace.mjs'
+import { cache, command } from '../guest.mjs'
+import { between, count } from './emulator.mjs'
+import { END, PROMPT, rows, rowsHeader } from './rows.mjs'
+import { tools } from './tools.mjs'
+
+const here = dirname(fileURLToPath(import.meta.url))
+const folder = join(cache, 'metal')
+const kernelSources = join(root, 'packages/host-metal/native/kernel')
+const MEMORY = 256
+/** Of the hardware below a hypervisor, in mebibytes. */
+const HARDWARE = '1G'
+
+/** @param {string} name */
+const place = (name) => join(folder, name)
+
+function buildPlugin() {
+  command('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', '-shared', '-fPIC', '-o', place('count.so'), join(here, 'count.c')])
+  return place('count.so')
+}
+
+/** The program whose rows are exits; a Linux Image. */
+function buildBare() {
+  writeFileSync(place('rows.h'), rowsHeader())
+  const sources = ['start.S', 'main.c', 'machine.c', 'disk.c'].map((name) => join(here, 'guest', name))
+  command('riscv64-unknown-elf-gcc', ['--specs=picolibc.specs', '-march=rv64gc', '-mabi=lp64d', '-mcmodel=medany', '-O2', '-std=gnu11', '-Wall', '-Wextra', '-Werror', '-Wno-main', '-ffreestanding', '-msmall-data-limit=0',
+    '-nostartfiles', `-I${folder}`, `-I${kernelSources}`, '-T', join(here, 'guest/image.ld'), ...sources, join(kernelSources, 'fdt.c'), '-o', place('bare.elf')])
+  command('riscv64-unknown-elf-objcopy', ['-O', 'binary', place('bare.elf'), place('bare')])
+  return place('bare')
+}
+
+/** A program for Linux that executes the prompt's mark. */
+function buildMark() {
+  writeFileSync(place('mark.c'), `void _start(void) { __asm__ volatile("slti zero, zero, ${PROMPT}; li a7, 93; li a0, 0; ecall"); }`)
+  command('riscv64-linux-gnu-gcc', ['-O2', '-static', '-nostdlib', '-o', place('mark'), place('mark.c')])
+  return readFileSync(place('mark'))
+}
+
+/**
+ * An initial file system whose shell marks the place just before its first prompt.
+ * @param {Awaited<ReturnType<typeof tools>>} make @param {string} initrd
+ */
+function markedInitrd({ cpio }, initrd) {
+  const base = readFileSync(initrd)
+  const added = cpio().directory('bench').file('bench/mark', buildMark(), 0o755).file('etc/profile', "export PATH=/sbin:/usr/sbin:/bin:/usr/bin\nPS1='\\w\\$ '\n/bench/mark\n").toBytes()
+  // Linux unpacks one archive after the other; each begins at a multiple of four bytes.
+  writeFileSync(place('initrd.cpio'), Buffer.concat([base, Buffer.alloc(-base.length & 3), added]))
+  return place('initrd.cpio')
+}
+
+/**
+ * An image of one machine.
+ * @param {Awaited<ReturnType<typeof tools>>} make @param {string} engine @param {string} name
+ * @param {Record<string, unknown>} entry of the machine file
+ * @param {(devices: Record<string, unknown>) => Record<string, unknown>} [more] changes its devices
+ */
+async function buildMachine({ buildImage, fleetOf, imageFiles }, engine, name, entry, more = (devices) => devices) {
+  const { pools, machines } = await fleetOf({ machines: { guest: entry } }, join(folder, 'machines.json'))
+  const changed = machines.map((machine) => 'version' in machine.machine ? { ...machine, machine: { ...machine.machine, devices: /** @type {any} */ (more(machine.machine.devices)) } } : machine)
+  const image = await buildImage({ engine, program: join(here, 'program.ts'), root, files: imageFiles({ ...{ pools }, machines: changed }), output: place(name) })
+  const symbols = command('riscv64-unknown-elf-nm', [`${image.path}.elf`])
+  /** @param {string} symbol */
+  const address = (symbol) => Number(`0x${new RegExp(`^([0-9a-f]+) . ${symbol}$`, 'm').exec(symbols)?.[1] ?? '0'}`)
+  return { ...image, end: address('image_end'), files: address('files_end') - address('files') }
+}
+
+/** A virtio block device in the place of the first empty slot. @param {Record<string, any>} devices */
+function withDisk(devices) {
+  const { emptySlots, ...others } = devices
+  const [first, ...rest] = emptySlots.at
+  const source = 1 + (first - 0x1000_1000) / 0x1000
+  return { ...others, disk: { kind: 'virtio-blk', at: first, irq: source, backends: { disk: 'memory' } }, emptySlots: { ...emptySlots, config: { ...emptySlots.config, count: rest.length }, at: rest } }
+}
+
+/**
+ * Runs all rows.
+ * @param {string} [profile] file for how often each instruction of the image was executed in the boot
+ */
+export async function measure(profile) {
+  mkdirSync(folder, { recursive: true })
+  const make = await tools()
+  const plugin = buildPlugin()
+  const engine = await make.prepareEngine({})
+  const bare = buildBare()
+  const { kernel, initrd } = await make.prepareGuest({})
+  const append = make.guestCommandLine({ console: 'ttyS0', quiet: true })
+  const marked = markedInitrd(make, initrd)
+  const linux = await buildMachine(make, engine, 'linux', { kernel, initrd: marked, append, memory: `${MEMORY}M`, net: 'none' })
+  const program = await buildMachine(make, engine, 'bare-machine', { kernel: bare, memory: '64M', net: 'none' }, withDisk)
+  writeFileSync(place('disk.img'), new Uint8Array(2 ** 20))
+
+  say('The bare program, without a hypervisor …')
+  const disk = ['-drive', `file=${place('disk.img')},if=none,id=disk,format=raw`, '-device', 'virtio-blk-device,drive=disk']
+  const bareDirect = await count({ plugin, marks: place('bare-direct'), args: ['-m', '64M', '-kernel', bare, ...disk], until: END, seconds: 60 })
+  say('The bare program, on the metal …')
+  const bareMetal = await count({ plugin, marks: place('bare-metal'), args: ['-m', HARDWARE, '-kernel', program.path], until: END, seconds: 120, imageEnd: program.end })
+  say('Debian, without a hypervisor …')
+  // What our machine has besides.
+  const devices = ['virtio-keyboard-device', 'virtio-rng-device', 'virtio-balloon-device'].flatMap((name) => ['-device', name])
+  const linuxDirect = await count({ plugin, marks: place('linux-direct'), args: ['-m', `${MEMORY}M`, '-kernel', kernel, '-initrd', marked, '-append', append, ...devices], until: PROMPT, seconds: 120 })
+  say('Debian, on the metal …')
+  const linuxMetal = await count({ plugin, marks: place('linux-metal'), args: ['-m', HARDWARE, '-kernel', linux.path], until: PROMPT, seconds: 300, imageEnd: linux.end, ...(profile !== undefined && { profile }) })
+
+  const each = rows.map(({ name, what, mark, rounds }) => {
+    /** @param {readonly import('./emulator.mjs').Mark[]} marks */
+    const of = (marks) => {
+      const all = between(marks, mark, mark + 1)
+      return all === undefined ? null : Math.round(all / rounds)
+    }
+    return { name, what, direct: of(bareDirect), metal: of(bareMetal) }
+  })
+  return {
+    rows: each,
+    boot: { direct: between(linuxDirect, 0, PROMPT) ?? 0, metal: between(linuxMetal, 0, PROMPT) ?? 0, guest: guestOf(linuxMetal) },
+    start: { linux: linuxMetal.find(({ mark }) => mark === 0)?.all ?? 0, bare: bareMetal.find(({ mark }) => mark === rows[0]?.mark)?.all ?? 0 },
+    image: { whole: linux.size, files: linux.files, program: linux.programSize, kernel: statSync(kernel).size },
+  }
+}
+
+/** The guest's own instructions in its boot. @param {readonly import('./emulator.mjs').Mark[]} marks */
+function guestOf(marks) {
+  const [start, end] = [marks.find(({ mark }) => mark === 0), marks.find(({ mark }) => mark === PROMPT)]
+  return start && end ? end.other - start.other : 0
+}
