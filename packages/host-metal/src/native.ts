@@ -29,7 +29,7 @@ export interface Native {
   window(address: number, length: number): ArrayBuffer
   zero(address: number, length: number): void
   copy(to: number, from: number, length: number): void
-  /** Reads a register of a device of the hardware. As with {@link Native.write}, all accesses to memory before it and after it are so for devices, too. */
+  /** Reads a register of a device of the hardware. As with {@link Native.write}, all accesses to memory before it and after it are so for devices, too; and where nobody answers, it throws a `RangeError`. */
   read(address: number, width: 1 | 2 | 4): number
   write(address: number, width: 1 | 2 | 4, value: number): void
   /** Devices see all accesses to memory before it before those after it: `fence`. */

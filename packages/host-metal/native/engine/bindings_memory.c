@@ -1,6 +1,7 @@
 /* Physical memory and registers of devices. */
 #include <string.h>
 #include "../kernel/memory.h"
+#include "../kernel/register.h"
 #include "bindings.h"
 
 #define ADDRESS_LIMIT ((uint64_t)1 << 53)
@@ -47,7 +48,7 @@ static JSValue native_copy(JSContext *context, JSValueConst this, int count, JSV
   return JS_UNDEFINED;
 }
 
-/* A register: not in memory, and aligned. What does not exist at all traps, and the kernel says where. */
+/* A register: not in memory, and aligned. */
 static bool take_register(JSContext *context, JSValueConst *arguments, uint64_t *at, uint64_t *width) {
   if (!take_whole(context, arguments[0], 0x1000, ADDRESS_LIMIT, "address", at) || !take_whole(context, arguments[1], 1, 4, "width", width)) return false;
   if (*width != 3 && *at % *width == 0 && !ranges_touch(&memory_all, *at, *width)) return true;
@@ -55,29 +56,21 @@ static bool take_register(JSContext *context, JSValueConst *arguments, uint64_t 
   return false;
 }
 
+static JSValue nobody(JSContext *context) { return JS_ThrowRangeError(context, "there is no register at address"); }
+
 static JSValue native_read(JSContext *context, JSValueConst this, int count, JSValueConst *arguments) {
   (void)this, (void)count;
   uint64_t at, width;
   uint32_t value;
   if (!take_register(context, arguments, &at, &width)) return JS_EXCEPTION;
-  asm volatile("fence" ::: "memory");
-  if (width == 1) value = *(volatile uint8_t *)at;
-  else if (width == 2) value = *(volatile uint16_t *)at;
-  else value = *(volatile uint32_t *)at;
-  asm volatile("fence" ::: "memory");
-  return JS_NewUint32(context, value);
+  return register_read(at, width, &value) ? JS_NewUint32(context, value) : nobody(context);
 }
 
 static JSValue native_write(JSContext *context, JSValueConst this, int count, JSValueConst *arguments) {
   (void)this, (void)count;
   uint64_t at, width, value;
   if (!take_register(context, arguments, &at, &width) || !take_whole(context, arguments[2], 0, ((uint64_t)1 << 8 * width) - 1, "value", &value)) return JS_EXCEPTION;
-  asm volatile("fence" ::: "memory");
-  if (width == 1) *(volatile uint8_t *)at = (uint8_t)value;
-  else if (width == 2) *(volatile uint16_t *)at = (uint16_t)value;
-  else *(volatile uint32_t *)at = (uint32_t)value;
-  asm volatile("fence" ::: "memory");
-  return JS_UNDEFINED;
+  return register_write(at, width, (uint32_t)value) ? JS_UNDEFINED : nobody(context);
 }
 
 static JSValue native_fence(JSContext *context, JSValueConst this, int count, JSValueConst *arguments) {

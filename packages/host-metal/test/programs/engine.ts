@@ -58,6 +58,11 @@ refused('NaN', () => native.copy(base, Number.NaN, 1))
 refused('a register in memory', () => native.read(base, 4))
 refused('a register in the kernel', () => { native.write(kernel, 4, 0) })
 refused('a register that is not aligned', () => native.read(0x10000001, 2))
+for (const width of [1, 2, 4] as const) {
+  refused('a register where nothing is', () => native.read(0x18000000, width))
+  refused('a register where nothing is', () => { native.write(0x18000000, width, 0) })
+}
+check('a register that is there', native.read(0x10001000, 4), 0x74726976)
 refused('a source beyond the last', () => { native.complete(100000) })
 const vm = native.createVm()
 refused('the kernel as guest memory', () => { native.map(vm, 0, kernel, 4096, true) })
