@@ -1,7 +1,9 @@
-import { type Backend, type BackendKind, machinistError } from '@machinist/api'
+import { type Backend, type BackendKind, isMachinistError, machinistError } from '@machinist/api'
 import { decodeUtf8, parseFdt, readCpio } from '@machinist/boot'
-import { createHypervisor, type FromProcessor, localChannel, type MachineReport, type MachineSpec, type OwnHypervisor, type PoolSpec, runProcessor, type ToProcessor } from '@machinist/hypervisor'
+import { createHypervisor, diskController, type FromProcessor, localChannel, type MachineReport, type MachineSpec, networkController, type OwnHypervisor, type PoolSpec, runProcessor, type ToProcessor } from '@machinist/hypervisor'
 import type { BackendDescriptor, Catalogue } from '@machinist/machine'
+import { type DatastoreImage, type MetalDatastore, openMetalDatastore } from '../datastore/datastore.ts'
+import { openMachineDisks } from '../datastore/machine-disks.ts'
 import { type Board, openBoard } from '../drivers/board.ts'
 import { interruptController } from '../drivers/interrupts/choose.ts'
 import { DmaMemory } from '../drivers/dma-memory.ts'
@@ -91,6 +93,8 @@ export function openAppliance(native: Native, { devices, backend, opened }: Appl
   const poll = (): void => { host.loop.after(Math.max(1e6, Math.min(1e9, board.poll() - native.now())), poll) }
   poll()
   opened?.(board, host)
+  // Nobody but who wants a disk waits for one that does not answer.
+  const datastore = openMetalDatastore(board.disks)
   const hypervisor = createHypervisor({
     loop: host.loop,
     open: () => {
@@ -98,9 +102,11 @@ export function openAppliance(native: Native, { devices, backend, opened }: Appl
       runProcessor(processor, {
         host,
         catalogue: [hardwareRiscv(native), ...devices],
+        controllers: [diskController(), networkController()],
         loader: { load: async ({ machine }) => {
           if (!('version' in machine)) throw machinistError({ code: 'parameter', part: 'machine', remedy: 'Give a definition.' }, 'an image has no machine files')
-          return { machine: { definition: machine }, image: file }
+          const { definition, backends } = await openMachineDisks(machine, await datastore)
+          return { machine: { definition }, backends, image: file }
         } },
       })
       return control
@@ -111,7 +117,7 @@ export function openAppliance(native: Native, { devices, backend, opened }: Appl
     if (monitor !== null) monitor.report(error)
     else native.print(`\n${error instanceof Error ? `${error.message}\n${error.stack ?? ''}` : String(error)}\n`)
   }
-  begin({ native, host, hypervisor, board }, plan, report, (started) => { monitor = started }).catch(report)
+  begin({ native, host, hypervisor, board, datastore }, plan, report, (started) => { monitor = started }).catch(report)
   return {
     host, board, hypervisor,
     turn() {
@@ -127,9 +133,9 @@ export function openAppliance(native: Native, { devices, backend, opened }: Appl
 /** What was said leaves the hardware before it is switched off, in nanoseconds. */
 const LAST_WORDS = 200_000_000
 
-type Begun = Pick<Appliance, 'host' | 'hypervisor' | 'board'> & { readonly native: Native }
+type Begun = Pick<Appliance, 'host' | 'hypervisor' | 'board'> & { readonly native: Native; readonly datastore: Promise<MetalDatastore> }
 
-async function begin({ native, host, hypervisor, board }: Begun, { pools, machines }: AppliancePlan, report: (error: unknown) => void, watched: (monitor: Monitor) => void): Promise<void> {
+async function begin({ native, host, hypervisor, board, datastore }: Begun, { pools, machines }: AppliancePlan, report: (error: unknown) => void, watched: (monitor: Monitor) => void): Promise<void> {
   const { loop } = host
   let begun = false
   let looks = false
@@ -152,14 +158,27 @@ async function begin({ native, host, hypervisor, board }: Begun, { pools, machin
   for (const machine of machines) await hypervisor.add(machine).catch(report)
   const console = board.consoles[0]?.connect((callback) => { callback() })
   const [first] = machines
+  const images: DatastoreImage[] = []
+  let note = (text: string): void => { native.print(`${text}\n`) }
   if (console !== undefined) {
-    watched(startMonitor({
-      hypervisor, console, now: () => loop.now(), after: (duration, call) => loop.after(duration, call), powerOff: () => { loop.after(LAST_WORDS, () => native.powerOff(0)) },
+    const monitor = startMonitor({
+      hypervisor, console, images, now: () => loop.now(), after: (duration, call) => loop.after(duration, call), powerOff: () => { loop.after(LAST_WORDS, () => native.powerOff(0)) },
       ...(first !== undefined && { first: first.name }),
-    }))
+    })
+    watched(monitor)
+    note = (text) => { monitor.note(text) }
   }
-  for (const { name, autostart } of machines) if (autostart !== false) await hypervisor.start(name).catch(report)
+  datastore.then((store) => {
+    images.push(...store.images)
+    for (const { message } of store.problems) note(message)
+  }, report)
+  // At the same time: who waits for a disk that does not answer keeps nobody from starting.
+  const started = await Promise.all(machines.filter(({ autostart }) => autostart !== false).map(({ name }) => hypervisor.start(name).then(() => true, (error: unknown) => {
+    if (isMachinistError(error)) note(`[${name} was not started. ${error.message}]`)
+    else report(error)
+    return false
+  })))
   begun = true
-  // When none is to start, somebody will at the monitor.
-  if (machines.some(({ autostart }) => autostart !== false)) look()
+  // When none has started, somebody will see to it at the monitor.
+  if (started.includes(true)) look()
 }

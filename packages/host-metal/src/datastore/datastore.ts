@@ -51,6 +51,8 @@ export interface MetalDatastore {
    * @throws typed errors: `'datastore-image'` when there is none of that name, `'disk-in-use'` when another has it
    */
   open(name: string, options?: { readonly readOnly?: boolean }): Disk
+  /** Resolves when disks of the image that were closed, but had requests under way, have let go of it. */
+  whenClosed(name: string): Promise<void>
 }
 
 interface Found {
@@ -59,6 +61,7 @@ interface Found {
   readonly partition: Partition
   users: number
   writer: boolean
+  closing: Promise<unknown>
 }
 
 function problemOf(disk: string, partition: Partition, problem: string): MachinistError {
@@ -106,7 +109,7 @@ export async function openMetalDatastore(disks: readonly DatastoreDisk[]): Promi
         }
         const { name, length, uuid, number } = partition
         const readOnly = partition.readOnly || !disk.writable
-        found.set(name, { image: { name, size: length, readOnly, uuid, disk: disk.name, partition: number }, file: disk, partition, users: 0, writer: false })
+        found.set(name, { image: { name, size: length, readOnly, uuid, disk: disk.name, partition: number }, file: disk, partition, users: 0, writer: false, closing: Promise.resolve() })
       }
     } catch (error) {
       problems.push(machinistError({ code: 'datastore-disk', part: disk.name, remedy: 'Look at the disk.' }, `cannot be read: ${error instanceof Error ? error.message : String(error)}`))
@@ -132,7 +135,16 @@ export async function openMetalDatastore(disks: readonly DatastoreDisk[]): Promi
         held.users--
         if (writer) held.writer = false
       } })
-      return raw(file, { name, readOnly: !writer })
+      const disk = raw(file, { name, readOnly: !writer })
+      return {
+        ...disk,
+        close() {
+          const closed = disk.close()
+          held.closing = Promise.allSettled([held.closing, closed])
+          return closed
+        },
+      }
     },
+    async whenClosed(name) { await found.get(name)?.closing },
   }
 }

@@ -13,7 +13,7 @@ export interface FileRange {
  *
  * @param options - `close` is called instead of the disk's
  */
-export function partitionFile(disk: RandomAccessFile, { offset: start, length: size }: FileRange, { name, writable, close }: { readonly name: string; readonly writable: boolean; close(): void }): RandomAccessFile {
+export function partitionFile(disk: RandomAccessFile, { offset: start, length: size }: FileRange, { name, writable, close }: { readonly name: string; readonly writable: boolean; close(): void | Promise<void> }): RandomAccessFile {
   const check = (offset: number, length: number): number => {
     if (!writable) throw machinistError({ code: 'file-erofs', part: name, remedy: 'Open it for writing.' }, 'cannot be written')
     if (!(offset >= 0 && length >= 0 && offset + length <= size)) throw machinistError({ code: 'file-enospc', part: name, value: offset + length, remedy: `It has ${size} bytes.` }, 'the image ends before')
@@ -29,9 +29,6 @@ export function partitionFile(disk: RandomAccessFile, { offset: start, length: s
     write: (offset, from) => disk.write(check(offset, from.length), from),
     flush: () => disk.flush(),
     ...(writable && disk.discard !== undefined && { discard: async (offset: number, length: number) => { await disk.discard?.(check(offset, length), length) } }),
-    close() {
-      close()
-      return Promise.resolve()
-    },
+    close: async () => close(),
   }
 }

@@ -15,7 +15,7 @@ export interface MonitorOptions {
   now(): number
   /** Calls back once after so many nanoseconds; returns what cancels that. */
   after(duration: number, call: () => void): () => void
-  /** Images on disks of the hardware. */
+  /** Images on disks of the hardware; those that are found later may be added. */
   readonly images?: readonly DatastoreImage[]
   /** Ends the hardware. */
   readonly powerOff?: () => void

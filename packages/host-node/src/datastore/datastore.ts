@@ -180,6 +180,15 @@ export class Datastore {
     })
   }
 
+  /**
+   * A disk's image, to be copied, say: it is only read.
+   *
+   * @throws typed errors: `'datastore-unknown'`; `'file-locked'` while it is written, `'file-…'`, `'image-…'`
+   */
+  async openImage(name: string): Promise<DiskImage> {
+    return openDiskImage(resolve(this.folder, this.#find(readIndex(this.folder), name).file), { name, format: FORMAT })
+  }
+
   /** A disk, to connect to a device: one that takes room on the datastore, and says how much, when it is opened to be written. */
   openDisk(name: string, options?: DatastoreDiskOptions & { readonly mode?: 'rw' }): Promise<DatastoreDisk>
   /**

@@ -1,13 +1,12 @@
 import { resolve } from 'node:path'
 import { type Backend, type BlockPort, machinistError } from '@machinist/api'
 import type { BackendDescriptor, MachineBlueprint } from '@machinist/machine'
-import { diskFormats } from '@machinist/storage'
+import { diskFormats, withLimits } from '@machinist/storage'
 import { Datastore, type DatastoreDiskOptions } from '../datastore/datastore.ts'
 import { type DiskImageOptions, isUrl, openDisk } from './disk.ts'
 import type { DiskMode } from '../files/file.ts'
 import type { ImageFiles } from '../files/image-files.ts'
 import type { FileLock } from '../files/lock.ts'
-import { withLimits } from './limits.ts'
 
 const MODES: readonly string[] = ['rw', 'ro', 'overlay']
 const FILES: readonly string[] = ['inside', 'any', 'none']

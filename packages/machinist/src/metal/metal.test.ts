@@ -19,12 +19,14 @@ describe('machinist metal build', () => {
     const options = { file: 'fleet.json', output: 'x.img', quiet: false }
     expect(parseCommand(['metal', 'build', 'fleet.json', '-o', 'x.img'])).toEqual({ kind: 'metal', options })
     expect(parseCommand(['metal', 'build', '--arch', 'riscv64', '--output=x.img', '--quiet', 'fleet.json'])).toEqual({ kind: 'metal', options: { ...options, quiet: true } })
+    expect(parseCommand(['metal', 'build', 'fleet.json', '-o', 'x.img', '--datastore', 'disks'])).toEqual({ kind: 'metal', options: { ...options, datastore: 'disks' } })
     expect(parseCommand(['metal', 'build', '--help'])).toEqual({ kind: 'help', topic: 'metal build' })
   })
 
   it.each([
     [[], 'metal'], [['make', 'a'], 'make'], [['build', '-o', 'x'], 'metal build'], [['build', '', '-o', 'x'], 'metal build'], [['build', 'a', 'b', '-o', 'x'], 'metal build'], [['build', 'a'], '--output'],
-    [['build', 'a', '-o', ''], '--output'], [['build', 'a', '-o', './a'], '--output'], [['build', 'a.elf', '-o', 'a'], '--output'], [['build', 'a', '-o', 'x', '--arch', 'amd64'], '--arch'], [['build', 'a', '-o', 'x', '--harts', '2'], '--harts'],
+    [['build', 'a', '-o', ''], '--output'], [['build', 'a', '-o', './a'], '--output'], [['build', 'a.elf', '-o', 'a'], '--output'],
+    [['build', 'a', '-o', 'x', '--datastore', ''], '--datastore'], [['build', 'a', '-o', 'x', '--datastore', 'x.elf'], '--datastore'], [['build', 'a', '-o', 'x', '--datastore', './a'], '--datastore'], [['build', 'a', '-o', 'x', '--arch', 'amd64'], '--arch'], [['build', 'a', '-o', 'x', '--harts', '2'], '--harts'],
   ])('refuses %j, naming %s', (args, part) => {
     expect(() => parseCommand(['metal', ...args])).toThrow(expect.objectContaining({ code: 'usage', message: expect.stringContaining(part) }))
   })
@@ -32,9 +34,8 @@ describe('machinist metal build', () => {
   it('refuses what an image does not have, before anything is fetched', async () => {
     const file = join(folder, 'fleet.json')
     writeFileSync(join(folder, 'kernel'), new Uint8Array(64))
-    writeFileSync(join(folder, 'disk.img'), new Uint8Array(512))
     vi.stubEnv('PATH', folder)
-    for (const wanted of [{ disk: 'disk.img' }, { share: '.' }, { vsock: 'socket' }, { net: 'tap=tap0' }, { snapshots: 'vm' }]) {
+    for (const wanted of [{ share: '.' }, { vsock: 'socket' }, { net: 'tap=tap0' }, { snapshots: 'vm' }]) {
       writeFileSync(file, JSON.stringify({ machines: { web: { kernel: 'kernel', ...wanted } } }))
       await expect(buildMetal({ file, output: join(folder, 'image') }), JSON.stringify(wanted)).rejects.toMatchObject({ code: 'metal-backend', part: expect.stringContaining('web.') })
     }

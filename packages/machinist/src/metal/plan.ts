@@ -21,7 +21,7 @@ function contentOf(path: string, part: string): Uint8Array {
 }
 
 /** Kinds of backends that an image does not have. */
-const NOT_THERE: readonly string[] = ['disk', 'folder', 'unix', 'tap']
+const NOT_THERE: readonly string[] = ['folder', 'unix', 'tap']
 
 /** Refuses backends that an image does not have. */
 function checkBackends(name: string, { devices }: MachineDefinition): void {
@@ -36,7 +36,7 @@ function checkBackends(name: string, { devices }: MachineDefinition): void {
 /**
  * What `buildImage` of `@machinist/host-metal/build` is to put into an image, so that it runs the machines of a file: the plan, and their boot images, of which equal ones are there once.
  *
- * @throws typed errors for files that cannot be read, and `'metal-backend'` for disks, folders and sockets
+ * @throws typed errors for files that cannot be read, and `'metal-backend'` for folders and sockets
  */
 export function imageFiles({ pools, machines }: Fleet): Record<string, Uint8Array> {
   const files: Record<string, Uint8Array> = {}

@@ -37,7 +37,12 @@ export function identityOf(size: number, options: CreateOptions): Uint8Array {
   if (!pattern.test(given)) {
     throw machinistError({ code: 'disk-parameter', part: options.name, value: given, remedy: 'Write it as 8-4-4-4-12 hexadecimal digits' }, 'is not a UUID')
   }
-  const digits = given.replaceAll('-', '')
+  return uuidBytes(given)
+}
+
+/** The bytes of a UUID, in the order in which it is written. */
+export function uuidBytes(text: string): Uint8Array {
+  const digits = text.replaceAll('-', '')
   return Uint8Array.from({ length: 16 }, (_, index) => parseInt(digits.slice(index * 2, index * 2 + 2), 16))
 }
 

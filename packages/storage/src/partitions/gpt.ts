@@ -17,17 +17,15 @@ import { mixedEndian, uuidText } from '../mapped/identity.ts'
 import { utf16 } from '../vhd/structures.ts'
 import type { Partition, PartitionTable } from './partitions.ts'
 
-const headerBytes = 92
-const leastEntry = 128
-const nameAt = 56
-const nameBytes = 72
+/** What a header of revision 1.0 has. */
+export const gptHeader = { signature: 'EFI PART', revision: 0x10000, bytes: 92 } as const
+/** An entry: its usual bytes, where its name is and how long, and the attribute "Read-only", number 60, in their upper half. */
+export const gptEntry: { readonly bytes: number, readonly name: number, readonly nameBytes: number, readonly readOnly: number } = { bytes: 128, name: 56, nameBytes: 72, readOnly: 2 ** 28 }
 /** The most entries, and bytes of them, that are believed. Everybody makes 128 of 128 bytes. */
 const mostEntries = 4096
 const mostBytes = 1 << 20
 /** "Legacy BIOS bootable", of an entry's attributes. */
 const bootable = 4
-/** "Read-only", attribute 60, in the upper half. */
-const readOnly = 2 ** 28
 /** Blocks that disks have. */
 const blockSizes = [512, 4096] as const
 
@@ -38,7 +36,7 @@ const crcTable = Uint32Array.from({ length: 256 }, (_, index) => {
 })
 
 /** CRC-32, of Ethernet and zip files too. */
-function crc32(bytes: Uint8Array): number {
+export function crc32(bytes: Uint8Array): number {
   let crc = 0xffffffff
   for (const byte of bytes) crc = (crcTable[(crc ^ byte) & 0xff] ?? 0) ^ (crc >>> 8)
   return ~crc >>> 0
@@ -57,11 +55,11 @@ async function readAt(read: ReadBytes, size: number, block: number, at: number):
   if (at < block || at + block > size) return null
   const header = new Fields(await read(at, block), true)
   const [length, crc, own, table, count, entryBytes] = [header.u32(12), header.u32(16), header.u64(24), header.u64(72), header.u32(80), header.u32(84)]
-  if (header.text(0, 8) !== 'EFI PART' || length < headerBytes || length > block || own * block !== at) return null
+  if (header.text(0, 8) !== gptHeader.signature || length < gptHeader.bytes || length > block || own * block !== at) return null
   const covered = header.bytes.slice(0, length)
   covered.fill(0, 16, 20)
   if (crc32(covered) !== crc) return null
-  if (entryBytes < leastEntry || entryBytes % 8 !== 0 || count > mostEntries || count * entryBytes > mostBytes || !(table * block + count * entryBytes <= size)) return null
+  if (entryBytes < gptEntry.bytes || entryBytes % 8 !== 0 || count > mostEntries || count * entryBytes > mostBytes || !(table * block + count * entryBytes <= size)) return null
   const entries = new Fields(await read(table * block, count * entryBytes), true)
   if (crc32(entries.bytes) !== header.u32(88)) return null
   const guidAt = (fields: Fields, place: number): string => uuidText(mixedEndian(fields.bytes.subarray(place, place + 16)))
@@ -72,8 +70,8 @@ async function readAt(read: ReadBytes, size: number, block: number, at: number):
     if (allZero(entries.bytes.subarray(place, place + 16)) || !(first <= last && (last + 1) * block <= size)) continue
     partitions.push({
       number: index + 1, offset: first * block, length: (last + 1 - first) * block, type: guidAt(entries, place), uuid: guidAt(entries, place + 16),
-      name: utf16(entries.bytes.subarray(place + nameAt, place + nameAt + nameBytes), true), bootable: (entries.u32(place + 48) & bootable) !== 0,
-      readOnly: (entries.u32(place + 52) & readOnly) !== 0,
+      name: utf16(entries.bytes.subarray(place + gptEntry.name, place + gptEntry.name + gptEntry.nameBytes), true), bootable: (entries.u32(place + 48) & bootable) !== 0,
+      readOnly: (entries.u32(place + 52) & gptEntry.readOnly) !== 0,
     })
   }
   return { scheme: 'gpt', id: guidAt(header, 56), partitions }

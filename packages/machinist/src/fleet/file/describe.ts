@@ -36,7 +36,8 @@ async function images(options: RunOptions, folder: string): Promise<Images> {
   return { kernel: { file: guest.kernel }, initrd: { file: guest.initrd }, ...further, append: guestCommandLine({ console: 'ttyS0', shell: console, append: options.append }) }
 }
 
-function diskDescriptor({ path, opened: _, ...choice }: DiskChoice, folder: string): BackendDescriptor {
+function diskDescriptor({ path, opened: _, datastoreDisk, ...choice }: DiskChoice, folder: string): BackendDescriptor {
+  if (datastoreDisk !== undefined) return { type: 'disk', datastore: resolve(folder, path), name: datastoreDisk, ...choice }
   return { type: 'disk', path: isUrl(path) ? path : resolve(folder, path), ...choice }
 }
 

@@ -1,5 +1,5 @@
 import { type Backend, type BlockPort, machinistError } from '@machinist/api'
-import { type DiskLimits, limited } from '@machinist/storage'
+import { type DiskLimits, limited } from './limited.ts'
 
 const names: readonly (keyof DiskLimits)[] = ['bytesPerSecond', 'operationsPerSecond', 'burstBytes', 'burstOperations', 'queue']
 
