@@ -118,7 +118,7 @@ export const groups = {
     'Round and raise flags': ['environment'],
   },
   '@machinist/storage': {
-    'Have disks': ['disk', 'raw', 'memory-disk', 'limited', 'read-only', 'fork/', 'eager'],
+    'Have disks': ['disk', 'raw', 'memory-disk', 'limited', 'with-limits', 'read-only', 'fork/', 'eager'],
     'Keep changes apart': ['overlay', 'overlay-file', 'overlay-store'],
     'Open and make images': ['', 'formats', 'format', 'file', 'copy-image', 'work-on-images', 'switched'],
     'Look into disks': ['partitions/'],
