@@ -1,6 +1,6 @@
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { mended } from './patches.ts'
+import { mended, mendedHeader } from './patches.ts'
 import { digest, place, run, write } from './tools.ts'
 
 /** The engine's files that are compiled. */
@@ -16,7 +16,7 @@ export async function mendedEngine(source: string, cache: string): Promise<strin
   const files = await Promise.all(names.map(async (name) => ({ name, text: await readFile(join(source, name), 'utf8') })))
   // Without its main file nothing is the engine.
   if (!names.includes('quickjs.c')) mended('')
-  const mendedFiles = files.map(({ name, text }) => ({ name, text: name === 'quickjs.c' ? mended(text) : text }))
+  const mendedFiles = files.map(({ name, text }) => ({ name, text: name === 'quickjs.c' ? mended(text) : name === 'quickjs.h' ? mendedHeader(text) : text }))
   const folder = join(cache, `engine-${digest(...mendedFiles.flatMap(({ name, text }) => [name, text]))}`)
   for (const { name, text } of mendedFiles) await write(join(folder, name), text)
   return folder

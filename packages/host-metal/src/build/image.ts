@@ -86,7 +86,7 @@ export async function buildImage(options: ImageOptions): Promise<Image> {
   const generated = join(cache, `record-${digest(record)}`)
   await write(join(generated, 'record.h'), record)
   const machine = ['--specs=picolibc.specs', '-march=rv64gc', '-mabi=lp64d', '-mcmodel=medany']
-  const common = [...machine, '-O2', '-std=gnu11', '-fno-omit-frame-pointer', '-ffunction-sections', '-fdata-sections']
+  const common = [...machine, '-DMACHINIST_LOW_POINTERS', '-O2', '-std=gnu11', '-fno-omit-frame-pointer', '-ffunction-sections', '-fdata-sections']
   const folders = [join(native, 'kernel'), join(native, 'engine')]
   const version = await run(`${TOOL}gcc`, ['--version'])
   const engineHeaders = await headers(engine)

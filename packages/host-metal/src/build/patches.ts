@@ -106,6 +106,25 @@ static void compute_pc2line_info(JSFunctionDef *s)
   },
 ]
 
+/** For its header. */
+const headerPatches: readonly Patch[] = [
+  {
+    why: 'where all objects lie below 4 GiB, a value is 64 bits: a double, or a tag and a pointer; structures of 128 bits are kept in memory by the compiler, and the interpreter has twice the instructions',
+    from: '#ifndef JS_PTR64\n#define JS_NAN_BOXING\n#endif\n\n#if defined(__SIZEOF_INT128__) && (INTPTR_MAX >= INT64_MAX)\n',
+    to: `#if !defined(JS_PTR64) || defined(MACHINIST_LOW_POINTERS)
+#define JS_NAN_BOXING
+#endif
+
+#if defined(__SIZEOF_INT128__) && (INTPTR_MAX >= INT64_MAX) && !defined(MACHINIST_LOW_POINTERS)
+`,
+  },
+  {
+    why: 'the same: the tag is above the pointer',
+    from: '#define JS_VALUE_GET_PTR(v) (void *)(intptr_t)(v)\n',
+    to: '#define JS_VALUE_GET_PTR(v) (void *)(uintptr_t)(uint32_t)(v)\n',
+  },
+]
+
 /** The span of what a patch replaces. */
 function find(source: string, { from }: Patch): readonly [number, number] | null {
   const text = typeof from === 'string' ? from : from.function
@@ -118,8 +137,17 @@ function find(source: string, { from }: Patch): readonly [number, number] | null
 
 /** The engine's `quickjs.c` with its defects mended. @throws typed `metal-engine` when it is not the source that the patches are for */
 export function mended(source: string): string {
+  return patched(source, patches)
+}
+
+/** The same for `quickjs.h`. */
+export function mendedHeader(source: string): string {
+  return patched(source, headerPatches)
+}
+
+function patched(source: string, list: readonly Patch[]): string {
   let text = source
-  for (const patch of patches) {
+  for (const patch of list) {
     const span = find(text, patch)
     if (span === null) {
       throw machinistError(
