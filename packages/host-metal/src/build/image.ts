@@ -34,6 +34,8 @@ export interface Image {
 }
 
 const TOOL = 'riscv64-unknown-elf-'
+/** Links until the table of functions is that of the image which has it: one that has none, one with a table of the same length, one with the right one. */
+const MOST_LINKS = 3
 
 /** The native sources: beside the sources of this module, or beside `dist`. */
 export function nativeFolder(): string {
@@ -113,9 +115,13 @@ export async function buildImage(options: ImageOptions): Promise<Image> {
   const output = resolve(options.output)
   await mkdir(dirname(output), { recursive: true })
   const elf = await link(`${output}.elf`, [])
-  // The table lies behind the code, so the second link moves no function; should one move after all, a crash report is off by a few bytes.
-  const table = await write(join(cache, 'programs', `${digest(output)}-symbols.c`), await symbols(elf))
-  await link(elf, await compileAll([table], own, cache))
+  // The table lies behind the code, but where there is one, references to it and behind it may have other lengths: the last link must be the one that the table tells of.
+  for (let [round, told] = [0, '']; round < MOST_LINKS; round++) {
+    const found = await symbols(elf)
+    if (found === told) break
+    told = found
+    await link(elf, await compileAll([await write(join(cache, 'programs', `${digest(output)}-symbols.c`), found)], own, cache))
+  }
   await place(output, (temporary) => run(`${TOOL}objcopy`, ['-O', 'binary', elf, temporary]))
   return { path: output, size: (await stat(output)).size, programSize: (await stat(program)).size }
 }

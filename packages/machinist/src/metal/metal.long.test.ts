@@ -63,7 +63,7 @@ describe('an image for bare metal', () => {
     image.writeUInt32LE(0x0000_2003 /* lw zero, 0(zero) */, address('native_fence') - address('image_start'))
     writeFileSync(path, image)
     const text = await bootImage(path)
-    expect(text).toMatch(/^before\n\nmachinist: the kernel crashed on hart 0\n {4}at 0{8}[0-9a-f]{8} {2}native_fence\+\d+\n(?: {4}by .*\n)+/)
+    expect(text).toMatch(/^before\n\nmachinist: the kernel crashed on hart 0\n {4}at 0{8}[0-9a-f]{8} {2}native_fence\+0\n(?: {4}by .*\n)+/)
     expect(text).toContain('  JS_CallInternal+')
     expect(text).toMatch(/by 0{8}[0-9a-f]{8} {2}kernel_main\+\d+\n {4}by 0{8}[0-9a-f]{8} {2}start\+\d+\n {4}scause 0{15}5 {2}stval 0{16} /)
     expect(text.match(/ [ast]\d+ {1,2}[0-9a-f]{16}/g)).toHaveLength(27)
