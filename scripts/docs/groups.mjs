@@ -101,7 +101,7 @@ export const groups = {
   '@machinist/network': {
     'Join machines': ['', 'switch', 'cable', 'join', 'port', 'limited'],
     'Capture': ['capture'],
-    'Reach the world: the NAT': ['nat/'],
+    'Reach the world: the NAT': ['nat/', 'uplink/'],
   },
   '@machinist/packets': {
     'Read and write headers': ['', 'headers', 'ethernet', 'parse', 'stations'],

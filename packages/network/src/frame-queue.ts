@@ -29,6 +29,11 @@ export class FrameQueue {
     return true
   }
 
+  /** The frame that is next to be taken. */
+  peek(): Frame | null {
+    return this.#list[this.#head] ?? null
+  }
+
   shift(): Frame | null {
     const frame = this.#list[this.#head]
     if (frame === undefined) return null

@@ -7,7 +7,10 @@ const request = 1
 const reply = 2
 const ETHERNET = 1
 
-function sendArp(link: Link, operation: number, to: { readonly mac: number; readonly ip: Address }, from: Address): void {
+/** Where ARP is spoken. */
+export type ArpLink = Pick<Link, 'mac' | 'push'>
+
+function sendArp(link: ArpLink, operation: number, to: { readonly mac: number; readonly ip: Address }, from: Address): void {
   const bytes = new Uint8Array(ethernet.length + arp.length)
   const at = putEthernet(bytes, to.mac, link.mac, etherType.arp)
   set16(bytes, at + arp.hardwareType, ETHERNET)
@@ -23,7 +26,7 @@ function sendArp(link: Link, operation: number, to: { readonly mac: number; read
 }
 
 /** Asks who has an address. */
-export function sendArpRequest(link: Link, from: Address, target: Address): void {
+export function sendArpRequest(link: ArpLink, from: Address, target: Address): void {
   sendArp(link, request, { mac: broadcast, ip: target }, from)
 }
 
@@ -33,7 +36,7 @@ export function sendArpRequest(link: Link, from: Address, target: Address): void
  * @param owns - whether an address is ours
  * @returns the sender's addresses, or null when it gives none
  */
-export function takeArp(link: Link, bytes: Uint8Array, owns: (address: Address) => boolean): { ip: Address; mac: number } | null {
+export function takeArp(link: ArpLink, bytes: Uint8Array, owns: (address: Address) => boolean): { ip: Address; mac: number } | null {
   const at = ethernet.length
   if (bytes.length < at + arp.length || get16(bytes, at + arp.hardwareType) !== ETHERNET || get16(bytes, at + arp.protocolType) !== etherType.ipv4) return null
   if (bytes[at + arp.hardwareLength] !== 6 || bytes[at + arp.protocolLength] !== 4) return null

@@ -1,16 +1,9 @@
 import { get32, macAt, set16, set32 } from '@machinist/packets'
 import { type Address, addressKey, sameAddress } from './address.ts'
+import { be32, field, LEAST_LENGTH, MAGIC, message, option, readOptions } from './dhcp-message.ts'
 import { addressIn, type NatSettings } from './options.ts'
 
-/** Places in a message (RFC 2131, 2). */
-const field = { operation: 0, hardware: 1, hardwareLength: 2, transaction: 4, flags: 10, client: 12, your: 16, mac: 28, magic: 236, options: 240 } as const
-const MAGIC = 0x6382_5363
-/** Options (RFC 2132). */
-const option = { pad: 0, mask: 1, router: 3, resolver: 6, mtu: 26, broadcast: 28, requested: 50, lease: 51, type: 53, server: 54, renew: 58, rebind: 59, end: 255 } as const
-const message = { discover: 1, offer: 2, request: 3, decline: 4, ack: 5, nak: 6, release: 7, inform: 8 } as const
 const LEASE = 86_400
-/** What a client may rely on to get (RFC 2131, 2): it pads to what BOOTP had. */
-const LEAST_LENGTH = 300
 
 /** An answer and where it goes: to the address that the client has, or to all. */
 export interface DhcpAnswer {
@@ -24,6 +17,7 @@ export class DhcpServer {
   /** By Ethernet address, the longest unused first. */
   readonly #leases = new Map<number, Address>()
   readonly #taken = new Set<string>()
+  readonly #stations = new Map<string, number>()
   #fresh = 0
 
   constructor(settings: NatSettings) {
@@ -33,6 +27,11 @@ export class DhcpServer {
   /** The address of a client; null when it may have none, because it never asked. */
   leaseOf(mac: number): Address | null {
     return this.#leases.get(mac) ?? null
+  }
+
+  /** Whose an address is; null when it was given to nobody. */
+  stationOf(address: Address): number | null {
+    return this.#stations.get(addressKey(address)) ?? null
   }
 
   #lease(mac: number): Address {
@@ -49,6 +48,7 @@ export class DhcpServer {
       if (oldest !== undefined) this.#leases.delete(oldest[0])
     }
     this.#leases.set(mac, address)
+    this.#stations.set(addressKey(address), mac)
     return address
   }
 
@@ -65,6 +65,7 @@ export class DhcpServer {
       const index = get32(address, 0) - first
       if (index < 0 || index >= pool.count || this.#taken.has(addressKey(address))) continue
       this.#leases.set(mac, address)
+      this.#stations.set(addressKey(address), mac)
       // Every address that was ever given out belongs to somebody.
       this.#fresh = Math.max(this.#fresh, index + 1)
     }
@@ -128,30 +129,6 @@ export class DhcpServer {
     answer.set(options, head.length)
     return { to: client.some((byte) => byte !== 0) ? client : null, bytes: answer }
   }
-}
-
-function be32(value: number): Uint8Array {
-  const bytes = new Uint8Array(4)
-  set32(bytes, 0, value)
-  return bytes
-}
-
-function readOptions(bytes: Uint8Array): Map<number, Uint8Array> {
-  const options = new Map<number, Uint8Array>()
-  for (let at: number = field.options; at < bytes.length;) {
-    const kind = bytes[at] ?? option.end
-    if (kind === option.end) break
-    if (kind === option.pad) {
-      at++
-      continue
-    }
-    const length = bytes[at + 1] ?? 0
-    if (at + 2 + length > bytes.length) break
-    if (!options.has(kind)) options.set(kind, bytes.slice(at + 2, at + 2 + length))
-    at += 2 + length
-  }
-  for (const kind of [option.requested, option.server]) if (options.get(kind)?.length !== 4) options.delete(kind)
-  return options
 }
 
 /** A UDP datagram: header with open checksum, and payload. */

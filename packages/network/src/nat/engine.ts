@@ -1,5 +1,5 @@
-import { allOffloads, type BackendClock, type Deliver, type Frame, machinistError, type NetPort, type Offloads } from '@machinist/api'
-import { ethernet, etherType, get16, ipProtocol, ipv6, isGroup, segments, udp } from '@machinist/packets'
+import { allOffloads, type BackendClock, type Deliver, type Frame, machinistError, type NetPort, noOffloads, type Offloads } from '@machinist/api'
+import { adapt, ethernet, etherType, get16, ipProtocol, ipv6, isGroup, segments, udp } from '@machinist/packets'
 import { natClock, type NatClock } from './clock.ts'
 import { type Address, addressText, contains, sameAddress } from './address.ts'
 import { sendArpRequest, takeArp } from './arp.ts'
@@ -7,9 +7,10 @@ import { guestOf, type NatContext } from './context.ts'
 import { datagram, DhcpServer } from './dhcp.ts'
 import { DnsRelay } from './dns.ts'
 import { advertisementInterval, echoOf, hopsOf, neighborDiscovery, quoteOf, type Router, sendAdvertisement, sendEchoReply, sendSolicitation, sendTrouble, type Trouble } from './icmp.ts'
-import { forUs, packetOf } from './ingress.ts'
+import { forUs, holds, packetOf } from './ingress.ts'
 import { Link } from './link.ts'
 import type { Forward, NatSettings } from './options.ts'
+import type { JoinOutside, Outside } from './outside.ts'
 import type { Packet } from './packet.ts'
 import { Policy } from './policy.ts'
 import { Reassembly } from './reassembly.ts'
@@ -51,7 +52,7 @@ export interface NatStats {
 export class Engine implements NetPort {
   readonly mtu: number
   readonly link = true
-  readonly offloads: Offloads = allOffloads
+  readonly offloads: Offloads
   readonly #settings: NatSettings
   readonly #sockets: HostSockets
   readonly #deliver: Deliver
@@ -60,6 +61,8 @@ export class Engine implements NetPort {
   readonly #router: Router
   readonly #tcp: TcpFlows
   readonly #udp: UdpFlows
+  /** What carries packets on as they are, where that is not done by sockets. */
+  readonly #outside: Outside | null
   readonly #reassembly = new Reassembly()
   readonly #listeners: (HostListener | HostDatagrams)[] = []
   #listener: Parameters<NetPort['listen']>[0] = { readable() {}, writable() {}, linkChanged() {} }
@@ -75,7 +78,7 @@ export class Engine implements NetPort {
   #pings = 0
   #dropped = 0
 
-  constructor(sockets: HostSockets, settings: NatSettings, deliver: Deliver, clock: BackendClock | undefined, restored: NatState | null) {
+  constructor(sockets: HostSockets, settings: NatSettings, deliver: Deliver, clock: BackendClock | undefined, restored: NatState | null, joinOutside: JoinOutside | null = null) {
     this.#settings = settings
     this.#sockets = sockets
     this.#deliver = deliver
@@ -100,7 +103,9 @@ export class Engine implements NetPort {
     this.#link.onReady = () => { this.#untold = true }
     this.#link.onUnknown = (address) => { this.#ask(address) }
     this.#link.onLearned = (address) => { this.#tcp.wake(address) }
-    for (const forward of settings.forwards) this.#open(forward)
+    this.offloads = joinOutside === null ? allOffloads : noOffloads
+    this.#outside = joinOutside?.({ context: this.#context, push: (frames) => { this.#gate(() => { for (const frame of frames.splice(0)) this.#link.push(frame) }) } }) ?? null
+    if (this.#outside === null) for (const forward of settings.forwards) this.#open(forward)
     if (restored !== null) this.#restore(restored)
   }
 
@@ -118,7 +123,8 @@ export class Engine implements NetPort {
   }
 
   get stats(): NatStats {
-    return { connections: this.#tcp.size, conversations: this.#udp.size, dropped: this.#dropped }
+    const { connections = 0, conversations = 0 } = this.#outside?.stats ?? {}
+    return { connections: this.#tcp.size + connections, conversations: this.#udp.size + conversations, dropped: this.#dropped }
   }
 
   listen(listener: Parameters<NetPort['listen']>[0]): void {
@@ -140,7 +146,9 @@ export class Engine implements NetPort {
 
   send(frame: Frame): boolean {
     if (this.#closed) return true
-    if (frame.segmentation?.kind === 'udp') for (const each of segments(frame)) this.#take(each)
+    // What goes out as it is has whole checksums.
+    if (this.#outside !== null && frame.checksum !== undefined) for (const each of adapt(frame, noOffloads)) this.#take(each)
+    else if (frame.segmentation?.kind === 'udp') for (const each of segments(frame)) this.#take(each)
     else this.#take(frame)
     this.#settle()
     return true
@@ -206,6 +214,11 @@ export class Engine implements NetPort {
     return network6 !== null && (contains(network6, address) || contains(linkLocal, address))
   }
 
+  /** Whether an address is not another station's by DHCP. Where one device is all that there is, it may call itself what it likes. */
+  #mayUse(address: Address, mac: number): boolean {
+    return this.#outside === null || address.length !== 4 || (this.#context.dhcp.stationOf(address) ?? mac) === mac
+  }
+
   #owns(address: Address): boolean {
     const { gateway, resolver, gateway6, resolver6, services } = this.#settings
     return [gateway, resolver, gateway6, resolver6, this.#router.linkLocal].some((each) => sameAddress(each, address))
@@ -226,10 +239,11 @@ export class Engine implements NetPort {
     }
     if (get16(bytes, ethernet.type) === etherType.arp) {
       const sender = takeArp(this.#link, bytes, (address) => this.#owns(address))
-      if (sender !== null && contains(this.#settings.network, sender.ip) && !this.#owns(sender.ip)) this.#link.learn(sender.ip, sender.mac)
+      if (sender !== null && contains(this.#settings.network, sender.ip) && !this.#owns(sender.ip) && this.#mayUse(sender.ip, sender.mac)) this.#link.learn(sender.ip, sender.mac)
       return
     }
-    const packet = packetOf(frame, this.#reassembly, this.#clock.now())
+    if (this.#outside?.known(bytes) === true) return
+    const packet = packetOf(frame, this.#reassembly, this.#clock.now(), this.#outside === null)
     if (packet === null || !this.#packet(packet)) this.#dropped++
   }
 
@@ -242,7 +256,7 @@ export class Engine implements NetPort {
     if (version === 6 && this.#advertiseAt === Infinity) this.#advertiseAt = this.#clock.now() + advertisementInterval
     const local = version === 6 && contains(linkLocal, source)
     const unspecified = version === 6 && source.every((byte) => byte === 0)
-    if (this.#inside(source) && !this.#owns(source)) this.#link.learn(source, packet.mac)
+    if (this.#inside(source) && !this.#owns(source) && this.#mayUse(source, packet.mac)) this.#link.learn(source, packet.mac)
     else if (!unspecified || protocol !== ipProtocol.icmpv6) return false
     if (protocol === ipProtocol.icmpv6 && neighborDiscovery(this.#link, this.#router, packet)) return true
     // What is for a group, or for a neighbour, is nothing that a router has to do with.
@@ -251,6 +265,10 @@ export class Engine implements NetPort {
     if (!mine && (local || contains(network, destination) || (network6 !== null && contains(network6, destination)))) return false
     if (!mine && hopsOf(packet) <= 1) {
       return this.#refuse(packet, 'hops')
+    }
+    if (this.#outside !== null) {
+      if (version === 4 && this.#outside.take(packet, mine)) return true
+      if (!holds(packet)) return false
     }
     switch (protocol) {
       case ipProtocol.tcp:
@@ -345,6 +363,7 @@ export class Engine implements NetPort {
 
   /** Gives back the ports of the host, which another NAT may have meanwhile; returns what takes them again. */
   park(): () => void {
+    if (this.#outside !== null) return () => {}
     for (const each of this.#listeners.splice(0)) each.close()
     return () => { if (!this.#closed) for (const forward of this.#settings.forwards) this.#open(forward) }
   }
@@ -357,6 +376,7 @@ export class Engine implements NetPort {
     for (const each of this.#listeners) each.close()
     this.#tcp.close()
     this.#udp.close()
+    this.#outside?.close()
   }
 }
 

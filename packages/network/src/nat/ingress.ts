@@ -11,8 +11,8 @@ export function forUs(frame: Frame, mac: number): boolean {
   return !isGroup(senderOf(bytes)) && (destination === mac || isGroup(destination)) && offloadsFit(frame)
 }
 
-/** The IP packet in a frame, put together from fragments if need be; null when there is none, or one whose checksums do not hold. */
-export function packetOf(frame: Frame, reassembly: Reassembly, now: number): Packet | null {
+/** The IP packet in a frame, put together from fragments if need be; null when there is none, or one whose checksums do not hold; that above IP is not looked at unless `looks`. */
+export function packetOf(frame: Frame, reassembly: Reassembly, now: number, looks: boolean = true): Packet | null {
   let { bytes } = frame
   let parsed = parseIp(bytes)
   if (parsed === null || parsed.network !== ethernet.length) return null
@@ -30,11 +30,11 @@ export function packetOf(frame: Frame, reassembly: Reassembly, now: number): Pac
   const { version, network, transport, payload, end, protocol } = parsed
   if (transport === null) return null
   const packet: Packet = { bytes, version, network, transport, payload, end, protocol, mac: senderOf(bytes), ...addresses(bytes, network, version) }
-  return closed && !holds(packet) ? null : packet
+  return looks && closed && !holds(packet) ? null : packet
 }
 
 /** Whether the checksum above IP holds. */
-function holds({ bytes, version, network, transport, end, protocol }: Packet): boolean {
+export function holds({ bytes, version, network, transport, end, protocol }: Packet): boolean {
   switch (protocol) {
     case ipProtocol.udp:
       // Zero: there is none (RFC 768); IPv6 insists (RFC 8200, 8.1).
@@ -50,4 +50,3 @@ function holds({ bytes, version, network, transport, end, protocol }: Packet): b
   }
   return onesSum(bytes, transport, end, pseudoHeaderSum(bytes, { version, network, protocol }, end - transport)) === 0xffff
 }
-

@@ -1,6 +1,7 @@
 import { type Backend, type NetPort, machinistError } from '@machinist/api'
 import { Engine, type NatStats } from './engine.ts'
 import { type NatOptions, natSettings } from './options.ts'
+import type { JoinOutside } from './outside.ts'
 import { natState, type NatState, natStateOf } from './saved.ts'
 import type { HostSockets } from './sockets.ts'
 
@@ -23,6 +24,11 @@ export interface Nat extends Backend<NetPort> {
  * @throws a typed error `'nat-option'`
  */
 export function nat(sockets: HostSockets, options: NatOptions = {}): Nat {
+  return natOf(sockets, options, null)
+}
+
+/** The same, with what carries packets on in the place of most of the sockets. */
+export function natOf(sockets: HostSockets, options: NatOptions, joinOutside: JoinOutside | null): Nat {
   const settings = natSettings(options)
   let engine: Engine | null = null
   let restored: NatState | null = null
@@ -35,7 +41,7 @@ export function nat(sockets: HostSockets, options: NatOptions = {}): Nat {
       if (engine !== null) {
         throw machinistError({ code: 'nat-connected', part: 'nat', remedy: 'Give each device a NAT of its own, or put a switch between.' }, 'it has a device already')
       }
-      engine = new Engine(sockets, settings, deliver, clock, restored)
+      engine = new Engine(sockets, settings, deliver, clock, restored, joinOutside)
       return engine
     },
     save() {
@@ -49,7 +55,7 @@ export function nat(sockets: HostSockets, options: NatOptions = {}): Nat {
     },
     ...(fork && {
       fork() {
-        const copy = nat(fork.call(sockets), { ...options, forward: settings.forwards.filter(({ from: { port } }) => port === 0).map(({ text }) => text) })
+        const copy = natOf(fork.call(sockets), { ...options, forward: settings.forwards.filter(({ from: { port } }) => port === 0).map(({ text }) => text) }, joinOutside)
         const state = save()
         if (state !== null) copy.restore?.(natState(state), 'nat')
         return copy

@@ -43,6 +43,8 @@ export interface Forward {
   readonly text: string
   readonly protocol: 'tcp' | 'udp'
   readonly from: Endpoint
+  /** Its address stands in the text; otherwise it is that of this host alone. */
+  readonly said: boolean
   readonly to: { readonly address: Address | null; readonly port: number }
 }
 
@@ -106,7 +108,7 @@ function parseForward(text: string, what: string): Forward {
   const to = parseEndpoint(after)
   if ((protocol !== 'tcp' && protocol !== 'udp') || from === null || to === null || to.port === 0) throw optionError(what, text, 'not understood', remedy)
   if (what === 'service' && (from.address === null || to.address === null || from.port === 0)) throw optionError(what, text, 'it needs both addresses', remedy)
-  return { text, protocol, from: { address: from.address ?? LOOPBACK, port: from.port }, to }
+  return { text, protocol, said: from.address !== null, from: { address: from.address ?? LOOPBACK, port: from.port }, to }
 }
 
 const EVERYWHERE = ['0.0.0.0/0', '::/0'] as const

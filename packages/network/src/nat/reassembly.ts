@@ -1,3 +1,4 @@
+import { ethernet, fillHeaderChecksum, ipv4, ipv6, set16 } from '@machinist/packets'
 import { newPacket, fragmentOf, addresses, senderOf } from './packet.ts'
 
 /** Packets whose fragments are waited for; a new one ends the oldest. With their largest size that is 1 MiB. */
@@ -70,8 +71,13 @@ export class Reassembly {
     if (whole.have !== whole.length) return null
     this.#partial.delete(key)
     const destinationMac = 0
-    const packet = newPacket({ ...addresses(bytes, network, version), protocol: part.protocol, sourceMac: senderOf(bytes), destinationMac }, whole.length)
+    const packet = newPacket({ ...addresses(bytes, network, version), protocol: part.protocol, sourceMac: senderOf(bytes), destinationMac, hops: bytes[network + (version === 4 ? ipv4.timeToLive : ipv6.hopLimit)] ?? 0 }, whole.length)
     for (const piece of whole.pieces) packet.bytes.set(piece.bytes, packet.transport + piece.from)
+    if (version === 4) {
+      // What came in pieces may go on in pieces.
+      set16(packet.bytes, ethernet.length + ipv4.fragment, 0)
+      fillHeaderChecksum(packet.bytes, ethernet.length)
+    }
     return packet.bytes
   }
 }
