@@ -59,7 +59,7 @@ test('pages that another hart writes to until it has lost them are merged, compr
     const pool = new CompressedPool(lzCodec, arena.budget, 2 ** 20)
     const parked = arena.parked = new ParkedPages(pool, null)
     const merger = new Merger(arena)
-    const value = (): number => values.next().value ?? 0
+    const value = (): number => (values.next() as IteratorResult<number, undefined>).value ?? 0
     const memory = new GuestMemory(arena)
     memory.addRam('ram', BASE, SIZE)
     const harts = [new OtherHart(memory, new Uint8Array(SIZE), value)]
