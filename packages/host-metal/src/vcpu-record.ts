@@ -37,7 +37,7 @@ const fields = {
   exit: 'u32',
   /** What the access wanted: one of {@link VcpuAccess}. */
   access: 'u32',
-  /** Bytes of the access, when it was a plain load or store of integer registers, compressed or not; else 0. */
+  /** Bytes of the access, when it was a plain load or store, of an integer or a floating-point register, compressed or not; else 0. */
   width: 'u32',
   /** What the kernel does about the access when it enters again: one of {@link Answer}. */
   answer: 'u32',

@@ -219,7 +219,7 @@ export class FakeNative implements Native {
     page.setLow('access', miss.access === Access.write ? VcpuAccess.write : miss.access === Access.fetch ? VcpuAccess.execute : VcpuAccess.read)
     page.setLow('width', decoded?.width ?? 0)
     page.setLow('answer', Answer.fault)
-    page.set('value', decoded?.write === true ? page.get('x', decoded.register) : 0n)
+    page.set('value', decoded?.write === true ? page.get(decoded.floating ? 'f' : 'x', decoded.register) : 0n)
     return VcpuExit.access
   }
 
@@ -369,7 +369,8 @@ function complete(vcpu: FakeVcpu): void {
   if (asked === null || page.low('answer') === Answer.retry) return
   const { decoded, miss, va } = asked
   if (page.low('answer') === Answer.done && decoded !== null) {
-    if (!decoded.write && decoded.register !== 0) {
+    if (!decoded.write && decoded.floating) page.set('f', decoded.width === 4 ? page.get('value') | 0xffff_ffff_0000_0000n : page.get('value'), decoded.register)
+    else if (!decoded.write && decoded.register !== 0) {
       const bits = 8 * decoded.width
       page.set('x', decoded.signed ? BigInt.asUintN(64, BigInt.asIntN(bits, page.get('value'))) : BigInt.asUintN(bits, page.get('value')), decoded.register)
     }

@@ -48,7 +48,7 @@
 #define SSTATUS_UXL (3ul << 32)
 #define SSTATUS_UXL_64 (2ul << 32)
 
-#define HSTATUS_SPV (1ul << 7)
+#define HSTATUS_SPV (1 << 7)
 #define HSTATUS_SPVP (1ul << 8)
 #define HSTATUS_VTW (1ul << 21)
 #define HSTATUS_VSXL_64 (2ul << 32)

@@ -50,8 +50,38 @@ bool decode_access(uint32_t instruction, struct access *access) {
   return (instruction & 3) == 3 ? decode_standard(instruction, access) : decode_compressed(instruction, access);
 }
 
+/* Bits `high` to `low` of an instruction, at a place. */
+static unsigned bits(uint32_t instruction, unsigned high, unsigned low, unsigned place) { return (instruction >> low & ((2u << (high - low)) - 1)) << place; }
+
+/* Offsets are those of Unprivileged ISA, 2.6, 28.3 and 28.12. */
+static uint64_t compressed_address(uint32_t i, const uint64_t x[32]) {
+  unsigned funct3 = bits(i, 15, 13, 0);
+  bool wide = funct3 != 2 && funct3 != 6;
+  if ((i & 3) == 2) {
+    if (funct3 >= 4) return x[2] + (wide ? bits(i, 12, 10, 3) | bits(i, 9, 7, 6) : bits(i, 12, 9, 2) | bits(i, 8, 7, 6));
+    return x[2] + (bits(i, 12, 12, 5) | (wide ? bits(i, 6, 5, 3) | bits(i, 4, 2, 6) : bits(i, 6, 4, 2) | bits(i, 3, 2, 6)));
+  }
+  uint64_t base = x[8 + bits(i, 9, 7, 0)];
+  if (funct3 == 4) return base + (bits(i, 5, 5, 1) | (bits(i, 10, 10, 0) ? 0 : bits(i, 6, 6, 0)));
+  return base + (bits(i, 12, 10, 3) | (wide ? bits(i, 6, 5, 6) : bits(i, 6, 6, 2) | bits(i, 5, 5, 6)));
+}
+
+uint64_t decode_address(uint32_t instruction, const uint64_t x[32]) {
+  if ((instruction & 3) != 3) return compressed_address(instruction, x);
+  bool store = (instruction & 0x7f) == STORE || (instruction & 0x7f) == STORE_FP;
+  int64_t high = (int32_t)instruction >> 25;
+  unsigned base = bits(instruction, 19, 15, 0);
+  return (base == 0 ? 0 : x[base]) + (uint64_t)(store ? high * 32 + bits(instruction, 11, 7, 0) : (int64_t)((int32_t)instruction >> 20));
+}
+
+bool decode_atomic_store(uint32_t instruction) {
+  enum { AMO = 0x2f, LR = 2 };
+  return ((instruction | 2) & 0x7f) == AMO && instruction >> 27 != LR;
+}
+
 bool decode_transformed(uint32_t htinst, struct access *access) {
-  if (!(htinst & 1) || !decode_standard(htinst | 2, access)) return false;
+  /* The field of rs1 says how far behind the beginning it faulted. */
+  if (!(htinst & 1) || (htinst >> 15 & 31) != 0 || !decode_standard(htinst | 2, access)) return false;
   access->length = htinst & 2 ? 4 : 2;
   return true;
 }

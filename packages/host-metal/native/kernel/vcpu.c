@@ -124,28 +124,57 @@ static void finish_access(struct vcpu *vcpu) {
     uint32_t shift = 64 - 8 * (record->width & 15);
     uint64_t value = record->value << (shift & 63);
     value = vcpu->sign ? (uint64_t)((int64_t)value >> (shift & 63)) : value >> (shift & 63);
-    if (record->access == VCPU_ACCESS_READ && vcpu->reg != 0) record->x[vcpu->reg] = value;
+    if (record->access == VCPU_ACCESS_READ && vcpu->floating) {
+      /* Single precision is boxed (Unprivileged ISA, 21.2). */
+      record->f[vcpu->reg] = record->width == 4 ? value | 0xfffffffful << 32 : value;
+      fp_load(record);
+      csr_set(CSR_VSSTATUS, SSTATUS_FS);
+    } else if (record->access == VCPU_ACCESS_READ && vcpu->reg != 0) record->x[vcpu->reg] = value;
     record->pc += vcpu->instruction_length;
   }
+}
+
+static bool fetch_half(struct hart *hart, uint64_t address, uint32_t *half) {
+  if (guest_fetch(hart, address, half)) return true;
+  /* Pages that can only be executed are no matter of MXR with HLVX, but QEMU 7.2 takes it for a load. */
+  csr_set(CSR_SSTATUS, SSTATUS_MXR);
+  bool there = guest_fetch(hart, address, half);
+  csr_clear(CSR_SSTATUS, SSTATUS_MXR);
+  return there;
 }
 
 /* The instruction at pc, from the guest's memory; 16 bits when it is compressed. False when it cannot be read there any more. */
 static bool fetch(struct hart *hart, const struct record *record, uint32_t *instruction) {
   uint32_t low = 0, high = 0;
-  if (!guest_fetch(hart, record->pc, &low)) return false;
-  if ((low & 3) == 3 && !guest_fetch(hart, record->pc + 2, &high)) return false;
+  if (!fetch_half(hart, record->pc, &low)) return false;
+  if ((low & 3) == 3 && !fetch_half(hart, record->pc + 2, &high)) return false;
   *instruction = high << 16 | low;
   return true;
 }
 
-/* The access of the instruction at pc, from htinst or the instruction itself. */
-static bool decode(struct hart *hart, struct record *record, struct access *access) {
+/* The access of the instruction at pc, from htinst or the instruction itself. `*store` is set when it is another one, which stores. */
+static bool decode(struct hart *hart, const struct vcpu *vcpu, struct access *access, bool *store) {
+  const struct record *record = vcpu->record;
   uint64_t htinst = csr_read(CSR_HTINST);
-  if (htinst & 1) return decode_transformed((uint32_t)htinst, access);
+  if (htinst & 1) {
+    *store = decode_atomic_store((uint32_t)htinst);
+    return decode_transformed((uint32_t)htinst, access);
+  }
   /* An implicit access, by the guest's page tables. */
   if (htinst != 0) return false;
   uint32_t instruction;
-  return fetch(hart, record, &instruction) && decode_access(instruction, access);
+  if (!fetch(hart, record, &instruction)) return false;
+  *store = decode_atomic_store(instruction);
+  /* Of an access to two pages the second may fault; devices serve none of the two. */
+  return decode_access(instruction, access) && decode_address(instruction, record->x) == vcpu->tval;
+}
+
+static uint64_t stored(struct record *record, const struct access *access) {
+  if (!access->floating) return access->reg == 0 ? 0 : record->x[access->reg];
+  /* The registers are the hart's until it exits. */
+  fp_save(record);
+  fp_load(record);
+  return record->f[access->reg];
 }
 
 static void tell_access(struct hart *hart, struct vcpu *vcpu, uint64_t cause, uint64_t address) {
@@ -153,16 +182,19 @@ static void tell_access(struct hart *hart, struct vcpu *vcpu, uint64_t cause, ui
   struct access access = { 0 };
   vcpu->tval = csr_read(CSR_STVAL);
   record->access = cause == CAUSE_FETCH_GUEST_PAGE ? VCPU_ACCESS_EXECUTE : cause == CAUSE_STORE_GUEST_PAGE ? VCPU_ACCESS_WRITE : VCPU_ACCESS_READ;
-  bool plain = cause != CAUSE_FETCH_GUEST_PAGE && decode(hart, record, &access) && !access.floating && access.store == (cause == CAUSE_STORE_GUEST_PAGE);
+  bool atomic_store = false;
+  bool plain = cause != CAUSE_FETCH_GUEST_PAGE && decode(hart, vcpu, &access, &atomic_store) && access.store == (cause == CAUSE_STORE_GUEST_PAGE);
+  /* Hardware that loads first may tell of a load. */
+  if (atomic_store) record->access = VCPU_ACCESS_WRITE;
   /* The guest may have changed the instruction meanwhile: what it is now counts, and what does not fit is not plain. */
   record->address = address;
   record->width = plain ? access.width : 0;
-  record->value = plain && access.store ? record->x[access.reg] & (access.width == 8 ? UINT64_MAX : (1ul << 8 * access.width) - 1) : 0;
-  if (plain && access.store && access.reg == 0) record->value = 0;
+  record->value = plain && access.store ? stored(record, &access) & (access.width == 8 ? UINT64_MAX : (1ul << 8 * access.width) - 1) : 0;
   record->answer = ANSWER_RETRY;
   record->cause = (uint32_t)cause;
   vcpu->reg = access.reg;
   vcpu->sign = access.sign;
+  vcpu->floating = access.floating;
   vcpu->instruction_length = access.length;
   vcpu->pending = true;
 }
@@ -209,9 +241,9 @@ static bool handle(struct hart *hart, struct vcpu *vcpu) {
       return false;
     }
     case CAUSE_VIRTUAL: {
-      uint32_t instruction = (uint32_t)csr_read(CSR_STVAL);
-      /* Hardware may leave it to us to look (privileged specification, 12.1.9: stval is 0). When the page has gone meanwhile, the guest finds that itself. */
-      if (instruction == 0 && !fetch(hart, record, &instruction)) return true;
+      uint32_t instruction;
+      /* What stval says is not taken: hardware may leave it to us to look (privileged specification, 12.1.9), and QEMU 7.2 tells of an older instruction at times. When the page has gone meanwhile, the guest finds that itself. */
+      if (!fetch(hart, record, &instruction)) return true;
       if (instruction == 0x10500073 /* wfi */) {
         record->pc += 4;
         if (csr_read(CSR_HIP) & csr_read(CSR_HIE) & VS_INTERRUPTS) return true;

@@ -101,6 +101,9 @@ fp_give_back:
 
     .globl guest_fetch
 guest_fetch:
+    /* From an access fault that firmware hands on, SPV may come back as it was: then the way on would lead into the guest. */
+    li t0, HSTATUS_SPV
+    csrc CSR_HSTATUS, t0
     la t0, 1f
     sd t0, HART_RECOVER(a0)
     .insn r 0x73, 4, 0x32, t1, a1, x3 /* hlvx.hu t1, (a1) */

@@ -86,5 +86,19 @@ int main(void) {
   EXPECT(!decode_transformed(0x3000, &access));
   EXPECT(!decode_transformed(0x3020, &access));
   EXPECT(!decode_transformed(0, &access));
+  /* AMOs and SC store, as instructions and in htinst; LR and plain loads do not. */
+  EXPECT(decode_atomic_store(0x00c5a52f) && decode_atomic_store(0x18c5b52f) && decode_atomic_store(0x00c0252d | 2) && decode_atomic_store(0x00c0252d));
+  EXPECT(!decode_atomic_store(0x1005a52f) && !decode_atomic_store(0x0005a503) && !decode_atomic_store(0x00c5a023));
+  /* Where accesses begin: offsets of all forms, with x2 = 2000, x11 = 11000. */
+  static const struct { uint32_t instruction; int64_t address; } places[] = {
+    { 0xffc5a503, 10996 }, { 0x7ff5b503, 13047 }, { 0xfea5afa3, 10999 }, { 0x80a5b023, 8952 }, { 0x0085b507, 11008 }, { 0x00000503, 0 }, /* lw -4, ld 2047, sw -1, sd -2048, fld 8, lb 0(zero) */
+    { 0x41c8, 11004 }, { 0x5de8, 11124 }, { 0x6588, 11008 }, { 0xfde8, 11248 }, { 0xa588, 11008 },                                     /* c.lw 4, c.lw 124, c.ld 8, c.sd 248, c.fsd 8 */
+    { 0x4512, 2004 }, { 0x557e, 2252 }, { 0x6522, 2008 }, { 0x757e, 2504 }, { 0xc22a, 2004 }, { 0xdfaa, 2252 }, { 0xe42a, 2008 }, { 0xffaa, 2504 }, /* c.lwsp … c.sdsp: the least and the most */
+    { 0x81e8, 11003 }, { 0x85e8, 11002 }, { 0x8588, 11000 }, { 0x89e8, 11003 }, { 0x8da8, 11002 },                                     /* c.lbu 3, c.lh 2, c.lhu 0, c.sb 3, c.sh 2 */
+  };
+  uint64_t x[32] = { 77 };
+  x[2] = 2000, x[11] = 11000;
+  for (unsigned n = 0; n < sizeof places / sizeof places[0]; n++) EXPECT(decode_address(places[n].instruction, x) == (uint64_t)places[n].address);
+  EXPECT(!decode_transformed(0x00022503, &access));
   return 0;
 }
