@@ -14,7 +14,7 @@ _Static_assert(offsetof(struct vcpu, record) == 0 && offsetof(struct vcpu, hart)
 #define HGATP_VMID_SHIFT 44
 
 uint32_t attention;
-static bool sstc;
+static bool sstc, aia;
 static uint64_t vmid_mask;
 
 void vcpu_prepare_hart(struct hart *hart) {
@@ -24,6 +24,7 @@ void vcpu_prepare_hart(struct hart *hart) {
   if (hart->index == 0) {
     vmid_mask = mask;
     sstc = csr_has_sstc();
+    aia = csr_has_interrupt_file();
   }
   csr_write(CSR_HEDELEG, DELEGATED);
   csr_write(CSR_HIDELEG, VS_INTERRUPTS);
@@ -58,6 +59,8 @@ static void load(struct hart *hart, struct vcpu *vcpu) {
   csr_write(CSR_SENVCFG, record->senvcfg);
   csr_write(CSR_HTIMEDELTA, record->timeOffset - time_start());
   if (sstc) csr_write(CSR_VSTIMECMP, record->vstimecmp);
+  /* Guests have no interrupt files and are not told of AIA, but reach this: what one leaves there is not for another. */
+  if (aia) csr_write(CSR_VSISELECT, 0);
   uint64_t vmid = vcpu->vm->slot & vmid_mask;
   csr_write(CSR_HGATP, HGATP_SV39X4 | vmid << HGATP_VMID_SHIFT | vcpu->vm->tables.root >> 12);
   uint32_t slot = vcpu->vm->slot;

@@ -55,6 +55,12 @@ describe('an image for bare metal', () => {
     expect(text.split('\n').slice(0, 3)).toEqual(['IPIs and fences work, with many exits', 'pages that were taken away are not seen', 'done'])
   })
 
+  it('has no interrupt files for guests, and none finds what another left where a hart of the hardware has them', async () => {
+    const text = await bootImage((await build('test/programs/aia.ts')).path, { machine: 'virt,aia=aplic-imsic' })
+    // A line for a guest; the log has one more than the cause: illegal instructions.
+    expect(text.split('\n').slice(0, 3)).toEqual(['identities 255', 'a0=0 cause=0, a0=9 cause=3, a0=9 cause=3', 'a0=0 cause=0'])
+  })
+
   it('shows where the kernel crashed, who called, and the registers', async () => {
     const { path } = await build('test/programs/crash.ts')
     const symbols = execFileSync('riscv64-unknown-elf-nm', [`${path}.elf`], { encoding: 'utf8' })
