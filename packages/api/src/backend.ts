@@ -97,6 +97,8 @@ export interface CharPort {
   read(into: Uint8Array): number
   /** No more input will come than what can be read already. `readable` is called when it becomes so. Absent: not yet. */
   readonly ended?: boolean
+  /** Bytes that `write` will take, whenever it is called: room shrinks by what is written alone. Absent: unknown. */
+  readonly room?: number
   /** Registers the device's interest. Both are called through the gate. */
   listen(listener: { readable(): void; writable(): void }): void
   /** Size of the terminal, when the stream is one. */
@@ -113,6 +115,8 @@ export interface CharLine extends CharPort {
   send(bytes: Uint8Array): void
   /** Says whether there is more output than was written, though all of that was taken: a guest that switches the machine off waits for it, too. */
   more(is: boolean): void
+  /** Calls back, at once, when somebody else has written to the same line: there may be less room. */
+  onShare?(listener: () => void): void
 }
 
 /** Random bytes from the host, at once. */

@@ -4,6 +4,7 @@ import type { DmaSpace } from './dma.ts'
 import type { FdtNode } from './fdt.ts'
 import type { IrqLine, IrqRoute, MsiPort } from './interrupt.ts'
 import type { PciFunctionSpec, PciHost } from './pci.ts'
+import type { Shortcut, ShortcutSpec } from './shortcut.ts'
 import type { Trace } from './trace.ts'
 
 /** Bytes of one register access. A 64-bit guest access arrives as two of 4 bytes, low address first, at one instant. */
@@ -105,6 +106,8 @@ export interface DeviceContext<Irq extends string = string, Wants extends Backen
   readonly counter: TimeCounter
   readonly backends: PortsOf<Wants>
   readonly trace: Trace
+  /** For what its spec declares, in that order. Absent where nobody makes use of it. */
+  readonly shortcuts?: readonly Shortcut[] | undefined
 }
 
 /**
@@ -122,6 +125,8 @@ export interface DeviceSpec<Config = unknown, S = unknown, Irq extends string = 
   configure(input: unknown, name: string): Config
   regions(config: Config): readonly RegionSpec[]
   irqs(config: Config): readonly Irq[]
+  /** Registers for which a host need not ask the device each time: see {@link ShortcutKind}. Those of PCI functions are not made use of. */
+  shortcuts?(config: Config): readonly ShortcutSpec[]
   /** Memory of its own. The machine puts it behind all RAM. */
   memory?(config: Config): readonly MemorySpec[]
   /** Number of input lines, numbered from 0; only for interrupt controllers. */

@@ -1,4 +1,4 @@
-import { machinistError, type Width } from '@machinist/api'
+import { machinistError, type ShortcutServer, type Width } from '@machinist/api'
 
 /** Whoever answers accesses to a range of an address space. `offset` counts from the start of its region. */
 export interface BusTarget {
@@ -25,6 +25,8 @@ export class AddressSpace {
   #last: Entry | null = null
   /** Called before each access: the instant that it sees begins. */
   onAccess: (() => void) | null = null
+  /** Set by a CPU that serves what devices declare, before there are devices. */
+  shortcuts: ShortcutServer | null = null
 
   constructor(name: string) {
     this.name = name

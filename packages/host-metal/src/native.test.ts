@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createFdt } from '@machinist/boot'
+import { recordHeader } from './build/record-header.ts'
 import { afterAll, describe, expect, it } from 'vitest'
 
 /** The kernel's parts that need no hardware, in C on this machine, under the sanitizers of addresses and undefined behaviour. */
@@ -15,7 +16,7 @@ const SANITIZERS = ['-fsanitize=address,undefined', '-fno-sanitize-recover=all']
 
 function runTest(name: string, sources: readonly string[], args: readonly string[] = [], flags: readonly string[] = SANITIZERS): string {
   const program = join(folder, name)
-  execFileSync('gcc', ['-g', '-O1', '-Wall', '-Wextra', '-Werror', ...flags, '-o', program, join(native, 'test', `${name}.c`), ...sources.map((source) => join(native, 'kernel', `${source}.c`)), '-lm'])
+  execFileSync('gcc', ['-g', '-O1', `-I${folder}`, `-I${join(native, 'kernel')}`, '-Wall', '-Wextra', '-Werror', ...flags, '-o', program, join(native, 'test', `${name}.c`), ...sources.map((source) => join(native, 'kernel', `${source}.c`)), '-lm'])
   return execFileSync(program, args, { encoding: 'utf8' })
 }
 
@@ -28,6 +29,10 @@ describe('the kernel on the build host', () => {
   })
   it('decodes all encodings of loads and stores', () => {
     runTest('decode', ['decode'])
+  })
+  it('serves what devices declare, and nothing else', () => {
+    writeFileSync(join(folder, 'record.h'), recordHeader())
+    runTest('shortcuts', ['shortcuts'])
   })
   it('keeps ranges of memory', () => {
     runTest('memory', ['memory'])

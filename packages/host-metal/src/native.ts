@@ -41,6 +41,8 @@ export interface Native {
   /** Maps whole pages of 4096 bytes, in the place of what was mapped there. As after {@link Native.unmap}, no hart goes on with what was. */
   map(vm: number, guest: number, host: number, length: number, writable: boolean): void
   unmap(vm: number, guest: number, length: number): void
+  /** What the kernel may do about accesses of that machine's harts to devices, a {@link shortcutRecord}, all zeros: it does nothing. */
+  shortcuts(vm: number): ArrayBuffer
   /** A hart of that machine: its number, and the record of its registers and exits, a {@link vcpuRecord}, all zeros. */
   createVcpu(vm: number, index: number): { readonly id: number; readonly page: ArrayBuffer }
   destroyVcpu(vcpu: number): void

@@ -11,6 +11,7 @@ export const asm = {
   lui: (rd: number, value: number): number => u(0x37, rd, value),
   auipc: (rd: number, value: number): number => u(0x17, rd, value),
   addi: (rd: number, rs1: number, imm: number): number => i(0x13, 0, rd, rs1, imm),
+  andi: (rd: number, rs1: number, imm: number): number => i(0x13, 7, rd, rs1, imm),
   slli: (rd: number, rs1: number, by: number): number => i(0x13, 1, rd, rs1, by),
   srli: (rd: number, rs1: number, by: number): number => i(0x13, 5, rd, rs1, by),
   sub: (rd: number, rs1: number, rs2: number): number => ((0x20 << 25) | (rs2 << 20) | (rs1 << 15) | (rd << 7) | 0x33) >>> 0,

@@ -6,6 +6,7 @@ import { createMemory, type WasmMemory } from '@machinist/wasm'
 import { Answer, type Native, type PhysicalRange, VcpuAccess, VcpuExit, vcpuRecord } from '@machinist/host-metal'
 import { VcpuRegisters } from '../src/vcpu/registers.ts'
 import { type DecodedAccess, decodeAccess } from './decode.ts'
+import { FakeShortcuts } from './fake-shortcuts.ts'
 import { FakeVm, type Miss } from './fake-vm.ts'
 
 /** Where the fake's physical memory begins. */
@@ -62,6 +63,7 @@ export class FakeNative implements Native {
   readonly #ram: PhysicalRange
   readonly #memory: WasmMemory
   readonly #vms = new Map<number, FakeVm>()
+  readonly #shortcuts = new Map<FakeVm, FakeShortcuts>()
   readonly #vcpus = new Map<number, FakeVcpu>()
   #core: Arena | null = null
   #time = 0
@@ -155,6 +157,13 @@ export class FakeNative implements Native {
     this.vm(vm).unmap(guest, length)
   }
 
+  shortcuts(id: number): ArrayBuffer {
+    const vm = this.vm(id)
+    const shortcuts = this.#shortcuts.get(vm) ?? new FakeShortcuts()
+    this.#shortcuts.set(vm, shortcuts)
+    return shortcuts.page
+  }
+
   createVcpu(vm: number, index: number): { readonly id: number; readonly page: ArrayBuffer } {
     const id = this.#next++
     const page = new ArrayBuffer(vcpuRecord.size)
@@ -175,6 +184,25 @@ export class FakeNative implements Native {
 
   enter(id: number, until: number): void {
     this.#count('enter')
+    do this.#run(id, until)
+    while (this.#served(id, true))
+  }
+
+  /** Whether what it left for is one of the machine's shortcuts, and done. */
+  #served(id: number, here: boolean): boolean {
+    const { vm, registers: page } = this.#vcpu(id)
+    const [access, width, address] = [page.low('access'), page.low('width'), page.number('address')]
+    if (page.low('exit') !== VcpuExit.access || access === VcpuAccess.execute || ![1, 2, 4].includes(width) || address % width !== 0) return false
+    const stored = access === VcpuAccess.write ? page.low('value') % 2 ** (8 * width) : undefined
+    const value = this.#shortcuts.get(vm)?.serve(address, width, stored, here) ?? -1
+    if (value < 0) return false
+    this.#count('served')
+    if (stored === undefined) page.set('value', BigInt(value))
+    page.setLow('answer', Answer.done)
+    return true
+  }
+
+  #run(id: number, until: number): void {
     const vcpu = this.#vcpu(id)
     const hart = vcpu.vm.hart(vcpu.index)
     complete(vcpu)
@@ -308,7 +336,8 @@ export class FakeNative implements Native {
   dispatch(id: number, hart: number, until: number): void {
     if (!(hart > 0 && hart < this.harts)) throw new RangeError(`no hart ${hart}`)
     this.#count('dispatch')
-    this.enter(id, until)
+    do this.#run(id, until)
+    while (this.#served(id, false))
     this.#exited.push(id)
   }
 

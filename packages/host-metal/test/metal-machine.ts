@@ -18,8 +18,8 @@ export interface Metal {
   readonly native: FakeNative
   readonly host: MetalHost
   readonly cpu: ReturnType<typeof hardwareRiscv>
-  /** A machine whose program is at the beginning of RAM; it runs when the event loop turns. */
-  machine(words: readonly number[], options?: { readonly harts?: number; readonly name?: string; readonly memory?: number }): { readonly machine: Machine; readonly output: number[] }
+  /** A machine whose program is at the beginning of RAM; it runs when the event loop turns. `room`: bytes that its console is sure to take. */
+  machine(words: readonly number[], options?: { readonly harts?: number; readonly name?: string; readonly memory?: number; readonly room?: number }): { readonly machine: Machine; readonly output: number[] }
   /** Turns the event loop until it has nothing to do, or a machine is not running any more. */
   run(machine: Machine, most?: number): void
 }
@@ -34,11 +34,11 @@ export function metal(options: FakeOptions = {}): Metal {
   const cpu = hardwareRiscv(native)
   return {
     native, host, cpu,
-    machine(words, { harts = 1, name = 'guest', memory = 8 * 2 ** 20 } = {}) {
+    machine(words, { harts = 1, name = 'guest', memory = 8 * 2 ** 20, room = 0 } = {}) {
       const output: number[] = []
       const console: Backend<CharPort> = {
         kind: 'char',
-        connect: () => ({ write: (bytes) => output.push(...bytes) && bytes.length, more: () => undefined, read: () => 0, listen: () => undefined }),
+        connect: () => ({ get room() { return Math.max(0, room - output.length) }, write: (bytes) => output.push(...bytes) && bytes.length, more: () => undefined, read: () => 0, listen: () => undefined }),
       }
       const machine = createMachine(defineMachine({
         name,

@@ -4,5 +4,6 @@
  */
 export { fakeContext, testDevice } from './testing/context.ts'
 export type { FakeClock, FakeContext, FakeContextOptions, FakeLine, FakeMemory, TestDevice, TestDeviceOptions } from './testing/context.ts'
+export { ServedDevice } from './testing/shortcuts.ts'
 export { fakeBlock, fakeChar, fakeEntropy, fakeNet, fakePower, fakeWallClock } from './testing/backends.ts'
 export type { FakeBlock, FakeChar, FakeNet } from './testing/backends.ts'

@@ -1,5 +1,6 @@
 import { type BackendWants, type DeviceSpec, isMachinistError, type Width } from '@machinist/api'
 import { type TestDevice, testDevice, type TestDeviceOptions } from '@machinist/registers/testing'
+import { plain } from './plain.ts'
 import { Random } from './random.ts'
 
 /** What a fuzzed device is given, and how hard it is tried. */
@@ -175,16 +176,6 @@ export function fuzzDevice<Config, S, Irq extends string, Wants extends BackendW
   }
   device.dispose?.()
   return null
-}
-
-/** A state as text that says all of it. */
-function plain(state: unknown): string {
-  return JSON.stringify(state, (_key, value: unknown) => {
-    if (typeof value === 'bigint') return `${value}n`
-    if (value instanceof Map) return [...value]
-    if (ArrayBuffer.isView(value)) return [...new Uint8Array(value.buffer, value.byteOffset, value.byteLength)]
-    return value
-  }) ?? 'undefined'
 }
 
 /** A copy of a state with one thing in it replaced. */

@@ -1,7 +1,8 @@
-import type { Device, DeviceContext, Width } from '@machinist/api'
+import type { Device, DeviceContext, Shortcut, Width } from '@machinist/api'
 import { extract, plainData, RegisterBlock } from '@machinist/registers'
 import { Receiver } from './receiver.ts'
 import { fcr, fifoSize, iir, triggerLevels, uartRegisters } from './registers.ts'
+import { shortcut } from './shortcuts.ts'
 import type { Uart16550aConfig, UartBackends } from './spec.ts'
 import { Transmitter } from './transmitter.ts'
 
@@ -39,6 +40,7 @@ export class Uart16550a implements Device<Uart16550aState> {
   readonly #msr: Uint32Array
   readonly #receiver: Receiver
   readonly #transmitter: Transmitter
+  readonly #shortcuts: readonly Shortcut[] | undefined
   #fcr = 0
   /** RTS has been on: the guest uses it. */
   #usesRts = false
@@ -49,6 +51,8 @@ export class Uart16550a implements Device<Uart16550aState> {
     const port = context.backends.console
     this.#config = config
     this.#context = context
+    this.#shortcuts = context.shortcuts
+    if (this.#shortcuts !== undefined) port.onShare?.(() => { this.#declare() })
     this.#receiver = new Receiver(port, context.clock.timer('timeout'))
     this.#transmitter = new Transmitter(port)
     this.#registers = new RegisterBlock(uartRegisters, {
@@ -78,11 +82,13 @@ export class Uart16550a implements Device<Uart16550aState> {
         this.#receiver.readable()
         this.#receive(false)
         this.#update()
+        this.#declare()
       },
       writable: () => {
         this.#transmitter.writable()
         this.#send()
         this.#update()
+        this.#declare()
       },
     })
   }
@@ -90,18 +96,21 @@ export class Uart16550a implements Device<Uart16550aState> {
   read(_region: number, offset: number, width: Width): number {
     const value = this.#registers.read(offset, width)
     if (offset >>> this.#config.regShift !== 0) this.#receiver.settle()
+    this.#declare()
     return value
   }
 
   write(_region: number, offset: number, width: Width, value: number): void {
     this.#receiver.settle()
     this.#registers.write(offset, width, value)
+    this.#declare()
   }
 
   /** The character timeout. */
   event(): void {
     this.#receiver.expire()
     this.#update()
+    this.#declare()
   }
 
   reset(): void {
@@ -114,6 +123,7 @@ export class Uart16550a implements Device<Uart16550aState> {
     this.#holdingEmpty = false
     this.#receive(false)
     this.#update()
+    this.#declare()
   }
 
   save(): Uart16550aState {
@@ -145,6 +155,7 @@ export class Uart16550a implements Device<Uart16550aState> {
     this.#send()
     this.#receive(false)
     this.#update()
+    this.#declare()
   }
 
   get #loopback(): boolean {
@@ -248,7 +259,12 @@ export class Uart16550a implements Device<Uart16550aState> {
       this.#lsr[0] = 0
       this.#update()
     }
-    return errors | (this.#receiver.length > 0 ? 0x01 : 0) | (this.#transmitter.holdingEmpty ? 0x20 : 0) | (this.#transmitter.empty ? 0x40 : 0)
+    return errors | this.#lineStatus
+  }
+
+  /** LSR, but for errors. */
+  get #lineStatus(): number {
+    return (this.#receiver.length > 0 ? 0x01 : 0) | (this.#transmitter.holdingEmpty ? 0x20 : 0) | (this.#transmitter.empty ? 0x40 : 0)
   }
 
   /** OE, PE, FE and BI: the part of LSR that is stored, and that a read clears. */
@@ -291,6 +307,27 @@ export class Uart16550a implements Device<Uart16550aState> {
 
   #update(): void {
     this.#context.irq.interrupt.set(this.#source() !== iir.none)
+  }
+
+  /**
+   * What a host need not ask for now. A register is shadowed while a read of it would change nothing. Bytes for THR may come late while the host is sure to take them, so that LSR says the same
+   * afterwards, and while they neither raise the transmitter's interrupt nor take it back.
+   */
+  #declare(): void {
+    const shortcuts = this.#shortcuts
+    if (shortcuts === undefined) return
+    const settled = this.#receiver.settled
+    const enabled = this.#ier[0] ?? 0
+    const banked = this.#registers.bank !== null
+    const source = this.#source()
+    const looks = !this.#loopback && !this.#throttled && !this.#receiver.full(this.#listening ? fifoSize : 1)
+    const modem = this.#msr[0] ?? 0
+    const takes = settled && !banked && !this.#loopback && ((enabled & 0x02) === 0 || this.#holdingEmpty)
+    shortcuts[shortcut.THR]?.set(takes ? this.#transmitter.room : 0)
+    shortcuts[shortcut.IER]?.set(settled && !banked ? enabled : -1)
+    shortcuts[shortcut.IIR]?.set(settled && source !== iir.holdingEmpty ? source | ((this.#fcr & fcr.enable) !== 0 ? iir.fifos : 0) : -1)
+    shortcuts[shortcut.LSR]?.set(settled && this.#errors === 0 && !looks ? this.#lineStatus : -1)
+    shortcuts[shortcut.MSR]?.set(settled && (modem & 0x0f) === 0 ? modem : -1)
   }
 
   /** Virtual time of the character timeout, four characters from now (section 8.5). */

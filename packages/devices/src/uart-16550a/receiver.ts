@@ -58,6 +58,16 @@ export class Receiver {
     return this.#fifo.length > before
   }
 
+  /** Nothing that the last access took can go back. */
+  get settled(): boolean {
+    return this.#taken < 0
+  }
+
+  /** Whether {@link pull} would not even look. */
+  full(most: number): boolean {
+    return this.#fifo.length >= Math.min(most, this.fifos ? fifoSize : 1) || (this.#back.length === 0 && !this.#more)
+  }
+
   /** A byte from the transmitter, in loopback. Returns false on an overrun: a full FIFO keeps what it has, a full RBR does not. */
   loop(byte: number): boolean {
     const full = this.#fifo.length >= (this.fifos ? fifoSize : 1)

@@ -2,6 +2,7 @@ import { machinistError, type DeviceSpec } from '@machinist/api'
 import { plainData } from '@machinist/registers'
 import { socNode } from '../describe.ts'
 import { Uart16550a, type Uart16550aState } from './device.ts'
+import { uartShortcuts } from './shortcuts.ts'
 
 /** Configuration of a 16550A. */
 export interface Uart16550aConfig {
@@ -42,6 +43,7 @@ export const uart16550a: DeviceSpec<Uart16550aConfig, Uart16550aState, 'interrup
   },
   regions: () => [{ name: 'registers', size: 0x100, space: 'mmio' }],
   irqs: () => ['interrupt'],
+  shortcuts: ({ regShift, regIoWidth }) => uartShortcuts.map(({ kind, register }) => ({ kind, offset: register << regShift, width: regIoWidth })),
   create: (config, context) => new Uart16550a(config, context),
   // Version 1 had the time of the timeout instead of what is left until then.
   migrate(old) {

@@ -30,6 +30,11 @@ export class Transmitter {
     return this.#queue.length === 0
   }
 
+  /** How many bytes written to THR would all be with the host at once. */
+  get room(): number {
+    return this.empty && !this.#blocked ? this.#port.room ?? 0 : 0
+  }
+
   /** The guest writes THR. */
   put(byte: number): void {
     if (this.#queue.length > (this.fifos ? fifoSize : 1)) this.#force()

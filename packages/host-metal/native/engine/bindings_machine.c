@@ -1,4 +1,5 @@
 /* Guests: address spaces and harts. */
+#include <string.h>
 #include "../kernel/heap.h"
 #include "../kernel/memory.h"
 #include "../kernel/time.h"
@@ -47,6 +48,7 @@ static JSValue native_destroy_vm(JSContext *context, JSValueConst this, int coun
   if (!vm) return JS_EXCEPTION;
   for (uint32_t i = 0; i < MAX_VM_VCPUS; i++)
     if (vm->vcpus[i]) destroy(context, vm->vcpus[i]);
+  if (vm->shortcuts_page) JS_FreeValue(context, JS_MKPTR(JS_TAG_OBJECT, vm->shortcuts_page));
   vm_destroy(vm);
   return JS_UNDEFINED;
 }
@@ -84,6 +86,26 @@ static JSValue native_unmap(JSContext *context, JSValueConst this, int count, JS
 static void free_record(JSRuntime *runtime, void *opaque, void *record) {
   (void)runtime, (void)opaque;
   heap_give(record);
+}
+
+static JSValue native_shortcuts(JSContext *context, JSValueConst this, int count, JSValueConst *arguments) {
+  (void)this, (void)count;
+  struct vm *vm = take_vm(context, arguments[0]);
+  if (!vm) return JS_EXCEPTION;
+  if (!vm->shortcuts) {
+    struct shortcuts *table = heap_take(sizeof *table);
+    if (!table) return JS_ThrowRangeError(context, "there is no memory for shortcuts");
+    memset(table, 0, sizeof *table);
+    JSValue page = JS_NewArrayBuffer(context, (uint8_t *)table, sizeof *table, free_record, NULL, 0);
+    if (JS_IsException(page)) {
+      heap_give(table);
+      return page;
+    }
+    vm->shortcuts_page = JS_VALUE_GET_PTR(page);
+    vm->shortcuts = table;
+  }
+  /* As long as the VM lives they do, whether or not the program keeps the buffer. */
+  return JS_DupValue(context, JS_MKPTR(JS_TAG_OBJECT, vm->shortcuts_page));
 }
 
 static JSValue native_create_vcpu(JSContext *context, JSValueConst this, int count, JSValueConst *arguments) {
@@ -176,6 +198,7 @@ const JSCFunctionListEntry machine_functions[] = {
   JS_CFUNC_DEF("createVm", 0, native_create_vm),         JS_CFUNC_DEF("destroyVm", 1, native_destroy_vm), JS_CFUNC_DEF("map", 5, native_map),
   JS_CFUNC_DEF("unmap", 3, native_unmap),                JS_CFUNC_DEF("createVcpu", 2, native_create_vcpu), JS_CFUNC_DEF("destroyVcpu", 1, native_destroy_vcpu),
   JS_CFUNC_DEF("enter", 2, native_enter),                JS_CFUNC_DEF("dispatch", 3, native_dispatch),     JS_CFUNC_DEF("exited", 0, native_exited),
+  JS_CFUNC_DEF("shortcuts", 1, native_shortcuts),
   JS_CFUNC_MAGIC_DEF("kick", 1, native_request, KICK),   JS_CFUNC_MAGIC_DEF("raise", 1, native_request, RAISE), JS_CFUNC_MAGIC_DEF("flush", 1, native_request, FLUSH),
 };
 const int machine_function_count = sizeof machine_functions / sizeof machine_functions[0];

@@ -19,6 +19,10 @@ struct vm {
   /* Counts changes after which harts must forget what they know of the tables; only ever grows, since a slot is used again. */
   uint64_t generation;
   struct vcpu *vcpus[MAX_VM_VCPUS];
+  /* TypeScript's too, once it asked for it. */
+  struct shortcuts *shortcuts;
+  /* The engine's buffer over them. */
+  void *shortcuts_page;
 };
 
 enum vcpu_state { VCPU_FREE, VCPU_STOPPED, VCPU_HERE, VCPU_DISPATCHED, VCPU_EXITED };

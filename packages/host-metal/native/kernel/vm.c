@@ -12,6 +12,8 @@ struct vm *vm_create(void) {
     if (vm->used) continue;
     if (!gstage_init(&vm->tables)) return NULL;
     memset(vm->vcpus, 0, sizeof vm->vcpus);
+    vm->shortcuts = NULL;
+    vm->shortcuts_page = NULL;
     vm->used = true;
     vm->slot = slot;
     vm->generation++;

@@ -1,3 +1,5 @@
+import type { Field, Layout } from '@machinist/memory'
+import { MOST_SHORTCUTS, ShortcutServed, shortcutRecord, WAITING_STORES } from '../shortcut-record.ts'
 import { Answer, VcpuAccess, VcpuExit, vcpuRecord } from '../vcpu-record.ts'
 
 const types = { u8: 'uint8_t', u32: 'uint32_t', i64: 'uint64_t' } as const
@@ -6,28 +8,42 @@ function constants(prefix: string, values: Readonly<Record<string, number>>): st
   return `enum { ${Object.entries(values).map(([name, value]) => `${prefix}_${name.toUpperCase()} = ${value}`).join(', ')} };`
 }
 
-/** The kernel's header for the record of a vCPU. */
-export function recordHeader(): string {
-  const offsets: Readonly<Record<string, number>> = vcpuRecord.offset
-  const fields = Object.entries(vcpuRecord.fields).map(([name, field]) => {
+type AnyLayout = Layout<Readonly<Record<string, Field>>>
+
+function fieldsOf({ fields, offset }: AnyLayout): { readonly name: string; readonly declaration: string; readonly offset: number }[] {
+  return Object.entries(fields).map(([name, field]) => {
     const [type, count] = typeof field === 'string' ? [field, 1] : field
-    return { name, declaration: `${types[type]} ${name}${count === 1 ? '' : `[${count}]`};`, offset: offsets[name] ?? 0 }
+    return { name, declaration: `${types[type]} ${name}${count === 1 ? '' : `[${count}]`};`, offset: offset[name] ?? 0 }
   })
+}
+
+function struct(name: string, layout: AnyLayout): string[] {
+  const fields = fieldsOf(layout)
   return [
-    '/* Generated from src/vcpu-record.ts. */',
+    `struct ${name} {`,
+    ...fields.map(({ declaration }) => `  ${declaration}`),
+    '} __attribute__((aligned(64)));',
+    ...fields.map(({ name: field, offset }) => `_Static_assert(offsetof(struct ${name}, ${field}) == ${offset}, "${field}");`),
+    `_Static_assert(sizeof(struct ${name}) == ${layout.size}, "size");`,
+  ]
+}
+
+/** The kernel's header for what it and TypeScript both see: the record of a vCPU, and that of a machine's shortcuts. */
+export function recordHeader(): string {
+  return [
+    '/* Generated from src/vcpu-record.ts and src/shortcut-record.ts. */',
     '#pragma once',
-    ...fields.map(({ name, offset }) => `#define RECORD_${name.toUpperCase()} ${offset}`),
+    ...fieldsOf(vcpuRecord).map(({ name, offset }) => `#define RECORD_${name.toUpperCase()} ${offset}`),
     '#ifndef __ASSEMBLER__',
     '#include <stddef.h>',
     '#include <stdint.h>',
-    'struct record {',
-    ...fields.map(({ declaration }) => `  ${declaration}`),
-    '} __attribute__((aligned(64)));',
-    ...fields.map(({ name, offset }) => `_Static_assert(offsetof(struct record, ${name}) == ${offset}, "${name}");`),
-    `_Static_assert(sizeof(struct record) == ${vcpuRecord.size}, "size");`,
+    ...struct('record', vcpuRecord),
+    ...struct('shortcuts', shortcutRecord),
     constants('VCPU_EXIT', VcpuExit),
     constants('VCPU_ACCESS', VcpuAccess),
     constants('ANSWER', Answer),
+    constants('SHORTCUT', ShortcutServed),
+    `enum { MOST_SHORTCUTS = ${MOST_SHORTCUTS}, WAITING_STORES = ${WAITING_STORES} };`,
     '#endif',
     '',
   ].join('\n')

@@ -6,6 +6,7 @@ import type { Native } from '../native.ts'
 import { GuestPages } from './guest-pages.ts'
 import { GuestTime } from './guest-time.ts'
 import { OtherHarts } from './other-harts.ts'
+import { Shortcuts } from './shortcuts.ts'
 import { HardwareHart, type HartsOf } from './vcpu.ts'
 
 /** What the CPU is connected to. */
@@ -27,6 +28,8 @@ export class HardwareCpu implements TimedCpu {
   readonly parallel?: ParallelHarts
   readonly #pages: GuestPages
   readonly #time: GuestTime
+  readonly #shortcuts: Shortcuts
+  readonly #unwatch: () => void = () => undefined
 
   /** @throws a typed error `'time-frequency'` when the machine's counter does not count as the hardware's does */
   constructor(native: Native, harts: number, { name, memory, bus, counter, clock, backends, wake }: CpuContext<GuestMemory, AddressSpace, HardwareWants>) {
@@ -35,9 +38,12 @@ export class HardwareCpu implements TimedCpu {
     }
     this.#pages = new GuestPages(native, memory)
     this.#time = new GuestTime(native, counter)
+    this.#shortcuts = new Shortcuts(native, this.#pages.vm, bus)
+    bus.shortcuts = this.#shortcuts
     const of: HartsOf = {
       native, memory, bus, pages: this.#pages,
       time: this.#time,
+      shortcuts: this.#shortcuts,
       now: () => clock.now(),
       timeOf: (ticks) => counter.timeOf(ticks),
       sbi: (hart) => { sbi.call(hart) },
@@ -45,7 +51,10 @@ export class HardwareCpu implements TimedCpu {
     this.vcpus = Array.from({ length: harts }, (_, index) => new HardwareHart(of, index))
     const others = OtherHarts.of(native)
     // One hart alone is quicker here: all that it exits for is done by this thread.
-    if (others.count > 0 && harts > 1) this.parallel = this.#parallelOn(others, native, wake)
+    if (others.count > 0 && harts > 1) {
+      this.parallel = this.#parallelOn(others, native, wake)
+      this.#unwatch = others.watch(() => { if (this.#shortcuts.rung) wake() })
+    }
     const sbi = new Sbi({
       harts: this.vcpus,
       memory,
@@ -68,6 +77,8 @@ export class HardwareCpu implements TimedCpu {
         })
       },
       exited: (wait) => {
+        // What the others left to be done is done first.
+        this.#shortcuts.drain()
         others.collect()
         while (wait && back.length === 0) {
           native.idle(native.now() + MOST_WAIT)
@@ -83,9 +94,9 @@ export class HardwareCpu implements TimedCpu {
     if (origin !== null) this.#time.origin = origin
   }
 
-  /** Accesses to devices, and pages that guests asked for. */
+  /** Accesses to devices, those that came here and those that the kernel served; and pages that guests asked for. */
   get stats(): Readonly<Record<string, number>> {
-    return { deviceAccesses: this.vcpus.reduce((sum, hart) => sum + hart.deviceAccesses, 0), pageFaults: this.#pages.faults }
+    return { deviceAccesses: this.vcpus.reduce((sum, hart) => sum + hart.deviceAccesses, 0), servedAccesses: this.#shortcuts.served, pageFaults: this.#pages.faults }
   }
 
   input(line: string): IrqLine | null {
@@ -130,6 +141,7 @@ export class HardwareCpu implements TimedCpu {
   }
 
   dispose(): void {
+    this.#unwatch()
     for (const hart of this.vcpus) hart.dispose()
     this.#pages.dispose()
   }

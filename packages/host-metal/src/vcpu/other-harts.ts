@@ -9,6 +9,8 @@ export class OtherHarts {
   readonly #free: number[]
   readonly #away = new Map<number, { readonly hart: number; readonly back: () => void }>()
 
+  readonly #watchers = new Set<() => void>()
+
   /** Those of the hardware, which all machines share. */
   static of(native: Native): OtherHarts {
     const harts = known.get(native) ?? new OtherHarts(native)
@@ -36,6 +38,12 @@ export class OtherHarts {
     return true
   }
 
+  /** Has somebody look whenever {@link OtherHarts.collect} does: a hart that is away may want something without coming back. Returns what ends that. */
+  watch(look: () => void): () => void {
+    this.#watchers.add(look)
+    return () => this.#watchers.delete(look)
+  }
+
   /** Tells of those that have come back. */
   collect(): void {
     for (let vcpu = this.#native.exited(); vcpu >= 0; vcpu = this.#native.exited()) {
@@ -45,5 +53,6 @@ export class OtherHarts {
       this.#free.push(away.hart)
       away.back()
     }
+    for (const look of this.#watchers) look()
   }
 }

@@ -11,6 +11,7 @@ import type { GuestTime } from './guest-time.ts'
 import { Pending } from './pending.ts'
 import { VcpuRegisters } from './registers.ts'
 import { restoreVcpu, saveVcpu } from './saved-vcpu.ts'
+import type { Shortcuts } from './shortcuts.ts'
 
 /** `vsstatus` of a hart that begins: 64 bits in U-mode. */
 const UXL_64 = 2n << 32n
@@ -28,6 +29,7 @@ export interface HartsOf {
   readonly bus: AddressSpace
   readonly pages: GuestPages
   readonly time: GuestTime
+  readonly shortcuts: Shortcuts
   /** Virtual time. */
   now(): number
   /** Virtual time at which the machine's counter comes to a value. */
@@ -198,8 +200,18 @@ export class HardwareHart implements TimedVcpu, SbiHart {
 
   /** Does what the hart exited for; `'budget'` when it can go on. */
   #serve(end: number): Exit {
-    const { registers } = this
     this.#answered = false
+    // What the guest did before comes first, and nothing more is left to be done meanwhile.
+    this.#of.shortcuts.close()
+    try {
+      return this.#exited(end)
+    } finally {
+      this.#of.shortcuts.open()
+    }
+  }
+
+  #exited(end: number): Exit {
+    const { registers } = this
     switch (registers.low('exit')) {
       case VcpuExit.access:
         this.#access()

@@ -28,7 +28,9 @@ export class Console implements Backend<CharPort> {
 
   connect(deliver: (callback: () => void) => void): CharPort {
     const first = this.#connections++ === 0
+    const room = (): number => this.#connections > 1 ? 0 : OUTPUT_LIMIT - this.#under
     return {
+      get room() { return room() },
       write: (bytes) => this.#write(bytes),
       read: (into) => (first ? this.#read(into) : 0),
       listen: (listener) => {

@@ -1,4 +1,4 @@
-import type { Device, DeviceContext, IrqLine, Width } from '@machinist/api'
+import type { Device, DeviceContext, IrqLine, Shortcut, Width } from '@machinist/api'
 import { plainData, RegisterBlock } from '@machinist/registers'
 import { hartLines, type NoBackends } from '../harts.ts'
 import type { PlicConfig, PlicIrq } from './spec.ts'
@@ -19,6 +19,7 @@ export class Plic implements Device<PlicState> {
   readonly #sources: number
   /** Outputs, by context. */
   readonly #outputs: readonly IrqLine[]
+  readonly #shortcuts: readonly Shortcut[] | undefined
   readonly #pending: Uint32Array
   readonly #enable: Uint32Array
   readonly #priority: Uint32Array
@@ -38,6 +39,7 @@ export class Plic implements Device<PlicState> {
     this.#sources = config.sources
     this.#used = (config.sources >>> 5) + 1
     this.#outputs = outputs
+    this.#shortcuts = context.shortcuts
     this.#registers = new RegisterBlock(plicRegisters, {
       name: context.name,
       trace: context.trace,
@@ -84,6 +86,7 @@ export class Plic implements Device<PlicState> {
     if (!within(source, this.#sources)) return
     setBit(this.#levels, source, level)
     if (level && this.#forward(source)) this.#update()
+    else this.#declareComplete()
   }
 
   reset(kind: 'cold' | 'warm'): void {
@@ -138,6 +141,7 @@ export class Plic implements Device<PlicState> {
     if (enabled === 0 || !bit(this.#claimed, source)) return
     setBit(this.#claimed, source, false)
     if (bit(this.#levels, source) && this.#forward(source)) this.#update()
+    else this.#declareComplete()
   }
 
   /** The pending and enabled source of highest priority, the lowest number among equals; 0 for none. */
@@ -162,6 +166,15 @@ export class Plic implements Device<PlicState> {
 
   #update(): void {
     for (let target = 0; target < this.#outputs.length; target++) this.#updateTarget(target)
+    this.#declareComplete()
+  }
+
+  /** Completions may come late while none would have its source ask again. */
+  #declareComplete(): void {
+    if (this.#shortcuts === undefined) return
+    let most = MANY
+    for (let word = 0; word < this.#used; word++) if (((this.#claimed[word] ?? 0) & (this.#levels[word] ?? 0)) !== 0) most = 0
+    for (let target = 0; target < this.#outputs.length; target++) this.#shortcuts[2 * target + 1]?.set(most)
   }
 
   /** Drives a context's output: some pending source is above its threshold ("Priority Thresholds"). */
@@ -169,8 +182,13 @@ export class Plic implements Device<PlicState> {
     const best = this.#best(target)
     const above = best !== 0 && (this.#priority[best] ?? 0) > this.#registers.get('THRESHOLD', target)
     this.#outputs[target]?.set(above)
+    // A claim that finds nothing changes nothing.
+    this.#shortcuts?.[2 * target]?.set(best === 0 ? 0 : -1)
   }
 }
+
+/** Completions that may wait: more than any host lets. */
+const MANY = 2 ** 16
 
 /** Source 0 means "no interrupt" and does not exist. */
 function within(source: number, sources: number): boolean {

@@ -1,9 +1,9 @@
-import type { DeviceSpec } from '@machinist/api'
+import type { DeviceSpec, ShortcutSpec } from '@machinist/api'
 import { plainData } from '@machinist/registers'
 import { maxHarts, routeToCpu, type HartsConfig, type NoBackends } from '../harts.ts'
 import { describePlic } from './describe.ts'
 import { Plic, type PlicState } from './device.ts'
-import { plicSize } from './registers.ts'
+import { plicRegisters, plicSize } from './registers.ts'
 
 /** Configuration of a PLIC. */
 export interface PlicConfig extends HartsConfig {
@@ -21,6 +21,15 @@ export type PlicIrq = `hart${number}.meip` | `hart${number}.seip`
 /** The outputs in the order of the contexts. */
 export function plicIrqs({ harts, modes }: PlicConfig): readonly PlicIrq[] {
   return Array.from({ length: harts }, (_, hart) => [...modes].map((mode): PlicIrq => mode === 'M' ? `hart${hart}.meip` : `hart${hart}.seip`)).flat()
+}
+
+/** Of each context in turn: that there is nothing to claim, and completions. */
+function plicShortcuts(config: PlicConfig): readonly ShortcutSpec[] {
+  const { CLAIM } = plicRegisters
+  return plicIrqs(config).flatMap((_, context): ShortcutSpec[] => {
+    const at = { offset: CLAIM.offset + context * CLAIM.stride, width: 4 } as const
+    return [{ kind: 'shadow', ...at }, { kind: 'gathered', ...at }]
+  })
 }
 
 /**
@@ -45,6 +54,7 @@ export const plic: DeviceSpec<PlicConfig, PlicState, PlicIrq, NoBackends> = {
   },
   regions: () => [{ name: 'registers', size: plicSize, space: 'mmio' }],
   irqs: plicIrqs,
+  shortcuts: plicShortcuts,
   inputs: ({ sources }) => sources + 1,
   perHart: true,
   defaultRoute: routeToCpu,

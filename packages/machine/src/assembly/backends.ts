@@ -1,7 +1,7 @@
 import {
   type Backend, type BackendKind, type BackendPorts, type BackendWants, type BlockPort, type BlockStatus, type CharLine, type CharPort, type FilesPort, machinistError, type PortsOf,
 } from '@machinist/api'
-import { CharLines } from './char-lines.ts'
+import { CharLines, type OwnLine } from './char-lines.ts'
 import type { BackendDescriptor } from '../definition/definition.ts'
 import type { Gate } from '../running/gate.ts'
 import type { MachineHost } from './host.ts'
@@ -47,7 +47,7 @@ export class BackendConnector {
   #inFlight = 0
   #filing = 0
   readonly #drained: (() => void)[] = []
-  readonly #chars = new Map<string, CharLine>()
+  readonly #chars = new Map<string, CharLine & Partial<OwnLine>>()
   /** What streams have yet to hand to the host. */
   readonly output: CharLines
   /** Sharers whose stream is not connected yet, with the name of what they wait for. */
@@ -119,15 +119,22 @@ export class BackendConnector {
     if (typeof other !== 'string') {
       throw machinistError({ code: 'backend-unknown', part, value: String(other), remedy: "Give a name such as 'uart0.console'." }, 'it shares the stream of nobody')
     }
-    const line = (): CharLine => this.#chars.get(other) ?? nullChar
+    const line = (): CharLine & Partial<OwnLine> => this.#chars.get(other) ?? nullChar
     let listener: Parameters<CharPort['listen']>[0] | null = null
     this.#waiting.push({
       part, on: other,
       connect(to) { to.listen({ readable() { if (input === true) listener?.readable() }, writable() { listener?.writable() } }) },
     })
     return {
-      write: (bytes) => line().write(bytes),
-      send: (bytes) => { line().send(bytes) },
+      write(bytes) {
+        const taken = line().write(bytes)
+        line().shared?.()
+        return taken
+      },
+      send(bytes) {
+        line().send(bytes)
+        line().shared?.()
+      },
       more: (is) => { line().more(is) },
       read: (into) => input === true ? line().read(into) : 0,
       listen(to) { listener = to },

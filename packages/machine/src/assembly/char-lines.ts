@@ -7,6 +7,12 @@ interface SavedLine {
   restore(kept: Uint8Array): void
 }
 
+/** The line of the part that has it, which others may share. */
+export interface OwnLine extends CharLine {
+  /** Somebody who shares it has written. */
+  shared(): void
+}
+
 /** A machine's streams as its parts have them: they know what output the host has yet to take. */
 export class CharLines {
   /** Lines that keep bytes of `send`. */
@@ -59,12 +65,13 @@ export class CharLines {
    *
    * @param part - and port, by which its output is saved
    */
-  line(part: string, port: CharPort): CharLine {
+  line(part: string, port: CharPort): OwnLine {
     let kept: Uint8Array = new Uint8Array(0)
     let short = false
     let more = false
     let sending = false
     const listeners: Parameters<CharPort['listen']>[0][] = []
+    const sharers: (() => void)[] = []
     const note = (isShort: boolean): void => {
       short = isShort
       if (sending === (short || more)) return
@@ -117,6 +124,9 @@ export class CharLines {
       read: (into) => port.read(into),
       listen(to) { listeners.push(to) },
       get ended() { return port.ended === true },
+      get room() { return kept.length > 0 ? 0 : port.room ?? 0 },
+      onShare(listener) { sharers.push(listener) },
+      shared() { for (const sharer of sharers) sharer() },
       get size() { return port.size },
       ...(port.onResize && { onResize: (to: () => void) => { port.onResize?.(to) } }),
     }

@@ -1,6 +1,6 @@
 import {
   type Backend, type Clock, type Timer, type Cpu, type CpuContext, type Device, type DeviceContext, type DeviceMemory, type EntropyPort, type IrqLine, type MachinistError, machinistError, type PowerPort,
-  type TimeCounter, type WallClockPort,
+  type Shortcut, type TimeCounter, unservedShortcut, type WallClockPort,
 } from '@machinist/api'
 import { AddressSpace, type BusTarget } from '@machinist/bus'
 import { Arena, GuestMemory, type RamRegion } from '@machinist/memory'
@@ -182,6 +182,7 @@ export function makeParts(
         counter,
         backends: connector.connect(each.name, each.spec.backends, each.definition.backends ?? {}, each.spec.redoesRequests),
         trace: tracing,
+        shortcuts: shortcutsOf(each, bus),
       }
       const device = each.spec.create(each.config, context)
       live = device
@@ -205,6 +206,15 @@ export function makeParts(
     dispose()
     throw error
   }
+}
+
+/** What serves the shortcuts of a device that stays where it is. */
+function shortcutsOf({ spec, config, regions, slot }: ResolvedDevice, { shortcuts }: AddressSpace): readonly Shortcut[] | undefined {
+  if (shortcuts === null || slot !== null) return undefined
+  return spec.shortcuts?.(config).map(({ kind, region = 0, offset, width }) => {
+    const base = regions[region]?.base
+    return (base === undefined ? null : shortcuts.add({ kind, address: base + offset, width })) ?? unservedShortcut
+  })
 }
 
 /** A new arena. @throws a typed error when the host has no memory */

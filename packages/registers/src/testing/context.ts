@@ -2,6 +2,7 @@ import type {
   BackendWants, Clock, Device, DeviceContext, DeviceMemory, DeviceSpec, DmaSpace,
   IrqLine, MemorySpec, PortsOf, TimeCounter, Timer, Trace, Width,
 } from '@machinist/api'
+import { ServedDevice } from './shortcuts.ts'
 
 /** An interrupt output, as the other end of the wire sees it. */
 export interface FakeLine extends IrqLine {
@@ -244,6 +245,8 @@ function fakeCounter(now: () => number, frequency: number): TimeCounter {
 
 /** A device with its context, and the guest's view of its registers. */
 export interface TestDevice<Config, S, Irq extends string, Wants extends BackendWants> {
+  /** What makes use of its shortcuts, when that was asked for; {@link TestDevice.device} is its front then. */
+  readonly served?: ServedDevice<S> | undefined
   readonly device: Device<S>
   readonly config: Config
   readonly context: FakeContext<Irq, Wants>
@@ -255,7 +258,10 @@ export interface TestDevice<Config, S, Irq extends string, Wants extends Backend
 }
 
 /** Options of {@link testDevice}: those of {@link fakeContext} except what the spec knows. */
-export type TestDeviceOptions<Irq extends string, Wants extends BackendWants> = Omit<FakeContextOptions<Irq, Wants>, 'irqs' | 'ownMemory'>
+export type TestDeviceOptions<Irq extends string, Wants extends BackendWants> = Omit<FakeContextOptions<Irq, Wants>, 'irqs' | 'ownMemory'> & {
+  /** Makes use of the shortcuts that the device declares. */
+  readonly shortcuts?: boolean | undefined
+}
 
 /** Configures `spec` with `input`, makes the device in a fake context and resets it, as a machine does at power on. */
 export function testDevice<Config, S, Irq extends string, Wants extends BackendWants>(
@@ -263,11 +269,13 @@ export function testDevice<Config, S, Irq extends string, Wants extends BackendW
 ): TestDevice<Config, S, Irq, Wants> {
   const config = spec.configure(input, options.name ?? 'dut')
   const context = fakeContext<Irq, Wants>({ ...options, irqs: spec.irqs(config), ownMemory: spec.memory?.(config) ?? [] })
-  const device = spec.create(config, context)
+  const served = options.shortcuts === true ? new ServedDevice<S>(spec.shortcuts?.(config) ?? []) : undefined
+  const made = spec.create(config, served === undefined ? context : { ...context, shortcuts: served.shortcuts })
+  const device = served?.front(made) ?? made
   context.attach(device)
   device.reset('cold')
   return {
-    device, config, context,
+    device, config, context, served,
     read: (offset, width = 4, region = 0) => device.read(region, offset, width),
     write: (offset, value, width = 4, region = 0) => device.write(region, offset, width, value),
     advance: (nanoseconds) => context.advance(nanoseconds),

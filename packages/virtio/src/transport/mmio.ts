@@ -7,8 +7,13 @@ import type { MmioOptions } from '../device/options.ts'
 import type { VirtioSpec } from '../device/spec.ts'
 import { legacy, modern, selector } from './mmio-interface.ts'
 import type { MmioHost, MmioInterface } from './mmio-interface.ts'
-import { configOffset, regionSize } from './mmio-registers.ts'
+import { configOffset, mmioRegisters, regionSize } from './mmio-registers.ts'
 import type { QueueAddresses, Virtqueue } from '../queue/queue.ts'
+
+/** Both interfaces have them in the same places. */
+const { QueueNotify, InterruptStatus } = mmioRegisters
+/** Notifications that may be under way: more than any host lets. */
+const MANY = 2 ** 16
 
 /** The one interrupt output of a virtio MMIO device. */
 export type VirtioIrq = 'irq'
@@ -41,6 +46,7 @@ export function virtioMmio<Config, S, Wants extends BackendWants>(
     configure: (input, name) => configureMmio(spec, input, name),
     regions: () => [{ name: 'mmio', size: regionSize, space: 'mmio' }],
     irqs: () => ['irq'],
+    shortcuts: () => [{ kind: 'doorbell', offset: QueueNotify.offset, width: 4 }, { kind: 'shadow', offset: InterruptStatus.offset, width: 4 }],
     memory: (config) => spec.memory?.(config) ?? [],
     create: (config, context) => new MmioTransport(spec, config, context),
     describe: (_config, at, out) => {
@@ -80,7 +86,13 @@ class MmioTransport<Config, S, Wants extends BackendWants> implements Device<Mmi
     this.trace = context.trace
     this.deviceId = spec.deviceId
     this.vendorId = config.vendorId
-    this.core = new VirtioCore(spec, config, context, (asserted) => { context.irq.irq.set(asserted) })
+    const [notify, status] = context.shortcuts ?? []
+    this.core = new VirtioCore(spec, config, context, (asserted) => {
+      status?.set(this.core.interrupts)
+      context.irq.irq.set(asserted)
+    })
+    status?.set(0)
+    notify?.set(MANY)
     this.#interface = config.legacy ? legacy : modern
     this.selectors = new Uint32Array(this.#interface.selectors)
     this.#staged = this.core.queues.map(() => new Uint32Array(this.#interface.words))
