@@ -5,7 +5,7 @@
  */
 export const groups = {
   '@machinist/api': {
-    'Write a device': ['device', 'interrupt', 'dma', 'clock', 'trace', 'fdt', 'pci'],
+    'Write a device': ['device', 'interrupt', 'dma', 'clock', 'trace', 'fdt', 'pci', 'shortcut'],
     'Write a CPU': ['cpu', 'debug'],
     'Serve a device: backends': ['', 'backend', 'backend-state', 'net', 'vsock', 'files', 'balloon', 'hotplug', 'display', 'input', 'audio'],
     'Refuse': ['errors'],
@@ -151,7 +151,7 @@ export const groups = {
     'Bring files and compression': ['file', 'codec', 'portable/'],
   },
   '@machinist/testkit': {
-    'Fuzz a device': ['', 'fuzz', 'virtio-driver', 'random'],
+    'Fuzz a device': ['', 'fuzz', 'shortcuts', 'virtio-driver', 'random'],
     'Compare a CPU with QEMU': ['differential/'],
   },
   '@machinist/translator': {
