@@ -31,6 +31,10 @@ export const groups = {
     'Look at translations': ['translate/'],
     'Assemble and disassemble': ['isa/'],
   },
+  '@machinist/cpu-x86': {
+    'Execute': ['', 'interpreter', 'flags', 'vector'],
+    'Assemble and disassemble': ['isa/', 'decode/'],
+  },
   '@machinist/devices': {
     'Have a serial line': ['uart-16550a/'],
     'Tell the time': ['goldfish-rtc/'],

@@ -1,0 +1,117 @@
+import { call, type Expr, type Func, i32, i64, type Local, select } from '@machinist/wasm'
+import { STATUS } from '../flags.ts'
+import type { Mode, Size } from '../isa/form.ts'
+import type { CoreParts } from './core.ts'
+import { FlagKind } from './flags.ts'
+import type { Helpers } from './helpers.ts'
+import type { State } from './layout.ts'
+import type { Value } from './stage.ts'
+
+/** Bits of RFLAGS that are neither status nor DF and that POPF changes at CPL 3: NT, AC, ID (SDM volume 2, POPF). */
+const POPPED = 1 << 14 | 1 << 18 | 1 << 21
+const DIRECTION_BIT = 10
+const RESERVED_ONE = 2
+
+/** The part of a stage that is the same wherever operands are: values and lazy flags in the state. */
+export abstract class FlagStage {
+  abstract readonly operandSize: Size
+  readonly f: Func
+  readonly helpers: Helpers
+  protected readonly parts: CoreParts
+  protected readonly state: State
+  protected readonly mode: Mode
+
+  constructor(f: Func, parts: CoreParts) {
+    this.f = f
+    this.parts = parts
+    this.helpers = parts.helpers
+    this.state = parts.state
+    this.mode = parts.mode
+  }
+
+  let<T extends 'i32' | 'i64'>(value: Expr<T>): Local<T> {
+    return this.f.let(value)
+  }
+
+  select(condition: Expr<'i32'>, a: Value, b: Value): Value {
+    return select('i64', condition, a, b)
+  }
+
+  truncate(value: Value, size: Size): Value {
+    return size === 8 ? value : i64.and(value, 2 ** (8 * size) - 1)
+  }
+
+  signed(value: Value, size: Size): Value {
+    return size === 8 ? value : size === 4 ? i64.extend32S(value) : size === 2 ? i64.extend16S(value) : i64.extend8S(value)
+  }
+
+  carry(): Expr<'i32'> {
+    return call(this.parts.flags.carry)
+  }
+
+  flags(): Expr<'i32'> {
+    return call(this.parts.flags.status)
+  }
+
+  condition(code: number): Expr<'i32'> {
+    const flags = this.let(this.flags())
+    const bit = (place: number): Expr<'i32'> => i32.and(i32.shrU(flags, place), 1)
+    const less = (): Expr<'i32'> => i32.xor(bit(7), bit(11))
+    const tests = [() => bit(11), () => bit(0), () => bit(6), () => i32.or(bit(0), bit(6)), () => bit(7), () => bit(2), less, () => i32.or(less(), bit(6))]
+    const test = tests[code >> 1]?.() ?? i32.const(0)
+    return (code & 1) === 0 ? test : i32.xor(test, 1)
+  }
+
+  setArithmetic(kind: 'add' | 'sub', source: Value, result: Value, size: Size, carry: Value | null): void {
+    const plain = kind === 'add' ? FlagKind.add : FlagKind.subtract
+    // With a carry-in of one the kind is the next.
+    this.#setLazy(carry ? i32.add(i32.wrap(carry), plain) : i32.const(plain), this.#aligned(source, size), result, size)
+  }
+
+  setLogic(result: Value, size: Size): void {
+    this.#setLazy(i32.const(FlagKind.add), i64.const(0), result, size)
+  }
+
+  setStep(kind: 'inc' | 'dec', carry: Value, result: Value, size: Size): void {
+    this.#setLazy(i32.const(kind === 'inc' ? FlagKind.increment : FlagKind.decrement), carry, result, size)
+  }
+
+  setFlags(mask: number, bits: Expr<'i32'>): void {
+    const kept = i32.and(this.flags(), STATUS & ~mask)
+    const value = this.let(i32.or(mask === STATUS ? i32.const(0) : kept, i32.and(bits, mask)))
+    this.f.do(this.state.set32('flagKind', FlagKind.plain))
+    this.f.do(this.state.set64('flagResult', i64.extendU(value)))
+  }
+
+  signZeroParity(result: Value, size: Size): Expr<'i32'> {
+    return call(this.parts.flags.signZeroParity, this.#aligned(result, size), 64 - 8 * size)
+  }
+
+  setDirection(value: 0 | 1): void {
+    this.f.do(this.state.set32('direction', value))
+  }
+
+  allFlags(): Expr<'i32'> {
+    const rest = i32.or(this.state.get32('system'), i32.shl(this.state.get32('direction'), DIRECTION_BIT))
+    return i32.or(i32.or(this.flags(), rest), RESERVED_ONE)
+  }
+
+  setAllFlags(value: Expr<'i32'>): void {
+    const bits = this.let(value)
+    const changed = this.operandSize === 2 ? POPPED & 0xffff : POPPED
+    this.setFlags(STATUS, bits)
+    this.f.do(this.state.set32('direction', i32.and(i32.shrU(bits, DIRECTION_BIT), 1)))
+    this.f.do(this.state.set32('system', i32.or(i32.and(this.state.get32('system'), ~changed), i32.and(bits, changed))))
+  }
+
+  #aligned(value: Value, size: Size): Value {
+    return i64.shl(value, 64 - 8 * size)
+  }
+
+  #setLazy(kind: Expr<'i32'>, source: Value, result: Value, size: Size): void {
+    this.f.do(this.state.set64('flagSource', source))
+    this.f.do(this.state.set64('flagResult', this.#aligned(result, size)))
+    this.f.do(this.state.set32('flagShift', i32.const(64 - 8 * size)))
+    this.f.do(this.state.set32('flagKind', kind))
+  }
+}

@@ -1,0 +1,302 @@
+import { type Expr, type Func, i32, i64, type Local, select } from '@machinist/wasm'
+import { bytesOf, type Operand } from '../isa/operand.ts'
+import type { Size } from '../isa/form.ts'
+import { Vector } from '../vector.ts'
+import { FlagStage } from './flag-stage.ts'
+import { opLayout, stateLayout } from './layout.ts'
+import type { CoreParts } from './core.ts'
+import type { Stage, Value } from './stage.ts'
+import type { Variant } from './variant.ts'
+
+const RCX = 1
+const RSP = 4
+const [ES, SS] = [0, 2]
+
+/** Semantics over a decoded op in linear memory: the stepper's. Its functions return whether something was raised. */
+export class OpStage extends FlagStage implements Stage {
+  readonly operandSize: Size
+  readonly addressSize: 2 | 4 | 8
+  readonly stackSize: 2 | 4 | 8
+  readonly #variant: Variant
+  readonly #op: Local<'i32'>
+  readonly #offset: Local<'i64'> | null
+  readonly #linear: Local<'i64'> | null
+  #jumped = false
+
+  constructor(f: Func, parts: CoreParts, op: Local<'i32'>, variant: Variant) {
+    super(f, parts)
+    this.#variant = variant
+    this.#op = op
+    this.operandSize = variant.operandSize
+    this.addressSize = variant.addressSize
+    this.stackSize = parts.mode === 64 ? 8 : parts.mode === 32 ? 4 : 2
+    this.#offset = variant.memory ? f.let(this.#effective()) : null
+    this.#linear = this.#offset ? f.let(this.linear(this.#offset)) : null
+  }
+
+  emit(): void {
+    this.#variant.form.instruction.semantics(this)
+    if (!this.#jumped) this.f.do(this.state.set64('rip', this.#next()))
+    this.f.return(0)
+  }
+
+  when(condition: Expr<'i32'>, then: () => void, otherwise?: () => void): void {
+    this.f.if(condition, then, otherwise)
+  }
+
+  nothing(): void {}
+
+  // Operands
+
+  size(operand: number): Size {
+    return bytesOf(this.#operand(operand).size, this.operandSize)
+  }
+
+  isMemory(operand: number): boolean {
+    const { kind } = this.#operand(operand)
+    return kind === 'mem' || kind === 'offset' || kind === 'rm' && this.#variant.memory
+  }
+
+  isImmediate(operand: number): boolean {
+    return this.#operand(operand).kind === 'imm'
+  }
+
+  read(operand: number, size: Size = this.size(operand)): Value {
+    const { kind, register } = this.#operand(operand)
+    if (this.isMemory(operand)) return this.load(this.address(), size)
+    switch (kind) {
+      case 'imm': return this.truncate(this.#immediate(operand), size)
+      case 'one': return i64.const(1)
+      case 'fixed': return this.register(register, size)
+      case 'si':
+      case 'di': return this.load(this.#string(kind), size, kind === 'di' ? false : undefined)
+      default: return this.#loadAt(this.#registerOf(operand), size)
+    }
+  }
+
+  write(operand: number, value: Value): void {
+    const { kind, register } = this.#operand(operand)
+    const size = this.size(operand)
+    if (this.isMemory(operand)) this.store(this.address(), value, size)
+    else if (kind === 'fixed') this.setRegister(register, value, size)
+    else if (kind === 'si' || kind === 'di') this.store(this.#string(kind), value, size, false)
+    else this.#storeAt(this.#registerOf(operand), value, size)
+  }
+
+  register(number: number, size: Size): Value {
+    return this.#loadAt(i32.const(this.state.register(number)), size)
+  }
+
+  setRegister(number: number, value: Value, size: Size): void {
+    this.#storeAt(i32.const(this.state.register(number)), value, size)
+  }
+
+  high(): Value {
+    return i64.load8U(this.state.register(0), 1)
+  }
+
+  setHigh(value: Value): void {
+    this.f.do(i64.store8(this.state.register(0), value, 1))
+  }
+
+  #operand(operand: number): Operand {
+    const found = this.#variant.form.operands[operand]
+    if (!found) throw new RangeError(`${this.#variant.form.instruction.name} has no operand ${operand}`)
+    return found
+  }
+
+  #immediate(operand: number): Value {
+    const before = this.#variant.form.operands.slice(0, operand).filter(({ kind }) => kind === 'imm').length
+    return i64.load(this.#op, opLayout.immediates + 8 * before)
+  }
+
+  #registerOf(operand: number): Expr<'i32'> {
+    return i32.load(this.#op, opLayout.operands + 4 * operand)
+  }
+
+  #loadAt(address: Expr<'i32'>, size: Size): Value {
+    return size === 1 ? i64.load8U(address) : size === 2 ? i64.load16U(address) : size === 4 ? i64.load32U(address) : i64.load(address)
+  }
+
+  /** 32 bits clear the upper half; fewer leave the rest (SDM volume 1, 3.4.1.1). */
+  #storeAt(address: Expr<'i32'>, value: Value, size: Size): void {
+    this.f.do(size === 1 ? i64.store8(address, value) : size === 2 ? i64.store16(address, value) : i64.store(address, value))
+  }
+
+  // Memory
+
+  #effective(): Value {
+    const at = (field: 'base' | 'index'): Value => i64.load(i32.load(this.#op, opLayout[field]))
+    const scaled = i64.shl(at('index'), i64.extendU(i32.load(this.#op, opLayout.scale)))
+    return this.truncate(i64.add(i64.add(at('base'), scaled), i64.load(this.#op, opLayout.displacement)), this.addressSize)
+  }
+
+  offset(): Value {
+    if (!this.#offset) throw new RangeError(`${this.#variant.form.instruction.name} has no memory operand`)
+    return this.#offset
+  }
+
+  address(): Value {
+    if (!this.#linear) throw new RangeError(`${this.#variant.form.instruction.name} has no memory operand`)
+    return this.#linear
+  }
+
+  linear(offset: Value): Value {
+    return this.#inSegment(i64.load(i32.load(this.#op, opLayout.segment)), offset)
+  }
+
+  #inSegment(base: Value, offset: Value): Value {
+    return this.truncate(i64.add(base, offset), this.mode === 64 ? 8 : 4)
+  }
+
+  #string(kind: 'si' | 'di'): Value {
+    if (kind === 'si') return this.linear(this.register(6, this.addressSize))
+    return this.#inSegment(i64.load(this.#segment(ES)), this.register(7, this.addressSize))
+  }
+
+  #segment(number: number): number {
+    return this.mode === 64 ? this.state.at + stateLayout.zero : this.state.segment(number)
+  }
+
+  load(linear: Value, size: Size, inStack?: boolean): Local<'i64'> {
+    return this.f.let(this.#loadAt(this.#place(linear, size, inStack), size))
+  }
+
+  store(linear: Value, value: Value, size: Size, inStack?: boolean): void {
+    const bound = this.f.let(value)
+    const place = this.#place(linear, size, inStack)
+    this.f.do(size === 4 ? i64.store32(place, bound) : size === 8 ? i64.store(place, bound) : size === 2 ? i64.store16(place, bound) : i64.store8(place, bound))
+  }
+
+  writable(linear: Value, bytes: number, inStack?: boolean): void {
+    this.#place(linear, bytes, inStack)
+  }
+
+  aligned(linear: Value, bytes: number): void {
+    this.faultIf(i64.ne(i64.and(linear, bytes - 1), 0), Vector.generalProtection)
+  }
+
+  /** Where in linear memory a guest's bytes lie; or a fault. */
+  #place(linear: Value, bytes: number, inStack?: boolean): Local<'i32'> {
+    const { at, base, size } = this.parts.window
+    const address = this.f.let(linear)
+    const inside = this.f.let(i64.sub(address, base))
+    this.f.if(i64.gtU(inside, size - bytes), () => {
+      // All of an operand must be canonical in 64-bit mode, and below the limit of 4 GiB in the others.
+      const bad = this.mode === 64 ? i32.or(this.#unusual(address), this.#unusual(i64.add(address, bytes - 1))) : i64.gtU(address, 2 ** 32 - bytes)
+      const stack = inStack === undefined ? i32.load(this.#op, opLayout.inStack) : i32.const(inStack ? 1 : 0)
+      this.f.if(bad, () => this.#raise(i32.sub(Vector.generalProtection, stack)))
+      this.f.do(this.state.set64('faultAddress', address))
+      this.#raise(i32.const(Vector.pageFault))
+    })
+    return this.f.let(i32.add(i32.wrap(inside), at))
+  }
+
+  /** Whether an address is not canonical, with 48 bits (SDM volume 1, 3.3.7.1). */
+  #unusual(address: Value): Expr<'i32'> {
+    return i64.ne(i64.shrS(i64.shl(address, 16), 16), address)
+  }
+
+  // The stack
+
+  stackLinear(offset: Value): Value {
+    return this.#inSegment(i64.load(this.#segment(SS)), offset)
+  }
+
+  #fromTop(distance: number): Value {
+    return this.truncate(i64.add(this.register(RSP, this.stackSize), distance), this.stackSize)
+  }
+
+  push(value: Value): void {
+    this.storeStack(-this.operandSize, value)
+    this.release(-this.operandSize)
+  }
+
+  top(): Value {
+    return this.loadStack(0)
+  }
+
+  release(bytes: number, more?: Value): void {
+    this.setRegister(RSP, this.truncate(more ? i64.add(this.#fromTop(bytes), more) : this.#fromTop(bytes), this.stackSize), this.stackSize)
+  }
+
+  loadStack(distance: number): Value {
+    return this.load(this.stackLinear(this.#fromTop(distance)), this.operandSize, true)
+  }
+
+  storeStack(distance: number, value: Value): void {
+    this.store(this.stackLinear(this.#fromTop(distance)), value, this.operandSize, true)
+  }
+
+  popOffset(): Value {
+    const onTop = i32.eq(i32.load(this.#op, opLayout.base), this.state.register(RSP))
+    return this.truncate(i64.add(this.offset(), i64.mul(i64.extendU(onTop), this.operandSize)), this.addressSize)
+  }
+
+  // Control
+
+  #next(): Value {
+    return i64.load(this.#op, opLayout.next)
+  }
+
+  next(): Value {
+    return this.truncate(this.#next(), this.operandSize)
+  }
+
+  target(): Value {
+    return this.truncate(i64.add(this.#next(), i64.load(this.#op, opLayout.immediates)), this.operandSize)
+  }
+
+  checkTarget(target: Value): void {
+    if (this.mode === 64) this.faultIf(this.#unusual(target), Vector.generalProtection)
+  }
+
+  jump(target: Value): void {
+    this.#jumped = true
+    this.f.do(this.state.set64('rip', target))
+  }
+
+  branch(condition: Expr<'i32'>, target: Value): void {
+    this.jump(select('i64', condition, target, this.#next()))
+  }
+
+  iterate(body: () => void, goesOn?: (equal: boolean) => Expr<'i32'>): void {
+    const { repeat } = this.#variant
+    if (repeat === 'none') {
+      body()
+      return
+    }
+    const left = this.let(this.register(RCX, this.addressSize))
+    this.when(i64.eqz(left), () => this.jump(this.#next()), () => {
+      body()
+      this.f.set(left, this.truncate(i64.sub(left, 1), this.addressSize))
+      this.setRegister(RCX, left, this.addressSize)
+      const more = i64.ne(left, 0)
+      this.branch(goesOn ? i32.and(more, goesOn(repeat === 'repe')) : more, i64.load(this.#op, opLayout.pc))
+    })
+  }
+
+  advance(register: number, bytes: Size): void {
+    const step = i64.extendS(select('i32', this.state.get32('direction'), -bytes, bytes))
+    this.setRegister(register, this.truncate(i64.add(this.register(register, this.addressSize), step), this.addressSize), this.addressSize)
+  }
+
+  #raise(vector: Expr<'i32'>): void {
+    this.f.do(this.state.set32('fault', i32.add(vector, 1)))
+    this.f.return(1)
+  }
+
+  fault(vector: number): void {
+    this.#jumped = true
+    this.#raise(i32.const(vector))
+  }
+
+  faultIf(condition: Expr<'i32'>, vector: number): void {
+    this.f.if(condition, () => this.#raise(i32.const(vector)))
+  }
+
+  trap(vector: number): void {
+    this.f.do(this.state.set64('rip', this.#next()))
+    this.#raise(i32.const(vector))
+  }
+}

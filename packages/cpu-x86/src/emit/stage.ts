@@ -1,0 +1,105 @@
+import type { Expr, Func, Local } from '@machinist/wasm'
+import type { Size } from '../isa/form.ts'
+import type { Helpers } from './helpers.ts'
+
+export type Value = Expr<'i64'>
+
+/**
+ * What the semantics of instructions are written in. An engine decides what an operand is (a field of a decoded op, a
+ * constant, a local), and what an access to memory or a fault does.
+ *
+ * Values are 64 bits wide, and zero above their size; `truncate` sees to it. They are expressions, which are computed where
+ * a statement uses them, so `let` binds what is used twice or must be read before something is written; `load` reads at once.
+ * An instruction has no effect before its last fault: registers and flags are set after every load and store.
+ */
+export interface Stage {
+  readonly f: Func
+  readonly helpers: Helpers
+  readonly operandSize: Size
+  readonly addressSize: 2 | 4 | 8
+  /** Of rSP: by SS.B, and 8 in 64-bit mode. */
+  readonly stackSize: 2 | 4 | 8
+
+  let<T extends 'i32' | 'i64'>(value: Expr<T>): Local<T>
+  when(condition: Expr<'i32'>, then: () => void, otherwise?: () => void): void
+  select(condition: Expr<'i32'>, a: Value, b: Value): Value
+  truncate(value: Value, size: Size): Value
+  /** Sign-extends from a size. */
+  signed(value: Value, size: Size): Value
+  nothing(): void
+
+  /** Bytes of an operand. */
+  size(operand: number): Size
+  isMemory(operand: number): boolean
+  isImmediate(operand: number): boolean
+  /** An immediate is sign-extended to `size`, or cut. */
+  read(operand: number, size?: Size): Value
+  write(operand: number, value: Value): void
+  register(number: number, size: Size): Value
+  setRegister(number: number, value: Value, size: Size): void
+  /** AH. */
+  high(): Value
+  setHigh(value: Value): void
+
+  /** The memory operand's address in its segment, cut to the address size; and with the segment's base. */
+  offset(): Value
+  address(): Value
+  /** An address in the memory operand's segment. */
+  linear(offset: Value): Value
+  /** A bad address is #SS in the stack, and #GP elsewhere; when nothing is said, by the memory operand's segment. */
+  load(linear: Value, size: Size, inStack?: boolean): Local<'i64'>
+  store(linear: Value, value: Value, size: Size, inStack?: boolean): void
+  /** Faults as a store there would. */
+  writable(linear: Value, bytes: number, inStack?: boolean): void
+  /** #GP unless the address is a multiple. */
+  aligned(linear: Value, bytes: number): void
+
+  push(value: Value): void
+  /** What `pop` would read, of the operand size. */
+  top(): Value
+  /** Takes bytes off the stack. */
+  release(bytes: number, more?: Value): void
+  /** Of the operand size, so many bytes from rSP. */
+  loadStack(distance: number): Value
+  storeStack(distance: number, value: Value): void
+  stackLinear(offset: Value): Value
+  /** The memory operand's address once an operand has been popped. */
+  popOffset(): Value
+
+  /** The address of the next instruction, and that with the immediate, by the operand size. */
+  next(): Value
+  target(): Value
+  /** #GP for an address that CS does not have. */
+  checkTarget(target: Value): void
+  jump(target: Value): void
+  branch(condition: Expr<'i32'>, target: Value): void
+  /** One iteration of a string instruction, or the instruction alone when there is no REP. */
+  iterate(body: () => void, goesOn?: (equal: boolean) => Expr<'i32'>): void
+  /** Moves an index register on, by DF. */
+  advance(register: number, bytes: Size): void
+
+  /** The instruction has not happened. */
+  fault(vector: number): void
+  faultIf(condition: Expr<'i32'>, vector: number): void
+  /** The instruction has happened. */
+  trap(vector: number): void
+
+  carry(): Expr<'i32'>
+  /** The six status flags in their places. */
+  flags(): Expr<'i32'>
+  /** 0 or 1, by the number of the condition. */
+  condition(code: number): Expr<'i32'>
+  /** Those of an addition or subtraction of `source`, with carry-in or without. */
+  setArithmetic(kind: 'add' | 'sub', source: Value, result: Value, size: Size, carry: Value | null): void
+  /** Those of AND, OR, XOR and TEST. AF, which is undefined, is clear. */
+  setLogic(result: Value, size: Size): void
+  /** Those of INC and DEC, which keep CF. */
+  setStep(kind: 'inc' | 'dec', carry: Value, result: Value, size: Size): void
+  /** Replaces the flags in `mask`. */
+  setFlags(mask: number, bits: Expr<'i32'>): void
+  signZeroParity(result: Value, size: Size): Expr<'i32'>
+  setDirection(value: 0 | 1): void
+  /** FLAGS, EFLAGS or RFLAGS as PUSHF stores them, and POPF at CPL 3 changes them. */
+  allFlags(): Expr<'i32'>
+  setAllFlags(value: Expr<'i32'>): void
+}

@@ -1,0 +1,31 @@
+import type { Decoded } from '../decode/decoder.ts'
+import { opLayout, type State, stateLayout } from './layout.ts'
+
+const SS = 2
+const FS = 4
+/** AH to BH are the second bytes of the first four registers. */
+const HIGH_BYTES = 4
+
+/** Writes a decoded instruction as handlers read it. */
+export function writeOp(view: DataView, at: number, state: State, decoded: Decoded, pc: bigint): void {
+  const { form, mode, address, segment, rex, reg, rm, immediates, length } = decoded
+  const zero = state.at + stateLayout.zero
+  const set = (field: number, value: number): void => view.setUint32(at + field, value, true)
+  const set64 = (field: number, value: bigint): void => view.setBigUint64(at + field, BigInt.asUintN(64, value), true)
+  const register = (number: number): number => number < 0 ? zero : state.register(number)
+  const next = BigInt.asUintN(mode, pc + BigInt(length))
+  form.operands.forEach(({ kind, size }, i) => {
+    const number = kind === 'reg' ? reg : rm
+    const high = size === 'b' && !rex && number >= HIGH_BYTES && number < 2 * HIGH_BYTES
+    set(opLayout.operands + 4 * i, high ? state.register(number - HIGH_BYTES) + 1 : state.register(number))
+  })
+  set(opLayout.base, register(address?.base ?? -1))
+  set(opLayout.index, register(address?.index ?? -1))
+  set(opLayout.scale, address?.scale ?? 0)
+  set(opLayout.segment, mode === 64 && segment < FS ? zero : state.segment(segment))
+  set(opLayout.inStack, segment === SS ? 1 : 0)
+  set64(opLayout.displacement, (address?.displacement ?? 0n) + (address?.relative === true ? next : 0n))
+  immediates.forEach((value, i) => set64(opLayout.immediates + 8 * i, value))
+  set64(opLayout.pc, pc)
+  set64(opLayout.next, next)
+}

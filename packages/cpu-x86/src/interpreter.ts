@@ -1,0 +1,149 @@
+import { compileNow, createMemory, instantiate, type WasmMemory } from '@machinist/wasm'
+import { decode, type Decoded, MAX_LENGTH } from './decode/decoder.ts'
+import { writeHandlers, type Window } from './emit/core.ts'
+import { FlagKind } from './emit/flags.ts'
+import { State, stateLayout } from './emit/layout.ts'
+import { type Variant, variantOf } from './emit/variant.ts'
+import { writeOp } from './emit/write-op.ts'
+import { Flag, STATUS } from './flags.ts'
+import { machineError } from './isa/errors.ts'
+import type { Mode } from './isa/form.ts'
+import { forms } from './isa/table.ts'
+import { Vector } from './vector.ts'
+
+/** How a step ended. After a fault the state is as before the instruction; a trap (#BP, #OF) comes after it. */
+export type Step = { readonly kind: 'done' } | {
+  readonly kind: 'exception'
+  readonly vector: number
+  /** Of a page fault: the linear address. */
+  readonly address: bigint
+}
+
+/** What an interpreter is made with. */
+export interface InterpreterOptions {
+  readonly mode: Mode
+  /** The linear address at which its memory begins. */
+  readonly base: bigint
+  /** Bytes of memory, up to 1 GiB. Everything outside is a page fault. */
+  readonly size: number
+}
+
+type Handlers = { readonly status: () => number } & Readonly<Record<string, (op: number) => number>>
+
+const OP_AT = 256
+const MEMORY_AT = 4096
+const WASM_PAGE = 65536
+const DONE: Step = { kind: 'done' }
+
+/**
+ * Executes user-mode integer code, one instruction at a time, in one flat piece of memory. Each instruction is decoded where
+ * it stands when its turn comes, so code may change itself.
+ */
+export class Interpreter {
+  readonly mode: Mode
+  /** The guest's memory. */
+  readonly memory: Uint8Array
+  readonly #options: InterpreterOptions
+  readonly #window: Window
+  readonly #state: State = new State(0)
+  readonly #view: DataView
+  readonly #imports: { readonly host: { readonly memory: WasmMemory } }
+  readonly #pages: number
+  readonly #handlers = new Map<string, (op: number) => number>()
+  readonly #status: () => number
+
+  /** Throws a RangeError when the host has no room. */
+  constructor(options: InterpreterOptions) {
+    const { mode, base, size } = options
+    if (!Number.isInteger(size) || size < 16 || size > 2 ** 30) throw machineError('interpreter', size, 'its memory has no such size', 'Use 16 bytes to 1 GiB')
+    this.mode = mode
+    this.#options = options
+    this.#window = { at: MEMORY_AT, base, size }
+    this.#pages = Math.ceil((MEMORY_AT + size) / WASM_PAGE)
+    const memory = createMemory({ initial: this.#pages })
+    this.memory = new Uint8Array(memory.buffer, MEMORY_AT, size)
+    this.#view = new DataView(memory.buffer)
+    this.#imports = { host: { memory } }
+    this.#status = this.#compile([]).status
+  }
+
+  /** A general register, all of it; 0 to 15 are RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15. */
+  register(number: number): bigint {
+    return this.#view.getBigUint64(this.#state.register(number), true)
+  }
+
+  setRegister(number: number, value: bigint): void {
+    this.#view.setBigUint64(this.#state.register(number), value, true)
+  }
+
+  get rip(): bigint {
+    return this.#view.getBigUint64(stateLayout.rip, true)
+  }
+
+  set rip(value: bigint) {
+    this.#view.setBigUint64(stateLayout.rip, value, true)
+  }
+
+  /** The low 32 bits of RFLAGS. */
+  get flags(): number {
+    const direction = this.#view.getUint32(stateLayout.direction, true) === 0 ? 0 : Flag.direction
+    return (this.#status() | direction | this.#view.getUint32(stateLayout.system, true) | 2) >>> 0
+  }
+
+  set flags(value: number) {
+    this.#view.setUint32(stateLayout.flagKind, FlagKind.plain, true)
+    this.#view.setBigUint64(stateLayout.flagResult, BigInt(value & STATUS), true)
+    this.#view.setUint32(stateLayout.direction, (value & Flag.direction) === 0 ? 0 : 1, true)
+    this.#view.setUint32(stateLayout.system, value & ~(STATUS | Flag.direction | 2), true)
+  }
+
+  /** The base of ES, CS, SS, DS, FS or GS, 0 to 5. */
+  setSegmentBase(number: number, base: bigint): void {
+    this.#view.setBigUint64(this.#state.segment(number), base, true)
+  }
+
+  /** Executes the instruction at `rip`; of one with REP, one iteration. */
+  step(): Step {
+    const decoded = this.#fetch()
+    if ('kind' in decoded) return decoded
+    const handler = this.#handler(variantOf(decoded))
+    writeOp(this.#view, OP_AT, this.#state, decoded, this.rip)
+    if (handler(OP_AT) === 0) return DONE
+    return this.#exception(this.#view.getUint32(stateLayout.fault, true) - 1, this.#view.getBigUint64(stateLayout.faultAddress, true))
+  }
+
+  #fetch(): Decoded | Step {
+    const { base, size } = this.#options
+    const base64 = this.mode === 64 ? 0n : this.#view.getBigUint64(this.#state.segment(1), true)
+    const linear = BigInt.asUintN(this.mode === 64 ? 64 : 32, base64 + this.rip)
+    const inside = linear - base
+    const start = inside >= 0n && inside < BigInt(size) ? Number(inside) : size
+    const decoded = decode(this.memory.subarray(start, start + MAX_LENGTH), this.mode)
+    switch (decoded) {
+      case 'invalid': return this.#exception(Vector.invalidOpcode)
+      case 'long': return this.#exception(Vector.generalProtection)
+      case 'short': return this.#exception(Vector.pageFault, start < size ? base + BigInt(size) : linear)
+      default: return decoded
+    }
+  }
+
+  #exception(vector: number, address: bigint = 0n): Step {
+    return { kind: 'exception', vector, address: vector === Vector.pageFault ? address : 0n }
+  }
+
+  #handler(variant: Variant): (op: number) => number {
+    const { form, operandSize, addressSize, memory, repeat } = variant
+    const key = `${forms.indexOf(form)} ${operandSize} ${addressSize} ${memory} ${repeat}`
+    const known = this.#handlers.get(key)
+    if (known) return known
+    const handler = this.#compile([variant])['0']
+    if (!handler) throw new RangeError(`${form.instruction.name} has no handler`)
+    this.#handlers.set(key, handler)
+    return handler
+  }
+
+  #compile(variants: readonly Variant[]): Handlers {
+    const bytes = writeHandlers(variants, { mode: this.mode, state: this.#state, window: this.#window, pages: this.#pages })
+    return instantiate<Handlers>(compileNow(bytes), this.#imports)
+  }
+}

@@ -1,0 +1,111 @@
+import { machineError } from './errors.ts'
+import type { Stage } from '../emit/stage.ts'
+import { type Operand, parseOperand } from './operand.ts'
+
+/** Bytes of an integer operand. */
+export type Size = 1 | 2 | 4 | 8
+
+/** Bits of a code segment: 16 and 32 by CS.D, 64 by CS.L (SDM volume 3, 3.4.5). */
+export type Mode = 16 | 32 | 64
+
+/** Flags by the letters that the manuals' tables use: o, s, z, a, p, c. */
+export type FlagLetters = string
+
+/** What a name stands for: every encoding of it, and its one meaning. */
+export interface Instruction {
+  readonly name: string
+  readonly group: string
+  readonly forms: readonly Form[]
+  /** Flags that the manuals leave undefined, and on which processors differ. */
+  readonly undefinedFlags: FlagLetters
+  readonly semantics: (s: Stage) => void
+}
+
+/** One encoding of an instruction, as a row of SDM volume 2, appendix A. */
+export interface Form {
+  readonly instruction: Instruction
+  /** 0: one byte; 1: 0F; 2: 0F 38; 3: 0F 3A. */
+  readonly map: 0 | 1 | 2 | 3
+  readonly opcode: number
+  /** The prefix that is part of the opcode: 0x66, 0xf2 or 0xf3. */
+  readonly prefix: number
+  /** The low three bits of the opcode are a register. */
+  readonly inOpcode: boolean
+  /** ModRM.reg, when it extends the opcode. */
+  readonly digit: number | null
+  readonly modrm: boolean
+  readonly operands: readonly Operand[]
+  readonly only64: boolean
+  readonly not64: boolean
+  /** `d64`: 64 bits unless 66 makes it 16. `f64`: 64 bits whatever the prefixes say. Both in 64-bit mode only. */
+  readonly size64: 'd64' | 'f64' | null
+  /** LOCK may stand before it when its first operand is memory. */
+  readonly lock: boolean
+  /** It reads rSI, rDI or rCX by the address size. */
+  readonly counted: boolean
+  /** It heeds REP, or REPE and REPNE. */
+  readonly repeat: 'rep' | 'repe' | null
+}
+
+/** A short list of words on an encoding, after a semicolon. */
+interface Words {
+  readonly lock?: boolean
+  readonly undefinedFlags?: FlagLetters
+  readonly repeat?: 'rep' | 'repe'
+}
+
+/**
+ * Declares a group of instructions. An encoding reads `F3.0F.B8 Gv Ev; only64`: mandatory prefix, map, opcode (`+r` for a
+ * register in it, `/n` for an opcode extension), operands in the manual's letters, words.
+ */
+export function group(name: string): {
+  readonly instructions: Instruction[]
+  define(name: string, encodings: readonly string[], semantics: (s: Stage) => void, words?: Words): void
+} {
+  const instructions: Instruction[] = []
+  return {
+    instructions,
+    define(mnemonic, encodings, semantics, words = {}) {
+      const forms: Form[] = []
+      const instruction: Instruction = { name: mnemonic, group: name, forms, undefinedFlags: words.undefinedFlags ?? '', semantics }
+      for (const encoding of encodings) forms.push(parseForm(instruction, encoding, words))
+      instructions.push(instruction)
+    },
+  }
+}
+
+const maps: Readonly<Record<string, 1 | 2 | 3>> = { '0F': 1, '0F38': 2, '0F3A': 3 }
+
+function parseForm(instruction: Instruction, text: string, words: Words): Form {
+  const [pattern = '', attributes = ''] = text.split(';')
+  const [code = '', ...names] = pattern.trim().split(' ')
+  const match = /^(?:(66|F2|F3)\.)?(?:(0F|0F38|0F3A)\.)?([0-9A-F]{2})(\+r)?(?:\/([0-7r]))?$/.exec(code)
+  if (!match) throw machineError('encoding', text, 'is not an encoding', 'Write it as F3.0F.B8 Gv Ev')
+  const [, prefix = '0', map = '', opcode = '', inOpcode, digit] = match
+  const operands = names.map(parseOperand)
+  const has = (word: string): boolean => attributes.trim().split(' ').includes(word)
+  return {
+    instruction,
+    map: maps[map] ?? 0,
+    opcode: parseInt(opcode, 16),
+    prefix: parseInt(prefix, 16),
+    inOpcode: inOpcode !== undefined,
+    digit: digit === undefined || digit === 'r' ? null : Number(digit),
+    modrm: digit !== undefined || operands.some(({ kind }) => kind === 'rm' || kind === 'reg' || kind === 'mem'),
+    operands,
+    only64: has('only64'),
+    not64: has('not64'),
+    size64: has('d64') ? 'd64' : has('f64') ? 'f64' : null,
+    lock: words.lock === true && operands[0]?.kind === 'rm' || operands[0]?.kind === 'mem' && words.lock === true,
+    counted: has('counted') || operands.some(({ kind }) => kind === 'si' || kind === 'di'),
+    repeat: words.repeat ?? null,
+  }
+}
+
+/** Operand sizes that the prefixes choose between, in a mode; one alone when the encoding fixes it. */
+export function operandSizes(form: Form, mode: Mode): readonly Size[] {
+  const [first] = form.operands
+  if (first && first.kind !== 'imm' && first.kind !== 'rel' && form.operands.every(({ size }) => size === 'b')) return [1]
+  if (mode !== 64) return [2, 4]
+  return form.size64 === 'f64' ? [8] : form.size64 === 'd64' ? [2, 8] : [2, 4, 8]
+}

@@ -1,0 +1,33 @@
+import { arithmetic } from '../semantics/arithmetic.ts'
+import { bits } from '../semantics/bits.ts'
+import { control } from '../semantics/control.ts'
+import { decimal } from '../semantics/decimal.ts'
+import { moves } from '../semantics/moves.ts'
+import { multiply } from '../semantics/multiply.ts'
+import { shifts } from '../semantics/shifts.ts'
+import { stack } from '../semantics/stack.ts'
+import { strings } from '../semantics/strings.ts'
+import type { Form, Instruction } from './form.ts'
+
+/** Every instruction there is. */
+export const instructions: readonly Instruction[] = [...arithmetic, ...shifts, ...multiply, ...bits, ...moves, ...stack, ...control, ...strings, ...decimal]
+
+/** Every encoding, by its position: what a decoded instruction names. */
+export const forms: readonly Form[] = instructions.flatMap((instruction) => instruction.forms)
+
+/** The forms of an opcode; those that need a prefix come first. */
+const byOpcode: ReadonlyMap<number, readonly Form[]> = (() => {
+  const map = new Map<number, Form[]>()
+  for (const form of forms) {
+    for (let i = 0; i < (form.inOpcode ? 8 : 1); i++) {
+      const key = form.map << 8 | form.opcode + i
+      map.set(key, [...map.get(key) ?? [], form].sort((a, b) => b.prefix - a.prefix))
+    }
+  }
+  return map
+})()
+
+/** The forms that share an opcode of a map. */
+export function formsOf(map: number, opcode: number): readonly Form[] {
+  return byOpcode.get(map << 8 | opcode) ?? []
+}

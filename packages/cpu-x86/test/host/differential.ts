@@ -1,0 +1,124 @@
+import { flagBits, Interpreter, STATUS } from '../../src/index.ts'
+import { type Form, forms } from '../../src/isa/index.ts'
+import { formAt, randomData, randomRun } from './generator.ts'
+import { buildHost, CODE_SIZE, hostFeatures, MEMORY_AT, MEMORY_SIZE, type Outcome, type Run } from './host.ts'
+import { Random } from './random.ts'
+
+/** What a host must have to run an instruction, by the names of /proc/cpuinfo. */
+const needs: Readonly<Record<string, string>> = { adcx: 'adx', adox: 'adx', movbe: 'movbe', popcnt: 'popcnt', lzcnt: 'abm', tzcnt: 'bmi1', crc32: 'sse4_2', cmpxchg8b: 'cx16', lahf: 'lahf_lm', sahf: 'lahf_lm' }
+/** POPF of random bits turns single step and alignment checks on: it has a test of its own. */
+const excluded: ReadonlySet<string> = new Set(['popf'])
+const DF = 0x400
+const INT3 = 0xcc
+
+/** The forms of a group that the host can run. */
+export function comparable(group: string): Form[] {
+  const features = hostFeatures()
+  return forms.filter(({ instruction: { name, group: own } }) => own === group && !excluded.has(name) && (needs[name] === undefined || features.has(needs[name])))
+}
+
+/** Ends a run after the first instruction that leaves flags undefined: what follows might read them. Returns those flags. */
+function cutAtUndefined(run: Run): { run: Run; mask: number } {
+  for (let at = 0; at < run.code.length;) {
+    const found = formAt(run.code.subarray(at), run.mode)
+    if (!found) break
+    at += found.length
+    const undefinedFlags = flagBits(found.form.instruction.undefinedFlags)
+    if (undefinedFlags !== 0) return { run: { ...run, code: Uint8Array.of(...run.code.subarray(0, at), 0xcc) }, mask: undefinedFlags }
+  }
+  return { run, mask: 0 }
+}
+
+/** Runs code here as the host does: until it raises something. */
+export function runHere(cpu: Interpreter, run: Run): Outcome {
+  cpu.memory.fill(INT3)
+  cpu.memory.set(run.code)
+  cpu.memory.set(run.data, CODE_SIZE)
+  run.registers.forEach((value, i) => cpu.setRegister(i, value))
+  cpu.flags = run.flags | 0x202
+  cpu.rip = MEMORY_AT
+  for (let steps = 0; steps < 1e6; steps++) {
+    const step = cpu.step()
+    if (step.kind === 'exception') {
+      return {
+        vector: step.vector, registers: run.registers.map((_, i) => cpu.register(i)), flags: cpu.flags,
+        rip: Number(BigInt.asIntN(64, cpu.rip - MEMORY_AT)), data: cpu.memory.slice(CODE_SIZE),
+      }
+    }
+  }
+  throw new Error('it does not end')
+}
+
+export function newInterpreter(mode: 32 | 64): Interpreter {
+  return new Interpreter({ mode, base: MEMORY_AT, size: MEMORY_SIZE })
+}
+
+function sameCode(cpu: Interpreter, run: Run): boolean {
+  return Buffer.compare(cpu.memory.subarray(0, run.code.length), run.code) === 0
+}
+
+/** What differs, in words; empty when nothing does. */
+export function difference(run: Run, here: Outcome, host: Outcome, mask: number): string[] {
+  const wrong: string[] = []
+  if (here.vector !== host.vector) wrong.push(`vector ${here.vector}, host ${host.vector}`)
+  if (here.rip !== host.rip) wrong.push(`rip ${here.rip}, host ${host.rip}`)
+  for (let i = 0; i < (run.mode === 64 ? 16 : 8); i++) {
+    if (here.registers[i] !== host.registers[i]) wrong.push(`register ${i}: ${here.registers[i]?.toString(16)}, host ${host.registers[i]?.toString(16)}, was ${run.registers[i]?.toString(16)}`)
+  }
+  const compared = (STATUS | DF) & ~mask
+  if (((here.flags ^ host.flags) & compared) !== 0) wrong.push(`flags ${(here.flags & compared).toString(16)}, host ${(host.flags & compared).toString(16)}, were ${run.flags.toString(16)}`)
+  const at = Buffer.compare(here.data, host.data) === 0 ? -1 : here.data.findIndex((byte, i) => byte !== host.data[i])
+  if (at >= 0) wrong.push(`memory at ${at}: ${here.data[at]}, host ${host.data[at]}`)
+  return wrong
+}
+
+const BATCH = 500
+/** Different contents of the data pages in a batch. */
+const CONTENTS = 20
+
+/** Compares so many random runs of a group; returns descriptions of the first few that differ. */
+export function compareGroup(group: string, mode: 32 | 64, count: number, seed: number): string[] {
+  const random = new Random(seed)
+  const usable = comparable(group)
+  const cpu = newInterpreter(mode)
+  const host = buildHost()
+  const found: string[] = []
+  try {
+    for (let done = 0; done < count && found.length < 10; done += BATCH) {
+      const jumps = group === 'control'
+      const data = Array.from({ length: CONTENTS }, () => randomData(random, jumps))
+      const runs = Array.from({ length: Math.min(BATCH, count - done) }, () => cutAtUndefined(randomRun(random, usable, mode, 1 + random.below(5), random.of(data), jumps)))
+      const outcomes = host.run(runs.map(({ run }) => run))
+      runs.forEach(({ run, mask }, i) => {
+        const outcome = outcomes[i]
+        if (!outcome) throw new Error('an answer is missing')
+        const wrong = difference(run, runHere(cpu, run), outcome, mask)
+        // What wrote its own code may have made instructions that are not in the table.
+        if (!sameCode(cpu, run)) return
+        if (wrong.length > 0) found.push(`${describe(run)}: ${wrong.join('; ')}`)
+      })
+    }
+  } finally {
+    host.dispose()
+  }
+  return found
+}
+
+function describe({ code, mode }: Run): string {
+  const names: string[] = []
+  for (let at = 0; at < code.length;) {
+    const found = formAt(code.subarray(at), mode)
+    if (!found) break
+    names.push(`${found.form.instruction.name}${found.size * 8}`)
+    at += found.length
+  }
+  return `${mode}-bit ${Buffer.from(code).toString('hex')} (${names.join(', ')})`
+}
+
+/** What can be compared: each group in each mode that has it. */
+export function groups(): { group: string; mode: 32 | 64 }[] {
+  const names = new Set(forms.map(({ instruction }) => instruction.group))
+  return [...names].flatMap((group) => ([64, 32] as const)
+    .filter((mode) => forms.some((form) => form.instruction.group === group && (mode === 32 ? !form.only64 : !form.not64)))
+    .map((mode) => ({ group, mode })))
+}
