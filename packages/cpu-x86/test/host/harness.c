@@ -104,8 +104,8 @@ int main(void) {
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) sigaction(ends[i], &action, NULL);
 
     while (take(&record, sizeof record)) {
-        /* Of CPU time, so that a busy host is no reason. */
         if (record.code_length > CODE_SIZE || !take(memory, MEMORY_SIZE)) return 2;
+        /* Of CPU time, so that a busy host is no reason. */
         struct itimerval limit = { { 0, 0 }, { 20, 0 } };
         setitimer(ITIMER_VIRTUAL, &limit, NULL);
         raise(SIGUSR1);
