@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildImage, type Image } from '@machinist/host-metal/build'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { bitsOf, exact, functions, inputs } from '../../../host-metal/test/numbers.ts'
 import { bootImage } from '../../test/boot-image.ts'
 import { prepareEngine } from './engine.ts'
 
@@ -27,6 +28,23 @@ describe('an image for bare metal', () => {
     const fall = /at fall \(packages\/host-metal\/test\/programs\/engine\.ts:(\d+):\d+\)/g
     expect([...text.matchAll(fall)]).toHaveLength(3)
     expect(text).toMatch(/nobody cared\n {4}at .*programs\/engine\.ts:\d+/)
+  })
+
+  it('computes as other engines do: to the last bit where that is defined, else as near as they are to each other', async () => {
+    const lines = (await bootImage((await build('test/programs/numbers.ts')).path)).split('\n').map((line) => line.split(' '))
+    const place = (bits: string): bigint => {
+      const value = BigInt(`0x${bits}`)
+      return value >> 63n === 0n ? value : -(value & (2n ** 63n - 1n))
+    }
+    const wrong = functions.flatMap(([name, call]) => {
+      const [, ...results] = lines.find(([first]) => first === name) ?? []
+      return inputs().flatMap(([x, y], index) => {
+        const [have = 'nothing', want] = [results[index], bitsOf(call(x, y))]
+        const near = have === want || (!exact.includes(name) && /^[0-9a-f]{16}$/.test(have) && want !== 'nan' && (place(have) - place(want)) ** 2n <= 16n)
+        return near ? [] : [`${name}(${String(x)}, ${String(y)}) is ${have}, not ${want}`]
+      })
+    })
+    expect(wrong).toEqual([])
   })
 
   it('runs a guest until it exits', async () => {
