@@ -4,15 +4,21 @@ import { Unmet } from '../../scripts/lib/say.mjs'
 
 /** How often the marks are looked at, in milliseconds. */
 const LOOK = 100
+/** How long the emulator may take to end when it is told to, in milliseconds. */
+const PATIENCE = 10_000
 
 /** The machine that all sides run on: it counts instructions, each takes a nanosecond, and when all wait time goes on at once. */
 const MACHINE = ['-machine', 'virt', '-cpu', 'rv64,h=true', '-nographic', '-echr', '0x1d', '-bios', 'default', '-icount', 'shift=0,sleep=off', '-global', 'virtio-mmio.force-legacy=false']
+
+/** @type {readonly NodeJS.Signals[]} */
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP']
+const goes = () => { process.exit(1) }
 
 /** @typedef {{ mark: number, all: number, firmware: number, image: number, other: number }} Mark instructions before it, in all and by where they lie */
 
 /**
  * Runs the emulated machine until a mark.
- * @param {{ plugin: string, marks: string, args: readonly string[], until: number, seconds: number, imageEnd?: number, profile?: string, atEnd?: (console: string) => Promise<void> }} options
+ * @param {{ plugin: string, marks: string, args: readonly string[], until: number, seconds: number, imageEnd?: number, profile?: string }} options
  * @returns {Promise<Mark[]>}
  * @throws {Unmet} when it does not come to it
  */
@@ -20,14 +26,23 @@ export async function count({ plugin, marks, args, until, seconds, imageEnd, pro
   rmSync(marks, { force: true })
   const options = [`out=${marks}`, ...(imageEnd === undefined ? [] : [`image=${imageEnd}`]), ...(profile === undefined ? [] : [`profile=${profile}`])]
   const child = spawn('qemu-system-riscv64', [...MACHINE, ...args, '-plugin', [plugin, ...options].join()], { stdio: ['ignore', 'pipe', 'pipe'] })
+  // It goes with us, however we end.
+  const kill = () => { child.kill('SIGKILL') }
+  process.once('exit', kill)
+  for (const signal of SIGNALS) process.once(signal, goes)
   let text = ''
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('latin1').on('data', (chunk) => { text += chunk })
   const ended = new Promise((resolve) => { child.on('close', () => { resolve(true) }).on('error', () => { resolve(true) }) })
   const last = Date.now() + 1000 * seconds
   const there = () => read(marks).some(({ mark }) => mark === until)
   for (let over = false; !over && !there() && Date.now() < last;) over = await Promise.race([ended, new Promise((resolve) => { setTimeout(() => { resolve(false) }, LOOK) })])
+  // The plugin writes its profile at an orderly end.
   child.kill()
+  const late = setTimeout(kill, PATIENCE)
   await ended
+  clearTimeout(late)
+  process.off('exit', kill)
+  for (const signal of SIGNALS) process.off(signal, goes)
   if (!there()) throw new Unmet(`bench: the machine never came to mark ${until}; it said:\n${text.slice(-3000)}`)
   return read(marks)
 }

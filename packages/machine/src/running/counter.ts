@@ -3,6 +3,8 @@ import { machinistError } from '@machinist/api'
 
 const SECOND = 1_000_000_000
 const MASK = (1n << 64n) - 1n
+/** Counts up to here are numbers, and so are their differences. */
+const FITS = BigInt(Number.MAX_SAFE_INTEGER)
 
 /** What the views of one counter have in common. */
 export interface CounterState {
@@ -46,6 +48,7 @@ export function counterView(state: CounterState, now: () => number): TimeCounter
     const at = (ticks * BigInt(SECOND) + BigInt(frequency) - 1n) / BigInt(frequency)
     return at > BigInt(Number.MAX_SAFE_INTEGER) ? Infinity : Number(at)
   }
+  const timeOfFew = (ticks: number): number => ticks * tick > Number.MAX_SAFE_INTEGER ? Infinity : ticks * tick
   const read = (): bigint => (state.base + BigInt(elapsed())) & MASK
   return {
     frequency,
@@ -58,6 +61,8 @@ export function counterView(state: CounterState, now: () => number): TimeCounter
       for (const listener of state.listeners) listener()
     },
     timeOf(ticks) {
+      // Nearly always all of it fits into numbers, which engines are quick with.
+      if (tick !== 0 && ticks >= 0n && ticks <= FITS && state.base <= FITS) return Math.max(0, timeOfFew(Number(ticks) - Number(state.base)))
       // One look at the time: between two of them a tick may pass, and the answer would be early by it.
       const passed = BigInt(elapsed())
       return timeOfElapsed(passed + (ticks & MASK) - ((state.base + passed) & MASK))
