@@ -122,7 +122,7 @@ export const groups = {
     'Round and raise flags': ['environment'],
   },
   '@machinist/storage': {
-    'Have disks': ['disk', 'raw', 'memory-disk', 'limited', 'with-limits', 'read-only', 'fork/', 'eager'],
+    'Have disks': ['disk', 'raw', 'memory-disk', 'limited', 'with-limits', 'read-only', 'fork/', 'eager', 'later'],
     'Keep changes apart': ['overlay', 'overlay-file', 'overlay-store'],
     'Open and make images': ['', 'formats', 'format', 'file', 'copy-image', 'work-on-images', 'switched'],
     'Look into disks': ['partitions/'],

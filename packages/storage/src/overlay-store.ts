@@ -3,6 +3,7 @@ import type { BlockStatus } from '@machinist/api'
 import { ClusterMap } from './cluster-map.ts'
 import { type ClusterState, clusterState } from './cluster-map.ts'
 import { checkContentSize, type DiskContent, segmentsOf, stretchesOf } from './content/content.ts'
+import type { Soon } from './eager.ts'
 import { SparseBytes } from './sparse.ts'
 
 /** Where an overlay keeps what differs from its base. Offsets are the disk's own. */
@@ -15,8 +16,8 @@ export interface OverlayStore {
   readonly map: ClusterMap
   /** Changes the state of clusters `first` up to, not including, `past`. */
   mark(first: number, past: number, state: ClusterState): void
-  read(offset: number, into: Uint8Array): BlockStatus | Promise<BlockStatus>
-  write(offset: number, from: Uint8Array): BlockStatus | Promise<BlockStatus>
+  read(offset: number, into: Uint8Array): Soon<BlockStatus>
+  write(offset: number, from: Uint8Array): Soon<BlockStatus>
   /** The content of a range is not needed any more. */
   release(offset: number, length: number): void | Promise<void>
   /** Makes content and map stable. */

@@ -1,5 +1,6 @@
 import type { BlockStatus } from '@machinist/api'
 import { lengthOf } from './buffers.ts'
+import type { Soon } from './eager.ts'
 import type { RandomAccessFile } from './file.ts'
 import { sampleSize } from './format.ts'
 import type { DiskFormat, DiskImage, ImageSample } from './format.ts'
@@ -21,7 +22,7 @@ export function guardHeaders(image: DiskImage, file: RandomAccessFile, sample: I
   const trailerStart = sample.size - Math.min(trailerSize, sample.size)
 
   /** Does `work` when the ends of the file, changed by `change`, still look like nothing. */
-  const guarded = (offset: number, length: number, change: (bytes: Uint8Array, start: number) => void, work: () => BlockStatus | Promise<BlockStatus>): BlockStatus | Promise<BlockStatus> => {
+  const guarded = (offset: number, length: number, change: (bytes: Uint8Array, start: number) => void, work: () => Soon<BlockStatus>): Soon<BlockStatus> => {
     if (offset >= sampleSize && offset + length <= trailerStart) return work()
     // One after the other, since two writes that are harmless alone may not be together.
     return lock.run(async () => {

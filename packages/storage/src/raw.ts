@@ -1,8 +1,9 @@
-import { machinistError } from '@machinist/api'
+import { machinistError, type BlockStatus } from '@machinist/api'
 import { diskOf, sectorSize } from './disk.ts'
-import type { Disk, DiskEngine } from './disk.ts'
-import { wait } from './eager.ts'
-import { guarded } from './file.ts'
+import type { Disk, DiskEngine, Outcome } from './disk.ts'
+import { wait, whenThere } from './eager.ts'
+import { guarded, statusOfError } from './file.ts'
+import { Later } from './later.ts'
 import type { RandomAccessFile } from './file.ts'
 
 /** How {@link raw} behaves. */
@@ -36,7 +37,8 @@ export function rawEngine(file: RandomAccessFile, readOnly: boolean): DiskEngine
   const size = Math.ceil(length / sectorSize) * sectorSize
   return {
     size, readOnly, blockSize: 4096, unit: 1,
-    read: (offset, into) => guarded(function* () {
+    // The usual request has one buffer, and costs no work that waits.
+    read: (offset, into) => into.length === 1 && into[0] !== undefined && into[0].length > 0 && offset + into[0].length <= length ? readWhole(file, offset, into[0]) : guarded(function* () {
       for (const buffer of into) {
         if (buffer.length === 0) continue
         const count = yield* wait(file.read(offset, buffer))
@@ -72,6 +74,20 @@ export function rawEngine(file: RandomAccessFile, readOnly: boolean): DiskEngine
       return 'ok'
     }),
     close: () => file.close(),
+  }
+}
+
+/** Reads what lies within a file. */
+function readWhole(file: RandomAccessFile, offset: number, into: Uint8Array): Outcome {
+  const wanted = into.length
+  try {
+    const count = file.read(offset, into)
+    if (typeof count === 'number') return count < wanted ? 'io-error' : 'ok'
+    const outcome = new Later<BlockStatus>()
+    whenThere(count, (read) => { outcome.resolve(read < wanted ? 'io-error' : 'ok') }, (error) => { outcome.resolve(statusOfError(error)) })
+    return outcome
+  } catch (error) {
+    return statusOfError(error)
   }
 }
 

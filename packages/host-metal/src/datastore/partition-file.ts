@@ -24,7 +24,7 @@ export function partitionFile(disk: RandomAccessFile, { offset: start, length: s
     writable,
     read(offset, into) {
       const count = offset >= 0 ? Math.max(0, Math.min(into.length, size - offset)) : 0
-      return count === 0 ? 0 : disk.read(start + offset, into.subarray(0, count))
+      return count === 0 ? 0 : disk.read(start + offset, count === into.length ? into : into.subarray(0, count))
     },
     write: (offset, from) => disk.write(check(offset, from.length), from),
     flush: () => disk.flush(),

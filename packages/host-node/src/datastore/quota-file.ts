@@ -88,7 +88,11 @@ export class QuotaFile implements RandomAccessFile, FileSpace {
     const written = this.#file.write(offset, from)
     if (written === undefined) return undefined
     this.#underWay += bytes
-    return written.finally(() => { this.#underWay -= bytes })
+    const ended = (): void => { this.#underWay -= bytes }
+    return written.then(ended, (error: unknown) => {
+      ended()
+      throw error
+    })
   }
 
   flush(): Promise<void> {

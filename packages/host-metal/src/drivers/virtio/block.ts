@@ -1,5 +1,5 @@
 import { machinistError, type MachinistError } from '@machinist/api'
-import type { RandomAccessFile } from '@machinist/storage'
+import { Later, type RandomAccessFile } from '@machinist/storage'
 import type { DmaMemory, DmaPiece } from '../dma-memory.ts'
 import { type AddressRange, type Hardware, hardwareError } from '../hardware.ts'
 import type { Ring } from './ring.ts'
@@ -34,7 +34,7 @@ export interface VirtioBlockOptions {
   readonly transfer?: number
 }
 
-/** What a request hands over; one of the last two is called once. */
+/** What a request hands over. */
 interface Piece {
   readonly type: number
   readonly sector: number
@@ -43,21 +43,27 @@ interface Piece {
   /** Takes what was read. */
   readonly into?: Uint8Array | undefined
   readonly from?: Uint8Array | undefined
-  readonly resolve: (length: number) => void
-  readonly reject: (error: MachinistError) => void
+  /** Told the bytes that it was about. */
+  readonly answer: Later<number>
 }
 
-/** Memory that one request at a time uses. */
+/** Memory and descriptors that one request at a time uses: header, data and status, in this order. */
 interface Slot {
-  readonly header: DmaPiece
+  /** Of its three descriptors, the first; the others follow. */
+  readonly head: number
+  readonly dataDescriptor: number
+  readonly statusDescriptor: number
+  readonly header: Uint32Array
   readonly data: DmaPiece
-  readonly status: DmaPiece
-}
-
-interface Underway {
-  readonly piece: Piece
-  readonly slot: Slot
-  readonly since: number
+  readonly status: Uint8Array
+  /** The data of the last request. */
+  bytes: Uint8Array
+  /** The type and the bytes for the device that its descriptors say. */
+  type: number
+  count: number
+  piece: Piece | null
+  /** When its request was given to the device; `Infinity` for none. */
+  since: number
 }
 
 function fileError(code: 'file-eio' | 'file-enospc' | 'file-erofs' | 'file-enotsup', part: string, problem: string, value?: string | number): MachinistError {
@@ -78,14 +84,15 @@ export class VirtioBlock implements RandomAccessFile {
   readonly discard?: (offset: number, length: number) => Promise<void>
   readonly #hardware: Hardware
   readonly #transport: VirtioTransport
-  readonly #ring: Ring<Underway>
-  readonly #slots: Slot[]
+  readonly #ring: Ring<Slot>
+  readonly #slots: readonly Slot[]
+  readonly #free: Slot[]
   readonly #transfer: number
   readonly #zeroSectors: number
   readonly #unmaps: boolean
   #waiting: Piece[] = []
   #waitingAt = 0
-  readonly #underway = new Set<Underway>()
+  #finishing = false
   /** The last write that was no whole blocks. */
   #partial: Promise<void> = Promise.resolve()
 
@@ -115,9 +122,16 @@ export class VirtioBlock implements RandomAccessFile {
     this.#zeroSectors = config.zeroSectors
     this.#unmaps = config.unmaps
     if (this.writable && config.zeroSectors > 0) this.discard = (offset, length) => this.#zero(offset, length)
-    this.#ring = transport.queue<Underway>(QUEUE, QUEUE_SIZE, DESCRIPTORS)
+    this.#ring = transport.queue<Slot>(QUEUE, QUEUE_SIZE, DESCRIPTORS)
     const count = Math.min(depth, Math.floor(this.#ring.size / DESCRIPTORS))
-    this.#slots = Array.from({ length: count }, () => ({ header: memory.take(HEADER), status: memory.take(1), data: memory.take(this.#transfer, 4096) }))
+    this.#slots = Array.from({ length: count }, () => {
+      const [header, status, data] = [memory.take(HEADER), memory.take(1), memory.take(this.#transfer, 4096)]
+      const head = this.#ring.keep([{ address: header.address, length: HEADER, write: false }, { address: data.address, length: 0, write: true }, { address: status.address, length: 1, write: true }])
+      const dataDescriptor = this.#ring.following(head)
+      const words = new Uint32Array(header.bytes.buffer, header.bytes.byteOffset, HEADER / 4)
+      return { head, dataDescriptor, statusDescriptor: this.#ring.following(dataDescriptor), header: words, data, status: status.bytes, bytes: data.bytes, type: -1, count: -1, piece: null, since: Infinity }
+    })
+    this.#free = [...this.#slots]
     transport.start()
   }
 
@@ -128,8 +142,9 @@ export class VirtioBlock implements RandomAccessFile {
 
   /** When {@link VirtioBlock.poll} is to be called at the latest; `Infinity` when nothing is under way. */
   get deadline(): number {
-    for (const { since } of this.#underway) return since + ANSWER_WITHIN
-    return Infinity
+    let oldest = Infinity
+    for (const { since } of this.#slots) oldest = Math.min(oldest, since)
+    return oldest + ANSWER_WITHIN
   }
 
   /** Serves its interrupt. @returns whether it had one */
@@ -144,9 +159,9 @@ export class VirtioBlock implements RandomAccessFile {
     if (this.deadline <= this.#hardware.now()) this.#transport.fail('does not answer')
   }
 
-  read(offset: number, into: Uint8Array): Promise<number> {
+  read(offset: number, into: Uint8Array): PromiseLike<number> {
     const { length } = into
-    // The usual request costs one promise.
+    // The usual request costs no promise.
     if (length > 0 && length <= this.#transfer && offset + length <= this.size && offset % this.blockSize === 0 && length % this.blockSize === 0) {
       return this.#request({ type: TYPE.in, sector: offset / SECTOR, length, into })
     }
@@ -204,7 +219,7 @@ export class VirtioBlock implements RandomAccessFile {
     const end = Math.floor((offset + length) / unit) * unit
     if (first >= end) return this.write(offset, new Uint8Array(length))
     const most = Math.max(unit, Math.floor(Math.min(this.#zeroSectors, MOST_SECTORS) * SECTOR / unit) * unit)
-    const work: Promise<unknown>[] = []
+    const work: PromiseLike<unknown>[] = []
     if (offset < first) work.push(this.write(offset, new Uint8Array(first - offset)))
     if (end < offset + length) work.push(this.write(end, new Uint8Array(offset + length - end)))
     for (let at = first; at < end; at += most) work.push(this.#request({ type: TYPE.writeZeroes, sector: at / SECTOR, length: Math.min(most, end - at) }))
@@ -243,26 +258,29 @@ export class VirtioBlock implements RandomAccessFile {
   }
 
   /** @returns the bytes of the disk that it was about */
-  #request({ type, sector, length, into, from }: Omit<Piece, 'resolve' | 'reject'>): Promise<number> {
-    if (this.error !== null) return Promise.reject(this.error)
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ type, sector, length, into, from, resolve, reject })
-      this.#submit()
-    })
+  #request({ type, sector, length, into, from }: Omit<Piece, 'answer'>): Later<number> {
+    const answer = new Later<number>()
+    if (this.error !== null) answer.reject(this.error)
+    else {
+      this.#waiting.push({ type, sector, length, into, from, answer })
+      // Whoever hears of a request that is finished may ask for the next: all of them are given to the device together.
+      if (!this.#finishing) this.#submit()
+    }
+    return answer
   }
 
   /** Gives the device what waits, as far as it has room. */
   #submit(): void {
     let any = false
     for (let piece = this.#waiting[this.#waitingAt]; piece !== undefined; piece = this.#waiting[this.#waitingAt]) {
-      const slot = this.#ring.room < DESCRIPTORS ? undefined : this.#slots.pop()
+      const slot = this.#free.pop()
       if (slot === undefined) break
       this.#waitingAt++
       this.#begin(piece, slot)
       any = true
     }
     if (this.#waitingAt === this.#waiting.length) {
-      this.#waiting = []
+      this.#waiting.length = 0
       this.#waitingAt = 0
     }
     if (any) this.#transport.notify(QUEUE)
@@ -270,58 +288,73 @@ export class VirtioBlock implements RandomAccessFile {
 
   #begin(piece: Piece, slot: Slot): void {
     const { type, sector, length, from } = piece
-    const { header, data, status } = slot
-    header.view.setUint32(0, type, true)
-    header.view.setUint32(4, 0, true)
-    const first = type === TYPE.writeZeroes ? 0 : sector
-    header.view.setUint32(8, first % 2 ** 32, true)
-    header.view.setUint32(12, Math.floor(first / 2 ** 32), true)
-    status.bytes[0] = STATUS.none
-    let count = length
-    if (type === TYPE.writeZeroes) {
-      count = RANGE.size
+    const { header, data, status, dataDescriptor } = slot
+    const zeroes = type === TYPE.writeZeroes
+    header[0] = type
+    header[2] = zeroes ? 0 : sector
+    header[3] = zeroes ? 0 : sector / 2 ** 32
+    status[0] = STATUS.none
+    const count = zeroes ? RANGE.size : length
+    if (slot.type !== type || slot.count !== count) {
+      slot.type = type
+      slot.count = count
+      slot.bytes = data.bytes.subarray(0, count)
+      if (count > 0) this.#ring.change(dataDescriptor, count, type === TYPE.in, slot.statusDescriptor)
+      this.#ring.change(slot.head, HEADER, false, count > 0 ? dataDescriptor : slot.statusDescriptor)
+    }
+    if (zeroes) {
       data.view.setUint32(0, sector % 2 ** 32, true)
       data.view.setUint32(4, Math.floor(sector / 2 ** 32), true)
       data.view.setUint32(RANGE.sectors, length / SECTOR, true)
       data.view.setUint32(RANGE.flags, this.#unmaps ? RANGE.unmap : 0, true)
-    } else if (from !== undefined) data.bytes.set(from)
-    const underway = { piece, slot, since: this.#hardware.now() }
-    this.#underway.add(underway)
-    this.#ring.add(underway, [
-      { address: header.address, length: HEADER, write: false },
-      ...count === 0 ? [] : [{ address: data.address, length: count, write: type === TYPE.in }],
-      { address: status.address, length: 1, write: true },
-    ])
+    } else if (from !== undefined) slot.bytes.set(from)
+    slot.piece = piece
+    slot.since = this.#hardware.now()
+    this.#ring.offer(slot, slot.head, type === TYPE.in ? count + 1 : 1)
   }
 
   #finish(): void {
-    for (let finished = this.#ring.take(); finished !== null; finished = this.#ring.take()) {
-      const { request, written } = finished
-      const { piece, slot } = request
-      this.#underway.delete(request)
-      this.#slots.push(slot)
-      const status = slot.status.bytes[0] ?? STATUS.none
-      if (status > STATUS.unsupported) {
-        piece.reject(fileError('file-eio', this.name, 'the request has no answer'))
-        throw hardwareError('hardware-broken', this.name, 'answers with a status that does not exist', status)
-      }
-      let error: MachinistError | null = null
-      if (status === STATUS.ioError) error = fileError('file-eio', this.name, 'the device failed to do it')
-      else if (status === STATUS.unsupported) error = fileError('file-enotsup', this.name, 'the device cannot do it')
-      // What it did not write is of another request.
-      else if (piece.type === TYPE.in && written < piece.length + 1) error = fileError('file-eio', this.name, `the device gave less than ${piece.length} bytes`, written)
-      else piece.into?.set(piece.length === slot.data.bytes.length ? slot.data.bytes : slot.data.bytes.subarray(0, piece.length))
-      if (error === null) piece.resolve(piece.length)
-      else piece.reject(error)
+    this.#finishing = true
+    try {
+      for (let finished = this.#ring.take(); finished !== null; finished = this.#ring.take()) this.#end(finished.request, finished.written)
+    } finally {
+      this.#finishing = false
     }
     this.#submit()
   }
 
+  #end(slot: Slot, written: number): void {
+    const { piece } = slot
+    slot.piece = null
+    slot.since = Infinity
+    if (piece === null) return
+    const { answer, into, length } = piece
+    const status = slot.status[0] ?? STATUS.none
+    if (status > STATUS.unsupported) {
+      answer.reject(fileError('file-eio', this.name, 'the request has no answer'))
+      throw hardwareError('hardware-broken', this.name, 'answers with a status that does not exist', status)
+    }
+    let error: MachinistError | null = null
+    if (status === STATUS.ioError) error = fileError('file-eio', this.name, 'the device failed to do it')
+    else if (status === STATUS.unsupported) error = fileError('file-enotsup', this.name, 'the device cannot do it')
+    // What it did not write is of another request.
+    else if (piece.type === TYPE.in && written < length + 1) error = fileError('file-eio', this.name, `the device gave less than ${length} bytes`, written)
+    else into?.set(slot.bytes)
+    this.#free.push(slot)
+    if (error === null) answer.resolve(length)
+    else answer.reject(error)
+  }
+
   #abandon(error: MachinistError): void {
-    const lost = [...this.#ring.abandon().map(({ piece }) => piece), ...this.#waiting.slice(this.#waitingAt)]
-    this.#underway.clear()
+    this.#ring.abandon()
+    const lost = this.#slots.flatMap(({ piece }) => piece === null ? [] : [piece])
+    lost.push(...this.#waiting.slice(this.#waitingAt))
+    for (const slot of this.#slots) {
+      slot.piece = null
+      slot.since = Infinity
+    }
     this.#waiting = []
     this.#waitingAt = 0
-    for (const { reject } of lost) reject(error)
+    for (const { answer } of lost) answer.reject(error)
   }
 }

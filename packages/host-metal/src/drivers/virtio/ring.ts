@@ -22,11 +22,9 @@ export interface Finished<Request> {
   readonly written: number
 }
 
-interface InFlight<Request> {
-  readonly request: Request
-  /** Descriptors, of which the first is the request's name. */
-  readonly count: number
-  readonly writable: number
+/** 16-bit words of a piece. */
+function halvesOf({ bytes }: DmaPiece): Uint16Array {
+  return new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 1)
 }
 
 /**
@@ -46,8 +44,15 @@ export class Ring<Request> {
   readonly #next: Uint16Array
   #firstFree = 0
   #room: number
-  /** By their first descriptors. */
-  readonly #inFlight: (InFlight<Request> | undefined)[] = []
+  /** Requests, by their first descriptors. */
+  readonly #inFlight: (Request | undefined)[] = []
+  /** Of each of them, descriptors to be free afterwards, and bytes that the device may write. */
+  readonly #counts: Uint16Array
+  readonly #writable: Float64Array
+  // What has to be quick sees the rings as arrays: hosts of such devices are little-endian, as the rings are.
+  readonly #available16: Uint16Array
+  readonly #used16: Uint16Array
+  readonly #used32: Uint32Array
   #pending = 0
   /** Modulo 2^16. */
   #available = 0
@@ -66,6 +71,11 @@ export class Ring<Request> {
     this.device = memory.take(RING.entries + 8 * size + 2)
     this.#next = Uint16Array.from({ length: size }, (_, index) => index + 1)
     this.#room = size
+    this.#counts = new Uint16Array(size)
+    this.#writable = new Float64Array(size)
+    this.#available16 = halvesOf(this.driver)
+    this.#used16 = halvesOf(this.device)
+    this.#used32 = new Uint32Array(this.device.bytes.buffer, this.device.bytes.byteOffset, (RING.entries + 8 * size) / 4)
   }
 
   /** Descriptors that are free. */
@@ -80,11 +90,50 @@ export class Ring<Request> {
 
   /** Gives a request to the device, which is not told of it yet. There must be room for its buffers. */
   add(request: Request, buffers: readonly RingBuffer[]): void {
+    const head = this.#chain(buffers)
+    this.#counts[head] = buffers.length
+    let writable = 0
+    for (const { length, write } of buffers) if (write) writable += length
+    this.#offer(request, head, writable)
+  }
+
+  /**
+   * Takes descriptors for good, for requests of the same buffers, one after another. There must be room.
+   *
+   * @returns the first of them; others follow in {@link Ring.following}
+   */
+  keep(buffers: readonly RingBuffer[]): number {
+    return this.#chain(buffers)
+  }
+
+  /** The descriptor behind another of a chain that was kept. */
+  following(descriptor: number): number {
+    return this.#next[descriptor] ?? 0
+  }
+
+  /** Changes a descriptor of a chain that was kept and that the device does not have: its bytes, who writes them, and what follows, which must be of the same chain. */
+  change(descriptor: number, length: number, write: boolean, next: number): void {
+    const { view } = this.descriptors
+    const at = DESCRIPTOR.size * descriptor
+    view.setUint32(at + 8, length, true)
+    view.setUint32(at + 12, (write ? DESCRIPTOR.write : 0) | DESCRIPTOR.next | (next << 16), true)
+  }
+
+  /**
+   * Gives a chain that was kept to the device, which is not told of it yet.
+   *
+   * @param writable - bytes of it that the device may write
+   */
+  offer(request: Request, head: number, writable: number): void {
+    if (this.#inFlight[head] !== undefined) throw new RangeError('the device has it already')
+    this.#offer(request, head, writable)
+  }
+
+  #chain(buffers: readonly RingBuffer[]): number {
     const count = buffers.length
     if (count === 0 || count > this.#room) throw new RangeError('no room in the ring')
     const { view } = this.descriptors
     const head = this.#firstFree
-    let writable = 0
     let left = count
     for (const { address, length, write } of buffers) {
       const at = DESCRIPTOR.size * this.#firstFree
@@ -95,21 +144,26 @@ export class Ring<Request> {
       view.setUint32(at + 8, length, true)
       view.setUint16(at + 12, (write ? DESCRIPTOR.write : 0) | (last ? 0 : DESCRIPTOR.next), true)
       view.setUint16(at + 14, last ? 0 : next, true)
-      if (write) writable += length
       this.#firstFree = next
     }
     this.#room -= count
-    this.#inFlight[head] = { request, count, writable }
+    return head
+  }
+
+  #offer(request: Request, head: number, writable: number): void {
+    this.#writable[head] = writable
+    this.#inFlight[head] = request
     this.#pending++
-    this.driver.view.setUint16(RING.entries + 2 * (this.#available % this.size), head, true)
+    const available = this.#available16
+    available[RING.entries / 2 + (this.#available & (this.size - 1))] = head
     this.#available = (this.#available + 1) & 0xffff
     this.#fence()
-    this.driver.view.setUint16(RING.index, this.#available, true)
+    available[RING.index / 2] = this.#available
   }
 
   /** Whether the device has finished something. */
   get ready(): boolean {
-    return this.device.view.getUint16(RING.index, true) !== this.#seen
+    return this.#used16[RING.index / 2] !== this.#seen
   }
 
   /**
@@ -118,31 +172,38 @@ export class Ring<Request> {
    * @throws a typed error `'hardware-broken'` when that cannot be: the device must be reset, and nothing of what it has may be used before
    */
   take(): Finished<Request> | null {
-    const ahead = (this.device.view.getUint16(RING.index, true) - this.#seen) & 0xffff
+    const ahead = ((this.#used16[RING.index / 2] ?? 0) - this.#seen) & 0xffff
     if (ahead === 0) return null
     if (ahead > this.#pending) throw hardwareError('hardware-broken', this.#name, 'finished more requests than it was given', ahead)
     // What it wrote before the index is to be seen now.
     this.#fence()
-    const at = RING.entries + 8 * (this.#seen % this.size)
-    const head = this.device.view.getUint32(at, true)
-    const written = this.device.view.getUint32(at + 4, true)
-    const found = this.#inFlight[head]
-    if (found === undefined) throw hardwareError('hardware-broken', this.#name, 'finished a request that it was not given', head)
-    if (written > found.writable) throw hardwareError('hardware-broken', this.#name, `wrote more than the ${found.writable} bytes that it may`, written)
+    const at = RING.entries / 4 + 2 * (this.#seen & (this.size - 1))
+    const head = this.#used32[at] ?? 0
+    const written = this.#used32[at + 1] ?? 0
+    const request = this.#inFlight[head]
+    if (request === undefined) throw hardwareError('hardware-broken', this.#name, 'finished a request that it was not given', head)
+    const writable = this.#writable[head] ?? 0
+    if (written > writable) throw hardwareError('hardware-broken', this.#name, `wrote more than the ${writable} bytes that it may`, written)
     this.#seen = (this.#seen + 1) & 0xffff
     this.#inFlight[head] = undefined
     this.#pending--
+    const count = this.#counts[head] ?? 0
+    if (count > 0) this.#free(head, count)
+    return { request, written }
+  }
+
+  #free(head: number, count: number): void {
     let last = head
-    for (let more = 1; more < found.count; more++) last = this.#next[last] ?? 0
+    for (let more = 1; more < count; more++) last = this.#next[last] ?? 0
     this.#next[last] = this.#firstFree
     this.#firstFree = head
-    this.#room += found.count
-    return { request: found.request, written }
+    this.#room += count
+    this.#counts[head] = 0
   }
 
   /** Requests that will not be finished any more. */
   abandon(): readonly Request[] {
-    const lost = this.#inFlight.flatMap((flight) => flight === undefined ? [] : [flight.request])
+    const lost = this.#inFlight.filter((request) => request !== undefined)
     this.#inFlight.length = 0
     this.#pending = 0
     return lost
