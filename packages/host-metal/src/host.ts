@@ -1,13 +1,13 @@
 import { type Backend, type BackendKind, type EntropyPort, machinistError, type WallClockPort } from '@machinist/api'
 import type { BackendDescriptor, MachineHost } from '@machinist/machine'
-import { Arena, type LinearMemory } from '@machinist/memory'
+import { Arena, type ArenaOptions, BLOCK_SIZE, type LinearMemory } from '@machinist/memory'
 import { MetalLoop } from './loop.ts'
 import type { Native, PhysicalRange } from './native.ts'
 import { PhysicalMemory } from './physical-memory.ts'
 import { OtherHarts } from './vcpu/other-harts.ts'
 
 /** Most of physical memory that is one linear memory: JavaScript engines have no longer buffers. */
-const MOST_WINDOW = 2 ** 31 - 65536
+const MOST_WINDOW = 2 ** 31 - BLOCK_SIZE
 /** Linear memory is a whole number of these. */
 const STEP = 65536
 
@@ -25,16 +25,25 @@ export interface MetalHostOptions {
 export interface MetalHost extends MachineHost {
   readonly loop: MetalLoop
   readonly maximumMemory: number
-  /** The arena that has most room. All machines live in few: memory that nobody has serves everybody. */
-  arena(): Arena
+  /** Bytes of physical memory in which machines may live. */
+  readonly memory: number
+  /** The arena of which least was promised. All machines live in few, whoever trusts whom, as none can reach what it is not given: memory that nobody has serves everybody. */
+  arena(options?: ArenaOptions): Arena
 }
 
-/** Ranges that are whole steps, and each of them short enough for one buffer. */
+/** Bytes that an arena's machines may have. */
+function promised({ memories }: Arena): number {
+  let sum = 0
+  for (const { regions } of memories) for (const { size } of regions) sum += size
+  return sum
+}
+
+/** Ranges that begin where a block does, are whole steps, and each of them short enough for one buffer. */
 function windows(ranges: readonly PhysicalRange[]): PhysicalRange[] {
   return ranges.flatMap(({ base, length }) => {
     const pieces: PhysicalRange[] = []
     const end = Math.floor((base + length) / STEP) * STEP
-    for (let at = Math.ceil(base / STEP) * STEP; at < end; at += MOST_WINDOW) pieces.push({ base: at, length: Math.min(MOST_WINDOW, end - at) })
+    for (let at = Math.ceil(base / BLOCK_SIZE) * BLOCK_SIZE; at < end; at += MOST_WINDOW) pieces.push({ base: at, length: Math.min(MOST_WINDOW, end - at) })
     return pieces
   })
 }
@@ -65,10 +74,12 @@ export function metalHost(native: Native, { memory = native.ram(), backend, ...p
     loop,
     maximumMemory,
     linearMemory,
-    arena() {
+    memory: free.reduce((sum, { length }) => sum + length, 0),
+    arena(options = {}) {
       const next = free[0]
-      if (next !== undefined) arenas.push(new Arena(linearMemory(next.length), next.length, { kept: true }))
-      const [best] = arenas.toSorted((one, other) => (other.maximum - other.frames * 4096) - (one.maximum - one.frames * 4096))
+      if (next !== undefined) arenas.push(new Arena(linearMemory(next.length), next.length, { ...options, kept: true, blocks: true }))
+      const room = (arena: Arena): number => arena.maximum - promised(arena)
+      const [best] = arenas.toSorted((one, other) => room(other) - room(one))
       return best ?? new Arena(linearMemory(STEP), STEP)
     },
     ...ports,

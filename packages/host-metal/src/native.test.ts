@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createFdt } from '@machinist/boot'
-import { recordHeader } from './build/record-header.ts'
+import { lzCodec, pageHash } from '@machinist/memory'
 import { afterAll, describe, expect, it } from 'vitest'
+import { recordHeader } from './build/record-header.ts'
 
 /** The kernel's parts that need no hardware, in C on this machine, under the sanitizers of addresses and undefined behaviour. */
 const native = fileURLToPath(new URL('../native/', import.meta.url))
@@ -36,6 +37,28 @@ describe('the kernel on the build host', () => {
   })
   it('keeps ranges of memory', () => {
     runTest('memory', ['memory'])
+  })
+  it('hashes and compresses pages as @machinist/memory does', () => {
+    const seed = Number(process.env['MACHINIST_SEED'] ?? 1)
+    let state = seed
+    const random = (below: number): number => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) % below
+    const pages = Array.from({ length: 200 }, (_, index) => {
+      const page = new Uint8Array(4096)
+      // Zeros, noise, and runs and repetitions of all lengths.
+      for (let at = 0; index > 0 && at < page.length;) {
+        const [kind, length, from] = [random(index % 4), 1 + random(1 << (index % 12)), random(at + 1)]
+        for (let i = 0; i < length && at < page.length; i++, at++) page[at] = kind === 0 ? random(256) : kind === 1 ? length : page[from + i] ?? 0
+      }
+      return page
+    })
+    const file = join(folder, 'pages')
+    writeFileSync(file, Buffer.concat(pages))
+    const packed = new Uint8Array(3072)
+    const expected = pages.map((page) => {
+      const length = lzCodec.compress(page, packed)
+      return `${pageHash(new Uint32Array(page.buffer), 0).toString(16)} ${length} ${Buffer.from(packed.subarray(0, length)).toString('hex')}`
+    })
+    expect(runTest('page', ['page'], [file]).split('\n').slice(0, -1)).toEqual(expected)
   })
   it('copies, fills and divides as the C library does', () => {
     // It reads whole words, a few bytes of which may lie outside what is copied.

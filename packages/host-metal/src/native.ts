@@ -29,6 +29,16 @@ export interface Native {
   window(address: number, length: number): ArrayBuffer
   zero(address: number, length: number): void
   copy(to: number, from: number, length: number): void
+  /** A hash of the page at an address: 0 for zeros, and for nothing else. */
+  hash(page: number): number
+  /** Whether two pages hold the same. */
+  same(page: number, other: number): boolean
+  /** Compresses a page in the form of `lzCodec` of `@machinist/memory`; bytes, 0 when `into` is too short. */
+  compress(page: Uint8Array, into: Uint8Array): number
+  /** @throws a RangeError for what is damaged */
+  decompress(packed: Uint8Array, into: Uint8Array): void
+  /** The engine's heap, in bytes: all of it, what its allocator has taken of it, and what the program has of that. */
+  heap(): { readonly size: number; readonly taken: number; readonly used: number }
   /** Reads a register of a device of the hardware. As with {@link Native.write}, all accesses to memory before it and after it are so for devices, too; and where nobody answers, it throws a `RangeError`. */
   read(address: number, width: 1 | 2 | 4): number
   write(address: number, width: 1 | 2 | 4, value: number): void
@@ -43,6 +53,8 @@ export interface Native {
   unmap(vm: number, guest: number, length: number): void
   /** What the kernel may do about accesses of that machine's harts to devices, a {@link shortcutRecord}, all zeros: it does nothing. */
   shortcuts(vm: number): ArrayBuffer
+  /** All that the tables lead to, as the hardware would find it: for each entry guest-physical and physical address, bytes, and 1 when it may be written, as float64 in the hardware's order. For tests. */
+  mappings(vm: number): ArrayBuffer
   /** A hart of that machine: its number, and the record of its registers and exits, a {@link vcpuRecord}, all zeros. */
   createVcpu(vm: number, index: number): { readonly id: number; readonly page: ArrayBuffer }
   destroyVcpu(vcpu: number): void

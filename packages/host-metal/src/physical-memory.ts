@@ -32,6 +32,14 @@ export class PhysicalMemory implements LinearMemory {
     this.#buffer = this.#native.window(this.base, length)
     return before / STEP
   }
+
+  hash(offset: number): number {
+    return this.#native.hash(this.base + offset)
+  }
+
+  same(offset: number, other: number): boolean {
+    return this.#native.same(this.base + offset, this.base + other)
+  }
 }
 
 /** The physical address of a linear memory. @throws a typed error `'not-physical'` when it is no {@link PhysicalMemory} */

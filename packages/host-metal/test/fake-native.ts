@@ -1,6 +1,6 @@
 import { createFdt } from '@machinist/boot'
 import type { Hart } from '@machinist/cpu-riscv'
-import type { Arena } from '@machinist/memory'
+import { type Arena, lzCodec, pageHash } from '@machinist/memory'
 import { Access } from '@machinist/mmu'
 import { createMemory, type WasmMemory } from '@machinist/wasm'
 import { Answer, type Native, type PhysicalRange, VcpuAccess, VcpuExit, vcpuRecord } from '@machinist/host-metal'
@@ -113,6 +113,31 @@ export class FakeNative implements Native {
 
   copy(to: number, from: number, length: number): void {
     new Uint8Array(this.#memory.buffer).copyWithin(to - BASE, from - BASE, from - BASE + length)
+  }
+
+  hash(page: number): number {
+    return pageHash(new Uint32Array(this.#memory.buffer), (page - BASE) / 4)
+  }
+
+  same(page: number, other: number): boolean {
+    const bytes = new Uint8Array(this.#memory.buffer)
+    return bytes.subarray(page - BASE, page - BASE + 4096).every((byte, index) => byte === bytes[other - BASE + index])
+  }
+
+  compress(page: Uint8Array, into: Uint8Array): number {
+    return lzCodec.compress(page, into)
+  }
+
+  decompress(packed: Uint8Array, into: Uint8Array): void {
+    lzCodec.decompress(packed, into)
+  }
+
+  heap(): { readonly size: number; readonly taken: number; readonly used: number } {
+    return { size: 64 * 2 ** 20, taken: 2 ** 20, used: 2 ** 19 }
+  }
+
+  mappings(vm: number): ArrayBuffer {
+    return Float64Array.from([...this.vm(vm).mappings()].flatMap(({ guest, offset, writable }) => [guest, BASE + offset, 4096, writable ? 1 : 0])).buffer
   }
 
   read(): number {

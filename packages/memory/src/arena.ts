@@ -3,7 +3,8 @@ import { FrameBudget } from './frame-budget.ts'
 import { FreeFrames } from './free-frames.ts'
 import type { GuestMemory } from './guest-memory.ts'
 import type { ParkedPages } from './parked/parked-pages.ts'
-import { PAGE_SIZE } from './page-size.ts'
+import { pageHash, samePage } from './page-hash.ts'
+import { BLOCK_FRAMES, BLOCK_SIZE, PAGE_SIZE } from './page-size.ts'
 
 const WASM_PAGE = 65536
 
@@ -32,6 +33,10 @@ export interface LinearMemory {
    * cannot be done here. Absent where the host knows no such thing: then what is freed serves others of the arena alone.
    */
   discard?(offset: number, length: number): boolean
+  /** As {@link pageHash}, of the page at an offset. Absent where a loop is as quick. */
+  hash?(offset: number): number
+  /** Whether the pages at two offsets hold the same. Absent where a loop is as quick. */
+  same?(offset: number, other: number): boolean
 }
 
 /** What an {@link Arena} may be told. */
@@ -44,7 +49,12 @@ export interface ArenaOptions {
   readonly overcommit?: boolean
   /** True: it stays when its last machine goes, until it is disposed of. False unless given. */
   readonly kept?: boolean
+  /** True: neighbouring pages may get their frames together, in blocks that the tables of hardware map by one entry: see {@link GuestMemory.populate}. False unless given. */
+  readonly blocks?: boolean
 }
+
+/** A block is used while less than this part of the budget is: zeros that nobody ever touches are the first that must go. */
+const ROOMY = 0.5
 
 /** Frames that were freed and are given back to the host at once, at least. */
 const DISCARD_BATCH = 256
@@ -79,6 +89,7 @@ export class Arena {
   readonly memories: Set<GuestMemory> = new Set()
   readonly budget: FrameBudget
   readonly overcommit: boolean
+  readonly blocks: boolean
   readonly #kept: boolean
   #disposed = false
   /** Has the content of pages that lost their frames. */
@@ -86,9 +97,10 @@ export class Arena {
   readonly #codeListeners: ((frame: number) => void)[] = []
 
   /** @param maximum - bytes; at most 4 GiB, and at most what `memory` was made to grow to */
-  constructor(memory: LinearMemory, maximum: number, { budget = new FrameBudget(), overcommit = false, kept = false }: ArenaOptions = {}) {
+  constructor(memory: LinearMemory, maximum: number, { budget = new FrameBudget(), overcommit = false, kept = false, blocks = false }: ArenaOptions = {}) {
     this.budget = budget
     this.overcommit = overcommit
+    this.blocks = blocks
     this.#kept = kept
     this.#memory = memory
     this.maximum = maximum
@@ -229,6 +241,42 @@ export class Arena {
     return frames
   }
 
+  /** Takes a block of {@link BLOCK_SIZE} bytes, aligned, all zeros: the address of the first of its frames. 0 when there is none, or there are better uses for it. */
+  takeBlock(): number {
+    if (!this.blocks || this.budget.used + BLOCK_FRAMES > this.budget.limit * ROOMY) return 0
+    const again = this.#freeFrames.takeBlock()
+    const block = again ?? this.#freshBlock()
+    if (block === 0) return 0
+    if (again !== undefined) this.u8.fill(0, block, block + BLOCK_SIZE)
+    this.#frames += BLOCK_FRAMES
+    this.budget.used += BLOCK_FRAMES
+    const { u32 } = this
+    const first = this.#record(block) + REFERENCES / 4
+    for (let at = first; at < first + BLOCK_FRAMES * (FRAME_RECORD / 4); at += FRAME_RECORD / 4) u32[at] = 1
+    return block
+  }
+
+  #freshBlock(): number {
+    const next = Math.ceil(this.#next / PAGE_SIZE) * PAGE_SIZE
+    const block = Math.ceil(next / BLOCK_SIZE) * BLOCK_SIZE
+    if (block + BLOCK_SIZE > this.maximum) return 0
+    this.#ensure(block + BLOCK_SIZE)
+    this.#next = block + BLOCK_SIZE
+    // What lies before it serves as single frames.
+    for (let frame = next; frame < block; frame += PAGE_SIZE) this.#freeFrames.put(frame)
+    return block
+  }
+
+  /** A hash of what a frame holds: 0 for zeros, and for nothing else. */
+  hash(frame: number): number {
+    return this.#memory.hash?.(frame) ?? pageHash(this.u32, frame >>> 2)
+  }
+
+  /** Whether two frames hold the same. */
+  same(frame: number, other: number): boolean {
+    return this.#memory.same?.(frame, other) ?? samePage(this.u32, frame >>> 2, other >>> 2)
+  }
+
   /** One more page has a frame. */
   shareFrame(frame: number): void {
     const at = this.#record(frame) + REFERENCES / 4
@@ -238,6 +286,7 @@ export class Arena {
   /** One page fewer has each of these frames; nobody may reach them through those pages any more. The last one gives a frame back. */
   freeFrames(frames: readonly number[]): void {
     const { u32 } = this
+    const free: number[] = []
     for (const frame of frames) {
       const at = this.#record(frame)
       const left = (u32[at + REFERENCES / 4] ?? 0) - 1
@@ -247,8 +296,10 @@ export class Arena {
       u32[at + FLAGS / 4] = 0
       this.#frames--
       this.budget.used--
-      this.#freeFrames.put(frame)
+      free.push(frame)
     }
+    if (this.blocks) this.#freeFrames.putAll(free)
+    else for (const frame of free) this.#freeFrames.put(frame)
   }
 
   /**

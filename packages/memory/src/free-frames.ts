@@ -1,4 +1,4 @@
-import { PAGE_SIZE } from './page-size.ts'
+import { BLOCK_FRAMES, BLOCK_SIZE, PAGE_SIZE } from './page-size.ts'
 
 /** Gives back to the host what lies behind bytes of a linear memory; afterwards they read as zeros. False when it did nothing. */
 export type Discard = (offset: number, length: number) => boolean
@@ -10,9 +10,11 @@ export class FreeFrames {
   readonly #used: number[] = []
   /** They are zeros, and the host has what was behind them. */
   readonly #discarded: number[] = []
+  /** Blocks of frames that came together, of any content: single frames are taken of one when there are no others. */
+  readonly #blocks: number[] = []
 
   get length(): number {
-    return this.#used.length + this.#discarded.length
+    return this.#used.length + this.#discarded.length + this.#blocks.length * BLOCK_FRAMES
   }
 
   /** Those of which the host has nothing back. */
@@ -24,14 +26,42 @@ export class FreeFrames {
     this.#used.push(frame)
   }
 
+  /** Frames in any order, of which those that make a block stay together. */
+  putAll(frames: readonly number[]): void {
+    for (let first = 0; first < frames.length;) {
+      const frame = frames[first] ?? 0
+      const end = first + BLOCK_FRAMES
+      if (frame % BLOCK_SIZE === 0 && frames[end - 1] === frame + BLOCK_SIZE - PAGE_SIZE && follows(frames, first, end)) {
+        this.#blocks.push(frame)
+        first = end
+      } else {
+        this.#used.push(frame)
+        first++
+      }
+    }
+  }
+
+  /** The first frame of a block, of any content. */
+  takeBlock(): number | undefined {
+    return this.#blocks.pop()
+  }
+
   /** A frame of any content. */
   take(): number | undefined {
-    return this.#used.pop() ?? this.#discarded.pop()
+    return this.#single() ?? this.#discarded.pop()
+  }
+
+  /** One of those that were used. */
+  #single(): number | undefined {
+    const block = this.#used.length === 0 ? this.#blocks.pop() : undefined
+    // The last one first, so that they are taken in order.
+    if (block !== undefined) for (let frame = block + BLOCK_SIZE - PAGE_SIZE; frame >= block; frame -= PAGE_SIZE) this.#used.push(frame)
+    return this.#used.pop()
   }
 
   /** A frame, which `clear` makes zeros unless it is. */
   takeZeroed(clear: (frame: number) => void): number | undefined {
-    const frame = this.#used.pop()
+    const frame = this.#single()
     if (frame === undefined) return this.#discarded.pop()
     clear(frame)
     return frame
@@ -55,4 +85,9 @@ export class FreeFrames {
     }
     return done
   }
+}
+
+function follows(frames: readonly number[], first: number, end: number): boolean {
+  for (let at = first + 1; at < end; at++) if (frames[at] !== (frames[at - 1] ?? 0) + PAGE_SIZE) return false
+  return true
 }

@@ -2,7 +2,7 @@ import { type DmaSpace, machinistError } from '@machinist/api'
 import type { Arena } from './arena.ts'
 import { frameOf, hasFrame, isParked, MAX_RAM_REGIONS, PAGE_CODE, PAGE_DIRTY, PAGE_PRESENT, PAGE_SHARED, type RamRegion, ramTable } from './page-map.ts'
 import { type MemoryImage, type MoveListener, Pager, type PageSource } from './pager.ts'
-import { PAGE_SIZE } from './page-size.ts'
+import { BLOCK_SIZE, PAGE_SIZE } from './page-size.ts'
 
 const PAGE_MASK = PAGE_SIZE - 1
 
@@ -37,8 +37,10 @@ export class GuestMemory implements DmaSpace {
   #disposed = false
   /** Set by the CPU. */
   onCodeWrite: CodeWriteListener | null = null
-  /** Set by the CPU: all translations must be dropped, because writers must be seen again, or must ask. */
-  onProtect: (() => void) | null = null
+  /**
+   * Set by the CPU: translations must be dropped, because writers must be seen again, or must ask: those of the pages whose entries are named, by their indices in `Arena.u32`, in ascending runs where there are many; all unless given.
+   */
+  onProtect: ((entries?: readonly number[]) => void) | null = null
   /**
    * Set by the CPU: pages lost their frames, which other pages will get. All translations must be dropped, in every
    * hart and also in one that is running.
@@ -53,6 +55,8 @@ export class GuestMemory implements DmaSpace {
   /** Content of the parked page that was looked at last. */
   #looked: Uint8Array | null = null
   readonly #promised: boolean
+  /** Blocks that were populated, or could not be, since all was zeros: one byte for each, by region. */
+  readonly #tried = new Map<RamRegion, Uint8Array>()
   /** The region of the access before. */
   #last: RamRegion | null = null
 
@@ -120,6 +124,23 @@ export class GuestMemory implements DmaSpace {
    */
   fault(entryAddress: number, access: 'read' | 'write'): number {
     return this.pager.fault(entryAddress, access)
+  }
+
+  /**
+   * Somebody is about to write to a page that nobody has touched: gives it and those around it, as far as a {@link BLOCK_SIZE block} goes, frames that are a block, too. They are zeros, and dirty.
+   *
+   * @returns whether they have; false where the arena has no blocks, some of them was touched, or memory is not plenty. Then {@link GuestMemory.fault} is what there is.
+   */
+  populate(region: RamRegion, offset: number): boolean {
+    if (!this.arena.blocks || this.arena.u32[entryOf(region, offset) >>> 2] !== 0) return false
+    const first = offset - ((region.base + offset) % BLOCK_SIZE)
+    if (first < 0 || first + BLOCK_SIZE > region.size) return false
+    let tried = this.#tried.get(region)
+    if (tried === undefined) this.#tried.set(region, tried = new Uint8Array(Math.ceil(region.size / BLOCK_SIZE) + 1))
+    const block = Math.ceil(first / BLOCK_SIZE)
+    if (tried[block] !== 0) return false
+    tried[block] = 1
+    return this.pager.populate(entryOf(region, first) >>> 2)
   }
 
   /** Has the content of pages that are not present and not zero. */
@@ -239,7 +260,10 @@ export class GuestMemory implements DmaSpace {
     const { u32 } = this.arena
     let entry = u32[entryAddress >>> 2] ?? 0
     if ((entry & (PAGE_PRESENT | PAGE_SHARED)) === PAGE_PRESENT) u32[entryAddress >>> 2] = entry | PAGE_DIRTY
-    else entry = this.fault(entryAddress, 'write')
+    else {
+      if (entry === 0 && this.arena.blocks) this.populate(region, offset)
+      entry = this.fault(entryAddress, 'write')
+    }
     const frame = frameOf(entry)
     if ((entry & PAGE_CODE) !== 0) this.onCodeWrite?.(frame, region.base + offset, length)
     // Not `|`, whose result would be negative in the upper half of the arena.
@@ -375,6 +399,7 @@ export class GuestMemory implements DmaSpace {
    * @param only - the content of one region alone
    */
   clear(only?: RamRegion): void {
+    for (const region of only === undefined ? this.#regions : [only]) this.#tried.delete(region)
     for (const region of only === undefined ? this.#regions : [only]) this.pager.drop(region.map, 0, region.size / PAGE_SIZE, () => this.onRelease?.())
   }
 

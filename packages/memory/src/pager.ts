@@ -1,6 +1,6 @@
 import type { Arena } from './arena.ts'
 import { frameOf, hasFrame, isParked, PAGE_CODE, PAGE_DIRTY, PAGE_PARKED, PAGE_PRESENT, PAGE_SHARED, PAGE_WAITING, presentEntry, type RamRegion } from './page-map.ts'
-import { PAGE_SIZE } from './page-size.ts'
+import { BLOCK_FRAMES, PAGE_SIZE } from './page-size.ts'
 import type { ParkedPages } from './parked/parked-pages.ts'
 
 /** Memory of a machine as another thread can copy it: plain data that `postMessage` takes. An arena that is not shared is copied by it. */
@@ -107,6 +107,24 @@ export class Pager {
     entry = (entry | PAGE_DIRTY) >>> 0
     arena.u32[index] = entry
     return entry
+  }
+
+  /**
+   * Gives frames that follow one another, and begin where a block does, to pages of which none is anything but zeros.
+   *
+   * @param first - index of the entry of the first page, in {@link Arena.u32}
+   * @returns whether there were any
+   */
+  populate(first: number): boolean {
+    const { u32 } = this.#arena
+    for (let index = first; index < first + BLOCK_FRAMES; index++) if ((u32[index] ?? 0) !== 0) return false
+    const block = this.#arena.takeBlock()
+    if (block === 0) return false
+    // The arena may have grown.
+    const now = this.#arena.u32
+    for (let page = 0; page < BLOCK_FRAMES; page++) now[first + page] = (block + page * PAGE_SIZE) | PAGE_PRESENT | PAGE_DIRTY
+    this.#gained(BLOCK_FRAMES)
+    return true
   }
 
   #bring(entry: number): number {

@@ -12,6 +12,7 @@ import { metalHost, type MetalHost } from '../host.ts'
 import { type Monitor, startMonitor } from '../monitor/monitor.ts'
 import type { Native, PhysicalRange } from '../native.ts'
 import { hardwareRiscv } from '../vcpu/spec.ts'
+import { sharedMemory } from './memory.ts'
 
 /** What the file {@link PLAN} in an image says. */
 export interface AppliancePlan {
@@ -95,14 +96,16 @@ export function openAppliance(native: Native, { devices, backend, opened }: Appl
   opened?.(board, host)
   // Nobody but who wants a disk waits for one that does not answer.
   const datastore = openMetalDatastore(board.disks)
+  const { capacity, controller } = sharedMemory(native, host)
   const hypervisor = createHypervisor({
     loop: host.loop,
+    capacity: { memory: capacity },
     open: () => {
       const [control, processor] = localChannel<ToProcessor, FromProcessor>(host.loop)
       runProcessor(processor, {
         host,
         catalogue: [hardwareRiscv(native), ...devices],
-        controllers: [diskController(), networkController()],
+        controllers: [controller, diskController(), networkController()],
         loader: { load: async ({ machine }) => {
           if (!('version' in machine)) throw machinistError({ code: 'parameter', part: 'machine', remedy: 'Give a definition.' }, 'an image has no machine files')
           const { definition, backends } = await openMachineDisks(machine, await datastore)

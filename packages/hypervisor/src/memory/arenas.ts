@@ -1,18 +1,24 @@
 import type { MachineHost } from '@machinist/machine'
-import { Arena, type FrameBudget, Merger, type ParkedPages } from '@machinist/memory'
+import { Arena, type FrameBudget, type GuestMemory, Merger, type ParkedPages } from '@machinist/memory'
 import type { MachineSpec } from '../contract/machines.ts'
 
 /** Most that an arena holds: a wasm memory of 4 GiB, less the page whose end has no 32-bit address. */
 const MOST = 2 ** 32 - 65536
 
-/** The arenas of a processor: one for each group of machines that trust one another, and one for each machine without a group. */
+/**
+ * The arenas of a processor: one for each group of machines that trust one another, and one for each machine without a group. A host whose machines cannot reach what others have chooses arenas itself (`MachineHost.arena`). Either way, only pages of machines
+ * of one group are merged.
+ */
 export class Arenas {
   readonly #budget: FrameBudget
   readonly #parked: ParkedPages
   /** Bytes that the machines of one group can have, whatever the budget. */
   most: number = MOST
   readonly #groups = new Map<string, Arena>()
-  readonly #mergers = new Map<Arena, Merger>()
+  readonly #all = new Set<Arena>()
+  /** Of memories that were told of. */
+  readonly #mergers = new WeakMap<GuestMemory, Merger>()
+  readonly #ofGroups = new WeakMap<Arena, Map<string, Merger>>()
 
   constructor(budget: FrameBudget, parked: ParkedPages) {
     this.#budget = budget
@@ -20,9 +26,25 @@ export class Arenas {
   }
 
   /** Those in which machines live. */
-  get all(): ReadonlyMap<Arena, Merger> {
-    for (const arena of this.#mergers.keys()) if (arena.disposed) this.#mergers.delete(arena)
-    return this.#mergers
+  get all(): ReadonlySet<Arena> {
+    for (const arena of this.#all) if (arena.disposed) this.#all.delete(arena)
+    return this.#all
+  }
+
+  /** What merges the pages of a machine's memory with those of its group; null for memory that is of no machine. */
+  mergerOf(memory: GuestMemory): Merger | null {
+    return this.#mergers.get(memory) ?? null
+  }
+
+  /** A machine is there. */
+  add(memory: GuestMemory, { group }: MachineSpec): void {
+    const { arena } = memory
+    let groups = this.#ofGroups.get(arena)
+    if (groups === undefined) this.#ofGroups.set(arena, groups = new Map<string, Merger>())
+    let merger = group === undefined ? undefined : groups.get(group)
+    if (merger === undefined) merger = new Merger(arena)
+    if (group !== undefined) groups.set(group, merger)
+    this.#mergers.set(memory, merger)
   }
 
   /** The host by which a machine comes into its arena. */
@@ -31,10 +53,11 @@ export class Arenas {
       const known = group === undefined ? undefined : this.#groups.get(group)
       if (known?.disposed === false) return known
       const maximum = this.most = Math.min(MOST, host.maximumMemory ?? MOST)
-      // One machine alone gets what it is promised, as far as addresses go.
-      const arena = new Arena(host.linearMemory(maximum), maximum, { budget: this.#budget, overcommit: group !== undefined })
+      const arena = host.arena?.({ budget: this.#budget, overcommit: true })
+        // One machine alone gets what it is promised, as far as addresses go.
+        ?? new Arena(host.linearMemory(maximum), maximum, { budget: this.#budget, overcommit: group !== undefined })
       arena.parked = this.#parked
-      this.#mergers.set(arena, new Merger(arena))
+      this.#all.add(arena)
       if (group !== undefined) this.#groups.set(group, arena)
       return arena
     } }

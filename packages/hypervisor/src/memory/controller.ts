@@ -134,6 +134,7 @@ class Controller implements MemoryController {
   add(name: string, machine: Machine, spec: MachineSpec): void {
     const found = this.#found.get(name)
     this.#tenants.set(name, new Tenant(machine, spec, found ?? this.#ofCopy))
+    this.#arenas.add(machine.memory, spec)
     this.#found.delete(name)
     if (found === undefined) this.#ofCopy = null
     this.#thought = -Infinity
@@ -174,7 +175,7 @@ class Controller implements MemoryController {
   }
 
   work(now: number): number {
-    for (const arena of this.#arenas.all.keys()) this.counts.discarded += arena.discardFree(FREE, DISCARD)
+    for (const arena of this.#arenas.all) this.counts.discarded += arena.discardFree(FREE, DISCARD)
     if (now - this.#thought >= RETHINK) {
       this.#thought = now
       this.#think(null)

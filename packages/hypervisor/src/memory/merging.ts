@@ -37,7 +37,7 @@ export class Merging {
       if (this.#left.length === 0) this.#begin()
       return 0
     }
-    const { looked, freed } = this.#arenas.all.get(first.memory.arena)?.scan(first.memory, PAGES, eager) ?? { looked: first.pages, freed: 0 }
+    const { looked, freed } = this.#arenas.mergerOf(first.memory)?.scan(first.memory, PAGES, eager) ?? { looked: first.pages, freed: 0 }
     first.pages -= Math.max(1, looked)
     this.#yield += (freed / PAGES - this.#yield) / 64
     this.#next = now + REST
@@ -45,7 +45,7 @@ export class Merging {
   }
 
   #begin(): void {
-    for (const arena of this.#arenas.all.keys()) {
+    for (const arena of this.#arenas.all) {
       for (const memory of arena.memories) this.#left.push({ memory, pages: memory.regions.reduce((sum, { size }) => sum + size / PAGE_SIZE, 0) })
     }
   }

@@ -1,5 +1,5 @@
 import type { Backend, BackendKind, EntropyPort, WallClockPort } from '@machinist/api'
-import type { Arena, LinearMemory } from '@machinist/memory'
+import type { Arena, ArenaOptions, LinearMemory } from '@machinist/memory'
 import type { BackendDescriptor } from '../definition/definition.ts'
 
 /** The host's event loop, as far as a machine needs it. */
@@ -22,8 +22,10 @@ export interface MachineHost {
   /**
    * The arena of a machine that is about to be made or restored, which may have others in it: they trust one another, as memory that is equal is told from memory that is not by how long a write takes. Machines of one arena have the same
    * linear memory, share translated code, and may share frames. A new arena for each machine unless given. It goes with its last machine, unless it was made to be kept.
+   *
+   * @param options - of an arena that is made now
    */
-  arena?(): Arena
+  arena?(options?: ArenaOptions): Arena
   readonly entropy?: EntropyPort
   readonly wallClock?: WallClockPort
   /** Makes the backend that a definition names, or null when the host has none of that name. */

@@ -1,6 +1,6 @@
 import { machinistError } from '@machinist/api'
 import { PAGE_SIZE } from '../page-size.ts'
-import { hashPage } from '../reclaim/hash.ts'
+import { pageHash } from '../page-hash.ts'
 
 /** A file of the host for pages, which nobody else reads or writes, and that is gone when the process is. Everything happens at once. */
 export interface SwapFile {
@@ -43,14 +43,14 @@ export class SwapSpace {
       if (place < this.#sums.length) this.#free.push(place)
       return -1
     }
-    this.#sums[place] = hashPage(this.#words, 0)
+    this.#sums[place] = pageHash(this.#words, 0)
     return place
   }
 
   /** @throws a typed error `'swap-damaged'`, or what the host throws */
   load(place: number, into: Uint8Array): void {
     this.#file.read(place, this.#bytes)
-    if (hashPage(this.#words, 0) !== this.#sums[place]) {
+    if (pageHash(this.#words, 0) !== this.#sums[place]) {
       throw machinistError({ code: 'swap-damaged', part: 'memory', value: place, remedy: 'Check the disk of the host; the machine cannot go on.' }, 'a page that was swapped out is not what it was')
     }
     into.set(this.#bytes)

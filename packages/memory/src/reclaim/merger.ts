@@ -3,7 +3,6 @@ import type { GuestMemory } from '../guest-memory.ts'
 import { frameOf, hasFrame, PAGE_CODE, PAGE_PRESENT, PAGE_SHARED } from '../page-map.ts'
 import { PAGE_SIZE } from '../page-size.ts'
 import { Hand } from './hand.ts'
-import { hashPage, samePage } from './hash.ts'
 
 /** Most pages that are known by their hash. */
 const MOST_KNOWN = 2 ** 19
@@ -47,7 +46,7 @@ export class Merger {
     const pairs: (readonly [number, GuestMemory | null, number])[] = []
     const visit = (index: number, frame: number): void => {
       if (held.has(frame)) return
-      const hash = hashPage(u32, frame >>> 2)
+      const hash = this.#arena.hash(frame)
       const same = this.#isAsBefore(frame, hash) || eager
       if (hash === 0) {
         if (same) pairs.push([index, null, ZEROS])
@@ -61,7 +60,7 @@ export class Merger {
         return
       }
       if (frameOf(there) === frame || !same) return
-      if (samePage(u32, frame >>> 2, frameOf(there) >>> 2)) pairs.push([index, owner, other])
+      if (this.#arena.same(frame, frameOf(there))) pairs.push([index, owner, other])
       else this.#note(hash, index)
     }
     let left = count
@@ -78,17 +77,19 @@ export class Merger {
   /** Nobody reaches the pages any more, but by asking. */
   #stop(memory: GuestMemory, pairs: readonly (readonly [number, GuestMemory | null, number])[]): void {
     const { u32 } = this.#arena
-    const changed = new Set<GuestMemory>()
+    const changed = new Map<GuestMemory, number[]>()
     const wait = (owner: GuestMemory, index: number): void => {
       if (((u32[index] ?? 0) & PAGE_PRESENT) === 0) return
       owner.pager.wait(index)
-      changed.add(owner)
+      const entries = changed.get(owner)
+      if (entries === undefined) changed.set(owner, [index])
+      else entries.push(index)
     }
     for (const [index, owner, other] of pairs) {
       wait(memory, index)
       if (owner !== null) wait(owner, other)
     }
-    for (const each of changed) each.onProtect?.()
+    for (const [each, entries] of changed) each.onProtect?.(entries)
   }
 
   #join(memory: GuestMemory, index: number, owner: GuestMemory | null, other: number): number {
@@ -98,14 +99,14 @@ export class Merger {
     const alone = arena.references(frame) === 1
     // Until nobody reached the pages any more, another hart may have written to them.
     if (owner === null) {
-      if (hashPage(u32, frame >>> 2) !== 0) return 0
+      if (arena.hash(frame) !== 0) return 0
       memory.pager.park(index, 0)
       memory.pager.merged++
       return alone ? 1 : 0
     }
     const there = u32[other] ?? 0
     // An earlier pair may have brought them together.
-    if (frameOf(there) === frame || !samePage(u32, frame >>> 2, frameOf(there) >>> 2)) return 0
+    if (frameOf(there) === frame || !arena.same(frame, frameOf(there))) return 0
     u32[other] = ((there & ~PAGE_CODE) | PAGE_SHARED) >>> 0
     memory.pager.join(index, frameOf(there))
     return alone ? 1 : 0
@@ -129,9 +130,10 @@ export class Merger {
     return same
   }
 
-  /** Whose page map an entry is in. */
+  /** Whose page map an entry is in, of those that were given to look at: others of the arena may be none of theirs. */
   #ownerOf(index: number): GuestMemory | null {
     for (const memory of this.#arena.memories) {
+      if (!this.#hands.has(memory)) continue
       for (const { map, size } of memory.regions) if (index >= map >>> 2 && index < (map >>> 2) + size / PAGE_SIZE) return memory
     }
     return null

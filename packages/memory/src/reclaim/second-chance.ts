@@ -1,7 +1,6 @@
 import type { GuestMemory } from '../guest-memory.ts'
 import { frameOf, hasFrame, PAGE_PRESENT } from '../page-map.ts'
 import { PAGE_SIZE } from '../page-size.ts'
-import { hashPage } from './hash.ts'
 import { Hand, pagesOf } from './hand.ts'
 
 /** What a new look weighs in the estimate. */
@@ -52,7 +51,7 @@ export class SecondChance {
         const frame = frameOf(entry)
         // One that others have, too, would gain nothing.
         if (arena.references(frame) > 1) return true
-        if (hashPage(arena.u32, frame >>> 2) === 0) {
+        if (arena.hash(frame) === 0) {
           pager.park(index, 0)
           pager.merged++
         } else {
@@ -76,7 +75,7 @@ export class SecondChance {
     if (memory.pinned) return 0
     const { u32 } = arena
     const held = memory.held?.() ?? 0
-    let any = false
+    const waiting: number[] = []
     let looked = 0
     try {
       looked = this.#hand.go(memory, count, (index) => {
@@ -87,12 +86,12 @@ export class SecondChance {
         this.#touched++
         if (frameOf(entry) === held) return true
         pager.wait(index)
-        any = true
+        waiting.push(index)
         return true
       })
     } finally {
       // Whatever happened: those that wait are in no TLB.
-      if (any) memory.onProtect?.()
+      if (waiting.length > 0) memory.onProtect?.(waiting)
     }
     this.#looked += looked
     if (this.#looked >= pagesOf(memory)) {

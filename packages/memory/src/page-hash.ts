@@ -1,7 +1,7 @@
-import { pageSums, PRIMES, WORDS } from '../page-sums.ts'
+import { pageSums, PRIMES, WORDS } from './page-sums.ts'
 
 /** A hash of 32 bits of the 1024 words from `first` on: 0 for zeros, and for nothing else. It tells what is likely the same; whoever must know compares. */
-export function hashPage(u32: Uint32Array, first: number): number {
+export function pageHash(u32: Uint32Array, first: number): number {
   const sums = pageSums(u32, first)
   if (sums === null) return 0
   const [a, b, c, d] = sums
