@@ -5,6 +5,8 @@ import type { ResourceKind, Terms, Usage } from './resources.ts'
 /** What one machine was allotted of a resource, by the whole table. */
 export interface Grant extends Required<Terms> {
   readonly entitled: number
+  /** What it was known to want when that was worked out: what it said when it was asked last, unless given. */
+  readonly demand?: number
   /**
    * The most that it may take until the next grant when it begins to want more: its due, and what was found to be wanted by nobody, within the limits of its pools. `Infinity` where the host gives
    * no capacity. Unless given, a controller goes by what it knows of the host.

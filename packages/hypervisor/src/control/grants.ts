@@ -32,13 +32,13 @@ export function grantsFor(link: Link, table: AllocationTable, records: ReadonlyM
     for (const kind of kinds) {
       const allotment = resources[kind]
       if (allotment === undefined) continue
-      const { shares, reservation, limit, entitled } = allotment
+      const { shares, reservation, limit, entitled, demand } = allotment
       const ceiling = most.get(kind)?.get(name)
       const key = `${kind} ${name}`
-      const told = `${String(shares)} ${String(reservation)} ${String(limit)} ${String(entitled)} ${String(ceiling)} ${pool}`
+      const told = `${String(shares)} ${String(reservation)} ${String(limit)} ${String(entitled)} ${String(demand)} ${String(ceiling)} ${pool}`
       if (link.granted.get(key) === told) continue
       link.granted.set(key, told)
-      grants.push({ name, kind, grant: { shares, reservation, limit, entitled, pool, ...(ceiling !== undefined && { ceiling }) } })
+      grants.push({ name, kind, grant: { shares, reservation, limit, entitled, demand, pool, ...(ceiling !== undefined && { ceiling }) } })
     }
   }
   for (const key of link.granted.keys()) if (records.get(key.slice(key.indexOf(' ') + 1))?.link !== link) link.granted.delete(key)

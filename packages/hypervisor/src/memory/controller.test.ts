@@ -55,9 +55,9 @@ class House {
     this.control = memoryController(options)
   }
 
-  add(name: string, pages: number, terms: Terms = {}, group: string | undefined = 'all', attach: (host: MachineHost) => void = () => {}): Guest {
+  add(name: string, pages: number, terms: Terms = {}, group: string | undefined = 'all', attach: (host: MachineHost) => void = () => {}, on: MachineHost = host): Guest {
     const spec = { name, machine: { file: '' }, resources: { memory: terms }, ...(group !== undefined && { group }) } as MachineSpec
-    const own = this.control.host?.(spec, host) ?? host
+    const own = this.control.host?.(spec, on) ?? on
     attach(own)
     const arena = own.arena?.()
     if (arena === undefined) throw new Error('no arena')
@@ -169,6 +169,34 @@ it('equal pages of machines of a group are merged, of others not; zeros give the
   expect(house.used(one)).toBeLessThan(510)
   house.fill(two, 500, 10, (page) => page)
   house.check()
+})
+
+it('of an arena that a host has for all, only pages of machines of one group are merged', () => {
+  const house = new House({ budget: 2700 * PAGE_SIZE, codec: null })
+  let shared: Arena | undefined
+  const on: MachineHost = { ...host, arena: (options) => shared ??= new Arena(linearMemory(), 256 * MIB, { ...options, kept: true }) }
+  const names = [['one', 'all'], ['two', 'all'], ['apart', 'other'], ['third', 'third']] as const
+  const guests = names.map(([name, group]) => house.add(name, 700, {}, group, undefined, on))
+  expect(new Set(guests.map(({ memory }) => memory.arena)).size).toBe(1)
+  for (const guest of guests) house.fill(guest, 0, 600, (page) => page + 5)
+  house.work(1500)
+  expect(guests.map(({ name }) => house.control.report?.(name).memory?.shared ?? 0).slice(1)).toEqual([600, 0, 0])
+  // What one page of two machines has is one frame.
+  expect(house.control.frames).toBeLessThan(3 * 600 + 20)
+  house.check()
+})
+
+it('a grant that answers what was wanted before curbs nobody who has come to want more since', () => {
+  const house = new House({})
+  const guest = house.add('guest', 700)
+  house.fill(guest, 0, 600, (page) => page + 3)
+  house.control.usage('guest')
+  house.control.grant('guest', { shares: 1000, reservation: 0, limit: Infinity, entitled: 0, demand: 0 })
+  house.work(100)
+  expect(house.control.counts.taken).toBe(0)
+  house.control.grant('guest', { shares: 1000, reservation: 0, limit: Infinity, entitled: 500 * PAGE_SIZE, demand: 600 * PAGE_SIZE })
+  house.work(400)
+  expect(house.control.counts.taken).toBeGreaterThan(0)
 })
 
 it('a limit is kept, what the hypervisor does not grant is given back, and comes back when it grants more', () => {

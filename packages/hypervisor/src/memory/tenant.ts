@@ -89,8 +89,8 @@ export class Tenant {
 
   set grant(grant: Grant) {
     this.#grant = grant
-    // It answers what was asked last.
-    this.#curbed = grant.entitled < this.#demand - PAGE_SIZE
+    // What it asks for since then has not been answered yet.
+    this.#curbed = grant.entitled < (grant.demand ?? this.#demand) - PAGE_SIZE
   }
 
   /** Whether the hypervisor entitles it to less than it asked for: then the host has no more. */

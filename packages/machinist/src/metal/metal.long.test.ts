@@ -79,6 +79,11 @@ describe('an image for bare metal', () => {
     expect(text.split('\n').slice(0, 3)).toEqual(['identities 255', 'a0=0 cause=0, a0=9 cause=3, a0=9 cause=3', 'a0=0 cause=0'])
   })
 
+  it('maps for guests what their page maps say and nothing else, below and above 4 GiB, whatever is done to their memory', async () => {
+    const text = await bootImage((await build('test/programs/memory.ts')).path, { memory: '6G' })
+    expect(text.split('\n').slice(0, 2)).toEqual([expect.stringMatching(/^[34] arenas, [23] above 4 GiB$/), 'tables lead where page maps say'])
+  })
+
   it('shows where the kernel crashed, who called, and the registers', async () => {
     const { path } = await build('test/programs/crash.ts')
     const symbols = execFileSync('riscv64-unknown-elf-nm', [`${path}.elf`], { encoding: 'utf8' })
