@@ -222,7 +222,8 @@ export class RunLoop {
       const exit = this.#resting ? null : harts.run(now, now + left, Math.min(timers.next, backendTimers.next))
       const cameBack = harts.collect() > 0
       if (this.#hostWants && this.#mayRun()) return RUNNABLE
-      if ((exit === null || exit === 'halt') && !cameBack && gate.pending === 0 && this.#mayRun()) {
+      // That one waits says nothing of the others, which may have had no turn yet.
+      if ((exit === null || (exit === 'halt' && !harts.wanting)) && !cameBack && gate.pending === 0 && this.#mayRun()) {
         const until = Math.min(this.#wait(), harts.until)
         if (until > time.sample()) {
           if (!harts.anyAway) time.rest(until)

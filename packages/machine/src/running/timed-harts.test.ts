@@ -47,6 +47,16 @@ const alone = (...words: readonly number[]): number[] => [op.hart(1), op.branch(
 /** Each hart counts in a word of its own, without end. */
 const counting = [...constant(1, DATA), op.hart(2), op.add(2, 2), op.add(2, 2), op.add(1, 2), op.li(4, 1), op.add(3, 4), op.store(3, 1), op.branch(4, -2)]
 
+test('a machine is not idle while one of its harts computes, when another waits again and again', () => {
+  const often = [...constant(3, 300_000), op.timer(3), op.wait(), op.li(4, 1), op.branch(4, -3)]
+  const made = make([op.hart(1), op.branch(1, often.length + 1), ...often, ...counting], 2)
+  made.machine.start({ drive: 'caller' })
+  const kinds = Array.from({ length: 100 }, () => made.machine.runSlice(MS).kind)
+  expect(new Set(kinds)).toEqual(new Set(['runnable']))
+  expect(made.word(DATA + 4)).toBeGreaterThan(1000)
+  made.machine.dispose()
+})
+
 describe.each([[1, 0], [4, 0], [4, 1], [4, 3], [4, 8]])('%d harts that go by the clock, with %d processors more', (harts, processors) => {
   test('do what their guest wants, with devices, and switch it off', () => {
     const made = make(alone(...say('hello, metal'), ...switchOff(3)), harts, processors)

@@ -47,6 +47,11 @@ export class TimedHarts {
     return this.#since.size > 0
   }
 
+  /** Whether one of those that are not away could run. */
+  get wanting(): boolean {
+    return this.#cpu.vcpus.some((vcpu) => !this.#since.has(vcpu.index) && vcpu.runnable)
+  }
+
   /** When one of those that are not away wants to be looked at. */
   get deadline(): number {
     let first = Infinity
