@@ -45,7 +45,7 @@ await script(async () => {
   if (!own) {
     program = join(root, 'packages/machinist/src/metal/program.ts')
     const { kernel, initrd } = await prepareGuest({ progress })
-    const guest = { kernel, initrd, append: guestCommandLine({ console: 'ttyS0', quiet: true }), memory: '256M' }
+    const guest = { kernel, initrd, append: guestCommandLine({ console: 'ttyS0', quiet: true }), memory: '256M', net: 'nat,switch=lan' }
     files = imageFiles(await fleetOf({ machines: { guest1: guest, guest2: guest } }, join(root, 'machines.json')))
   }
   progress('Building the image')
@@ -53,5 +53,5 @@ await script(async () => {
   done()
   say(`The image has ${Math.round(image.size / 2 ** 20 * 10) / 10} MiB, of which ${Math.round(image.programSize / 1024)} KiB are the program. Ctrl-A X leads to the monitor; to leave QEMU, press Ctrl-], then X.`)
   return run('qemu-system-riscv64', ['-machine', 'virt', '-cpu', 'rv64,h=true', '-smp', '2', '-m', '1G', '-nographic', '-echr', '0x1d', '-bios', 'default', '-kernel', image.path,
-    '-global', 'virtio-mmio.force-legacy=false', '-netdev', 'user,id=net', '-device', 'virtio-net-device,netdev=net', ...options], { stdin: 'inherit', stdout: 'inherit' })
+    '-global', 'virtio-mmio.force-legacy=false', '-netdev', 'user,id=net,net=192.168.76.0/24', '-device', 'virtio-net-device,netdev=net', ...options], { stdin: 'inherit', stdout: 'inherit' })
 })

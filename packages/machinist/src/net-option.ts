@@ -3,7 +3,7 @@ import { usageError } from './usage.ts'
 
 const REMEDY = 'Use --net nat, --net nat,forward=tcp:127.0.0.1:2222-:22, --net tap=NAME or --net none.'
 /** Options of a NAT that have one value, and those that gather. */
-const SINGLE = ['mode', 'mtu', 'network', 'network6', 'otherwise'] as const
+const SINGLE = ['mode', 'mtu', 'network', 'network6', 'otherwise', 'switch'] as const
 const LISTS = { forward: 'forward', service: 'service', resolver: 'resolvers', allow: 'rules', deny: 'rules' } as const
 
 /** What `--net` asks for: one network, or none. */

@@ -25,6 +25,7 @@ export function natFrom(descriptor: BackendDescriptor, part: string, warn: (mess
   const { type: _type, ...given } = typeof descriptor === 'string' ? { type: descriptor } : descriptor
   for (const [name, value] of Object.entries(given)) {
     const type = Object.hasOwn(NAT_OPTIONS, name) ? NAT_OPTIONS[name] : undefined
+    if (name === 'switch') throw machinistError({ code: 'backend-option', part, value: name, remedy: 'Leave it out, or run the machines on bare metal.' }, 'machines of this host have no switch together, as each may be in a thread of its own')
     if (type === undefined) {
       throw machinistError({ code: 'backend-option', part, value: name, remedy: `Use ${Object.keys(NAT_OPTIONS).join(', ')}.` }, 'a NAT has no such option')
     }

@@ -35,7 +35,7 @@ describe('machinist metal build', () => {
     const file = join(folder, 'fleet.json')
     writeFileSync(join(folder, 'kernel'), new Uint8Array(64))
     vi.stubEnv('PATH', folder)
-    for (const wanted of [{ share: '.' }, { vsock: 'socket' }, { net: 'tap=tap0' }, { snapshots: 'vm' }]) {
+    for (const wanted of [{ share: '.' }, { vsock: 'socket' }, { snapshots: 'vm' }]) {
       writeFileSync(file, JSON.stringify({ machines: { web: { kernel: 'kernel', ...wanted } } }))
       await expect(buildMetal({ file, output: join(folder, 'image') }), JSON.stringify(wanted)).rejects.toMatchObject({ code: 'metal-backend', part: expect.stringContaining('web.') })
     }

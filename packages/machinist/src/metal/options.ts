@@ -15,7 +15,7 @@ export const METAL_COMMAND: CommandInfo = {
   groups: [{ title: 'Options', options: { ...METAL_OPTIONS, ...COMMON_OPTIONS } }],
   offers: 'file',
   notes: [
-    'FILE is a machine file, or names several machines, as for machinist up. OpenSBI starts the image in HS-mode, on hardware with the H extension; kernels and initial file systems are in it. Shared folders and sockets are not there yet. All networks are one, with that of the hardware.',
+    'FILE is a machine file, or names several machines, as for machinist up. OpenSBI starts the image in HS-mode, on hardware with the H extension; kernels and initial file systems are in it. Shared folders and sockets are not there yet. Networks are those that the file names: nat goes out by the first network of the hardware, and with switch=NAME machines are in one network; tap=NAME is a station of its own on that of the hardware.',
     'Disks of the machines are images on a disk of the hardware, which --datastore makes of the files that FILE names, whatever their format. An image is named as its file is, without the folder.',
     'What compiles the image is installed from Debian when root asks; the engine for JavaScript is fetched once, by this system\'s apt, and cached.',
   ],

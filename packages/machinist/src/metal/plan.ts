@@ -21,7 +21,7 @@ function contentOf(path: string, part: string): Uint8Array {
 }
 
 /** Kinds of backends that an image does not have. */
-const NOT_THERE: readonly string[] = ['folder', 'unix', 'tap']
+const NOT_THERE: readonly string[] = ['folder', 'unix']
 
 /** Refuses backends that an image does not have. */
 function checkBackends(name: string, { devices }: MachineDefinition): void {

@@ -18,6 +18,8 @@ interface Question {
   tries: number
   due: number
   asked: Address | null
+  /** Whom to ask; those that the uplink has, where that is null. */
+  readonly whom: readonly Address[] | null
 }
 
 /** What {@link Resolver} needs. */
@@ -48,8 +50,8 @@ export class Resolver {
     return this.#questions.has(port)
   }
 
-  ask(query: Uint8Array, done: (answer: Uint8Array | null) => void): void {
-    const port = this.#questions.size >= MOST || this.resolvers.length === 0 ? 0 : this.#port()
+  ask(query: Uint8Array, whom: readonly Address[] | null, done: (answer: Uint8Array | null) => void): void {
+    const port = this.#questions.size >= MOST || (whom ?? this.resolvers).length === 0 ? 0 : this.#port()
     if (port === 0) {
       done(null)
       return
@@ -57,7 +59,7 @@ export class Resolver {
     const own = query.slice()
     const identifier = this.#options.random() & 0xffff
     set16(own, 0, identifier)
-    const question: Question = { query: own, identifier, port, tries: 0, due: 0, asked: null, done: (answer) => {
+    const question: Question = { query: own, identifier, port, whom, tries: 0, due: 0, asked: null, done: (answer) => {
       // What the guest sees is its own identifier.
       if (answer !== null) set16(answer, 0, get16(query, 0))
       done(answer)
@@ -77,14 +79,15 @@ export class Resolver {
     const now = this.#options.now()
     for (const question of [...this.#questions.values()]) {
       if (question.due > now) continue
-      if (question.tries >= ROUNDS * this.resolvers.length) this.#end(question, null)
+      if (question.tries >= ROUNDS * (question.whom ?? this.resolvers).length) this.#end(question, null)
       else this.#send(question)
     }
   }
 
   #send(question: Question): void {
     const { station, now } = this.#options
-    question.asked = this.resolvers[question.tries % this.resolvers.length] ?? null
+    const whom = question.whom ?? this.resolvers
+    question.asked = whom[question.tries % whom.length] ?? null
     question.tries++
     question.due = now() + PATIENCE
     if (question.asked !== null) station.sendDatagram(question.port, question.asked, DNS_PORT, question.query)

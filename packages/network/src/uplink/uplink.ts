@@ -44,8 +44,8 @@ export interface NatUplink {
   readonly address: string | null
   /** Sessions of all networks. */
   readonly sessions: number
-  /** A network behind the uplink, as `nat` makes one with sockets. Of IPv4 alone. @throws a typed error `'nat-option'` */
-  nat(options?: NatOptions): Nat
+  /** A network behind the uplink, as `nat` makes one with sockets. Of IPv4 alone. `resolvers` are asked in the place of the uplink's. @throws typed errors `'nat-option'`, `'uplink-option'` */
+  nat(options?: NatOptions & { readonly resolvers?: readonly string[] }): Nat
   /** Leaves the link. Networks behind it have no way out any more. */
   close(): void
 }
@@ -201,7 +201,7 @@ export function natUplink(network: Backend<NetPort>, host: UplinkHost, options: 
   }
 
   /** What guests' networks need of sockets: names. */
-  const sockets = (): HostSockets => ({
+  const sockets = (whom: readonly Address[] | null): HostSockets => ({
     connect: (_to, events) => {
       host.deliver(() => { events.closed('unreachable') })
       return { write: () => {}, grant: () => {}, end: () => {}, abort: () => {} }
@@ -210,7 +210,7 @@ export function natUplink(network: Backend<NetPort>, host: UplinkHost, options: 
     datagrams: () => ({ send: () => {}, close: () => {} }),
     bind: () => ({ send: () => {}, close: () => {} }),
     resolve: (query, done) => {
-      resolver.ask(query, (answer) => { host.deliver(() => { done(answer) }) })
+      resolver.ask(query, whom, (answer) => { host.deliver(() => { done(answer) }) })
       arm()
     },
     addresses: () => (station.address === 0 ? [] : [addressBytes()]),
@@ -223,8 +223,8 @@ export function natUplink(network: Backend<NetPort>, host: UplinkHost, options: 
   return {
     get address() { return station.address === 0 ? null : addressText(addressBytes()) },
     get sessions() { return table.size },
-    nat(given = {}) {
-      const made = natOf(sockets(), { ...given, network6: false }, (inside) => {
+    nat({ resolvers, ...given } = {}) {
+      const made = natOf(sockets(resolvers?.map((each) => ipv4Of(each, 'resolvers')) ?? null), { ...given, network6: false }, (inside) => {
         const translator = new Translator(shared, inside)
         arm()
         return translator
