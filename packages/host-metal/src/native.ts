@@ -51,7 +51,7 @@ export interface Native {
   /** Maps whole pages of 4096 bytes, in the place of what was mapped there. As after {@link Native.unmap}, no hart goes on with what was. */
   map(vm: number, guest: number, host: number, length: number, writable: boolean): void
   unmap(vm: number, guest: number, length: number): void
-  /** What the kernel may do about accesses of that machine's harts to devices, a {@link shortcutRecord}, all zeros: it does nothing. */
+  /** What the kernel may do about accesses of that machine's harts to devices, a `shortcutRecord`, all zeros: it does nothing. */
   shortcuts(vm: number): ArrayBuffer
   /** All that the tables lead to, as the hardware would find it: for each entry guest-physical and physical address, bytes, and 1 when it may be written, as float64 in the hardware's order. For tests. */
   mappings(vm: number): ArrayBuffer
