@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
 import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,38 +12,15 @@ import { execRequest, guestCommandLine, prepareGuest } from '../src/guest/index.
 import { buildMetal } from '../src/metal/build.ts'
 import { makeDatastore } from '../src/metal/datastore.ts'
 import { metalDisks } from '../src/metal/disks.ts'
+import { hardware, talk } from './hardware.ts'
 
 const MiB = 2 ** 20
 const folder = mkdtempSync(join(tmpdir(), 'machinist-metal-disks-'))
 const path = (name: string): string => join(folder, name)
-const started: ChildProcess[] = []
-afterAll(() => {
-  for (const child of started) child.kill()
-  rmSync(folder, { recursive: true })
-})
+afterAll(() => { rmSync(folder, { recursive: true }) })
 const PATH = `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`
 
-/** The hardware, with its console: says something each time that it shows what it waits for. */
-function talk(image: string, store: string, words: readonly (readonly [wait: string | RegExp, say: string])[]): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const qemu = spawn('qemu-system-riscv64', ['-machine', 'virt', '-cpu', 'rv64,h=true', '-m', '1G', '-nographic', '-echr', '0x1d', '-bios', 'default', '-kernel', image,
-      '-global', 'virtio-mmio.force-legacy=false', '-drive', `file=${store},if=none,id=store,format=raw`, '-device', 'virtio-blk-device,drive=store'], { stdio: ['pipe', 'pipe', 'inherit'] })
-    started.push(qemu)
-    let text = ''
-    let from = 0
-    let next = 0
-    qemu.stdout.setEncoding('utf8').on('data', (piece: string) => {
-      text += piece
-      const [wait, say] = words[next] ?? []
-      if (wait === undefined || say === undefined || text.slice(from).search(wait) < 0) return
-      next++
-      from = text.length
-      qemu.stdin.write(say)
-    })
-    qemu.on('error', reject)
-    qemu.on('exit', () => { resolve(text) })
-  })
-}
+const withStore = (image: string): ReturnType<typeof hardware> => hardware(image, '-drive', `file=${path('store')},if=none,id=store,format=raw`, '-device', 'virtio-blk-device,drive=store')
 
 /** What a guest does at each start: looks whether what it wrote the last time is whole, and writes more. */
 const WORK = 'mount -t ext4 /dev/vda /mnt && cd /mnt && { [ ! -e sums ] || sha256sum -c sums; } && dd if=/dev/urandom of=file$(ls | grep -c file) bs=64k count=40 && sha256sum file* > sums && echo written >> log; cd /; umount /mnt'
@@ -70,14 +47,14 @@ it('Debian guests on bare metal have the disks of their machine file, whose cont
   await makeDatastore(path('store'), disks.filter(({ name }) => name !== 'lost.img'))
   const image = await buildMetal({ file, output: path('image') })
   const shell = [/:[~/]# /, `${WORK}; echo end$((6 * 7))\n`] as const
-  const first = await talk(image.path, path('store'), [
+  const first = await talk(withStore(image.path), [
     shell, [/end42\s[^]*:[~/]# /, '\u0001x'], [/machinist> /, 'images\r'], [/partition 2[^]*machinist> /, 'set one disk.limit=300M disk.shares=3000\r'], [/machinist> /, 'table\r'],
     [/machinist> $/, 'start lost\r'], [/machinist> $/, 'console one\r'], [/\[one\. Ctrl-A X/, '\n'], [/:[~/]# /, 'poweroff\n'],
   ])
   expect(first).toMatch(/\[lost was not started\. [^\]]*there is no such image[^\]]*one\.img, two\.qcow2/)
   expect(first).toMatch(/one\.img +24M +yes? /)
   expect(first).toMatch(/\bone +3000 [^\n]*300M/)
-  const second = await talk(image.path, path('store'), [shell, [/end42\s[^]*:[~/]# /, 'poweroff\n']])
+  const second = await talk(withStore(image.path), [shell, [/end42\s[^]*:[~/]# /, 'poweroff\n']])
   for (const text of [first, second]) {
     for (const name of ['one', 'two']) expect(text).toContain(`[${name}: off, its guest switched it off with status 0]`)
     expect(text).not.toMatch(/I\/O error|FAILED/)

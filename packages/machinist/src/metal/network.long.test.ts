@@ -1,4 +1,3 @@
-import { spawn } from 'node:child_process'
 import { createHash, randomFillSync } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer as createHttpServer } from 'node:http'
@@ -8,6 +7,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildImage } from '@machinist/host-metal/build'
 import { afterAll, expect, it } from 'vitest'
+import { hardware } from '../../test/hardware.ts'
 import { fleetOf } from '../fleet/file/fleet.ts'
 import { guestCommandLine, prepareGuest } from '../guest/index.ts'
 import { prepareEngine } from './engine.ts'
@@ -45,15 +45,14 @@ it('two Debian guests of a machine file reach each other, and the world by NAT; 
   await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve) })
   const { port } = server.address() as AddressInfo
   const forwarded = await freePort()
-  const child = spawn('qemu-system-riscv64', ['-machine', 'virt', '-cpu', 'rv64,h=true', '-smp', '2', '-m', '1G', '-nographic', '-echr', '0x1d', '-bios', 'default', '-kernel', image.path, '-global', 'virtio-mmio.force-legacy=false',
-    '-netdev', `user,id=net,net=192.168.76.0/24,hostfwd=tcp:127.0.0.1:${forwarded}-:8080`, '-device', 'virtio-net-device,netdev=net'], { stdio: ['pipe', 'pipe', 'inherit'] })
+  const child = hardware(image.path, '-smp', '2', '-netdev', `user,id=net,net=192.168.76.0/24,hostfwd=tcp:127.0.0.1:${forwarded}-:8080`, '-device', 'virtio-net-device,netdev=net')
   let text = ''
   let seen = 0
   let look = (): void => undefined
   let fail: (error: Error) => void = () => undefined
   child.on('close', () => { fail(new Error(`the end came: ${text}`)) })
-  child.stdout.on('data', (chunk: Buffer) => {
-    text += chunk.toString().replaceAll('\r', '')
+  child.stdout.on('data', (chunk: string) => {
+    text += chunk.replaceAll('\r', '')
     look()
   })
   const after = (what: string): Promise<string> => new Promise((resolve, reject) => {
