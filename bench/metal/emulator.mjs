@@ -7,8 +7,8 @@ const LOOK = 100
 /** How long the emulator may take to end when it is told to, in milliseconds. */
 const PATIENCE = 10_000
 
-/** The machine that all sides run on: it counts instructions, each takes a nanosecond, and when all wait time goes on at once. */
-const MACHINE = ['-machine', 'virt', '-cpu', 'rv64,h=true', '-nographic', '-echr', '0x1d', '-bios', 'default', '-icount', 'shift=0,sleep=off', '-global', 'virtio-mmio.force-legacy=false']
+/** The machine that all sides run on: it counts instructions, and each takes a nanosecond. */
+const MACHINE = ['-machine', 'virt', '-cpu', 'rv64,h=true', '-nographic', '-echr', '0x1d', '-bios', 'default', '-global', 'virtio-mmio.force-legacy=false']
 
 /** @type {readonly NodeJS.Signals[]} */
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP']
@@ -18,14 +18,15 @@ const goes = () => { process.exit(1) }
 
 /**
  * Runs the emulated machine until a mark.
- * @param {{ plugin: string, marks: string, args: readonly string[], until: number, seconds: number, imageEnd?: number, profile?: string }} options
+ * @param {{ plugin: string, marks: string, args: readonly string[], until: number, seconds: number, imageEnd?: number, profile?: string, sleep?: boolean }} options
+ *   `sleep`: when all wait, so does the emulator, where time else goes on at once. Who waits for QEMU's disk, with no timer set, would be at the end of time otherwise.
  * @returns {Promise<Mark[]>}
  * @throws {Unmet} when it does not come to it
  */
-export async function count({ plugin, marks, args, until, seconds, imageEnd, profile }) {
+export async function count({ plugin, marks, args, until, seconds, imageEnd, profile, sleep = false }) {
   rmSync(marks, { force: true })
   const options = [`out=${marks}`, ...(imageEnd === undefined ? [] : [`image=${imageEnd}`]), ...(profile === undefined ? [] : [`profile=${profile}`])]
-  const child = spawn('qemu-system-riscv64', [...MACHINE, ...args, '-plugin', [plugin, ...options].join()], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn('qemu-system-riscv64', [...MACHINE, '-icount', `shift=0,sleep=${sleep ? 'on' : 'off'}`, ...args, '-plugin', [plugin, ...options].join()], { stdio: ['ignore', 'pipe', 'pipe'] })
   // It goes with us, however we end.
   const kill = () => { child.kill('SIGKILL') }
   process.once('exit', kill)

@@ -95,7 +95,7 @@ export async function measure(profile) {
 
   say('The bare program, without a hypervisor …')
   const disk = ['-drive', `file=${place('disk.img')},if=none,id=disk,format=raw`, '-device', 'virtio-blk-device,drive=disk']
-  const bareDirect = await count({ plugin, marks: place('bare-direct'), args: ['-m', '64M', '-kernel', bare, ...disk], until: END, seconds: 60 })
+  const bareDirect = await count({ plugin, marks: place('bare-direct'), args: ['-m', '64M', '-kernel', bare, ...disk], until: END, seconds: 60, sleep: true })
   say('The bare program, on the metal …')
   const bareMetal = await count({ plugin, marks: place('bare-metal'), args: ['-m', HARDWARE, '-kernel', program.path], until: END, seconds: 120, imageEnd: program.end })
   say('Debian, without a hypervisor …')
