@@ -99,7 +99,7 @@ export const groups = {
     'Lay out linear memory': ['arena', 'layout', 'page-size'],
   },
   '@machinist/mmu': {
-    'Walk page tables': ['', 'sv', 'peek'],
+    'Walk page tables': ['', 'sv', 'peek', 'x86'],
     'Keep translations': ['tlb', 'ram'],
   },
   '@machinist/network': {
