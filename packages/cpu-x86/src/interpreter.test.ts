@@ -50,7 +50,7 @@ describe('an interpreter', () => {
   test('addresses 16 bits as tables of 16-bit code do', () => {
     // mov ax, [bx+si-2], in a segment of its own
     const cpu = machine(16, '8b40fe', { 3: 0xffffn, 6: 0x13n })
-    cpu.setSegmentBase(3, BASE)
+    cpu.setSegment(3, { base: BASE })
     cpu.memory.set([0x34, 0x12], 0x10)
     cpu.step()
     expect(cpu.register(0)).toBe(0x1234n)
@@ -58,7 +58,7 @@ describe('an interpreter', () => {
 
   test('wraps a 16-bit stack', () => {
     const cpu = machine(16, '50', { 0: 0x1234n, 4: 0xffff_0002n })
-    cpu.setSegmentBase(2, BASE + 512n)
+    cpu.setSegment(2, { base: BASE + 512n })
     cpu.step()
     expect(cpu.register(4)).toBe(0xffff_0000n)
     expect([...cpu.memory.subarray(512, 514)]).toEqual([0x34, 0x12])

@@ -2,7 +2,7 @@ import { compileNow, createMemory, instantiate, type WasmMemory } from '@machini
 import { decode, type Decoded, MAX_LENGTH } from './decode/decoder.ts'
 import { writeHandlers, type Window } from './emit/core.ts'
 import { FlagKind } from './emit/flags.ts'
-import { State, stateLayout } from './emit/layout.ts'
+import { segmentLayout, SegmentRight, State, stateLayout } from './emit/layout.ts'
 import { type Variant, variantOf } from './emit/variant.ts'
 import { writeOp } from './emit/write-op.ts'
 import { Flag, STATUS } from './flags.ts'
@@ -28,11 +28,24 @@ export interface InterpreterOptions {
   readonly size: number
 }
 
+/** A segment register and its hidden part (SDM volume 3, 3.4.3). In 64-bit mode only the bases of FS and GS count. */
+export interface SegmentOptions {
+  readonly base?: bigint
+  /** The offsets it has, both inclusive. An expand-down segment has those above its limit. */
+  readonly low?: number
+  readonly high?: number
+  readonly readable?: boolean
+  readonly writable?: boolean
+  readonly selector?: number
+}
+
 type Handlers = { readonly status: () => number } & Readonly<Record<string, (op: number) => number>>
 
-const OP_AT = 256
+const OP_AT = 512
 const MEMORY_AT = 4096
 const WASM_PAGE = 65536
+const SEGMENTS = 6
+const CS = 1
 const DONE: Step = { kind: 'done' }
 
 /**
@@ -65,6 +78,7 @@ export class Interpreter {
     this.#view = new DataView(memory.buffer)
     this.#imports = { host: { memory } }
     this.#status = this.#compile([]).status
+    for (let segment = 0; segment < SEGMENTS; segment++) this.setSegment(segment, {})
   }
 
   /** A general register, all of it; 0 to 15 are RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15. */
@@ -97,9 +111,14 @@ export class Interpreter {
     this.#view.setUint32(stateLayout.system, value & ~(STATUS | Flag.direction | 2), true)
   }
 
-  /** The base of ES, CS, SS, DS, FS or GS, 0 to 5. */
-  setSegmentBase(number: number, base: bigint): void {
-    this.#view.setBigUint64(this.#state.segment(number), base, true)
+  /** ES, CS, SS, DS, FS or GS, 0 to 5. What is left out is as it is at first: base 0, all offsets of the mode, readable and writable. */
+  setSegment(number: number, { base = 0n, low = 0, high = this.mode === 16 ? 0xffff : 0xffff_ffff, readable = true, writable = true, selector = 0 }: SegmentOptions): void {
+    const at = this.#state.segment(number)
+    this.#view.setBigUint64(at + segmentLayout.base, base, true)
+    this.#view.setUint32(at + segmentLayout.low, low, true)
+    this.#view.setUint32(at + segmentLayout.high, high, true)
+    this.#view.setUint32(at + segmentLayout.rights, (readable ? SegmentRight.read : 0) | (writable ? SegmentRight.write : 0), true)
+    this.#view.setUint32(at + segmentLayout.selector, selector, true)
   }
 
   /** Executes the instruction at `rip`; of one with REP, one iteration. */
@@ -114,15 +133,19 @@ export class Interpreter {
 
   #fetch(): Decoded | Step {
     const { base, size } = this.#options
-    const base64 = this.mode === 64 ? 0n : this.#view.getBigUint64(this.#state.segment(1), true)
-    const linear = BigInt.asUintN(this.mode === 64 ? 64 : 32, base64 + this.rip)
+    const cs = this.#state.segment(CS)
+    const codeBase = this.mode === 64 ? 0n : this.#view.getBigUint64(cs + segmentLayout.base, true)
+    const linear = BigInt.asUintN(this.mode === 64 ? 64 : 32, codeBase + this.rip)
+    // Bytes that CS has from here on (SDM volume 3, 6.3).
+    const limit = this.mode === 64 ? MAX_LENGTH : Number(BigInt(this.#view.getUint32(cs + segmentLayout.high, true)) - this.rip) + 1
+    if (limit <= 0) return this.#exception(Vector.generalProtection)
     const inside = linear - base
     const start = inside >= 0n && inside < BigInt(size) ? Number(inside) : size
-    const decoded = decode(this.memory.subarray(start, start + MAX_LENGTH), this.mode)
+    const decoded = decode(this.memory.subarray(start, start + Math.min(limit, MAX_LENGTH)), this.mode)
     switch (decoded) {
       case 'invalid': return this.#exception(Vector.invalidOpcode)
       case 'long': return this.#exception(Vector.generalProtection)
-      case 'short': return this.#exception(Vector.pageFault, start < size ? base + BigInt(size) : linear)
+      case 'short': return start + limit <= size ? this.#exception(Vector.generalProtection) : this.#exception(Vector.pageFault, start < size ? base + BigInt(size) : linear)
       default: return decoded
     }
   }

@@ -6,6 +6,7 @@ export const Vector = {
   overflow: 4,
   boundRange: 5,
   invalidOpcode: 6,
+  stackSegment: 12,
   generalProtection: 13,
   pageFault: 14,
   alignmentCheck: 17,

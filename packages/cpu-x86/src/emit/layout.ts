@@ -7,21 +7,36 @@ export const stateLayout = {
   /** Reads as zero: the base and the index of addresses that have none, and segments that begin at zero. */
   zero: 128,
   rip: 136,
-  /** ES, CS, SS, DS, FS, GS. */
-  segmentBases: 144,
   /** The lazy flags: see flags.ts. */
-  flagKind: 192,
-  flagShift: 196,
-  flagSource: 200,
-  flagResult: 208,
+  flagKind: 144,
+  flagShift: 148,
+  flagSource: 152,
+  flagResult: 160,
   /** DF as 0 or 1, and the rest of RFLAGS as they stand there. */
-  direction: 216,
-  system: 220,
+  direction: 168,
+  system: 172,
   /** A vector and one, or zero. */
-  fault: 224,
-  faultAddress: 232,
-  size: 240,
+  fault: 176,
+  faultAddress: 184,
+  /** ES, CS, SS, DS, FS, GS: a segmentLayout each. */
+  segments: 192,
+  size: 336,
 } as const
+
+/** A segment register with its hidden part (SDM volume 3, 3.4.3). */
+export const segmentLayout = {
+  base: 0,
+  /** The offsets that it has, both inclusive: with an expand-down segment the lower one is not zero. */
+  low: 8,
+  high: 12,
+  /** SegmentRight. */
+  rights: 16,
+  selector: 20,
+  size: 24,
+} as const
+
+/** What a segment lets its accesses do; none when its selector is null. */
+export const SegmentRight = { read: 1, write: 2 } as const
 
 /** A decoded instruction as handlers read it. Registers are named by their addresses. */
 export const opLayout = {
@@ -29,6 +44,7 @@ export const opLayout = {
   base: 12,
   index: 16,
   scale: 20,
+  /** The address of a segment register; or of a zero, as base, in 64-bit mode. */
   segment: 24,
   /** Whether the memory operand is in SS: then a bad address is #SS. */
   inStack: 28,
@@ -71,6 +87,6 @@ export class State {
   }
 
   segment(number: number): number {
-    return this.at + stateLayout.segmentBases + number * 8
+    return this.at + stateLayout.segments + number * segmentLayout.size
   }
 }

@@ -3,14 +3,14 @@ import { bytesOf, type Operand } from '../isa/operand.ts'
 import type { Size } from '../isa/form.ts'
 import { Vector } from '../vector.ts'
 import { FlagStage } from './flag-stage.ts'
-import { opLayout, stateLayout } from './layout.ts'
+import { opLayout, segmentLayout, SegmentRight, stateLayout } from './layout.ts'
 import type { CoreParts } from './core.ts'
-import type { Stage, Value } from './stage.ts'
+import type { Segment, Stage, Value } from './stage.ts'
 import type { Variant } from './variant.ts'
 
 const RCX = 1
 const RSP = 4
-const [ES, SS] = [0, 2]
+const [ES, CS, SS] = [0, 1, 2]
 
 /** Semantics over a decoded op in linear memory: the stepper's. Its functions return whether something was raised. */
 export class OpStage extends FlagStage implements Stage {
@@ -20,7 +20,6 @@ export class OpStage extends FlagStage implements Stage {
   readonly #variant: Variant
   readonly #op: Local<'i32'>
   readonly #offset: Local<'i64'> | null
-  readonly #linear: Local<'i64'> | null
   #jumped = false
 
   constructor(f: Func, parts: CoreParts, op: Local<'i32'>, variant: Variant) {
@@ -31,7 +30,6 @@ export class OpStage extends FlagStage implements Stage {
     this.addressSize = variant.addressSize
     this.stackSize = parts.mode === 64 ? 8 : parts.mode === 32 ? 4 : 2
     this.#offset = variant.memory ? f.let(this.#effective()) : null
-    this.#linear = this.#offset ? f.let(this.linear(this.#offset)) : null
   }
 
   emit(): void {
@@ -63,13 +61,13 @@ export class OpStage extends FlagStage implements Stage {
 
   read(operand: number, size: Size = this.size(operand)): Value {
     const { kind, register } = this.#operand(operand)
-    if (this.isMemory(operand)) return this.load(this.address(), size)
+    if (this.isMemory(operand)) return this.load(this.offset(), size)
     switch (kind) {
       case 'imm': return this.truncate(this.#immediate(operand), size)
       case 'one': return i64.const(1)
       case 'fixed': return this.register(register, size)
       case 'si':
-      case 'di': return this.load(this.#string(kind), size, kind === 'di' ? false : undefined)
+      case 'di': return this.load(this.#string(kind), size, kind === 'di' ? 'extra' : 'operand')
       default: return this.#loadAt(this.#registerOf(operand), size)
     }
   }
@@ -77,9 +75,9 @@ export class OpStage extends FlagStage implements Stage {
   write(operand: number, value: Value): void {
     const { kind, register } = this.#operand(operand)
     const size = this.size(operand)
-    if (this.isMemory(operand)) this.store(this.address(), value, size)
+    if (this.isMemory(operand)) this.store(this.offset(), value, size)
     else if (kind === 'fixed') this.setRegister(register, value, size)
-    else if (kind === 'si' || kind === 'di') this.store(this.#string(kind), value, size, false)
+    else if (kind === 'si' || kind === 'di') this.store(this.#string(kind), value, size, kind === 'di' ? 'extra' : 'operand')
     else this.#storeAt(this.#registerOf(operand), value, size)
   }
 
@@ -136,56 +134,57 @@ export class OpStage extends FlagStage implements Stage {
     return this.#offset
   }
 
-  address(): Value {
-    if (!this.#linear) throw new RangeError(`${this.#variant.form.instruction.name} has no memory operand`)
-    return this.#linear
-  }
-
-  linear(offset: Value): Value {
-    return this.#inSegment(i64.load(i32.load(this.#op, opLayout.segment)), offset)
-  }
-
-  #inSegment(base: Value, offset: Value): Value {
-    return this.truncate(i64.add(base, offset), this.mode === 64 ? 8 : 4)
-  }
-
   #string(kind: 'si' | 'di'): Value {
-    if (kind === 'si') return this.linear(this.register(6, this.addressSize))
-    return this.#inSegment(i64.load(this.#segment(ES)), this.register(7, this.addressSize))
+    return this.register(kind === 'si' ? 6 : 7, this.addressSize)
   }
 
-  #segment(number: number): number {
-    return this.mode === 64 ? this.state.at + stateLayout.zero : this.state.segment(number)
+  load(offset: Value, size: Size, segment: Segment = 'operand'): Local<'i64'> {
+    return this.f.let(this.#loadAt(this.#place(offset, size, { segment, right: 'read' }), size))
   }
 
-  load(linear: Value, size: Size, inStack?: boolean): Local<'i64'> {
-    return this.f.let(this.#loadAt(this.#place(linear, size, inStack), size))
-  }
-
-  store(linear: Value, value: Value, size: Size, inStack?: boolean): void {
+  store(offset: Value, value: Value, size: Size, segment: Segment = 'operand'): void {
     const bound = this.f.let(value)
-    const place = this.#place(linear, size, inStack)
+    const place = this.#place(offset, size, { segment, right: 'write' })
     this.f.do(size === 4 ? i64.store32(place, bound) : size === 8 ? i64.store(place, bound) : size === 2 ? i64.store16(place, bound) : i64.store8(place, bound))
   }
 
-  writable(linear: Value, bytes: number, inStack?: boolean): void {
-    this.#place(linear, bytes, inStack)
+  writable(offset: Value, bytes: number, segment: Segment = 'operand'): void {
+    this.#place(offset, bytes, { segment, right: 'write' })
   }
 
-  aligned(linear: Value, bytes: number): void {
-    this.faultIf(i64.ne(i64.and(linear, bytes - 1), 0), Vector.generalProtection)
+  aligned(offset: Value, bytes: number): void {
+    this.faultIf(i64.ne(i64.and(this.#linear(this.#register('operand'), offset), bytes - 1), 0), Vector.generalProtection)
+  }
+
+  /** The address of a segment register in the state. */
+  #register(segment: Segment): Expr<'i32'> {
+    if (segment === 'operand') return i32.load(this.#op, opLayout.segment)
+    return i32.const(this.mode === 64 ? this.state.at + stateLayout.zero : this.state.segment(segment === 'stack' ? SS : ES))
+  }
+
+  #linear(register: Expr<'i32'>, offset: Value): Value {
+    return this.truncate(i64.add(i64.load(register, segmentLayout.base), offset), this.mode === 64 ? 8 : 4)
   }
 
   /** Where in linear memory a guest's bytes lie; or a fault. */
-  #place(linear: Value, bytes: number, inStack?: boolean): Local<'i32'> {
+  #place(offset: Value, bytes: number, { segment, right }: { segment: Segment; right: 'read' | 'write' }): Local<'i32'> {
     const { at, base, size } = this.parts.window
-    const address = this.f.let(linear)
+    const register = this.f.let(this.#register(segment))
+    // #SS is one less than #GP.
+    const vector = i32.sub(Vector.generalProtection, segment === 'operand' ? i32.load(this.#op, opLayout.inStack) : segment === 'stack' ? 1 : 0)
+    const bound = this.f.let(offset)
+    if (this.mode !== 64) {
+      // Limit and type (SDM volume 3, 6.3 and 6.4).
+      const low = i64.ltU(bound, i64.load32U(register, segmentLayout.low))
+      const high = i64.gtU(i64.add(bound, bytes - 1), i64.load32U(register, segmentLayout.high))
+      const barred = i32.eqz(i32.and(i32.load(register, segmentLayout.rights), SegmentRight[right]))
+      this.f.if(i32.or(i32.or(low, high), barred), () => this.#raise(vector))
+    }
+    const address = this.f.let(this.#linear(register, bound))
     const inside = this.f.let(i64.sub(address, base))
     this.f.if(i64.gtU(inside, size - bytes), () => {
-      // All of an operand must be canonical in 64-bit mode, and below the limit of 4 GiB in the others.
-      const bad = this.mode === 64 ? i32.or(this.#unusual(address), this.#unusual(i64.add(address, bytes - 1))) : i64.gtU(address, 2 ** 32 - bytes)
-      const stack = inStack === undefined ? i32.load(this.#op, opLayout.inStack) : i32.const(inStack ? 1 : 0)
-      this.f.if(bad, () => this.#raise(i32.sub(Vector.generalProtection, stack)))
+      // All of an operand must be canonical.
+      if (this.mode === 64) this.f.if(i32.or(this.#unusual(address), this.#unusual(i64.add(address, bytes - 1))), () => this.#raise(vector))
       this.f.do(this.state.set64('faultAddress', address))
       this.#raise(i32.const(Vector.pageFault))
     })
@@ -198,10 +197,6 @@ export class OpStage extends FlagStage implements Stage {
   }
 
   // The stack
-
-  stackLinear(offset: Value): Value {
-    return this.#inSegment(i64.load(this.#segment(SS)), offset)
-  }
 
   #fromTop(distance: number): Value {
     return this.truncate(i64.add(this.register(RSP, this.stackSize), distance), this.stackSize)
@@ -221,11 +216,11 @@ export class OpStage extends FlagStage implements Stage {
   }
 
   loadStack(distance: number): Value {
-    return this.load(this.stackLinear(this.#fromTop(distance)), this.operandSize, true)
+    return this.load(this.#fromTop(distance), this.operandSize, 'stack')
   }
 
   storeStack(distance: number, value: Value): void {
-    this.store(this.stackLinear(this.#fromTop(distance)), value, this.operandSize, true)
+    this.store(this.#fromTop(distance), value, this.operandSize, 'stack')
   }
 
   popOffset(): Value {
@@ -248,7 +243,8 @@ export class OpStage extends FlagStage implements Stage {
   }
 
   checkTarget(target: Value): void {
-    if (this.mode === 64) this.faultIf(this.#unusual(target), Vector.generalProtection)
+    const bad = this.mode === 64 ? this.#unusual(target) : i64.gtU(target, i64.load32U(this.state.segment(CS), segmentLayout.high))
+    this.faultIf(bad, Vector.generalProtection)
   }
 
   jump(target: Value): void {

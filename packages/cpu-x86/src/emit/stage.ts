@@ -4,6 +4,9 @@ import type { Helpers } from './helpers.ts'
 
 export type Value = Expr<'i64'>
 
+/** The segment of an access: the memory operand's, SS, or ES. */
+export type Segment = 'operand' | 'stack' | 'extra'
+
 /**
  * What the semantics of instructions are written in. An engine decides what an operand is (a field of a decoded op, a
  * constant, a local), and what an access to memory or a fault does.
@@ -41,18 +44,15 @@ export interface Stage {
   high(): Value
   setHigh(value: Value): void
 
-  /** The memory operand's address in its segment, cut to the address size; and with the segment's base. */
+  /** The memory operand's address in its segment, cut to the address size. */
   offset(): Value
-  address(): Value
-  /** An address in the memory operand's segment. */
-  linear(offset: Value): Value
-  /** A bad address is #SS in the stack, and #GP elsewhere; when nothing is said, by the memory operand's segment. */
-  load(linear: Value, size: Size, inStack?: boolean): Local<'i64'>
-  store(linear: Value, value: Value, size: Size, inStack?: boolean): void
+  /** Memory at an offset in a segment: by default the memory operand's. What the segment does not have is #SS in SS, and #GP elsewhere. */
+  load(offset: Value, size: Size, segment?: Segment): Local<'i64'>
+  store(offset: Value, value: Value, size: Size, segment?: Segment): void
   /** Faults as a store there would. */
-  writable(linear: Value, bytes: number, inStack?: boolean): void
-  /** #GP unless the address is a multiple. */
-  aligned(linear: Value, bytes: number): void
+  writable(offset: Value, bytes: number, segment?: Segment): void
+  /** #GP unless the linear address is a multiple. */
+  aligned(offset: Value, bytes: number): void
 
   push(value: Value): void
   /** What `pop` would read, of the operand size. */
@@ -62,7 +62,6 @@ export interface Stage {
   /** Of the operand size, so many bytes from rSP. */
   loadStack(distance: number): Value
   storeStack(distance: number, value: Value): void
-  stackLinear(offset: Value): Value
   /** The memory operand's address once an operand has been popped. */
   popOffset(): Value
 

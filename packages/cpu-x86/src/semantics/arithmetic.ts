@@ -91,9 +91,9 @@ define('cmpxchg', ['0F.B0 Eb Gb', '0F.B1 Ev Gv'], (s) => {
 define('cmpxchg8b', ['0F.C7/1 Mv'], (s) => {
   const size = s.operandSize === 8 ? 8 : 4
   const bytes = size === 8 ? 8 : 4
-  const address = s.let(s.address())
+  const address = s.let(s.offset())
   if (size === 8) s.aligned(address, 16)
-  s.writable(address, bytes * 2 as 8 | 16)
+  s.writable(address, bytes * 2)
   const low = s.let(s.load(address, size))
   const high = s.let(s.load(i64.add(address, bytes), size))
   const equal = s.let(i32.and(i64.eq(low, s.register(0, size)), i64.eq(high, s.register(2, size))))

@@ -14,14 +14,13 @@ const bitTest = (change: Change | null) => (s: Stage): void => {
   const size = s.size(0)
   const number = s.let(s.read(1, size))
   const far = s.isMemory(0) && !s.isImmediate(1)
-  const address = far ? s.let(i64.add(s.address(), i64.shl(i64.shrS(s.signed(number, size), Math.log2(size * 8)), Math.log2(size)))) : null
-  const linear = address ? s.let(s.linear(address)) : null
-  const value = s.let(linear ? s.load(linear, size) : s.read(0))
+  const offset = far ? s.let(s.truncate(i64.add(s.offset(), i64.shl(i64.shrS(s.signed(number, size), Math.log2(size * 8)), Math.log2(size))), s.addressSize)) : null
+  const value = s.let(offset ? s.load(offset, size) : s.read(0))
   const place = s.let(i64.and(number, size * 8 - 1))
   if (change) {
     const mask = s.let(i64.shl(1, place))
     const result = change(value, mask)
-    if (linear) s.store(linear, result, size)
+    if (offset) s.store(offset, result, size)
     else s.write(0, result)
   }
   s.setFlags(Flag.carry, i32.wrap(i64.and(i64.shrU(value, place), 1)))

@@ -51,7 +51,7 @@ define('cwd', ['99'], (s) => {
 })
 define('xlat', ['D7; counted'], (s) => {
   const offset = i64.add(s.register(RBX, s.addressSize), s.register(RAX, 1))
-  s.setRegister(RAX, s.load(s.linear(s.truncate(offset, s.addressSize)), 1), 1)
+  s.setRegister(RAX, s.load(s.truncate(offset, s.addressSize), 1), 1)
 })
 
 define('lahf', ['9F'], (s) => s.setHigh(i64.or(i64.and(i64.extendU(s.flags()), 0xd5), 2)))

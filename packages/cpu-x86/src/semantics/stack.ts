@@ -18,7 +18,7 @@ define('pop', ['58+r Zv; d64'], (s) => {
 define('pop', ['8F/0 Ev; d64'], (s) => {
   const value = s.let(s.top())
   if (s.isMemory(0)) {
-    const address = s.let(s.linear(s.popOffset()))
+    const address = s.let(s.popOffset())
     s.store(address, value, s.operandSize)
     s.release(s.operandSize)
   } else {
@@ -48,7 +48,7 @@ define('popf', ['9D; d64'], (s) => {
 
 define('leave', ['C9; d64'], (s) => {
   const frame = s.let(s.register(RBP, s.stackSize))
-  const value = s.let(s.load(s.stackLinear(frame), s.operandSize, true))
+  const value = s.let(s.load(frame, s.operandSize, 'stack'))
   s.setRegister(RSP, s.truncate(i64.add(frame, s.operandSize), s.stackSize), s.stackSize)
   s.setRegister(RBP, value, s.operandSize)
 })
@@ -60,22 +60,22 @@ define('enter', ['C8 Iw Ib; d64'], (s) => {
   const top = s.let(s.register(RSP, s.stackSize))
   const place = s.let(s.truncate(i64.sub(top, size), s.stackSize))
   const first = s.let(place)
-  s.store(s.stackLinear(place), s.register(RBP, size), size, true)
+  s.store(place, s.register(RBP, size), size, 'stack')
   s.when(i64.ne(level, 0), () => {
     const left = s.let(i64.sub(level, 1))
     s.f.loop((again) => {
       s.f.set(place, s.truncate(i64.sub(place, size), s.stackSize))
       s.when(i64.ne(left, 0), () => {
         s.f.set(frame, s.truncate(i64.sub(frame, size), s.stackSize))
-        s.store(s.stackLinear(place), s.load(s.stackLinear(frame), size, true), size, true)
+        s.store(place, s.load(frame, size, 'stack'), size, 'stack')
         s.f.set(left, i64.sub(left, 1))
         s.f.br(again)
-      }, () => s.store(s.stackLinear(place), s.truncate(first, size), size, true))
+      }, () => s.store(place, s.truncate(first, size), size, 'stack'))
     })
   })
   const end = s.let(s.truncate(i64.sub(place, s.read(0, 2)), s.stackSize))
   // The last thing it does is to see whether the new top may be written.
-  s.writable(s.stackLinear(end), size, true)
+  s.writable(end, size, 'stack')
   s.setRegister(RBP, s.truncate(first, size), size)
   s.setRegister(RSP, end, s.stackSize)
 })
