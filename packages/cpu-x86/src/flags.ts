@@ -1,20 +1,26 @@
-/** Status and control flags of EFLAGS (SDM volume 1, 3.4.3). */
+/** Flags of EFLAGS (SDM volume 1, 3.4.3). */
 export const Flag: {
   readonly carry: number
   readonly parity: number
   readonly adjust: number
   readonly zero: number
   readonly sign: number
+  readonly trap: number
+  readonly interrupt: number
   readonly direction: number
   readonly overflow: number
+  readonly alignment: number
 } = {
   carry: 1 << 0,
   parity: 1 << 2,
   adjust: 1 << 4,
   zero: 1 << 6,
   sign: 1 << 7,
+  trap: 1 << 8,
+  interrupt: 1 << 9,
   direction: 1 << 10,
   overflow: 1 << 11,
+  alignment: 1 << 18,
 }
 
 /** The six that arithmetic writes. */

@@ -9,6 +9,7 @@ import { Flag, STATUS } from './flags.ts'
 import { machineError } from './isa/errors.ts'
 import type { Mode } from './isa/form.ts'
 import { forms } from './isa/table.ts'
+import { deliver } from './semantics/real.ts'
 import { Vector } from './vector.ts'
 
 /** How a step ended. After a fault the state is as before the instruction; a trap (#BP, #OF) comes after it. */
@@ -44,12 +45,21 @@ type Handlers = { readonly status: () => number } & Readonly<Record<string, (op:
 const OP_AT = 512
 const MEMORY_AT = 4096
 const WASM_PAGE = 65536
-const SEGMENTS = 6
-const CS = 1
+/** ES to GS, and IDTR. */
+const SEGMENTS = 7
+const IDTR = 6
+const [CS, SS] = [1, 2]
 const DONE: Step = { kind: 'done' }
 
+/** MOV SS and POP SS put single step off by one instruction (SDM volume 2, MOV). */
+function loadsStack({ form, reg }: Decoded): boolean {
+  const [first] = form.operands
+  return first?.kind === 'sreg' && reg === SS || first?.kind === 'segment' && first.register === SS && form.instruction.name === 'pop'
+}
+
 /**
- * Executes user-mode integer code, one instruction at a time, in one flat piece of memory. Each instruction is decoded where
+ * Executes integer code, one instruction at a time, in one piece of memory: of user mode in 32 and 64 bits, and of real-address mode
+ * in 16. Each instruction is decoded where
  * it stands when its turn comes, so code may change itself.
  */
 export class Interpreter {
@@ -121,10 +131,40 @@ export class Interpreter {
     this.#view.setUint32(at + segmentLayout.selector, selector, true)
   }
 
+  selector(number: number): number {
+    return this.#view.getUint16(this.#state.segment(number) + segmentLayout.selector, true)
+  }
+
   /** Executes the instruction at `rip`; of one with REP, one iteration. */
   step(): Step {
+    const single = (this.#view.getUint32(stateLayout.system, true) & Flag.trap) !== 0
     const decoded = this.#fetch()
     if ('kind' in decoded) return decoded
+    const step = this.#execute(decoded)
+    return single && step.kind === 'done' && !loadsStack(decoded) ? this.#exception(Vector.debug) : step
+  }
+
+  /**
+   * Goes to the handler of an exception or interrupt, by the interrupt vector table (SDM volume 3, 21.1.4): for what `step` has returned, and
+   * for interrupts from outside. What it returns may be an exception again: then the handler was not reached.
+   *
+   * @throws `'encoding'` outside 16-bit mode
+   */
+  deliver(vector: number): Step {
+    const form = deliver?.forms[0]
+    if (this.mode !== 16 || !form) throw machineError('interpreter', this.mode, 'has no interrupts in this mode', 'Use mode 16')
+    return this.#execute({
+      form, mode: 16, operandSize: 2, addressSize: 2, repeat: 'none', lock: false, rex: false, reg: 0, rm: 0, address: null, segment: 0,
+      immediates: [BigInt(vector)], length: 0,
+    })
+  }
+
+  /** Where the interrupt vector table is: IDTR, whose limit at reset is the last byte of 256 vectors and more (SDM volume 3, table 10-1). */
+  setInterruptTable(base: bigint, limit: number): void {
+    this.setSegment(IDTR, { base, high: limit })
+  }
+
+  #execute(decoded: Decoded): Step {
     const handler = this.#handler(variantOf(decoded))
     writeOp(this.#view, OP_AT, this.#state, decoded, this.rip)
     if (handler(OP_AT) === 0) return DONE
@@ -156,7 +196,7 @@ export class Interpreter {
 
   #handler(variant: Variant): (op: number) => number {
     const { form, operandSize, addressSize, memory, repeat } = variant
-    const key = `${forms.indexOf(form)} ${operandSize} ${addressSize} ${memory} ${repeat}`
+    const key = `${form.instruction.group} ${forms.indexOf(form)} ${operandSize} ${addressSize} ${memory} ${repeat}`
     const known = this.#handlers.get(key)
     if (known) return known
     const handler = this.#compile([variant])['0']

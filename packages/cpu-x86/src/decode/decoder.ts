@@ -60,10 +60,13 @@ function decodeFrom(cursor: Cursor, mode: Mode): Decoded | Undecoded {
   const wantsModrm = candidates.some(({ modrm }) => modrm)
   const modrm = wantsModrm ? cursor.peek() : 0
   const form = candidates.find((candidate) => {
-    if (mode === 64 ? candidate.not64 : candidate.only64) return false
+    if (!candidate.modes.includes(mode)) return false
     if (candidate.prefix === 0x66 ? !prefixes.operand : candidate.prefix !== 0 && candidate.prefix !== prefixes.repeat) return false
     if (candidate.digit !== null && candidate.digit !== ((modrm >> 3) & 7)) return false
     if (modrm >= 0xc0 && candidate.operands.some(({ kind }) => kind === 'mem')) return false
+    // There are six segment registers, and CS is not loaded by MOV.
+    const sreg = candidate.operands.findIndex(({ kind }) => kind === 'sreg')
+    if (sreg >= 0 && (((modrm >> 3) & 7) > 5 || sreg === 0 && ((modrm >> 3) & 7) === CS)) return false
     // 90 is NOP or PAUSE, unless REX.B makes it XCHG R8, rAX.
     return map !== 0 || opcode !== 0x90 || candidate.inOpcode === ((rex & 1) !== 0)
   })
@@ -78,7 +81,8 @@ function decodeFrom(cursor: Cursor, mode: Mode): Decoded | Undecoded {
   let defaultSegment = DS
   if (form.modrm) {
     cursor.byte()
-    reg = ((modrm >> 3) & 7) | (rex & 4) << 1
+    // REX.R adds nothing to a segment register's number.
+    reg = ((modrm >> 3) & 7) | (form.operands.some(({ kind }) => kind === 'sreg') ? 0 : (rex & 4) << 1)
     if (modrm >= 0xc0) rm = (modrm & 7) | (rex & 1) << 3
     else {
       address = readModrm(cursor, modrm, { mode, addressSize, rex })
@@ -98,6 +102,7 @@ function decodeFrom(cursor: Cursor, mode: Mode): Decoded | Undecoded {
   }
 }
 
+const CS = 1
 const SS = 2
 const DS = 3
 const FS = 4

@@ -7,8 +7,9 @@ import type { Helpers } from './helpers.ts'
 import type { State } from './layout.ts'
 import type { Value } from './stage.ts'
 
-/** Bits of RFLAGS that are neither status nor DF and that POPF changes at CPL 3: NT, AC, ID (SDM volume 2, POPF). */
-const POPPED = 1 << 14 | 1 << 18 | 1 << 21
+/** Bits of RFLAGS that are neither status nor DF and that POPF changes at CPL 3: TF, NT, AC, ID; and at CPL 0: IF and IOPL (SDM volume 2, POPF). */
+const POPPED = 1 << 8 | 1 << 14 | 1 << 18 | 1 << 21
+const PRIVILEGED = 1 << 9 | 3 << 12
 const DIRECTION_BIT = 10
 const RESERVED_ONE = 2
 
@@ -91,6 +92,10 @@ export abstract class FlagStage {
     this.f.do(this.state.set32('direction', value))
   }
 
+  setSystem(mask: number, bits: number): void {
+    this.f.do(this.state.set32('system', i32.or(i32.and(this.state.get32('system'), ~mask), bits)))
+  }
+
   allFlags(): Expr<'i32'> {
     const rest = i32.or(this.state.get32('system'), i32.shl(this.state.get32('direction'), DIRECTION_BIT))
     return i32.or(i32.or(this.flags(), rest), RESERVED_ONE)
@@ -98,7 +103,8 @@ export abstract class FlagStage {
 
   setAllFlags(value: Expr<'i32'>): void {
     const bits = this.let(value)
-    const changed = this.operandSize === 2 ? POPPED & 0xffff : POPPED
+    const all = this.mode === 16 ? POPPED | PRIVILEGED : POPPED
+    const changed = this.operandSize === 2 ? all & 0xffff : all
     this.setFlags(STATUS, bits)
     this.f.do(this.state.set32('direction', i32.and(i32.shrU(bits, DIRECTION_BIT), 1)))
     this.f.do(this.state.set32('system', i32.or(i32.and(this.state.get32('system'), ~changed), i32.and(bits, changed))))

@@ -18,9 +18,9 @@ export const stateLayout = {
   /** A vector and one, or zero. */
   fault: 176,
   faultAddress: 184,
-  /** ES, CS, SS, DS, FS, GS: a segmentLayout each. */
+  /** ES, CS, SS, DS, FS, GS, and IDTR: a segmentLayout each. */
   segments: 192,
-  size: 336,
+  size: 360,
 } as const
 
 /** A segment register with its hidden part (SDM volume 3, 3.4.3). */

@@ -10,7 +10,7 @@ import type { Variant } from './variant.ts'
 
 const RCX = 1
 const RSP = 4
-const [ES, CS, SS] = [0, 1, 2]
+const [ES, CS, SS, IDTR] = [0, 1, 2, 6]
 
 /** Semantics over a decoded op in linear memory: the stepper's. Its functions return whether something was raised. */
 export class OpStage extends FlagStage implements Stage {
@@ -66,6 +66,8 @@ export class OpStage extends FlagStage implements Stage {
       case 'imm': return this.truncate(this.#immediate(operand), size)
       case 'one': return i64.const(1)
       case 'fixed': return this.register(register, size)
+      case 'segment': return i64.load16U(this.state.segment(register), segmentLayout.selector)
+      case 'sreg': return i64.load16U(this.#registerOf(operand), segmentLayout.selector)
       case 'si':
       case 'di': return this.load(this.#string(kind), size, kind === 'di' ? 'extra' : 'operand')
       default: return this.#loadAt(this.#registerOf(operand), size)
@@ -77,6 +79,8 @@ export class OpStage extends FlagStage implements Stage {
     const size = this.size(operand)
     if (this.isMemory(operand)) this.store(this.offset(), value, size)
     else if (kind === 'fixed') this.setRegister(register, value, size)
+    else if (kind === 'segment') this.setSegment(register, value)
+    else if (kind === 'sreg') this.#loadSegment(this.#registerOf(operand), value)
     else if (kind === 'si' || kind === 'di') this.store(this.#string(kind), value, size, kind === 'di' ? 'extra' : 'operand')
     else this.#storeAt(this.#registerOf(operand), value, size)
   }
@@ -159,7 +163,7 @@ export class OpStage extends FlagStage implements Stage {
   /** The address of a segment register in the state. */
   #register(segment: Segment): Expr<'i32'> {
     if (segment === 'operand') return i32.load(this.#op, opLayout.segment)
-    return i32.const(this.mode === 64 ? this.state.at + stateLayout.zero : this.state.segment(segment === 'stack' ? SS : ES))
+    return i32.const(this.mode === 64 ? this.state.at + stateLayout.zero : this.state.segment(segment === 'stack' ? SS : segment === 'interrupts' ? IDTR : ES))
   }
 
   #linear(register: Expr<'i32'>, offset: Value): Value {
@@ -242,6 +246,27 @@ export class OpStage extends FlagStage implements Stage {
     return this.truncate(i64.add(this.#next(), i64.load(this.#op, opLayout.immediates)), this.operandSize)
   }
 
+  selector(): Value {
+    return i64.load16U(this.state.segment(CS), segmentLayout.selector)
+  }
+
+  setSegment(number: number, selector: Value): void {
+    this.#loadSegment(i32.const(this.state.segment(number)), selector)
+  }
+
+  /** As in real-address mode (SDM volume 3, 21.1.1). */
+  #loadSegment(register: Expr<'i32'>, selector: Value): void {
+    const value = this.f.let(selector)
+    this.f.do(i64.store32(register, value, segmentLayout.selector))
+    this.f.do(i64.store(register, i64.shl(value, 4), segmentLayout.base))
+  }
+
+  farJump(selector: Value, offset: Value): void {
+    const target = this.f.let(offset)
+    this.setSegment(CS, selector)
+    this.jump(target)
+  }
+
   checkTarget(target: Value): void {
     const bad = this.mode === 64 ? this.#unusual(target) : i64.gtU(target, i64.load32U(this.state.segment(CS), segmentLayout.high))
     this.faultIf(bad, Vector.generalProtection)
@@ -292,7 +317,11 @@ export class OpStage extends FlagStage implements Stage {
   }
 
   trap(vector: number): void {
+    this.interrupt(i64.const(vector))
+  }
+
+  interrupt(vector: Value): void {
     this.f.do(this.state.set64('rip', this.#next()))
-    this.#raise(i32.const(vector))
+    this.#raise(i32.wrap(vector))
   }
 }

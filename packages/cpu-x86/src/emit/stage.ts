@@ -4,8 +4,8 @@ import type { Helpers } from './helpers.ts'
 
 export type Value = Expr<'i64'>
 
-/** The segment of an access: the memory operand's, SS, or ES. */
-export type Segment = 'operand' | 'stack' | 'extra'
+/** The segment of an access: the memory operand's, SS, ES, or the table that IDTR has. */
+export type Segment = 'operand' | 'stack' | 'extra' | 'interrupts'
 
 /**
  * What the semantics of instructions are written in. An engine decides what an operand is (a field of a decoded op, a
@@ -72,6 +72,10 @@ export interface Stage {
   checkTarget(target: Value): void
   jump(target: Value): void
   branch(condition: Expr<'i32'>, target: Value): void
+  /** CS's selector. A segment register is loaded, as `write` loads one that is an operand. CS and rIP are, both. */
+  selector(): Value
+  setSegment(number: number, selector: Value): void
+  farJump(selector: Value, offset: Value): void
   /** One iteration of a string instruction, or the instruction alone when there is no REP. */
   iterate(body: () => void, goesOn?: (equal: boolean) => Expr<'i32'>): void
   /** Moves an index register on, by DF. */
@@ -82,6 +86,8 @@ export interface Stage {
   faultIf(condition: Expr<'i32'>, vector: number): void
   /** The instruction has happened. */
   trap(vector: number): void
+  /** INT: a trap whose vector is an operand. */
+  interrupt(vector: Value): void
 
   carry(): Expr<'i32'>
   /** The six status flags in their places. */
@@ -98,7 +104,9 @@ export interface Stage {
   setFlags(mask: number, bits: Expr<'i32'>): void
   signZeroParity(result: Value, size: Size): Expr<'i32'>
   setDirection(value: 0 | 1): void
-  /** FLAGS, EFLAGS or RFLAGS as PUSHF stores them, and POPF at CPL 3 changes them. */
+  /** Replaces the flags in `mask`, which are neither status nor DF. */
+  setSystem(mask: number, bits: number): void
+  /** FLAGS, EFLAGS or RFLAGS as PUSHF stores them, and POPF changes them: at CPL 3, or in real-address mode. */
   allFlags(): Expr<'i32'>
   setAllFlags(value: Expr<'i32'>): void
 }

@@ -17,7 +17,8 @@ export function writeOp(view: DataView, at: number, state: State, decoded: Decod
   form.operands.forEach(({ kind, size }, i) => {
     const number = kind === 'reg' ? reg : rm
     const high = size === 'b' && !rex && number >= HIGH_BYTES && number < 2 * HIGH_BYTES
-    set(opLayout.operands + 4 * i, high ? state.register(number - HIGH_BYTES) + 1 : state.register(number))
+    if (kind === 'sreg') set(opLayout.operands + 4 * i, state.segment(reg))
+    else set(opLayout.operands + 4 * i, high ? state.register(number - HIGH_BYTES) + 1 : state.register(number))
   })
   set(opLayout.base, register(address?.base ?? -1))
   set(opLayout.index, register(address?.index ?? -1))

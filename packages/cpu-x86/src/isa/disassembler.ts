@@ -48,6 +48,8 @@ function textOf(decoded: Decoded, pc: bigint): string {
       case 'reg': return registerName(reg, bytes, rex)
       case 'opreg': return registerName(rm, bytes, rex)
       case 'fixed': return registerName(register, bytes, rex)
+      case 'sreg': return segmentNames[reg] ?? ''
+      case 'segment': return segmentNames[register] ?? ''
       case 'one': return '1'
       case 'rel': return hex(BigInt.asUintN(operandSize * 8, next + (immediates[taken++] ?? 0n)))
       // An immediate is shown as wide as the operation takes it.
@@ -56,14 +58,16 @@ function textOf(decoded: Decoded, pc: bigint): string {
       case 'mem':
       case 'offset': {
         if (!address) return registerName(rm, bytes, rex)
-        const width = name === 'lea' ? '' : name === 'cmpxchg16b' ? 'xmmword ptr ' : name === 'cmpxchg8b' ? 'qword ptr ' : `${widths[bytes]} ptr `
+        const width = name === 'lea' ? '' : form.instruction.group === 'real' && kind === 'mem' ? 'far ptr ' : form.operands.some((other) => other.kind === 'sreg') ? 'word ptr ' : name === 'cmpxchg16b' ? 'xmmword ptr ' : name === 'cmpxchg8b' ? 'qword ptr ' : `${widths[bytes]} ptr `
         return width + (segment >= 4 || segment !== (address.onStack ? 2 : 3) ? `${segmentNames[segment] ?? ''}:` : '') + addressText(address, decoded, next)
       }
       case 'si':
       case 'di': return ''
     }
   })
-  return `${prefix}${name}${operands.length === 0 ? '' : ' '}${operands.join(', ')}`
+  // A far pointer is written selector first.
+  const far = form.instruction.group === 'real' && (name === 'call' || name === 'jmp') && operands.length === 2
+  return `${prefix}${name}${operands.length === 0 ? '' : ' '}${far ? operands.reverse().join(':') : operands.join(', ')}`
 }
 
 function immediateBits({ form, operandSize }: Decoded, bytes: number): number {

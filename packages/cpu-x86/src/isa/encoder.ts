@@ -35,7 +35,7 @@ export interface EncodeOptions {
 export function encode(form: Form, options: EncodeOptions): Uint8Array<ArrayBuffer> {
   const { mode, reg = form.digit ?? 0, rm = 0, immediates = [], lock = false, repeat } = options
   const { name } = form.instruction
-  if (mode === 64 ? form.not64 : form.only64) throw machineError(name, mode, 'it does not exist in this mode', 'Choose another form')
+  if (!form.modes.includes(mode)) throw machineError(name, mode, 'it does not exist in this mode', 'Choose another form')
   const sizes = operandSizes(form, mode)
   const usual = mode === 16 ? 2 : form.size64 !== null && mode === 64 ? 8 : 4
   const operandSize = options.operandSize ?? (sizes.includes(usual) ? usual : sizes[0] ?? 1)

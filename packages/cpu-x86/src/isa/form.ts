@@ -35,8 +35,8 @@ export interface Form {
   readonly digit: number | null
   readonly modrm: boolean
   readonly operands: readonly Operand[]
-  readonly only64: boolean
-  readonly not64: boolean
+  /** The modes that have it. */
+  readonly modes: readonly Mode[]
   /** `d64`: 64 bits unless 66 makes it 16. `f64`: 64 bits whatever the prefixes say. Both in 64-bit mode only. */
   readonly size64: 'd64' | 'f64' | null
   /** LOCK may stand before it when its first operand is memory. */
@@ -91,10 +91,9 @@ function parseForm(instruction: Instruction, text: string, words: Words): Form {
     prefix: parseInt(prefix, 16),
     inOpcode: inOpcode !== undefined,
     digit: digit === undefined || digit === 'r' ? null : Number(digit),
-    modrm: digit !== undefined || operands.some(({ kind }) => kind === 'rm' || kind === 'reg' || kind === 'mem'),
+    modrm: digit !== undefined || operands.some(({ kind }) => kind === 'rm' || kind === 'reg' || kind === 'mem' || kind === 'sreg'),
     operands,
-    only64: has('only64'),
-    not64: has('not64'),
+    modes: has('only64') ? [64] : has('not64') ? [16, 32] : has('real') ? [16] : [16, 32, 64],
     size64: has('d64') ? 'd64' : has('f64') ? 'f64' : null,
     lock: words.lock === true && operands[0]?.kind === 'rm' || operands[0]?.kind === 'mem' && words.lock === true,
     counted: has('counted') || operands.some(({ kind }) => kind === 'si' || kind === 'di'),

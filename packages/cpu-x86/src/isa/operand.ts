@@ -10,6 +10,10 @@ export type OperandKind =
   | 'reg'
   /** Z: the low three bits of the opcode. */
   | 'opreg'
+  /** S: ModRM.reg, a segment register. */
+  | 'sreg'
+  /** A segment register that the opcode implies. */
+  | 'segment'
   | 'imm'
   /** J: relative to the next instruction. */
   | 'rel'
@@ -29,7 +33,7 @@ export type OperandSize = 'b' | 'w' | 'd' | 'q' | 'v' | 'z' | 'y'
 export interface Operand {
   readonly kind: OperandKind
   readonly size: OperandSize
-  /** Of `fixed`: the register's number. */
+  /** Of `fixed` and `segment`: the register's number. */
   readonly register: number
 }
 
@@ -37,11 +41,12 @@ const fixed: Readonly<Record<string, Operand>> = {
   AL: { kind: 'fixed', size: 'b', register: 0 },
   CL: { kind: 'fixed', size: 'b', register: 1 },
   rAX: { kind: 'fixed', size: 'v', register: 0 },
+  ...Object.fromEntries(['ES', 'CS', 'SS', 'DS', 'FS', 'GS'].map((name, register) => [name, { kind: 'segment', size: 'w', register }])),
   1: { kind: 'one', size: 'b', register: 0 },
 }
 
 const methods: Readonly<Record<string, OperandKind>> = {
-  E: 'rm', M: 'mem', G: 'reg', Z: 'opreg', I: 'imm', J: 'rel', O: 'offset', X: 'si', Y: 'di',
+  E: 'rm', M: 'mem', G: 'reg', Z: 'opreg', I: 'imm', J: 'rel', O: 'offset', S: 'sreg', X: 'si', Y: 'di',
 }
 
 export function parseOperand(text: string): Operand {

@@ -50,7 +50,7 @@ function instruction(random: Random, form: Form, mode: Mode): Uint8Array | null 
   return encode(form, {
     mode, operandSize: size, immediates, rex: mode === 64 && random.below(4) === 0,
     rm: offset ? { displacement: Number(MEMORY_AT) + CODE_SIZE + random.below(4000) } : rm,
-    ...form.digit === null ? { reg: register() } : {},
+    ...form.digit === null ? { reg: form.operands.some(({ kind }) => kind === 'sreg') ? random.below(6) : register() } : {},
     ...repeat === undefined ? {} : { repeat }, lock: form.lock && memory && random.below(4) === 0,
   })
 }
@@ -65,7 +65,7 @@ export function randomData(random: Random, jumps: boolean): Uint8Array {
 
 /** A run of a few random instructions of some forms, which ends in INT3. */
 export function randomRun(random: Random, forms: readonly Form[], mode: 32 | 64, length: number, data: Uint8Array, jumps: boolean): Run {
-  const usable = forms.filter((form) => mode === 64 ? !form.not64 : !form.only64)
+  const usable = forms.filter((form) => form.modes.includes(mode))
   const code: number[] = []
   for (let i = 0; i < length; i++) {
     const bytes = instruction(random, random.of(usable), mode)
