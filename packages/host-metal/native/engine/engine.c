@@ -16,19 +16,19 @@ extern const uint8_t bytecode_end[];
 extern const uint8_t files[];
 extern const uint8_t files_end[];
 
-/* The engine decides by the state's sizes when to look for garbage. */
+/* The engine decides by the state's sizes when to look for garbage; hardly anybody else uses the heap. */
 static void *engine_take(JSMallocState *state, size_t size) {
   void *block = heap_take(size);
   if (!block) return NULL;
   state->malloc_count++;
-  state->malloc_size += heap_size(block);
+  state->malloc_size = heap_used();
   return block;
 }
 static void engine_give(JSMallocState *state, void *block) {
   if (!block) return;
-  state->malloc_count--;
-  state->malloc_size -= heap_size(block);
   heap_give(block);
+  state->malloc_count--;
+  state->malloc_size = heap_used();
 }
 static void *engine_resize(JSMallocState *state, void *block, size_t size) {
   if (!block) return size == 0 ? NULL : engine_take(state, size);
@@ -36,9 +36,8 @@ static void *engine_resize(JSMallocState *state, void *block, size_t size) {
     engine_give(state, block);
     return NULL;
   }
-  size_t before = heap_size(block);
   void *to = heap_resize(block, size);
-  if (to) state->malloc_size += heap_size(to) - before;
+  if (to) state->malloc_size = heap_used();
   return to;
 }
 

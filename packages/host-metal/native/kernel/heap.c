@@ -159,13 +159,14 @@ size_t heap_size(const void *block) {
 void heap_give(void *at) {
   if (!at) return;
   size_t page = page_of(at);
-  used -= heap_size(at);
   if (kind[page] != SLAB) {
+    used -= (size_t)length[page] * HEAP_PAGE;
     give_pages(page);
     return;
   }
   struct block *block = at;
   unsigned class = class_of_page[page];
+  used -= class_size(class);
   block->next = ready[class];
   ready[class] = block;
 }
@@ -181,6 +182,8 @@ void *heap_resize(void *at, size_t size) {
   heap_give(at);
   return to;
 }
+
+size_t heap_used(void) { return used; }
 
 struct heap_figures heap_figures(void) { return (struct heap_figures){ page_count, free_pages, used }; }
 

@@ -104,6 +104,194 @@ static void compute_pc2line_info(JSFunctionDef *s)
     from: 'b->debug.filename = fd->filename;',
     to: 'b->debug.filename = file_of(ctx, fd);',
   },
+  {
+    why: 'numbers that are no integers of 32 bits, as addresses and times are, went a long way',
+    from: `static no_inline __exception int js_binary_logic_slow(JSContext *ctx,
+                                                      JSValue *sp,
+                                                      OPCodeEnum op)
+{
+`,
+    to: `/* Two numbers, of which one may be an integer of 32 bits and the other not. */
+static force_inline BOOL are_numbers(JSValueConst one, JSValueConst other)
+{
+    return JS_IsNumber(one) && JS_IsNumber(other);
+}
+static force_inline double number_of(JSValueConst value)
+{
+    return JS_VALUE_GET_TAG(value) == JS_TAG_INT ? JS_VALUE_GET_INT(value) : JS_VALUE_GET_FLOAT64(value);
+}
+/* What ToInt32 makes of a number that is not huge. */
+static force_inline BOOL low_bits(JSValueConst value, uint32_t *bits)
+{
+    if (!JS_IsNumber(value))
+        return FALSE;
+    double number = number_of(value);
+    if (!(number > -0x1p62 && number < 0x1p62))
+        return FALSE;
+    *bits = (uint32_t)(int64_t)number;
+    return TRUE;
+}
+static no_inline __exception int js_binary_logic_slow(JSContext *ctx,
+                                                      JSValue *sp,
+                                                      OPCodeEnum op)
+{
+    uint32_t left, right;
+    if (low_bits(sp[-2], &left) && low_bits(sp[-1], &right)) {
+        switch (op) {
+        case OP_and: left &= right; break;
+        case OP_or: left |= right; break;
+        case OP_xor: left ^= right; break;
+        case OP_shl: left <<= right & 31; break;
+        case OP_sar: left = (uint32_t)((int32_t)left >> (right & 31)); break;
+        default: abort();
+        }
+        sp[-2] = JS_NewInt32(ctx, (int32_t)left);
+        return 0;
+    }
+`,
+  },
+  {
+    why: 'the same',
+    from: `static no_inline int js_shr_slow(JSContext *ctx, JSValue *sp)
+{
+`,
+    to: `static no_inline int js_shr_slow(JSContext *ctx, JSValue *sp)
+{
+    uint32_t left, right;
+    if (low_bits(sp[-2], &left) && low_bits(sp[-1], &right)) {
+        sp[-2] = JS_NewUint32(ctx, left >> (right & 31));
+        return 0;
+    }
+`,
+  },
+  {
+    why: 'the same; and a difference of two addresses is an integer again',
+    from: `                } else if (JS_VALUE_IS_BOTH_FLOAT(op1, op2)) {
+                    sp[-2] = __JS_NewFloat64(ctx, JS_VALUE_GET_FLOAT64(op1) +
+                                             JS_VALUE_GET_FLOAT64(op2));
+`,
+    to: `                } else if (are_numbers(op1, op2)) {
+                    sp[-2] = JS_NewFloat64(ctx, number_of(op1) + number_of(op2));
+`,
+  },
+  {
+    why: 'the same; and a difference of two addresses is an integer again',
+    from: `                } else if (JS_VALUE_IS_BOTH_FLOAT(op1, op2)) {
+                    sp[-2] = __JS_NewFloat64(ctx, JS_VALUE_GET_FLOAT64(op1) -
+                                             JS_VALUE_GET_FLOAT64(op2));
+`,
+    to: `                } else if (are_numbers(op1, op2)) {
+                    sp[-2] = JS_NewFloat64(ctx, number_of(op1) - number_of(op2));
+`,
+  },
+  {
+    why: 'the same',
+    from: `                } else if (JS_VALUE_IS_BOTH_FLOAT(op1, op2)) {
+                    d = JS_VALUE_GET_FLOAT64(op1) * JS_VALUE_GET_FLOAT64(op2);
+`,
+    to: `                } else if (are_numbers(op1, op2)) {
+                    d = number_of(op1) * number_of(op2);
+`,
+  },
+  {
+    why: 'the same',
+    from: `                } else if (JS_VALUE_IS_BOTH_FLOAT(*pv, op2)) {
+                    *pv = __JS_NewFloat64(ctx, JS_VALUE_GET_FLOAT64(*pv) +
+                                               JS_VALUE_GET_FLOAT64(op2));
+`,
+    to: `                } else if (are_numbers(*pv, op2)) {
+                    *pv = JS_NewFloat64(ctx, number_of(*pv) + number_of(op2));
+`,
+  },
+  {
+    why: 'the same',
+    from: `                    sp[-2] = JS_NewBool(ctx, JS_VALUE_GET_INT(op1) binary_op JS_VALUE_GET_INT(op2)); \\
+                    sp--;                                               \\
+                } else {                                                \\
+`,
+    to: `                    sp[-2] = JS_NewBool(ctx, JS_VALUE_GET_INT(op1) binary_op JS_VALUE_GET_INT(op2)); \\
+                    sp--;                                               \\
+                } else if (are_numbers(op1, op2)) {                     \\
+                    sp[-2] = JS_NewBool(ctx, number_of(op1) binary_op number_of(op2)); \\
+                    sp--;                                               \\
+                } else {                                                \\
+`,
+  },
+  {
+    why: 'properties are looked up where they are wanted, without a call',
+    from: `#define FUNC_RET_AWAIT         0
+`,
+    to: `/* A property that an object or its prototypes have as a plain value, or by a getter; all else is JS_GetProperty's. */
+static force_inline JSValue get_field(JSContext *ctx, JSValueConst of, JSAtom atom)
+{
+    if (likely(JS_VALUE_GET_TAG(of) == JS_TAG_OBJECT)) {
+        JSObject *p = JS_VALUE_GET_OBJ(of);
+        do {
+            JSProperty *property;
+            JSShapeProperty *found = find_own_property(&property, p, atom);
+            if (found) {
+                if (likely(!(found->flags & JS_PROP_TMASK)))
+                    return JS_DupValue(ctx, property->u.value);
+                if ((found->flags & JS_PROP_TMASK) == JS_PROP_GETSET && property->u.getset.getter)
+                    return JS_CallFree(ctx, JS_DupValue(ctx, JS_MKPTR(JS_TAG_OBJECT, property->u.getset.getter)), of, 0, NULL);
+                break;
+            }
+            if (p->is_exotic)
+                break;
+            p = p->shape->proto;
+        } while (p);
+    }
+    return JS_GetProperty(ctx, of, atom);
+}
+#define FUNC_RET_AWAIT         0
+`,
+  },
+  {
+    why: 'the same',
+    from: `        CASE(OP_get_field):
+            {
+                JSValue val;
+                JSAtom atom;
+                atom = get_u32(pc);
+                pc += 4;
+
+                sf->cur_pc = pc;
+                val = JS_GetProperty(ctx, sp[-1], atom);
+`,
+    to: `        CASE(OP_get_field):
+            {
+                JSValue val;
+                JSAtom atom;
+                atom = get_u32(pc);
+                pc += 4;
+
+                sf->cur_pc = pc;
+                val = get_field(ctx, sp[-1], atom);
+`,
+  },
+  {
+    why: 'the same',
+    from: `        CASE(OP_get_field2):
+            {
+                JSValue val;
+                JSAtom atom;
+                atom = get_u32(pc);
+                pc += 4;
+
+                sf->cur_pc = pc;
+                val = JS_GetProperty(ctx, sp[-1], atom);
+`,
+    to: `        CASE(OP_get_field2):
+            {
+                JSValue val;
+                JSAtom atom;
+                atom = get_u32(pc);
+                pc += 4;
+
+                sf->cur_pc = pc;
+                val = get_field(ctx, sp[-1], atom);
+`,
+  },
 ]
 
 /** For its header. */
