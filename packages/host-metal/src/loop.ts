@@ -43,6 +43,11 @@ export class MetalLoop implements HostLoop {
     }
   }
 
+  /** 0 when something is to be done in the next turn. An interrupt of the hardware ends a hart's run. */
+  get due(): number {
+    return this.#soon.length > 0 ? 0 : this.#alarms[0]?.at ?? Infinity
+  }
+
   /** Calls back in each turn, before anything else: for interrupts, and what other harts of the hardware have to say. */
   onTurn(callback: () => void): void {
     this.#checks.push(callback)

@@ -18,7 +18,7 @@ const KEPT_FREE = 1024
 const FEW = 16
 
 function copy(from: Uint8Array, start: number, to: Uint8Array, at: number, count: number): void {
-  if (count > FEW) to.set(from.subarray(start, start + count), at)
+  if (count > FEW) to.set(count === from.length ? from : from.subarray(start, start + count), at)
   else for (let i = 0; i < count; i++) to[at + i] = from[start + i] ?? 0
 }
 

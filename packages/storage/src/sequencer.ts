@@ -75,7 +75,7 @@ export class Sequencer {
         if (released) return
         released = true
         this.#remove(entry)
-        for (const dependent of entry.dependents) {
+        if (entry.dependents.length > 0) for (const dependent of entry.dependents) {
           dependent.blockers -= 1
           if (dependent.blockers > 0) continue
           if (looping) ready.push(dependent)

@@ -60,7 +60,7 @@ export class HardwareHart implements TimedVcpu, SbiHart {
   #answered = false
   #timeVersion = -1
   /** Of the `vstimecmp` that was looked at last: its words, and the virtual time of it. */
-  #timer = { low: -1, high: -1, version: -1, at: Infinity }
+  readonly #timer = { low: -1, high: -1, version: -1, at: Infinity }
   /** Accesses to devices. */
   deviceAccesses = 0
 
@@ -91,18 +91,24 @@ export class HardwareHart implements TimedVcpu, SbiHart {
   /** Interrupts that are pending and enabled. */
   get #pending(): boolean {
     const { registers } = this
-    const raised = (registers.low('hvip') >> 1) | (this.#timerAt() <= this.#of.now() ? TIMER_BIT : 0)
-    return (raised & registers.low('vsie')) !== 0
+    const enabled = registers.low('vsie')
+    if (((registers.low('hvip') >> 1) & enabled) !== 0) return true
+    return (enabled & TIMER_BIT) !== 0 && this.#timerAt() <= this.#of.now()
   }
 
   #timerAt(): number {
     const { registers } = this
     const timer = this.#timer
-    const [low, high, { version }] = [registers.low('vstimecmp'), registers.high('vstimecmp'), this.#of.time]
+    const low = registers.low('vstimecmp')
+    const high = registers.high('vstimecmp')
+    const { version } = this.#of.time
     if (low !== timer.low || high !== timer.high || version !== timer.version) {
-      this.#timer = { low, high, version, at: low === 0xffff_ffff && high === 0xffff_ffff ? Infinity : this.#of.timeOf(registers.get('vstimecmp')) }
+      timer.low = low
+      timer.high = high
+      timer.version = version
+      timer.at = low === 0xffff_ffff && high === 0xffff_ffff ? Infinity : this.#of.timeOf(registers.get('vstimecmp'))
     }
-    return this.#timer.at
+    return timer.at
   }
 
   get runnable(): boolean {

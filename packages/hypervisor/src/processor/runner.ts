@@ -9,6 +9,8 @@ const TURN = 1_000_000
  */
 const LONG = 4_000_000
 const SHORT = 1_000_000
+/** The same of one that runs alone, where the host ends a run as soon as anything comes in. */
+const ALONE = 20_000_000
 const SOME_TIME = 100_000_000
 
 /** Where the time of a task went, in nanoseconds: totals. */
@@ -225,10 +227,16 @@ export class Runner {
       const choice = this.policy.pick(0, this.#time)
       const alarm = this.#alarms.first?.key ?? Infinity
       if (!('entity' in choice)) return Math.min(now + choice.until - this.#time, alarm)
-      const slice = now < this.#lively ? SHORT : Math.max(SHORT, Math.min(choice.slice, alarm - now, chore - now))
-      clock = this.#slice(choice.entity, slice, now, clock)
+      clock = this.#slice(choice.entity, Math.max(SHORT, Math.min(this.#longest(choice.slice, now), alarm - now, chore - now)), now, clock)
     } while (!this.#stopped && this.#loop.now() < end)
     return null
+  }
+
+  /** How long a run may be, as far as events from outside and other tasks go. */
+  #longest(slice: number, now: number): number {
+    const { due } = this.#loop
+    if (due === undefined) return now < this.#lively ? SHORT : slice
+    return Math.min(this.#waiting.size === 1 && slice === LONG ? ALONE : slice, due - now)
   }
 
   /** Runs one task; returns the CPU time of the thread after it. */

@@ -10,6 +10,8 @@ export interface HostLoop {
   soon(callback: () => void): void
   /** Calls back after at least `ns` nanoseconds, or a little earlier; the function it returns cancels. */
   after(ns: number, callback: () => void): () => void
+  /** When the first of what is to be called back is due, on a host that ends the run of a machine's hart as soon as anything else comes in; absent elsewhere. Runs may be longer then. */
+  readonly due?: number
 }
 
 /** What a machine needs of the place where it runs. */

@@ -33,6 +33,7 @@ export class RunLoop {
   /** Whether the machine may go on. */
   readonly #mayRun: () => boolean
   readonly #fault: (part: string, error: unknown) => void
+  readonly #pushTimer: (name: string, fire: () => void) => void
   #current: Vcpu | null = null
   #turnEnd = Infinity
   #interrupted = false
@@ -86,6 +87,7 @@ export class RunLoop {
     this.#hostNow = hostNow
     this.#mayRun = mayRun
     this.#fault = fault
+    this.#pushTimer = (name, fire) => { parts.gate.push(name, fire) }
     // What comes in while a hart runs should not wait for the end of a long turn.
     parts.gate.onPush = () => { this.interrupt() }
     parts.timers.onEarlier = parts.backendTimers.onEarlier = (at) => {
@@ -270,8 +272,8 @@ export class RunLoop {
 
   #deliver(now: number): void {
     const { gate, timers, backendTimers } = this.#parts
-    timers.expire(now, (name, fire) => { gate.push(name, fire) })
-    backendTimers.expire(now, (name, fire) => { gate.push(name, fire) })
+    if (timers.next <= now) timers.expire(now, this.#pushTimer)
+    if (backendTimers.next <= now) backendTimers.expire(now, this.#pushTimer)
     if (gate.pending > 0) gate.deliver(now, this.retired)
   }
 

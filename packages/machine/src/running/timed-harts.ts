@@ -49,18 +49,32 @@ export class TimedHarts {
 
   /** Whether one of those that are not away could run. */
   get wanting(): boolean {
-    return this.#cpu.vcpus.some((vcpu) => !this.#since.has(vcpu.index) && vcpu.runnable)
+    const { vcpus } = this.#cpu
+    for (let index = 0; index < vcpus.length; index++) {
+      const vcpu = vcpus[index]
+      if (vcpu !== undefined && !this.#isAway(vcpu.index) && vcpu.runnable) return true
+    }
+    return false
   }
 
   /** When one of those that are not away wants to be looked at. */
   get deadline(): number {
     let first = Infinity
-    for (const vcpu of this.#cpu.vcpus) if (!this.#since.has(vcpu.index)) first = Math.min(first, vcpu.deadline())
+    const { vcpus } = this.#cpu
+    for (let index = 0; index < vcpus.length; index++) {
+      const vcpu = vcpus[index]
+      if (vcpu !== undefined && !this.#isAway(vcpu.index)) first = Math.min(first, vcpu.deadline())
+    }
     return first
+  }
+
+  #isAway(hart: number): boolean {
+    return this.#parallel !== null && this.#since.has(hart)
   }
 
   /** Takes back those that have come back, and does what they came for. Returns how many. */
   collect(): number {
+    if (this.#parallel === null) return 0
     let count = 0
     if (this.#since.size > 0) while (this.#take(false)) { /* All of them. */ }
     for (let hart = this.#back.shift(); hart !== undefined; hart = this.#back.shift()) {
@@ -103,7 +117,7 @@ export class TimedHarts {
     this.#first = (this.#first + 1) % vcpus.length
     for (let step = 0; step < vcpus.length; step++) {
       const vcpu = vcpus[(this.#first + step) % vcpus.length]
-      if (vcpu === undefined || this.#since.has(vcpu.index)) continue
+      if (vcpu === undefined || this.#isAway(vcpu.index)) continue
       if (!vcpu.runnable) {
         deadline = Math.min(deadline, vcpu.deadline())
         continue
@@ -130,7 +144,12 @@ export class TimedHarts {
   #here(vcpu: TimedVcpu, until: number): Exit {
     const began = this.#loop.hostNow()
     this.#loop.current(vcpu)
-    const exit = this.#contain(vcpu.index, () => vcpu.run(until)) ?? 'yield'
+    let exit: Exit = 'yield'
+    try {
+      exit = vcpu.run(until)
+    } catch (error) {
+      this.#loop.fault(`cpu.hart${vcpu.index}`, error)
+    }
     this.#loop.current(null)
     this.#loop.ran(this.#loop.hostNow() - began)
     this.#loop.exited(vcpu.index, exit)

@@ -21,7 +21,8 @@ export function countPages(memory: GuestMemory): PageCounts {
   const { u32 } = arena
   let [touched, own, shared, part, compressed, swapped] = [0, 0, 0, 0, 0, 0]
   for (const { map, size } of regions) {
-    for (let index = map >>> 2; index < (map >>> 2) + size / PAGE_SIZE; index++) {
+    const end = (map >>> 2) + size / PAGE_SIZE
+    for (let index = map >>> 2; index < end; index++) {
       const entry = u32[index] ?? 0
       if (entry === 0) continue
       if (hasFrame(entry)) {

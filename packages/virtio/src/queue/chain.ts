@@ -53,7 +53,7 @@ export class Chain {
 
   /** Copies device-readable bytes from byte `offset` on. False when they are not all there and in RAM. */
   read(offset: number, into: Uint8Array): boolean {
-    return this.#copy(this.readable, offset, into, (address, piece) => this.#owner.dma.read(address, piece))
+    return this.#copy(this.readable, offset, into, false)
   }
 
   /**
@@ -61,7 +61,7 @@ export class Chain {
    * then some may have been written.
    */
   write(offset: number, from: Uint8Array): boolean {
-    return this.#copy(this.writable, offset, from, (address, piece) => this.#owner.dma.write(address, piece))
+    return this.#copy(this.writable, offset, from, true)
   }
 
   /**
@@ -96,26 +96,32 @@ export class Chain {
     return views
   }
 
-  #copy(segments: readonly Segment[], offset: number, bytes: Uint8Array, move: (address: number, piece: Uint8Array) => boolean): boolean {
+  #copy(segments: readonly Segment[], offset: number, bytes: Uint8Array, write: boolean): boolean {
     if (!this.live) return false
+    const { dma } = this.#owner
+    const all = bytes.length
     let done = 0
-    for (const { address, length } of segments) {
-      if (done === bytes.length) break
+    for (let index = 0; done < all; index++) {
+      const segment = segments[index]
+      if (segment === undefined) return false
+      const { address, length } = segment
       if (offset >= length) {
         offset -= length
         continue
       }
-      const count = Math.min(length - offset, bytes.length - done)
-      if (!move(address + offset, bytes.subarray(done, done + count))) return false
+      const count = Math.min(length - offset, all - done)
+      // Nearly always one buffer has all of it.
+      const piece = count === all ? bytes : bytes.subarray(done, done + count)
+      if (!(write ? dma.write(address + offset, piece) : dma.read(address + offset, piece))) return false
       done += count
       offset = 0
     }
-    return done === bytes.length
+    return true
   }
 }
 
 function total(segments: readonly Segment[]): number {
   let sum = 0
-  for (const { length } of segments) sum += length
+  for (let index = 0; index < segments.length; index++) sum += segments[index]?.length ?? 0
   return sum
 }
