@@ -12,6 +12,8 @@ export interface DmaSpace {
   read16(address: number): number
   /** Four bytes of guest memory as an unsigned number, the low byte first; −1 when not all are RAM. */
   read32(address: number): number
+  /** Copies words of four bytes, the low byte first, from any address: descriptors, say. Returns false, having copied nothing, when any byte is not RAM. */
+  readWords(address: number, into: Uint32Array): boolean
   /** Writes the low 16 bits of `value`, the low byte first. Returns false, having written nothing, when not both bytes are RAM. */
   write16(address: number, value: number): boolean
   /** Writes the low 32 bits of `value`, the low byte first. Returns false, having written nothing, when not all bytes are RAM. */

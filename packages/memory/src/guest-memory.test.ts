@@ -100,6 +100,27 @@ test('numbers are the bytes at their place, in one page or in two, and never hal
   }
 })
 
+test('words are the bytes at their place, from any address, and all of them or none', () => {
+  const base = 0x8000_0000
+  const memory = guest(1)
+  const random = Uint8Array.from({ length: 3 * 4096 }, (_, index) => (index * 0x9e37_79b1) >>> 24)
+  memory.write(base, random)
+  memory.write(base + 2 ** 20 - 4096, random.subarray(0, 4096))
+  const borders = fc.constantFrom(0, 4096, 8192, 2 ** 20 - 4096, 2 ** 20)
+  fc.assert(fc.property(borders, fc.integer({ min: -24, max: 24 }), fc.integer({ min: 0, max: 5 }), (border, near, length) => {
+    const at = base + border + near
+    const words = new Uint32Array(length).fill(0xdead_beef)
+    const bytes = new Uint8Array(4 * length).fill(0xaa)
+    expect(memory.readWords(at, words)).toBe(memory.contains(at, 4 * length))
+    if (!memory.read(at, bytes)) expect([...words]).toEqual(Array(length).fill(0xdead_beef))
+    else expect([...words]).toEqual(Array.from({ length }, (_, index) => new DataView(bytes.buffer).getUint32(4 * index, true)))
+  }), { numRuns: 2000 })
+  // Of a page that nobody has touched it is zeros, and stays untouched.
+  const { touchedPages } = memory
+  const words = Uint32Array.of(1, 2, 3, 4)
+  expect([memory.readWords(base + 0x8000, words), [...words], memory.touchedPages]).toEqual([true, [0, 0, 0, 0], touchedPages])
+})
+
 test('numbers are read without giving a page its frame, and written as any bytes are', () => {
   const base = 0x8000_0000
   const memory = guest(1)
@@ -127,6 +148,7 @@ test('addresses that are not RAM are refused, whatever they are', () => {
   for (const address of [0, -1, 0.5, NaN, Infinity, 2 ** 60, 0x8000_0000 + 2 ** 20, 0x7fff_ffff]) {
     expect(memory.read(address, new Uint8Array(2))).toBe(false)
     expect([memory.read16(address), memory.read32(address), memory.write16(address, 1), memory.write32(address, 1)]).toEqual([-1, -1, false, false])
+    expect(memory.readWords(address, new Uint32Array(1))).toBe(false)
     expect(memory.map(address, 2, 'write')).toBe(null)
   }
   expect(memory.map(0x8000_0000, Infinity, 'read')).toBe(null)

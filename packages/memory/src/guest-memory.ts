@@ -226,9 +226,13 @@ export class GuestMemory implements DmaSpace {
 
   /** The region that all of a range lies in. Devices come back to the one that they used last. */
   #regionOf(address: number, length: number): RamRegion | null {
-    if (!Number.isSafeInteger(address) || !Number.isSafeInteger(length) || length < 0) return null
     const last = this.#last
-    if (last !== null && address >= last.base && address + length <= last.base + last.size) return last
+    if (last !== null) {
+      // Whole numbers, as a region has less than 2^32 bytes.
+      const offset = address - last.base
+      if (offset >>> 0 === offset && length >>> 0 === length && offset + length <= last.size) return last
+    }
+    if (!Number.isSafeInteger(address) || !Number.isSafeInteger(length) || length < 0) return null
     for (const region of this.#regions) {
       if (address < region.base || address + length > region.base + region.size) continue
       this.#last = region
@@ -242,13 +246,13 @@ export class GuestMemory implements DmaSpace {
    * page that nobody has touched: it reads as zeros, and stays untouched.
    */
   #readable(region: RamRegion, offset: number): number {
-    const at = entryOf(region, offset)
+    const at = region.map + (offset >>> 12) * 4
     let entry = this.arena.u32[at >>> 2] ?? 0
     if ((entry & PAGE_PRESENT) === 0) {
       if (entry < PAGE_SIZE) return 0
       entry = this.fault(at, 'read')
     }
-    return frameOf(entry) + (offset & PAGE_MASK)
+    return ((entry & -PAGE_SIZE) >>> 0) + (offset & PAGE_MASK)
   }
 
   /**
@@ -256,7 +260,7 @@ export class GuestMemory implements DmaSpace {
    * through here: it gives the page a frame, marks it dirty, and tells the CPU about code.
    */
   #writable(region: RamRegion, offset: number, length: number): number {
-    const entryAddress = entryOf(region, offset)
+    const entryAddress = region.map + (offset >>> 12) * 4
     const { u32 } = this.arena
     let entry = u32[entryAddress >>> 2] ?? 0
     if ((entry & (PAGE_PRESENT | PAGE_SHARED)) === PAGE_PRESENT) u32[entryAddress >>> 2] = entry | PAGE_DIRTY
@@ -315,6 +319,24 @@ export class GuestMemory implements DmaSpace {
     if ((offset & PAGE_MASK) > PAGE_SIZE - 4) return this.#readBytes(address, 4)
     const from = this.#readable(region, offset)
     return from === 0 ? 0 : this.arena.data.getUint32(from, true)
+  }
+
+  readWords(address: number, into: Uint32Array): boolean {
+    const { length } = into
+    const region = this.#regionOf(address, 4 * length)
+    if (region === null) return false
+    const offset = address - region.base
+    if ((offset & 3) !== 0 || (offset & PAGE_MASK) + 4 * length > PAGE_SIZE) {
+      for (let index = 0; index < length; index++) into[index] = this.read32(address + 4 * index)
+      return true
+    }
+    const from = this.#readable(region, offset)
+    if (from === 0) into.fill(0)
+    else {
+      const { u32 } = this.arena
+      for (let index = 0, at = from >>> 2; index < length; index++, at++) into[index] = u32[at] ?? 0
+    }
+    return true
   }
 
   write16(address: number, value: number): boolean {

@@ -33,6 +33,10 @@ function make<Config, S, Wants extends BackendWants>(spec: DeviceSpec<Config, Mm
       note(4, 0)
       return context.dma.read32(address)
     },
+    readWords(address, into) {
+      note(4 * into.length, 0)
+      return context.dma.readWords(address, into)
+    },
     write16(address, value) {
       note(2, 1)
       return context.dma.write16(address, value)

@@ -207,6 +207,7 @@ function gated(dma: DmaSpace, open: () => boolean): DmaSpace {
     write: (address, from) => open() && dma.write(address, from),
     read16: (address) => open() ? dma.read16(address) : -1,
     read32: (address) => open() ? dma.read32(address) : -1,
+    readWords: (address, into) => open() && dma.readWords(address, into),
     write16: (address, value) => open() && dma.write16(address, value),
     write32: (address, value) => open() && dma.write32(address, value),
     map: (address, length, access) => open() ? dma.map(address, length, access) : null,

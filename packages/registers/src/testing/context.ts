@@ -156,6 +156,11 @@ function fakeDma(memory: Uint8Array, base: number, frame: number): DmaSpace {
     },
     read16: (address) => inside(address, 2) ? view.getUint16(address - base, true) : -1,
     read32: (address) => inside(address, 4) ? view.getUint32(address - base, true) : -1,
+    readWords(address, into) {
+      if (!inside(address, 4 * into.length)) return false
+      for (let index = 0; index < into.length; index++) into[index] = view.getUint32(address - base + 4 * index, true)
+      return true
+    },
     write16(address, value) {
       if (!inside(address, 2)) return false
       view.setUint16(address - base, value, true)

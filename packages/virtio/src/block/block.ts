@@ -87,6 +87,7 @@ class Block implements VirtioDevice<BlockState>, RequestHost {
   readonly id: Uint8Array
   readonly #context: VirtioContext<BlockBackends>
   readonly #config = new ConfigSpace(blockConfig.size)
+  readonly #status = new Uint8Array(1)
   #inFlight = 0
   /** Requests wait in their queues because too much is in flight. */
   #stalled = false
@@ -182,12 +183,17 @@ class Block implements VirtioDevice<BlockState>, RequestHost {
     const statusOffset = chain.writableLength - 1
     runRequest(this, chain, (status, written) => {
       this.#inFlight -= cost
-      const stored = chain.write(statusOffset, Uint8Array.of(status))
+      const stored = this.#answer(chain, statusOffset, status)
       // The length covers what was written without a gap (2.7.8.2).
       queue.push(chain, stored && written === statusOffset ? written + 1 : written)
       queue.signal()
       this.#goOn()
     })
+  }
+
+  #answer(chain: Chain, offset: number, status: number): boolean {
+    this.#status[0] = status
+    return chain.write(offset, this.#status)
   }
 
   #goOn(): void {

@@ -19,6 +19,9 @@ const direct = 32768
 /** Most views of guest memory to be filled in one go. */
 const mostViews = 1024
 
+/** Of the request that begins: its type, a reserved word, and the sector in two (5.2.6). */
+const header = new Uint32Array(headerSize / 4)
+
 /** How a request ended: its status byte, and how much was written before it. */
 export type RequestDone = (status: number, written: number) => void
 
@@ -28,12 +31,10 @@ export type RequestDone = (status: number, written: number) => void
  * whatever the length of the request, because guest memory may only be touched while the device is being called.
  */
 export function runRequest(host: RequestHost, chain: Chain, done: RequestDone): void {
-  const header = new Uint8Array(headerSize)
-  if (!chain.read(0, header)) return done(requestStatus.ioError, 0)
-  const view = new DataView(header.buffer)
+  if (!chain.readWords(0, header)) return done(requestStatus.ioError, 0)
   // Beyond 2^53 it is not exact, and far beyond any capacity.
-  const sector = view.getUint32(8, true) + view.getUint32(12, true) * 2 ** 32
-  switch (view.getUint32(0, true)) {
+  const sector = (header[2] ?? 0) + (header[3] ?? 0) * 2 ** 32
+  switch (header[0]) {
     case requestType.in:
       return transfer(host, chain, sector, chain.writableLength - 1, 'in', done)
     case requestType.out:
@@ -99,7 +100,7 @@ function transfer(host: RequestHost, chain: Chain, sector: number, length: numbe
       step()
     })) return
     buffer ??= pool.take(Math.min(length, blockLimits.transfer))
-    const piece = buffer.subarray(0, count)
+    const piece = buffer.length === count ? buffer : buffer.subarray(0, count)
     const next = (status: BlockStatus): void => {
       if (status !== 'ok') return finish(statusByte(status))
       if (direction === 'in' && !chain.write(position, piece)) return finish(requestStatus.ioError)

@@ -56,6 +56,18 @@ export class Chain {
     return this.#copy(this.readable, offset, into, false)
   }
 
+  /** The same, as words of four bytes, the low byte first. */
+  readWords(offset: number, into: Uint32Array): boolean {
+    const first = this.readable[0]
+    // Nearly always the first buffer has all of it.
+    if (this.live && first !== undefined && offset + 4 * into.length <= first.length) return this.#owner.dma.readWords(first.address + offset, into)
+    const bytes = new Uint8Array(4 * into.length)
+    if (!this.read(offset, bytes)) return false
+    const view = new DataView(bytes.buffer)
+    for (let index = 0; index < into.length; index++) into[index] = view.getUint32(4 * index, true)
+    return true
+  }
+
   /**
    * Copies `from` to the device-writable bytes from byte `offset` on. False when they are not all there and in RAM;
    * then some may have been written.

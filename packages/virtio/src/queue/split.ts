@@ -11,8 +11,8 @@ const availNoInterrupt = 1
 export class SplitRing implements Ring {
   readonly #owner: RingOwner
   readonly #features: RingFeatures
-  readonly #scratch = new Uint8Array(descriptorSize)
-  readonly #view: DataView = new DataView(this.#scratch.buffer)
+  /** A descriptor (2.7.5): address, length, flags below next. */
+  readonly #words = new Uint32Array(descriptorSize / 4)
   #at: QueueAddresses = noAddresses
   /** Entries of the available ring that we have taken, modulo 2^16. */
   #lastAvail = 0
@@ -104,13 +104,14 @@ export class SplitRing implements Ring {
     let inside = false
     let index = head
     const buffers = new Gathering(this.#at.size)
+    const words = this.#words
     for (;;) {
       if (index >= entries) return owner.broken(`descriptor ${String(index)} does not exist`)
-      if (!owner.dma.read(table + descriptorSize * index, this.#scratch)) return owner.broken('a descriptor table is not in RAM')
-      const address = this.#view.getUint32(0, true) + this.#view.getUint32(4, true) * 2 ** 32
-      const length = this.#view.getUint32(8, true)
-      const flags = this.#view.getUint16(12, true)
-      const next = this.#view.getUint16(14, true)
+      if (!owner.dma.readWords(table + descriptorSize * index, words)) return owner.broken('a descriptor table is not in RAM')
+      const address = (words[0] ?? 0) + (words[1] ?? 0) * 2 ** 32
+      const length = words[2] ?? 0
+      const flags = (words[3] ?? 0) & 0xffff
+      const next = (words[3] ?? 0) >>> 16
 
       if ((flags & descriptorFlag.indirect) !== 0) {
         if (inside) return owner.broken('an indirect table inside another')

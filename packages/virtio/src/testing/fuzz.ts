@@ -282,6 +282,10 @@ function makeTarget<Config, S, Wants extends BackendWants, Ports extends PortsOf
       note(4)
       return context.dma.read32(address)
     },
+    readWords(address, into) {
+      note(4 * into.length)
+      return context.dma.readWords(address, into)
+    },
     write16(address, value) {
       note(2)
       return written(context.dma.write16(address, value))
