@@ -62,6 +62,18 @@ const patches: readonly Patch[] = [
     to: 'n_bits = r->len * JS_LIMB_BITS - (r->tab[r->len - 1] ? js_limb_clz(r->tab[r->len - 1]) : JS_LIMB_BITS);',
   },
   {
+    why: 'a negative BigInt compared with a negative number was the greater one where it is the smaller',
+    from: `            if (f < e)
+                return -1;
+            else
+                return 1;
+        } else {
+            mant = (mant |`,
+    to: `            return (f < e) == a_sign ? 1 : -1;
+        } else {
+            mant = (mant |`,
+  },
+  {
     why: 'positions in the bytecode are those of the TypeScript, which the compiler on the host knows (bytecode.c)',
     from: 'static void compute_pc2line_info(JSFunctionDef *s)\n',
     to: `#ifdef MACHINIST_POSITIONS

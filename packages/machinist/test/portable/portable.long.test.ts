@@ -1,9 +1,12 @@
-import { readdirSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildHostEngine } from '@machinist/host-metal/build'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { prepareEngine } from '../../src/metal/engine.ts'
+import { arithmetic } from './arithmetic.ts'
 import { type Excused, excused, excuseFor } from './excused.ts'
 import { type Outcome, runFile } from './run-file.ts'
 
@@ -50,6 +53,20 @@ test.each(portable)('the quick tests of %s pass in the engine for bare metal, bu
   }
   await Promise.all(Array.from({ length: AT_ONCE }, work))
   expect(problems).toEqual([])
+})
+
+test('the engine for bare metal computes, compares and finds properties as another one does', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'machinist-arithmetic-'))
+  try {
+    const script = join(folder, 'arithmetic.js')
+    writeFileSync(script, arithmetic)
+    const [ours, other] = [engine, process.execPath].map((program) => execFileSync(program, [script], { encoding: 'utf8', maxBuffer: 1 << 28 }).split('\n'))
+    expect(other?.length).toBeGreaterThan(9000)
+    expect(ours?.filter((line, index) => line !== other?.[index])).toEqual([])
+    expect(ours?.length).toBe(other?.length)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })
 
 test('nothing is excused that passes, or is not there', () => {
