@@ -26,6 +26,12 @@ export interface Device<S = unknown> {
   input?(line: number, level: boolean): void
   /** A message-signalled interrupt was sent to one of its registers; only for controllers that take such messages. */
   message?(region: number, offset: number, data: number): void
+  /**
+   * A processor takes the interrupt that one of its outputs asks for, and gets the vector, 0 … 255; only for controllers whose processors ask them for vectors (x86).
+   *
+   * @param output - place of the output in `irqs(config)`
+   */
+  acknowledge?(output: number): number
   /** Only for PCI host bridges; see {@link DeviceSpec.slots}. */
   readonly pci?: PciHost
   /** `cold`: power on. `warm`: the machine was reset while running. Drops what is in flight. */
@@ -61,9 +67,9 @@ export interface DeviceCopy {
 /** A range of a device's registers. */
 export interface RegionSpec {
   readonly name: string
-  /** Bytes, a positive multiple of 4. */
+  /** Bytes, a positive multiple of 4; of ports (`'pio'`) any positive number. */
   readonly size: number
-  /** `'config'` is for PCI functions: a capability in their configuration space. */
+  /** `'pio'`: in the port space of processors that have one. `'config'` is for PCI functions: a capability in their configuration space. */
   readonly space: 'mmio' | 'pio' | 'config'
 }
 

@@ -1,6 +1,6 @@
 import type { BackendWants, DeviceSpec } from '@machinist/api'
 import { goldfishRtc, syscon, uart16550a, vmgenid } from '@machinist/devices'
-import { aclintMswi, aclintMtimer, aclintSswi, clint, plic } from '@machinist/interrupts'
+import { aclintMswi, aclintMtimer, aclintSswi, clint, i8259, plic } from '@machinist/interrupts'
 import { fakeBlock, fakeChar, fakeEntropy, fakePower, fakeWallClock } from '@machinist/registers/testing'
 import { pciHost } from '@machinist/bus'
 import { virtioBlock, virtioBlockPci, virtioConsole, virtioEntropy, virtioPlaceholders } from '@machinist/virtio'
@@ -81,6 +81,8 @@ const devices: Readonly<Record<string, Run>> = {
   'aclint-mswi': runs(aclintMswi, { harts: 3 }, () => ({ backends: {} })),
   'aclint-sswi': runs(aclintSswi, { harts: 3 }, () => ({ backends: {} })),
   'clint': runs(clint, { harts: 3 }, () => ({ backends: {} })),
+  'i8259': runs(i8259, {}, () => ({ backends: {} })),
+  'i8259, without ELCR': runs(i8259, { elcr: false }, () => ({ backends: {} })),
   'virtio-block': runs(virtioBlock, {}, () => {
     const { block, host } = disk(false)
     return { backends: { disk: block }, host, driver: hostileVirtioDriver(1) }

@@ -43,6 +43,7 @@ export function fuzzDevice<Config, S, Irq extends string, Wants extends BackendW
   const { device, config, context } = dut
   const regions = spec.regions(config)
   const inputs = spec.inputs?.(config) ?? 0
+  const outputs = spec.irqs(config).length
   const stateLimit = options.stateLimit ?? 2 ** 20
   const trail: string[] = []
   const seen: number[] = []
@@ -96,6 +97,12 @@ export function fuzzDevice<Config, S, Irq extends string, Wants extends BackendW
       return null
     },
     () => {
+      if (device.acknowledge && random.chance(0.5)) {
+        const output = random.below(outputs)
+        trail.push(`acknowledge ${output}`)
+        const got = device.acknowledge(output)
+        if (!Number.isInteger(got) || got < 0 || got > 0xff) return `it gave the vector ${String(got)}`
+      }
       if (inputs > 0 && device.input) {
         const line = random.below(inputs)
         trail.push(`input ${line}`)
@@ -121,8 +128,10 @@ export function fuzzDevice<Config, S, Irq extends string, Wants extends BackendW
 
   function place(): { region: number; offset: number; width: Width } {
     const region = random.below(regions.length)
-    const width = random.pick<Width>([1, 2, 4, 4, 4])
-    const size = regions[region]?.size ?? width
+    const picked = random.pick<Width>([1, 2, 4, 4, 4])
+    const size = regions[region]?.size ?? picked
+    // A region of ports may be smaller than an access.
+    const width = picked <= size ? picked : size < 2 ? 1 : 2
     // Mostly near the start, where registers are, and mostly aligned.
     const reach = random.chance(0.7) ? Math.min(size, 0x200) : size
     const offset = random.below(reach - width + 1)
