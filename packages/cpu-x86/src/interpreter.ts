@@ -1,31 +1,51 @@
-import { compileNow, createMemory, instantiate, type WasmMemory } from '@machinist/wasm'
+import { Access } from '@machinist/mmu'
+import { compileNow, createMemory, instantiate, type WasmMemory, type WasmModule } from '@machinist/wasm'
 import { decode, type Decoded, MAX_LENGTH } from './decode/decoder.ts'
-import { writeHandlers, type Window } from './emit/core.ts'
+import { writeHandler, writeShared } from './emit/core.ts'
 import { FlagKind } from './emit/flags.ts'
-import { segmentLayout, SegmentRight, State, stateLayout } from './emit/layout.ts'
+import { type Numbers, Register, SegmentBit, segmentLayout, SegmentRight, State, stateLayout } from './emit/layout.ts'
+import { Cr0, Efer, USER_ONLY } from './emit/memory.ts'
+import { EventKind } from './emit/system/interrupts.ts'
 import { type Variant, variantOf } from './emit/variant.ts'
 import { writeOp } from './emit/write-op.ts'
+import { second } from './events.ts'
 import { Flag, STATUS } from './flags.ts'
 import { machineError } from './isa/errors.ts'
 import type { Mode } from './isa/form.ts'
 import { forms } from './isa/table.ts'
-import { deliver } from './semantics/real.ts'
-import { Vector } from './vector.ts'
+import { hasError, Vector } from './vector.ts'
 
-/** How a step ended. After a fault the state is as before the instruction; a trap (#BP, #OF) comes after it. */
-export type Step = { readonly kind: 'done' } | {
+/** An exception or interrupt, as `deliver` takes it. */
+export interface Event {
+  readonly vector: number
+  /** A fault comes before its instruction, a trap after it; INT n, INT3 and INTO are of software; all else is external. */
+  readonly cause: 'fault' | 'trap' | 'int' | 'int n' | 'external'
+  /** The error code that its handler gets; of exceptions that have one. */
+  readonly error?: number
+  /** Of a page fault: the linear address. */
+  readonly address?: bigint
+}
+
+/** How a step ended. After a fault the state is as before the instruction; a trap comes after it. `shutdown` is what a triple fault ends in. */
+export type Step = { readonly kind: 'done' } | { readonly kind: 'shutdown' } | {
   readonly kind: 'exception'
   readonly vector: number
+  readonly cause: 'fault' | 'trap' | 'int' | 'int n'
+  readonly error: number
   /** Of a page fault: the linear address. */
   readonly address: bigint
 }
 
 /** What an interpreter is made with. */
 export interface InterpreterOptions {
+  /**
+   * 16: a processor with all of its modes, which begins in real-address mode; its memory is at physical addresses. 32 and 64: user mode alone,
+   * at CPL 3 with flat segments, where linear addresses are those of the memory and everything outside is a page fault.
+   */
   readonly mode: Mode
-  /** The linear address at which its memory begins. */
+  /** The address at which its memory begins. */
   readonly base: bigint
-  /** Bytes of memory, up to 1 GiB. Everything outside is a page fault. */
+  /** Bytes of memory, up to 1 GiB. */
   readonly size: number
 }
 
@@ -40,55 +60,94 @@ export interface SegmentOptions {
   readonly selector?: number
 }
 
-type Handlers = { readonly status: () => number } & Readonly<Record<string, (op: number) => number>>
+interface Shared {
+  status(): number
+  place(linear: bigint, bytes: number, access: number, system: number): number
+  updateMode(): void
+  deliver(vector: number, kind: number, error: number): number
+}
+type Handler = (op: number) => number
 
-const OP_AT = 512
+const OP_AT = 3072
 const MEMORY_AT = 4096
 const WASM_PAGE = 65536
-/** ES to GS, and IDTR. */
-const SEGMENTS = 7
-const IDTR = 6
-const [CS, SS] = [1, 2]
+const PHYSICAL_BITS = 40
+const SEGMENTS = 10
 const DONE: Step = { kind: 'done' }
+const kinds: Readonly<Record<Event['cause'], number>> = { fault: EventKind.fault, trap: 0, int: EventKind.software, 'int n': EventKind.software | EventKind.intN, external: 0 }
 
 /** MOV SS and POP SS put single step off by one instruction (SDM volume 2, MOV). */
 function loadsStack({ form, reg }: Decoded): boolean {
   const [first] = form.operands
-  return first?.kind === 'sreg' && reg === SS || first?.kind === 'segment' && first.register === SS && form.instruction.name === 'pop'
+  return first?.kind === 'sreg' && reg === Register.ss || first?.kind === 'segment' && first.register === Register.ss && form.instruction.name === 'pop'
+}
+
+/** The state is at the same place for all, so that what was compiled once serves them all. */
+const STATE = new State(0)
+const modules = new Map<string, WasmModule>()
+function compiled(key: string, write: () => Uint8Array<ArrayBuffer>): WasmModule {
+  const found = modules.get(key) ?? compileNow(write())
+  modules.set(key, found)
+  return found
 }
 
 /**
- * Executes integer code, one instruction at a time, in one piece of memory: of user mode in 32 and 64 bits, and of real-address mode
- * in 16. Each instruction is decoded where
+ * Executes code one instruction at a time, in one piece of memory. Each instruction is decoded where
  * it stands when its turn comes, so code may change itself.
  */
 export class Interpreter {
-  readonly mode: Mode
   /** The guest's memory. */
   readonly memory: Uint8Array
   readonly #options: InterpreterOptions
-  readonly #window: Window
-  readonly #state: State = new State(0)
+  readonly #state: State = STATE
   readonly #view: DataView
-  readonly #imports: { readonly host: { readonly memory: WasmMemory } }
-  readonly #pages: number
-  readonly #handlers = new Map<string, (op: number) => number>()
-  readonly #status: () => number
+  readonly #bytes: Uint8Array
+  readonly #linear: WasmMemory
+  readonly #handlers = new Map<string, Handler>()
+  readonly #shared: Shared
 
   /** Throws a RangeError when the host has no room. */
   constructor(options: InterpreterOptions) {
     const { mode, base, size } = options
     if (!Number.isInteger(size) || size < 16 || size > 2 ** 30) throw machineError('interpreter', size, 'its memory has no such size', 'Use 16 bytes to 1 GiB')
-    this.mode = mode
     this.#options = options
-    this.#window = { at: MEMORY_AT, base, size }
-    this.#pages = Math.ceil((MEMORY_AT + size) / WASM_PAGE)
-    const memory = createMemory({ initial: this.#pages })
-    this.memory = new Uint8Array(memory.buffer, MEMORY_AT, size)
-    this.#view = new DataView(memory.buffer)
-    this.#imports = { host: { memory } }
-    this.#status = this.#compile([]).status
+    this.#linear = createMemory({ initial: Math.ceil((MEMORY_AT + size) / WASM_PAGE) })
+    this.memory = new Uint8Array(this.#linear.buffer, MEMORY_AT, size)
+    this.#view = new DataView(this.#linear.buffer)
+    this.#bytes = new Uint8Array(this.#linear.buffer)
+    this.#shared = instantiate<Shared & Record<string, unknown>>(compiled('shared', () => writeShared(STATE, PHYSICAL_BITS)), { host: { memory: this.#linear } })
+    this.#set('memoryAt', MEMORY_AT)
+    this.#set('memorySize', size)
+    this.#view.setBigUint64(stateLayout.memoryBase, base, true)
+    this.#view.setBigUint64(stateLayout.a20, ~0n & 0xffff_ffff_ffff_ffffn, true)
+    this.#view.setBigUint64(stateLayout.cr0, BigInt(mode === 16 ? Cr0.et : Cr0.et | Cr0.pe), true)
+    if (mode !== 16) {
+      this.#set('view', USER_ONLY)
+      this.#set('cpl', 3)
+    }
+    if (mode === 64) this.#view.setBigUint64(stateLayout.efer, BigInt(Efer.lme | Efer.lma), true)
+    this.#set('mode', mode)
     for (let segment = 0; segment < SEGMENTS; segment++) this.setSegment(segment, {})
+    this.setSegment(Register.ldtr, { high: 0xffff })
+    this.#view.setUint32(this.#state.segment(Register.ldtr) + segmentLayout.rights, 0, true)
+  }
+
+  /** Bits of code: 16, 32 or 64. */
+  get mode(): Mode {
+    return this.#get('mode') as Mode
+  }
+
+  /** The current privilege level, 0 to 3. */
+  get privilege(): number {
+    return this.#get('cpl')
+  }
+
+  #get(field: Numbers): number {
+    return this.#view.getUint32(stateLayout[field], true)
+  }
+
+  #set(field: Numbers, value: number): void {
+    this.#view.setUint32(stateLayout[field], value, true)
   }
 
   /** A general register, all of it; 0 to 15 are RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15. */
@@ -111,7 +170,7 @@ export class Interpreter {
   /** The low 32 bits of RFLAGS. */
   get flags(): number {
     const direction = this.#view.getUint32(stateLayout.direction, true) === 0 ? 0 : Flag.direction
-    return (this.#status() | direction | this.#view.getUint32(stateLayout.system, true) | 2) >>> 0
+    return (this.#shared.status() | direction | this.#view.getUint32(stateLayout.system, true) | 2) >>> 0
   }
 
   set flags(value: number) {
@@ -124,10 +183,12 @@ export class Interpreter {
   /** ES, CS, SS, DS, FS or GS, 0 to 5. What is left out is as it is at first: base 0, all offsets of the mode, readable and writable. */
   setSegment(number: number, { base = 0n, low = 0, high = this.mode === 16 ? 0xffff : 0xffff_ffff, readable = true, writable = true, selector = 0 }: SegmentOptions): void {
     const at = this.#state.segment(number)
+    const size = this.mode === 32 ? SegmentBit.big : this.mode === 64 && number === Register.cs ? SegmentBit.long : 0
+    const attributes = SegmentBit.present | SegmentBit.notSystem | SegmentBit.writable | SegmentBit.accessed | this.privilege << 13 | (number === Register.cs ? SegmentBit.code : 0) | size
     this.#view.setBigUint64(at + segmentLayout.base, base, true)
     this.#view.setUint32(at + segmentLayout.low, low, true)
     this.#view.setUint32(at + segmentLayout.high, high, true)
-    this.#view.setUint32(at + segmentLayout.rights, (readable ? SegmentRight.read : 0) | (writable ? SegmentRight.write : 0), true)
+    this.#view.setUint32(at + segmentLayout.rights, attributes | (readable ? SegmentRight.read : 0) | (writable ? SegmentRight.write : 0), true)
     this.#view.setUint32(at + segmentLayout.selector, selector, true)
   }
 
@@ -137,76 +198,94 @@ export class Interpreter {
 
   /** Executes the instruction at `rip`; of one with REP, one iteration. */
   step(): Step {
-    const single = (this.#view.getUint32(stateLayout.system, true) & Flag.trap) !== 0
+    const single = (this.#get('system') & Flag.trap) !== 0
+    this.#set('fault', 0)
+    this.#set('event', EventKind.fault)
+    this.#set('external', 0)
     const decoded = this.#fetch()
     if ('kind' in decoded) return decoded
-    const step = this.#execute(decoded)
-    return single && step.kind === 'done' && !loadsStack(decoded) ? this.#exception(Vector.debug) : step
+    writeOp(this.#view, OP_AT, this.#state, decoded, this.rip)
+    if (this.#handler(variantOf(decoded))(OP_AT) !== 0) return this.#raised()
+    return single && !loadsStack(decoded) ? { kind: 'exception', vector: Vector.debug, cause: 'trap', error: 0, address: 0n } : DONE
   }
 
   /**
-   * Goes to the handler of an exception or interrupt, by the interrupt vector table (SDM volume 3, 21.1.4): for what `step` has returned, and
-   * for interrupts from outside. What it returns may be an exception again: then the handler was not reached.
-   *
-   * @throws `'encoding'` outside 16-bit mode
+   * Goes to the handler of an exception or interrupt: for what `step` has returned, and for interrupts from outside. What faults on the way is delivered in
+   * its place, or as a double fault; after a third one the processor is shut down (SDM volume 3, 7.15).
    */
-  deliver(vector: number): Step {
-    const form = deliver?.forms[0]
-    if (this.mode !== 16 || !form) throw machineError('interpreter', this.mode, 'has no interrupts in this mode', 'Use mode 16')
-    return this.#execute({
-      form, mode: 16, operandSize: 2, addressSize: 2, repeat: 'none', lock: false, rex: false, reg: 0, rm: 0, address: null, segment: 0,
-      immediates: [BigInt(vector)], length: 0,
-    })
-  }
-
-  /** Where the interrupt vector table is: IDTR, whose limit at reset is the last byte of 256 vectors and more (SDM volume 3, table 10-1). */
-  setInterruptTable(base: bigint, limit: number): void {
-    this.setSegment(IDTR, { base, high: limit })
-  }
-
-  #execute(decoded: Decoded): Step {
-    const handler = this.#handler(variantOf(decoded))
-    writeOp(this.#view, OP_AT, this.#state, decoded, this.rip)
-    if (handler(OP_AT) === 0) return DONE
-    return this.#exception(this.#view.getUint32(stateLayout.fault, true) - 1, this.#view.getBigUint64(stateLayout.faultAddress, true))
-  }
-
-  #fetch(): Decoded | Step {
-    const { base, size } = this.#options
-    const cs = this.#state.segment(CS)
-    const codeBase = this.mode === 64 ? 0n : this.#view.getBigUint64(cs + segmentLayout.base, true)
-    const linear = BigInt.asUintN(this.mode === 64 ? 64 : 32, codeBase + this.rip)
-    // Bytes that CS has from here on (SDM volume 3, 6.3).
-    const limit = this.mode === 64 ? MAX_LENGTH : Number(BigInt(this.#view.getUint32(cs + segmentLayout.high, true)) - this.rip) + 1
-    if (limit <= 0) return this.#exception(Vector.generalProtection)
-    const inside = linear - base
-    const start = inside >= 0n && inside < BigInt(size) ? Number(inside) : size
-    const decoded = decode(this.memory.subarray(start, start + Math.min(limit, MAX_LENGTH)), this.mode)
-    switch (decoded) {
-      case 'invalid': return this.#exception(Vector.invalidOpcode)
-      case 'long': return this.#exception(Vector.generalProtection)
-      case 'short': return start + limit <= size ? this.#exception(Vector.generalProtection) : this.#exception(Vector.pageFault, start < size ? base + BigInt(size) : linear)
-      default: return decoded
+  deliver(event: Event): Step {
+    let { vector, cause, error = 0, address = 0n } = event
+    for (;;) {
+      if (vector === Vector.pageFault) this.#view.setBigUint64(stateLayout.cr2, address, true)
+      this.#set('fault', 0)
+      const kind = kinds[cause] | (cause !== 'external' && cause !== 'int n' && hasError(vector) ? EventKind.error : 0)
+      if (this.#shared.deliver(vector, kind, error) === 0) return DONE
+      const next = second(cause === 'fault' ? vector : null, this.#get('fault') - 1)
+      if (next === null) return { kind: 'shutdown' }
+      error = next === Vector.doubleFault ? 0 : this.#get('error')
+      address = this.#view.getBigUint64(stateLayout.faultAddress, true)
+      vector = next
+      cause = 'fault'
     }
   }
 
-  #exception(vector: number, address: bigint = 0n): Step {
-    return { kind: 'exception', vector, address: vector === Vector.pageFault ? address : 0n }
+  /** Where the interrupt vector table or the interrupt descriptor table is: IDTR, whose limit at reset is the last byte of 256 vectors and more (SDM volume 3, table 10-1). */
+  setInterruptTable(base: bigint, limit: number): void {
+    this.setSegment(Register.idtr, { base, high: limit })
   }
 
-  #handler(variant: Variant): (op: number) => number {
+  #raised(): Step {
+    const event = this.#get('event')
+    return this.#exception(this.#get('fault') - 1, (event & EventKind.intN) !== 0 ? 'int n' : (event & EventKind.software) !== 0 ? 'int' : event === 0 ? 'trap' : 'fault')
+  }
+
+  /** The instruction at `rip`, or what its fetch raised. */
+  #fetch(): Decoded | Step {
+    const { base, size } = this.#options
+    const { mode } = this
+    const cs = this.#state.segment(Register.cs)
+    const codeBase = mode === 64 ? 0n : this.#view.getBigUint64(cs + segmentLayout.base, true)
+    const start = codeBase + this.rip
+    // Bytes that CS has from here on (SDM volume 3, 6.3).
+    const limit = mode === 64 ? MAX_LENGTH : Math.min(MAX_LENGTH, Number(BigInt(this.#view.getUint32(cs + segmentLayout.high, true)) - this.rip) + 1)
+    if (limit <= 0) return this.#fault(Vector.generalProtection)
+    const bytes = new Uint8Array(limit)
+    for (let have = 0; have < limit;) {
+      const linear = BigInt.asUintN(mode === 64 ? 64 : 32, start + BigInt(have))
+      const inside = BigInt.asUintN(64, linear - base)
+      const page = this.#get('view') === USER_ONLY ? inside < BigInt(size) ? size - Number(inside) : 1 : 4096 - Number(linear & 4095n)
+      const count = Math.min(limit - have, page)
+      const at = this.#shared.place(linear, count, Access.fetch, 0)
+      if (at === 0) return this.#exception(Vector.pageFault, 'fault')
+      bytes.set(this.#bytes.subarray(at, at + count), have)
+      have += count
+      const decoded = decode(bytes.subarray(0, have), mode)
+      if (decoded === 'short') continue
+      return decoded === 'invalid' ? this.#fault(Vector.invalidOpcode) : decoded === 'long' ? this.#fault(Vector.generalProtection) : decoded
+    }
+    return this.#fault(Vector.generalProtection)
+  }
+
+  #fault(vector: number): Step {
+    this.#set('error', 0)
+    return this.#exception(vector, 'fault')
+  }
+
+  #exception(vector: number, cause: 'fault' | 'trap' | 'int' | 'int n'): Step {
+    return { kind: 'exception', vector, cause, error: hasError(vector) && cause === 'fault' ? this.#get('error') : 0, address: vector === Vector.pageFault ? this.#view.getBigUint64(stateLayout.faultAddress, true) : 0n }
+  }
+
+  #handler(variant: Variant): Handler {
     const { form, operandSize, addressSize, memory, repeat } = variant
-    const key = `${form.instruction.group} ${forms.indexOf(form)} ${operandSize} ${addressSize} ${memory} ${repeat}`
+    const { mode } = this
+    const big = (this.#view.getUint32(this.#state.segment(Register.ss) + segmentLayout.rights, true) & SegmentBit.big) !== 0
+    const stackSize = mode === 64 ? 8 : big ? 4 : 2
+    const key = `${mode} ${stackSize} ${forms.indexOf(form)} ${operandSize} ${addressSize} ${memory} ${repeat}`
     const known = this.#handlers.get(key)
     if (known) return known
-    const handler = this.#compile([variant])['0']
-    if (!handler) throw new RangeError(`${form.instruction.name} has no handler`)
+    const module = compiled(key, () => writeHandler(variant, { mode, stackSize, state: this.#state }))
+    const { handler } = instantiate<{ readonly handler: Handler }>(module, { host: { memory: this.#linear }, shared: { ...this.#shared } })
     this.#handlers.set(key, handler)
     return handler
-  }
-
-  #compile(variants: readonly Variant[]): Handlers {
-    const bytes = writeHandlers(variants, { mode: this.mode, state: this.#state, window: this.#window, pages: this.#pages })
-    return instantiate<Handlers>(compileNow(bytes), this.#imports)
   }
 }

@@ -5,13 +5,12 @@ import type { CoreParts } from './core.ts'
 import { FlagKind } from './flags.ts'
 import type { Helpers } from './helpers.ts'
 import type { State } from './layout.ts'
+import { SystemFlag } from './system/code.ts'
+import { allFlags, setAllFlags } from './system/flags.ts'
 import type { Value } from './stage.ts'
 
-/** Bits of RFLAGS that are neither status nor DF and that POPF changes at CPL 3: TF, NT, AC, ID; and at CPL 0: IF and IOPL (SDM volume 2, POPF). */
-const POPPED = 1 << 8 | 1 << 14 | 1 << 18 | 1 << 21
-const PRIVILEGED = 1 << 9 | 3 << 12
-const DIRECTION_BIT = 10
-const RESERVED_ONE = 2
+/** Bits of RFLAGS that are neither status nor DF and that POPF changes at any CPL (SDM volume 2, POPF). */
+const POPPED = SystemFlag.trap | SystemFlag.nested | SystemFlag.alignment | SystemFlag.id
 
 /** The part of a stage that is the same wherever operands are: values and lazy flags in the state. */
 export abstract class FlagStage {
@@ -25,7 +24,7 @@ export abstract class FlagStage {
   constructor(f: Func, parts: CoreParts) {
     this.f = f
     this.parts = parts
-    this.helpers = parts.helpers
+    this.helpers = parts.shared
     this.state = parts.state
     this.mode = parts.mode
   }
@@ -47,11 +46,11 @@ export abstract class FlagStage {
   }
 
   carry(): Expr<'i32'> {
-    return call(this.parts.flags.carry)
+    return call(this.parts.shared.carry)
   }
 
   flags(): Expr<'i32'> {
-    return call(this.parts.flags.status)
+    return call(this.parts.shared.status)
   }
 
   condition(code: number): Expr<'i32'> {
@@ -85,7 +84,7 @@ export abstract class FlagStage {
   }
 
   signZeroParity(result: Value, size: Size): Expr<'i32'> {
-    return call(this.parts.flags.signZeroParity, this.#aligned(result, size), 64 - 8 * size)
+    return call(this.parts.shared.signZeroParity, this.#aligned(result, size), 64 - 8 * size)
   }
 
   setDirection(value: 0 | 1): void {
@@ -97,17 +96,17 @@ export abstract class FlagStage {
   }
 
   allFlags(): Expr<'i32'> {
-    const rest = i32.or(this.state.get32('system'), i32.shl(this.state.get32('direction'), DIRECTION_BIT))
-    return i32.or(i32.or(this.flags(), rest), RESERVED_ONE)
+    return allFlags(this.state, { status: this.parts.shared.status })
   }
 
   setAllFlags(value: Expr<'i32'>): void {
-    const bits = this.let(value)
-    const all = this.mode === 16 ? POPPED | PRIVILEGED : POPPED
-    const changed = this.operandSize === 2 ? all & 0xffff : all
-    this.setFlags(STATUS, bits)
-    this.f.do(this.state.set32('direction', i32.and(i32.shrU(bits, DIRECTION_BIT), 1)))
-    this.f.do(this.state.set32('system', i32.or(i32.and(this.state.get32('system'), ~changed), i32.and(bits, changed))))
+    const cpl = this.let(this.state.get32('cpl'))
+    const iopl = i32.and(i32.shrU(this.state.get32('system'), 12), 3)
+    const interrupt = select('i32', i32.leU(cpl, iopl), SystemFlag.interrupt, 0)
+    const level = select('i32', cpl, 0, SystemFlag.iopl)
+    // RF is cleared.
+    const changed = i32.or(i32.or(interrupt, level), POPPED | SystemFlag.resume)
+    setAllFlags(this.f, this.state, i32.and(value, ~SystemFlag.resume), this.operandSize === 2 ? i32.and(changed, 0xffff) : changed)
   }
 
   #aligned(value: Value, size: Size): Value {

@@ -15,12 +15,49 @@ export const stateLayout = {
   /** DF as 0 or 1, and the rest of RFLAGS as they stand there. */
   direction: 168,
   system: 172,
-  /** A vector and one, or zero. */
-  fault: 176,
-  faultAddress: 184,
-  /** ES, CS, SS, DS, FS, GS, and IDTR: a segmentLayout each. */
-  segments: 192,
-  size: 360,
+  /** ES, CS, SS, DS, FS, GS, IDTR, GDTR, LDTR and TR: a segmentLayout each. */
+  segments: 176,
+  /** CPL; and the bits of code, 16, 32 or 64, by EFER.LMA, CS.L and CS.D. */
+  cpl: 416,
+  mode: 420,
+  /** The walker's view but for the privilege level: see `updateView`. */
+  view: 424,
+  /** The EXT bit of error codes: 1 while an event is delivered that the program did not ask for (SDM volume 3, 7.13). */
+  external: 428,
+  cr0: 432,
+  cr2: 440,
+  cr3: 448,
+  cr4: 456,
+  efer: 464,
+  /** The PDPTE registers of PAE paging. */
+  pdptes: 472,
+  /** Physical addresses are cut to these bits: those of A20. */
+  a20: 504,
+  /** Where the memory lies in linear memory, its physical address, and its size. */
+  memoryAt: 512,
+  memorySize: 516,
+  memoryBase: 520,
+  /** 1 after HLT, until an interrupt; and 1 when a task was entered whose TSS has T. */
+  halted: 528,
+  debugTrap: 532,
+  /** What ends here is saved at the start of instructions that change much, and comes back when they fault. */
+  kept: 540,
+  /** A vector and one, or zero: who takes it clears it. The error code, and the linear address of a page fault. */
+  fault: 544,
+  error: 548,
+  faultAddress: 552,
+  /** EventKind of what was raised. */
+  event: 560,
+  /** Whether there is a saved state, and that. */
+  saved: 564,
+  save: 568,
+  /** An access that is not to one piece of RAM: its bytes, how many, how many of them are at the first address, and both. */
+  bounce: 1112,
+  bounceBytes: 1144,
+  bounceFirst: 1148,
+  bounceAt: 1152,
+  bounceNext: 1160,
+  size: 1168,
 } as const
 
 /** A segment register with its hidden part (SDM volume 3, 3.4.3). */
@@ -29,7 +66,7 @@ export const segmentLayout = {
   /** The offsets that it has, both inclusive: with an expand-down segment the lower one is not zero. */
   low: 8,
   high: 12,
-  /** SegmentRight. */
+  /** SegmentRight, and the attributes of the descriptor where its second half has them: SegmentBit. */
   rights: 16,
   selector: 20,
   size: 24,
@@ -37,6 +74,12 @@ export const segmentLayout = {
 
 /** What a segment lets its accesses do; none when its selector is null. */
 export const SegmentRight = { read: 1, write: 2 } as const
+
+/** Bits of a descriptor's second half (SDM volume 3, 3.4.5). */
+export const SegmentBit = { accessed: 0x100, writable: 0x200, readable: 0x200, conforming: 0x400, expandDown: 0x400, code: 0x800, notSystem: 0x1000, present: 0x8000, long: 0x20_0000, big: 0x40_0000, granular: 0x80_0000 } as const
+
+/** Numbers of what has a segmentLayout. */
+export const Register = { es: 0, cs: 1, ss: 2, ds: 3, fs: 4, gs: 5, idtr: 6, gdtr: 7, ldtr: 8, tr: 9 } as const
 
 /** A decoded instruction as handlers read it. Registers are named by their addresses. */
 export const opLayout = {
@@ -56,7 +99,8 @@ export const opLayout = {
   size: 72,
 } as const
 
-type Numbers = Exclude<keyof typeof stateLayout, 'size'>
+/** Fields of the state that are numbers. */
+export type Numbers = Exclude<keyof typeof stateLayout, 'size'>
 
 /** A state at a fixed address, to emitted code. */
 export class State {

@@ -1,4 +1,5 @@
-import { type Expr, type Func, i32, i64, type Local, select } from '@machinist/wasm'
+import { Access } from '@machinist/mmu'
+import { call, type Expr, type Func, i32, i64, type Local, select } from '@machinist/wasm'
 import { bytesOf, type Operand } from '../isa/operand.ts'
 import type { Size } from '../isa/form.ts'
 import { Vector } from '../vector.ts'
@@ -6,11 +7,12 @@ import { FlagStage } from './flag-stage.ts'
 import { opLayout, segmentLayout, SegmentRight, stateLayout } from './layout.ts'
 import type { CoreParts } from './core.ts'
 import type { Segment, Stage, Value } from './stage.ts'
+import { EventKind } from './system/interrupts.ts'
 import type { Variant } from './variant.ts'
 
 const RCX = 1
 const RSP = 4
-const [ES, CS, SS, IDTR] = [0, 1, 2, 6]
+const [ES, CS, SS] = [0, 1, 2]
 
 /** Semantics over a decoded op in linear memory: the stepper's. Its functions return whether something was raised. */
 export class OpStage extends FlagStage implements Stage {
@@ -28,7 +30,7 @@ export class OpStage extends FlagStage implements Stage {
     this.#op = op
     this.operandSize = variant.operandSize
     this.addressSize = variant.addressSize
-    this.stackSize = parts.mode === 64 ? 8 : parts.mode === 32 ? 4 : 2
+    this.stackSize = parts.stackSize
     this.#offset = variant.memory ? f.let(this.#effective()) : null
   }
 
@@ -80,7 +82,7 @@ export class OpStage extends FlagStage implements Stage {
     if (this.isMemory(operand)) this.store(this.offset(), value, size)
     else if (kind === 'fixed') this.setRegister(register, value, size)
     else if (kind === 'segment') this.setSegment(register, value)
-    else if (kind === 'sreg') this.#loadSegment(this.#registerOf(operand), value)
+    else if (kind === 'sreg') this.#loadSegment(i32.divU(i32.sub(this.#registerOf(operand), this.state.segment(0)), segmentLayout.size), value)
     else if (kind === 'si' || kind === 'di') this.store(this.#string(kind), value, size, kind === 'di' ? 'extra' : 'operand')
     else this.#storeAt(this.#registerOf(operand), value, size)
   }
@@ -150,6 +152,12 @@ export class OpStage extends FlagStage implements Stage {
     const bound = this.f.let(value)
     const place = this.#place(offset, size, { segment, right: 'write' })
     this.f.do(size === 4 ? i64.store32(place, bound) : size === 8 ? i64.store(place, bound) : size === 2 ? i64.store16(place, bound) : i64.store8(place, bound))
+    this.#commit(place)
+  }
+
+  /** Ends a store: what is not in one piece of RAM was stored in a buffer. */
+  #commit(place: Local<'i32'>): void {
+    this.f.if(i32.eq(place, this.state.at + stateLayout.bounce), () => this.f.do(call(this.parts.shared.commit)))
   }
 
   writable(offset: Value, bytes: number, segment: Segment = 'operand'): void {
@@ -163,7 +171,7 @@ export class OpStage extends FlagStage implements Stage {
   /** The address of a segment register in the state. */
   #register(segment: Segment): Expr<'i32'> {
     if (segment === 'operand') return i32.load(this.#op, opLayout.segment)
-    return i32.const(this.mode === 64 ? this.state.at + stateLayout.zero : this.state.segment(segment === 'stack' ? SS : segment === 'interrupts' ? IDTR : ES))
+    return i32.const(this.mode === 64 ? this.state.at + stateLayout.zero : this.state.segment(segment === 'stack' ? SS : ES))
   }
 
   #linear(register: Expr<'i32'>, offset: Value): Value {
@@ -172,7 +180,6 @@ export class OpStage extends FlagStage implements Stage {
 
   /** Where in linear memory a guest's bytes lie; or a fault. */
   #place(offset: Value, bytes: number, { segment, right }: { segment: Segment; right: 'read' | 'write' }): Local<'i32'> {
-    const { at, base, size } = this.parts.window
     const register = this.f.let(this.#register(segment))
     // #SS is one less than #GP.
     const vector = i32.sub(Vector.generalProtection, segment === 'operand' ? i32.load(this.#op, opLayout.inStack) : segment === 'stack' ? 1 : 0)
@@ -185,19 +192,16 @@ export class OpStage extends FlagStage implements Stage {
       this.f.if(i32.or(i32.or(low, high), barred), () => this.#raise(vector))
     }
     const address = this.f.let(this.#linear(register, bound))
-    const inside = this.f.let(i64.sub(address, base))
-    this.f.if(i64.gtU(inside, size - bytes), () => {
-      // All of an operand must be canonical.
-      if (this.mode === 64) this.f.if(i32.or(this.#unusual(address), this.#unusual(i64.add(address, bytes - 1))), () => this.#raise(vector))
-      this.f.do(this.state.set64('faultAddress', address))
-      this.#raise(i32.const(Vector.pageFault))
-    })
-    return this.f.let(i32.add(i32.wrap(inside), at))
+    // All of an operand must be canonical.
+    if (this.mode === 64) this.f.if(i32.or(this.#unusual(address), this.#unusual(i64.add(address, bytes - 1))), () => this.#raise(vector))
+    const place = this.f.let(call(this.parts.shared.place, address, bytes, Access[right], 0))
+    this.f.if(i32.eqz(place), () => this.f.return(1))
+    return place
   }
 
-  /** Whether an address is not canonical, with 48 bits (SDM volume 1, 3.3.7.1). */
+  /** Whether an address is not canonical (SDM volume 1, 3.3.7.1). */
   #unusual(address: Value): Expr<'i32'> {
-    return i64.ne(i64.shrS(i64.shl(address, 16), 16), address)
+    return call(this.parts.shared.unusual, address)
   }
 
   // The stack
@@ -246,25 +250,36 @@ export class OpStage extends FlagStage implements Stage {
     return this.truncate(i64.add(this.#next(), i64.load(this.#op, opLayout.immediates)), this.operandSize)
   }
 
-  selector(): Value {
-    return i64.load16U(this.state.segment(CS), segmentLayout.selector)
-  }
-
   setSegment(number: number, selector: Value): void {
-    this.#loadSegment(i32.const(this.state.segment(number)), selector)
+    this.#loadSegment(i32.const(number), selector)
   }
 
-  /** As in real-address mode (SDM volume 3, 21.1.1). */
-  #loadSegment(register: Expr<'i32'>, selector: Value): void {
-    const value = this.f.let(selector)
-    this.f.do(i64.store32(register, value, segmentLayout.selector))
-    this.f.do(i64.store(register, i64.shl(value, 4), segmentLayout.base))
+  popSegment(number: number): void {
+    this.try(call(this.parts.shared.popSegment, number, this.operandSize))
   }
 
-  farJump(selector: Value, offset: Value): void {
-    const target = this.f.let(offset)
-    this.setSegment(CS, selector)
-    this.jump(target)
+  #loadSegment(number: Expr<'i32'>, selector: Value): void {
+    this.try(call(this.parts.shared.loadSegment, number, i32.wrap(selector)))
+  }
+
+  /** Ends the instruction when a shared function has faulted. */
+  try(faulted: Expr<'i32'>): void {
+    this.f.if(faulted, () => this.f.return(1))
+  }
+
+  far(calls: boolean, selector: Value, offset: Value): void {
+    this.#jumped = true
+    this.try(call(this.parts.shared.far, calls ? 1 : 0, i32.wrap(selector), offset, this.operandSize, this.next()))
+  }
+
+  farReturn(release: Value): void {
+    this.#jumped = true
+    this.try(call(this.parts.shared.farReturn, this.operandSize, release))
+  }
+
+  interruptReturn(): void {
+    this.#jumped = true
+    this.try(call(this.parts.shared.interruptReturn, this.operandSize, this.next()))
   }
 
   checkTarget(target: Value): void {
@@ -302,8 +317,9 @@ export class OpStage extends FlagStage implements Stage {
     this.setRegister(register, this.truncate(i64.add(this.register(register, this.addressSize), step), this.addressSize), this.addressSize)
   }
 
-  #raise(vector: Expr<'i32'>): void {
+  #raise(vector: Expr<'i32'>, error: Expr<'i32'> | number = 0): void {
     this.f.do(this.state.set32('fault', i32.add(vector, 1)))
+    this.f.do(this.state.set32('error', error))
     this.f.return(1)
   }
 
@@ -312,16 +328,21 @@ export class OpStage extends FlagStage implements Stage {
     this.#raise(i32.const(vector))
   }
 
-  faultIf(condition: Expr<'i32'>, vector: number): void {
-    this.f.if(condition, () => this.#raise(i32.const(vector)))
+  faultIf(condition: Expr<'i32'>, vector: number, error: Expr<'i32'> | number = 0): void {
+    this.f.if(condition, () => this.#raise(i32.const(vector), error))
   }
 
   trap(vector: number): void {
-    this.interrupt(i64.const(vector))
+    this.#event(i64.const(vector), EventKind.software)
   }
 
   interrupt(vector: Value): void {
+    this.#event(vector, EventKind.software | EventKind.intN)
+  }
+
+  #event(vector: Value, kind: number): void {
     this.f.do(this.state.set64('rip', this.#next()))
+    this.f.do(this.state.set32('event', kind))
     this.#raise(i32.wrap(vector))
   }
 }

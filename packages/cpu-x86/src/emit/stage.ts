@@ -4,8 +4,8 @@ import type { Helpers } from './helpers.ts'
 
 export type Value = Expr<'i64'>
 
-/** The segment of an access: the memory operand's, SS, ES, or the table that IDTR has. */
-export type Segment = 'operand' | 'stack' | 'extra' | 'interrupts'
+/** The segment of an access: the memory operand's, SS, or ES. */
+export type Segment = 'operand' | 'stack' | 'extra'
 
 /**
  * What the semantics of instructions are written in. An engine decides what an operand is (a field of a decoded op, a
@@ -72,10 +72,13 @@ export interface Stage {
   checkTarget(target: Value): void
   jump(target: Value): void
   branch(condition: Expr<'i32'>, target: Value): void
-  /** CS's selector. A segment register is loaded, as `write` loads one that is an operand. CS and rIP are, both. */
-  selector(): Value
+  /** A segment register is loaded, as `write` loads one that is an operand; or is taken off the stack. */
   setSegment(number: number, selector: Value): void
-  farJump(selector: Value, offset: Value): void
+  popSegment(number: number): void
+  /** JMP and CALL to far, RET from far with so many bytes to release, and IRET. */
+  far(calls: boolean, selector: Value, offset: Value): void
+  farReturn(release: Value): void
+  interruptReturn(): void
   /** One iteration of a string instruction, or the instruction alone when there is no REP. */
   iterate(body: () => void, goesOn?: (equal: boolean) => Expr<'i32'>): void
   /** Moves an index register on, by DF. */
@@ -83,7 +86,7 @@ export interface Stage {
 
   /** The instruction has not happened. */
   fault(vector: number): void
-  faultIf(condition: Expr<'i32'>, vector: number): void
+  faultIf(condition: Expr<'i32'>, vector: number, error?: Expr<'i32'> | number): void
   /** The instruction has happened. */
   trap(vector: number): void
   /** INT: a trap whose vector is an operand. */
@@ -106,7 +109,7 @@ export interface Stage {
   setDirection(value: 0 | 1): void
   /** Replaces the flags in `mask`, which are neither status nor DF. */
   setSystem(mask: number, bits: number): void
-  /** FLAGS, EFLAGS or RFLAGS as PUSHF stores them, and POPF changes them: at CPL 3, or in real-address mode. */
+  /** FLAGS, EFLAGS or RFLAGS as PUSHF stores them, and POPF changes them, by CPL and IOPL. */
   allFlags(): Expr<'i32'>
   setAllFlags(value: Expr<'i32'>): void
 }

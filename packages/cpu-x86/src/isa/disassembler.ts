@@ -32,6 +32,7 @@ function mnemonic({ form, operandSize, addressSize }: Decoded): string {
   if (bySize !== undefined) return bySize
   if (name === 'jrcxz') return addressSize === 8 ? 'jrcxz' : addressSize === 4 ? 'jecxz' : 'jcxz'
   if (name === 'cmpxchg8b' && operandSize === 8) return 'cmpxchg16b'
+  if ((name === 'iret' || name === 'retf') && operandSize === 8) return `${name}q`
   return lettered.has(name) ? name + letters[form.operands[0]?.size === 'b' ? 1 : operandSize] : name
 }
 
@@ -58,7 +59,7 @@ function textOf(decoded: Decoded, pc: bigint): string {
       case 'mem':
       case 'offset': {
         if (!address) return registerName(rm, bytes, rex)
-        const width = name === 'lea' ? '' : form.instruction.group === 'real' && kind === 'mem' ? 'far ptr ' : form.operands.some((other) => other.kind === 'sreg') ? 'word ptr ' : name === 'cmpxchg16b' ? 'xmmword ptr ' : name === 'cmpxchg8b' ? 'qword ptr ' : `${widths[bytes]} ptr `
+        const width = name === 'lea' ? '' : form.instruction.group === 'far' && kind === 'mem' ? 'far ptr ' : form.operands.some((other) => other.kind === 'sreg') ? 'word ptr ' : name === 'cmpxchg16b' ? 'xmmword ptr ' : name === 'cmpxchg8b' ? 'qword ptr ' : `${widths[bytes]} ptr `
         return width + (segment >= 4 || segment !== (address.onStack ? 2 : 3) ? `${segmentNames[segment] ?? ''}:` : '') + addressText(address, decoded, next)
       }
       case 'si':
@@ -66,7 +67,7 @@ function textOf(decoded: Decoded, pc: bigint): string {
     }
   })
   // A far pointer is written selector first.
-  const far = form.instruction.group === 'real' && (name === 'call' || name === 'jmp') && operands.length === 2
+  const far = form.instruction.group === 'far' && (name === 'call' || name === 'jmp') && operands.length === 2
   return `${prefix}${name}${operands.length === 0 ? '' : ' '}${far ? operands.reverse().join(':') : operands.join(', ')}`
 }
 

@@ -93,7 +93,7 @@ function parseForm(instruction: Instruction, text: string, words: Words): Form {
     digit: digit === undefined || digit === 'r' ? null : Number(digit),
     modrm: digit !== undefined || operands.some(({ kind }) => kind === 'rm' || kind === 'reg' || kind === 'mem' || kind === 'sreg'),
     operands,
-    modes: has('only64') ? [64] : has('not64') ? [16, 32] : has('real') ? [16] : [16, 32, 64],
+    modes: has('only64') ? [64] : has('not64') ? [16, 32] : [16, 32, 64],
     size64: has('d64') ? 'd64' : has('f64') ? 'f64' : null,
     lock: words.lock === true && operands[0]?.kind === 'rm' || operands[0]?.kind === 'mem' && words.lock === true,
     counted: has('counted') || operands.some(({ kind }) => kind === 'si' || kind === 'di'),

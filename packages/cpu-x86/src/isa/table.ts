@@ -4,15 +4,15 @@ import { control } from '../semantics/control.ts'
 import { decimal } from '../semantics/decimal.ts'
 import { moves } from '../semantics/moves.ts'
 import { multiply } from '../semantics/multiply.ts'
-import { real } from '../semantics/real.ts'
-import { segments } from '../semantics/segments.ts'
+import { far, segments } from '../semantics/segments.ts'
 import { shifts } from '../semantics/shifts.ts'
 import { stack } from '../semantics/stack.ts'
 import { strings } from '../semantics/strings.ts'
+import { system } from '../semantics/system.ts'
 import type { Form, Instruction } from './form.ts'
 
 /** Every instruction there is. */
-export const instructions: readonly Instruction[] = [...arithmetic, ...shifts, ...multiply, ...bits, ...moves, ...stack, ...control, ...strings, ...decimal, ...segments, ...real]
+export const instructions: readonly Instruction[] = [...arithmetic, ...shifts, ...multiply, ...bits, ...moves, ...stack, ...control, ...strings, ...decimal, ...segments, ...far, ...system]
 
 /** Every encoding, by its position: what a decoded instruction names. */
 export const forms: readonly Form[] = instructions.flatMap((instruction) => instruction.forms)

@@ -11,6 +11,8 @@ const needs: Readonly<Record<string, string>> = { adcx: 'adx', adox: 'adx', movb
  * differs between processors (SDM volume 2, PUSH).
  */
 const excluded = ({ instruction: { name, group } }: Form): boolean => name === 'popf' || name === 'push' && group === 'segments'
+/** Groups that user mode cannot run, or not without a system's tables. */
+const ofTheSystem: ReadonlySet<string> = new Set(['far', 'system'])
 const DF = 0x400
 const INT3 = 0xcc
 
@@ -143,7 +145,7 @@ function describe({ code, mode }: Run): string {
 
 /** What can be compared: each group in each mode that has it. */
 export function groups(): { group: string; mode: 32 | 64 }[] {
-  const names = new Set(forms.map(({ instruction }) => instruction.group))
+  const names = new Set(forms.map(({ instruction }) => instruction.group).filter((name) => !ofTheSystem.has(name)))
   return [...names].flatMap((group) => ([64, 32] as const)
     .filter((mode) => forms.some((form) => form.instruction.group === group && form.modes.includes(mode) && !excluded(form)))
     .map((mode) => ({ group, mode })))

@@ -1,0 +1,83 @@
+import { call, type FuncRef, i32, type ModuleBuilder, memoryCopy } from '@machinist/wasm'
+import { emitFlags } from '../flags.ts'
+import { emitHelpers } from '../helpers.ts'
+import { State, stateLayout } from '../layout.ts'
+import { emitMemory } from '../memory.ts'
+import { emitBasics } from './code.ts'
+import { emitInterrupts } from './interrupts.ts'
+import { emitSegments } from './segments.ts'
+import { emitTasks } from './tasks.ts'
+import { emitTransfers } from './transfers.ts'
+
+/** What handlers call, by name: parameters and result. */
+const signatures = {
+  carry: [[], 'i32'],
+  status: [[], 'i32'],
+  signZeroParity: [['i64', 'i32'], 'i32'],
+  mulhu: [['i64', 'i64'], 'i64'],
+  mulhs: [['i64', 'i64'], 'i64'],
+  divu: [['i64', 'i64', 'i64'], 'i64'],
+  reverse: [['i64'], 'i64'],
+  crc32c: [['i32', 'i64', 'i32'], 'i32'],
+  place: [['i64', 'i32', 'i32', 'i32'], 'i32'],
+  commit: [[], 'void'],
+  unusual: [['i64'], 'i32'],
+  updateView: [[], 'void'],
+  updateMode: [[], 'void'],
+  /** `(number, selector)`: a program loads a segment register. */
+  loadSegment: [['i32', 'i32'], 'i32'],
+  /** `(number, size)`: and takes it off the stack. */
+  popSegment: [['i32', 'i32'], 'i32'],
+  far: [['i32', 'i32', 'i64', 'i32', 'i64'], 'i32'],
+  farReturn: [['i32', 'i64'], 'i32'],
+  interruptReturn: [['i32', 'i64'], 'i32'],
+  deliver: [['i32', 'i32', 'i32'], 'i32'],
+} as const
+
+type Signatures = typeof signatures
+
+/** The functions that all handlers share. Those that return i32 as the last of an instruction return 1 after a fault. */
+export type SharedFunctions = { readonly [Name in keyof Signatures]: FuncRef<Signatures[Name][0], Signatures[Name][1]> }
+
+/** Declares them as imports. */
+export function importShared(m: ModuleBuilder): SharedFunctions {
+  return Object.fromEntries(Object.entries(signatures).map(([name, [params, result]]) => [name, m.importFunction('shared', name, params, result)])) as unknown as SharedFunctions
+}
+
+/** Emits and exports them. */
+export function emitShared(m: ModuleBuilder, state: State, { physicalBits }: { physicalBits: number }): void {
+  const flags = emitFlags(m, state)
+  const helpers = emitHelpers(m)
+  const memory = emitMemory(m, state, { physicalBits })
+  const basics = emitBasics(m, state, memory)
+  const segments = emitSegments(m, state, basics)
+  const tasks = emitTasks(m, state, basics, memory, segments, flags)
+  const transfers = emitTransfers(m, state, basics, memory, segments, tasks)
+  const interrupts = emitInterrupts(m, state, basics, segments, transfers, tasks, flags)
+
+  /** Code within which a fault leaves everything as it was, but for memory. */
+  const atomic = <const Params extends readonly ('i32' | 'i64')[]>(name: string, inner: FuncRef<Params, 'i32'>): FuncRef<Params, 'i32'> => m.func(name, inner.params, 'i32', (f, ...args) => {
+    f.do(memoryCopy(state.at + stateLayout.save, state.at, stateLayout.kept))
+    f.do(state.set32('saved', 1))
+    f.if(call(inner, ...args as never), () => {
+      f.if(state.get32('saved'), () => f.do(memoryCopy(state.at, state.at + stateLayout.save, stateLayout.kept)))
+      f.return(1)
+    })
+    f.return(0)
+  })
+  const loadSegment = m.func('loadByProgram', ['i32', 'i32'], 'i32', (f, number, selector) => {
+    f.return(call(segments.load, number, selector, 13, state.get32('cpl')))
+  })
+  const popSegment = m.func('popByProgram', ['i32', 'i32'], 'i32', (f, number, size) => {
+    f.if(call(basics.pop, size), () => f.return(1))
+    f.return(call(loadSegment, number, i32.and(i32.wrap(basics.value), 0xffff)))
+  })
+  const shared: SharedFunctions = {
+    ...flags, ...helpers,
+    place: memory.place, commit: memory.commit, unusual: memory.unusual, updateView: memory.updateView, updateMode: segments.updateMode,
+    loadSegment, popSegment: atomic('popSegment', popSegment),
+    far: atomic('farByProgram', transfers.far), farReturn: atomic('farReturnByProgram', transfers.farReturn),
+    interruptReturn: atomic('interruptReturnByProgram', interrupts.interruptReturn), deliver: atomic('deliverEvent', interrupts.deliver),
+  }
+  for (const [name, target] of Object.entries(shared)) m.export(name, target)
+}
