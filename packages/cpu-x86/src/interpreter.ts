@@ -16,7 +16,7 @@ import { forms } from './isa/table.ts'
 import { hasError, Vector } from './vector.ts'
 
 /** An exception or interrupt, as `deliver` takes it. */
-export interface Event {
+export interface CpuEvent {
   readonly vector: number
   /** A fault comes before its instruction, a trap after it; INT n, INT3 and INTO are of software; all else is external. */
   readonly cause: 'fault' | 'trap' | 'int' | 'int n' | 'external'
@@ -74,7 +74,7 @@ const WASM_PAGE = 65536
 const PHYSICAL_BITS = 40
 const SEGMENTS = 10
 const DONE: Step = { kind: 'done' }
-const kinds: Readonly<Record<Event['cause'], number>> = { fault: EventKind.fault, trap: 0, int: EventKind.software, 'int n': EventKind.software | EventKind.intN, external: 0 }
+const kinds: Readonly<Record<CpuEvent['cause'], number>> = { fault: EventKind.fault, trap: 0, int: EventKind.software, 'int n': EventKind.software | EventKind.intN, external: 0 }
 
 /** MOV SS and POP SS put single step off by one instruction (SDM volume 2, MOV). */
 function loadsStack({ form, reg }: Decoded): boolean {
@@ -213,7 +213,7 @@ export class Interpreter {
    * Goes to the handler of an exception or interrupt: for what `step` has returned, and for interrupts from outside. What faults on the way is delivered in
    * its place, or as a double fault; after a third one the processor is shut down (SDM volume 3, 7.15).
    */
-  deliver(event: Event): Step {
+  deliver(event: CpuEvent): Step {
     let { vector, cause, error = 0, address = 0n } = event
     for (;;) {
       if (vector === Vector.pageFault) this.#view.setBigUint64(stateLayout.cr2, address, true)
