@@ -1,5 +1,8 @@
 export { type GoldfishRtcState } from './goldfish-rtc/device.ts'
 export { goldfishRtc, type RtcBackends } from './goldfish-rtc/spec.ts'
+export { type I8254CounterState } from './i8254/counter.ts'
+export { type I8254State } from './i8254/device.ts'
+export { i8254 } from './i8254/spec.ts'
 export { type SysconState } from './syscon/device.ts'
 export { syscon, type SysconBackends } from './syscon/spec.ts'
 export { type VmgenidState } from './vmgenid/device.ts'

@@ -15,6 +15,8 @@ export interface FuzzOptions<Config, S, Irq extends string, Wants extends Backen
   readonly driver?: (dut: TestDevice<Config, S, Irq, Wants>, random: Random) => void
   /** Things that happen on the host's side: input arrives, a request completes. */
   readonly host?: (random: Random) => void
+  /** Steps of virtual time, in nanoseconds; up to 1000 s when absent, which is long for a device with a timer that never rests. */
+  readonly times?: readonly number[]
   /** Most characters that the saved state may take as JSON; 1 MiB when absent. */
   readonly stateLimit?: number
 }
@@ -91,7 +93,7 @@ export function fuzzDevice<Config, S, Irq extends string, Wants extends BackendW
       return null
     },
     () => {
-      const time = random.pick([0, 1, 1000, 10 ** 6, 10 ** 9, 10 ** 12])
+      const time = random.pick(options.times ?? [0, 1, 1000, 10 ** 6, 10 ** 9, 10 ** 12])
       trail.push(`time +${time}`)
       dut.advance(time)
       return null

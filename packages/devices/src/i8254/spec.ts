@@ -1,0 +1,20 @@
+import type { DeviceSpec } from '@machinist/api'
+import { plainData } from '@machinist/registers'
+import { I8254, type I8254State } from './device.ts'
+
+/**
+ * The 8254 programmable interval timer of a PC (Intel data sheet, order 231164), with port B, which has the gate of counter 2 and the speaker. Its
+ * output is that of counter 0. What an idle counter costs is nothing: counts follow from virtual time.
+ */
+export const i8254: DeviceSpec<Readonly<Record<never, never>>, I8254State, 'out0', Readonly<Record<never, never>>> = {
+  kind: 'i8254',
+  stateVersion: 1,
+  backends: {},
+  configure(input, name) {
+    plainData(name, input, 'configuration').done()
+    return {}
+  },
+  regions: () => [{ name: 'counters', size: 4, space: 'pio' }, { name: 'port-b', size: 1, space: 'pio' }],
+  irqs: () => ['out0'],
+  create: (_config, context) => new I8254(context),
+}
