@@ -23,7 +23,7 @@ export const groups = {
     'Texts': ['', 'text'],
   },
   '@machinist/bus': {
-    'Route accesses': ['', 'address-space'],
+    'Route accesses': ['', 'address-space', 'port-space'],
     'Have PCI': ['pci/'],
   },
   '@machinist/cpu-riscv': {

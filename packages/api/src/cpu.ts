@@ -1,6 +1,7 @@
 import type { BackendWants, PortsOf } from './backend.ts'
 import type { Clock, TimeCounter } from './clock.ts'
 import type { VcpuDebug } from './debug.ts'
+import type { Width } from './device.ts'
 import type { FdtNode } from './fdt.ts'
 import type { IrqLine } from './interrupt.ts'
 import type { Trace } from './trace.ts'
@@ -111,6 +112,13 @@ export interface ParallelHarts {
   finish(hart: number): Exit
 }
 
+/** The port space of processors that have one: 65536 ports, apart from memory. */
+export interface PortBus {
+  /** Unsigned; all ones of what nobody answers. */
+  read(port: number, width: Width): number
+  write(port: number, width: Width, value: number): void
+}
+
 /** What a CPU part can reach. Memory and bus are the machine's; both are typed by the packages that own them. */
 export interface CpuContext<Memory = unknown, Bus = unknown, Wants extends BackendWants = BackendWants> {
   readonly name: string
@@ -119,11 +127,18 @@ export interface CpuContext<Memory = unknown, Bus = unknown, Wants extends Backe
    * Device registers, to be read and written 1, 2 or 4 bytes at a time. An access of 8 bytes is two of 4, the lower address first, at one instant. Where nobody answers (a read gives −1, a write false), the hart takes an access fault.
    */
   readonly bus: Bus
+  /** For a CPU whose spec has {@link CpuSpec.portSpace}; absent otherwise. */
+  readonly ports?: PortBus
   /** Its `now` is cheap and, during a `run`, true to the instruction: what the guest sees as time. */
   readonly clock: Clock
   readonly counter: TimeCounter
   readonly backends: PortsOf<Wants>
   readonly trace: Trace
+  /**
+   * A hart takes the interrupt that is asserted at one of the CPU's inputs: the vector that its controller gives (`Device.acknowledge`), 255 when none does. Called from
+   * within a run. Absent where nobody calls it.
+   */
+  acknowledge?(line: string): number
   /** Has the machine looked at soon, which may be waiting: a hart that was away has come back. Between slices, from the host's event loop. */
   wake(): void
 }
@@ -192,6 +207,8 @@ export interface CpuSpec<Config = unknown, Memory = unknown, Bus = unknown, Want
   readonly stateVersion: number
   readonly backends: Wants
   configure(input: unknown, name: string): Config
+  /** It has a port space: devices with regions of ports are refused without. */
+  readonly portSpace?: boolean
   /** How many harts a configuration has. */
   harts(config: Config): number
   /**

@@ -71,6 +71,8 @@ export interface RegionSpec {
   readonly size: number
   /** `'pio'`: in the port space of processors that have one. `'config'` is for PCI functions: a capability in their configuration space. */
   readonly space: 'mmio' | 'pio' | 'config'
+  /** The port that it has by custom, where the definition does not say; of ports alone. */
+  readonly port?: number
 }
 
 /** Memory that a device brings along: the guest uses it like RAM, but no firmware table names it. */

@@ -1,4 +1,5 @@
 export { AddressSpace, type BusTarget } from './address-space.ts'
+export { PortSpace } from './port-space.ts'
 export type { PciHostConfig, PciIrq, PciWindow } from './pci/config.ts'
 export type { PciFunctionState } from './pci/function.ts'
 export type { PciHostState } from './pci/host.ts'

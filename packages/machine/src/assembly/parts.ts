@@ -2,7 +2,7 @@ import {
   type Backend, type Clock, type Timer, type Cpu, type CpuContext, type Device, type DeviceContext, type DeviceMemory, type EntropyPort, type IrqLine, type MachinistError, machinistError, type PowerPort,
   type Shortcut, type TimeCounter, unservedShortcut, type WallClockPort,
 } from '@machinist/api'
-import { AddressSpace, type BusTarget } from '@machinist/bus'
+import { AddressSpace, type BusTarget, PortSpace } from '@machinist/bus'
 import { Arena, GuestMemory, type RamRegion } from '@machinist/memory'
 import { BackendConnector } from './backends.ts'
 import { counterState, counterView } from '../running/counter.ts'
@@ -11,7 +11,7 @@ import { Gate } from '../running/gate.ts'
 import type { MachineHost } from './host.ts'
 import { type SeededEntropy, seededEntropy } from './randomness.ts'
 import type { ResolvedDevice, ResolvedMachine } from '../resolving/resolve.ts'
-import { messenger, plug } from './plugging.ts'
+import { acknowledger, messenger, plug } from './plugging.ts'
 import { Timers } from '../running/timers.ts'
 import { RestoredBackends } from './saved-backends.ts'
 import type { Tape } from '../tape/tape.ts'
@@ -129,6 +129,7 @@ export function makeParts(
   const addRam = (name: string, base: number, size: number): RamRegion =>
     memory.regions.find((region) => region.name === name && region.base === base && region.size === size) ?? memory.addRam(name, base, size)
   const bus = new AddressSpace(definition.name)
+  const ports = new PortSpace(`${definition.name} ports`)
   const devices: LiveDevice[] = []
   const clocks = new Map<string, Clock>()
   const remember = (name: string, clock: Clock): Clock => {
@@ -149,10 +150,12 @@ export function makeParts(
   try {
     const ram = resolved.memory.map(({ name, base, size }) => addRam(name, base, size))
     bus.onAccess = () => { time.begin() }
+    ports.onAccess = () => { time.begin() }
     const cpuContext: CpuContext<GuestMemory, AddressSpace> = {
       name: CPU_PART,
       memory,
       bus,
+      ...(resolved.cpu.spec.portSpace === true && { ports, acknowledge: acknowledger(devices, wiring, events.fault) }),
       clock: { now: () => time.sample(), timer: (port) => timers.create(`timer:${CPU_PART}.${port}`, () => {}) },
       counter: cpuCounter,
       backends: connector.connect(CPU_PART, resolved.cpu.spec.backends, definition.cpu.backends ?? {}),
@@ -188,7 +191,7 @@ export function makeParts(
       live = device
       inputs.set(each.name, device)
       devices.push({ resolved: each, device })
-      each.regions.forEach(({ base, size }, region) => { bus.attach(each.name, base, size, region, target) })
+      each.regions.forEach(({ base, size, space }, region) => { (space === 'pio' ? ports : bus).attach(each.name, base, size, region, target) })
     }
     connector.check()
     return {
@@ -212,8 +215,8 @@ export function makeParts(
 function shortcutsOf({ spec, config, regions, slot }: ResolvedDevice, { shortcuts }: AddressSpace): readonly Shortcut[] | undefined {
   if (shortcuts === null || slot !== null) return undefined
   return spec.shortcuts?.(config).map(({ kind, region = 0, offset, width }) => {
-    const base = regions[region]?.base
-    return (base === undefined ? null : shortcuts.add({ kind, address: base + offset, width })) ?? unservedShortcut
+    const { base, space } = regions[region] ?? {}
+    return (base === undefined || space === 'pio' ? null : shortcuts.add({ kind, address: base + offset, width })) ?? unservedShortcut
   })
 }
 

@@ -1,5 +1,7 @@
 import { type Device, machinistError, type PciFunctionContext, type PciFunctionPort } from '@machinist/api'
+import { CPU_PART } from '../definition/definition.ts'
 import type { ResolvedDevice } from '../resolving/resolve.ts'
+import type { Wiring } from './wiring.ts'
 
 /** Plugs a PCI device into its host, which is made already; null for other devices. */
 export function plug(
@@ -21,7 +23,7 @@ export function messenger(
 ): (address: number, data: number) => void {
   return (address, data) => {
     for (const { resolved: { name, regions }, device } of devices) {
-      const region = device.message === undefined ? -1 : regions.findIndex(({ base, size }) => address >= base && address + 4 <= base + size)
+      const region = device.message === undefined ? -1 : regions.findIndex(({ base, size, space }) => space === 'mmio' && address >= base && address + 4 <= base + size)
       if (region < 0) continue
       try {
         device.message?.(region, address - (regions[region]?.base ?? 0), data)
@@ -31,5 +33,25 @@ export function messenger(
       return
     }
     warn(`a message-signalled interrupt to 0x${address.toString(16)}, where no controller takes it`)
+  }
+}
+
+/** What a hart reads when no controller gives a vector. */
+const NO_VECTOR = 0xff
+
+/** Asks the controller that asserts an input of the CPU for a vector. */
+export function acknowledger(devices: readonly { readonly resolved: ResolvedDevice; readonly device: Device }[], wiring: Wiring, fault: (part: string, error: unknown) => void): (line: string) => number {
+  return (line) => {
+    for (const { resolved: { name, wires, spec, config }, device } of devices) {
+      if (device.acknowledge === undefined) continue
+      const wire = wires.find((each) => each.to === CPU_PART && each.line === line && wiring.asserts(`${name}.${each.irq}`))
+      if (wire === undefined) continue
+      try {
+        return device.acknowledge(spec.irqs(config).indexOf(wire.irq))
+      } catch (error) {
+        fault(name, error)
+      }
+    }
+    return NO_VECTOR
   }
 }

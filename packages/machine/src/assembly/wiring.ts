@@ -33,6 +33,11 @@ export class Wiring {
     return line
   }
 
+  /** Whether a line asserts its input. */
+  asserts(name: string): boolean {
+    return this.lines.some((line) => line.name === name && line.level)
+  }
+
   /** Levels by line, for a saved state. */
   save(): Record<string, boolean> {
     return Object.fromEntries(this.lines.map((line) => [line.name, line.level]))

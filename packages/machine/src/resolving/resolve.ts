@@ -1,7 +1,7 @@
 import { type CpuSpec, type DeviceSpec, machinistError, type Resolved, type ResolvedIrq } from '@machinist/api'
 import { type Catalogue, cpuSpec, deviceSpec } from '../definition/catalogue.ts'
 import { CPU_PART, DEFAULT_TIME_FREQUENCY, type DeviceDefinition, type MachineDefinition, type MemoryRange } from '../definition/definition.ts'
-import { placeDevices, placeMemory } from './placement.ts'
+import { type PlacedRegion, placeDevices, placeMemory } from './placement.ts'
 import { checkHarts, routeInterrupts, type Wire } from './routing.ts'
 import { isFunction, placeFunctions, type ResolvedSlot } from './slots.ts'
 
@@ -12,7 +12,7 @@ export interface ResolvedDevice {
   readonly config: unknown
   readonly definition: DeviceDefinition
   /** Empty for a PCI device: its guest decides. */
-  readonly regions: readonly { readonly name: string; readonly base: number; readonly size: number }[]
+  readonly regions: readonly PlacedRegion[]
   /** Memory of its own. */
   readonly memory: readonly MemoryRange[]
   /** Of a PCI device; null for others. */
@@ -55,7 +55,7 @@ export function resolve(definition: MachineDefinition, catalogue: Catalogue): Re
     return { name, spec: found, config: found.configure(device.config ?? {}, name), definition: device }
   })
   const slots = placeFunctions(configured)
-  const regions = placeDevices(configured.filter((device) => !isFunction(device)), definition)
+  const regions = placeDevices(configured.filter((device) => !isFunction(device)), definition, spec.portSpace ?? false)
   const memory = placeMemory(configured, definition, regions)
   const interruptController = controllerOf(definition, configured)
   const wires = routeInterrupts(configured, interruptController, slots)
@@ -105,20 +105,24 @@ function referenceTo(machine: ResolvedMachine, to: string, line: number | string
 
 const hex = (value: number): string => `0x${value.toString(16).padStart(8, '0')}`
 
-/** A resolved machine for people to read: memory map in order of addresses, PCI slots as `bus:device.function`, and interrupts. */
+const port = (value: number): string => `0x${value.toString(16).padStart(4, '0')}`
+
+/** A resolved machine for people to read: memory map in order of addresses, ports, PCI slots as `bus:device.function`, and interrupts. */
 export function printMachine(machine: ResolvedMachine): string {
+  const regionsIn = (space: PlacedRegion['space']): { base: number; size: number; what: string }[] => machine.devices.flatMap((device) =>
+    device.regions.filter((region) => region.space === space).map(({ base, size, name }) => ({ base, size, what: `${device.name} ${name} (${device.spec.kind})` })))
   const ranges = [
     ...machine.memory.map((range) => ({ base: range.base, size: range.size, what: `${range.name} (RAM, ${range.size / 2 ** 20} MiB)` })),
     ...machine.devices.flatMap((device) => device.memory.map((range) => ({ base: range.base, size: range.size, what: `${range.name} (memory, ${range.size / 2 ** 20} MiB)` }))),
-    ...machine.devices.flatMap((device) => device.regions.map((region) => ({
-      base: region.base, size: region.size, what: `${device.name} ${region.name} (${device.spec.kind})`,
-    }))),
+    ...regionsIn('mmio'),
   ].sort((a, b) => a.base - b.base)
+  const ports = regionsIn('pio').sort((a, b) => a.base - b.base)
   const slots = machine.devices.flatMap(({ name, spec, slot }) => slot === null ? [] : [`  ${slot.host} 00:${slot.device.toString(16).padStart(2, '0')}.${slot.function}  ${name} (${spec.kind})`])
   const wires = machine.devices.flatMap((device) => device.wires.map(({ irq, to, line }) => `${device.name}.${irq} -> ${to} ${line}`))
   return [
     `${machine.definition.name}: ${machine.cpu.harts} hart${machine.cpu.harts === 1 ? '' : 's'} (${machine.cpu.spec.kind}), time ${machine.timeFrequency} Hz`,
     ...ranges.map(({ base, size, what }) => `  ${hex(base)} - ${hex(base + size - 1)}  ${what}`),
+    ...ports.map(({ base, size, what }) => `  ports ${port(base)} - ${port(base + size - 1)}  ${what}`),
     ...slots,
     ...wires.map((wire) => `  ${wire}`),
   ].join('\n')

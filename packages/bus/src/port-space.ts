@@ -1,0 +1,71 @@
+import { machinistError, type PortBus, type Width } from '@machinist/api'
+import { AddressSpace, type BusTarget } from './address-space.ts'
+
+const PORTS = 0x1_0000
+
+/**
+ * The port space of x86 (SDM volume 1, 18.3). A wide access goes to the region that has all of its ports, and otherwise in halves to whoever has those, as a bus with
+ * narrow devices does it; ports of nobody read as ones.
+ */
+export class PortSpace implements PortBus {
+  readonly #space: AddressSpace
+  /** Called before each access: the instant that it sees begins. */
+  onAccess: (() => void) | null = null
+
+  constructor(name: string) {
+    this.#space = new AddressSpace(name)
+  }
+
+  /**
+   * Routes `size` ports from `base` to region number `region` of `target`.
+   *
+   * @throws a typed error `'overlap'` that names both owners, or `'bad-range'`
+   */
+  attach(owner: string, base: number, size: number, region: number, target: BusTarget): void {
+    if (base + size > PORTS) {
+      throw machinistError({ code: 'bad-range', part: owner, value: `${size} ports from ${base}`, remedy: 'Use ports below 65536.' }, 'not a range of ports')
+    }
+    this.#space.attach(owner, base, size, region, target)
+  }
+
+  /** Ends all routes to `owner`. */
+  detach(owner: string): void {
+    this.#space.detach(owner)
+  }
+
+  read(port: number, width: Width): number {
+    this.onAccess?.()
+    return this.#read(port, width)
+  }
+
+  write(port: number, width: Width, value: number): void {
+    this.onAccess?.()
+    this.#write(port, width, value)
+  }
+
+  #read(port: number, width: Width): number {
+    const value = this.#space.read(port, width, true)
+    if (value >= 0) return value
+    if (width === 1) return 0xff
+    const half = width === 4 ? 2 : 1
+    const low = this.#read(port, half)
+    return (this.#read(port + half, half) << (8 * half) | low) >>> 0
+  }
+
+  #write(port: number, width: Width, value: number): void {
+    if (this.#space.write(port, width, value, true) || width === 1) return
+    const half = width === 4 ? 2 : 1
+    this.#write(port, half, value & (2 ** (8 * half) - 1))
+    this.#write(port + half, half, value >>> (8 * half))
+  }
+
+  /** What is attached, in order of ports. */
+  get ranges(): AddressSpace['ranges'] {
+    return this.#space.ranges
+  }
+
+  /** Who answers at a port, for diagnostics. */
+  ownerAt(port: number): string | null {
+    return this.#space.ownerAt(port)
+  }
+}
