@@ -93,6 +93,8 @@ export interface TimedVcpu extends Vcpu {
    * Runs here, and returns when virtual time is `until`, or for another reason before: with `'yield'` too when a hart that was away has come back. Accesses to devices are completed and it goes on, unless it was kicked: by an access, or by something else that happened meanwhile.
    */
   run(until: number): Exit
+  /** Nanoseconds for which a processor has worked for it in all, here or elsewhere: in its guest, and in what lies below it. Asked while it is not away; without it, the clock tells. */
+  readonly ran?: number
 }
 
 /**
@@ -100,8 +102,12 @@ export interface TimedVcpu extends Vcpu {
  * to be finished. What is changed of a hart that is away (an input, a page that it must not reach any more) reaches it soon, as it would from another processor: that is the CPU's affair.
  */
 export interface ParallelHarts {
-  /** Has a hart run elsewhere until virtual time is `until` or something else ends it; it is away then. False when no processor is free. */
-  start(hart: number, until: number): boolean
+  /**
+   * Has a hart run elsewhere until virtual time is `until` or something else ends it; it is away then. False when no processor is free, or the hart had better run here.
+   *
+   * @param processor - the one that it runs on, which is free: somebody shares them out among machines (`Machine.lend`). Any one unless given
+   */
+  start(hart: number, until: number, processor?: number): boolean
   /**
    * The number of a hart that was away and has come back, which is told once; −1 when there is none.
    *

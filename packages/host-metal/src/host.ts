@@ -1,4 +1,5 @@
 import { type Backend, type BackendKind, type EntropyPort, machinistError, type WallClockPort } from '@machinist/api'
+import type { OtherProcessors } from '@machinist/hypervisor'
 import type { BackendDescriptor, MachineHost } from '@machinist/machine'
 import { Arena, type ArenaOptions, BLOCK_SIZE, type LinearMemory } from '@machinist/memory'
 import { MetalLoop } from './loop.ts'
@@ -24,6 +25,8 @@ export interface MetalHostOptions {
 /** The host that machines see on bare metal. */
 export interface MetalHost extends MachineHost {
   readonly loop: MetalLoop
+  /** Harts of the hardware besides that of JavaScript. */
+  readonly others: OtherProcessors
   readonly maximumMemory: number
   /** Bytes of physical memory in which machines may live. */
   readonly memory: number
@@ -69,9 +72,11 @@ export function metalHost(native: Native, { memory = native.ram(), backend, ...p
   }
   const loop = new MetalLoop(native)
   const others = OtherHarts.of(native)
-  loop.onTurn(() => { others.collect() })
+  loop.onTurn(() => { others.poll() })
+  others.interlude = () => loop.check() && (others.attend?.() ?? false)
   return {
     loop,
+    others,
     maximumMemory,
     linearMemory,
     memory: free.reduce((sum, { length }) => sum + length, 0),

@@ -53,6 +53,12 @@ export class MetalLoop implements HostLoop {
     this.#checks.push(callback)
   }
 
+  /** The same in between, while a hart of a guest runs. False: there is something to do for the loop itself. */
+  check(): boolean {
+    for (const check of this.#checks) check()
+    return this.#soon.length === 0 && (this.#alarms[0]?.at ?? Infinity) > this.now()
+  }
+
   /** One turn: waits if there is nothing to do, and does what there is. What it throws is the caller's to show; the next turn goes on with the rest. */
   turn(): void {
     if (this.#soon.length === 0) {

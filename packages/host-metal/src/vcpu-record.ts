@@ -23,7 +23,7 @@ const fields = {
   hvip: 'i64',
   /** What the guest's `time` was, or would have been, at time 0 of {@link Native.now}, in ticks of {@link Native.frequency}. */
   timeOffset: 'i64',
-  /** Instructions that the guest has retired, and ticks for which it ran, so far; the kernel adds. */
+  /** Instructions that the guest has retired, and ticks that a hart of the hardware spent on it, in the guest and in the kernel, so far; the kernel adds. */
   retired: 'i64',
   ran: 'i64',
 

@@ -258,6 +258,7 @@ export class FakeNative implements Native {
     }
     this.#store(vcpu, hart)
     vcpu.registers.set('retired', vcpu.registers.get('retired') + BigInt(hart.steps - from))
+    vcpu.registers.set('ran', vcpu.registers.get('retired') / BigInt(1e9 / this.frequency))
     vcpu.registers.setLow('exit', this.#exit(vcpu, hart, halted))
   }
 

@@ -100,10 +100,12 @@ export function openAppliance(native: Native, { devices, backend, opened }: Appl
   const hypervisor = createHypervisor({
     loop: host.loop,
     capacity: { memory: capacity },
+    width: native.harts,
     open: () => {
       const [control, processor] = localChannel<ToProcessor, FromProcessor>(host.loop)
       runProcessor(processor, {
         host,
+        others: host.others,
         catalogue: [hardwareRiscv(native), ...devices],
         controllers: [controller, diskController(), networkController()],
         loader: { load: async ({ machine }) => {

@@ -15,9 +15,6 @@ export type HardwareWants = {
   readonly console: 'char'
 }
 
-/** For how long a hart that was kicked is waited for at a time, in nanoseconds. */
-const MOST_WAIT = 1_000_000
-
 const NOWHERE: IrqLine = { set: () => undefined, pulse: () => undefined, send: () => undefined }
 
 /** All harts of a machine, on harts of the hardware. */
@@ -29,7 +26,7 @@ export class HardwareCpu implements TimedCpu {
   readonly #pages: GuestPages
   readonly #time: GuestTime
   readonly #shortcuts: Shortcuts
-  readonly #unwatch: () => void = () => undefined
+  readonly #unwatch: () => void
 
   /** @throws a typed error `'time-frequency'` when the machine's counter does not count as the hardware's does */
   constructor(native: Native, harts: number, { name, memory, bus, counter, clock, backends, wake }: CpuContext<GuestMemory, AddressSpace, HardwareWants>) {
@@ -40,6 +37,7 @@ export class HardwareCpu implements TimedCpu {
     this.#time = new GuestTime(native, counter)
     this.#shortcuts = new Shortcuts(native, this.#pages.vm, bus)
     bus.shortcuts = this.#shortcuts
+    const others = OtherHarts.of(native)
     const of: HartsOf = {
       native, memory, bus, pages: this.#pages,
       time: this.#time,
@@ -47,14 +45,12 @@ export class HardwareCpu implements TimedCpu {
       now: () => clock.now(),
       timeOf: (ticks) => counter.timeOf(ticks),
       sbi: (hart) => { sbi.call(hart) },
+      others,
+      tick: 1e9 / native.frequency,
     }
     this.vcpus = Array.from({ length: harts }, (_, index) => new HardwareHart(of, index))
-    const others = OtherHarts.of(native)
-    // One hart alone is quicker here: all that it exits for is done by this thread.
-    if (others.count > 0 && harts > 1) {
-      this.parallel = this.#parallelOn(others, native, wake)
-      this.#unwatch = others.watch(() => { if (this.#shortcuts.rung) wake() })
-    }
+    if (others.count > 0) this.parallel = this.#parallelOn(others, wake)
+    this.#unwatch = others.count === 0 ? () => {} : others.watch(() => { if (this.#shortcuts.rung || this.vcpus.some((hart) => hart.roused)) this.#tell(wake) })
     const sbi = new Sbi({
       harts: this.vcpus,
       memory,
@@ -64,26 +60,30 @@ export class HardwareCpu implements TimedCpu {
     })
   }
 
-  #parallelOn(others: OtherHarts, native: Native, wake: () => void): ParallelHarts {
+  /** Something is to be looked at: by the hart that runs here, if one does. */
+  #tell(wake: () => void): void {
+    for (const hart of this.vcpus) hart.interrupt()
+    wake()
+  }
+
+  #parallelOn(others: OtherHarts, wake: () => void): ParallelHarts {
     const back: number[] = []
     return {
-      start: (index, until) => {
+      start: (index, until, processor) => {
         const hart = this.vcpus[index]
-        if (hart?.quiet !== true || !hart.runnable) return false
+        // Without somebody who shares them out, one hart alone is quicker here, and so is one that exits often: all that it exits for is done by this thread.
+        if (hart === undefined || !hart.runnable || (processor === undefined && (!hart.quiet || this.vcpus.length === 1))) return false
         return others.start(hart.id, () => hart.leave(until), () => {
           hart.arrive()
           back.push(index)
-          wake()
-        })
+          this.#tell(wake)
+        }, processor)
       },
       exited: (wait) => {
-        // What the others left to be done is done first.
+        others.poll()
+        while (wait && back.length === 0) others.waitForKicked()
+        // What guests did comes first, and all of it once none of them is away.
         this.#shortcuts.drain()
-        others.collect()
-        while (wait && back.length === 0) {
-          native.idle(native.now() + MOST_WAIT)
-          others.collect()
-        }
         return back.shift() ?? -1
       },
       finish: (index) => this.vcpus[index]?.finish() ?? 'budget',

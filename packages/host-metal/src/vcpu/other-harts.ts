@@ -2,14 +2,20 @@ import type { Native } from '../native.ts'
 
 const known = new WeakMap<Native, OtherHarts>()
 
-/** Harts of the hardware besides the one that JavaScript runs on: which of them is free, and who is to be told when a guest's hart comes back. */
+/** Longest wait for a hart, in nanoseconds: then somebody looks. */
+const MOST_WAIT = 1_000_000
+
+/** Harts of the hardware besides the one that JavaScript runs on: which of them is free, and who is to be told when a guest's hart comes back. Numbers are those of {@link Native.dispatch}. */
 export class OtherHarts {
   readonly count: number
   readonly #native: Native
-  readonly #free: number[]
+  readonly #free: Set<number>
   readonly #away = new Map<number, { readonly hart: number; readonly back: () => void }>()
-
-  readonly #watchers = new Set<() => void>()
+  readonly #looks = new Set<() => void>()
+  /** See `OtherProcessors` of `@machinist/hypervisor`. */
+  attend: (() => boolean) | null = null
+  /** Does what the hardware wants while a hart of a guest runs here. False: that hart is to leave, so that the event loop turns. */
+  interlude: () => boolean = () => false
 
   /** Those of the hardware, which all machines share. */
   static of(native: Native): OtherHarts {
@@ -21,38 +27,50 @@ export class OtherHarts {
   private constructor(native: Native) {
     this.#native = native
     this.count = native.harts - 1
-    this.#free = Array.from({ length: this.count }, (_, index) => native.harts - 1 - index)
+    this.#free = new Set(Array.from({ length: this.count }, (_, index) => native.harts - 1 - index))
   }
 
   /**
    * Has a hart of a guest run elsewhere.
    *
    * @param leave - it leaves now; says until when it runs, by the time of the hardware
-   * @returns false when no hart is free
+   * @param wanted - the hart of the hardware; any that is free unless given
+   * @returns false when no hart is free, or not that one
    */
-  start(vcpu: number, leave: () => number, back: () => void): boolean {
-    const hart = this.#free.pop()
-    if (hart === undefined) return false
+  start(vcpu: number, leave: () => number, back: () => void, wanted?: number): boolean {
+    const [hart = wanted] = wanted === undefined ? this.#free : []
+    if (hart === undefined || !this.#free.delete(hart)) return false
     this.#away.set(vcpu, { hart, back })
     this.#native.dispatch(vcpu, hart, leave())
     return true
   }
 
-  /** Has somebody look whenever {@link OtherHarts.collect} does: a hart that is away may want something without coming back. Returns what ends that. */
-  watch(look: () => void): () => void {
-    this.#watchers.add(look)
-    return () => this.#watchers.delete(look)
-  }
-
-  /** Tells of those that have come back. */
-  collect(): void {
+  /** Tells of those that have come back, and has machines look whether a hart that waits was sent an IPI by one that runs. */
+  poll(): void {
     for (let vcpu = this.#native.exited(); vcpu >= 0; vcpu = this.#native.exited()) {
       const away = this.#away.get(vcpu)
       if (away === undefined) continue
       this.#away.delete(vcpu)
-      this.#free.push(away.hart)
+      this.#free.add(away.hart)
       away.back()
     }
-    for (const look of this.#watchers) look()
+    for (const look of this.#looks) look()
+  }
+
+  /** Waits for something of the hardware, or a hart, or a time. */
+  wait(until: number): void {
+    this.#native.idle(until)
+    this.poll()
+  }
+
+  /** Waits a little for a hart that was kicked. */
+  waitForKicked(): void {
+    this.wait(this.#native.now() + MOST_WAIT)
+  }
+
+  /** Calls back whenever something may have happened to harts that wait, until what is returned is called. */
+  watch(look: () => void): () => void {
+    this.#looks.add(look)
+    return () => { this.#looks.delete(look) }
   }
 }

@@ -8,6 +8,7 @@ import { Answer, VcpuAccess, VcpuExit } from '../vcpu-record.ts'
 import { answerAccess } from './device-access.ts'
 import type { GuestPages } from './guest-pages.ts'
 import type { GuestTime } from './guest-time.ts'
+import type { OtherHarts } from './other-harts.ts'
 import { Pending } from './pending.ts'
 import { VcpuRegisters } from './registers.ts'
 import { restoreVcpu, saveVcpu } from './saved-vcpu.ts'
@@ -35,6 +36,9 @@ export interface HartsOf {
   /** Virtual time at which the machine's counter comes to a value. */
   timeOf(ticks: bigint): number
   sbi(hart: HardwareHart): void
+  readonly others: OtherHarts
+  /** Nanoseconds of a tick of the hardware's counter. */
+  readonly tick: number
 }
 
 /** A hart of a guest on a hart of the hardware, in VS-mode. */
@@ -123,6 +127,15 @@ export class HardwareHart implements TimedVcpu, SbiHart {
     return at > this.#of.now() || this.runnable ? at : Infinity
   }
 
+  /** It waits, and has something to run for since. */
+  get roused(): boolean {
+    return this.#waiting && !this.#running && this.hsm !== HsmState.stopped && this.#pending
+  }
+
+  get ran(): number {
+    return this.registers.number('ran') * this.#of.tick
+  }
+
   get retired(): number {
     return this.registers.number('retired')
   }
@@ -140,7 +153,9 @@ export class HardwareHart implements TimedVcpu, SbiHart {
     try {
       for (let exits = 0; ; exits++) {
         this.#of.native.enter(this.id, end)
-        const exit = this.#serve(end)
+        let exit = this.#serve(end)
+        // What the hardware wants is done in between, without this hart having to leave for it.
+        if (exit === 'interrupt' && this.#of.others.interlude()) exit = this.#left ?? 'budget'
         if (exit !== 'budget') return exit
         if (this.#now >= end) {
           this.quiet = exits <= FEW
@@ -250,6 +265,16 @@ export class HardwareHart implements TimedVcpu, SbiHart {
       answerAccess(registers, address, this.#of.bus)
     }
     this.#answered = true
+  }
+
+  /** How its run is to end; something that it called may have said so. */
+  get #left(): Exit | null {
+    return this.#leave
+  }
+
+  /** Ends a run here, if there is one. */
+  interrupt(): void {
+    if (this.#running) this.#leave ??= 'yield'
   }
 
   kick(): void {

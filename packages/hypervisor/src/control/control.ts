@@ -20,6 +20,8 @@ export interface HypervisorOptions {
   readonly loop: HostLoop
   /** Processors: threads in which machines live. 1 unless given. */
   readonly processors?: number
+  /** Harts of the hardware that each of them has for its machines, at the same time: as many as its `ProcessorOptions.others` counts, and its own. 1 unless given. */
+  readonly width?: number
   /** Opens a processor, at the beginning and whenever one has gone: the line to it. */
   readonly open: (index: number) => ProcessorChannel
   /** What there is to share out. Of CPU time all that the processors have, unless given; of what else is not given there is no shortage. */
@@ -60,14 +62,15 @@ class Control implements OwnHypervisor {
   readonly #broken: (error: unknown) => void
   #closed = false
 
-  constructor({ loop, processors = 1, open, capacity = {}, balance = true, wallClock = () => BigInt(Math.floor(loop.now())) }: HypervisorOptions) {
+  constructor({ loop, processors = 1, width = 1, open, capacity = {}, balance = true, wallClock = () => BigInt(Math.floor(loop.now())) }: HypervisorOptions) {
     if (!Number.isInteger(processors) || processors < 1 || processors > 1024) throw parameter('processors', processors, 'no such number of processors', 'Give one from 1 to 1024.')
-    this.#tree = new Tree({ cpu: processors, ...capacity })
+    if (!Number.isInteger(width) || width < 1 || width > 1024) throw parameter('width', width, 'no such number of harts', 'Give one from 1 to 1024.')
+    this.#tree = new Tree({ cpu: processors * width, ...capacity }, width)
     this.#broken = (error) => { loop.soon(() => { throw error }) }
     this.#journal = new Journal(wallClock, this.#broken)
     this.#stopping = new Stopping(loop)
     this.#sharing = new Sharing(loop, this.#tree, this.#records, () => this.#lives.fleet.links)
-    this.#lives = new Lives(loop, this.#records, this.#journal, processors, open, (link) => { this.#sharing.tellTree(link) })
+    this.#lives = new Lives(loop, this.#records, this.#journal, { count: processors, width }, open, (link) => { this.#sharing.tellTree(link) })
     const balancer = !balance || processors === 1 ? null : new Balancer(this.#records, this.#lives.fleet, () => loop.now(), (name, to, why) => this.#serially(name, async (record) => {
       if (!record.alive || record.home === to) return
       await this.#lives.move(record, to)

@@ -25,6 +25,8 @@ export interface FleetEvents {
 /** The processors, and who goes to which. One that has gone is replaced. */
 export class Fleet {
   readonly count: number
+  /** What may be promised of each. */
+  readonly #promisable: number
   readonly #loop: HostLoop
   readonly #open: (index: number) => ProcessorChannel
   readonly #events: FleetEvents
@@ -36,8 +38,9 @@ export class Fleet {
   readonly #cancels = new Set<() => void>()
   #closed = false
 
-  constructor(count: number, loop: HostLoop, open: (index: number) => ProcessorChannel, records: ReadonlyMap<string, MachineRecord>, events: FleetEvents) {
+  constructor({ count, width }: { readonly count: number; readonly width: number }, loop: HostLoop, open: (index: number) => ProcessorChannel, records: ReadonlyMap<string, MachineRecord>, events: FleetEvents) {
     this.count = count
+    this.#promisable = PROCESSOR_RESERVABLE * width
     this.#loop = loop
     this.#open = open
     this.#records = records
@@ -75,7 +78,7 @@ export class Fleet {
   fits(record: MachineRecord, index: number, reservation: number = termsOf(record.spec.resources, 'cpu').reservation): boolean {
     let sum = reservation
     for (const each of this.#records.values()) if (each !== record && each.home === index) sum += termsOf(each.spec.resources, 'cpu').reservation
-    return sum <= PROCESSOR_RESERVABLE + NEARLY
+    return sum <= this.#promisable + NEARLY
   }
 
   /**

@@ -11,7 +11,7 @@ type Grants = Extract<ToProcessor, { readonly type: 'grants' }>['grants']
 
 /** What a processor is to be told of CPU time; null when it knows. */
 export function treeFor(link: Link, tree: Tree, table: AllocationTable, records: ReadonlyMap<string, MachineRecord>): LocalTree | null {
-  const local = localTree(tree.pools, tree.machines, table, (name) => records.get(name)?.link === link, (name) => records.get(name)?.alive ?? false)
+  const local = localTree(tree.pools, tree.machines, table, (name) => records.get(name)?.link === link, (name) => records.get(name)?.alive ?? false, tree.width)
   const told = JSON.stringify(local)
   if (told === link.told) return null
   link.told = told

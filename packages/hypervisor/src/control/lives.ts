@@ -24,7 +24,7 @@ export class Lives {
    * @param tellTree - tells a processor the terms of its machines
    * @throws what opening a processor throws
    */
-  constructor(loop: HostLoop, records: ReadonlyMap<string, MachineRecord>, journal: Journal, processors: number, open: (index: number) => ProcessorChannel, tellTree: (link: Link) => void) {
+  constructor(loop: HostLoop, records: ReadonlyMap<string, MachineRecord>, journal: Journal, processors: { readonly count: number; readonly width: number }, open: (index: number) => ProcessorChannel, tellTree: (link: Link) => void) {
     this.#loop = loop
     this.#records = records
     this.#journal = journal

@@ -2,7 +2,7 @@ import type { ResourceController } from '../contract/controller.ts'
 import type { MachineReport } from '../contract/machines.ts'
 import type { Usage } from '../contract/resources.ts'
 import type { LocalTree } from '../table/local.ts'
-import type { Runner, TaskTime } from './runner.ts'
+import type { CpuRunner, TaskTime } from './runner.ts'
 
 /** The names of pools in the policy. The policy has one of its own, which is the processor. */
 const poolName = (path: string): string => (path === '' ? 'root' : `/${path}`)
@@ -17,7 +17,7 @@ const same = (one: object, other: object): boolean => Object.entries(one).every(
  */
 export class CpuController implements ResourceController {
   readonly kind = 'cpu'
-  readonly #runner: Runner
+  readonly #runner: CpuRunner
   readonly #now: () => number
   readonly #pools = new Map<string, LocalPool>()
   /** Terms of machines, here or on their way. */
@@ -25,7 +25,7 @@ export class CpuController implements ResourceController {
   /** Machines that are here, with what was last measured of them, and the terms that they have. */
   readonly #here = new Map<string, { at: number; time: TaskTime; terms: LocalMachine | null }>()
 
-  constructor(runner: Runner, now: () => number) {
+  constructor(runner: CpuRunner, now: () => number) {
     this.#runner = runner
     this.#now = now
   }
@@ -59,7 +59,8 @@ export class CpuController implements ResourceController {
     last.at = at
     if (!(elapsed > 0)) return { demand: 0, used: 0 }
     // The clock of the thread and that of the host may differ by a little.
-    return { demand: Math.min(1, Math.max(awake, used) / elapsed), used: Math.min(1, used / elapsed) }
+    const most = this.#runner.width(name)
+    return { demand: Math.min(most, Math.max(awake, used) / elapsed), used: Math.min(most, used / elapsed) }
   }
 
   grant(): void {}
@@ -92,8 +93,8 @@ export class CpuController implements ResourceController {
       here.terms = terms
       return [terms]
     })
-    for (const { name } of moved) policy.set(name, { reservation: 0, limit: Infinity })
-    for (const { name, pool, shares, reservation, limit } of moved) policy.set(name, { pool: poolName(pool), shares, reservation, limit })
+    for (const { name } of moved) this.#runner.set(name, { reservation: 0, limit: Infinity })
+    for (const { name, pool, shares, reservation, limit } of moved) this.#runner.set(name, { pool: poolName(pool), shares, reservation, limit })
     for (const { path, shares, reservation, limit } of changed) policy.setPool(poolName(path), { shares, reservation, limit })
     this.#forget(wanted)
   }

@@ -10,7 +10,9 @@ import { Console } from './console.ts'
 import { describedAs, withConsole } from './console-parts.ts'
 import { CpuController } from './cpu.ts'
 import { definitionsOnly, type Loaded, type MachineLoader } from './loader.ts'
-import { Runner } from './runner.ts'
+import { type OtherProcessors } from './parallel.ts'
+import { ParallelRunner } from './parallel-runner.ts'
+import { type CpuRunner, Runner } from './runner.ts'
 
 /** How often a processor reports what its machines use, in nanoseconds. */
 const REPORT = 250_000_000
@@ -26,6 +28,8 @@ export interface ProcessorOptions {
   readonly controllers?: readonly ResourceController[]
   /** CPU time of this thread, in nanoseconds, by which machines are charged. The host's clock unless given. */
   readonly cpuTime?: () => number
+  /** Processors on which harts of machines run besides, where the CPUs of machines can do that; {@link HypervisorOptions.width} counts them. */
+  readonly others?: OtherProcessors
 }
 
 const NO_BACKENDS: ReadonlyMap<string, Backend<unknown>> = new Map()
@@ -64,7 +68,8 @@ class Processor {
   readonly #host: MachineHost
   readonly #catalogue: Catalogue
   readonly #loader: MachineLoader
-  readonly #runner: Runner
+  readonly #runner: CpuRunner
+  readonly #lends: boolean
   readonly #cpu: CpuController
   readonly #controllers: readonly ResourceController[]
   readonly #guests = new Map<string, Guest>()
@@ -73,12 +78,13 @@ class Processor {
   #cancelReport: () => void = () => {}
   #ended = false
 
-  constructor(channel: ControlChannel, { host, catalogue, loader = definitionsOnly, controllers = [], cpuTime = () => host.loop.now() }: ProcessorOptions) {
+  constructor(channel: ControlChannel, { host, catalogue, loader = definitionsOnly, controllers = [], cpuTime = () => host.loop.now(), others }: ProcessorOptions) {
     this.#channel = channel
     this.#host = host
     this.#catalogue = catalogue
     this.#loader = loader
-    this.#runner = new Runner(host.loop, cpuTime)
+    this.#runner = others === undefined || others.count === 0 ? new Runner(host.loop, cpuTime) : new ParallelRunner(host.loop, others)
+    this.#lends = others !== undefined && others.count > 0
     this.#cpu = new CpuController(this.#runner, () => host.loop.now())
     this.#controllers = [this.#cpu, ...controllers]
     for (const controller of controllers) {
@@ -292,13 +298,13 @@ class Processor {
   #adopt(guest: Guest): void {
     const { spec, machine, console } = guest
     const { name } = spec
-    const run = (slice: number): ReturnType<Machine['runSlice']> => {
-      const result = machine.runSlice(slice)
+    const run = (slice: number, here?: boolean): ReturnType<Machine['runSlice']> => {
+      const result = machine.runSlice(slice, here)
       // What it said does not wait for others, which may run next in the same turn.
       console.flush()
       return result
     }
-    this.#runner.add(name, run, this.#cpu.parameters(name))
+    this.#runner.add(name, run, this.#cpu.parameters(name), machine)
     this.#guests.set(name, guest)
     for (const controller of this.#controllers) controller.add(name, machine, spec)
     machine.on('state', ({ to }) => {
@@ -313,7 +319,7 @@ class Processor {
   }
 
   #run(name: string, machine: Machine): void {
-    machine.start({ drive: 'caller', onWake: () => { this.#runner.wake(name) } })
+    machine.start({ drive: 'caller', lent: this.#lends, onWake: () => { this.#runner.wake(name) } })
   }
 
   async #retire(name: string, guest: Guest): Promise<void> {
@@ -330,8 +336,9 @@ class Processor {
   #forget(name: string, { machine, close }: Guest): void {
     this.#guests.delete(name)
     for (const controller of this.#controllers) controller.remove(name)
-    this.#runner.remove(name)
+    // Its harts leave the processors that they are on.
     machine.dispose()
+    this.#runner.remove(name)
     close()
   }
 

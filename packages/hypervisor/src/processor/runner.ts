@@ -1,17 +1,18 @@
 import type { HostLoop, SliceResult } from '@machinist/machine'
 import { type EntityParameters, Heap, ProportionalShare, Slot } from '@machinist/schedulers'
+import type { Lendable } from './parallel.ts'
 
 /** For how long a turn of the event loop runs tasks, at least, in nanoseconds. */
-const TURN = 1_000_000
+export const TURN = 1_000_000
 /**
  * The longest run of a task, in nanoseconds: each finds the CPU's caches as others left them. What comes in from outside waits for its end, so for some time after something did, or when a time is known at which something is to be
  * done, runs end sooner.
  */
-const LONG = 4_000_000
-const SHORT = 1_000_000
+export const LONG = 4_000_000
+export const SHORT = 1_000_000
 /** The same of one that runs alone, where the host ends a run as soon as anything comes in. */
-const ALONE = 20_000_000
-const SOME_TIME = 100_000_000
+export const ALONE = 20_000_000
+export const SOME_TIME = 100_000_000
 
 /** Where the time of a task went, in nanoseconds: totals. */
 export interface TaskTime {
@@ -24,7 +25,58 @@ export interface TaskTime {
 }
 
 /** What a runner runs: a machine, for about so many nanoseconds. It does not throw. */
-export type Task = (slice: number) => SliceResult
+export type Task = (slice: number, here?: boolean) => SliceResult
+
+/** Runs machines as a policy says. */
+export interface CpuRunner {
+  /** Says who runs, and for how long. */
+  readonly policy: ProportionalShare<string>
+  /** Takes in a task, which sleeps at first. @throws as `ProportionalShare.add` */
+  add(name: string, task: Task, parameters: EntityParameters, harts: Lendable): void
+  /** Other parameters of a task. @throws as `ProportionalShare.set` */
+  set(name: string, changes: EntityParameters): void
+  /** On how many processors a task can be at once. */
+  width(name: string): number
+  /** Forgets a task, not within its own slice. */
+  remove(name: string): void
+  /** Something came in for a task, which has something to do. */
+  wake(name: string): void
+  /** A task has nothing to do until it is woken. */
+  block(name: string): void
+  /** Where the time of a task went, until now. */
+  time(name: string): TaskTime
+  /** Adds work of a few hundred µs that is done between slices; it returns when to be called again, by the clock of the host. */
+  addChore(work: (now: number) => number): void
+  /** Something changed: all chores are due. */
+  stir(): void
+  /** Nobody runs any more. */
+  stop(): void
+}
+
+/** Work that is done between slices. */
+export class Chores {
+  readonly #chores: { readonly work: (now: number) => number; at: number }[] = []
+
+  add(work: (now: number) => number): void {
+    this.#chores.push({ work, at: 0 })
+  }
+
+  /** All are due. False when there are none. */
+  stir(): boolean {
+    for (const chore of this.#chores) chore.at = 0
+    return this.#chores.length > 0
+  }
+
+  /** Does those that are due; returns when the next one is. */
+  work(now: number): number {
+    let next = Infinity
+    for (const chore of this.#chores) {
+      if (chore.at <= now) chore.at = Math.max(now, chore.work(now))
+      next = Math.min(next, chore.at)
+    }
+    return next
+  }
+}
 
 /** A task among others. */
 class Seat {
@@ -46,8 +98,7 @@ class Seat {
  * Runs tasks one after the other, as the policy says, in one callback of the event loop for all of them: between two turns of about a millisecond the host's I/O has its
  * turn. Each task is charged the CPU time of the thread that it took.
  */
-export class Runner {
-  /** Says who runs, and for how long. */
+export class Runner implements CpuRunner {
   readonly policy: ProportionalShare<string> = new ProportionalShare<string>({ processors: 1, slice: LONG, reservable: 1 })
   readonly #loop: HostLoop
   readonly #cpuTime: () => number
@@ -55,7 +106,7 @@ export class Runner {
   /** Those that are ready and do not run. */
   readonly #waiting = new Set<Seat>()
   readonly #alarms: Heap<Seat> = new Heap<Seat>({ steps: 0 })
-  readonly #chores: { readonly work: (now: number) => number; at: number }[] = []
+  readonly #chores = new Chores()
   #turning = false
   #stopped = false
   /** How the next turn comes: as soon as may be, at its time, or not at all. */
@@ -80,13 +131,19 @@ export class Runner {
     this.#soon()
   }
 
-  /** Takes in a task, which sleeps at first. @throws as `ProportionalShare.add` */
   add(name: string, task: Task, parameters: EntityParameters): void {
     this.policy.add(name, parameters)
     this.#seats.set(name, new Seat(name, task))
   }
 
-  /** Forgets a task, not within its own slice. */
+  set(name: string, changes: EntityParameters): void {
+    this.policy.set(name, changes)
+  }
+
+  width(): number {
+    return 1
+  }
+
   remove(name: string): void {
     const seat = this.#seats.get(name)
     if (seat === undefined) return
@@ -96,7 +153,6 @@ export class Runner {
     this.policy.remove(name)
   }
 
-  /** Something came in for a task, which has something to do. */
   wake(name: string): void {
     const seat = this.#seats.get(name)
     if (seat === undefined) return
@@ -105,7 +161,6 @@ export class Runner {
     this.#rouse(seat, now)
   }
 
-  /** A task has nothing to do until it is woken. */
   block(name: string): void {
     const seat = this.#seats.get(name)
     if (seat === undefined) return
@@ -117,7 +172,6 @@ export class Runner {
     this.policy.block(name, this.#timeAt(now))
   }
 
-  /** Where the time of a task went, until now. */
   time(name: string): TaskTime {
     const seat = this.#seats.get(name)
     if (seat === undefined) return { used: 0, ran: 0, ready: 0, held: 0 }
@@ -125,19 +179,15 @@ export class Runner {
     return { ...seat.time }
   }
 
-  /** Adds work of a few hundred µs that is done between slices; it returns when to be called again, by the clock of the host. */
   addChore(work: (now: number) => number): void {
-    this.#chores.push({ work, at: 0 })
+    this.#chores.add(work)
     this.#soon()
   }
 
-  /** Something changed: all chores are due. */
   stir(): void {
-    for (const chore of this.#chores) chore.at = 0
-    if (this.#chores.length > 0) this.#soon()
+    if (this.#chores.stir()) this.#soon()
   }
 
-  /** Nobody runs any more. */
   stop(): void {
     this.#stopped = true
     this.#cancel()
@@ -188,7 +238,7 @@ export class Runner {
     const begin = this.#loop.now()
     this.#wakeUp(begin)
     this.#turning = true
-    const chore = this.#work(begin)
+    const chore = this.#chores.work(begin)
     const until = this.#run(begin + TURN, chore)
     this.#turning = false
     if (this.#stopped) return
@@ -201,16 +251,6 @@ export class Runner {
     if (this.#coming === 'later') for (const seat of this.#waiting) this.#settle(seat, now)
     this.#time = this.#timeAt(now)
     this.#coming = 'never'
-  }
-
-  /** Does the chores that are due; returns when the next one is. */
-  #work(now: number): number {
-    let next = Infinity
-    for (const chore of this.#chores) {
-      if (chore.at <= now) chore.at = Math.max(now, chore.work(now))
-      next = Math.min(next, chore.at)
-    }
-    return next
   }
 
   /**

@@ -23,8 +23,9 @@ const LEAST_PART = 1 / 64
  * moment to the next, and not only from one report to the next.
  *
  * @param here - whether a machine is on the processor
+ * @param width - harts that the processor has
  */
-export function localTree(pools: readonly PoolSpec[], machines: readonly Member[], table: AllocationTable, here: (name: string) => boolean, anywhere: (name: string) => boolean): LocalTree {
+export function localTree(pools: readonly PoolSpec[], machines: readonly Member[], table: AllocationTable, here: (name: string) => boolean, anywhere: (name: string) => boolean, width: number = 1): LocalTree {
   const entitled = new Map(table.rows.filter(({ kind }) => kind === 'machine').map(({ name, resources }) => [name, resources.cpu?.entitled ?? 0]))
   const local = machines.filter(({ name }) => here(name))
   const whole = tally(machines.filter(({ name }) => anywhere(name)), entitled)
@@ -32,7 +33,7 @@ export function localTree(pools: readonly PoolSpec[], machines: readonly Member[
   const promised = new Map<string, number>()
   const promise = (pool: string, amount: number): void => { promised.set(pool, (promised.get(pool) ?? 0) + amount) }
   for (const { pool, resources } of local) promise(pool, termsOf(resources, 'cpu').reservation)
-  let spare = PROCESSOR_RESERVABLE - local.reduce((sum, { resources }) => sum + termsOf(resources, 'cpu').reservation, 0)
+  let spare = PROCESSOR_RESERVABLE * width - local.reduce((sum, { resources }) => sum + termsOf(resources, 'cpu').reservation, 0)
   // Children come before parents, whose promises include theirs.
   const scaled = pools.filter(({ path }) => part.has(path)).reverse().map(({ path, resources }) => {
     const { shares, reservation, limit } = termsOf(resources, 'cpu')

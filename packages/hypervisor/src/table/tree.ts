@@ -16,7 +16,7 @@ const PATH = /^[a-z0-9][a-z0-9._-]{0,63}(\/[a-z0-9][a-z0-9._-]{0,63}){0,15}$/i
 /** The part of a host's CPU time that may be promised, so that those without a promise do not starve. Of the rest, all may be. */
 const RESERVABLE: Readonly<Partial<Record<ResourceKind, number>>> = { cpu: 0.95 }
 
-/** What a processor may promise. */
+/** What a processor may promise of each hart that it has, and so to one machine. */
 export const PROCESSOR_RESERVABLE = 0.95
 
 /** Amounts that are equal but for rounding. */
@@ -30,11 +30,14 @@ export function parentOf(path: string): string {
 /** The tree of pools and machines, with what they were promised. Every change is admitted as a whole, or refused and nothing has changed. */
 export class Tree {
   readonly capacity: Capacity
+  /** Harts that each processor has. */
+  readonly width: number
   #pools: ReadonlyMap<string, PoolSpec> = new Map()
   #machines: ReadonlyMap<string, Member> = new Map()
 
-  constructor(capacity: Capacity) {
+  constructor(capacity: Capacity, width: number = 1) {
     this.capacity = capacity
+    this.width = width
   }
 
   /** Parents come before children. */

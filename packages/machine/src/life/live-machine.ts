@@ -8,6 +8,7 @@ import type { BootHost } from '../booting/plan.ts'
 import type { ResolvedMachine } from '../resolving/resolve.ts'
 import { Driver } from '../running/driver.ts'
 import type { GateRecord } from '../running/gate.ts'
+import type { ReturnedProcessor } from '../running/timed-harts.ts'
 import { type Leaving, RunLoop, type SliceResult, type StopAt } from '../running/run-loop.ts'
 import { type SampleOptions, Sampler } from '../running/sampler.ts'
 import { Recorder } from '../tape/recorder.ts'
@@ -209,6 +210,7 @@ export class LiveMachine implements Machine {
     }
     this.#drive = drive
     this.#onWake = options.onWake
+    this.#loop.lent = options.lent === true
     this.#waits = false
     const paused = this.#state === 'paused'
     if (!paused) {
@@ -228,7 +230,7 @@ export class LiveMachine implements Machine {
 
   resume(): void {
     this.#beAlive()
-    if (this.#state === 'paused') this.start({ drive: this.#drive, ...(this.#onWake && { onWake: this.#onWake }) })
+    if (this.#state === 'paused') this.start({ drive: this.#drive, lent: this.#loop.lent, ...(this.#onWake && { onWake: this.#onWake }) })
   }
 
   reset(): void {
@@ -278,14 +280,14 @@ export class LiveMachine implements Machine {
     else end()
   }
 
-  runSlice(limit: number): SliceResult {
+  runSlice(limit: number, here: boolean = true): SliceResult {
     if (!(limit >= 0)) throw this.#misuse('bad-limit', 'Use nanoseconds from 0, for example 1000000.', 'a slice cannot take that long', limit)
     if (this.#state === 'created') throw this.#misuse('not-started', "Call start({ drive: 'caller' }) first.", 'the machine was never started')
     if (this.#state !== 'running' || this.#slicing) return { kind: 'stopped' }
     this.#slicing = true
     let result: SliceResult
     try {
-      result = this.#loop.run(limit)
+      result = this.#loop.run(limit, here)
     } finally {
       this.#slicing = false
     }
@@ -295,8 +297,24 @@ export class LiveMachine implements Machine {
     }
     this.#end()
     if (this.state !== 'running') return { kind: 'stopped' }
-    this.#waits = result.kind === 'idle'
+    this.#waits = result.kind === 'idle' || this.#loop.lent
     return result
+  }
+
+  get parallel(): number {
+    return this.#loop.parallel
+  }
+
+  get wanting(): number {
+    return this.#loop.wanting
+  }
+
+  lend(processor: number, limit: number): void {
+    this.#loop.lend(processor, limit)
+  }
+
+  takeBack(): readonly ReturnedProcessor[] {
+    return this.#loop.takeBack()
   }
 
   preempt(): void {

@@ -4,6 +4,7 @@ import type { MachineEvents, MachineState, MachineStats } from './events.ts'
 import type { GateRecord } from '../running/gate.ts'
 import type { ResolvedMachine } from '../resolving/resolve.ts'
 import type { SliceResult, StopAt } from '../running/run-loop.ts'
+import type { ReturnedProcessor } from '../running/timed-harts.ts'
 import type { Checkpoint } from '../seek/checkpoints.ts'
 import type { SampleOptions } from '../running/sampler.ts'
 import type { MachineSnapshot } from './snapshot.ts'
@@ -21,6 +22,10 @@ export interface StartOptions {
    * slice, and never within one. It must not run a slice itself.
    */
   readonly onWake?: () => void
+  /**
+   * For callers that drive it and share out processors: its harts run elsewhere on those alone that {@link Machine.lend} gives, not on whichever is free. `onWake` is then called once after any slice, also when a hart has come back.
+   */
+  readonly lent?: boolean
 }
 
 /**
@@ -78,9 +83,23 @@ export interface Machine {
    * Runs for about `limit` nanoseconds (of the host's time), synchronously: delivers what waits, expires timers, and
    * runs harts in turn. For callers that drive it; never throws on account of a part. Infinity runs it until it waits or stops.
    *
+   * @param here - false: harts go to processors that were lent, and none runs on this thread. For CPUs that go by the clock; true unless given
    * @throws a typed error `'not-started'` before the first start, `'bad-limit'` for a limit that is not 0 or more
    */
-  runSlice(limit: number): SliceResult
+  runSlice(limit: number, here?: boolean): SliceResult
+  /** Harts that can run side by side on processors that are lent; 0 for a machine whose CPU knows of none besides this thread's. */
+  readonly parallel: number
+  /** Harts that could run now, and do not run elsewhere. */
+  readonly wanting: number
+  /**
+   * Lends a processor for so many nanoseconds of the host's time. In the next slice a hart goes there; when it comes back, that or another one goes on there in the slice after, until the time is over. One that no hart
+   * is on at the end of a slice is given back.
+   *
+   * @param processor - the number by which the CPU knows it
+   */
+  lend(processor: number, limit: number): void
+  /** Processors that were lent and given back since this was asked last. */
+  takeBack(): readonly ReturnedProcessor[]
   /**
    * Ends the slice in progress after the current instruction, where that can be: for a caller that has something else to do first, and learns of it from something that the machine itself set off. What the hart was
    * at goes on in the next slice. Does nothing outside of one.

@@ -3,7 +3,7 @@ import type { Parts } from '../assembly/parts.ts'
 import type { Tape } from '../tape/tape.ts'
 import type { Sampler } from './sampler.ts'
 import type { SavedTurns, Turn } from './turn.ts'
-import { TimedHarts } from './timed-harts.ts'
+import { type ReturnedProcessor, TimedHarts } from './timed-harts.ts'
 import { stretch, Turns } from './turns.ts'
 
 /**
@@ -117,6 +117,35 @@ export class RunLoop {
   settle(): void {
     this.#timed?.recall()
     if (!this.#working) this.#timed?.collect()
+    this.#timed?.giveBack()
+  }
+
+  /** Most harts that can run on processors that are lent, at once. */
+  get parallel(): number {
+    return this.#timed?.parallel ?? 0
+  }
+
+  /** Whether harts run elsewhere on processors that are lent, and nowhere else. */
+  get lent(): boolean {
+    return this.#timed?.lent ?? false
+  }
+
+  set lent(lent: boolean) {
+    if (this.#timed !== null) this.#timed.lent = lent
+  }
+
+  /** Harts that could run, and are not away. */
+  get wanting(): number {
+    return this.#resting ? 0 : this.#timed?.wanting ?? 0
+  }
+
+  /** Lends a processor for so many nanoseconds of the host's time. */
+  lend(processor: number, limit: number): void {
+    this.#timed?.lend(processor, this.#hostNow() + limit)
+  }
+
+  takeBack(): readonly ReturnedProcessor[] {
+    return this.#timed?.takeBack() ?? []
   }
 
   /** Where harts are to stop, exactly; null for nowhere. What has been passed is never come to. */
@@ -161,14 +190,18 @@ export class RunLoop {
     return sum
   }
 
-  /** Runs for about `limit` nanoseconds of host time. */
-  run(limit: number): SliceResult {
+  /**
+   * Runs for about `limit` nanoseconds of host time.
+   *
+   * @param here - whether a hart that goes by the clock may run here; else what waits is done, and harts are sent away
+   */
+  run(limit: number, here: boolean = true): SliceResult {
     if (this.away) return FOR_GOOD
     const { time } = this.#parts
     this.#end = this.#hostNow() + limit
     time.wake()
     this.sampler?.wake()
-    if (this.#timed !== null) return this.#working ? STOPPED : this.#work(this.#timed)
+    if (this.#timed !== null) return this.#working ? STOPPED : this.#work(this.#timed, here)
     while (this.#mayRun()) {
       if (this.#between && this.tape?.top() === false) return FOR_GOOD
       if (!this.#mayRun()) break
@@ -198,18 +231,19 @@ export class RunLoop {
     return STOPPED
   }
 
-  #work(harts: TimedHarts): SliceResult {
+  #work(harts: TimedHarts, here: boolean): SliceResult {
     this.#working = true
     this.#hostWants = false
     try {
-      return this.#runTimed(harts)
+      return this.#runTimed(harts, here)
     } finally {
       this.#working = false
       if (!this.#mayRun()) this.settle()
+      harts.giveBack()
     }
   }
 
-  #runTimed(harts: TimedHarts): SliceResult {
+  #runTimed(harts: TimedHarts, here: boolean): SliceResult {
     const { time, gate, timers, backendTimers } = this.#parts
     while (this.#mayRun()) {
       harts.collect()
@@ -221,18 +255,18 @@ export class RunLoop {
       if (!this.#mayRun()) break
       const left = this.#end - this.#hostNow()
       const now = time.sample()
-      const exit = this.#resting ? null : harts.run(now, now + left, Math.min(timers.next, backendTimers.next))
+      const exit = this.#resting ? null : harts.run(now, now + left, Math.min(timers.next, backendTimers.next), here)
       const cameBack = harts.collect() > 0
-      if (this.#hostWants && this.#mayRun()) return RUNNABLE
+      if (this.#hostWants && this.#mayRun() && here) return RUNNABLE
       // That one waits says nothing of the others, which may have had no turn yet.
-      if ((exit === null || (exit === 'halt' && !harts.wanting)) && !cameBack && gate.pending === 0 && this.#mayRun()) {
+      if ((exit === null || (exit === 'halt' && (!here || harts.wanting === 0))) && !cameBack && gate.pending === 0 && this.#mayRun()) {
         const until = Math.min(this.#wait(), harts.until)
         if (until > time.sample()) {
           if (!harts.anyAway) time.rest(until)
           return { kind: 'idle', until, at: this.#hostNow() + until - time.now }
         }
       }
-      if (this.#hostNow() >= this.#end) return this.#mayRun() ? RUNNABLE : STOPPED
+      if (!here || this.#hostNow() >= this.#end) return this.#mayRun() ? RUNNABLE : STOPPED
     }
     return STOPPED
   }

@@ -18,6 +18,22 @@ export interface TimedLoop {
   fault(part: string, error: unknown): void
 }
 
+/** A processor that was lent, and is not any more. */
+export interface ReturnedProcessor {
+  readonly processor: number
+  /** Nanoseconds for which harts ran there, as their CPU counts it. */
+  readonly ran: number
+}
+
+/** A processor that is lent until a time of the host. */
+interface Loan {
+  readonly until: number
+  /** The hart that is there, and what it had run before; null between two. */
+  hart: number | null
+  before: number
+  ran: number
+}
+
 /** Harts of a {@link TimedCpu}: which of them are away, and which come back. */
 export class TimedHarts {
   readonly #cpu: TimedCpu
@@ -31,6 +47,10 @@ export class TimedHarts {
   #back: number[] = []
   /** The hart that had a turn first, the last time. */
   #first = -1
+  /** Whether harts go away to processors that were lent alone, and those. */
+  lent = false
+  readonly #loans = new Map<number, Loan>()
+  readonly #returned: ReturnedProcessor[] = []
 
   constructor(cpu: TimedCpu, loop: TimedLoop) {
     this.#cpu = cpu
@@ -47,14 +67,39 @@ export class TimedHarts {
     return this.#since.size > 0
   }
 
-  /** Whether one of those that are not away could run. */
-  get wanting(): boolean {
+  /** Most harts that can be away at once. */
+  get parallel(): number {
+    return this.#parallel === null ? 0 : this.#cpu.vcpus.length
+  }
+
+  /** Harts that could run, and are not away. */
+  get wanting(): number {
     const { vcpus } = this.#cpu
+    let count = 0
     for (let index = 0; index < vcpus.length; index++) {
       const vcpu = vcpus[index]
-      if (vcpu !== undefined && !this.#isAway(vcpu.index) && vcpu.runnable) return true
+      if (vcpu !== undefined && !this.#isAway(vcpu.index) && vcpu.runnable) count++
     }
-    return false
+    return count
+  }
+
+  /** Lends a processor until a time of the host. */
+  lend(processor: number, until: number): void {
+    this.#loans.set(processor, { until, hart: null, before: 0, ran: 0 })
+  }
+
+  /** Processors that were lent, and are free again since this was asked last. */
+  takeBack(): readonly ReturnedProcessor[] {
+    return this.#returned.splice(0)
+  }
+
+  /** Gives back the processors that nobody is on. */
+  giveBack(): void {
+    for (const [processor, { hart, ran }] of this.#loans) {
+      if (hart !== null) continue
+      this.#loans.delete(processor)
+      this.#returned.push({ processor, ran })
+    }
   }
 
   /** When one of those that are not away wants to be looked at. */
@@ -91,6 +136,7 @@ export class TimedHarts {
     while (this.#since.size > 0 && this.#take(true)) { /* All of them. */ }
     if (this.#since.size === 0) return
     const [hart = 0] = this.#since.keys()
+    for (const lost of this.#since.keys()) this.#leaves(lost)
     this.#since.clear()
     this.#loop.fault(`cpu.hart${hart}`, machinistError({ code: 'hart-lost', part: `cpu.hart${hart}`, remedy: 'Have `exited` wait until a hart that was kicked is back.' }, 'a hart that was sent away does not come back'))
   }
@@ -107,11 +153,12 @@ export class TimedHarts {
    * @param now - virtual time
    * @param end - virtual time at which it is for somebody else to run
    * @param timers - and at which something is to be done here
+   * @param here - whether one may run here
    */
-  run(now: number, end: number, timers: number): Exit | null {
+  run(now: number, end: number, timers: number, here: boolean = true): Exit | null {
     const { vcpus } = this.#cpu
     let deadline = timers
-    let here: TimedVcpu | null = null
+    let stays: TimedVcpu | null = null
     let wanting = 0
     const { size } = this.#since
     this.#first = (this.#first + 1) % vcpus.length
@@ -123,19 +170,33 @@ export class TimedHarts {
         continue
       }
       const until = Math.max(end, now + LEAST_TURN)
-      if (here === null && this.#start(vcpu.index, until)) continue
-      here ??= vcpu
+      if (this.lent ? this.#startLent(vcpu, now) : stays === null && this.#start(vcpu.index, until)) continue
+      stays ??= vcpu
       wanting++
     }
-    if (here === null) return this.#since.size > size ? 'halt' : null
+    if (stays === null || !here) return this.#since.size > size ? 'halt' : null
     const turn = wanting > 1 ? now + SHARED_TURN : end
-    return this.#here(here, Math.max(now + LEAST_TURN, Math.min(turn, end, deadline)))
+    return this.#here(stays, Math.max(now + LEAST_TURN, Math.min(turn, end, deadline)))
   }
 
-  #start(hart: number, until: number): boolean {
+  /** Has a hart run on a processor that was lent, until that is over. */
+  #startLent(vcpu: TimedVcpu, now: number): boolean {
+    for (const [processor, loan] of this.#loans) {
+      const left = loan.until - this.#loop.hostNow()
+      if (loan.hart !== null || left < LEAST_TURN) continue
+      const before = vcpu.ran ?? 0
+      if (!this.#start(vcpu.index, now + left, processor)) return false
+      loan.hart = vcpu.index
+      loan.before = before
+      return true
+    }
+    return false
+  }
+
+  #start(hart: number, until: number, processor?: number): boolean {
     if (this.#parallel === null) return false
     const since = this.#loop.hostNow()
-    if (!this.#contain(hart, () => this.#parallel?.start(hart, until)) === true) return false
+    if (!this.#contain(hart, () => this.#parallel?.start(hart, until, processor)) === true) return false
     this.#until = this.#since.size === 0 ? until : Math.min(this.#until, until)
     this.#since.set(hart, since)
     return true
@@ -160,10 +221,21 @@ export class TimedHarts {
     const hart = this.#contain(this.#first, () => this.#parallel?.exited(wait)) ?? -1
     const since = this.#since.get(hart)
     if (since === undefined) return false
+    this.#leaves(hart)
     this.#since.delete(hart)
     this.#back.push(hart)
     this.#loop.ran(this.#loop.hostNow() - since)
     return true
+  }
+
+  /** It is not on the processor any more that was lent for it. */
+  #leaves(hart: number): void {
+    for (const loan of this.#loans.values()) {
+      if (loan.hart !== hart) continue
+      const ran = this.#cpu.vcpus[hart]?.ran
+      loan.ran += ran === undefined ? this.#loop.hostNow() - (this.#since.get(hart) ?? 0) : ran - loan.before
+      loan.hart = null
+    }
   }
 
   #finish(hart: number): void {

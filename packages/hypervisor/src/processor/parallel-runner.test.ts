@@ -1,0 +1,89 @@
+import type { EntityParameters } from '@machinist/schedulers'
+import { expect, test } from 'vitest'
+import { Board, Guest, type Habit } from '../../test/board.ts'
+import { testLoop } from '../../test/harness.ts'
+import { ParallelRunner } from './parallel-runner.ts'
+
+const MS = 1_000_000
+const busy: Habit = { harts: 1, run: 1e15, service: 0 }
+/** What hardly does anything but ask the thread for something. */
+const floods: Habit = { harts: 1, run: 2_000, service: 40_000 }
+
+interface Trial {
+  readonly guests: Readonly<Record<string, Guest>>
+  readonly runner: ParallelRunner
+  /** Runs for so many milliseconds; says what part of all processors each machine was charged for. */
+  run(ms: number): Readonly<Record<string, number>>
+}
+
+function trial(others: number, machines: Readonly<Record<string, readonly [Habit, EntityParameters]>>): Trial {
+  const loop = testLoop()
+  const board = new Board(loop, others)
+  const runner = new ParallelRunner(loop, board)
+  const guests = Object.fromEntries(Object.entries(machines).map(([name, [habit, parameters]]) => {
+    const guest = new Guest(board, habit, () => { runner.wake(name) })
+    runner.add(name, (slice, here = true) => guest.slice(slice, here), parameters, guest)
+    runner.wake(name)
+    return [name, guest]
+  }))
+  return {
+    guests, runner,
+    run(ms) {
+      const names = Object.keys(machines)
+      const before = names.map((name) => runner.time(name).used)
+      const began = loop.time
+      while (loop.time < began + ms * MS) loop.turn()
+      return Object.fromEntries(names.map((name, index) => [name, (runner.time(name).used - (before[index] ?? 0)) / (loop.time - began)]))
+    },
+  }
+}
+
+test('machines have what they are due of all processors together: by shares, at least what they reserved, at most their limit', () => {
+  const { run } = trial(3, {
+    one: [{ ...busy, harts: 4 }, { shares: 1000 }],
+    two: [{ ...busy, harts: 4 }, { shares: 2000 }],
+    reserved: [busy, { shares: 1, reservation: 0.9 }],
+    limited: [{ ...busy, harts: 2 }, { shares: 100_000, limit: 1.5 }],
+  })
+  run(100)
+  const used = run(2000)
+  const left = 4 - 0.9 - 1.5
+  for (const [name, wanted] of Object.entries({ one: left / 3, two: (2 * left) / 3, reserved: 0.9, limited: 1.5 })) expect(Math.abs((used[name] ?? 0) / wanted - 1), name).toBeLessThan(0.04)
+})
+
+test('no processor is idle while a hart wants one, and a machine is on as many at once as it has harts', () => {
+  const { run } = trial(2, { one: [{ ...busy, harts: 2 }, {}], two: [busy, {}] })
+  run(10)
+  const used = run(500)
+  expect(Math.abs((used['one'] ?? 0) - 2)).toBeLessThan(0.05)
+  expect(Math.abs((used['two'] ?? 0) - 1)).toBeLessThan(0.05)
+})
+
+test.each([1, 2, 3])('who floods this thread pays for it, with %d processors more', (others) => {
+  const work = (bad: Habit): number[] => {
+    const { guests, run } = trial(others, { good: [{ ...busy, harts: 4 }, {}], fair: [{ ...busy, harts: 4 }, {}], bad: [bad, {}] })
+    run(50)
+    const before = [guests['good']?.worked ?? 0, guests['fair']?.worked ?? 0]
+    run(1000)
+    return [(guests['good']?.worked ?? 0) - (before[0] ?? 0), (guests['fair']?.worked ?? 0) - (before[1] ?? 0)]
+  }
+  const [alone, beside] = [work(busy), work(floods)]
+  for (const [index, amount] of beside.entries()) expect(amount / (alone[index] ?? 1)).toBeGreaterThan(0.95)
+})
+
+test('terms change and machines leave while their harts run elsewhere', () => {
+  const { runner, run } = trial(1, { one: [{ ...busy, harts: 2 }, {}], two: [{ ...busy, harts: 2 }, {}] })
+  runner.policy.addPool('batch', { limit: 0.5 })
+  run(20)
+  runner.set('two', { pool: 'batch', shares: 500, reservation: 0.2, limit: 2 })
+  run(100)
+  const used = run(500)
+  expect(Math.abs((used['two'] ?? 0) - 0.5)).toBeLessThan(0.03)
+  expect(Math.abs((used['one'] ?? 0) - 1.5)).toBeLessThan(0.06)
+  expect(() => { runner.policy.removePool('batch') }).toThrow()
+  runner.block('two')
+  run(20)
+  runner.remove('two')
+  runner.policy.removePool('batch')
+  expect(Math.abs((run(200)['one'] ?? 0) - 2)).toBeLessThan(0.06)
+})

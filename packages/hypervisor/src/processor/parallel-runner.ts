@@ -1,0 +1,331 @@
+import type { HostLoop, SliceResult } from '@machinist/machine'
+import { type EntityParameters, Heap, ProportionalShare, Slot } from '@machinist/schedulers'
+import { Claims } from './claims.ts'
+import type { Lendable, OtherProcessors } from './parallel.ts'
+import { Chores, LONG, SHORT, SOME_TIME, TURN, type CpuRunner, type Task, type TaskTime } from './runner.ts'
+
+/** This thread's processor. */
+const HERE = 0
+
+/** A machine among others. */
+class Seat {
+  readonly name: string
+  readonly task: Task
+  readonly harts: Lendable
+  readonly claims: Claims
+  readonly time: { -readonly [Part in keyof TaskTime]: number } = { used: 0, ran: 0, ready: 0, held: 0 }
+  /** Whether it may run at all. */
+  on = false
+  /** Since when it has been waiting, with nothing of it running; null while it does not. */
+  since: number | null = null
+  /** Time of this thread that it took, and was not charged for yet. */
+  debt = 0
+  /** When it is to be looked at again of itself. */
+  readonly alarm: Slot<Seat> = new Slot<Seat>(this)
+
+  constructor(name: string, task: Task, harts: Lendable, claims: Claims) {
+    this.name = name
+    this.task = task
+    this.harts = harts
+    this.claims = claims
+  }
+}
+
+/** A processor, and who is on it. */
+interface Place {
+  readonly number: number
+  on: { readonly seat: Seat; readonly claim: string } | null
+  /** When the policy is to be asked again. */
+  asks: number
+}
+
+/**
+ * Runs machines on several processors of which one, this thread's, also does all that their harts come back for. The policy knows each hart that could run as one who wants a processor. A machine is charged what the processors worked for it, as they count it
+ * themselves; the time in which this thread did something on its behalf, whoever ran here meanwhile; and the same again for a processor that waited for that.
+ */
+export class ParallelRunner implements CpuRunner {
+  readonly policy: ProportionalShare<string>
+  readonly #loop: HostLoop
+  readonly #others: OtherProcessors
+  readonly #places: readonly Place[]
+  readonly #seats = new Map<string, Seat>()
+  readonly #owners = new Map<string, Seat>()
+  /** Those for which something came in. */
+  readonly #stirred = new Set<Seat>()
+  readonly #waiting = new Set<Seat>()
+  readonly #alarms: Heap<Seat> = new Heap<Seat>({ steps: 0 })
+  readonly #chores = new Chores()
+  /** Whose hart runs here, and the time meanwhile that was not its own. */
+  #current: Seat | null = null
+  #elsewhere = 0
+  #turning = false
+  #stopped = false
+  #coming: 'soon' | 'later' | 'never' = 'never'
+  #cancel: () => void = () => {}
+  #resting = 0
+  #lively = 0
+
+  constructor(loop: HostLoop, others: OtherProcessors) {
+    this.#loop = loop
+    this.#others = others
+    const processors = 1 + others.count
+    this.policy = new ProportionalShare<string>({ processors, slice: LONG, reservable: 1 })
+    this.#places = Array.from({ length: processors }, (_, number) => ({ number, on: null, asks: 0 }))
+    this.policy.kick = (processor) => {
+      const place = this.#places[processor]
+      if (place !== undefined) place.asks = 0
+      this.#soon()
+    }
+    others.attend = () => this.#attend()
+    this.#soon()
+  }
+
+  add(name: string, task: Task, parameters: EntityParameters, harts: Lendable): void {
+    const claims = new Claims(this.policy, name, Math.max(1, Math.min(harts.parallel, this.#places.length)), parameters)
+    const seat = new Seat(name, task, harts, claims)
+    this.#seats.set(name, seat)
+    for (const claim of claims.names) this.#owners.set(claim, seat)
+  }
+
+  set(name: string, changes: EntityParameters): void {
+    this.#seats.get(name)?.claims.set(changes)
+  }
+
+  width(name: string): number {
+    return this.#seats.get(name)?.claims.names.length ?? 1
+  }
+
+  remove(name: string): void {
+    const seat = this.#seats.get(name)
+    if (seat === undefined) return
+    this.block(name)
+    this.#seats.delete(name)
+    for (const claim of seat.claims.names) this.#owners.delete(claim)
+    seat.claims.remove()
+  }
+
+  wake(name: string): void {
+    const seat = this.#seats.get(name)
+    if (seat === undefined) return
+    seat.on = true
+    this.#lively = this.#loop.now() + SOME_TIME
+    this.#stirred.add(seat)
+    this.#soon()
+  }
+
+  block(name: string): void {
+    const seat = this.#seats.get(name)
+    if (seat === undefined) return
+    seat.on = false
+    this.#stirred.delete(seat)
+    this.#after(seat, { kind: 'stopped' })
+  }
+
+  time(name: string): TaskTime {
+    const seat = this.#seats.get(name)
+    if (seat === undefined) return { used: 0, ran: 0, ready: 0, held: 0 }
+    this.#settle(seat, this.#loop.now())
+    return { ...seat.time }
+  }
+
+  addChore(work: (now: number) => number): void {
+    this.#chores.add(work)
+    this.#soon()
+  }
+
+  stir(): void {
+    if (this.#chores.stir()) this.#soon()
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#others.attend = null
+    this.#cancel()
+  }
+
+  #soon(): void {
+    if (this.#turning || this.#stopped || this.#coming === 'soon') return
+    this.#cancel()
+    this.#wakeUp(this.#loop.now())
+    this.#coming = 'soon'
+    let cancelled = false
+    this.#cancel = () => { cancelled = true }
+    this.#loop.soon(() => { if (!cancelled) this.#turn() })
+  }
+
+  #rest(until: number, now: number): void {
+    this.#resting = now
+    for (const seat of this.#waiting) this.#settle(seat, now)
+    this.#coming = 'later'
+    this.#cancel = until === Infinity ? () => {} : this.#loop.after(Math.max(0, until - now), () => { this.#turn() })
+  }
+
+  #wakeUp(now: number): void {
+    if (this.#coming === 'later') for (const seat of this.#waiting) this.#settle(seat, now)
+    this.#coming = 'never'
+  }
+
+  #turn(): void {
+    const begin = this.#loop.now()
+    this.#wakeUp(begin)
+    this.#turning = true
+    const chore = this.#chores.work(begin)
+    const until = this.#run(begin + TURN, chore)
+    this.#turning = false
+    if (this.#stopped) return
+    if (until === null) this.#soon()
+    else this.#rest(Math.min(until, chore), this.#loop.now())
+  }
+
+  /** Runs machines until a time; returns when to look again if nobody has anything to do here until then, and else null. */
+  #run(end: number, chore: number): number | null {
+    let now: number
+    do {
+      this.#others.poll()
+      this.#attend()
+      now = this.#loop.now()
+      const choice = this.policy.pick(HERE, now)
+      if ('entity' in choice) {
+        const alarm = this.#alarms.first?.key ?? Infinity
+        this.#here(choice.entity, now < this.#lively ? SHORT : Math.max(SHORT, Math.min(choice.slice, alarm - now, chore - now)))
+        continue
+      }
+      if (this.#stirred.size > 0) continue
+      const until = this.#places.reduce((first, { on, asks }) => (on === null ? Math.min(first, asks) : first), Math.min(choice.until, this.#alarms.first?.key ?? Infinity))
+      if (!this.#places.some(({ on }) => on !== null)) return until
+      this.#others.wait(Math.min(until, end))
+      if (this.#stirred.size === 0) return until
+    } while (!this.#stopped && this.#loop.now() < end)
+    return null
+  }
+
+  /** Does what came in for machines that run elsewhere, and gives processors that are free to who is next. False when it is for the machine a hart of which runs here. */
+  #attend(): boolean {
+    const began = this.#loop.now()
+    for (let first = this.#alarms.first; first !== undefined && first.key <= began; first = this.#alarms.first) {
+      this.#alarms.remove(first)
+      this.#stirred.add(first.item)
+    }
+    let free = true
+    for (const seat of this.#stirred) {
+      if (seat === this.#current) free = false
+      else {
+        this.#stirred.delete(seat)
+        if (!seat.on) continue
+        if (seat.claims.running.size > 0) this.#serve(seat)
+        else this.#want(seat, 1)
+      }
+    }
+    for (const place of this.#places) if (place.number !== HERE && !this.#fill(place)) free = false
+    this.#elsewhere += this.#loop.now() - began
+    return free
+  }
+
+  /** Has somebody run on a processor that is free. False when that would be who runs here. */
+  #fill(place: Place): boolean {
+    while (place.on === null) {
+      const now = this.#loop.now()
+      if (place.asks > now) return true
+      const choice = this.policy.pick(place.number, now)
+      if (!('entity' in choice)) {
+        place.asks = choice.until
+        return true
+      }
+      const seat = this.#owner(choice.entity)
+      if (seat === this.#current) {
+        this.policy.charge(choice.entity, 0, now)
+        return false
+      }
+      this.#put(place, seat, choice.entity)
+      seat.harts.lend(place.number, choice.slice)
+      this.#serve(seat)
+    }
+    return true
+  }
+
+  #owner(claim: string): Seat {
+    const seat = this.#owners.get(claim)
+    if (seat === undefined) throw new Error(`the policy chose '${claim}', which was removed`)
+    return seat
+  }
+
+  #put(place: Place, seat: Seat, claim: string): void {
+    this.#settle(seat, this.#loop.now())
+    seat.since = null
+    this.#waiting.delete(seat)
+    place.on = { seat, claim }
+    seat.claims.running.add(claim)
+  }
+
+  #serve(seat: Seat): void {
+    const before = this.#loop.now()
+    const result = seat.task(SHORT, false)
+    seat.debt += this.#loop.now() - before
+    this.#after(seat, result)
+  }
+
+  #here(claim: string, slice: number): void {
+    const seat = this.#owner(claim)
+    const place = this.#places[HERE]
+    if (place === undefined) return
+    this.#put(place, seat, claim)
+    this.#stirred.delete(seat)
+    this.#current = seat
+    this.#elsewhere = 0
+    const before = this.#loop.now()
+    const result = seat.task(slice, true)
+    this.#current = null
+    this.#end(place, Math.max(0, this.#loop.now() - before - this.#elsewhere))
+    this.#after(seat, result)
+  }
+
+  /** The run on a processor is over. */
+  #end(place: Place, ran: number): void {
+    if (place.on === null) return
+    const { seat, claim } = place.on
+    const used = ran + seat.debt
+    seat.debt = 0
+    seat.time.used += used
+    seat.time.ran += used
+    seat.claims.running.delete(claim)
+    place.on = null
+    place.asks = 0
+    this.policy.charge(claim, used, this.#loop.now())
+  }
+
+  /** Takes back the processors that a machine does not want any more, and says what it wants now. */
+  #after(seat: Seat, result: SliceResult): void {
+    for (const { processor, ran } of seat.harts.takeBack()) {
+      const place = this.#places[processor]
+      if (place?.on?.seat === seat) this.#end(place, ran)
+    }
+    this.#alarms.remove(seat.alarm)
+    if (result.kind === 'idle' && result.at < Infinity) this.#alarms.put(seat.alarm, result.at)
+    const more = result.kind === 'runnable' && seat.claims.running.size > 0
+    if (more) this.#stirred.add(seat)
+    this.#want(seat, !seat.on || result.kind === 'stopped' ? 0 : Math.max(seat.harts.wanting, result.kind === 'runnable' && !more ? 1 : 0))
+  }
+
+  #want(seat: Seat, count: number): void {
+    const now = this.#loop.now()
+    seat.claims.want(count, now)
+    if (count > 0 && seat.claims.running.size === 0) {
+      if (seat.since !== null) return
+      seat.since = now
+      this.#waiting.add(seat)
+      return
+    }
+    this.#settle(seat, now)
+    seat.since = null
+    this.#waiting.delete(seat)
+  }
+
+  /** Accounts for the time in which a machine was waiting. While nobody ran here, what kept it was its limit. */
+  #settle(seat: Seat, now: number): void {
+    if (seat.since === null) return
+    const held = this.#coming === 'later' && seat.since <= this.#resting ? now - this.#resting : 0
+    seat.time.held += held
+    seat.time.ready += now - seat.since - held
+    seat.since = now
+  }
+}

@@ -1,0 +1,144 @@
+import type { SliceResult } from '@machinist/machine'
+import type { OtherProcessors } from '../src/index.ts'
+import type { Lendable } from '../src/processor/parallel.ts'
+import type { TestLoop } from './harness.ts'
+
+/** Processors besides that of the thread, in the time of a loop. */
+export class Board implements OtherProcessors {
+  readonly count: number
+  readonly loop: TestLoop
+  attend: (() => boolean) | null = null
+  readonly away: { at: number; readonly back: () => void }[] = []
+
+  constructor(loop: TestLoop, count: number) {
+    this.loop = loop
+    this.count = count
+  }
+
+  /** When the first comes back. */
+  get next(): number {
+    return Math.min(Infinity, ...this.away.map(({ at }) => at))
+  }
+
+  poll(): void {
+    for (const each of this.away.filter(({ at }) => at <= this.loop.time)) {
+      this.away.splice(this.away.indexOf(each), 1)
+      each.back()
+    }
+  }
+
+  wait(until: number): void {
+    this.loop.time = Math.max(this.loop.time, Math.min(until, this.next))
+    this.poll()
+  }
+}
+
+/** What the harts of a guest do, in nanoseconds: they run for so long, and then want so much of the thread. */
+export interface Habit {
+  readonly harts: number
+  readonly run: number
+  readonly service: number
+}
+
+/** A guest whose harts do the same again and again. */
+export class Guest implements Lendable {
+  readonly parallel: number
+  readonly #board: Board
+  readonly #habit: Habit
+  readonly #wake: () => void
+  readonly #harts: { left: number; state: 'ready' | 'away' | 'back' }[]
+  readonly #loans = new Map<number, { readonly until: number; hart: number; began: number; since: number; ran: number }>()
+  #returned: { readonly processor: number; readonly ran: number }[] = []
+  #waits = false
+  /** Time in the guest. */
+  worked = 0
+
+  constructor(board: Board, habit: Habit, wake: () => void) {
+    this.#board = board
+    this.#habit = habit
+    this.#wake = wake
+    this.parallel = habit.harts
+    this.#harts = Array.from({ length: habit.harts }, () => ({ left: habit.run, state: 'ready' }))
+  }
+
+  get wanting(): number {
+    return this.#harts.filter(({ state }) => state !== 'away').length
+  }
+
+  lend(processor: number, limit: number): void {
+    const now = this.#board.loop.time
+    this.#loans.set(processor, { until: now + limit, hart: -1, began: 0, since: now, ran: 0 })
+  }
+
+  takeBack(): readonly { readonly processor: number; readonly ran: number }[] {
+    return this.#returned.splice(0)
+  }
+
+  slice(limit: number, here: boolean): SliceResult {
+    const { loop } = this.#board
+    this.#waits = false
+    const end = loop.time + limit
+    this.#dispatch()
+    if (here) this.#here(end)
+    for (const [processor, { hart, since, ran }] of this.#loans) {
+      if (hart >= 0) continue
+      this.#loans.delete(processor)
+      this.#returned.push({ processor, ran: ran + loop.time - since })
+    }
+    this.#waits = true
+    return here ? { kind: 'runnable' } : { kind: 'idle', until: Infinity, at: Infinity }
+  }
+
+  #dispatch(): void {
+    const { loop, away } = this.#board
+    for (const hart of this.#harts) {
+      if (hart.state !== 'back') continue
+      loop.time += this.#habit.service
+      hart.state = 'ready'
+      hart.left = this.#habit.run
+    }
+    for (const loan of this.#loans.values()) {
+      const index = this.#harts.findIndex(({ state }) => state === 'ready')
+      const hart = this.#harts[index]
+      if (loan.hart >= 0 || hart === undefined || loan.until <= loop.time) continue
+      const took = Math.min(hart.left, loan.until - loop.time)
+      hart.state = 'away'
+      loan.ran += loop.time - loan.since
+      loan.hart = index
+      away.push({
+        at: loop.time + took,
+        back: () => {
+          hart.left -= took
+          hart.state = hart.left > 0 ? 'ready' : 'back'
+          loan.hart = -1
+          loan.ran += took
+          loan.since = loop.time
+          this.worked += took
+          if (this.#waits) this.#wake()
+          this.#waits = false
+        },
+      })
+    }
+  }
+
+  #here(end: number): void {
+    const board = this.#board
+    const { loop } = board
+    const hart = this.#harts.find(({ state }) => state === 'ready')
+    while (hart !== undefined && loop.time < end) {
+      const stop = Math.min(loop.time + hart.left, end, board.next)
+      const took = Math.max(0, stop - loop.time)
+      loop.time += took
+      hart.left -= took
+      this.worked += took
+      if (hart.left <= 0) {
+        loop.time += this.#habit.service
+        hart.left = this.#habit.run
+      }
+      if (board.next <= loop.time) {
+        board.poll()
+        if (board.attend?.() === false) return
+      }
+    }
+  }
+}
