@@ -72,8 +72,11 @@ export function metalHost(native: Native, { memory = native.ram(), backend, ...p
   }
   const loop = new MetalLoop(native)
   const others = OtherHarts.of(native)
-  loop.onTurn(() => { others.poll() })
-  others.interlude = () => loop.check() && (others.attend?.() ?? false)
+  loop.onTurn(() => {
+    others.poll()
+    return false
+  })
+  others.interlude = () => loop.check() && (others.attend?.() ?? true)
   return {
     loop,
     others,

@@ -16,7 +16,7 @@ export class MetalLoop implements HostLoop {
   #soon: (() => void)[] = []
   /** By their times. */
   readonly #alarms: Alarm[] = []
-  readonly #checks: (() => void)[] = []
+  readonly #checks: (() => boolean)[] = []
   /** Time in which there was nothing to do, in nanoseconds. */
   idleTime = 0
 
@@ -48,15 +48,16 @@ export class MetalLoop implements HostLoop {
     return this.#soon.length > 0 ? 0 : this.#alarms[0]?.at ?? Infinity
   }
 
-  /** Calls back in each turn, before anything else: for interrupts, and what other harts of the hardware have to say. */
-  onTurn(callback: () => void): void {
+  /** Calls back in each turn, before anything else: for interrupts, and what other harts of the hardware have to say. It tells whether something happened with which promises, say, go on. */
+  onTurn(callback: () => boolean): void {
     this.#checks.push(callback)
   }
 
   /** The same in between, while a hart of a guest runs. False: there is something to do for the loop itself. */
   check(): boolean {
-    for (const check of this.#checks) check()
-    return this.#soon.length === 0 && (this.#alarms[0]?.at ?? Infinity) > this.now()
+    let happened = false
+    for (const check of this.#checks) happened = check() || happened
+    return !happened && this.#soon.length === 0 && (this.#alarms[0]?.at ?? Infinity) > this.now()
   }
 
   /** One turn: waits if there is nothing to do, and does what there is. What it throws is the caller's to show; the next turn goes on with the rest. */

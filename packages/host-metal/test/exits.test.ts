@@ -1,3 +1,5 @@
+import { syscon } from '@machinist/devices'
+import { part } from '@machinist/machine'
 import { expect, test } from 'vitest'
 import { asm } from './assembler.ts'
 import { CLINT, metal, OFF, PLIC, RAM, TEST, UART } from './metal-machine.ts'
@@ -73,6 +75,26 @@ test('what TypeScript throws ends the one guest', async () => {
   on.run(broken.machine)
   expect((await broken.machine.finished()).error?.message).toContain('no memory')
   expect(String.fromCharCode(...well.output)).toBe('!')
+})
+
+test.each(['read', 'write'] as const)('a device whose model throws in its %s ends its guest, and the others go on', async (method) => {
+  const on = metal({ harts: 2 })
+  const spec: typeof syscon = {
+    ...syscon,
+    kind: 'broken',
+    create(config, context) {
+      const device = syscon.create(config, context)
+      device[method] = () => { throw new Error('not like this') }
+      return device
+    },
+  }
+  const broken = on.machine([...li(8, 0x20_0000), method === 'read' ? load(2, 9, 8) : store(2, 0, 8), j(0)], { name: 'broken', devices: { broken: part(spec, { at: 0x20_0000 }) } })
+  const well = on.machine([...li(10, UART), addi(11, 0, 0x21), ...Array.from({ length: 20 }, () => store(0, 11, 10)), ...off], { name: 'well' })
+  broken.machine.start()
+  well.machine.start()
+  on.run(well.machine)
+  expect((await broken.machine.finished()).error?.message).toContain('not like this')
+  expect([String.fromCharCode(...well.output), well.machine.state]).toEqual(['!'.repeat(20), 'off'])
 })
 
 test('what is mapped is what the machine has, whatever happened to its memory', () => {

@@ -70,6 +70,8 @@ export class FakeNative implements Native {
   #running: { readonly hart: Hart; readonly from: number } | null = null
   #next = 1
   readonly #exited: number[] = []
+  /** Somebody may be to go on. */
+  #attention = false
 
   constructor({ ram = 256, harts = 1 }: FakeOptions = {}) {
     this.#ram = { base: BASE, length: ram * 2 ** 20 }
@@ -372,6 +374,7 @@ export class FakeNative implements Native {
   raise(id: number): void {
     const { registers: page } = this.#vcpu(id)
     page.setLow('hvip', page.low('hvip') | HVIP.software)
+    this.#attention = true
   }
 
   flush(id: number): void {
@@ -388,7 +391,10 @@ export class FakeNative implements Native {
 
   idle(until: number): void {
     this.#count('idle')
-    if (this.#exited.length > 0) return
+    if (this.#exited.length > 0 || this.#attention) {
+      this.#attention = false
+      return
+    }
     if (until === Infinity) throw new Error('nobody would ever wake')
     this.#time = Math.max(this.#time, Math.ceil(until))
   }

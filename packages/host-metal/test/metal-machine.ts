@@ -13,13 +13,23 @@ export const UART = 0x1000_0000
 /** What the syscon wants to be told to switch off. */
 export const OFF = 0x5555
 
+/** What a machine of a test has besides. */
+export interface MetalMachineOptions {
+  readonly harts?: number
+  readonly name?: string
+  readonly memory?: number
+  /** Bytes that its console is sure to take. */
+  readonly room?: number
+  readonly devices?: Parameters<typeof defineMachine>[0]['devices']
+}
+
 /** Bare metal as a test has it: machines of programs, on the fake. */
 export interface Metal {
   readonly native: FakeNative
   readonly host: MetalHost
   readonly cpu: ReturnType<typeof hardwareRiscv>
-  /** A machine whose program is at the beginning of RAM; it runs when the event loop turns. `room`: bytes that its console is sure to take. */
-  machine(words: readonly number[], options?: { readonly harts?: number; readonly name?: string; readonly memory?: number; readonly room?: number }): { readonly machine: Machine; readonly output: number[] }
+  /** A machine whose program is at the beginning of RAM; it runs when the event loop turns. */
+  machine(words: readonly number[], options?: MetalMachineOptions): { readonly machine: Machine; readonly output: number[] }
   /** Turns the event loop until it has nothing to do, or a machine is not running any more. */
   run(machine: Machine, most?: number): void
 }
@@ -34,7 +44,7 @@ export function metal(options: FakeOptions = {}): Metal {
   const cpu = hardwareRiscv(native)
   return {
     native, host, cpu,
-    machine(words, { harts = 1, name = 'guest', memory = 8 * 2 ** 20, room = 0 } = {}) {
+    machine(words, { harts = 1, name = 'guest', memory = 8 * 2 ** 20, room = 0, devices = {} } = {}) {
       const output: number[] = []
       const console: Backend<CharPort> = {
         kind: 'char',
@@ -49,6 +59,7 @@ export function metal(options: FakeOptions = {}): Metal {
           clint: part(clint, { at: CLINT, config: { harts } }),
           test: part(syscon, { at: TEST }),
           uart0: part(uart16550a, { at: UART, irq: 10, backends: { console } }),
+          ...devices,
         },
         interruptController: 'plic',
         boot: { protocol: 'riscv', kernel: new Uint8Array(Uint32Array.from(words).buffer) },

@@ -1,5 +1,6 @@
 import { isMachinistError } from '@machinist/api'
 import { expect, test } from 'vitest'
+import type { HardwareHart } from '../src/vcpu/vcpu.ts'
 import { asm } from './assembler.ts'
 import { CLINT, type Metal, metal, OFF, RAM, TEST, UART } from './metal-machine.ts'
 
@@ -90,6 +91,17 @@ test('a hart that is started by HSM runs beside the first one, and an IPI ends i
   const other = [addi(13, 10, 0x30), addi(14, 11, 0), ...li(12, UART), store(0, 13, 12), store(0, 14, 12), addi(7, 0, 2), csrs(SIE, 7), wfi, ...off]
   const { output, state } = runs([...first, ...Array.from({ length: second - first.length }, () => addi(0, 0, 0)), ...other], metal(), { harts: 2 })
   expect([output, state]).toEqual(['1B', 'off'])
+})
+
+test('a hart that waits is woken by an IPI that the kernel delivered, though nobody of its machine runs here', () => {
+  const on = metal({ harts: 2 })
+  const { machine, output } = on.machine([...say('w'), addi(7, 0, 2), csrs(SIE, 7), wfi, ...say('!'), ...off], { harts: 2 })
+  machine.start()
+  const [first] = machine.vcpus as readonly HardwareHart[]
+  // Once it waits, as another hart of the hardware would, between two looks.
+  on.host.loop.after(1e6, () => { on.native.raise(first?.id ?? -1) })
+  on.run(machine, 200)
+  expect([String.fromCharCode(...output), machine.state]).toEqual(['w!', 'off'])
 })
 
 test('a hart of several that computes runs on another hart of the hardware, and comes back for its devices', () => {

@@ -90,7 +90,7 @@ export function openAppliance(native: Native, { devices, backend, opened }: Appl
     wallClock: board.clock ?? { now: () => BigInt(Math.floor(native.now())) },
     ...(backend && { backend }),
   })
-  host.loop.onTurn(() => { board.dispatch() })
+  host.loop.onTurn(() => board.dispatch() > 0)
   const poll = (): void => { host.loop.after(Math.max(1e6, Math.min(1e9, board.poll() - native.now())), poll) }
   poll()
   opened?.(board, host)

@@ -216,6 +216,8 @@ export class ParallelRunner implements CpuRunner {
         else this.#want(seat, 1)
       }
     }
+    // A hart of the machine that runs here may have been woken by that one.
+    if (this.#current !== null) this.#want(this.#current, this.#current.harts.wanting - 1)
     for (const place of this.#places) if (place.number !== HERE && !this.#fill(place)) free = false
     this.#elsewhere += this.#loop.now() - began
     return free

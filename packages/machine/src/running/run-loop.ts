@@ -259,7 +259,7 @@ export class RunLoop {
       const cameBack = harts.collect() > 0
       if (this.#hostWants && this.#mayRun() && here) return RUNNABLE
       // That one waits says nothing of the others, which may have had no turn yet.
-      if ((exit === null || (exit === 'halt' && (!here || harts.wanting === 0))) && !cameBack && gate.pending === 0 && this.#mayRun()) {
+      if ((exit === null || exit === 'halt') && (!here || this.wanting === 0) && !cameBack && gate.pending === 0 && this.#mayRun()) {
         const until = Math.min(this.#wait(), harts.until)
         if (until > time.sample()) {
           if (!harts.anyAway) time.rest(until)
