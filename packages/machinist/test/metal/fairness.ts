@@ -5,9 +5,11 @@ import { backends } from '../../src/metal/backends.ts'
 
 declare const native: Native
 
-/** Long enough for a few reports of what machines use (a quarter of a second each). */
-const SETTLE = 0.3e9
-const MEASURE = 0.5e9
+/** Reports of what machines use, a quarter of a second each, that a neighbour runs for before it counts, and for which it does. */
+const SETTLE = 1
+const MEASURE = 4
+/** How often it is looked whether there is one. */
+const LOOK = 2e6
 
 const { backend, uplink } = backends()
 const { turn, hypervisor, host } = openAppliance(native, { devices: virtDevices, backend, opened: ({ networks }, { loop }) => { uplink(networks, (callback) => { loop.soon(callback) }) } })
@@ -16,9 +18,26 @@ function after(ns: number): Promise<void> {
   return new Promise((resolve) => { host.loop.after(ns, resolve) })
 }
 
-async function retired(): Promise<readonly number[]> {
+interface Seen {
+  readonly time: number
+  readonly work: readonly number[]
+}
+
+async function look(): Promise<Seen> {
   const machines = await hypervisor.machines()
-  return ['good1', 'good2'].map((name) => machines.find((machine) => machine.name === name)?.retired ?? 0)
+  return { time: native.now(), work: ['good1', 'good2'].map((name) => machines.find((machine) => machine.name === name)?.retired ?? 0) }
+}
+
+/** Waits for so many reports; what the last said. */
+async function reports(count: number): Promise<Seen> {
+  let seen = await look()
+  for (let left = count; left > 0;) {
+    await after(LOOK)
+    const next = await look()
+    if (next.work.some((amount, index) => amount !== seen.work[index])) left--
+    seen = next
+  }
+  return seen
 }
 
 async function measure(): Promise<void> {
@@ -32,13 +51,12 @@ async function measure(): Promise<void> {
   await hypervisor.start('good2')
   for (const name of all.filter((each) => !each.startsWith('good'))) {
     await hypervisor.start(name)
-    await after(SETTLE)
-    const [first, began] = [await retired(), native.now()]
-    await after(MEASURE)
-    const [last, time] = [await retired(), native.now() - began]
+    const first = await reports(1 + SETTLE)
+    const last = await reports(MEASURE)
     const machines = await hypervisor.machines()
     const state = machines.find((machine) => machine.name === name)?.state ?? ''
-    native.print(`\n${name} ${state} ${last.map((count, index) => Math.round(((count - (first[index] ?? 0)) / time) * 1e4)).join(' ')}\n`)
+    const rate = last.work.map((amount, index) => Math.round(((amount - (first.work[index] ?? 0)) / (last.time - first.time)) * 1e5))
+    native.print(`\n${name} ${state} ${rate.join(' ')}\n`)
     if (state === 'running') await hypervisor.stop(name)
   }
   native.print('\nmeasured\n')
