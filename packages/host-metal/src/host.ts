@@ -76,7 +76,15 @@ export function metalHost(native: Native, { memory = native.ram(), backend, ...p
     others.poll()
     return false
   })
-  others.interlude = () => loop.check() && (others.attend?.() ?? true)
+  others.interlude = () => {
+    try {
+      return loop.check() && (others.attend?.() ?? true)
+    } catch (error) {
+      // It is no fault of the guest that runs here.
+      loop.soon(() => { throw error })
+      return false
+    }
+  }
   return {
     loop,
     others,

@@ -26,6 +26,47 @@ it('a guest that prints is seldom left, and says all that it has to say, in orde
   expect(on.native.calls.get('served')).toBeGreaterThan(1300)
 })
 
+it('a guest whose hart runs elsewhere prints the same, and what it wrote is with the host before anything else happens to its machine', () => {
+  const on = metal({ harts: 2 })
+  // As above, without end.
+  const loop = [load(4, 13, 10, 5), asm.andi(13, 13, 0x20), asm.beq(13, 0, -8), store(0, 11, 10), asm.andi(11, 11, 0x1f), addi(11, 11, 0x41)]
+  const { machine, output } = on.machine([...li(10, UART), ...li(11, 0x41), ...loop, asm.j(-4 * loop.length)], { room: 100_000 })
+  machine.start({ drive: 'caller', lent: true })
+  const { native } = on
+  const slice = (): void => {
+    machine.lend(1, 100_000)
+    machine.runSlice(1e6, false)
+  }
+  for (let round = 0; round < 50; round++) slice()
+  const returned = machine.takeBack()
+  expect(returned.length).toBeGreaterThan(40)
+  expect(returned.reduce((sum, { ran }) => sum + ran, 0)).toBeGreaterThan(50_000)
+  expect(native.calls.get('enter')).toBeUndefined()
+  expect(native.calls.get('served')).toBeGreaterThan(1000)
+  // From now on a hart gets on elsewhere only while somebody waits for it.
+  const [dispatch, idle] = [native.dispatch.bind(native), native.idle.bind(native)]
+  let later = (): void => undefined
+  native.dispatch = (...how) => { later = () => { dispatch(...how) } }
+  native.idle = (until) => {
+    later()
+    later = () => undefined
+    idle(until)
+  }
+  slice()
+  const before = output.length
+  let atReset = 0
+  machine.on('reset', () => { atReset = output.length })
+  machine.reset()
+  machine.runSlice(1e6, false)
+  expect(atReset).toBeGreaterThan(before)
+  let letter = 0x41
+  for (const said of output.slice(0, atReset)) {
+    expect(said).toBe(letter)
+    letter = (letter & 0x1f) + 0x41
+  }
+  machine.dispose()
+})
+
 /** A table with a device behind it that notes its stores. */
 function table(harts: number) {
   const kernel = new FakeShortcuts()

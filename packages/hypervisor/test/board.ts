@@ -47,7 +47,7 @@ export class Guest implements Lendable {
   readonly #habit: Habit
   readonly #wake: () => void
   readonly #harts: { left: number; state: 'ready' | 'away' | 'back' }[]
-  readonly #loans = new Map<number, { readonly until: number; hart: number; began: number; since: number; ran: number }>()
+  readonly #loans = new Map<number, { readonly until: number; hart: number; ran: number }>()
   #returned: { readonly processor: number; readonly ran: number }[] = []
   #waits = false
   /** Time in the guest. */
@@ -66,8 +66,7 @@ export class Guest implements Lendable {
   }
 
   lend(processor: number, limit: number): void {
-    const now = this.#board.loop.time
-    this.#loans.set(processor, { until: now + limit, hart: -1, began: 0, since: now, ran: 0 })
+    this.#loans.set(processor, { until: this.#board.loop.time + limit, hart: -1, ran: 0 })
   }
 
   takeBack(): readonly { readonly processor: number; readonly ran: number }[] {
@@ -80,10 +79,10 @@ export class Guest implements Lendable {
     const end = loop.time + limit
     this.#dispatch()
     if (here) this.#here(end)
-    for (const [processor, { hart, since, ran }] of this.#loans) {
+    for (const [processor, { hart, ran }] of this.#loans) {
       if (hart >= 0) continue
       this.#loans.delete(processor)
-      this.#returned.push({ processor, ran: ran + loop.time - since })
+      this.#returned.push({ processor, ran })
     }
     this.#waits = true
     return here ? { kind: 'runnable' } : { kind: 'idle', until: Infinity, at: Infinity }
@@ -103,7 +102,6 @@ export class Guest implements Lendable {
       if (loan.hart >= 0 || hart === undefined || loan.until <= loop.time) continue
       const took = Math.min(hart.left, loan.until - loop.time)
       hart.state = 'away'
-      loan.ran += loop.time - loan.since
       loan.hart = index
       away.push({
         at: loop.time + took,
@@ -112,7 +110,6 @@ export class Guest implements Lendable {
           hart.state = hart.left > 0 ? 'ready' : 'back'
           loan.hart = -1
           loan.ran += took
-          loan.since = loop.time
           this.worked += took
           if (this.#waits) this.#wake()
           this.#waits = false

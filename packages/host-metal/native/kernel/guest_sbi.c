@@ -43,8 +43,10 @@ bool guest_sbi(struct vcpu *vcpu) {
   }
   bool waits = false;
   for (uint32_t i = 0; i < count; i++) {
-    waits |= chosen[i]->state == VCPU_STOPPED && !(chosen[i]->requests & REQUEST_SOFTWARE);
+    /* Whoever stops it looks for requests after that, and we look at what it does after the request. */
+    bool pending = __atomic_load_n(&chosen[i]->requests, __ATOMIC_SEQ_CST) & REQUEST_SOFTWARE;
     vcpu_request(chosen[i], ipi ? REQUEST_SOFTWARE : REQUEST_FENCE);
+    waits |= !pending && __atomic_load_n(&chosen[i]->state, __ATOMIC_SEQ_CST) == VCPU_STOPPED;
   }
   if (fence)
     for (uint32_t i = 0; i < count; i++)

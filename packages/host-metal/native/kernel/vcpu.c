@@ -138,6 +138,16 @@ static void finish_access(struct vcpu *vcpu) {
   }
 }
 
+/* What this hart knows of the tables is from before they were changed. */
+static void forget_old(struct hart *hart, struct vm *vm) {
+  uint64_t generation = __atomic_load_n(&vm->generation, __ATOMIC_SEQ_CST);
+  if (hart->seen[vm->slot] == generation) return;
+  fence_tables(vm->slot & vmid_mask);
+  /* Other frames, and so other instructions. */
+  asm volatile("fence.i" ::: "memory");
+  __atomic_store_n(&hart->seen[vm->slot], generation, __ATOMIC_SEQ_CST);
+}
+
 static bool fetch_half(struct hart *hart, uint64_t address, uint32_t *half) {
   if (guest_fetch(hart, address, half)) return true;
   /* Pages that can only be executed are no matter of MXR with HLVX, but QEMU 7.2 takes it for a load. */
@@ -148,16 +158,20 @@ static bool fetch_half(struct hart *hart, uint64_t address, uint32_t *half) {
 }
 
 /* The instruction at pc, from the guest's memory; 16 bits when it is compressed. False when it cannot be read there any more. */
-static bool fetch(struct hart *hart, const struct record *record, uint32_t *instruction) {
+static bool fetch(struct hart *hart, struct vcpu *vcpu, uint32_t *instruction) {
+  uint64_t pc = vcpu->record->pc;
   uint32_t low = 0, high = 0;
-  if (!fetch_half(hart, record->pc, &low)) return false;
-  if ((low & 3) == 3 && !fetch_half(hart, record->pc + 2, &high)) return false;
+  /* By the tables, as the guest does: who changes them waits for this, too. */
+  __atomic_store_n(&vcpu->inside, hart->index + 1, __ATOMIC_SEQ_CST);
+  forget_old(hart, vcpu->vm);
+  bool there = fetch_half(hart, pc, &low) && ((low & 3) != 3 || fetch_half(hart, pc + 2, &high));
+  __atomic_store_n(&vcpu->inside, 0, __ATOMIC_SEQ_CST);
   *instruction = high << 16 | low;
-  return true;
+  return there;
 }
 
 /* The access of the instruction at pc, from htinst or the instruction itself. `*store` is set when it is another one, which stores. */
-static bool decode(struct hart *hart, const struct vcpu *vcpu, struct access *access, bool *store) {
+static bool decode(struct hart *hart, struct vcpu *vcpu, struct access *access, bool *store) {
   const struct record *record = vcpu->record;
   uint64_t htinst = csr_read(CSR_HTINST);
   if (htinst & 1) {
@@ -167,7 +181,7 @@ static bool decode(struct hart *hart, const struct vcpu *vcpu, struct access *ac
   /* An implicit access, by the guest's page tables. */
   if (htinst != 0) return false;
   uint32_t instruction;
-  if (!fetch(hart, record, &instruction)) return false;
+  if (!fetch(hart, vcpu, &instruction)) return false;
   *store = decode_atomic_store(instruction);
   /* Of an access to two pages the second may fault; devices serve none of the two. */
   return decode_access(instruction, access) && decode_address(instruction, record->x) == vcpu->tval;
@@ -268,7 +282,7 @@ static bool handle(struct hart *hart, struct vcpu *vcpu) {
     case CAUSE_VIRTUAL: {
       uint32_t instruction;
       /* What stval says is not taken: hardware may leave it to us to look (privileged specification, 12.1.9), and QEMU 7.2 tells of an older instruction at times. When the page has gone meanwhile, the guest finds that itself. */
-      if (!fetch(hart, record, &instruction)) return true;
+      if (!fetch(hart, vcpu, &instruction)) return true;
       if (instruction == 0x10500073 /* wfi */) {
         record->pc += 4;
         if (csr_read(CSR_HIP) & csr_read(CSR_HIE) & VS_INTERRUPTS) return true;
@@ -307,16 +321,6 @@ static bool requests(struct hart *hart, struct vcpu *vcpu, uint64_t until) {
   if ((wanted & REQUEST_KICK) || now >= until) return true;
   hart_alarm(hart, alarm);
   return false;
-}
-
-/* What this hart knows of the tables is from before they were changed. */
-static void forget_old(struct hart *hart, struct vm *vm) {
-  uint64_t generation = __atomic_load_n(&vm->generation, __ATOMIC_SEQ_CST);
-  if (hart->seen[vm->slot] == generation) return;
-  fence_tables(vm->slot & vmid_mask);
-  /* Other frames, and so other instructions. */
-  asm volatile("fence.i" ::: "memory");
-  __atomic_store_n(&hart->seen[vm->slot], generation, __ATOMIC_SEQ_CST);
 }
 
 void vcpu_run(struct hart *hart, struct vcpu *vcpu, uint64_t until) {

@@ -93,6 +93,7 @@ void vcpu_publish(struct vcpu *vcpu) {
 }
 
 void vcpus_publish(void) {
+  __atomic_thread_fence(__ATOMIC_SEQ_CST);
   for (uint32_t id = 0; id < vcpu_limit; id++)
     if (vcpus[id].state == VCPU_STOPPED && (vcpus[id].requests & REQUEST_SOFTWARE)) vcpu_publish(&vcpus[id]);
 }

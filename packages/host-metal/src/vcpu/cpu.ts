@@ -21,7 +21,7 @@ const NOWHERE: IrqLine = { set: () => undefined, pulse: () => undefined, send: (
 export class HardwareCpu implements TimedCpu {
   readonly vcpus: readonly HardwareHart[]
   readonly budget = 'time'
-  /** Absent where the hardware, or the machine, has one hart. */
+  /** Absent where the hardware has one hart. */
   readonly parallel?: ParallelHarts
   readonly #pages: GuestPages
   readonly #time: GuestTime
@@ -50,7 +50,8 @@ export class HardwareCpu implements TimedCpu {
     }
     this.vcpus = Array.from({ length: harts }, (_, index) => new HardwareHart(of, index))
     if (others.count > 0) this.parallel = this.#parallelOn(others, wake)
-    this.#unwatch = others.count === 0 ? () => {} : others.watch(() => { if (this.#shortcuts.rung || this.vcpus.some((hart) => hart.roused)) this.#tell(wake) })
+    const wanted = (): boolean => this.#shortcuts.rung || (harts > 1 && this.vcpus.some((hart) => hart.roused))
+    this.#unwatch = others.count === 0 ? () => {} : others.watch(() => { if (wanted()) this.#tell(wake) })
     const sbi = new Sbi({
       harts: this.vcpus,
       memory,

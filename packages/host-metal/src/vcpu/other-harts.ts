@@ -39,13 +39,22 @@ export class OtherHarts {
    */
   start(vcpu: number, leave: () => number, back: () => void, wanted?: number): boolean {
     const [hart = wanted] = wanted === undefined ? this.#free : []
-    if (hart === undefined || !this.#free.delete(hart)) return false
-    this.#away.set(vcpu, { hart, back })
+    if (hart === undefined || !this.#free.has(hart)) return false
     this.#native.dispatch(vcpu, hart, leave())
+    this.#free.delete(hart)
+    this.#away.set(vcpu, { hart, back })
     return true
   }
 
-  /** Tells of those that have come back, and has machines look whether a hart that waits was sent an IPI by one that runs. */
+  /** One that has been destroyed comes back no more, and the hart that it was on is free. */
+  forget(vcpu: number): void {
+    const away = this.#away.get(vcpu)
+    if (away === undefined) return
+    this.#away.delete(vcpu)
+    this.#free.add(away.hart)
+  }
+
+  /** Tells of those that have come back, and has machines look whether one that is away wants something without coming back: an IPI to a hart that waits, a doorbell. */
   poll(): void {
     for (let vcpu = this.#native.exited(); vcpu >= 0; vcpu = this.#native.exited()) {
       const away = this.#away.get(vcpu)
@@ -68,7 +77,7 @@ export class OtherHarts {
     this.wait(this.#native.now() + MOST_WAIT)
   }
 
-  /** Calls back whenever something may have happened to harts that wait, until what is returned is called. */
+  /** Calls back whenever there may be something to look at, until what is returned is called. */
   watch(look: () => void): () => void {
     this.#looks.add(look)
     return () => { this.#looks.delete(look) }

@@ -383,5 +383,6 @@ export class HardwareHart implements TimedVcpu, SbiHart {
 
   dispose(): void {
     this.#of.native.destroyVcpu(this.id)
+    this.#of.others.forget(this.id)
   }
 }

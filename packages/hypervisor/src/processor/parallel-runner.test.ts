@@ -71,6 +71,51 @@ test.each([1, 2, 3])('who floods this thread pays for it, with %d processors mor
   for (const [index, amount] of beside.entries()) expect(amount / (alone[index] ?? 1)).toBeGreaterThan(0.95)
 })
 
+test('one that always has more to do keeps neither the event loop nor others from their turns', () => {
+  const loop = testLoop()
+  const runner = new ParallelRunner(loop, new Board(loop, 1))
+  const greedy = { parallel: 1, wanting: 0, lend: () => undefined, takeBack: () => [] }
+  const slices = [0, 0]
+  runner.add('greedy', () => {
+    loop.time += 10_000
+    slices[0]++
+    return { kind: 'runnable' }
+  }, {}, greedy)
+  runner.add('other', (slice, here) => {
+    if (here === true) {
+      loop.time += slice
+      slices[1]++
+    }
+    return { kind: 'runnable' }
+  }, {}, { ...greedy, parallel: 0, wanting: 1 })
+  runner.wake('greedy')
+  runner.wake('other')
+  for (let turn = 0; turn < 20; turn++) loop.turn()
+  expect(slices[0]).toBeGreaterThan(100)
+  expect(slices[1]).toBeGreaterThan(1)
+  runner.stop()
+})
+
+test('a machine whose harts can run on this thread alone has it, whatever processors there are', () => {
+  const loop = testLoop()
+  const board = new Board(loop, 2)
+  const runner = new ParallelRunner(loop, board)
+  const here: boolean[] = []
+  runner.add('plain', (slice, is = true) => {
+    loop.time += slice
+    here.push(is)
+    return { kind: 'runnable' }
+  }, {}, { parallel: 0, wanting: 1, lend: () => { throw new Error('lent') }, takeBack: () => [] })
+  const guest = new Guest(board, busy, () => { runner.wake('other') })
+  runner.add('other', (slice, is = true) => guest.slice(slice, is), {}, guest)
+  runner.wake('plain')
+  runner.wake('other')
+  while (loop.time < 100 * MS) loop.turn()
+  expect(new Set(here)).toEqual(new Set([true]))
+  expect(Math.abs(runner.time('plain').used / loop.time - 1)).toBeLessThan(0.05)
+  expect(Math.abs(guest.worked / loop.time - 1)).toBeLessThan(0.05)
+})
+
 test('terms change and machines leave while their harts run elsewhere', () => {
   const { runner, run } = trial(1, { one: [{ ...busy, harts: 2 }, {}], two: [{ ...busy, harts: 2 }, {}] })
   runner.policy.addPool('batch', { limit: 0.5 })

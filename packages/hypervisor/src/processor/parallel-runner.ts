@@ -208,6 +208,11 @@ export class ParallelRunner implements CpuRunner {
     }
     let free = true
     for (const seat of this.#stirred) {
+      // Others of the loop wait, too.
+      if (this.#loop.now() > began + TURN) {
+        free = false
+        break
+      }
       if (seat === this.#current) free = false
       else {
         this.#stirred.delete(seat)
@@ -234,9 +239,12 @@ export class ParallelRunner implements CpuRunner {
         return true
       }
       const seat = this.#owner(choice.entity)
-      if (seat === this.#current) {
+      if (seat === this.#current || seat.harts.parallel === 0) {
         this.policy.charge(choice.entity, 0, now)
-        return false
+        if (seat === this.#current) return false
+        // It can run here only, and is chosen here soon.
+        place.asks = now + SHORT
+        return true
       }
       this.#put(place, seat, choice.entity)
       seat.harts.lend(place.number, choice.slice)
@@ -262,7 +270,8 @@ export class ParallelRunner implements CpuRunner {
   #serve(seat: Seat): void {
     const before = this.#loop.now()
     const result = seat.task(SHORT, false)
-    seat.debt += this.#loop.now() - before
+    // A processor of its own waited meanwhile.
+    seat.debt += (this.#loop.now() - before) * (seat.claims.running.size > 0 ? 2 : 1)
     this.#after(seat, result)
   }
 

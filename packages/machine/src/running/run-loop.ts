@@ -136,7 +136,7 @@ export class RunLoop {
 
   /** Harts that could run, and are not away. */
   get wanting(): number {
-    return this.#resting ? 0 : this.#timed?.wanting ?? 0
+    return this.away || this.#resting ? 0 : this.#timed?.wanting ?? 0
   }
 
   /** Lends a processor for so many nanoseconds of the host's time. */
@@ -196,7 +196,10 @@ export class RunLoop {
    * @param here - whether a hart that goes by the clock may run here; else what waits is done, and harts are sent away
    */
   run(limit: number, here: boolean = true): SliceResult {
-    if (this.away) return FOR_GOOD
+    if (this.away) {
+      this.#timed?.giveBack()
+      return FOR_GOOD
+    }
     const { time } = this.#parts
     this.#end = this.#hostNow() + limit
     time.wake()

@@ -1,7 +1,9 @@
+import type { TimedCpu, TimedVcpu } from '@machinist/api'
 import { describe, expect, test } from 'vitest'
 import { collector, type TestHost, testHost } from '../../test/harness.ts'
 import { createMachine, defineMachine, instantiateStored, type Machine, part, type StoredMachine } from '../index.ts'
 import { assemble, constant, fakeCpu, gadget, hub, op, poke, say, switchOff, timedCpu } from '../testing.ts'
+import { TimedHarts } from './timed-harts.ts'
 import { codeOf } from '../../../api/test/code-of.ts'
 
 const RAM = 0x8000_0000
@@ -147,6 +149,37 @@ describe.each([[1, 0], [4, 0], [4, 1], [4, 3], [4, 8]])('%d harts that go by the
     drive(made, () => false)
     expect([made.machine.state, errors]).toEqual(['off', [`cpu.hart${harts - 1}`]])
   })
+})
+
+test('harts that are lent processors are away until the first of those times is over, whatever times were before', () => {
+  const host = { now: 0 }
+  const back: number[] = []
+  const vcpus = [0, 1].map((index) => ({ index, runnable: true, deadline: () => Infinity, kick: () => undefined })) as unknown as TimedVcpu[]
+  const harts = new TimedHarts(
+    { budget: 'time', vcpus, parallel: { start: () => true, exited: () => back.shift() ?? -1, finish: () => 'budget' } } as unknown as TimedCpu,
+    { hostNow: () => host.now, ran: () => undefined, exited: () => undefined, current: () => undefined, fault: (_part, error) => { throw error } })
+  harts.lent = true
+  const lend = (processor: number, until: number): void => {
+    harts.lend(processor, until)
+    harts.run(host.now, host.now, Infinity, false)
+  }
+  expect(harts.until).toBe(Infinity)
+  lend(1, 100_000)
+  lend(2, 300_000)
+  expect([harts.until, harts.wanting]).toEqual([100_000, 0])
+  host.now = 100_000
+  back.push(0, 1)
+  expect(harts.collect()).toBe(2)
+  harts.giveBack()
+  expect([harts.until, harts.wanting, harts.takeBack()]).toEqual([Infinity, 2, [{ processor: 1, ran: 100_000 }, { processor: 2, ran: 100_000 }]])
+  lend(1, 200_000)
+  lend(2, 400_000)
+  host.now = 200_000
+  back.push(0)
+  expect(harts.collect()).toBe(1)
+  harts.giveBack()
+  lend(1, 600_000)
+  expect(harts.until).toBe(400_000)
 })
 
 test('more harts than one run at a time', () => {

@@ -39,10 +39,8 @@ export class TimedHarts {
   readonly #cpu: TimedCpu
   readonly #parallel: ParallelHarts | null
   readonly #loop: TimedLoop
-  /** Host time since when each is away; those that are not are not in it. */
-  readonly #since = new Map<number, number>()
-  /** Virtual time until which those that are away run, at least one of them. */
-  #until = Infinity
+  /** Since when each is away (host time), and until when (virtual time); those that are not are not in it. */
+  readonly #away = new Map<number, { readonly since: number; readonly until: number }>()
   /** Harts that came back and have yet to be finished with. */
   #back: number[] = []
   /** The hart that had a turn first, the last time. */
@@ -60,11 +58,13 @@ export class TimedHarts {
 
   /** Virtual time at which the first of those that are away comes back by itself, about; `Infinity` when none is. */
   get until(): number {
-    return this.#since.size === 0 ? Infinity : this.#until
+    let first = Infinity
+    for (const { until } of this.#away.values()) first = Math.min(first, until)
+    return first
   }
 
   get anyAway(): boolean {
-    return this.#since.size > 0
+    return this.#away.size > 0
   }
 
   /** Most harts that can be away at once. */
@@ -114,14 +114,14 @@ export class TimedHarts {
   }
 
   #isAway(hart: number): boolean {
-    return this.#parallel !== null && this.#since.has(hart)
+    return this.#parallel !== null && this.#away.has(hart)
   }
 
   /** Takes back those that have come back, and does what they came for. Returns how many. */
   collect(): number {
     if (this.#parallel === null) return 0
     let count = 0
-    if (this.#since.size > 0) while (this.#take(false)) { /* All of them. */ }
+    if (this.#away.size > 0) while (this.#take(false)) { /* All of them. */ }
     for (let hart = this.#back.shift(); hart !== undefined; hart = this.#back.shift()) {
       this.#finish(hart)
       count++
@@ -131,13 +131,13 @@ export class TimedHarts {
 
   /** Has all that are away come back. What they came for is done by {@link TimedHarts.collect}. */
   recall(): void {
-    if (this.#since.size === 0) return
-    for (const hart of this.#since.keys()) this.#cpu.vcpus[hart]?.kick()
-    while (this.#since.size > 0 && this.#take(true)) { /* All of them. */ }
-    if (this.#since.size === 0) return
-    const [hart = 0] = this.#since.keys()
-    for (const lost of this.#since.keys()) this.#leaves(lost)
-    this.#since.clear()
+    if (this.#away.size === 0) return
+    for (const hart of this.#away.keys()) this.#cpu.vcpus[hart]?.kick()
+    while (this.#away.size > 0 && this.#take(true)) { /* All of them. */ }
+    if (this.#away.size === 0) return
+    const [hart = 0] = this.#away.keys()
+    for (const lost of this.#away.keys()) this.#leaves(lost)
+    this.#away.clear()
     this.#loop.fault(`cpu.hart${hart}`, machinistError({ code: 'hart-lost', part: `cpu.hart${hart}`, remedy: 'Have `exited` wait until a hart that was kicked is back.' }, 'a hart that was sent away does not come back'))
   }
 
@@ -160,7 +160,7 @@ export class TimedHarts {
     let deadline = timers
     let stays: TimedVcpu | null = null
     let wanting = 0
-    const { size } = this.#since
+    const { size } = this.#away
     this.#first = (this.#first + 1) % vcpus.length
     for (let step = 0; step < vcpus.length; step++) {
       const vcpu = vcpus[(this.#first + step) % vcpus.length]
@@ -174,7 +174,7 @@ export class TimedHarts {
       stays ??= vcpu
       wanting++
     }
-    if (stays === null || !here) return this.#since.size > size ? 'halt' : null
+    if (stays === null || !here) return this.#away.size > size ? 'halt' : null
     const turn = wanting > 1 ? now + SHARED_TURN : end
     return this.#here(stays, Math.max(now + LEAST_TURN, Math.min(turn, end, deadline)))
   }
@@ -197,8 +197,7 @@ export class TimedHarts {
     if (this.#parallel === null) return false
     const since = this.#loop.hostNow()
     if (!this.#contain(hart, () => this.#parallel?.start(hart, until, processor)) === true) return false
-    this.#until = this.#since.size === 0 ? until : Math.min(this.#until, until)
-    this.#since.set(hart, since)
+    this.#away.set(hart, { since, until })
     return true
   }
 
@@ -219,12 +218,12 @@ export class TimedHarts {
 
   #take(wait: boolean): boolean {
     const hart = this.#contain(this.#first, () => this.#parallel?.exited(wait)) ?? -1
-    const since = this.#since.get(hart)
-    if (since === undefined) return false
+    const away = this.#away.get(hart)
+    if (away === undefined) return false
     this.#leaves(hart)
-    this.#since.delete(hart)
+    this.#away.delete(hart)
     this.#back.push(hart)
-    this.#loop.ran(this.#loop.hostNow() - since)
+    this.#loop.ran(this.#loop.hostNow() - away.since)
     return true
   }
 
@@ -233,7 +232,7 @@ export class TimedHarts {
     for (const loan of this.#loans.values()) {
       if (loan.hart !== hart) continue
       const ran = this.#cpu.vcpus[hart]?.ran
-      loan.ran += ran === undefined ? this.#loop.hostNow() - (this.#since.get(hart) ?? 0) : ran - loan.before
+      loan.ran += ran === undefined ? this.#loop.hostNow() - (this.#away.get(hart)?.since ?? 0) : ran - loan.before
       loan.hart = null
     }
   }
