@@ -75,24 +75,24 @@ test('one that always has more to do keeps neither the event loop nor others fro
   const loop = testLoop()
   const runner = new ParallelRunner(loop, new Board(loop, 1))
   const greedy = { parallel: 1, wanting: 0, lend: () => undefined, takeBack: () => [] }
-  const slices = [0, 0]
+  const slices = { greedy: 0, other: 0 }
   runner.add('greedy', () => {
     loop.time += 10_000
-    slices[0]++
+    slices.greedy++
     return { kind: 'runnable' }
   }, {}, greedy)
   runner.add('other', (slice, here) => {
     if (here === true) {
       loop.time += slice
-      slices[1]++
+      slices.other++
     }
     return { kind: 'runnable' }
   }, {}, { ...greedy, parallel: 0, wanting: 1 })
   runner.wake('greedy')
   runner.wake('other')
   for (let turn = 0; turn < 20; turn++) loop.turn()
-  expect(slices[0]).toBeGreaterThan(100)
-  expect(slices[1]).toBeGreaterThan(1)
+  expect(slices.greedy).toBeGreaterThan(100)
+  expect(slices.other).toBeGreaterThan(1)
   runner.stop()
 })
 

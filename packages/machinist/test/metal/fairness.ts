@@ -2,6 +2,7 @@
 import { virtDevices } from '@machinist/boards'
 import { type Native, openAppliance } from '@machinist/host-metal'
 import { backends } from '../../src/metal/backends.ts'
+import { uplinkHost } from '../../src/metal/uplink-host.ts'
 
 declare const native: Native
 
@@ -12,7 +13,7 @@ const MEASURE = 4
 const LOOK = 2e6
 
 const { backend, uplink } = backends()
-const { turn, hypervisor, host } = openAppliance(native, { devices: virtDevices, backend, opened: ({ networks }, { loop }) => { uplink(networks, (callback) => { loop.soon(callback) }) } })
+const { turn, hypervisor, host } = openAppliance(native, { devices: virtDevices, backend, opened: ({ networks: [network] }, metal) => { uplink(network, uplinkHost(metal), (text) => { native.print(`${text}\n`) }) } })
 
 function after(ns: number): Promise<void> {
   return new Promise((resolve) => { host.loop.after(ns, resolve) })
