@@ -30,4 +30,8 @@ export interface DmaSpace {
    * having done nothing, when any byte is not RAM. Ends the life of every view.
    */
   release(address: number, length: number): boolean
+  /**
+   * All accesses before it come before all those after it, as harts see it that run meanwhile: who shares a ring with a driver goes by that, as the driver does by its own barriers. Absent where no hart runs while a device does something.
+   */
+  readonly fence?: (() => void) | undefined
 }

@@ -33,6 +33,7 @@ it('a guest whose hart runs elsewhere prints the same, and what it wrote is with
   const { machine, output } = on.machine([...li(10, UART), ...li(11, 0x41), ...loop, asm.j(-4 * loop.length)], { room: 100_000 })
   machine.start({ drive: 'caller', lent: true })
   const { native } = on
+  expect([machine.memory.fence === undefined, metal().machine(off).machine.memory.fence]).toEqual([false, undefined])
   const slice = (): void => {
     machine.lend(1, 100_000)
     machine.runSlice(1e6, false)

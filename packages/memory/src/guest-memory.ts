@@ -46,6 +46,8 @@ export class GuestMemory implements DmaSpace {
    * hart and also in one that is running.
    */
   onRelease: (() => void) | null = null
+  /** Set by a CPU whose harts run while devices do something: see {@link DmaSpace.fence}. */
+  fence?: (() => void) | undefined
   /** Another thread copies it: pages keep their frames. */
   pinned = false
   /** Set by the CPU: a frame that a page of this memory must keep for now, or 0. */

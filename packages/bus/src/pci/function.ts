@@ -212,5 +212,6 @@ function gated(dma: DmaSpace, open: () => boolean): DmaSpace {
     write32: (address, value) => open() && dma.write32(address, value),
     map: (address, length, access) => open() ? dma.map(address, length, access) : null,
     release: (address, length) => open() && dma.release(address, length),
+    get fence() { return dma.fence },
   }
 }

@@ -85,7 +85,9 @@ export class PackedRing implements Ring {
     const { dma } = this.#owner
     const used = desc + descriptorSize * (this.#used % size)
     // The flags last, with the Buffer ID: the driver may look at any time.
-    if (!dma.write32(used + 8, Math.min(written, 0xffff_ffff)) || !dma.write32(used + 12, chain.head | flags << 16)) return this.#noRing() !== null
+    if (!dma.write32(used + 8, Math.min(written, 0xffff_ffff))) return this.#noRing() !== null
+    dma.fence?.()
+    if (!dma.write32(used + 12, chain.head | flags << 16)) return this.#noRing() !== null
     this.#used = (this.#used + chain.slots) % (2 * size)
     return true
   }
@@ -94,7 +96,9 @@ export class PackedRing implements Ring {
     const before = this.#signalled
     if (this.#used === before) return false
     this.#signalled = this.#used
-    const wish = this.#owner.dma.read32(this.#at.driver)
+    const { dma } = this.#owner
+    dma.fence?.()
+    const wish = dma.read32(this.#at.driver)
     if (wish < 0) return this.#owner.broken('its driver area is not in RAM') !== null
     const event = wish & 0xffff
     const flags = (wish >>> 16) & eventFlags.mask
@@ -108,16 +112,23 @@ export class PackedRing implements Ring {
   /** Reads the next descriptor. False when the driver has not made it available, and then asks to be told. */
   #look(): boolean {
     const wrap = this.#wrap(this.#available)
+    const { dma } = this.#owner
     for (;;) {
       if (!this.#read(this.#available)) return false
       const flags = this.#view.getUint16(14, true)
-      if (((flags & availFlag) !== 0) === wrap && ((flags & usedFlag) !== 0) !== wrap) return true
+      if (((flags & availFlag) !== 0) === wrap && ((flags & usedFlag) !== 0) !== wrap) {
+        if (dma.fence === undefined) return true
+        // What was read before the flags may be older.
+        dma.fence()
+        return this.#read(this.#available)
+      }
       const ask = this.#features.eventIdx
         ? this.#available % this.#at.size | (wrap ? eventWrap : 0) | eventFlags.descriptor << 16
         : eventFlags.enable << 16
       if (ask === this.#asked) return false
-      if (!this.#owner.dma.write32(this.#at.device, ask)) return this.#owner.broken('its device area is not in RAM') !== null
+      if (!dma.write32(this.#at.device, ask)) return this.#owner.broken('its device area is not in RAM') !== null
       // And look again: the driver may have added one without seeing that we ask.
+      dma.fence?.()
       this.#asked = ask
     }
   }

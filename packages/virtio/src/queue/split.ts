@@ -60,6 +60,7 @@ export class SplitRing implements Ring {
     const element = device + 4 + 8 * (this.#used & (size - 1))
     if (!dma.write32(element, chain.head) || !dma.write32(element + 4, Math.min(written, 0xffff_ffff))) return this.#noUsedRing()
     // The index after the element: the driver may look at any time.
+    dma.fence?.()
     const used = (this.#used + 1) & 0xffff
     if (!dma.write16(device + 2, used)) return this.#noUsedRing()
     this.#used = used
@@ -71,8 +72,10 @@ export class SplitRing implements Ring {
     if (this.#used === before) return false
     this.#signalled = this.#used
     const { size, driver } = this.#at
-    // used_event, or the flag (2.7.7.2).
-    const wish = this.#owner.dma.read16(this.#features.eventIdx ? driver + 4 + 2 * size : driver)
+    const { dma } = this.#owner
+    // used_event, or the flag (2.7.7.2), as it is when the driver can see what was used.
+    dma.fence?.()
+    const wish = dma.read16(this.#features.eventIdx ? driver + 4 + 2 * size : driver)
     if (wish < 0) return this.#owner.broken('its available ring is not in RAM') !== null
     return this.#features.eventIdx ? ((this.#used - wish - 1) & 0xffff) < ((this.#used - before) & 0xffff) : (wish & availNoInterrupt) === 0
   }
@@ -86,12 +89,15 @@ export class SplitRing implements Ring {
       const waiting = (idx - this.#lastAvail) & 0xffff
       if (waiting > size) return this.#owner.broken(`its available index jumped by ${String(waiting)}`) !== null
       if (waiting > 0) {
+        dma.fence?.()
         this.#availIdx = idx
         return true
       }
       if (!this.#features.eventIdx) return false
       // Ask for a notification, and look again: the driver may have added one without seeing that we ask (2.7.10).
-      if (looks === 0 && !dma.write16(device + 4 + 8 * size, this.#lastAvail)) return this.#noUsedRing()
+      if (looks > 0) return false
+      if (!dma.write16(device + 4 + 8 * size, this.#lastAvail)) return this.#noUsedRing()
+      dma.fence?.()
     }
     return false
   }
