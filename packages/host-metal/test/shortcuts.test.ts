@@ -106,7 +106,10 @@ it('stores are made in order, at one instant; one that leads here again makes no
 it('a doorbell of a hart elsewhere is heard later, and nothing else is served before; while devices are at work nothing is', () => {
   const { kernel, log, bus, shortcuts } = table(2)
   shortcuts.add({ kind: 'doorbell', address: 0x1000, width: 4 })?.set(9)
-  shortcuts.add({ kind: 'shadow', address: 0x1004, width: 4 })?.set(5)
+  const shadow = shortcuts.add({ kind: 'shadow', address: 0x1004, width: 4 })
+  shadow?.set(4)
+  shadow?.set(5)
+  expect(log.splice(0)).toEqual(['fence'])
   bus.attach('device', 0x1000, 16, 0, {
     read: () => 0,
     write(_region, offset, _width, value) { log.push(`${offset} ${value} ${kernel.serve(0x1004, 4, undefined, false)}`) },

@@ -46,10 +46,13 @@ export class Shortcuts implements ShortcutServer {
     const [value, open] = [at.value + index, at.open + index]
     if (kind !== 'shadow') return { set(most) { words[open] = most } }
     return {
-      set(to) {
+      set: (to) => {
         if (to < 0) words[open] = 0
         else {
           words[value] = to
+          if (words[open] === 1) return
+          // Who sees that it is open sees what it is.
+          if (this.#shared) this.#native.fence()
           words[open] = 1
         }
       },
