@@ -112,6 +112,35 @@ test('a hart of several that computes runs on another hart of the hardware, and 
   expect(on.native.calls.get('dispatch')).toBeGreaterThan(1)
 })
 
+test('a hart that runs elsewhere comes back when another writes the counter', () => {
+  const on = metal({ harts: 2 })
+  const second = 64
+  const HSM = 0x48_534d
+  const start = [auipc(11, 0), addi(11, 11, 4 * second), ...li(A7, HSM), addi(A6, 0, 0), addi(A0, 0, 1), addi(12, 0, 0), ecall]
+  const first = [...start, ...li(7, 20_000), addi(7, 7, -1), bne(7, 0, -4), ...li(10, CLINT + 0xbff8), store(3, 0, 10), j(0)]
+  const { machine } = on.machine([...first, ...Array.from({ length: second - first.length }, () => addi(0, 0, 0)), j(0)], { harts: 2 })
+  const { native } = on
+  const dispatch = native.dispatch.bind(native)
+  let later = (): void => undefined
+  native.dispatch = (...how) => { later = () => { dispatch(...how) } }
+  const kicked: number[] = []
+  native.kick = (...[id]: readonly number[]) => {
+    kicked.push(id ?? -1)
+    later()
+    later = () => undefined
+  }
+  machine.start({ drive: 'caller', lent: true })
+  machine.runSlice(10_000)
+  expect(machine.wanting).toBe(2)
+  machine.lend(1, 1e6)
+  machine.runSlice(1000)
+  expect([machine.wanting, kicked]).toEqual([1, []])
+  machine.runSlice(100_000)
+  const [, away] = machine.vcpus as readonly HardwareHart[]
+  expect(new Set(kicked)).toEqual(new Set([away?.id]))
+  machine.dispose()
+})
+
 test('machines beside each other see their own memory', () => {
   const on = metal()
   const program = (char: string): number[] => [...la(5, RAM + 0x10_0000), addi(6, 0, char.charCodeAt(0)), store(0, 6, 5), addi(7, 0, 100), addi(7, 7, -1), bne(7, 0, -4), load(0, 8, 5), ...li(10, UART), store(0, 8, 10), ...off]

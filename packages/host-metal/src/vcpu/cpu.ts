@@ -50,6 +50,8 @@ export class HardwareCpu implements TimedCpu {
     }
     this.vcpus = Array.from({ length: harts }, (_, index) => new HardwareHart(of, index))
     if (others.count > 0) this.parallel = this.#parallelOn(others, wake)
+    // Those that run elsewhere have the offset that they left with.
+    counter.onWrite(() => { for (const hart of this.vcpus) hart.kick() })
     const wanted = (): boolean => this.#shortcuts.rung || (harts > 1 && this.vcpus.some((hart) => hart.roused))
     this.#unwatch = others.count === 0 ? () => {} : others.watch(() => { if (wanted()) this.#tell(wake) })
     const sbi = new Sbi({
