@@ -18,7 +18,7 @@ function make(change: (dma: DmaSpace) => DmaSpace = (dma) => dma) {
   }
   const noted: DmaSpace = {
     ...dma,
-    read: note('r', dma.read) as DmaSpace['read'], read16: note('r', dma.read16), read32: note('r', dma.read32),
+    read: note('r', dma.read) as DmaSpace['read'], read16: note('r', dma.read16), read32: note('r', dma.read32), readWords: note('r', dma.readWords) as DmaSpace['readWords'],
     write: note('w', dma.write) as DmaSpace['write'], write16: note('w', dma.write16) as DmaSpace['write16'], write32: note('w', dma.write32) as DmaSpace['write32'],
     fence: () => { log.push('fence') },
   }
