@@ -8,7 +8,7 @@ declare const native: Native
 
 /** Reports of what machines use, a quarter of a second each, that a neighbour runs for before it counts, and for which it does. */
 const SETTLE = 1
-const MEASURE = 4
+const MEASURE = 3
 /** How often it is looked whether there is one. */
 const LOOK = 2e6
 
