@@ -1,11 +1,12 @@
 import type { Bytes } from './bytes.ts'
+import { builderError } from './errors.ts'
 
 /** The value types of WebAssembly that Machinist uses; `'void'` is the type of an instruction that leaves nothing. */
-export type ValueType = 'i32' | 'i64' | 'f32' | 'f64'
+export type ValueType = 'i32' | 'i64' | 'f32' | 'f64' | 'v128'
 export type Type = ValueType | 'void'
 
 /** Binary encoding of each value type (WebAssembly core specification, 5.3.1). */
-export const typeCode: Readonly<Record<ValueType, number>> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c }
+export const typeCode: Readonly<Record<ValueType, number>> = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c, v128: 0x7b }
 
 /**
  * An expression: a tree that knows its type and writes itself in stack order. A tree that is used twice is
@@ -52,6 +53,8 @@ export class Const<T extends ValueType> extends Expr<T> {
         out.byte(0x44)
         out.f64(Number(this.value))
         break
+      case 'v128':
+        throw builderError('constant', 'a vector is no number', 'Use v128.const')
     }
   }
 
@@ -88,6 +91,16 @@ export class Global<T extends ValueType = ValueType> extends Expr<T> {
   }
 }
 
+/** An opcode behind a prefix (0xfc saturating truncations, 0xfd vectors) is the prefix and a number: 0xfd00 + 110. */
+function writeOpcode(out: Bytes, opcode: number): void {
+  if (opcode <= 0xff) {
+    out.byte(opcode)
+    return
+  }
+  out.byte(opcode >> 8)
+  out.u32(opcode & 0xff)
+}
+
 export class Unary<T extends Type> extends Expr<T> {
   declare readonly opcode: number
   declare readonly operand: Expr
@@ -99,9 +112,7 @@ export class Unary<T extends Type> extends Expr<T> {
 
   emit(out: Bytes): void {
     this.operand.emit(out)
-    // 0xfc-prefixed opcodes (saturating truncations) are written here as 0xfc00 + sub-opcode.
-    if (this.opcode > 0xff) out.byte(0xfc)
-    out.byte(this.opcode & 0xff)
+    writeOpcode(out, this.opcode)
   }
 }
 
@@ -119,7 +130,7 @@ export class Binary<T extends Type> extends Expr<T> {
   emit(out: Bytes): void {
     this.left.emit(out)
     this.right.emit(out)
-    out.byte(this.opcode)
+    writeOpcode(out, this.opcode)
   }
 }
 
@@ -140,7 +151,7 @@ export class Memory<T extends Type> extends Expr<T> {
   emit(out: Bytes): void {
     this.address.emit(out)
     this.value?.emit(out)
-    out.byte(this.opcode)
+    writeOpcode(out, this.opcode)
     out.byte(0)
     out.u32(this.offset)
   }

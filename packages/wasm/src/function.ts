@@ -49,7 +49,7 @@ export class Func {
   readonly #result: Type
   #depth = 0
   /** Locals that were given back with {@link Func.free}, by type. */
-  readonly #free: Record<ValueType, Local[]> = { i32: [], i64: [], f32: [], f64: [] }
+  readonly #free: Record<ValueType, Local[]> = { i32: [], i64: [], f32: [], f64: [], v128: [] }
 
   /** Locals taken since the innermost scope began. */
   #scope: Set<Local> | null = null

@@ -87,7 +87,7 @@ export class ByteReader {
   }
 }
 
-const valueTypes: ReadonlyMap<number, ValueType> = new Map((['i32', 'i64', 'f32', 'f64'] as const).map((type) => [typeCode[type], type]))
+const valueTypes: ReadonlyMap<number, ValueType> = new Map((['i32', 'i64', 'f32', 'f64', 'v128'] as const).map((type) => [typeCode[type], type]))
 
 /** What a function takes and gives. */
 export interface FunctionType {

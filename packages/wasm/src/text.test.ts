@@ -1,6 +1,6 @@
 import wabt from 'wabt'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { call, type Expr, f32, f64, functionText, i32, i64, memoryCopy, memoryFill, ModuleBuilder, moduleText, readModule, select, type ValueType } from './index.ts'
+import { call, type Expr, f32, f32x4, f64, f64x2, functionText, i16x8, i32, i32x4, i64, i64x2, i8x16, memoryCopy, memoryFill, ModuleBuilder, moduleText, readModule, select, v128, type ValueType } from './index.ts'
 
 let tool: Awaited<ReturnType<typeof wabt>>
 beforeAll(async () => {
@@ -33,6 +33,28 @@ function everyOperation(m: ModuleBuilder): void {
       m.func(`${type}.${name}`, [], 'void', (f) => {
         if (name.startsWith('store')) f.do(make(1, 2, 300) as Expr<'void'>)
         else f.drop(make(1, 2) as Expr<ValueType>)
+      })
+    }
+  }
+}
+
+/** Every operation on vectors, once. */
+function everyVectorOperation(m: ModuleBuilder): void {
+  m.importMemory({ module: 'host', name: 'memory', initial: 1 })
+  const numbers: Readonly<Record<string, () => Expr>> = { i8x16: () => i32.const(1), i16x8: () => i32.const(1), i32x4: () => i32.const(1), i64x2: () => i64.const(1), f32x4: () => f32.const(1), f64x2: () => f64.const(1) }
+  for (const [shape, operations] of Object.entries({ v128, i8x16, i16x8, i32x4, i64x2, f32x4, f64x2 })) {
+    for (const [name, operation] of Object.entries(operations)) {
+      const make = operation as (...operands: readonly unknown[]) => Expr
+      m.func(`${shape}.${name}`, ['v128'], 'void', (f, v) => {
+        if (name === 'store') f.do(make(1, v, 300) as Expr<'void'>)
+        else if (name.startsWith('load')) f.drop(make(1, 300) as Expr<ValueType>)
+        else if (name === 'const') f.drop(make(1n, 2n ** 63n) as Expr<ValueType>)
+        else if (name === 'splat') f.drop(make(numbers[shape]?.()) as Expr<ValueType>)
+        else if (name === 'shuffle') f.drop(make(v, v, Array.from({ length: 16 }, (_, i) => 31 - i)) as Expr<ValueType>)
+        else if (name.startsWith('extractLane')) f.drop(make(v, 1) as Expr<ValueType>)
+        else if (name === 'replaceLane') f.drop(make(v, 1, numbers[shape]?.()) as Expr<ValueType>)
+        else if (/^sh[lr]/.test(name)) f.drop(make(v, 3) as Expr<ValueType>)
+        else f.drop(make(v, v, v) as Expr<ValueType>)
       })
     }
   }
@@ -89,6 +111,7 @@ function constants(m: ModuleBuilder): void {
 describe('text', () => {
   test.each([
     ['operations', everyOperation],
+    ['operations on vectors', everyVectorOperation],
     ['statements', everyStatement],
     ['constants', constants],
   ])('of all %s is taken back to the same bytes by another assembler', (_, fill) => {

@@ -1,5 +1,6 @@
 import { accessOf, numericOf, prefixedOf } from './opcodes.ts'
 import { ByteReader, type FunctionContents, type ModuleContents, quoted, readModule } from './read.ts'
+import { type VectorInstruction, vectorOf } from './simd.ts'
 
 /** A line of a function's text: a statement, or the beginning, middle or end of what nests statements. */
 export interface TextLine {
@@ -173,8 +174,31 @@ class FunctionPrinter {
         r.slice(found.zeros)
         return this.#apply(at, found.name, found.operands, found.operands === 1 ? 1 : 0)
       }
+      case 0xfd: {
+        const found = vectorOf(r.u32())
+        if (!found) break
+        return this.#apply(at, found.name + this.#vectorSuffix(found.kind), found.operands, found.kind === 'store' ? 0 : 1)
+      }
     }
     throw r.unknown('instruction', opcode)
+  }
+
+  #vectorSuffix(kind: VectorInstruction['kind']): string {
+    const r = this.#reader
+    switch (kind) {
+      case 'load':
+      case 'store': {
+        // Alignment is always declared as 1, which is nobody's natural one here.
+        r.u32()
+        const offset = r.u32()
+        return `${offset === 0 ? '' : ` offset=${offset}`}${this.#options.brief === true ? '' : ' align=1'}`
+      }
+      case 'extract':
+      case 'replace': return ` ${r.byte()}`
+      case 'shuffle': return ` ${[...r.slice(16)].join(' ')}`
+      case 'const': return ` i64x2 ${integer(r.bits(8))} ${integer(r.bits(8))}`
+      default: return ''
+    }
   }
 
   #local(): string {
