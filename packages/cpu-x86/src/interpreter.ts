@@ -10,6 +10,7 @@ import { type Variant, variantOf } from './emit/variant.ts'
 import { writeOp } from './emit/write-op.ts'
 import { second } from './events.ts'
 import { Flag, STATUS } from './flags.ts'
+import { initialExtendedState, readExtendedState, writeExtendedState } from './extended-state.ts'
 import { machineError } from './isa/errors.ts'
 import type { Mode } from './isa/form.ts'
 import { forms } from './isa/table.ts'
@@ -68,6 +69,7 @@ interface Shared {
 }
 type Handler = (op: number) => number
 
+/** Behind the state: see FLOAT_AT. */
 const OP_AT = 3072
 const MEMORY_AT = 4096
 const WASM_PAGE = 65536
@@ -127,6 +129,7 @@ export class Interpreter {
     }
     if (mode === 64) this.#view.setBigUint64(stateLayout.efer, BigInt(Efer.lme | Efer.lma), true)
     this.#set('mode', mode)
+    this.extendedState = initialExtendedState()
     for (let segment = 0; segment < SEGMENTS; segment++) this.setSegment(segment, {})
     this.setSegment(Register.ldtr, { high: 0xffff })
     this.#view.setUint32(this.#state.segment(Register.ldtr) + segmentLayout.rights, 0, true)
@@ -194,6 +197,15 @@ export class Interpreter {
 
   selector(number: number): number {
     return this.#view.getUint16(this.#state.segment(number) + segmentLayout.selector, true)
+  }
+
+  /** The registers of x87, MMX, SSE and AVX, as XSAVE's standard format has them (SDM volume 1, 13.4): `EXTENDED_STATE_SIZE` bytes. */
+  get extendedState(): Uint8Array {
+    return readExtendedState(this.#view, this.#state.float)
+  }
+
+  set extendedState(value: Uint8Array) {
+    writeExtendedState(this.#view, this.#state.float, value)
   }
 
   /** Executes the instruction at `rip`; of one with REP, one iteration. */
@@ -276,11 +288,11 @@ export class Interpreter {
   }
 
   #handler(variant: Variant): Handler {
-    const { form, operandSize, addressSize, memory, repeat } = variant
+    const { form, operandSize, addressSize, memory, repeat, vector } = variant
     const { mode } = this
     const big = (this.#view.getUint32(this.#state.segment(Register.ss) + segmentLayout.rights, true) & SegmentBit.big) !== 0
     const stackSize = mode === 64 ? 8 : big ? 4 : 2
-    const key = `${mode} ${stackSize} ${forms.indexOf(form)} ${operandSize} ${addressSize} ${memory} ${repeat}`
+    const key = `${mode} ${stackSize} ${forms.indexOf(form)} ${operandSize} ${addressSize} ${memory} ${repeat} ${vector}`
     const known = this.#handlers.get(key)
     if (known) return known
     const module = compiled(key, () => writeHandler(variant, { mode, stackSize, state: this.#state }))

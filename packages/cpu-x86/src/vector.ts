@@ -14,7 +14,10 @@ export const Vector = {
   stackSegment: 12,
   generalProtection: 13,
   pageFault: 14,
+  /** #MF and #XM: an exception of the x87 FPU, and of SSE and AVX. */
+  floatingPoint: 16,
   alignmentCheck: 17,
+  simd: 19,
 } as const
 
 /** Those that push an error code. */

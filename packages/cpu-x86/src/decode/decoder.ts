@@ -1,9 +1,10 @@
 import { type Form, type Mode, operandSizes, type Size } from '../isa/form.ts'
-import { bytesOf } from '../isa/operand.ts'
+import { bytesOf, onlyRegister, type OperandKind, type VectorSize } from '../isa/operand.ts'
 import { formsOf } from '../isa/table.ts'
 import { Cursor } from './cursor.ts'
 import { type Address, readModrm } from './modrm.ts'
-import { readPrefixes } from './prefixes.ts'
+import { type Prefixes, readPrefixes } from './prefixes.ts'
+import { readVex, type Vex } from './vex.ts'
 
 /** The most bytes that an instruction may have (SDM volume 2, 2.3.11). */
 export const MAX_LENGTH = 15
@@ -23,6 +24,9 @@ export interface Decoded {
   readonly reg: number
   /** A register of ModRM.rm or of the opcode, with REX.B. */
   readonly rm: number
+  /** VEX.vvvv, a register; 0 without VEX. And its length. */
+  readonly vvvv: number
+  readonly vector: VectorSize
   /** Null when ModRM.rm is a register. */
   readonly address: Address | null
   /** By the prefix, or the one that the address has by default. */
@@ -47,7 +51,13 @@ function decodeFrom(cursor: Cursor, mode: Mode): Decoded | Undecoded {
   const prefixes = readPrefixes(cursor, mode)
   let opcode = cursor.byte()
   let map = 0
-  if (opcode === 0x0f) {
+  const vex = opcode === 0xc4 || opcode === 0xc5 ? readVex(cursor, opcode, mode) : null
+  if (vex) {
+    // No prefix that VEX has a field for may stand before it (SDM volume 2, 2.3.2 to 2.3.4).
+    if (prefixes.rex !== 0 || prefixes.operand || prefixes.repeat !== 0 || prefixes.lock) return 'invalid'
+    map = vex.map
+    opcode = cursor.byte()
+  } else if (opcode === 0x0f) {
     opcode = cursor.byte()
     map = 1
     if (opcode === 0x38 || opcode === 0x3a) {
@@ -55,13 +65,15 @@ function decodeFrom(cursor: Cursor, mode: Mode): Decoded | Undecoded {
       opcode = cursor.byte()
     }
   }
-  const { rex } = prefixes
-  const candidates = formsOf(map, opcode)
+  const rex = vex ? vex.rex : prefixes.rex
+  const candidates = formsOf(map, opcode, vex !== null)
   const wantsModrm = candidates.some(({ modrm }) => modrm)
   const modrm = wantsModrm ? cursor.peek() : 0
   const form = candidates.find((candidate) => {
     if (!candidate.modes.includes(mode)) return false
-    if (candidate.prefix === 0x66 ? !prefixes.operand : candidate.prefix !== 0 && candidate.prefix !== prefixes.repeat) return false
+    if (!(vex ? suitsVex(candidate, vex, mode) : suitsPrefixes(candidate, prefixes))) return false
+    if (candidate.fixedModrm !== null && candidate.fixedModrm !== modrm) return false
+    if (modrm < 0xc0 && candidate.operands.some(({ kind }) => onlyRegister.has(kind))) return false
     if (candidate.digit !== null && candidate.digit !== ((modrm >> 3) & 7)) return false
     if (modrm >= 0xc0 && candidate.operands.some(({ kind }) => kind === 'mem')) return false
     // There are six segment registers, and CS is not loaded by MOV.
@@ -74,16 +86,17 @@ function decodeFrom(cursor: Cursor, mode: Mode): Decoded | Undecoded {
 
   const addressSize = mode === 64 ? (prefixes.address ? 4 : 8) : (mode === 32) !== prefixes.address ? 4 : 2
   const sizes = operandSizes(form, mode)
-  const operandSize = sizes.length === 1 ? sizes[0] ?? 1 : chooseSize(form, mode, rex, prefixes.operand && form.prefix !== 0x66)
+  const operandSize = sizes.length === 1 ? sizes[0] ?? 1 : vex ? (rex & 8) !== 0 ? 8 : 4 : chooseSize(form, mode, rex, prefixes.operand && form.prefix !== 0x66)
   let reg = 0
   let rm = form.inOpcode ? (opcode & 7) | (rex & 1) << 3 : 0
   let address: Address | null = null
   let defaultSegment = DS
   if (form.modrm) {
     cursor.byte()
-    // REX.R adds nothing to a segment register's number.
-    reg = ((modrm >> 3) & 7) | (form.operands.some(({ kind }) => kind === 'sreg') ? 0 : (rex & 4) << 1)
-    if (modrm >= 0xc0) rm = (modrm & 7) | (rex & 1) << 3
+    // REX.R and REX.B add nothing to the number of a segment register, an MMX register or ST(i).
+    const few = (kinds: readonly OperandKind[]): boolean => form.operands.some(({ kind }) => kinds.includes(kind))
+    reg = ((modrm >> 3) & 7) | (few(['sreg', 'mreg']) ? 0 : (rex & 4) << 1)
+    if (modrm >= 0xc0) rm = (modrm & 7) | (few(['mrm', 'mrmreg', 'stack']) ? 0 : (rex & 1) << 3)
     else {
       address = readModrm(cursor, modrm, { mode, addressSize, rex })
       if (address.onStack) defaultSegment = SS
@@ -93,13 +106,26 @@ function decodeFrom(cursor: Cursor, mode: Mode): Decoded | Undecoded {
   for (const { kind, size } of form.operands) {
     if (kind === 'offset') address = { base: -1, index: -1, scale: 0, displacement: cursor.unsigned(addressSize), relative: false, onStack: false }
     // Near branches have 32 bits of displacement in 64-bit mode, and 16 by the operand size in the others.
-    if (kind === 'imm' || kind === 'rel') immediates.push(cursor.signed(bytesOf(size, operandSize)))
+    if (kind === 'imm' || kind === 'rel' || kind === 'vimm') immediates.push(cursor.signed(bytesOf(kind === 'vimm' ? 'b' : size, operandSize)))
   }
   if (prefixes.lock && !(form.lock && address !== null)) return 'invalid'
   return {
     form, mode, operandSize, addressSize, repeat: form.repeat === null ? 'none' : repeatOf(prefixes.repeat), lock: prefixes.lock, rex: rex !== 0,
-    reg, rm, address, segment: segmentOf(prefixes.segment, defaultSegment, mode), immediates, length: cursor.position,
+    reg, rm, vvvv: vex?.vvvv ?? 0, vector: vex?.vector ?? 16, address, segment: segmentOf(prefixes.segment, defaultSegment, mode), immediates, length: cursor.position,
   }
+}
+
+function suitsPrefixes(form: Form, prefixes: Prefixes): boolean {
+  if (form.strict) return form.prefix === (prefixes.repeat !== 0 ? prefixes.repeat : prefixes.operand ? 0x66 : 0)
+  return form.prefix === 0x66 ? prefixes.operand : form.prefix === 0 || form.prefix === prefixes.repeat
+}
+
+function suitsVex(form: Form, vex: Vex, mode: Mode): boolean {
+  const { length = null, ignoresLength = false, w = null } = form.vex ?? {}
+  if (form.prefix !== vex.prefix || !ignoresLength && length !== null && length !== vex.vector) return false
+  // W chooses the size of a general register, which is 32 bits outside 64-bit mode.
+  if (w !== null && w !== (vex.rex >> 3) && !(mode !== 64 && form.operands.some(({ kind }) => kind === 'rm' || kind === 'reg'))) return false
+  return vex.vvvv === 0 || form.operands.some(({ kind }) => kind === 'vvvv' || kind === 'vvvvreg')
 }
 
 const CS = 1

@@ -1,9 +1,9 @@
 import { ModuleBuilder } from '@machinist/wasm'
 import type { Mode } from '../isa/form.ts'
 import type { State } from './layout.ts'
-import { OpStage } from './op-stage.ts'
 import { emitShared, importShared, type SharedFunctions } from './system/functions.ts'
 import type { Variant } from './variant.ts'
+import { VectorStage } from './vector-stage.ts'
 
 /** What the code of every handler is written with. */
 export interface CoreParts {
@@ -29,7 +29,7 @@ export function writeHandler(variant: Variant, { mode, stackSize, state }: Omit<
   const parts: CoreParts = { mode, stackSize, state, shared: importShared(m) }
   const { form, operandSize, memory } = variant
   m.export('handler', m.func(`${form.instruction.name}${operandSize * 8}${memory ? 'm' : ''}`, ['i32'], 'i32', (f, op) => {
-    new OpStage(f, parts, op, variant).emit()
+    new VectorStage(f, parts, op, variant).emit()
   }))
   return m.toBytes()
 }

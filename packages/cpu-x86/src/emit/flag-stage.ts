@@ -1,4 +1,4 @@
-import { call, type Expr, type Func, i32, i64, type Local, select } from '@machinist/wasm'
+import { call, type Expr, type Func, i32, i64, type Local, select, type ValueType } from '@machinist/wasm'
 import { STATUS } from '../flags.ts'
 import type { Mode, Size } from '../isa/form.ts'
 import type { CoreParts } from './core.ts'
@@ -29,7 +29,7 @@ export abstract class FlagStage {
     this.mode = parts.mode
   }
 
-  let<T extends 'i32' | 'i64'>(value: Expr<T>): Local<T> {
+  let<T extends ValueType>(value: Expr<T>): Local<T> {
     return this.f.let(value)
   }
 

@@ -1,4 +1,5 @@
 import { i32, i64, type Expr } from '@machinist/wasm'
+import { FLOAT_AT, FloatState } from './float-state.ts'
 
 /** Where a CPU's state lies in linear memory, in bytes from its start. */
 export const stateLayout = {
@@ -84,19 +85,19 @@ export const Register = { es: 0, cs: 1, ss: 2, ds: 3, fs: 4, gs: 5, idtr: 6, gdt
 /** A decoded instruction as handlers read it. Registers are named by their addresses. */
 export const opLayout = {
   operands: 0,
-  base: 12,
-  index: 16,
-  scale: 20,
+  base: 16,
+  index: 20,
+  scale: 24,
   /** The address of a segment register; or of a zero, as base, in 64-bit mode. */
-  segment: 24,
+  segment: 28,
   /** Whether the memory operand is in SS: then a bad address is #SS. */
-  inStack: 28,
-  displacement: 32,
-  immediates: 40,
+  inStack: 32,
+  displacement: 40,
+  immediates: 48,
   /** The addresses of the instruction and of the one after it. */
-  pc: 56,
-  next: 64,
-  size: 72,
+  pc: 64,
+  next: 72,
+  size: 80,
 } as const
 
 /** Fields of the state that are numbers. */
@@ -105,8 +106,10 @@ export type Numbers = Exclude<keyof typeof stateLayout, 'size'>
 /** A state at a fixed address, to emitted code. */
 export class State {
   readonly at: number
+  readonly float: FloatState
   constructor(at: number) {
     this.at = at
+    this.float = new FloatState(at + FLOAT_AT)
   }
 
   get32(field: Numbers): Expr<'i32'> {

@@ -1,6 +1,6 @@
 import { Access } from '@machinist/mmu'
 import { call, type Expr, type Func, i32, i64, type Local, select } from '@machinist/wasm'
-import { bytesOf, type Operand } from '../isa/operand.ts'
+import { bytesOf, mayBeMemory, type Operand } from '../isa/operand.ts'
 import type { Size } from '../isa/form.ts'
 import { Vector } from '../vector.ts'
 import { FlagStage } from './flag-stage.ts'
@@ -9,24 +9,25 @@ import type { CoreParts } from './core.ts'
 import type { Segment, Stage, Value } from './stage.ts'
 import { EventKind } from './system/interrupts.ts'
 import type { Variant } from './variant.ts'
+import type { VectorOps } from './vector-ops.ts'
 
 const RCX = 1
 const RSP = 4
 const [ES, CS, SS] = [0, 1, 2]
 
 /** Semantics over a decoded op in linear memory: the stepper's. Its functions return whether something was raised. */
-export class OpStage extends FlagStage implements Stage {
+export abstract class OpStage extends FlagStage implements Omit<Stage, keyof VectorOps> {
   readonly operandSize: Size
   readonly addressSize: 2 | 4 | 8
   readonly stackSize: 2 | 4 | 8
-  readonly #variant: Variant
+  protected readonly variant: Variant
   readonly #op: Local<'i32'>
   readonly #offset: Local<'i64'> | null
-  #jumped = false
+  protected jumped = false
 
   constructor(f: Func, parts: CoreParts, op: Local<'i32'>, variant: Variant) {
     super(f, parts)
-    this.#variant = variant
+    this.variant = variant
     this.#op = op
     this.operandSize = variant.operandSize
     this.addressSize = variant.addressSize
@@ -34,9 +35,9 @@ export class OpStage extends FlagStage implements Stage {
     this.#offset = variant.memory ? f.let(this.#effective()) : null
   }
 
-  emit(): void {
-    this.#variant.form.instruction.semantics(this)
-    if (!this.#jumped) this.f.do(this.state.set64('rip', this.#next()))
+  emit(this: this & Stage): void {
+    this.variant.form.instruction.semantics(this)
+    if (!this.jumped) this.f.do(this.state.set64('rip', this.#next()))
     this.f.return(0)
   }
 
@@ -49,42 +50,42 @@ export class OpStage extends FlagStage implements Stage {
   // Operands
 
   size(operand: number): Size {
-    return bytesOf(this.#operand(operand).size, this.operandSize)
+    return bytesOf(this.operand(operand).size, this.operandSize)
   }
 
   isMemory(operand: number): boolean {
-    const { kind } = this.#operand(operand)
-    return kind === 'mem' || kind === 'offset' || kind === 'rm' && this.#variant.memory
+    const { kind } = this.operand(operand)
+    return kind === 'mem' || kind === 'offset' || mayBeMemory.has(kind) && this.variant.memory
   }
 
   isImmediate(operand: number): boolean {
-    return this.#operand(operand).kind === 'imm'
+    return this.operand(operand).kind === 'imm'
   }
 
   read(operand: number, size: Size = this.size(operand)): Value {
-    const { kind, register } = this.#operand(operand)
+    const { kind, register } = this.operand(operand)
     if (this.isMemory(operand)) return this.load(this.offset(), size)
     switch (kind) {
       case 'imm': return this.truncate(this.#immediate(operand), size)
       case 'one': return i64.const(1)
       case 'fixed': return this.register(register, size)
       case 'segment': return i64.load16U(this.state.segment(register), segmentLayout.selector)
-      case 'sreg': return i64.load16U(this.#registerOf(operand), segmentLayout.selector)
+      case 'sreg': return i64.load16U(this.registerOf(operand), segmentLayout.selector)
       case 'si':
       case 'di': return this.load(this.#string(kind), size, kind === 'di' ? 'extra' : 'operand')
-      default: return this.#loadAt(this.#registerOf(operand), size)
+      default: return this.#loadAt(this.registerOf(operand), size)
     }
   }
 
   write(operand: number, value: Value): void {
-    const { kind, register } = this.#operand(operand)
+    const { kind, register } = this.operand(operand)
     const size = this.size(operand)
     if (this.isMemory(operand)) this.store(this.offset(), value, size)
     else if (kind === 'fixed') this.setRegister(register, value, size)
     else if (kind === 'segment') this.setSegment(register, value)
-    else if (kind === 'sreg') this.#loadSegment(i32.divU(i32.sub(this.#registerOf(operand), this.state.segment(0)), segmentLayout.size), value)
+    else if (kind === 'sreg') this.#loadSegment(i32.divU(i32.sub(this.registerOf(operand), this.state.segment(0)), segmentLayout.size), value)
     else if (kind === 'si' || kind === 'di') this.store(this.#string(kind), value, size, kind === 'di' ? 'extra' : 'operand')
-    else this.#storeAt(this.#registerOf(operand), value, size)
+    else this.#storeAt(this.registerOf(operand), value, size)
   }
 
   register(number: number, size: Size): Value {
@@ -103,18 +104,18 @@ export class OpStage extends FlagStage implements Stage {
     this.f.do(i64.store8(this.state.register(0), value, 1))
   }
 
-  #operand(operand: number): Operand {
-    const found = this.#variant.form.operands[operand]
-    if (!found) throw new RangeError(`${this.#variant.form.instruction.name} has no operand ${operand}`)
+  protected operand(operand: number): Operand {
+    const found = this.variant.form.operands[operand]
+    if (!found) throw new RangeError(`${this.variant.form.instruction.name} has no operand ${operand}`)
     return found
   }
 
   #immediate(operand: number): Value {
-    const before = this.#variant.form.operands.slice(0, operand).filter(({ kind }) => kind === 'imm').length
+    const before = this.variant.form.operands.slice(0, operand).filter(({ kind }) => kind === 'imm' || kind === 'vimm').length
     return i64.load(this.#op, opLayout.immediates + 8 * before)
   }
 
-  #registerOf(operand: number): Expr<'i32'> {
+  protected registerOf(operand: number): Expr<'i32'> {
     return i32.load(this.#op, opLayout.operands + 4 * operand)
   }
 
@@ -136,7 +137,7 @@ export class OpStage extends FlagStage implements Stage {
   }
 
   offset(): Value {
-    if (!this.#offset) throw new RangeError(`${this.#variant.form.instruction.name} has no memory operand`)
+    if (!this.#offset) throw new RangeError(`${this.variant.form.instruction.name} has no memory operand`)
     return this.#offset
   }
 
@@ -145,23 +146,23 @@ export class OpStage extends FlagStage implements Stage {
   }
 
   load(offset: Value, size: Size, segment: Segment = 'operand'): Local<'i64'> {
-    return this.f.let(this.#loadAt(this.#place(offset, size, { segment, right: 'read' }), size))
+    return this.f.let(this.#loadAt(this.place(offset, size, { segment, right: 'read' }), size))
   }
 
   store(offset: Value, value: Value, size: Size, segment: Segment = 'operand'): void {
     const bound = this.f.let(value)
-    const place = this.#place(offset, size, { segment, right: 'write' })
+    const place = this.place(offset, size, { segment, right: 'write' })
     this.f.do(size === 4 ? i64.store32(place, bound) : size === 8 ? i64.store(place, bound) : size === 2 ? i64.store16(place, bound) : i64.store8(place, bound))
-    this.#commit(place)
+    this.commit(place)
   }
 
   /** Ends a store: what is not in one piece of RAM was stored in a buffer. */
-  #commit(place: Local<'i32'>): void {
+  protected commit(place: Local<'i32'>): void {
     this.f.if(i32.eq(place, this.state.at + stateLayout.bounce), () => this.f.do(call(this.parts.shared.commit)))
   }
 
   writable(offset: Value, bytes: number, segment: Segment = 'operand'): void {
-    this.#place(offset, bytes, { segment, right: 'write' })
+    this.place(offset, bytes, { segment, right: 'write' })
   }
 
   aligned(offset: Value, bytes: number): void {
@@ -179,7 +180,7 @@ export class OpStage extends FlagStage implements Stage {
   }
 
   /** Where in linear memory a guest's bytes lie; or a fault. */
-  #place(offset: Value, bytes: number, { segment, right }: { segment: Segment; right: 'read' | 'write' }): Local<'i32'> {
+  protected place(offset: Value, bytes: number, { segment, right, align = 1 }: { segment: Segment; right: 'read' | 'write'; align?: number }): Local<'i32'> {
     const register = this.f.let(this.#register(segment))
     // #SS is one less than #GP.
     const vector = i32.sub(Vector.generalProtection, segment === 'operand' ? i32.load(this.#op, opLayout.inStack) : segment === 'stack' ? 1 : 0)
@@ -189,11 +190,12 @@ export class OpStage extends FlagStage implements Stage {
       const low = i64.ltU(bound, i64.load32U(register, segmentLayout.low))
       const high = i64.gtU(i64.add(bound, bytes - 1), i64.load32U(register, segmentLayout.high))
       const barred = i32.eqz(i32.and(i32.load(register, segmentLayout.rights), SegmentRight[right]))
-      this.f.if(i32.or(i32.or(low, high), barred), () => this.#raise(vector))
+      this.f.if(i32.or(i32.or(low, high), barred), () => this.raise(vector))
     }
     const address = this.f.let(this.#linear(register, bound))
+    if (align > 1) this.f.if(i32.wrap(i64.and(address, align - 1)), () => this.raise(i32.const(Vector.generalProtection)))
     // All of an operand must be canonical.
-    if (this.mode === 64) this.f.if(i32.or(this.#unusual(address), this.#unusual(i64.add(address, bytes - 1))), () => this.#raise(vector))
+    if (this.mode === 64) this.f.if(i32.or(this.#unusual(address), this.#unusual(i64.add(address, bytes - 1))), () => this.raise(vector))
     const place = this.f.let(call(this.parts.shared.place, address, bytes, Access[right], 0))
     this.f.if(i32.eqz(place), () => this.f.return(1))
     return place
@@ -268,17 +270,17 @@ export class OpStage extends FlagStage implements Stage {
   }
 
   far(calls: boolean, selector: Value, offset: Value): void {
-    this.#jumped = true
+    this.jumped = true
     this.try(call(this.parts.shared.far, calls ? 1 : 0, i32.wrap(selector), offset, this.operandSize, this.next()))
   }
 
   farReturn(release: Value): void {
-    this.#jumped = true
+    this.jumped = true
     this.try(call(this.parts.shared.farReturn, this.operandSize, release))
   }
 
   interruptReturn(): void {
-    this.#jumped = true
+    this.jumped = true
     this.try(call(this.parts.shared.interruptReturn, this.operandSize, this.next()))
   }
 
@@ -288,7 +290,7 @@ export class OpStage extends FlagStage implements Stage {
   }
 
   jump(target: Value): void {
-    this.#jumped = true
+    this.jumped = true
     this.f.do(this.state.set64('rip', target))
   }
 
@@ -297,7 +299,7 @@ export class OpStage extends FlagStage implements Stage {
   }
 
   iterate(body: () => void, goesOn?: (equal: boolean) => Expr<'i32'>): void {
-    const { repeat } = this.#variant
+    const { repeat } = this.variant
     if (repeat === 'none') {
       body()
       return
@@ -317,19 +319,19 @@ export class OpStage extends FlagStage implements Stage {
     this.setRegister(register, this.truncate(i64.add(this.register(register, this.addressSize), step), this.addressSize), this.addressSize)
   }
 
-  #raise(vector: Expr<'i32'>, error: Expr<'i32'> | number = 0): void {
+  protected raise(vector: Expr<'i32'>, error: Expr<'i32'> | number = 0): void {
     this.f.do(this.state.set32('fault', i32.add(vector, 1)))
     this.f.do(this.state.set32('error', error))
     this.f.return(1)
   }
 
   fault(vector: number): void {
-    this.#jumped = true
-    this.#raise(i32.const(vector))
+    this.jumped = true
+    this.raise(i32.const(vector))
   }
 
   faultIf(condition: Expr<'i32'>, vector: number, error: Expr<'i32'> | number = 0): void {
-    this.f.if(condition, () => this.#raise(i32.const(vector), error))
+    this.f.if(condition, () => this.raise(i32.const(vector), error))
   }
 
   trap(vector: number): void {
@@ -343,6 +345,6 @@ export class OpStage extends FlagStage implements Stage {
   #event(vector: Value, kind: number): void {
     this.f.do(this.state.set64('rip', this.#next()))
     this.f.do(this.state.set32('event', kind))
-    this.#raise(i32.wrap(vector))
+    this.raise(i32.wrap(vector))
   }
 }

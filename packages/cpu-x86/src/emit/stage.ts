@@ -1,6 +1,7 @@
-import type { Expr, Func, Local } from '@machinist/wasm'
+import type { Expr, Func, Local, ValueType } from '@machinist/wasm'
 import type { Size } from '../isa/form.ts'
 import type { Helpers } from './helpers.ts'
+import type { VectorOps } from './vector-ops.ts'
 
 export type Value = Expr<'i64'>
 
@@ -15,7 +16,7 @@ export type Segment = 'operand' | 'stack' | 'extra'
  * a statement uses them, so `let` binds what is used twice or must be read before something is written; `load` reads at once.
  * An instruction has no effect before its last fault: registers and flags are set after every load and store.
  */
-export interface Stage {
+export interface Stage extends VectorOps {
   readonly f: Func
   readonly helpers: Helpers
   readonly operandSize: Size
@@ -23,7 +24,7 @@ export interface Stage {
   /** Of rSP: by SS.B, and 8 in 64-bit mode. */
   readonly stackSize: 2 | 4 | 8
 
-  let<T extends 'i32' | 'i64'>(value: Expr<T>): Local<T>
+  let<T extends ValueType>(value: Expr<T>): Local<T>
   when(condition: Expr<'i32'>, then: () => void, otherwise?: () => void): void
   select(condition: Expr<'i32'>, a: Value, b: Value): Value
   truncate(value: Value, size: Size): Value

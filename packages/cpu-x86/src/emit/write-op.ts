@@ -1,4 +1,5 @@
 import type { Decoded } from '../decode/decoder.ts'
+import type { OperandKind, OperandSize } from '../isa/operand.ts'
 import { opLayout, type State, stateLayout } from './layout.ts'
 
 const SS = 2
@@ -8,18 +9,13 @@ const HIGH_BYTES = 4
 
 /** Writes a decoded instruction as handlers read it. */
 export function writeOp(view: DataView, at: number, state: State, decoded: Decoded, pc: bigint): void {
-  const { form, mode, address, segment, rex, reg, rm, immediates, length } = decoded
+  const { form, mode, address, segment, immediates, length } = decoded
   const zero = state.at + stateLayout.zero
   const set = (field: number, value: number): void => view.setUint32(at + field, value, true)
   const set64 = (field: number, value: bigint): void => view.setBigUint64(at + field, BigInt.asUintN(64, value), true)
   const register = (number: number): number => number < 0 ? zero : state.register(number)
   const next = BigInt.asUintN(mode, pc + BigInt(length))
-  form.operands.forEach(({ kind, size }, i) => {
-    const number = kind === 'reg' ? reg : rm
-    const high = size === 'b' && !rex && number >= HIGH_BYTES && number < 2 * HIGH_BYTES
-    if (kind === 'sreg') set(opLayout.operands + 4 * i, state.segment(reg))
-    else set(opLayout.operands + 4 * i, high ? state.register(number - HIGH_BYTES) + 1 : state.register(number))
-  })
+  form.operands.forEach(({ kind, size }, i) => set(opLayout.operands + 4 * i, operandAddress(decoded, state, kind, size)))
   set(opLayout.base, register(address?.base ?? -1))
   set(opLayout.index, register(address?.index ?? -1))
   set(opLayout.scale, address?.scale ?? 0)
@@ -29,4 +25,27 @@ export function writeOp(view: DataView, at: number, state: State, decoded: Decod
   immediates.forEach((value, i) => set64(opLayout.immediates + 8 * i, value))
   set64(opLayout.pc, pc)
   set64(opLayout.next, next)
+}
+
+/** Where in the state an operand that is a register lies; of ST(i) its number, since that is not known before TOP is. */
+function operandAddress({ rex, reg, rm, vvvv, immediates, mode }: Decoded, state: State, kind: OperandKind, size: OperandSize): number {
+  switch (kind) {
+    case 'sreg': return state.segment(reg)
+    case 'vreg': return state.float.vector(reg)
+    case 'vrm':
+    case 'vrmreg': return state.float.vector(rm)
+    case 'vvvv': return state.float.vector(vvvv)
+    case 'vimm': return state.float.vector(Number((immediates[0] ?? 0n) >> 4n) & (mode === 64 ? 15 : 7))
+    case 'mreg': return state.float.register(reg)
+    case 'mrm':
+    case 'mrmreg': return state.float.register(rm)
+    case 'stack': return rm
+    case 'vvvvreg': return state.register(vvvv)
+    case 'rmreg': return state.register(rm)
+    default: {
+      const number = kind === 'reg' ? reg : rm
+      const high = size === 'b' && !rex && number >= HIGH_BYTES && number < 2 * HIGH_BYTES
+      return high ? state.register(number - HIGH_BYTES) + 1 : state.register(number)
+    }
+  }
 }

@@ -1,6 +1,6 @@
 import { machineError } from './errors.ts'
 import { type Form, type Mode, operandSizes, type Size } from './form.ts'
-import { bytesOf } from './operand.ts'
+import { bytesOf, type VectorSize } from './operand.ts'
 
 /** A memory operand for the assembler; what is left out is not there. */
 export interface MemoryOperand {
@@ -25,6 +25,10 @@ export interface EncodeOptions {
   readonly rex?: boolean
   readonly lock?: boolean
   readonly repeat?: 0xf2 | 0xf3
+  /** A register of VEX.vvvv. */
+  readonly vvvv?: number
+  /** VEX.L, where the form leaves it open: 16 or 32 bytes. */
+  readonly vector?: VectorSize
 }
 
 /**
@@ -49,19 +53,21 @@ export function encode(form: Form, options: EncodeOptions): Uint8Array<ArrayBuff
   if (mode === 16 && memory && form.modrm) out.push(0x67)
   // A size of one alone is not chosen by prefixes.
   if (sizes.length > 1 && (mode === 16 ? operandSize === 4 : operandSize === 2)) out.push(0x66)
-  if (form.prefix !== 0) out.push(form.prefix)
+  if (form.prefix !== 0 && !form.vex) out.push(form.prefix)
   const wide = sizes.length > 1 && operandSize === 8 && form.size64 !== 'd64'
   const high = (number: number | undefined): number => (number ?? 0) >> 3
   const base = memory ? high(memory.base) : high(rm as number)
   const rex = (wide ? 8 : 0) | high(reg) << 2 | (memory ? high(memory.index) << 1 : 0) | base
-  if (rex !== 0 || options.rex === true) {
-    if (mode !== 64) throw machineError(name, rex, 'REX is of 64-bit mode', 'Use registers 0 to 7')
-    out.push(0x40 | rex)
+  if (mode !== 64 && (rex !== 0 || options.rex === true)) throw machineError(name, rex, 'REX is of 64-bit mode', 'Use registers 0 to 7')
+  if (form.vex) out.push(...vexBytes(form, rex, options))
+  else {
+    if (rex !== 0 || options.rex === true) out.push(0x40 | rex)
+    if (form.map > 0) out.push(0x0f)
+    if (form.map > 1) out.push(form.map === 2 ? 0x38 : 0x3a)
   }
-  if (form.map > 0) out.push(0x0f)
-  if (form.map > 1) out.push(form.map === 2 ? 0x38 : 0x3a)
   out.push(form.opcode | (form.inOpcode ? (rm as number) & 7 : 0))
-  if (form.modrm) {
+  if (form.fixedModrm !== null) out.push(form.fixedModrm)
+  else if (form.modrm) {
     if (memory) writeMemory(out, reg & 7, memory, mode)
     else out.push(0xc0 | (reg & 7) << 3 | (rm as number) & 7)
   }
@@ -70,10 +76,18 @@ export function encode(form: Form, options: EncodeOptions): Uint8Array<ArrayBuff
   }
   let taken = 0
   for (const { kind, size } of form.operands) {
-    if (kind === 'imm' || kind === 'rel') immediate(immediates[taken++] ?? 0n, bytesOf(size, operandSize))
+    if (kind === 'imm' || kind === 'rel' || kind === 'vimm') immediate(immediates[taken++] ?? 0n, bytesOf(kind === 'vimm' ? 'b' : size, operandSize))
     if (kind === 'offset') immediate(BigInt(memory?.displacement ?? 0), mode / 8)
   }
   return Uint8Array.from(out)
+}
+
+/** VEX with its two bytes where those say enough (SDM volume 2, 2.3.5). */
+function vexBytes(form: Form, rex: number, { vvvv = 0, vector = 16 }: EncodeOptions): number[] {
+  const w = form.vex?.w ?? rex >> 3
+  const length = form.vex?.length ?? vector
+  const last = (~vvvv & 15) << 3 | (length === 32 ? 4 : 0) | [0, 0x66, 0xf3, 0xf2].indexOf(form.prefix)
+  return form.map === 1 && w === 0 && (rex & 3) === 0 ? [0xc5, (rex & 4 ? 0 : 0x80) | last] : [0xc4, (~rex & 7) << 5 | form.map, w << 7 | last]
 }
 
 const SIB = 4

@@ -1,6 +1,6 @@
 import { machineError } from './errors.ts'
 import type { Stage } from '../emit/stage.ts'
-import { type Operand, parseOperand } from './operand.ts'
+import { inModrm, isMmx, isVector, type Operand, parseOperand, type VectorSize } from './operand.ts'
 
 /** Bytes of an integer operand. */
 export type Size = 1 | 2 | 4 | 8
@@ -29,11 +29,17 @@ export interface Form {
   readonly opcode: number
   /** The prefix that is part of the opcode: 0x66, 0xf2 or 0xf3. */
   readonly prefix: number
+  /** No other of those prefixes may stand before it. */
+  readonly strict: boolean
+  /** Encoded with VEX (SDM volume 2, 2.3); `length` is the only one it has, W the only value of that bit. */
+  readonly vex: { readonly length: VectorSize | null; readonly ignoresLength: boolean; readonly w: 0 | 1 | null } | null
   /** The low three bits of the opcode are a register. */
   readonly inOpcode: boolean
   /** ModRM.reg, when it extends the opcode. */
   readonly digit: number | null
   readonly modrm: boolean
+  /** The whole of ModRM, when that extends the opcode. */
+  readonly fixedModrm: number | null
   readonly operands: readonly Operand[]
   /** The modes that have it. */
   readonly modes: readonly Mode[]
@@ -45,6 +51,10 @@ export interface Form {
   readonly counted: boolean
   /** It heeds REP, or REPE and REPNE. */
   readonly repeat: 'rep' | 'repe' | null
+  /** Among instructions whose operands are no general registers: the operand size matters nevertheless. */
+  readonly wide: boolean
+  /** Its memory operand must be aligned. */
+  readonly aligned: boolean
 }
 
 /** A short list of words on an encoding, after a semicolon. */
@@ -56,7 +66,8 @@ interface Words {
 
 /**
  * Declares a group of instructions. An encoding reads `F3.0F.B8 Gv Ev; only64`: mandatory prefix, map, opcode (`+r` for a
- * register in it, `/n` for an opcode extension), operands in the manual's letters, words.
+ * register in it, `/n` for an opcode extension, `:D0` for a ModRM), operands in the manual's letters, words. `NP` is for no prefix, and
+ * `VEX.L0.66.0F.W1.6E` for VEX, with its length (`L0`, `L1`, `LIG`) and W where they are given.
  */
 export function group(name: string): {
   readonly instructions: Instruction[]
@@ -79,31 +90,44 @@ const maps: Readonly<Record<string, 1 | 2 | 3>> = { '0F': 1, '0F38': 2, '0F3A': 
 function parseForm(instruction: Instruction, text: string, words: Words): Form {
   const [pattern = '', attributes = ''] = text.split(';')
   const [code = '', ...names] = pattern.trim().split(' ')
-  const match = /^(?:(66|F2|F3)\.)?(?:(0F|0F38|0F3A)\.)?([0-9A-F]{2})(\+r)?(?:\/([0-7r]))?$/.exec(code)
+  const match = /^(VEX\.)?(?:(L0|L1|LIG)\.)?(?:(NP|66|F2|F3)\.)?(?:(0F|0F38|0F3A)\.)?(?:W([01])\.)?([0-9A-F]{2})(\+r)?(?:\/([0-7r]))?(?::([0-9A-F]{2}))?$/.exec(code)
   if (!match) throw machineError('encoding', text, 'is not an encoding', 'Write it as F3.0F.B8 Gv Ev')
-  const [, prefix = '0', map = '', opcode = '', inOpcode, digit] = match
+  const [, vex, length, prefix = '0', map = '', w, opcode = '', inOpcode, digit, fixedModrm] = match
   const operands = names.map(parseOperand)
   const has = (word: string): boolean => attributes.trim().split(' ').includes(word)
   return {
     instruction,
     map: maps[map] ?? 0,
     opcode: parseInt(opcode, 16),
-    prefix: parseInt(prefix, 16),
+    prefix: prefix === 'NP' ? 0 : parseInt(prefix, 16),
+    strict: prefix === 'NP' || operands.some(({ kind }) => isVector.has(kind) || isMmx.has(kind)),
+    vex: vex === undefined ? null : { length: length === 'L0' ? 16 : length === 'L1' ? 32 : null, ignoresLength: length === 'LIG', w: w === undefined ? null : w === '1' ? 1 : 0 },
     inOpcode: inOpcode !== undefined,
     digit: digit === undefined || digit === 'r' ? null : Number(digit),
-    modrm: digit !== undefined || operands.some(({ kind }) => kind === 'rm' || kind === 'reg' || kind === 'mem' || kind === 'sreg'),
+    modrm: digit !== undefined || fixedModrm !== undefined || operands.some(({ kind }) => inModrm.has(kind)),
+    fixedModrm: fixedModrm === undefined ? null : parseInt(fixedModrm, 16),
     operands,
-    modes: has('only64') ? [64] : has('not64') ? [16, 32] : [16, 32, 64],
+    modes: has('only64') ? [64] : vex !== undefined ? [32, 64] : has('not64') ? [16, 32] : [16, 32, 64],
     size64: has('d64') ? 'd64' : has('f64') ? 'f64' : null,
     lock: words.lock === true && operands[0]?.kind === 'rm' || operands[0]?.kind === 'mem' && words.lock === true,
     counted: has('counted') || operands.some(({ kind }) => kind === 'si' || kind === 'di'),
     repeat: words.repeat ?? null,
+    wide: has('wide') || operands.some(({ size }) => size === 'y'),
+    aligned: has('aligned') || vex === undefined && !has('unaligned') && operands.some(({ kind, size }) => (kind === 'vrm' || kind === 'mem') && (size === 'x' || size === 'o')),
   }
+}
+
+/** Whether it is of the x87 FPU: its opcodes are those from D8 to DF (SDM volume 2, A.5). */
+export function isX87(form: Form): boolean {
+  return form.map === 0 && form.vex === null && form.opcode >= 0xd8 && form.opcode <= 0xdf
 }
 
 /** Operand sizes that the prefixes choose between, in a mode; one alone when the encoding fixes it. */
 export function operandSizes(form: Form, mode: Mode): readonly Size[] {
   const [first] = form.operands
+  if (form.vex) return mode === 64 && form.vex.w === null && form.wide ? [4, 8] : [4]
+  if (form.strict) return mode === 64 && form.wide ? [4, 8] : [4]
+  if (isX87(form)) return form.wide ? [2, 4] : [4]
   if (first && first.kind !== 'imm' && first.kind !== 'rel' && form.operands.every(({ size }) => size === 'b')) return [1]
   if (mode !== 64) return [2, 4]
   return form.size64 === 'f64' ? [8] : form.size64 === 'd64' ? [2, 8] : [2, 4, 8]

@@ -26,9 +26,31 @@ export type OperandKind =
   /** X and Y: memory at rSI, and at ES:rDI. */
   | 'si'
   | 'di'
+  /** R: ModRM.rm, a general register only. */
+  | 'rmreg'
+  /** B: VEX.vvvv, a general register. */
+  | 'vvvvreg'
+  /** V, W, U, H, L: XMM or YMM by ModRM.reg; by ModRM.rm, or memory; by ModRM.rm alone; by VEX.vvvv; by the high half of an immediate. */
+  | 'vreg'
+  | 'vrm'
+  | 'vrmreg'
+  | 'vvvv'
+  | 'vimm'
+  /** P, Q, N: MMX by ModRM.reg; by ModRM.rm, or memory; by ModRM.rm alone. */
+  | 'mreg'
+  | 'mrm'
+  | 'mrmreg'
+  /** T: ST(i) by ModRM.rm. */
+  | 'stack'
 
-/** b, w, d, q: 1, 2, 4, 8 bytes. v: the operand size. z: the same, 4 at most. y: the same, 4 at least. */
-export type OperandSize = 'b' | 'w' | 'd' | 'q' | 'v' | 'z' | 'y'
+/**
+ * b, w, d, q: 1, 2, 4, 8 bytes. v: the operand size. z: the same, 4 at most. y: the same, 4 at least. o, t: 16 and 10 bytes.
+ * x: a vector, of 16 or 32 bytes; h, f, e: a half, a quarter and an eighth of it. n: what has no one size.
+ */
+export type OperandSize = 'b' | 'w' | 'd' | 'q' | 'v' | 'z' | 'y' | 'o' | 't' | 'x' | 'h' | 'f' | 'e' | 'n'
+
+/** Bytes of a vector register: XMM or YMM. */
+export type VectorSize = 16 | 32
 
 export interface Operand {
   readonly kind: OperandKind
@@ -46,7 +68,8 @@ const fixed: Readonly<Record<string, Operand>> = {
 }
 
 const methods: Readonly<Record<string, OperandKind>> = {
-  E: 'rm', M: 'mem', G: 'reg', Z: 'opreg', I: 'imm', J: 'rel', O: 'offset', S: 'sreg', X: 'si', Y: 'di',
+  E: 'rm', M: 'mem', G: 'reg', Z: 'opreg', I: 'imm', J: 'rel', O: 'offset', S: 'sreg', X: 'si', Y: 'di', R: 'rmreg', B: 'vvvvreg',
+  V: 'vreg', W: 'vrm', U: 'vrmreg', H: 'vvvv', L: 'vimm', P: 'mreg', Q: 'mrm', N: 'mrmreg', T: 'stack',
 }
 
 export function parseOperand(text: string): Operand {
@@ -54,11 +77,34 @@ export function parseOperand(text: string): Operand {
   if (known) return known
   const kind = methods[text.charAt(0)]
   const size = text.charAt(1)
-  if (kind === undefined || text.length !== 2 || !'bwdqvzy'.includes(size)) throw machineError('operand', text, 'is none', 'Write it as Ev')
+  if (kind === undefined || text.length !== 2 || !'bwdqvzyotxhfen'.includes(size)) throw machineError('operand', text, 'is none', 'Write it as Ev')
   return { kind, size: size as OperandSize, register: 0 }
 }
 
-/** The bytes of an operand at an operand size. */
+/** Operands that are in a ModRM byte. */
+export const inModrm: ReadonlySet<OperandKind> = new Set(['rm', 'mem', 'reg', 'sreg', 'rmreg', 'vreg', 'vrm', 'vrmreg', 'mreg', 'mrm', 'mrmreg', 'stack'])
+/** Those of ModRM.rm that are a register or memory, and a register only. */
+export const mayBeMemory: ReadonlySet<OperandKind> = new Set(['rm', 'vrm', 'mrm'])
+export const onlyRegister: ReadonlySet<OperandKind> = new Set(['rmreg', 'vrmreg', 'mrmreg', 'stack'])
+/** Those that are XMM or YMM registers when they are registers, and MMX registers. */
+export const isVector: ReadonlySet<OperandKind> = new Set(['vreg', 'vrm', 'vrmreg', 'vvvv', 'vimm'])
+export const isMmx: ReadonlySet<OperandKind> = new Set(['mreg', 'mrm', 'mrmreg'])
+
+/** The bytes of any operand; 0 of what has no one size. */
+export function operandBytes(size: OperandSize, operandSize: 1 | 2 | 4 | 8, vector: VectorSize): number {
+  switch (size) {
+    case 'o': return 16
+    case 't': return 10
+    case 'x': return vector
+    case 'h': return vector / 2
+    case 'f': return vector / 4
+    case 'e': return vector / 8
+    case 'n': return 0
+    default: return bytesOf(size, operandSize)
+  }
+}
+
+/** The bytes of a general operand at an operand size. */
 export function bytesOf(size: OperandSize, operandSize: 1 | 2 | 4 | 8): 1 | 2 | 4 | 8 {
   switch (size) {
     case 'b': return 1
@@ -68,5 +114,6 @@ export function bytesOf(size: OperandSize, operandSize: 1 | 2 | 4 | 8): 1 | 2 | 
     case 'v': return operandSize
     case 'z': return operandSize === 8 ? 4 : operandSize
     case 'y': return operandSize < 4 ? 4 : operandSize
+    default: throw machineError('operand', size, 'is no size of a general register', 'Use operandBytes')
   }
 }

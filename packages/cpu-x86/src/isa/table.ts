@@ -22,14 +22,18 @@ const byOpcode: ReadonlyMap<number, readonly Form[]> = (() => {
   const map = new Map<number, Form[]>()
   for (const form of forms) {
     for (let i = 0; i < (form.inOpcode ? 8 : 1); i++) {
-      const key = form.map << 8 | form.opcode + i
+      const key = keyOf(form.map, form.opcode + i, form.vex !== null)
       map.set(key, [...map.get(key) ?? [], form].sort((a, b) => b.prefix - a.prefix))
     }
   }
   return map
 })()
 
+function keyOf(map: number, opcode: number, vex: boolean): number {
+  return (vex ? 4 + map : map) << 8 | opcode
+}
+
 /** The forms that share an opcode of a map. */
-export function formsOf(map: number, opcode: number): readonly Form[] {
-  return byOpcode.get(map << 8 | opcode) ?? []
+export function formsOf(map: number, opcode: number, vex: boolean = false): readonly Form[] {
+  return byOpcode.get(keyOf(map, opcode, vex)) ?? []
 }

@@ -1,0 +1,26 @@
+import type { Expr } from '@machinist/wasm'
+import type { VectorSize } from '../isa/operand.ts'
+
+/** Half of a YMM register, a whole XMM register, or an MMX register in the lower half. */
+export type Half = Expr<'v128'>
+
+/**
+ * What semantics of vectors are written in, beside the rest of a stage. They are about 128 bits at a time: an instruction of 256 bits does the
+ * same twice, and one of MMX once, of which the lower half counts. So a stage for regions may keep halves in locals of type v128.
+ */
+export interface VectorOps {
+  /** Bytes of the vectors: 16 or, with VEX, 32. */
+  readonly vectorSize: VectorSize
+  /** Whether it is encoded with VEX: then it clears what lies above its destination. */
+  readonly vex: boolean
+  /** Half of an operand, zero above its size. Memory is read at once. */
+  half(operand: number, index?: 0 | 1): Half
+  /** A register is written, of MMX the lower half; or memory, of the operand's size. */
+  setHalves(operand: number, halves: readonly Half[]): void
+  /** XMM0, which some instructions have as an operand that is in no encoding. */
+  firstVector(): Half
+  /** Bytes of an operand that is a vector, or of the memory that stands in its place. */
+  vectorBytes(operand: number): number
+  /** An MMX instruction begins: x87 exceptions first, then all registers are valid, and TOP is zero (SDM volume 1, 9.6.2). */
+  enterMmx(): void
+}

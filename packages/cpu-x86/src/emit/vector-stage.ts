@@ -1,0 +1,93 @@
+import { type Expr, i32, i64, i64x2, v128 } from '@machinist/wasm'
+import { isMmx, isVector, operandBytes, type VectorSize } from '../isa/operand.ts'
+import { Vector } from '../vector.ts'
+import { OpStage } from './op-stage.ts'
+import type { Stage } from './stage.ts'
+import type { Half } from './vector-ops.ts'
+
+const TOP = 7 << 11
+const SUMMARY = 1 << 7
+
+/** An OpStage with vector registers. */
+export class VectorStage extends OpStage implements Stage {
+  get vectorSize(): VectorSize {
+    return this.variant.vector
+  }
+
+  get vex(): boolean {
+    return this.variant.form.vex !== null
+  }
+
+  vectorBytes(operand: number): number {
+    const { kind, size } = this.operand(operand)
+    return isMmx.has(kind) ? 8 : operandBytes(size, this.operandSize, this.vectorSize)
+  }
+
+  half(operand: number, index: 0 | 1 = 0): Half {
+    const { size } = this.operand(operand)
+    if (!this.isMemory(operand)) {
+      const address = this.registerOf(operand)
+      return isMmx.has(this.operand(operand).kind) ? v128.load64Zero(address) : v128.load(address, 16 * index)
+    }
+    const bytes = Math.min(operandBytes(size, this.operandSize, this.vectorSize) - 16 * index, 16)
+    const offset = index === 0 ? this.offset() : i64.add(this.offset(), 16 * index)
+    if (bytes >= 16) return this.f.let(v128.load(this.place(offset, 16, { segment: 'operand', right: 'read', align: this.#alignment(index) })))
+    if (bytes === 8) return this.f.let(v128.load64Zero(this.place(offset, 8, { segment: 'operand', right: 'read' })))
+    if (bytes === 4) return this.f.let(v128.load32Zero(this.place(offset, 4, { segment: 'operand', right: 'read' })))
+    const value = this.load(offset, bytes === 2 ? 2 : 1)
+    return this.f.let(i64x2.replaceLane(v128.const(0n, 0n), 0, value))
+  }
+
+  setHalves(operand: number, halves: readonly Half[]): void {
+    const { kind } = this.operand(operand)
+    const bound = halves.map((half) => this.f.let(half))
+    const [low, high] = bound
+    if (!low) throw new RangeError('nothing to write')
+    if (this.isMemory(operand)) {
+      const bytes = this.vectorBytes(operand)
+      if (bytes === 32) this.writable(this.offset(), 32)
+      bound.slice(0, Math.ceil(bytes / 16)).forEach((half, index) => this.#store(half, Math.min(bytes, 16), index as 0 | 1))
+      return
+    }
+    const address = this.registerOf(operand)
+    if (isVector.has(kind)) {
+      this.f.do(v128.store(address, low))
+      if (this.vex) this.f.do(v128.store(address, high ?? v128.const(0n, 0n), 16))
+      return
+    }
+    this.f.do(i64.store(address, i64x2.extractLane(low, 0)))
+    // What stands above an MMX register reads as a NaN or an infinity.
+    this.f.do(i64.store16(address, i64.const(0xffff), 8))
+  }
+
+  #store(half: Half, bytes: number, index: 0 | 1): void {
+    const offset = index === 0 ? this.offset() : i64.add(this.offset(), 16)
+    if (bytes === 16) {
+      const place = this.place(offset, 16, { segment: 'operand', right: 'write', align: this.#alignment(index) })
+      this.f.do(v128.store(place, half))
+      this.commit(place)
+    } else this.store(offset, this.#low(half, bytes), bytes === 8 ? 8 : bytes === 4 ? 4 : bytes === 2 ? 2 : 1)
+  }
+
+  #low(half: Half, bytes: number): Expr<'i64'> {
+    const low = i64x2.extractLane(half, 0)
+    return bytes === 8 ? low : i64.and(low, 2 ** (8 * bytes) - 1)
+  }
+
+  /** What an address must be a multiple of. */
+  #alignment(index: 0 | 1): number {
+    return this.variant.form.aligned && index === 0 ? this.vectorSize : 1
+  }
+
+  firstVector(): Half {
+    return v128.load(this.state.float.vector(0))
+  }
+
+  enterMmx(): void {
+    const { float } = this.state
+    const status = this.f.let(float.get32('status'))
+    this.faultIf(i32.and(status, SUMMARY), Vector.floatingPoint)
+    this.f.do(float.set32('status', i32.and(status, ~TOP)))
+    this.f.do(float.set32('tags', 0xff))
+  }
+}
