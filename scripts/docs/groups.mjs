@@ -32,7 +32,7 @@ export const groups = {
     'Assemble and disassemble': ['isa/'],
   },
   '@machinist/cpu-x86': {
-    'Execute': ['', 'interpreter', 'flags', 'vector'],
+    'Execute': ['', 'interpreter', 'flags', 'vector', 'extended-state'],
     'Assemble and disassemble': ['isa/', 'decode/'],
   },
   '@machinist/devices': {

@@ -21,6 +21,9 @@ export interface VectorOps {
   firstVector(): Half
   /** Bytes of an operand that is a vector, or of the memory that stands in its place. */
   vectorBytes(operand: number): number
-  /** An MMX instruction begins: x87 exceptions first, then all registers are valid, and TOP is zero (SDM volume 1, 9.6.2). */
+  /** Whether an operand is an MMX register. */
+  readonly mmx: boolean
+  /** What an MMX instruction does first: raises an x87 exception that is pending. And last: all registers are valid, TOP is zero (SDM volume 1, 9.5.1 and 9.6.2). */
+  checkMmx(): void
   enterMmx(): void
 }

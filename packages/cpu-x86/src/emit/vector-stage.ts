@@ -20,7 +20,7 @@ export class VectorStage extends OpStage implements Stage {
 
   vectorBytes(operand: number): number {
     const { kind, size } = this.operand(operand)
-    return isMmx.has(kind) ? 8 : operandBytes(size, this.operandSize, this.vectorSize)
+    return isMmx.has(kind) && size !== 'd' ? 8 : operandBytes(size, this.operandSize, this.vectorSize)
   }
 
   half(operand: number, index: 0 | 1 = 0): Half {
@@ -45,7 +45,7 @@ export class VectorStage extends OpStage implements Stage {
     if (!low) throw new RangeError('nothing to write')
     if (this.isMemory(operand)) {
       const bytes = this.vectorBytes(operand)
-      if (bytes === 32) this.writable(this.offset(), 32)
+      if (bytes === 32) this.place(this.offset(), 32, { segment: 'operand', right: 'write', align: this.#alignment(0) })
       bound.slice(0, Math.ceil(bytes / 16)).forEach((half, index) => this.#store(half, Math.min(bytes, 16), index as 0 | 1))
       return
     }
@@ -83,11 +83,17 @@ export class VectorStage extends OpStage implements Stage {
     return v128.load(this.state.float.vector(0))
   }
 
+  get mmx(): boolean {
+    return this.variant.form.operands.some(({ kind }) => isMmx.has(kind))
+  }
+
+  checkMmx(): void {
+    this.faultIf(i32.and(this.state.float.get32('status'), SUMMARY), Vector.floatingPoint)
+  }
+
   enterMmx(): void {
     const { float } = this.state
-    const status = this.f.let(float.get32('status'))
-    this.faultIf(i32.and(status, SUMMARY), Vector.floatingPoint)
-    this.f.do(float.set32('status', i32.and(status, ~TOP)))
+    this.f.do(float.set32('status', i32.and(float.get32('status'), ~TOP)))
     this.f.do(float.set32('tags', 0xff))
   }
 }

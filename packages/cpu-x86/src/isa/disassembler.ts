@@ -2,7 +2,7 @@ import type { Address } from '../decode/modrm.ts'
 import { type Decoded, MAX_LENGTH, decode } from '../decode/decoder.ts'
 import type { Mode, Size } from './form.ts'
 import { registerName, segmentNames } from './names.ts'
-import { bytesOf } from './operand.ts'
+import { bytesOf, isMmx, isVector, operandBytes, type OperandKind } from './operand.ts'
 
 /** One disassembled instruction. */
 export interface Disassembled {
@@ -12,7 +12,7 @@ export interface Disassembled {
   readonly length: number
 }
 
-const widths: Readonly<Record<Size, string>> = { 1: 'byte', 2: 'word', 4: 'dword', 8: 'qword' }
+const widths: Readonly<Record<number, string>> = { 1: 'byte ptr ', 2: 'word ptr ', 4: 'dword ptr ', 8: 'qword ptr ', 10: 'tbyte ptr ', 16: 'xmmword ptr ', 32: 'ymmword ptr ' }
 
 /** The instruction at the start of `bytes`, which stands at address `pc`. */
 export function disassemble(bytes: Uint8Array, mode: Mode, pc: bigint = 0n): Disassembled {
@@ -22,6 +22,8 @@ export function disassemble(bytes: Uint8Array, mode: Mode, pc: bigint = 0n): Dis
 }
 
 const sized: Readonly<Record<string, readonly [string, string, string]>> = { cbw: ['cbw', 'cwde', 'cdqe'], cwd: ['cwd', 'cdq', 'cqo'] }
+/** Names of what moves a general register of 64 bits. */
+const quadword: Readonly<Record<string, string>> = { movd: 'movq', pinsrd: 'pinsrq', pextrd: 'pextrq' }
 /** Instructions whose operands are implied, and whose size is a letter. */
 const lettered: ReadonlySet<string> = new Set(['movs', 'stos', 'lods', 'cmps', 'scas'])
 const letters: Readonly<Record<Size, string>> = { 1: 'b', 2: 'w', 4: 'd', 8: 'q' }
@@ -31,21 +33,37 @@ function mnemonic({ form, operandSize, addressSize }: Decoded): string {
   const bySize = sized[name]?.[Math.log2(operandSize) - 1]
   if (bySize !== undefined) return bySize
   if (name === 'jrcxz') return addressSize === 8 ? 'jrcxz' : addressSize === 4 ? 'jecxz' : 'jcxz'
+  const wide = operandSize === 8 ? quadword[name.replace(/^v/, '')] : undefined
+  if (wide !== undefined) return name.startsWith('v') ? `v${wide}` : wide
   if (name === 'cmpxchg8b' && operandSize === 8) return 'cmpxchg16b'
   if ((name === 'iret' || name === 'retf') && operandSize === 8) return `${name}q`
   return lettered.has(name) ? name + letters[form.operands[0]?.size === 'b' ? 1 : operandSize] : name
 }
 
 function textOf(decoded: Decoded, pc: bigint): string {
-  const { form, operandSize, rex, reg, rm, address, segment, immediates, length, repeat, lock } = decoded
+  const { form, operandSize, rex, reg, rm, vvvv, vector, address, immediates, length, repeat, lock } = decoded
   const prefix = (lock ? 'lock ' : '') + (repeat === 'none' ? '' : form.repeat === 'rep' ? 'rep ' : `${repeat} `)
   const name = mnemonic(decoded)
   if (lettered.has(form.instruction.name)) return prefix + name
   const next = pc + BigInt(length)
   let taken = 0
   const operands = form.operands.map(({ kind, size, register }) => {
-    const bytes = bytesOf(size, operandSize)
+    if (kind === 'mem' && address && 'otxhfen'.includes(size)) return width(decoded, operandBytes(size, operandSize, vector)) + addressText(address, decoded, next)
+    const bytes = vectorKinds.has(kind) ? 8 : bytesOf(size, operandSize)
     switch (kind) {
+      case 'vrm':
+      case 'mrm':
+        if (address) return width(decoded, operandBytes(size, operandSize, vector)) + addressText(address, decoded, next)
+        return vectorName(kind, rm, size === 'x' ? vector : 16)
+      case 'vreg':
+      case 'mreg': return vectorName(kind, reg, size === 'x' ? vector : 16)
+      case 'vvvv': return vectorName(kind, vvvv, size === 'x' ? vector : 16)
+      case 'vimm': return vectorName(kind, Number((immediates[taken++] ?? 0n) >> 4n) & 15, size === 'x' ? vector : 16)
+      case 'vrmreg':
+      case 'mrmreg': return vectorName(kind, rm, size === 'x' ? vector : 16)
+      case 'stack': return `st(${rm})`
+      case 'rmreg': return registerName(rm, bytes, true)
+      case 'vvvvreg': return registerName(vvvv, bytes, true)
       case 'reg': return registerName(reg, bytes, rex)
       case 'opreg': return registerName(rm, bytes, rex)
       case 'fixed': return registerName(register, bytes, rex)
@@ -59,8 +77,8 @@ function textOf(decoded: Decoded, pc: bigint): string {
       case 'mem':
       case 'offset': {
         if (!address) return registerName(rm, bytes, rex)
-        const width = name === 'lea' ? '' : form.instruction.group === 'far' && kind === 'mem' ? 'far ptr ' : form.operands.some((other) => other.kind === 'sreg') ? 'word ptr ' : name === 'cmpxchg16b' ? 'xmmword ptr ' : name === 'cmpxchg8b' ? 'qword ptr ' : `${widths[bytes]} ptr `
-        return width + (segment >= 4 || segment !== (address.onStack ? 2 : 3) ? `${segmentNames[segment] ?? ''}:` : '') + addressText(address, decoded, next)
+        const odd = name === 'lea' ? '' : form.instruction.group === 'far' && kind === 'mem' ? 'far ptr ' : form.operands.some((other) => other.kind === 'sreg') ? 'word ptr ' : name === 'cmpxchg16b' ? 'xmmword ptr ' : name === 'cmpxchg8b' ? 'qword ptr ' : null
+        return (odd === null ? width(decoded, bytes) : odd + override(decoded)) + addressText(address, decoded, next)
       }
       case 'si':
       case 'di': return ''
@@ -71,10 +89,26 @@ function textOf(decoded: Decoded, pc: bigint): string {
   return `${prefix}${name}${operands.length === 0 ? '' : ' '}${far ? operands.reverse().join(':') : operands.join(', ')}`
 }
 
-function immediateBits({ form, operandSize }: Decoded, bytes: number): number {
+const vectorKinds: ReadonlySet<OperandKind> = new Set([...isVector, ...isMmx, 'stack'])
+
+function vectorName(kind: OperandKind, number: number, bytes: number): string {
+  return isMmx.has(kind) ? `mm${number}` : `${bytes === 32 ? 'ymm' : 'xmm'}${number}`
+}
+
+/** The width of a memory operand, and its segment where that is not the usual one. */
+function width(decoded: Decoded, bytes: number): string {
+  return (widths[bytes] ?? '') + override(decoded)
+}
+
+function override({ segment, address }: Decoded): string {
+  return segment >= 4 || segment !== (address?.onStack === true ? 2 : 3) ? `${segmentNames[segment] ?? ''}:` : ''
+}
+
+function immediateBits(decoded: Decoded, bytes: number): number {
+  const { form, operandSize } = decoded
   const first = form.operands[0]
   const alone = ['shifts', 'bits', 'decimal'].includes(form.instruction.group) || form.instruction.name === 'enter'
-  if (alone || first === undefined) return bytes * 8
+  if (alone || first === undefined || decoded.form.strict || decoded.form.vex) return bytes * 8
   return first.kind === 'imm' && first.size === 'w' ? 16 : bytesOf(first.kind === 'imm' ? 'v' : first.size, operandSize) * 8
 }
 

@@ -1,11 +1,17 @@
 import { flagBits, Interpreter, STATUS } from '../../src/index.ts'
 import { type Form, forms } from '../../src/isa/index.ts'
+import { extendedDifference } from './extended.ts'
 import { formAt, randomData, randomRun } from './generator.ts'
 import { buildHost, CODE_SIZE, hostFeatures, MEMORY_AT, MEMORY_SIZE, type Outcome, type Run } from './host.ts'
 import { Random } from './random.ts'
 
 /** What a host must have to run an instruction, by the names of /proc/cpuinfo. */
 const needs: Readonly<Record<string, string>> = { adcx: 'adx', adox: 'adx', movbe: 'movbe', popcnt: 'popcnt', lzcnt: 'abm', tzcnt: 'bmi1', crc32: 'sse4_2', cmpxchg8b: 'cx16', lahf: 'lahf_lm', sahf: 'lahf_lm' }
+/** Groups that are features of their own by those names; the others all hosts have. */
+const features: Readonly<Record<string, string>> = {
+  sse3: 'pni', ssse3: 'ssse3', sse4_1: 'sse4_1', sse4_2: 'sse4_2', avx: 'avx', avx2: 'avx2', fma: 'fma', f16c: 'f16c',
+  bmi1: 'bmi1', bmi2: 'bmi2', aes: 'aes', pclmulqdq: 'pclmulqdq', sha: 'sha_ni', xsave: 'xsave',
+}
 /**
  * POPF of random bits turns single step and alignment checks on: it has a test of its own. The upper half of a selector that is pushed
  * differs between processors (SDM volume 2, PUSH).
@@ -18,10 +24,10 @@ const INT3 = 0xcc
 
 /** The forms of a group that the host can run. */
 export function comparable(group: string): Form[] {
-  const features = hostFeatures()
+  const present = hostFeatures()
   return forms.filter((form) => {
-    const needed = needs[form.instruction.name]
-    return form.instruction.group === group && !excluded(form) && (needed === undefined || features.has(needed))
+    const needed = needs[form.instruction.name] ?? features[group]
+    return form.instruction.group === group && !excluded(form) && (needed === undefined || present.has(needed))
   })
 }
 
@@ -50,6 +56,7 @@ export function runHere(cpu: Interpreter, run: Run): Outcome | null {
   cpu.memory.set(run.data, CODE_SIZE)
   run.registers.forEach((value, i) => cpu.setRegister(i, value))
   cpu.flags = run.flags | 0x202
+  cpu.extendedState = run.extended
   cpu.rip = MEMORY_AT
   for (let steps = 0; steps < STEP_LIMIT; steps++) {
     if (strays(cpu, run)) return null
@@ -57,7 +64,7 @@ export function runHere(cpu: Interpreter, run: Run): Outcome | null {
     if (step.kind === 'exception') {
       return {
         vector: step.vector, registers: run.registers.map((_, i) => cpu.register(i)), flags: cpu.flags,
-        rip: Number(BigInt.asIntN(64, cpu.rip - MEMORY_AT)), data: cpu.memory.slice(CODE_SIZE),
+        rip: Number(BigInt.asIntN(64, cpu.rip - MEMORY_AT)), data: cpu.memory.slice(CODE_SIZE), extended: cpu.extendedState,
       }
     }
   }
@@ -92,6 +99,7 @@ export function difference(run: Run, here: Outcome, host: Outcome, mask: number)
   }
   const compared = (STATUS | DF) & ~mask
   if (((here.flags ^ host.flags) & compared) !== 0) wrong.push(`flags ${(here.flags & compared).toString(16)}, host ${(host.flags & compared).toString(16)}, were ${run.flags.toString(16)}`)
+  wrong.push(...extendedDifference(run, here.extended, host.extended))
   const at = Buffer.compare(here.data, host.data) === 0 ? -1 : here.data.findIndex((byte, i) => byte !== host.data[i])
   if (at >= 0) wrong.push(`memory at ${at}: ${here.data[at]}, host ${host.data[at]}`)
   return wrong

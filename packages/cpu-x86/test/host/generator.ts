@@ -1,5 +1,7 @@
 import { decode, encode, type Form, type Mode, operandSizes, type Size } from '../../src/isa/index.ts'
 import { CODE_SIZE, MEMORY_AT, MEMORY_SIZE, type Run } from './host.ts'
+import { Interpreter } from '../../src/index.ts'
+import { floats, randomExtended, takesExtended, takesVectors } from './extended.ts'
 import type { Random } from './random.ts'
 
 const RCX = 1
@@ -15,6 +17,8 @@ const ALL_INT3 = 0xcccc_cccc_cccc_ccccn
 /** Base registers of memory operands: they hold addresses in the data pages, until an instruction writes them. */
 const POINTERS = [3, 5, RSI, RDI]
 
+const initialExtended = new Interpreter({ mode: 64, base: 0n, size: 4096 }).extendedState
+
 const doubleShifts: ReadonlySet<string> = new Set(['shld', 'shrd'])
 
 /** Random values of which many are at the borders of sizes. */
@@ -28,19 +32,25 @@ function number(random: Random): bigint {
   }
 }
 
+/** Of vectors mostly a multiple of their size. */
+function displacement(random: Random, form: Form): number {
+  const near = random.below(3) === 0 ? random.below(2000) - 1000 : random.below(100) - 50
+  return takesVectors(form) && random.below(8) !== 0 ? near & ~31 : near
+}
+
 /** One random encoding of a form, or null when the form is not to be run with these choices. */
 function instruction(random: Random, form: Form, mode: Mode): Uint8Array | null {
   const last = mode === 64 ? 15 : 7
   const size = random.of(operandSizes(form, mode))
   const register = (): number => random.below(last + 1)
-  const takesMemory = form.operands.some(({ kind }) => kind === 'rm' || kind === 'mem')
+  const takesMemory = form.operands.some(({ kind }) => kind === 'rm' || kind === 'mem' || kind === 'vrm' || kind === 'mrm')
   const onlyMemory = form.operands.some(({ kind }) => kind === 'mem')
   const memory = takesMemory && (onlyMemory || random.below(2) === 0)
-  const indexed = random.below(4) === 0
+  const indexed = random.below(takesVectors(form) ? 16 : 4) === 0
   // The bit number of BT and its like moves the access itself, so its register is one that holds a small number.
-  const rm = memory ? { base: random.of(POINTERS), ...indexed ? { index: RCX, scale: random.below(4) } : {}, displacement: random.below(3) === 0 ? random.below(2000) - 1000 : random.below(100) - 50 } : register()
+  const rm = memory ? { base: random.of(POINTERS), ...indexed ? { index: RCX, scale: random.below(4) } : {}, displacement: displacement(random, form) } : register()
   const offset = form.operands.some(({ kind }) => kind === 'offset')
-  const immediates = form.operands.filter(({ kind }) => kind === 'imm' || kind === 'rel').map(({ kind }) => kind === 'rel' ? 0n : number(random))
+  const immediates = form.operands.filter(({ kind }) => kind === 'imm' || kind === 'rel' || kind === 'vimm').map(({ kind }) => kind === 'rel' ? 0n : number(random))
   if (size === 2 && doubleShifts.has(form.instruction.name)) {
     // Beyond 16 bits the result is undefined, and AMD's is not Intel's.
     if (form.operands[2]?.kind === 'fixed') return null
@@ -48,9 +58,10 @@ function instruction(random: Random, form: Form, mode: Mode): Uint8Array | null 
   }
   const repeat = form.repeat !== null && random.below(2) === 0 ? random.of([0xf2, 0xf3] as const) : undefined
   return encode(form, {
-    mode, operandSize: size, immediates, rex: mode === 64 && random.below(4) === 0,
+    mode, operandSize: size, immediates, rex: mode === 64 && form.vex === null && random.below(4) === 0,
     rm: offset ? { displacement: Number(MEMORY_AT) + CODE_SIZE + random.below(4000) } : rm,
     ...form.digit === null ? { reg: form.operands.some(({ kind }) => kind === 'sreg') ? random.below(6) : register() } : {},
+    vvvv: form.operands.some(({ kind }) => kind === 'vvvv' || kind === 'vvvvreg') ? register() : 0, vector: random.of([16, 32] as const),
     ...repeat === undefined ? {} : { repeat }, lock: form.lock && memory && random.below(4) === 0,
   })
 }
@@ -59,7 +70,7 @@ function instruction(random: Random, form: Form, mode: Mode): Uint8Array | null 
 export function randomData(random: Random, jumps: boolean): Uint8Array {
   const data = new Uint8Array(MEMORY_SIZE - CODE_SIZE)
   const view = new DataView(data.buffer)
-  for (let i = 0; i < data.length; i += 8) view.setBigUint64(i, !jumps ? number(random) : random.below(2) === 0 ? ALL_INT3 : AN_INT3, true)
+  for (let i = 0; i < data.length; i += 8) view.setBigUint64(i, !jumps ? random.below(3) === 0 ? floats(random) : number(random) : random.below(2) === 0 ? ALL_INT3 : AN_INT3, true)
   return data
 }
 
@@ -74,12 +85,12 @@ export function randomRun(random: Random, forms: readonly Form[], mode: 32 | 64,
   code.push(INT3, INT3)
   const cut = (value: bigint): bigint => mode === 32 ? BigInt.asUintN(32, value) : value
   const registers = Array.from({ length: 16 }, (_, i) => mode === 32 && i >= 8 ? 0n : cut(number(random)))
-  for (const pointer of POINTERS) registers[pointer] = MEMORY_AT + BigInt(CODE_SIZE + 1024 + random.below(MEMORY_SIZE - CODE_SIZE - 2048) & (jumps ? ~7 : ~0))
+  for (const pointer of POINTERS) registers[pointer] = MEMORY_AT + BigInt(CODE_SIZE + 1024 + random.below(MEMORY_SIZE - CODE_SIZE - 2048) & (jumps ? ~7 : usable.some(takesVectors) ? ~31 : ~0))
   registers[RSP] = STACK_AT + BigInt(random.below(16))
   const down = random.below(4) === 0
   // Downwards REP must not come to the code.
   if (down || random.below(4) !== 0) registers[RCX] = BigInt(random.below(70))
-  return { mode, code: Uint8Array.from(code), registers, flags: random.below(0x1000) & 0x8d5 | (down ? 0x400 : 0), data }
+  return { mode, code: Uint8Array.from(code), registers, flags: random.below(0x1000) & 0x8d5 | (down ? 0x400 : 0), data, extended: usable.some(takesExtended) ? randomExtended(random) : initialExtended }
 }
 
 /** The form and size of the instruction at the start of code. */

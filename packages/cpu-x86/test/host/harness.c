@@ -24,6 +24,13 @@
 #define CS_64 0x33
 #define CS_32 0x23
 #define SS_USER 0x2b
+/* XSAVE's standard format: the legacy region, the header, whose first word tells which parts are there, and the upper halves of YMM. */
+#define EXTENDED_SIZE 832u
+#define LEGACY_SIZE 416u
+#define HEADER_AT 512u
+#define UPPER_AT 576u
+#define UPPER_SIZE 256u
+#define X87_SSE_AVX 7u
 #define UC_SIGCONTEXT_SS_BIT 2
 #define UC_STRICT_RESTORE_SS_BIT 4
 
@@ -32,6 +39,7 @@ struct record {
     uint32_t code_length;
     uint64_t registers[16];
     uint64_t flags;
+    uint8_t extended[EXTENDED_SIZE];
 };
 
 struct answer {
@@ -40,6 +48,7 @@ struct answer {
     uint64_t registers[16];
     uint64_t flags;
     uint64_t rip;
+    uint8_t extended[EXTENDED_SIZE];
 };
 
 /* The order of the processor's numbers. */
@@ -51,7 +60,33 @@ static const int order[16] = {
 static struct record record;
 static struct answer answer;
 static ucontext_t before;
+static uint8_t before_extended[EXTENDED_SIZE];
+/* Whether the host has AVX: then the frame of a signal has the upper halves of YMM. */
+static int avx;
 static volatile int running;
+
+/* From one image to another, what of it is compared. */
+static void copy_extended(uint8_t *to, const uint8_t *from) {
+    memcpy(to, from, LEGACY_SIZE);
+    if (avx) memcpy(to + UPPER_AT, from + UPPER_AT, UPPER_SIZE);
+}
+
+/* A part that is as at reset may be left out of a frame. */
+static void complete(uint8_t *frame) {
+    uint64_t present;
+    if (!avx) return;
+    memcpy(&present, frame + HEADER_AT, sizeof present);
+    if ((present & 4) == 0) memset(frame + UPPER_AT, 0, UPPER_SIZE);
+    if ((present & 2) == 0) memset(frame + 160, 0, 256);
+    if ((present & 1) == 0) {
+        static const uint16_t control = 0x37f;
+        memset(frame, 0, 24);
+        memset(frame + 32, 0, 128);
+        memcpy(frame, &control, sizeof control);
+    }
+    present |= X87_SSE_AVX;
+    memcpy(frame + HEADER_AT, &present, sizeof present);
+}
 
 static void start(int number, siginfo_t *info, void *argument) {
     ucontext_t *context = argument;
@@ -60,6 +95,10 @@ static void start(int number, siginfo_t *info, void *argument) {
     (void)info;
     memcpy(before.uc_mcontext.gregs, general, sizeof before.uc_mcontext.gregs);
     before.uc_flags = context->uc_flags;
+    uint8_t *frame = (uint8_t *)context->uc_mcontext.fpregs;
+    complete(frame);
+    copy_extended(before_extended, frame);
+    copy_extended(frame, record.extended);
     for (int i = 0; i < 16; i++) general[order[i]] = (greg_t)record.registers[i];
     general[REG_RIP] = MEMORY_AT;
     general[REG_EFL] = (greg_t)(record.flags | 0x202);
@@ -82,6 +121,10 @@ static void finish(int number, siginfo_t *info, void *argument) {
     for (int i = 0; i < 16; i++) answer.registers[i] = (uint64_t)general[order[i]];
     answer.flags = (uint64_t)general[REG_EFL];
     answer.rip = (uint64_t)general[REG_RIP] - MEMORY_AT;
+    uint8_t *frame = (uint8_t *)context->uc_mcontext.fpregs;
+    complete(frame);
+    copy_extended(answer.extended, frame);
+    copy_extended(frame, before_extended);
     memcpy(general, before.uc_mcontext.gregs, sizeof before.uc_mcontext.gregs);
     context->uc_flags = before.uc_flags;
 }
@@ -94,6 +137,7 @@ int main(void) {
     static const int ends[] = { SIGTRAP, SIGILL, SIGSEGV, SIGBUS, SIGFPE, SIGVTALRM };
     /* In 64-bit mode they may be null, and 32-bit code needs them. */
     __asm__ volatile("mov %0, %%ds; mov %0, %%es" : : "r"(SS_USER));
+    avx = __builtin_cpu_supports("avx");
     uint8_t *memory = mmap((void *)MEMORY_AT, MEMORY_SIZE, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     stack_t stack = { .ss_sp = malloc(1 << 16), .ss_size = 1 << 16 };
     struct sigaction action = { .sa_flags = SA_SIGINFO | SA_ONSTACK };

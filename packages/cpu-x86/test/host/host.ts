@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { EXTENDED_STATE_SIZE } from '../../src/index.ts'
 
 /** As harness.c has them: a page of code, and two of data. */
 export const MEMORY_AT = 0x1000_0000n
@@ -17,6 +18,8 @@ export interface Run {
   readonly flags: number
   /** What the data pages hold. */
   readonly data: Uint8Array
+  /** The registers of x87, MMX, SSE and AVX, as `Interpreter.extendedState` has them. */
+  readonly extended: Uint8Array
 }
 
 /** How it ended: by an exception, #BP among them, `rip` from the start of the code. */
@@ -26,13 +29,13 @@ export interface Outcome {
   readonly flags: number
   readonly rip: number
   readonly data: Uint8Array
+  readonly extended: Uint8Array
 }
 
-const RECORD = 8 + 16 * 8 + 8
-const ANSWER = 8 + 16 * 8 + 16
+const RECORD = 8 + 16 * 8 + 8 + EXTENDED_STATE_SIZE
+const ANSWER = 8 + 16 * 8 + 16 + EXTENDED_STATE_SIZE
 const INT3 = 0xcc
 const SIGVTALRM = 26
-const SIGFPE = 8
 
 /** Why this host cannot be compared with, or null. */
 export function whyNoHost(): string | null {
@@ -65,11 +68,12 @@ export function buildHost(): { run(runs: readonly Run[]): Outcome[]; dispose(): 
   }
 }
 
-function writeRun(out: Buffer, { mode, code, registers, flags, data }: Run): void {
+function writeRun(out: Buffer, { mode, code, registers, flags, data, extended }: Run): void {
   out.writeUInt32LE(mode, 0)
   out.writeUInt32LE(code.length, 4)
   registers.forEach((value, i) => out.writeBigUInt64LE(value, 8 + 8 * i))
   out.writeBigUInt64LE(BigInt(flags), 8 + 16 * 8)
+  out.set(extended, RECORD - EXTENDED_STATE_SIZE)
   out.fill(INT3, RECORD, RECORD + CODE_SIZE)
   out.set(code, RECORD)
   out.set(data, RECORD + CODE_SIZE)
@@ -80,11 +84,11 @@ function readOutcome(answer: Buffer): Outcome {
   if (signal === SIGVTALRM) throw new Error('the code did not end within 20 s of CPU time')
   const vector = answer.readUInt32LE(4)
   return {
-    // Linux gives an x87 or SSE exception the same signal as #DE; there are none here.
-    vector: signal === SIGFPE ? 0 : vector,
+    vector,
     registers: Array.from({ length: 16 }, (_, i) => answer.readBigUInt64LE(8 + 8 * i)),
     flags: Number(answer.readBigUInt64LE(8 + 16 * 8)),
     rip: Number(answer.readBigInt64LE(8 + 17 * 8)),
     data: answer.subarray(ANSWER),
+    extended: answer.subarray(ANSWER - EXTENDED_STATE_SIZE, ANSWER),
   }
 }
