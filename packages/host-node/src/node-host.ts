@@ -10,6 +10,7 @@ import { unnamedDisk } from './disks/unnamed.ts'
 import { fileDisk } from './files/file.ts'
 import { diskOptions } from './disks/machine-disks.ts'
 import { sharedFolder } from './share/folder-share.ts'
+import { membersHere, type NetworkMembers } from './network/network-members.ts'
 import { natFrom } from './network/networks.ts'
 import { tap } from './network/tap.ts'
 import { discardable } from './system/discard.ts'
@@ -44,13 +45,19 @@ export interface NodeHostOptions {
   readonly backends?: Readonly<Record<string, Backend<unknown>>>
   /** Most bytes for one machine, 4 GiB unless given. */
   readonly maximumMemory?: number
+  /** Networks with names, in which machines are together; those of this process unless given. */
+  readonly networks?: NetworkMembers
+  /** The machine that this host is for, where it is for one: in networks with names its devices are called after it, and so have the same addresses wherever it runs. */
+  readonly machine?: string
 }
+
+const here = membersHere(nodeLoop)
 
 /**
  * This process as a host: Node's event loop, shared WebAssembly memory, the kernel's random numbers and clock. For
  * definitions from files it knows the backends `'terminal'`, `'stdout'`, `{ type: 'disk', path, mode, limits }` for raw images
  * (`openDisks` opens those of other formats beforehand), `{ type: 'folder', path, readOnly, owners }`, `{ type: 'unix', path }`, `'nat'`
- * (or `{ type: 'nat', … }`), `{ type: 'tap', name }`, and controls `{ type: 'balloon', target }` and `{ type: 'memory', target }` (`target` in bytes, or text such as `'64M'`; 0 unless given).
+ * (or `{ type: 'nat', … }`; with `switch`, one network for all that name it), `{ type: 'switch', name }`, `{ type: 'tap', name }`, and controls `{ type: 'balloon', target }` and `{ type: 'memory', target }` (`target` in bytes, or text such as `'64M'`; 0 unless given).
  */
 export function nodeHost(options: NodeHostOptions = {}): MachineHost {
   return {
@@ -74,7 +81,7 @@ export function nodeHost(options: NodeHostOptions = {}): MachineHost {
         throw machinistError({ code: 'image-compressed', part: 'kernel', remedy: 'Check the file with gzip -t.' }, 'its gzip data is damaged or too large')
       }
     },
-    backend: (descriptor, kind, part) => byName(descriptor, kind, part, options.backends ?? {}),
+    backend: (descriptor, kind, part) => byName(descriptor, kind, part, options),
   }
 }
 
@@ -83,7 +90,7 @@ function wallClock(): bigint {
   return BigInt(Date.now()) * 1_000_000n + BigInt(Math.floor((performance.now() % 1) * NS_PER_MS))
 }
 
-function byName(descriptor: BackendDescriptor, kind: BackendKind, part: string, known: Readonly<Record<string, Backend<unknown>>>): Backend<unknown> | null {
+function byName(descriptor: BackendDescriptor, kind: BackendKind, part: string, { backends: known = {}, networks = here, machine }: NodeHostOptions): Backend<unknown> | null {
   const name = typeof descriptor === 'string' ? descriptor : descriptor.type
   const given = Object.hasOwn(known, name) ? known[name] : undefined
   if (given !== undefined) return given
@@ -104,6 +111,8 @@ function byName(descriptor: BackendDescriptor, kind: BackendKind, part: string, 
   if (kind === 'balloon' && name === 'balloon') return balloonControl({ target: targetOf(descriptor, part) })
   if (kind === 'hotplug' && name === 'memory') return memoryControl({ target: targetOf(descriptor, part) })
   if (kind === 'files' && name === 'folder' && typeof descriptor === 'object') return folderOf(descriptor, part)
+  const shared = kind === 'net' ? networks.backend(descriptor, part, machine === undefined ? undefined : `${machine}/${part}`) : null
+  if (shared !== null) return shared
   if (kind === 'net' && name === 'nat') return natFrom(descriptor, part, (message) => { process.emitWarning(message, { code: 'MACHINIST_NAT' }) })
   if (kind === 'net' && name === 'tap') {
     const device = typeof descriptor === 'object' ? descriptor['name'] : undefined

@@ -1,5 +1,6 @@
-/** A processor in a worker, for tests: fake harts, and a device that does harm to its thread. */
+/** A processor in a worker, for tests: fake harts, a device that does harm to its thread, and one with a network. */
 import type { DeviceSpec } from '@machinist/api'
+import { macAt, macBytes, parseMac } from '@machinist/packets'
 import { fakeCpu, gadget, hub } from '@machinist/machine/testing'
 import { serveProcessor } from '../src/processors/serve-processor.ts'
 
@@ -28,4 +29,39 @@ const harm: DeviceSpec<object, null, never, Readonly<Record<never, never>>> = {
   }),
 }
 
-serveProcessor({ catalogue: [fakeCpu, gadget, hub, harm] })
+/** Sends what is stored in it to everybody, and reads as what came last, once; 0 for nothing, 33 for what came from its own address. */
+const knocker: DeviceSpec<object, { readonly heard: number }, never, { readonly net: 'net' }> = {
+  kind: 'knocker',
+  stateVersion: 1,
+  backends: { net: 'net' },
+  configure: () => ({}),
+  regions: () => [{ name: 'registers', size: 4, space: 'mmio' }],
+  irqs: () => [],
+  create(_config, { backends: { net } }) {
+    let heard = 0
+    const own = parseMac(net.address ?? '') ?? 0
+    net.listen({
+      readable() { for (let frame = net.receive(); frame !== null; frame = net.receive()) heard = macAt(frame.bytes, 6) === own ? 33 : frame.bytes[14] ?? 0 },
+      writable() {},
+      linkChanged() {},
+    })
+    return {
+      read() {
+        const last = heard
+        heard = 0
+        return last
+      },
+      write(_region, _offset, _width, value) {
+        const bytes = new Uint8Array(60).fill(0xff, 0, 6)
+        bytes.set(macBytes(own), 6)
+        bytes[14] = value
+        net.send({ bytes })
+      },
+      reset() {},
+      save: () => ({ heard }),
+      restore(state) { ({ heard } = state) },
+    }
+  },
+}
+
+serveProcessor({ catalogue: [fakeCpu, gadget, hub, harm, knocker] })

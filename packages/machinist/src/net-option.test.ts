@@ -16,6 +16,8 @@ describe('--net', () => {
     ['none', []],
     ['nat', [{ type: 'nat' }]],
     ['tap=tap0', [{ type: 'tap', name: 'tap0' }]],
+    ['switch=lan', [{ type: 'switch', name: 'lan' }]],
+    ['nat,switch=lan,mtu=9000', [{ type: 'nat', switch: 'lan', mtu: 9000 }]],
     ['nat,network6=none', [{ type: 'nat', network6: false }]],
     ['nat,network6=fd00:1::/64,network=10.9.0.0/24,mtu=9000', [{ type: 'nat', network6: 'fd00:1::/64', network: '10.9.0.0/24', mtu: 9000 }]],
     ['nat,mode=isolated', [{ type: 'nat', mode: 'isolated' }]],
@@ -38,7 +40,7 @@ describe('--net', () => {
     }
   })
 
-  test.each(['', 'nat0', 'none,mtu=1500', 'tap', 'tap=', 'tap=tap0,mtu=9000', 'nat,', 'nat,forward', 'nat,forward=', 'nat,rules=allow any', 'nat,toString=1', 'nat,constructor=1', 'nat,type=tap'])(
+  test.each(['', 'nat0', 'none,mtu=1500', 'tap', 'tap=', 'tap=tap0,mtu=9000', 'switch', 'switch=', 'switch=lan,mtu=9000', 'nat,', 'nat,forward', 'nat,forward=', 'nat,rules=allow any', 'nat,toString=1', 'nat,constructor=1', 'nat,type=tap'])(
     '%j is refused', (text) => {
       let error: unknown
       try {

@@ -1,7 +1,7 @@
 import type { BackendDescriptor } from '@machinist/machine'
 import { usageError } from './usage.ts'
 
-const REMEDY = 'Use --net nat, --net nat,forward=tcp:127.0.0.1:2222-:22, --net tap=NAME or --net none.'
+const REMEDY = 'Use --net nat, --net nat,forward=tcp:127.0.0.1:2222-:22, --net switch=NAME, --net tap=NAME or --net none.'
 /** Options of a NAT that have one value, and those that gather. */
 const SINGLE = ['mode', 'mtu', 'network', 'network6', 'otherwise', 'switch'] as const
 const LISTS = { forward: 'forward', service: 'service', resolver: 'resolvers', allow: 'rules', deny: 'rules' } as const
@@ -12,6 +12,8 @@ export function parseNet(value: string): BackendDescriptor[] {
   if (kind === 'none' && options.length === 0) return []
   const device = /^tap=(.+)$/.exec(kind)?.[1]
   if (device !== undefined && options.length === 0) return [{ type: 'tap', name: device }]
+  const lan = /^switch=(.+)$/.exec(kind)?.[1]
+  if (lan !== undefined && options.length === 0) return [{ type: 'switch', name: lan }]
   if (kind !== 'nat') throw usageError('--net', 'no such network', REMEDY, value)
   const single: Record<string, string | number | false> = {}
   const lists: Record<string, string[]> = {}

@@ -19,13 +19,13 @@ function fits(value: unknown, type: (typeof NAT_OPTIONS)[string]): boolean {
  * and `resolvers`.
  *
  * @param warn - is told of what goes wrong later
+ * @param shared - several machines are behind it, as {@link NatOptions.shared}
  * @throws typed errors `'backend-option'`, `'nat-option'`
  */
-export function natFrom(descriptor: BackendDescriptor, part: string, warn: (message: string) => void): Nat {
+export function natFrom(descriptor: BackendDescriptor, part: string, warn: (message: string) => void, shared: boolean = false): Nat {
   const { type: _type, ...given } = typeof descriptor === 'string' ? { type: descriptor } : descriptor
   for (const [name, value] of Object.entries(given)) {
     const type = Object.hasOwn(NAT_OPTIONS, name) ? NAT_OPTIONS[name] : undefined
-    if (name === 'switch') throw machinistError({ code: 'backend-option', part, value: name, remedy: 'Leave it out, or run the machines on bare metal.' }, 'machines of this host have no switch together, as each may be in a thread of its own')
     if (type === undefined) {
       throw machinistError({ code: 'backend-option', part, value: name, remedy: `Use ${Object.keys(NAT_OPTIONS).join(', ')}.` }, 'a NAT has no such option')
     }
@@ -35,5 +35,5 @@ export function natFrom(descriptor: BackendDescriptor, part: string, warn: (mess
     }
   }
   const { resolvers, ...options } = given as NatOptions & { readonly resolvers?: readonly string[] }
-  return nat(nodeSockets({ ...(resolvers !== undefined && { resolvers }) }), { ...options, warn })
+  return nat(nodeSockets({ ...(resolvers !== undefined && { resolvers }) }), { ...options, shared, warn })
 }

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { createHypervisor, type HypervisorEvent, type MachineSpec, type OwnHypervisor } from '@machinist/hypervisor'
-import type { MachineDefinition } from '@machinist/machine'
+import type { BackendDescriptor, MachineDefinition } from '@machinist/machine'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { assemble, constant, op, poke, say, testGuests, testMachine } from '@machinist/machine/testing'
 import { nodeLoop, threadCpuTime, workerProcessor, type WorkerProcessorOptions } from '../index.ts'
@@ -89,6 +89,60 @@ test('machines live in workers, say something, are charged CPU time, and move fr
     await hypervisor.reset('tick')
     await hypervisor.remove('tick')
     expect(events.filter(({ kind }) => kind === 'lost' || kind === 'processor-lost' || kind === 'warning')).toEqual([])
+  })
+})
+
+/** Knocks with a letter each 2 ms, and says what came. */
+function knocking(letter: string, net: BackendDescriptor): MachineDefinition {
+  const loop = [...poke(12, 2_000_000), op.wait(), ...poke(20, 0), ...constant(7, 0x2000_0000), ...constant(6, letter.charCodeAt(0)), op.store(6, 7), op.load(5, 7), ...constant(7, 0x1000_0000), op.store(5, 7), op.li(1, 1)]
+  const plain = testMachine([...loop, op.branch(1, -loop.length)])
+  return { ...plain, devices: { ...plain.devices, knocker: { kind: 'knocker', at: 0x2000_0000, backends: { net } } } }
+}
+
+test('machines of several workers are in networks that they name, wherever they go; one that ends takes its ports with it', async () => {
+  await trial(() => ({}), async ({ hypervisor, events, until }) => {
+    const lan = { type: 'nat', switch: 'lan' }
+    const start = async (name: string, letter: string, net: BackendDescriptor, processor: number, more: Partial<MachineSpec> = {}): Promise<void> => {
+      await hypervisor.add({ name, machine: knocking(letter, net), ...more })
+      await hypervisor.move(name, processor)
+      await hypervisor.start(name)
+    }
+    /** Waits until a machine hears all of these letters from now on. */
+    const hears = async (name: string, letters: string): Promise<string> => {
+      const heard = listener()
+      const console = await hypervisor.console(name, heard.to)
+      heard.text = ''
+      await until(() => [...letters].every((letter) => heard.text.includes(letter)))
+      console.close()
+      return heard.text
+    }
+    await start('a', 'a', lan, 0, { restart: 'on-failure' })
+    await start('b', 'b', lan, 1)
+    await start('apart', 'x', { ...lan, switch: 'other' }, 1)
+    await Promise.all([hears('a', 'b'), hears('b', 'a')])
+    await hypervisor.move('b', 0)
+    expect((await Promise.all([hears('a', 'b'), hears('b', 'a')])).join('')).not.toContain('!')
+    await hypervisor.move('b', 1)
+    expect((await Promise.all([hears('a', 'b'), hears('b', 'a')])).join('')).not.toContain('!')
+    await hypervisor.fork('b', { name: 'copy' })
+    await Promise.all([hears('a', 'b'), hears('b', 'ab'), hears('copy', 'ab')])
+    await hypervisor.move('copy', 0)
+    await Promise.all([hears('b', 'ab'), hears('copy', 'ab')])
+    await hypervisor.add({ name: 'harm', machine: harmful(8) })
+    await hypervisor.move('harm', 0)
+    await hypervisor.start('harm')
+    await until(() => events.some(({ kind, name }) => kind === 'restarted' && name === 'a'))
+    const [, heard] = await Promise.all([hears('a', 'b'), hears('b', 'a')])
+    expect(heard).not.toContain('x')
+    // Who comes says the same as those that are there.
+    const other = { ...lan, mode: 'isolated' }
+    await start('c', 'c', other, 0)
+    await until(() => events.some(({ kind, name }) => kind === 'failed' && name === 'c'))
+    expect(events.find(({ kind, name }) => kind === 'failed' && name === 'c')?.text).toContain('the switch has other options')
+    for (const name of ['a', 'b']) await hypervisor.stop(name)
+    await hypervisor.start('c')
+    await start('d', 'd', other, 1)
+    await hears('c', 'd')
   })
 })
 

@@ -1,5 +1,6 @@
-import { type ResourceLimits, Worker } from 'node:worker_threads'
+import { MessageChannel, type MessagePort, type ResourceLimits, Worker } from 'node:worker_threads'
 import type { FromProcessor, ProcessorChannel, ToProcessor } from '@machinist/hypervisor'
+import { type FromNetworks, processNetworks, type SharedNetworks, type ToNetworks } from '../network/shared-networks.ts'
 import { PortChannel } from './port-channel.ts'
 
 /** How many looks a processor may say nothing. */
@@ -13,6 +14,14 @@ export interface WorkerProcessorOptions {
   readonly data?: unknown
   /** Limits of its JavaScript heap, not of guests' memory. */
   readonly resourceLimits?: ResourceLimits
+  /** Networks with names, in which its machines are with those of other processors; those of this process unless given. */
+  readonly networks?: SharedNetworks
+}
+
+/** What a processor hears before anything else: its line to the networks. */
+export interface NetworksMessage {
+  readonly type: 'networks'
+  readonly port: MessagePort
 }
 
 /**
@@ -22,12 +31,17 @@ export interface WorkerProcessorOptions {
  *
  * @param module - what the thread runs: a module that calls {@link serveProcessor}
  */
-export function workerProcessor(module: URL | string, { patience = 30_000, data, resourceLimits }: WorkerProcessorOptions = {}): ProcessorChannel {
+export function workerProcessor(module: URL | string, { patience = 30_000, data, resourceLimits, networks = processNetworks }: WorkerProcessorOptions = {}): ProcessorChannel {
   const worker = new Worker(module, { workerData: data, ...(resourceLimits !== undefined && { resourceLimits }) })
+  const { port1, port2 } = new MessageChannel()
+  const takeOut = networks.serve(new PortChannel<FromNetworks, ToNetworks>(port1, () => { port1.close() }))
+  port1.unref()
+  worker.postMessage({ type: 'networks', port: port2 } satisfies NetworksMessage, [port2])
   let reason: string | null = null
   let silent = 0
   const channel = new PortChannel<ToProcessor, FromProcessor>(worker, () => {
     clearInterval(watch)
+    takeOut()
     void worker.terminate()
   })
   let watch: NodeJS.Timeout | undefined
@@ -44,6 +58,7 @@ export function workerProcessor(module: URL | string, { patience = 30_000, data,
   worker.on('error', (error: unknown) => { reason ??= error instanceof Error ? error.message : String(error) })
   worker.on('exit', (code) => {
     clearInterval(watch)
+    takeOut()
     channel.lose(reason ?? `its thread ended with status ${String(code)}`)
   })
   return channel

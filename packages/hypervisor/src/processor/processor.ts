@@ -20,6 +20,8 @@ const REPORT = 250_000_000
 /** What a processor needs of the place where it is. */
 export interface ProcessorOptions {
   readonly host: MachineHost
+  /** The host of one machine, where each has one of its own; `host` unless given. */
+  readonly hostOf?: (spec: MachineSpec) => MachineHost
   /** The specs that machines may name. */
   readonly catalogue: Catalogue
   /** How specifications become machines; definitions only, unless given. */
@@ -66,6 +68,7 @@ export function runProcessor(channel: ControlChannel, options: ProcessorOptions)
 class Processor {
   readonly #channel: ControlChannel
   readonly #host: MachineHost
+  readonly #hostOf: (spec: MachineSpec) => MachineHost
   readonly #catalogue: Catalogue
   readonly #loader: MachineLoader
   readonly #runner: CpuRunner
@@ -78,9 +81,10 @@ class Processor {
   #cancelReport: () => void = () => {}
   #ended = false
 
-  constructor(channel: ControlChannel, { host, catalogue, loader = definitionsOnly, controllers = [], cpuTime = () => host.loop.now(), others }: ProcessorOptions) {
+  constructor(channel: ControlChannel, { host, hostOf = () => host, catalogue, loader = definitionsOnly, controllers = [], cpuTime = () => host.loop.now(), others }: ProcessorOptions) {
     this.#channel = channel
     this.#host = host
+    this.#hostOf = hostOf
     this.#catalogue = catalogue
     this.#loader = loader
     this.#runner = others === undefined || others.count === 0 ? new Runner(host.loop, cpuTime) : new ParallelRunner(host.loop, others)
@@ -202,7 +206,7 @@ class Processor {
     const console = this.#console(spec.name)
     try {
       if (this.#ended) throw ended(spec.name)
-      const host = this.#controllers.reduce((before, controller) => controller.host?.(spec, before) ?? before, this.#host)
+      const host = this.#controllers.reduce((before, controller) => controller.host?.(spec, before) ?? before, this.#hostOf(spec))
       const made = make(loaded, host, console)
       const guest: Guest = { spec, ...made, began: made.machine.stats.retired, console, stays: loaded.stays ?? null, fleeting: false, about: loaded.about, by: 'host', close: () => { loaded.close?.() } }
       try {

@@ -14,6 +14,6 @@ export function beProcessor(): void {
 /** A processor in the thread of its hypervisor. */
 export function localProcessor(): ProcessorChannel {
   const [control, processor] = localChannel<ToProcessor, FromProcessor>(nodeLoop)
-  runProcessor(processor, { host: nodeHost(), catalogue: virtCatalogue, loader, cpuTime: threadCpuTime() ?? (() => nodeLoop.now()) })
+  runProcessor(processor, { host: nodeHost(), hostOf: ({ name }) => nodeHost({ machine: name }), catalogue: virtCatalogue, loader, cpuTime: threadCpuTime() ?? (() => nodeLoop.now()) })
   return control
 }

@@ -216,7 +216,7 @@ export class Engine implements NetPort {
 
   /** Whether an address is not another station's by DHCP. Where one device is all that there is, it may call itself what it likes. */
   #mayUse(address: Address, mac: number): boolean {
-    return this.#outside === null || address.length !== 4 || (this.#context.dhcp.stationOf(address) ?? mac) === mac
+    return (this.#outside === null && !this.#settings.shared) || address.length !== 4 || (this.#context.dhcp.stationOf(address) ?? mac) === mac
   }
 
   #owns(address: Address): boolean {

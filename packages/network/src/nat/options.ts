@@ -17,6 +17,8 @@ export interface NatOptions {
   readonly network6?: string | false
   /** Largest IP packet on the link, 1280 to 65535; 1500 unless given. */
   readonly mtu?: number
+  /** Several machines are behind it: none may use an address that another got by DHCP. False unless given: a device alone may call itself what it likes. */
+  readonly shared?: boolean
   /** The gateway's Ethernet address; `52:55:0a:00:02:02` unless given. */
   readonly mac?: string
   /** Ports of the host that lead to a guest: `'tcp:127.0.0.1:2222-:22'`. Without an address before the port the host's is 127.0.0.1 and the guest's that of the first lease. */
@@ -60,6 +62,7 @@ export interface NatSettings {
   readonly gateway6: Address
   readonly resolver6: Address
   readonly mtu: number
+  readonly shared: boolean
   readonly mac: number
   readonly forwards: readonly Forward[]
   readonly services: readonly Forward[]
@@ -167,6 +170,7 @@ export function natSettings(options: NatOptions): NatSettings {
     gateway6: addressIn(six, HOST.gateway),
     resolver6: addressIn(six, HOST.resolver),
     mtu: whole(options.mtu ?? 1500, 'mtu', LEAST_MTU, 65535),
+    shared: options.shared ?? false,
     rules: (options.rules ?? []).flatMap(parseRule),
     connections: whole(options.connections ?? 1024, 'connections', 1, 16384),
     conversations: whole(options.conversations ?? 512, 'conversations', 1, 16384),
