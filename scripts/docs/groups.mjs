@@ -105,7 +105,7 @@ export const groups = {
     'Keep translations': ['tlb', 'ram'],
   },
   '@machinist/network': {
-    'Join machines': ['', 'switch', 'cable', 'join', 'port', 'limited'],
+    'Join machines': ['', 'switch', 'cable', 'join', 'port', 'limited', 'named'],
     'Capture': ['capture'],
     'Reach the world: the NAT': ['nat/', 'uplink/'],
   },

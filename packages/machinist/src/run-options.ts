@@ -63,6 +63,7 @@ const MACHINE = {
     forms: [
       ['nat', 'a network in user mode: addresses, names, and the world behind this host, but neither this host itself nor link-local addresses. The default.'],
       ['nat,forward=tcp:127.0.0.1:2222-:22,allow=tcp:127.0.0.1:8080,deny=10.0.0.0/8', 'with a port of this host that leads to the guest, and with what may be reached; also mode=host-only|isolated, service=, mtu=, network=, resolver='],
+      ['nat,switch=NAME', 'one network, behind one NAT, for all machines that say the same; switch=NAME for one out of which nothing leads'],
       ['tap=NAME', 'a TAP device of Linux'],
       ['none', 'no network'],
     ],
