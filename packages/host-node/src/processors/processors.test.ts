@@ -143,6 +143,12 @@ test('machines of several workers are in networks that they name, wherever they 
     await hypervisor.start('c')
     await start('d', 'd', other, 1)
     await hears('c', 'd')
+    // One that goes on from a file is there again.
+    const file = join(folder, 'd.snapshot')
+    await hypervisor.save('d', file)
+    await hypervisor.stop('d')
+    await hypervisor.start('d', file)
+    await Promise.all([hears('c', 'd'), hears('d', 'c')])
   })
 })
 
