@@ -49,7 +49,7 @@ async function boot(hypervisor: OwnHypervisor, name: string, processor: number, 
   await hypervisor.start(name)
   let text = ''
   const console = await hypervisor.console(name, { output: (bytes) => { text += Buffer.from(bytes).toString('latin1').replaceAll('\r', '') }, closed() {} })
-  while (!/# $/.test(text)) await later(10)
+  while (!text.includes('root@machinist:~# ')) await later(10)
   let count = 0
   return async (command) => {
     const end = `done-${String(++count)}-`
@@ -81,7 +81,7 @@ it('guests on two threads have one DHCP server, reach each other and the world, 
     expect(await two(address)).toContain('inet 10.0.2.16/24')
     expect(await one('ping -c 2 10.0.2.16 | grep -c ttl=')).toMatch(/^2$/m)
     expect(await two('for host in 10.0.2.15 10.0.2.2; do ping -c 2 $host | grep -c ttl=; done')).toMatch(/^2\n2$/m)
-    await two('echo here | nc -l -p 7000 >/dev/null 2>&1 &')
+    await two('{ echo here | nc -l -p 7000 >/dev/null 2>&1; } & true')
     // It may not listen yet: then the connection ends at once.
     let heard = ''
     for (let tries = 0; heard === '' && tries < 200; tries++) {
