@@ -37,7 +37,7 @@ export const groups = {
   },
   '@machinist/devices': {
     'Have a serial line': ['uart-16550a/'],
-    'Tell the time': ['goldfish-rtc/'],
+    'Tell the time': ['goldfish-rtc/', 'mc146818/'],
     'Have the timer of a PC': ['i8254/', 'ticks'],
     'Know copies apart': ['vmgenid/'],
     'Switch off': ['', 'syscon/'],

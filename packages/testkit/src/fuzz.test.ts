@@ -1,5 +1,5 @@
 import type { BackendWants, DeviceSpec } from '@machinist/api'
-import { goldfishRtc, i8254, syscon, uart16550a, vmgenid } from '@machinist/devices'
+import { goldfishRtc, i8254, mc146818, syscon, uart16550a, vmgenid } from '@machinist/devices'
 import { aclintMswi, aclintMtimer, aclintSswi, clint, i8259, plic } from '@machinist/interrupts'
 import { fakeBlock, fakeChar, fakeEntropy, fakePower, fakeWallClock } from '@machinist/registers/testing'
 import { pciHost } from '@machinist/bus'
@@ -74,6 +74,10 @@ const devices: Readonly<Record<string, Run>> = {
     return { backends: { console: char }, host }
   }),
   'goldfish-rtc': runs(goldfishRtc, {}, () => ({ backends: { clock: fakeWallClock(1_700_000_000_000_000_000n) } })),
+  'mc146818': runs(mc146818, {}, () => {
+    const clock = fakeWallClock(1_700_000_000_000_000_000n)
+    return { backends: { clock }, host: (random) => { clock.time += BigInt(random.pick([1, 10 ** 6, 10 ** 9, 10 ** 14])) }, times: [0, 1, 1000, 10 ** 6, 10 ** 8] }
+  }),
   'syscon': runs(syscon, {}, () => ({ backends: { power: fakePower() } })),
   'vmgenid': runs(vmgenid, {}, () => ({ backends: { entropy: fakeEntropy() } })),
   'plic': runs(plic, { harts: 4 }, () => ({ backends: {} })),
