@@ -35,6 +35,10 @@ describe('the kernel on the build host', () => {
     writeFileSync(join(folder, 'record.h'), recordHeader())
     runTest('shortcuts', ['shortcuts'])
   })
+  it('is an interrupt file for guests, whatever they do to its registers', () => {
+    writeFileSync(join(folder, 'record.h'), recordHeader())
+    runTest('guest_file', ['guest_file'])
+  })
   it('keeps ranges of memory', () => {
     runTest('memory', ['memory'])
   })

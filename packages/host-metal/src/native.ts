@@ -66,6 +66,8 @@ export interface Native {
   kick(vcpu: number): void
   /** Raises its supervisor software interrupt, wherever it runs. */
   raise(vcpu: number): void
+  /** A message for its interrupt file (AIA 1.0, chapter 3), wherever it runs and wherever the file is. With identity 0, or another that does not exist, only what follows from its record is worked out anew. */
+  message(vcpu: number, identity: number): void
   /** Drops what it knows of the guest's own page tables and of its code (HFENCE.VVMA, FENCE.I), before it executes anything more; one that runs elsewhere has done it when this returns. */
   flush(vcpu: number): void
   /** One that was dispatched and has exited, or -1. */

@@ -43,6 +43,21 @@ const fields = {
   answer: 'u32',
   /** `scause` of what the kernel has no answer to. */
   cause: 'u32',
+
+  /**
+   * The hart's interrupt file (AIA 1.0, chapter 3). Identities that it has, 63 … 2047; 0: it has none, nor AIA. TypeScript writes what follows only while the hart does not run, and then asks {@link Native.message} for nothing. While it runs it may be
+   * in the hardware's guest interrupt file, and what stands here is old.
+   */
+  identities: 'u32',
+  /** 1: it interrupts. The kernel keeps this current while the hart does not run. */
+  external: 'u32',
+  eidelivery: 'u32',
+  eithreshold: 'u32',
+  /** Which of its registers `sireg` shows (2.1). */
+  vsiselect: 'i64',
+  /** Bit n of the words: identity n. */
+  eip: ['i64', 32],
+  eie: ['i64', 32],
 } as const
 
 /**

@@ -5,6 +5,7 @@ import { Access } from '@machinist/mmu'
 import { createMemory, type WasmMemory } from '@machinist/wasm'
 import { Answer, type Native, type PhysicalRange, VcpuAccess, VcpuExit, vcpuRecord } from '@machinist/host-metal'
 import { VcpuRegisters } from '../src/vcpu/registers.ts'
+import { restoreFile, saveFile } from '../src/vcpu/saved-file.ts'
 import { type DecodedAccess, decodeAccess } from './decode.ts'
 import { FakeShortcuts } from './fake-shortcuts.ts'
 import { FakeVm, type Miss } from './fake-vm.ts'
@@ -229,9 +230,14 @@ export class FakeNative implements Native {
     return true
   }
 
+  #hartOf({ vm, index, registers: page }: FakeVcpu): Hart {
+    vm.identities = page.low('identities')
+    return vm.hart(index)
+  }
+
   #run(id: number, until: number): void {
     const vcpu = this.#vcpu(id)
-    const hart = vcpu.vm.hart(vcpu.index)
+    const hart = this.#hartOf(vcpu)
     complete(vcpu)
     if (until <= this.now()) {
       vcpu.registers.setLow('exit', VcpuExit.time)
@@ -312,7 +318,8 @@ export class FakeNative implements Native {
     vcpu.vm.setTimeOffset(page.get('timeOffset'))
     const hvip = page.low('hvip')
     record.set64('mip', (hvip & HVIP.software) === 0 ? 0n : 2n)
-    hart.setLine(9, (hvip & HVIP.external) !== 0)
+    if (hart.file === null) hart.setLine(9, (hvip & HVIP.external) !== 0)
+    else fileOf(hart, page)
     if (stale) hart.refresh()
   }
 
@@ -330,6 +337,7 @@ export class FakeNative implements Native {
     page.set('vstimecmp', record.get64('stimecmp'))
     page.setLow('mode', record.get('mode'))
     page.setLow('hvip', (page.low('hvip') & HVIP.external) | ((record.get64('mip') & 2n) === 0n ? 0 : HVIP.software))
+    keepFile(hart, page)
   }
 
   /** Has the core ask for what its TLBs lack, and hand over ECALLs. */
@@ -377,6 +385,15 @@ export class FakeNative implements Native {
     this.#attention = true
   }
 
+  message(id: number, identity: number): void {
+    this.#count('message')
+    const vcpu = this.#vcpu(id)
+    const hart = this.#hartOf(vcpu)
+    fileOf(hart, vcpu.registers)
+    hart.file?.message(identity)
+    keepFile(hart, vcpu.registers)
+  }
+
   flush(id: number): void {
     this.#vcpu(id).fresh = true
   }
@@ -421,6 +438,18 @@ export class FakeNative implements Native {
   #count(name: string): void {
     this.calls.set(name, (this.calls.get(name) ?? 0) + 1)
   }
+}
+
+/** Gives the core's hart the interrupt file of a record. */
+function fileOf(hart: Hart, page: VcpuRegisters): void {
+  if (hart.file !== null) hart.record.set64('siselect', BigInt(hart.file.restore('file', saveFile(page))))
+}
+
+function keepFile(hart: Hart, page: VcpuRegisters): void {
+  if (hart.file === null) return
+  const state = hart.file.save(hart.record.getNumber('siselect'))
+  restoreFile(page, state)
+  page.setLow('external', state.delivery === 1 && hart.file.top !== 0 ? 1 : 0)
 }
 
 /** What the microkernel does about an access that was answered. */

@@ -25,6 +25,8 @@ export class FakeVm {
   readonly #offsets: bigint[] = []
   #cpu: RiscvCpu | null = null
   harts = 0
+  /** Of its harts' interrupt files, or 0. */
+  identities = 0
 
   constructor(arena: Arena, now: () => number) {
     this.#arena = arena
@@ -68,7 +70,7 @@ export class FakeVm {
       trace: { enabled: false, warn: () => undefined, event: () => undefined },
       wake: () => undefined,
     }
-    const cpu = new RiscvCpu({ harts: Math.max(1, this.harts), firmware: 'none', translate: 'off' }, context)
+    const cpu = new RiscvCpu({ harts: Math.max(1, this.harts), firmware: 'none', translate: 'off', identities: this.identities }, context)
     cpu.reset('cold', { pc: RAM_BASE, args: [] })
     return cpu
   }

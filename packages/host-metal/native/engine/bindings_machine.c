@@ -194,11 +194,20 @@ static JSValue native_request(JSContext *context, JSValueConst this, int count, 
   return JS_UNDEFINED;
 }
 
+static JSValue native_message(JSContext *context, JSValueConst this, int count, JSValueConst *arguments) {
+  (void)this, (void)count;
+  struct vcpu *vcpu = take_vcpu(context, arguments[0], false);
+  uint64_t identity;
+  if (!vcpu || !take_whole(context, arguments[1], 0, UINT32_MAX, "identity", &identity)) return JS_EXCEPTION;
+  vcpu_message(vcpu, (uint32_t)identity);
+  return JS_UNDEFINED;
+}
+
 const JSCFunctionListEntry machine_functions[] = {
   JS_CFUNC_DEF("createVm", 0, native_create_vm),         JS_CFUNC_DEF("destroyVm", 1, native_destroy_vm), JS_CFUNC_DEF("map", 5, native_map),
   JS_CFUNC_DEF("unmap", 3, native_unmap),                JS_CFUNC_DEF("createVcpu", 2, native_create_vcpu), JS_CFUNC_DEF("destroyVcpu", 1, native_destroy_vcpu),
   JS_CFUNC_DEF("enter", 2, native_enter),                JS_CFUNC_DEF("dispatch", 3, native_dispatch),     JS_CFUNC_DEF("exited", 0, native_exited),
-  JS_CFUNC_DEF("shortcuts", 1, native_shortcuts),
+  JS_CFUNC_DEF("shortcuts", 1, native_shortcuts),         JS_CFUNC_DEF("message", 2, native_message),
   JS_CFUNC_MAGIC_DEF("kick", 1, native_request, KICK),   JS_CFUNC_MAGIC_DEF("raise", 1, native_request, RAISE), JS_CFUNC_MAGIC_DEF("flush", 1, native_request, FLUSH),
 };
 const int machine_function_count = sizeof machine_functions / sizeof machine_functions[0];

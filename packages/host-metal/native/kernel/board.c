@@ -2,6 +2,8 @@
 #include <string.h>
 #include "memory.h"
 
+enum { FILE_PAGE = 4096 };
+
 struct board board;
 
 static bool enabled(const struct fdt_node *node) {
@@ -43,22 +45,47 @@ static bool first(void *context, const struct fdt_node *node) {
   if (fdt_lists(node, "compatible", "riscv,plic0") || fdt_lists(node, "compatible", "sifive,plic-1.0.0") || fdt_lists(node, "compatible", "thead,c900-plic")) read_plic(node);
   uint64_t id, none;
   const struct fdt_node *cpu = node->parent;
-  if (fdt_lists(node, "compatible", "riscv,cpu-intc") && cpu->parent && fdt_reg(cpu, 0, &id, &none) && id == boot_hart) board.boot_controller = fdt_cell(node, "phandle", 0);
+  if (fdt_lists(node, "compatible", "riscv,cpu-intc") && cpu->parent && fdt_reg(cpu, 0, &id, &none))
+    for (uint32_t i = 0; i < board.hart_count; i++)
+      if (board.hart_ids[i] == id) board.controllers[i] = fdt_cell(node, "phandle", 0);
   return true;
 }
 
-/* The place of (our controller, supervisor external interrupt) in what a controller interrupts; UINT32_MAX when it is not there. */
-static uint32_t output_to_us(const struct fdt_node *node) {
+/* The place of (a hart's controller, supervisor external interrupt) in what a controller interrupts; UINT32_MAX when it is not there. */
+static uint32_t output_to(const struct fdt_node *node, uint32_t hart) {
   uint32_t length = 0;
   const uint8_t *list = fdt_property(node, "interrupts-extended", &length);
   for (uint32_t i = 0; list && i + 8 <= length; i += 8)
-    if (fdt_u32(list + i) == board.boot_controller && fdt_u32(list + i + 4) == 9) return i / 8;
+    if (board.controllers[hart] != 0 && fdt_u32(list + i) == board.controllers[hart] && fdt_u32(list + i + 4) == 9) return i / 8;
   return UINT32_MAX;
 }
 
+/* The page of the interrupt file that is `index` pages behind the first; 0 when there is none. */
+static uint64_t file_page(const struct fdt_node *node, uint64_t index) {
+  uint64_t address, size;
+  for (uint32_t i = 0; fdt_reg(node, i, &address, &size); i++) {
+    if (index < size / FILE_PAGE) {
+      uint64_t page = address + index * FILE_PAGE;
+      return page % FILE_PAGE == 0 && !ranges_touch(&memory_all, page, FILE_PAGE) ? page : 0;
+    }
+    index -= size / FILE_PAGE;
+  }
+  return 0;
+}
+
+static bool is_size(uint32_t identities) { return identities >= 63 && identities <= 2047 && identities % 64 == 63; }
+
+/* A hart's page for supervisor mode is followed by those of its guest files: 2^riscv,guest-index-bits pages in all (3.6). */
 static void read_imsics(const struct fdt_node *node) {
-  uint32_t identities = fdt_cell(node, "riscv,num-ids", 0);
-  if (output_to_us(node) != UINT32_MAX && identities >= 63 && identities <= 2047) board.identities = identities;
+  uint32_t identities = fdt_cell(node, "riscv,num-ids", 0), bits = fdt_cell(node, "riscv,guest-index-bits", 0);
+  if (output_to(node, 0) == UINT32_MAX || !is_size(identities)) return;
+  board.identities = identities;
+  board.guest_identities = fdt_cell(node, "riscv,num-guest-ids", identities);
+  if (bits == 0 || bits > 6 || !is_size(board.guest_identities)) return;
+  for (uint32_t i = 0; i < board.hart_count; i++) {
+    uint32_t place = output_to(node, i);
+    if (place != UINT32_MAX) board.guest_files[i] = file_page(node, ((uint64_t)place << bits) + 1);
+  }
 }
 
 /* After all ranges of memory are known, and our controller is. */
@@ -69,7 +96,7 @@ static bool second(void *context, const struct fdt_node *node) {
     for (uint32_t i = 0; fdt_reg(node, i, &address, &size); i++) ranges_remove(&memory_guests, address, size);
   if (fdt_lists(node, "compatible", "riscv,imsics")) read_imsics(node);
   if (!node->parent || !fdt_reg(node, 0, &address, &size) || address != board.plic || board.plic == 0) return true;
-  board.plic_context = output_to_us(node);
+  board.plic_context = output_to(node, 0);
   return true;
 }
 

@@ -8,12 +8,15 @@ struct board {
   uint32_t frequency;
   uint32_t hart_count;
   uint64_t hart_ids[MAX_HARTS];
-  /* The phandle of the boot hart's interrupt controller. */
-  uint32_t boot_controller;
+  /* The phandles of their interrupt controllers; the boot hart is the first. */
+  uint32_t controllers[MAX_HARTS];
   uint64_t plic, plic_size;
   uint32_t plic_sources, plic_context;
   /* Of the boot hart's interrupt file for supervisor mode; 0: it has none. */
   uint32_t identities;
+  /* Pages of the harts' first guest interrupt files, 0 where there are none, and the identities of those. */
+  uint64_t guest_files[MAX_HARTS];
+  uint32_t guest_identities;
 };
 
 extern struct board board;

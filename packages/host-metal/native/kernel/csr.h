@@ -15,6 +15,7 @@
 #define CSR_SISELECT 0x150
 #define CSR_SIREG 0x151
 #define CSR_STOPEI 0x15c
+#define CSR_STOPI 0xdb0
 #define CSR_VSSTATUS 0x200
 #define CSR_VSIE 0x204
 #define CSR_VSTVEC 0x205
@@ -24,6 +25,7 @@
 #define CSR_VSTVAL 0x243
 #define CSR_VSTIMECMP 0x24d
 #define CSR_VSISELECT 0x250
+#define CSR_VSIREG 0x251
 #define CSR_VSATP 0x280
 #define CSR_HSTATUS 0x600
 #define CSR_HEDELEG 0x602
@@ -31,7 +33,9 @@
 #define CSR_HIE 0x604
 #define CSR_HTIMEDELTA 0x605
 #define CSR_HCOUNTEREN 0x606
+#define CSR_HGEIE 0x607
 #define CSR_HENVCFG 0x60a
+#define CSR_HSTATEEN0 0x60c
 #define CSR_HTVAL 0x643
 #define CSR_HIP 0x644
 #define CSR_HVIP 0x645
@@ -51,6 +55,8 @@
 
 #define HSTATUS_SPV (1 << 7)
 #define HSTATUS_SPVP (1ul << 8)
+/* The first of the hardware's guest interrupt files, which is all that is used. */
+#define HSTATUS_VGEIN_FIRST (1ul << 12)
 #define HSTATUS_VTW (1ul << 21)
 #define HSTATUS_VSXL_64 (2ul << 32)
 
@@ -59,6 +65,11 @@
 #define HENVCFG_CBZE (1ul << 7)
 #define HENVCFG_CBCFE (1ul << 6)
 #define HENVCFG_CBIE_FLUSH (1ul << 4)
+
+#define HSTATEEN_ENVCFG (1ul << 62)
+#define HSTATEEN_SE (1ul << 63)
+/* siselect and sireg; the rest of AIA; the interrupt file. */
+#define HSTATEEN_AIA (7ul << 58)
 
 #define IP_SSIP (1ul << 1)
 #define IP_VSSIP (1ul << 2)

@@ -1,5 +1,6 @@
 #include "hart.h"
 #include <stddef.h>
+#include "board.h"
 #include "console.h"
 #include "sbi.h"
 #include "vcpu.h"
@@ -42,14 +43,22 @@ void hart_init(struct hart *hart) {
 bool csr_has_h(void) { return PROBE(CSR_HGATP); }
 bool csr_has_sstc(void) { return PROBE(CSR_VSTIMECMP); }
 bool csr_has_interrupt_file(void) { return PROBE(CSR_STOPEI); }
+bool csr_has_stateen(void) { return PROBE(CSR_HSTATEEN0); }
+
+static void set_guest_file(struct hart *hart, uint32_t index) {
+  hart->guest_file = board.guest_files[index];
+  hart->guest_identities = hart->guest_file ? board.guest_identities : 0;
+}
 
 void harts_start(const uint64_t *ids, uint32_t count) {
   hart_count = 1;
+  set_guest_file(&harts[0], 0);
   vcpu_prepare_hart(&harts[0]);
   for (uint32_t i = 1; i < count; i++) {
     struct hart *hart = &harts[hart_count];
     hart->id = ids[i];
     hart_init(hart);
+    set_guest_file(hart, i);
     if (sbi_start_hart(hart->id, start_secondary, hart) != 0) continue;
     hart_count++;
   }

@@ -29,6 +29,9 @@ struct hart {
   uint64_t id;
   uint32_t index;
   bool started;
+  /* Where messages for its first guest interrupt file are written, and the identities of that; 0: it has none. */
+  uint64_t guest_file;
+  uint32_t guest_identities;
   /* When the host timer is to interrupt. */
   uint64_t armed;
   /* What was dispatched to it; the hart takes it. */
@@ -58,4 +61,5 @@ void hart_serve(struct hart *hart) __attribute__((noreturn));
 bool csr_has_h(void);
 bool csr_has_sstc(void);
 bool csr_has_interrupt_file(void);
+bool csr_has_stateen(void);
 #endif

@@ -15,7 +15,7 @@ _Static_assert(offsetof(struct vcpu, record) == 0 && offsetof(struct vcpu, hart)
 #define HGATP_VMID_SHIFT 44
 
 uint32_t attention;
-static bool sstc, aia;
+static bool sstc, aia, stateen;
 static uint64_t vmid_mask;
 
 void vcpu_prepare_hart(struct hart *hart) {
@@ -26,7 +26,12 @@ void vcpu_prepare_hart(struct hart *hart) {
     vmid_mask = mask;
     sstc = csr_has_sstc();
     aia = csr_has_interrupt_file();
+    stateen = csr_has_stateen();
   }
+  csr_write(CSR_HGEIE, UINT64_MAX);
+  if (!aia || !(csr_read(CSR_HGEIE) & 2)) hart->guest_file = hart->guest_identities = 0;
+  /* Of hstatus.VGEIN a guest hears itself; nobody waits for guests that do not run. */
+  csr_write(CSR_HGEIE, 0);
   csr_write(CSR_HEDELEG, DELEGATED);
   csr_write(CSR_HIDELEG, VS_INTERRUPTS);
   csr_write(CSR_HCOUNTEREN, 7);
@@ -60,8 +65,10 @@ static void load(struct hart *hart, struct vcpu *vcpu) {
   csr_write(CSR_SENVCFG, record->senvcfg);
   csr_write(CSR_HTIMEDELTA, record->timeOffset - time_start());
   if (sstc) csr_write(CSR_VSTIMECMP, record->vstimecmp);
-  /* Guests have no interrupt files and are not told of AIA, but reach this: what one leaves there is not for another. */
-  if (aia) csr_write(CSR_VSISELECT, 0);
+  /* What the hardware has no registers for is executed here, and those that a guest is not to have are illegal. Without Smstateen a guest that is told of no AIA reaches siselect, which is its own. */
+  csr_write(CSR_HEDELEG, record->identities ? DELEGATED & ~(1ul << CAUSE_ILLEGAL) : DELEGATED);
+  if (stateen) csr_write(CSR_HSTATEEN0, HSTATEEN_SE | HSTATEEN_ENVCFG | (record->identities ? HSTATEEN_AIA : 0));
+  if (aia) guest_file_load(hart, vcpu);
   uint64_t vmid = vcpu->vm->slot & vmid_mask;
   csr_write(CSR_HGATP, HGATP_SV39X4 | vmid << HGATP_VMID_SHIFT | vcpu->vm->tables.root >> 12);
   uint32_t slot = vcpu->vm->slot;
@@ -94,6 +101,7 @@ static void save(struct vcpu *vcpu) {
   record->scounteren = csr_read(CSR_SCOUNTEREN);
   record->senvcfg = csr_read(CSR_SENVCFG);
   if (sstc) record->vstimecmp = csr_read(CSR_VSTIMECMP);
+  if (aia) guest_file_save(vcpu);
   /* The guest may have cleared it. What others raised since is among the requests. */
   if (csr_read(CSR_HVIP) & IP_VSSIP) __atomic_or_fetch(&vcpu->requests, REQUEST_SOFTWARE, __ATOMIC_SEQ_CST);
   csr_write(CSR_HVIP, 0);
@@ -234,6 +242,17 @@ static bool serve_access(struct hart *hart, struct vcpu *vcpu) {
   return true;
 }
 
+/* An instruction on registers of AIA that this hart does not have for the guest. */
+static bool serve_aia(struct vcpu *vcpu, uint32_t instruction) {
+  struct record *record = vcpu->record;
+  if (record->identities == 0) return false;
+  if (aia) record->vsiselect = csr_read(CSR_VSISELECT);
+  uint64_t interrupts = csr_read(CSR_HIP) & csr_read(CSR_HIE) & (IP_VSSIP | IP_VSTIP);
+  if (!guest_file_serve(vcpu, instruction, interrupts >> 1)) return false;
+  record->pc += 4;
+  return true;
+}
+
 /* After a trap of the guest: true when it goes on here. */
 static bool handle(struct hart *hart, struct vcpu *vcpu) {
   struct record *record = vcpu->record;
@@ -286,11 +305,19 @@ static bool handle(struct hart *hart, struct vcpu *vcpu) {
       if (instruction == 0x10500073 /* wfi */) {
         record->pc += 4;
         if (csr_read(CSR_HIP) & csr_read(CSR_HIE) & VS_INTERRUPTS) return true;
-        if (__atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) & (REQUEST_SOFTWARE | REQUEST_KICK)) return true;
+        if (__atomic_load_n(&vcpu->requests, __ATOMIC_SEQ_CST) & (REQUEST_SOFTWARE | REQUEST_KICK | REQUEST_MESSAGE)) return true;
         record->exit = VCPU_EXIT_WAIT;
         return false;
       }
+      if (serve_aia(vcpu, instruction)) return true;
       raise_exception(record, CAUSE_ILLEGAL, instruction);
+      return true;
+    }
+    case CAUSE_ILLEGAL: {
+      /* Not delegated by those who have AIA that the hardware may lack. */
+      uint32_t instruction;
+      if (!fetch(hart, record, &instruction)) return true;
+      if (!serve_aia(vcpu, instruction)) raise_exception(record, CAUSE_ILLEGAL, instruction);
       return true;
     }
     default:
@@ -311,6 +338,7 @@ static bool requests(struct hart *hart, struct vcpu *vcpu, uint64_t until) {
   uint64_t hvip = csr_read(CSR_HVIP) & IP_VSSIP;
   if (wanted & REQUEST_SOFTWARE) hvip |= IP_VSSIP;
   hvip |= *(volatile uint64_t *)&record->hvip & IP_VSEIP;
+  if (*(volatile uint32_t *)&record->external) hvip |= IP_VSEIP;
   uint64_t alarm = until, now = time_ticks();
   if (!sstc) {
     uint64_t guest_now = guest_time(record);
@@ -343,7 +371,7 @@ void vcpu_run(struct hart *hart, struct vcpu *vcpu, uint64_t until) {
       continue;
     }
     csr_write(CSR_SEPC, record->pc);
-    csr_write(CSR_HSTATUS, HSTATUS_SPV | HSTATUS_VTW | HSTATUS_VSXL_64 | (record->mode ? HSTATUS_SPVP : 0));
+    csr_write(CSR_HSTATUS, HSTATUS_SPV | HSTATUS_VTW | HSTATUS_VSXL_64 | (vcpu->guest_file ? HSTATUS_VGEIN_FIRST : 0) | (record->mode ? HSTATUS_SPVP : 0));
     csr_clear(CSR_SSTATUS, SSTATUS_SPP | SSTATUS_SUM | SSTATUS_MXR);
     csr_set(CSR_SSTATUS, SSTATUS_SPIE | SSTATUS_FS | (record->mode ? SSTATUS_SPP : 0));
     uint64_t retired = csr_read(0xc02);

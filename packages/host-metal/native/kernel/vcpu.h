@@ -10,7 +10,7 @@
 #define MAX_VM_VCPUS 64
 
 /* Requests to a vCPU, which its loop looks at before the guest goes on. */
-enum { REQUEST_KICK = 1, REQUEST_SOFTWARE = 2, REQUEST_FENCE = 4 };
+enum { REQUEST_KICK = 1, REQUEST_SOFTWARE = 2, REQUEST_FENCE = 4, REQUEST_MESSAGE = 8 };
 
 struct vm {
   bool used;
@@ -47,6 +47,10 @@ struct vcpu {
   bool sign, floating, pending;
   /* The engine's buffer over the record. */
   void *page;
+  /* Whoever is at the hart's interrupt file has it. */
+  uint32_t file_lock;
+  /* Where its messages go while the hardware's guest interrupt file is its; 0: to the record. */
+  uint64_t guest_file;
   /* The page of the last fault that was to be done again. */
   uint64_t last_fault;
 };
@@ -80,6 +84,13 @@ void vcpu_wait(struct vcpu *vcpu, uint32_t request);
 /* On hart 0: what became of a vCPU while it was not TypeScript's goes into its record; that and what others want of it. */
 void vcpu_publish(struct vcpu *vcpu);
 void vcpus_publish(void);
+/* A message for its interrupt file. From any hart. */
+void vcpu_message(struct vcpu *vcpu, uint32_t identity);
+/* Its interrupt file goes where the hart can see it, and comes back. */
+void guest_file_load(struct hart *hart, struct vcpu *vcpu);
+void guest_file_save(struct vcpu *vcpu);
+/* Executes an instruction on the registers of AIA that trapped; false when it is illegal. */
+bool guest_file_serve(struct vcpu *vcpu, uint32_t instruction, uint64_t interrupts);
 /* Serves an SBI call of a guest. False: it is TypeScript's. */
 bool guest_sbi(struct vcpu *vcpu);
 /* Enters the guest, and comes back at its next trap; its registers are in the record before and after. */

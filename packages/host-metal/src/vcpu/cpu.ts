@@ -9,6 +9,19 @@ import { OtherHarts } from './other-harts.ts'
 import { Shortcuts } from './shortcuts.ts'
 import { HardwareHart, type HartsOf } from './vcpu.ts'
 
+/** Configuration of the hardware's CPU: what of the software core's makes sense here. */
+export interface HardwareConfig {
+  /** 1 to 64. */
+  readonly harts: number
+  /** The machine's own SBI serves S-mode: firmware in M-mode is not possible. */
+  readonly firmware: 'sbi'
+  /**
+   * Identities of the harts' interrupt files (AIA 1.0, chapter 3): 63 to 2047, one less than a multiple of 64; 0: they have none. They are the hardware's guest interrupt files while harts run where there are such of this size, and software elsewhere: guests
+   * see no difference.
+   */
+  readonly identities: number
+}
+
 /** What the CPU is connected to. */
 export type HardwareWants = {
   readonly power: 'power'
@@ -29,7 +42,7 @@ export class HardwareCpu implements TimedCpu {
   readonly #unwatch: () => void
 
   /** @throws a typed error `'time-frequency'` when the machine's counter does not count as the hardware's does */
-  constructor(native: Native, harts: number, { name, memory, bus, counter, clock, backends, wake }: CpuContext<GuestMemory, AddressSpace, HardwareWants>) {
+  constructor(native: Native, { harts, identities }: HardwareConfig, { name, memory, bus, counter, clock, backends, wake }: CpuContext<GuestMemory, AddressSpace, HardwareWants>) {
     if (counter.frequency !== native.frequency) {
       throw machinistError({ code: 'time-frequency', part: name, value: counter.frequency, remedy: `Use timeFrequency: ${native.frequency}.` }, 'the hardware counts time at another frequency')
     }
@@ -48,7 +61,7 @@ export class HardwareCpu implements TimedCpu {
       others,
       tick: 1e9 / native.frequency,
     }
-    this.vcpus = Array.from({ length: harts }, (_, index) => new HardwareHart(of, index))
+    this.vcpus = Array.from({ length: harts }, (_, index) => new HardwareHart(of, index, identities))
     if (others.count > 0) this.parallel = this.#parallelOn(others, wake)
     // Those that run elsewhere have the offset that they left with.
     counter.onWrite(() => { for (const hart of this.vcpus) hart.kick() })
@@ -112,8 +125,11 @@ export class HardwareCpu implements TimedCpu {
         const raise = (): void => { hart.raiseSoftwareInterrupt() }
         return { set: (level) => { if (level) raise() }, pulse: raise, send: () => undefined }
       }
+      case 'simsic':
+        return hart.hasFile ? { set: () => undefined, pulse: () => undefined, send: (identity) => { hart.message(identity) } } : null
       case 'seip':
-        return {
+        // It has one driver.
+        return hart.hasFile ? null : {
           set: (level) => { hart.setExternal(level) },
           pulse: () => {
             hart.setExternal(true)

@@ -37,7 +37,10 @@ export function hardwareIsa(fdt: ArrayBuffer): HardwareIsa {
 }
 
 /** Adds `/cpus`: a node for each hart, with its interrupt controller labelled `hart0`, `hart1`, … */
-export function describeHarts(root: FdtNode, harts: number, { extensions, mmu, blocks }: HardwareIsa, timeFrequency: number): void {
+export function describeHarts(root: FdtNode, { harts, identities }: { readonly harts: number; readonly identities: number }, { extensions: has, mmu, blocks }: HardwareIsa, timeFrequency: number): void {
+  // Ssaia is the kernel's, where it is not the hardware's. Canonical order has it first among those of supervisor mode.
+  const before = has.findIndex((name) => /^s[sv]/.test(name))
+  const extensions = identities === 0 ? has : before < 0 ? [...has, 'ssaia'] : has.toSpliced(before, 0, 'ssaia')
   const cpus = root.child('cpus').set('#address-cells', 1).set('#size-cells', 0).set('timebase-frequency', timeFrequency)
   for (let i = 0; i < harts; i++) {
     const cpu = cpus

@@ -46,11 +46,16 @@ export class VcpuRegisters {
     this.#wide[(offset[field] >> 3) + index] = value & 0xffff_ffff_ffff_ffffn
   }
 
-  /** All zeros, but for what is counted. */
+  /** All zeros, but for what is counted and the interrupt file. */
   clear(): void {
     const [retired, ran] = [this.get('retired'), this.get('ran')]
-    this.#words.fill(0)
+    this.#words.fill(0, 0, offset.identities >> 2)
     this.set('retired', retired)
     this.set('ran', ran)
+  }
+
+  /** The interrupt file is as at power-on. */
+  clearFile(): void {
+    this.#words.fill(0, (offset.identities >> 2) + 1)
   }
 }

@@ -3,6 +3,7 @@ import { HsmState, type ResumePoint } from '@machinist/sbi'
 import type { vcpuRecord } from '../vcpu-record.ts'
 import { Pending } from './pending.ts'
 import type { VcpuRegisters } from './registers.ts'
+import { checkFile, restoreFile, type SavedFile, saveFile } from './saved-file.ts'
 
 /** A hart as the software core saves it (`SavedHart` of `cpu-riscv`, state version 1): a machine may move between the two. */
 export interface SavedVcpu {
@@ -16,6 +17,8 @@ export interface SavedVcpu {
   readonly hsm: number
   readonly resume: ResumePoint | null
   readonly pmu: unknown
+  /** Of harts that have an interrupt file. */
+  readonly file?: SavedFile
 }
 
 /** Registers that have another name there. */
@@ -49,6 +52,7 @@ export function saveVcpu(registers: VcpuRegisters, { waiting, hsm, resume }: Vcp
   const array = (field: 'x' | 'f'): bigint[] => Array.from({ length: 32 }, (_, index) => registers.get(field, index))
   const fcsr = registers.low('fcsr')
   const hvip = registers.low('hvip')
+  const external = (hvip & Pending.external) !== 0 || registers.low('external') !== 0
   return {
     x: array('x'),
     f: array('f'),
@@ -66,7 +70,7 @@ export function saveVcpu(registers: VcpuRegisters, { waiting, hsm, resume }: Vcp
     small: {
       mode: registers.low('mode') === 0 ? 0 : 1,
       waiting: waiting ? 1 : 0,
-      lines: (hvip & Pending.external) === 0 ? 0 : 1 << 9,
+      lines: external ? 1 << 9 : 0,
       fflags: fcsr & 0x1f,
       frm: (fcsr >> FRM_SHIFT) & 7,
       builtinSbi: 1,
@@ -75,6 +79,7 @@ export function saveVcpu(registers: VcpuRegisters, { waiting, hsm, resume }: Vcp
     hsm,
     resume,
     pmu: NO_PMU,
+    ...(registers.low('identities') !== 0 && { file: saveFile(registers) }),
   }
 }
 
@@ -118,6 +123,9 @@ export function restoreVcpu(registers: VcpuRegisters, input: unknown): VcpuState
   const fields = Object.entries(renamed).map(([name, field]) => [field, wide(name)] as const)
   const [mstatus, mip, steps, unretired] = [wide('mstatus'), wide('mip'), count('steps'), count('unretired')]
   if (unretired > steps) throw bad('unretired')
+  const identities = registers.low('identities')
+  const file = identities === 0 ? null : checkFile(saved.file, identities)
+  if (file === undefined) throw bad('file')
 
   registers.clear()
   x.forEach((value, index) => { registers.set('x', index === 0 ? 0n : value, index) })
@@ -127,6 +135,7 @@ export function restoreVcpu(registers: VcpuRegisters, input: unknown): VcpuState
   registers.set('retired', BigInt(steps - unretired))
   registers.setLow('fcsr', (frm << FRM_SHIFT) | fflags)
   registers.setLow('mode', mode === 0 ? 0 : 1)
-  registers.setLow('hvip', ((mip & 2n) === 0n ? 0 : Pending.software) | ((lines & (1 << 9)) === 0 ? 0 : Pending.external))
+  registers.setLow('hvip', ((mip & 2n) === 0n ? 0 : Pending.software) | ((lines & (1 << 9)) === 0 || file !== null ? 0 : Pending.external))
+  if (file !== null) restoreFile(registers, file)
   return { waiting: waiting !== 0, hsm, resume: resume === null ? null : { pc: resume.pc ?? 0n, opaque: resume.opaque ?? 0n } }
 }

@@ -19,6 +19,7 @@ const UXL_64 = 2n << 32n
 /** What programs may read below our SBI, as below OpenSBI: `cycle`, `time` and `instret`, as far as the hypervisor lets them. */
 const SHOWN_COUNTERS = 7n
 const TIMER_BIT = 1 << 5
+const EXTERNAL_BIT = 1 << 9
 const PAGE_OFFSET = 4095n
 /** Exits in a run, besides that at its end, that are hardly anything. */
 const FEW = 2
@@ -68,18 +69,21 @@ export class HardwareHart implements TimedVcpu, SbiHart {
   /** Accesses to devices. */
   deviceAccesses = 0
 
-  constructor(of: HartsOf, index: number) {
+  /** @param identities - of its interrupt file; 0: it has none */
+  constructor(of: HartsOf, index: number, identities: number) {
     this.index = index
     this.#of = of
     const { id, page } = of.native.createVcpu(of.pages.vm, index)
     this.id = id
     this.registers = new VcpuRegisters(page)
     this.registers.set('vstimecmp', -1n)
+    this.registers.setLow('identities', identities)
   }
 
   /** Power-on: it is stopped. */
   reset(): void {
     this.registers.clear()
+    this.registers.clearFile()
     this.registers.set('vstimecmp', -1n)
     this.#timeVersion = -1
     this.#waiting = false
@@ -96,7 +100,8 @@ export class HardwareHart implements TimedVcpu, SbiHart {
   get #pending(): boolean {
     const { registers } = this
     const enabled = registers.low('vsie')
-    if (((registers.low('hvip') >> 1) & enabled) !== 0) return true
+    const raised = (registers.low('hvip') >> 1) | (registers.low('external') === 0 ? 0 : EXTERNAL_BIT)
+    if ((raised & enabled) !== 0) return true
     return (enabled & TIMER_BIT) !== 0 && this.#timerAt() <= this.#of.now()
   }
 
@@ -289,6 +294,16 @@ export class HardwareHart implements TimedVcpu, SbiHart {
     if (this.#away) this.#of.native.kick(this.id)
   }
 
+  /** Whether it has an interrupt file. */
+  get hasFile(): boolean {
+    return this.registers.low('identities') !== 0
+  }
+
+  /** A message for its interrupt file. */
+  message(identity: number): void {
+    this.#of.native.message(this.id, identity)
+  }
+
   getX(index: number): bigint {
     return this.registers.get('x', index)
   }
@@ -378,6 +393,7 @@ export class HardwareHart implements TimedVcpu, SbiHart {
     this.#resume = resume
     this.#answered = false
     this.#timeVersion = -1
+    this.#of.native.message(this.id, 0)
     this.#of.native.flush(this.id)
   }
 
