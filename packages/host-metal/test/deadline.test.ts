@@ -23,7 +23,7 @@ function waiting() {
   const unused = {} as never
   const shortcuts = { close: () => undefined, open: () => undefined } as never
   const of: HartsOf = { native, memory: unused, bus: unused, pages: { vm: 0 } as never, time: { origin: 0, version: 0, offset: 0n } as never, now: () => clock.now, timeOf: (ticks) => Number(ticks), shortcuts, sbi: () => undefined, others: { interlude: () => false } as never, tick: 100 }
-  const hart = new HardwareHart(of, 0)
+  const hart = new HardwareHart(of, 0, 0)
   hart.start(0x8000_0000n, 0n)
   return { hart, registers, clock }
 }

@@ -78,7 +78,6 @@ bool guest_file_csr(struct record *record, uint32_t instruction, uint64_t interr
     if (writes) record->eip[top / 64] &= ~(1ul << top % 64);
   } else if (number == CSR_STOPI && !held && !writes) {
     /* Priorities are read-only zero, which shows as 1 (5.4.2). */
-    if (record->external) interrupts |= IP_SEIP;
     uint32_t code = interrupts & IP_SEIP ? 9 : interrupts & IP_SSIP ? 1 : interrupts & IP_STIP ? 5 : 0;
     old = code == 0 ? 0 : code << 16 | 1;
   } else return false;

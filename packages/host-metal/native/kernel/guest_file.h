@@ -11,5 +11,5 @@ void guest_file_update(struct record *record);
 /* A message has come. Those with an identity that does not exist are ignored (3.5). */
 void guest_file_message(struct record *record, uint32_t identity);
 /* Executes an instruction on siselect, sireg, stopei or stopi; false when it is another one, or illegal.
-   `interrupts`: what is pending and enabled of the supervisor's interrupts, without those of the file. `held`: the hardware has the file at this moment, and all that it has is refused. */
+   `interrupts`: what is pending and enabled of the supervisor's interrupts. `held`: the hardware has the file at this moment, and all that it has is refused. */
 bool guest_file_csr(struct record *record, uint32_t instruction, uint64_t interrupts, bool held);

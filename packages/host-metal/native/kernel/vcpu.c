@@ -247,7 +247,7 @@ static bool serve_aia(struct vcpu *vcpu, uint32_t instruction) {
   struct record *record = vcpu->record;
   if (record->identities == 0) return false;
   if (aia) record->vsiselect = csr_read(CSR_VSISELECT);
-  uint64_t interrupts = csr_read(CSR_HIP) & csr_read(CSR_HIE) & (IP_VSSIP | IP_VSTIP);
+  uint64_t interrupts = csr_read(CSR_HIP) & csr_read(CSR_HIE) & VS_INTERRUPTS;
   if (!guest_file_serve(vcpu, instruction, interrupts >> 1)) return false;
   record->pc += 4;
   return true;

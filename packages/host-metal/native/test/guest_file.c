@@ -74,9 +74,8 @@ int main(void) {
       EXPECT(run(0x15c, operation, rs1, 0, false) && record.x[A0] == expected * 0x10001ul);
       if (writes && expected) pending[expected] = false, claimed++;
     } else if (kind == 3) {
-      uint64_t interrupts = below(2) * 2u | below(2) * 32u;
-      bool external = delivery && top();
-      uint32_t code = external ? 9 : interrupts & 2 ? 1 : interrupts & 32 ? 5 : 0;
+      uint64_t interrupts = below(2) * 2u | below(2) * 32u | below(2) * 512u;
+      uint32_t code = interrupts & 512 ? 9 : interrupts & 2 ? 1 : interrupts & 32 ? 5 : 0;
       EXPECT(run(0xdb0, 2, 0, interrupts, false) && record.x[A0] == (code ? code << 16 | 1 : 0));
     } else if (kind == 4) {
       EXPECT(run(0x150, 1, A1, 0, false) && record.vsiselect == (value & 0x1ff));

@@ -79,6 +79,7 @@ export const jrA5 = 0x8782
 export const asm = {
   sub: (rd: number, rs1: number, rs2: number): number => r(0x33, 0, 0x20, rd, rs1, rs2),
   ld: (rd: number, rs1: number, imm: number): number => i(0x03, 3, rd, rs1, imm), sd: (rs2: number, rs1: number, imm: number): number => s(0x23, 3, rs2, rs1, imm),
+  sw: (rs2: number, rs1: number, imm: number): number => s(0x23, 2, rs2, rs1, imm),
   addi: (rd: number, rs1: number, imm: number): number => i(0x13, 0, rd, rs1, imm), jalr: (rd: number, rs1: number, imm: number): number => i(0x67, 0, rd, rs1, imm),
   auipc: (rd: number, pages: number): number => u32(pages << 12 | rd << 7 | 0x17),
   lui: (rd: number, pages: number): number => u32(pages << 12 | rd << 7 | 0x37), bnez: (rs1: number, to: number): number => u32((to >> 12 & 1) << 31 | (to >> 5 & 0x3f) << 25 | rs1 << 15 | 1 << 12 | (to >> 1 & 15) << 8 | (to >> 11 & 1) << 7 | 0x63),

@@ -2,27 +2,28 @@
 import type { CpuSpec } from '@machinist/api'
 import type { AddressSpace } from '@machinist/bus'
 import { syscon, uart16550a } from '@machinist/devices'
-import { clint, plic } from '@machinist/interrupts'
+import { aplic, clint, imsic, plic } from '@machinist/interrupts'
 import { createMachine, defineMachine, type Machine, type MachineHost, part } from '@machinist/machine'
 import type { GuestMemory } from '@machinist/memory'
-import { CLINT, PLIC, RAM, RAM_SIZE, TEST, UART } from './program.ts'
+import { APLIC, CLINT, FILES, PLIC, RAM, RAM_SIZE, TEST, UART } from './program.ts'
 
 /** Any CPU of the kind. */
 // eslint-disable-next-line @typescript-eslint/no-explicit-any
 type RiscvCpu = CpuSpec<any, GuestMemory, AddressSpace, any>
 
-export function hostileMachine(cpu: RiscvCpu, host: MachineHost, kernel: Uint8Array, name: string = 'hostile'): Machine {
+/** @param identities - of the harts' interrupt files; 0: there is a PLIC instead */
+export function hostileMachine(cpu: RiscvCpu, host: MachineHost, kernel: Uint8Array, name: string = 'hostile', identities: number = 0): Machine {
   return createMachine(defineMachine({
     name,
     memory: { name: 'ram', base: RAM, size: RAM_SIZE },
-    cpu: part(cpu, { config: { harts: 1 }, backends: { console: 'null' } }),
+    cpu: part(cpu, { config: { harts: 1, ...(identities > 0 && { identities }) }, backends: { console: 'null' } }),
     devices: {
-      plic: part(plic, { at: PLIC, config: { harts: 1 } }),
+      ...(identities > 0 ? { imsic: part(imsic, { at: FILES, config: { harts: 1, identities } }), aplic: part(aplic, { at: APLIC, config: { harts: 1 } }) } : { plic: part(plic, { at: PLIC, config: { harts: 1 } }) }),
       clint: part(clint, { at: CLINT, config: { harts: 1 } }),
       test: part(syscon, { at: TEST }),
       uart0: part(uart16550a, { at: UART, irq: 10, backends: { console: 'null' } }),
     },
-    interruptController: 'plic',
+    interruptController: identities > 0 ? 'aplic' : 'plic',
     boot: { protocol: 'riscv', kernel },
   }), host)
 }

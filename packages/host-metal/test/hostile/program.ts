@@ -10,6 +10,9 @@ export const UART = 0x1000_0000
 export const PLIC = 0xc00_0000
 export const CLINT = 0x200_0000
 export const TEST = 0x10_0000
+/** IMSIC and APLIC, of machines that have them. */
+export const FILES = 0x2800_0000
+export const APLIC = 0xd00_0000
 /** Nobody is there. */
 const HOLE = 0x0300_0000
 /** Parts of the image, from its beginning: page tables, pages that the guest reads and writes, what it learned, the program. */

@@ -73,12 +73,6 @@ describe('an image for bare metal', () => {
     expect(text.split('\n').slice(0, 3)).toEqual(['IPIs and fences work, with many exits', 'pages that were taken away are not seen', 'done'])
   })
 
-  it('has no interrupt files for guests, and none finds what another left where a hart of the hardware has them', async () => {
-    const text = await bootImage((await build('test/programs/aia.ts')).path, { machine: 'virt,aia=aplic-imsic' })
-    // A line for a guest; the log has one more than the cause: illegal instructions.
-    expect(text.split('\n').slice(0, 3)).toEqual(['identities 255', 'a0=0 cause=0, a0=9 cause=3, a0=9 cause=3', 'a0=0 cause=0'])
-  })
-
   it('maps for guests what their page maps say and nothing else, below and above 4 GiB, whatever is done to their memory', async () => {
     const text = await bootImage((await build('test/programs/memory.ts')).path, { memory: '6G' })
     expect(text.split('\n').slice(0, 2)).toEqual([expect.stringMatching(/^[34] arenas, [23] above 4 GiB$/), 'tables lead where page maps say'])
