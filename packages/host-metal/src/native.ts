@@ -23,6 +23,8 @@ export interface Native {
   readonly bootHart: number
   /** Identities of this hart's interrupt file for supervisor mode (AIA 1.0, chapter 3); 0 where it has none. */
   readonly identities: number
+  /** Those of this hart's first guest interrupt file, in which a guest's is while it runs, if it has as many; 0 where there is none. */
+  readonly guestIdentities: number
   /** Memory that is left for guests. */
   ram(): readonly PhysicalRange[]
   /** Physical memory as it is, no copy; less than 2^31 bytes. */

@@ -57,6 +57,7 @@ export class FakeNative implements Native {
   readonly harts: number
   readonly bootHart: number = 0
   readonly identities: number = 0
+  readonly guestIdentities: number = 0
   readonly printed: string[] = []
   /** Each call by its name, for tests that count. */
   readonly calls: Map<string, number> = new Map<string, number>()

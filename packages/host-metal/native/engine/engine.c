@@ -67,6 +67,7 @@ static void make_native(JSContext *context) {
   add_number(context, native, "harts", hart_count);
   add_number(context, native, "bootHart", (double)harts[0].id);
   add_number(context, native, "identities", interrupt_file_identities());
+  add_number(context, native, "guestIdentities", harts[0].guest_identities);
   add_number(context, native, "frequency", time_frequency());
   JS_SetPropertyStr(context, native, "fdt", JS_NewArrayBufferCopy(context, board.fdt.base, board.fdt.size));
   /* The image's own, which nobody else uses: no copy. */

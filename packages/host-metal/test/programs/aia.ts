@@ -26,7 +26,7 @@ const leave = (value: bigint, word: number): Deed => ({ what: 'leave', arguments
 const look = (word: number): Deed => ({ what: 'look', arguments: [9n], words: [word] })
 
 export function run(seed: number, count: number, sizes: readonly number[]): void {
-  native.print(`identities ${native.identities}\n`)
+  native.print(`identities ${native.identities}, of guests ${native.guestIdentities}\n`)
   for (const identities of sizes) {
     native.print(`with ${identities}\n`)
     for (const line of found(fileDeeds(seed, count), `with-${identities}`, identities)) native.print(`${line}\n`)

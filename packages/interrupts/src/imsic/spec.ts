@@ -43,6 +43,7 @@ export const imsic: DeviceSpec<ImsicConfig, ImsicState, ImsicIrq, NoBackends> = 
   regions: ({ harts }) => [{ name: 'files', size: harts * filePage, space: 'mmio' }],
   irqs: imsicIrqs,
   perHart: true,
+  shortcuts: ({ harts }) => Array.from({ length: harts }, (_, hart) => ({ kind: 'doorbell', offset: hart * filePage, width: 4 })),
   defaultRoute: (irq, config) => ({ ...routeToCpu(irq, config), shared: true }),
   create: (config, context) => new Imsic(config, context),
   describe: describeImsic,
