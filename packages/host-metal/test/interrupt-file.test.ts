@@ -8,7 +8,7 @@ import { hostileMachine } from './hostile/machine.ts'
 import { FILES, TEST, UART } from './hostile/program.ts'
 import { metal, OFF } from './metal-machine.ts'
 
-const { addi, csrr, csrs, csrw, li, load, slli, store, wfi } = asm
+const { addi, csrr, csrs, csrw, li, slli, store, wfi } = asm
 const off = [...li(5, TEST), ...li(6, OFF), store(2, 6, 5)]
 const [SIE, SISELECT, SIREG, STOPEI, STOPI] = [0x104, 0x150, 0x151, 0x15c, 0xdb0]
 const IDENTITIES = 127

@@ -1,6 +1,6 @@
 import type { BackendWants, DeviceSpec, Shortcut } from '@machinist/api'
 import { uart16550a } from '@machinist/devices'
-import { plic } from '@machinist/interrupts'
+import { imsic, plic } from '@machinist/interrupts'
 import { fakeBlock, fakeChar, fakeEntropy } from '@machinist/registers/testing'
 import { virtioBlock, virtioEntropy } from '@machinist/virtio'
 import { describe, expect, it } from 'vitest'
@@ -72,10 +72,12 @@ const block = runs(virtioBlock, {}, () => {
   return { backends: { disk }, host(random) { disk.complete(random.between(1, 4)) }, driver: hostileVirtioDriver(1), output: () => disk.data }
 })
 
+const messages = runs(imsic, { harts: 3 }, () => ({ backends: {} }))
+
 const entropy = runs(virtioEntropy, {}, () => ({ backends: { entropy: fakeEntropy() }, driver: hostileVirtioDriver(1) }))
 
 describe('a device answers, interrupts, sends and saves the same when its shortcuts are made use of', () => {
-  for (const [name, { right }] of Object.entries({ uart, controller, block, entropy })) {
+  for (const [name, { right }] of Object.entries({ uart, controller, messages, block, entropy })) {
     it(name, () => {
       const { difference, served } = right()
       expect(difference).toBeNull()

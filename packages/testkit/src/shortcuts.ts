@@ -105,7 +105,7 @@ export function compareShortcuts<Config, S, Irq extends string, Wants extends Ba
   }
   const all = (): string | null => {
     for (const { dut } of sides) dut.served?.drain()
-    return lines() ?? both('state', ({ dut, around }) => [dut.device.save(), around.output?.(), dut.context.warnings.splice(0)]) ?? memory()
+    return lines() ?? both('state', ({ dut, around }) => [dut.device.save(), around.output?.(), irqs.map((irq) => dut.context.irq[irq].sent.length), irqs.map((irq) => dut.context.irq[irq].sent.slice(-16)), dut.context.warnings.splice(0)]) ?? memory()
   }
   const steps: readonly (readonly [share: number, step: () => string | null])[] = [
     [40, () => {

@@ -19,7 +19,7 @@ it('a Debian guest of two harts with AIA has its interrupts, and IPIs, by guest 
   const { kernel, initrd } = await prepareGuest()
   const guest = { kernel, initrd, append: guestCommandLine({ console: 'ttyS0', quiet: true }), memory: '192M', harts: 2, interrupts: 'aia', virtio: 'pci' }
   const files = imageFiles(await fleetOf({ machines: { guest1: guest } }, join(root, 'machines.json')))
-  const image = await buildImage({ engine: await prepareEngine(), program: join(root, 'packages/machinist/src/metal/program.ts'), root, files, output: '/tmp/aiab-deb-image' })
+  const image = await buildImage({ engine: await prepareEngine(), program: join(root, 'packages/machinist/src/metal/program.ts'), root, files, output: join(folder, 'image') })
   const child = spawn('qemu-system-riscv64', ['-machine', 'virt,aia=aplic-imsic,aia-guests=1', '-cpu', 'rv64,h=true', '-smp', '2', '-m', '512M', '-nographic', '-echr', '0x1d', '-bios', 'default', '-kernel', image.path], { stdio: ['pipe', 'pipe', 'inherit'] })
   let text = ''
   const seen = (what: string): Promise<void> => new Promise((resolve, reject) => {
