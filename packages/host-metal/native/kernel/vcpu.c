@@ -316,7 +316,7 @@ static bool handle(struct hart *hart, struct vcpu *vcpu) {
     case CAUSE_ILLEGAL: {
       /* Not delegated by those who have AIA that the hardware may lack. */
       uint32_t instruction;
-      if (!fetch(hart, record, &instruction)) return true;
+      if (!fetch(hart, vcpu, &instruction)) return true;
       if (!serve_aia(vcpu, instruction)) raise_exception(record, CAUSE_ILLEGAL, instruction);
       return true;
     }
