@@ -1,5 +1,5 @@
 export { EXTENDED_STATE_SIZE } from './extended-state.ts'
 export { Flag, flagBits, STATUS } from './flags.ts'
 export { Interpreter } from './interpreter.ts'
-export type { CpuEvent, InterpreterOptions, SegmentOptions, Step } from './interpreter.ts'
+export type { CpuEvent, InterpreterOptions, Ports, SegmentOptions, Step } from './interpreter.ts'
 export { Vector } from './vector.ts'

@@ -27,8 +27,8 @@ export interface CpuEvent {
   readonly address?: bigint
 }
 
-/** How a step ended. After a fault the state is as before the instruction; a trap comes after it. `shutdown` is what a triple fault ends in. */
-export type Step = { readonly kind: 'done' } | { readonly kind: 'shutdown' } | {
+/** How a step ended. After a fault the state is as before the instruction; a trap comes after it. `halted` is after HLT, until an interrupt is delivered; `shutdown` is what a triple fault ends in. */
+export type Step = { readonly kind: 'done' } | { readonly kind: 'halted' } | { readonly kind: 'shutdown' } | {
   readonly kind: 'exception'
   readonly vector: number
   readonly cause: 'fault' | 'trap' | 'int' | 'int n'
@@ -48,6 +48,13 @@ export interface InterpreterOptions {
   readonly base: bigint
   /** Bytes of memory, up to 1 GiB. */
   readonly size: number
+  readonly ports?: Ports
+}
+
+/** What IN and OUT reach; without it ports read as ones. */
+export interface Ports {
+  read(port: number, bytes: 1 | 2 | 4): number
+  write(port: number, bytes: 1 | 2 | 4, value: number): void
 }
 
 /** A segment register and its hidden part (SDM volume 3, 3.4.3). In 64-bit mode only the bases of FS and GS count. */
@@ -107,6 +114,7 @@ export class Interpreter {
   readonly #linear: WasmMemory
   readonly #handlers = new Map<string, Handler>()
   readonly #shared: Shared
+  readonly #imports: Readonly<Record<string, unknown>>
 
   /** Throws a RangeError when the host has no room. */
   constructor(options: InterpreterOptions) {
@@ -118,6 +126,11 @@ export class Interpreter {
     this.#view = new DataView(this.#linear.buffer)
     this.#bytes = new Uint8Array(this.#linear.buffer)
     this.#shared = instantiate<Shared & Record<string, unknown>>(compiled('shared', () => writeShared(STATE, PHYSICAL_BITS)), { host: { memory: this.#linear } })
+    this.#imports = {
+      ...this.#shared,
+      readPort: (port: number, bytes: 1 | 2 | 4) => options.ports ? options.ports.read(port, bytes) : -1,
+      writePort: (port: number, bytes: 1 | 2 | 4, value: number) => options.ports?.write(port, bytes, value),
+    }
     this.#set('memoryAt', MEMORY_AT)
     this.#set('memorySize', size)
     this.#view.setBigUint64(stateLayout.memoryBase, base, true)
@@ -210,6 +223,7 @@ export class Interpreter {
 
   /** Executes the instruction at `rip`; of one with REP, one iteration. */
   step(): Step {
+    if (this.#get('halted') !== 0) return { kind: 'halted' }
     const single = (this.#get('system') & Flag.trap) !== 0
     this.#set('fault', 0)
     this.#set('event', EventKind.fault)
@@ -227,6 +241,7 @@ export class Interpreter {
    */
   deliver(event: CpuEvent): Step {
     let { vector, cause, error = 0, address = 0n } = event
+    this.#set('halted', 0)
     for (;;) {
       if (vector === Vector.pageFault) this.#view.setBigUint64(stateLayout.cr2, address, true)
       this.#set('fault', 0)
@@ -296,7 +311,7 @@ export class Interpreter {
     const known = this.#handlers.get(key)
     if (known) return known
     const module = compiled(key, () => writeHandler(variant, { mode, stackSize, state: this.#state }))
-    const { handler } = instantiate<{ readonly handler: Handler }>(module, { host: { memory: this.#linear }, shared: { ...this.#shared } })
+    const { handler } = instantiate<{ readonly handler: Handler }>(module, { host: { memory: this.#linear }, shared: this.#imports })
     this.#handlers.set(key, handler)
     return handler
   }

@@ -73,7 +73,7 @@ function decodeFrom(cursor: Cursor, mode: Mode): Decoded | Undecoded {
     if (!candidate.modes.includes(mode)) return false
     if (!(vex ? suitsVex(candidate, vex, mode) : suitsPrefixes(candidate, prefixes))) return false
     if (candidate.fixedModrm !== null && candidate.fixedModrm !== modrm) return false
-    if (modrm < 0xc0 && candidate.operands.some(({ kind }) => onlyRegister.has(kind))) return false
+    if (modrm < 0xc0 && !ofControl(candidate) && candidate.operands.some(({ kind }) => onlyRegister.has(kind))) return false
     if (candidate.digit !== null && candidate.digit !== ((modrm >> 3) & 7)) return false
     if (modrm >= 0xc0 && candidate.operands.some(({ kind }) => kind === 'mem')) return false
     // There are six segment registers, and CS is not loaded by MOV.
@@ -96,7 +96,7 @@ function decodeFrom(cursor: Cursor, mode: Mode): Decoded | Undecoded {
     // REX.R and REX.B add nothing to the number of a segment register, an MMX register or ST(i).
     const few = (kinds: readonly OperandKind[]): boolean => form.operands.some(({ kind }) => kinds.includes(kind))
     reg = ((modrm >> 3) & 7) | (few(['sreg', 'mreg']) ? 0 : (rex & 4) << 1)
-    if (modrm >= 0xc0) rm = (modrm & 7) | (few(['mrm', 'mrmreg', 'stack']) ? 0 : (rex & 1) << 3)
+    if (modrm >= 0xc0 || ofControl(form)) rm = (modrm & 7) | (few(['mrm', 'mrmreg', 'stack']) ? 0 : (rex & 1) << 3)
     else {
       address = readModrm(cursor, modrm, { mode, addressSize, rex })
       if (address.onStack) defaultSegment = SS
@@ -126,6 +126,11 @@ function suitsVex(form: Form, vex: Vex, mode: Mode): boolean {
   // W chooses the size of a general register, which is 32 bits outside 64-bit mode.
   if (w !== null && w !== (vex.rex >> 3) && !(mode !== 64 && form.operands.some(({ kind }) => kind === 'rm' || kind === 'reg'))) return false
   return vex.vvvv === 0 || form.operands.some(({ kind }) => kind === 'vvvv' || kind === 'vvvvreg')
+}
+
+/** MOV to and from control and debug registers has a register whatever ModRM.mod says (SDM volume 2, MOV). */
+function ofControl(form: Form): boolean {
+  return form.operands.some(({ kind }) => kind === 'control' || kind === 'debug')
 }
 
 const CS = 1

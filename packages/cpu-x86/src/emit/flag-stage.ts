@@ -4,7 +4,8 @@ import type { Mode, Size } from '../isa/form.ts'
 import type { CoreParts } from './core.ts'
 import { FlagKind } from './flags.ts'
 import type { Helpers } from './helpers.ts'
-import type { State } from './layout.ts'
+import { narrow, type Numbers, type State } from './layout.ts'
+import type { SharedFunctions } from './system/functions.ts'
 import { SystemFlag } from './system/code.ts'
 import { allFlags, setAllFlags } from './system/flags.ts'
 import type { Value } from './stage.ts'
@@ -19,7 +20,8 @@ export abstract class FlagStage {
   readonly helpers: Helpers
   protected readonly parts: CoreParts
   protected readonly state: State
-  protected readonly mode: Mode
+  readonly mode: Mode
+  readonly shared: SharedFunctions
 
   constructor(f: Func, parts: CoreParts) {
     this.f = f
@@ -27,6 +29,7 @@ export abstract class FlagStage {
     this.helpers = parts.shared
     this.state = parts.state
     this.mode = parts.mode
+    this.shared = parts.shared
   }
 
   let<T extends ValueType>(value: Expr<T>): Local<T> {
@@ -85,6 +88,14 @@ export abstract class FlagStage {
 
   signZeroParity(result: Value, size: Size): Expr<'i32'> {
     return call(this.parts.shared.signZeroParity, this.#aligned(result, size), 64 - 8 * size)
+  }
+
+  field(name: Numbers): Value {
+    return narrow.has(name) ? i64.extendU(this.state.get32(name)) : this.state.get64(name)
+  }
+
+  setField(name: Numbers, value: Value): void {
+    this.f.do(narrow.has(name) ? this.state.set32(name, i32.wrap(value)) : this.state.set64(name, value))
   }
 
   setDirection(value: 0 | 1): void {

@@ -41,6 +41,8 @@ export const stateLayout = {
   /** 1 after HLT, until an interrupt; and 1 when a task was entered whose TSS has T. */
   halted: 528,
   debugTrap: 532,
+  /** 1 after STI, MOV SS and POP SS, until the next instruction has ended: 2 of those that put off single step as well. */
+  shadow: 536,
   /** What ends here is saved at the start of instructions that change much, and comes back when they fault. */
   kept: 540,
   /** A vector and one, or zero: who takes it clears it. The error code, and the linear address of a page fault. */
@@ -58,7 +60,22 @@ export const stateLayout = {
   bounceFirst: 1148,
   bounceAt: 1152,
   bounceNext: 1160,
-  size: 1168,
+  /** Registers that no fault changes half way: CR8, the debug registers, and MSRs by their names (SDM volume 4, table 2-2). */
+  cr8: 1168,
+  debug: 1176,
+  tsc: 1240,
+  apicBase: 1248,
+  sysenterCs: 1256,
+  sysenterEsp: 1264,
+  sysenterEip: 1272,
+  pat: 1280,
+  star: 1288,
+  lstar: 1296,
+  cstar: 1304,
+  fmask: 1312,
+  kernelGsBase: 1320,
+  tscAux: 1328,
+  size: 1336,
 } as const
 
 /** A segment register with its hidden part (SDM volume 3, 3.4.3). */
@@ -102,6 +119,9 @@ export const opLayout = {
 
 /** Fields of the state that are numbers. */
 export type Numbers = Exclude<keyof typeof stateLayout, 'size'>
+
+/** Those that have 32 bits. */
+export const narrow: ReadonlySet<Numbers> = new Set(['flagKind', 'flagShift', 'direction', 'system', 'cpl', 'mode', 'view', 'external', 'halted', 'shadow', 'fault', 'error', 'event'])
 
 /** A state at a fixed address, to emitted code. */
 export class State {

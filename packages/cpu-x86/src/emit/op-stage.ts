@@ -244,6 +244,14 @@ export abstract class OpStage extends FlagStage implements Omit<Stage, keyof Vec
     return i64.load(this.#op, opLayout.next)
   }
 
+  next64(): Value {
+    return this.#next()
+  }
+
+  stringOffset(register: number): Value {
+    return this.register(register, this.addressSize)
+  }
+
   next(): Value {
     return this.truncate(this.#next(), this.operandSize)
   }
@@ -264,7 +272,18 @@ export abstract class OpStage extends FlagStage implements Omit<Stage, keyof Vec
     this.try(call(this.parts.shared.loadSegment, number, i32.wrap(selector)))
   }
 
-  /** Ends the instruction when a shared function has faulted. */
+  leaves(): void {
+    this.jumped = true
+  }
+
+  stateAt(register: number): Expr<'i32'> {
+    return i32.const(this.state.segment(register))
+  }
+
+  numberOf(operand: number): Expr<'i32'> {
+    return this.registerOf(operand)
+  }
+
   try(faulted: Expr<'i32'>): void {
     this.f.if(faulted, () => this.f.return(1))
   }

@@ -1,6 +1,8 @@
 import type { Expr, Func, Local, ValueType } from '@machinist/wasm'
-import type { Size } from '../isa/form.ts'
+import type { Mode, Size } from '../isa/form.ts'
 import type { Helpers } from './helpers.ts'
+import type { Numbers } from './layout.ts'
+import type { SharedFunctions } from './system/functions.ts'
 import type { VectorOps } from './vector-ops.ts'
 
 export type Value = Expr<'i64'>
@@ -19,6 +21,9 @@ export type Segment = 'operand' | 'stack' | 'extra'
 export interface Stage extends VectorOps {
   readonly f: Func
   readonly helpers: Helpers
+  /** What all handlers share; those that may fault are for `try`. */
+  readonly shared: SharedFunctions
+  readonly mode: Mode
   readonly operandSize: Size
   readonly addressSize: 2 | 4 | 8
   /** Of rSP: by SS.B, and 8 in 64-bit mode. */
@@ -68,11 +73,24 @@ export interface Stage extends VectorOps {
 
   /** The address of the next instruction, and that with the immediate, by the operand size. */
   next(): Value
+  /** All of it. */
+  next64(): Value
   target(): Value
   /** #GP for an address that CS does not have. */
   checkTarget(target: Value): void
   jump(target: Value): void
   branch(condition: Expr<'i32'>, target: Value): void
+  /** Numbers of the state. */
+  field(name: Numbers): Value
+  setField(name: Numbers, value: Value): void
+  /** The address of what has a segmentLayout, by its number. */
+  stateAt(register: number): Expr<'i32'>
+  /** The number of an operand that is a control or debug register. */
+  numberOf(operand: number): Expr<'i32'>
+  /** Ends the instruction when a shared function has faulted. */
+  try(faulted: Expr<'i32'>): void
+  /** rIP was set by a shared function. */
+  leaves(): void
   /** A segment register is loaded, as `write` loads one that is an operand; or is taken off the stack. */
   setSegment(number: number, selector: Value): void
   popSegment(number: number): void
@@ -82,6 +100,8 @@ export interface Stage extends VectorOps {
   interruptReturn(): void
   /** One iteration of a string instruction, or the instruction alone when there is no REP. */
   iterate(body: () => void, goesOn?: (equal: boolean) => Expr<'i32'>): void
+  /** An index register as a string instruction takes it. */
+  stringOffset(register: number): Value
   /** Moves an index register on, by DF. */
   advance(register: number, bytes: Size): void
 
@@ -108,7 +128,7 @@ export interface Stage extends VectorOps {
   setFlags(mask: number, bits: Expr<'i32'>): void
   signZeroParity(result: Value, size: Size): Expr<'i32'>
   setDirection(value: 0 | 1): void
-  /** Replaces the flags in `mask`, which are neither status nor DF. */
+  /** Replaces the flags in `mask`, which are neither status nor DF, by those of `bits`. */
   setSystem(mask: number, bits: number): void
   /** FLAGS, EFLAGS or RFLAGS as PUSHF stores them, and POPF changes them, by CPL and IOPL. */
   allFlags(): Expr<'i32'>

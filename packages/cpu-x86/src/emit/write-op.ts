@@ -27,10 +27,12 @@ export function writeOp(view: DataView, at: number, state: State, decoded: Decod
   set64(opLayout.next, next)
 }
 
-/** Where in the state an operand that is a register lies; of ST(i) its number, since that is not known before TOP is. */
+/** Where in the state an operand that is a register lies; of ST(i), which is not known before TOP is, and of control and debug registers the number. */
 function operandAddress({ rex, reg, rm, vvvv, immediates, mode }: Decoded, state: State, kind: OperandKind, size: OperandSize): number {
   switch (kind) {
     case 'sreg': return state.segment(reg)
+    case 'control':
+    case 'debug': return reg
     case 'vreg': return state.float.vector(reg)
     case 'vrm':
     case 'vrmreg': return state.float.vector(rm)

@@ -25,7 +25,7 @@ const sized: Readonly<Record<string, readonly [string, string, string]>> = { cbw
 /** Names of what moves a general register of 64 bits. */
 const quadword: Readonly<Record<string, string>> = { movd: 'movq', pinsrd: 'pinsrq', pextrd: 'pextrq' }
 /** Instructions whose operands are implied, and whose size is a letter. */
-const lettered: ReadonlySet<string> = new Set(['movs', 'stos', 'lods', 'cmps', 'scas'])
+const lettered: ReadonlySet<string> = new Set(['movs', 'stos', 'lods', 'cmps', 'scas', 'ins', 'outs'])
 const letters: Readonly<Record<Size, string>> = { 1: 'b', 2: 'w', 4: 'd', 8: 'q' }
 
 function mnemonic({ form, operandSize, addressSize }: Decoded): string {
@@ -37,7 +37,7 @@ function mnemonic({ form, operandSize, addressSize }: Decoded): string {
   if (wide !== undefined) return name.startsWith('v') ? `v${wide}` : wide
   if (name === 'cmpxchg8b' && operandSize === 8) return 'cmpxchg16b'
   if ((name === 'iret' || name === 'retf') && operandSize === 8) return `${name}q`
-  return lettered.has(name) ? name + letters[form.operands[0]?.size === 'b' ? 1 : operandSize] : name
+  return lettered.has(name) ? name + letters[form.operands.some(({ size }) => size === 'b') ? 1 : (name === 'ins' || name === 'outs') && operandSize === 8 ? 4 : operandSize] : name
 }
 
 function textOf(decoded: Decoded, pc: bigint): string {
@@ -67,6 +67,8 @@ function textOf(decoded: Decoded, pc: bigint): string {
       case 'reg': return registerName(reg, bytes, rex)
       case 'opreg': return registerName(rm, bytes, rex)
       case 'fixed': return registerName(register, bytes, rex)
+      case 'control': return `cr${reg}`
+      case 'debug': return `dr${reg}`
       case 'sreg': return segmentNames[reg] ?? ''
       case 'segment': return segmentNames[register] ?? ''
       case 'one': return '1'

@@ -45,6 +45,8 @@ export interface Form {
   readonly modes: readonly Mode[]
   /** `d64`: 64 bits unless 66 makes it 16. `f64`: 64 bits whatever the prefixes say. Both in 64-bit mode only. */
   readonly size64: 'd64' | 'f64' | null
+  /** It has the size of the mode, and no other: 8 bytes in 64-bit mode, 4 elsewhere. */
+  readonly natural: boolean
   /** LOCK may stand before it when its first operand is memory. */
   readonly lock: boolean
   /** It reads rSI, rDI or rCX by the address size. */
@@ -109,6 +111,7 @@ function parseForm(instruction: Instruction, text: string, words: Words): Form {
     operands,
     modes: has('only64') ? [64] : vex !== undefined ? [32, 64] : has('not64') ? [16, 32] : [16, 32, 64],
     size64: has('d64') ? 'd64' : has('f64') ? 'f64' : null,
+    natural: has('natural'),
     lock: words.lock === true && operands[0]?.kind === 'rm' || operands[0]?.kind === 'mem' && words.lock === true,
     counted: has('counted') || operands.some(({ kind }) => kind === 'si' || kind === 'di'),
     repeat: words.repeat ?? null,
@@ -124,6 +127,7 @@ export function isX87(form: Form): boolean {
 
 /** Operand sizes that the prefixes choose between, in a mode; one alone when the encoding fixes it. */
 export function operandSizes(form: Form, mode: Mode): readonly Size[] {
+  if (form.natural) return [mode === 64 ? 8 : 4]
   const [first] = form.operands
   if (form.vex) return mode === 64 && form.vex.w === null && form.wide ? [4, 8] : [4]
   if (form.strict) return mode === 64 && form.wide ? [4, 8] : [4]

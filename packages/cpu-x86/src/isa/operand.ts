@@ -4,6 +4,9 @@ import { machineError } from './errors.ts'
 export type OperandKind =
   /** E: ModRM.rm, a register or memory. */
   | 'rm'
+  /** C and D: ModRM.reg, a control or debug register. */
+  | 'control'
+  | 'debug'
   /** M: ModRM.rm, memory only. */
   | 'mem'
   /** G: ModRM.reg. */
@@ -63,13 +66,15 @@ const fixed: Readonly<Record<string, Operand>> = {
   AL: { kind: 'fixed', size: 'b', register: 0 },
   CL: { kind: 'fixed', size: 'b', register: 1 },
   rAX: { kind: 'fixed', size: 'v', register: 0 },
+  eAX: { kind: 'fixed', size: 'z', register: 0 },
+  DX: { kind: 'fixed', size: 'w', register: 2 },
   ...Object.fromEntries(['ES', 'CS', 'SS', 'DS', 'FS', 'GS'].map((name, register) => [name, { kind: 'segment', size: 'w', register }])),
   1: { kind: 'one', size: 'b', register: 0 },
 }
 
 const methods: Readonly<Record<string, OperandKind>> = {
   E: 'rm', M: 'mem', G: 'reg', Z: 'opreg', I: 'imm', J: 'rel', O: 'offset', S: 'sreg', X: 'si', Y: 'di', R: 'rmreg', B: 'vvvvreg',
-  V: 'vreg', W: 'vrm', U: 'vrmreg', H: 'vvvv', L: 'vimm', P: 'mreg', Q: 'mrm', N: 'mrmreg', T: 'stack',
+  V: 'vreg', W: 'vrm', U: 'vrmreg', H: 'vvvv', L: 'vimm', P: 'mreg', Q: 'mrm', N: 'mrmreg', T: 'stack', C: 'control', D: 'debug',
 }
 
 export function parseOperand(text: string): Operand {
@@ -82,7 +87,7 @@ export function parseOperand(text: string): Operand {
 }
 
 /** Operands that are in a ModRM byte. */
-export const inModrm: ReadonlySet<OperandKind> = new Set(['rm', 'mem', 'reg', 'sreg', 'rmreg', 'vreg', 'vrm', 'vrmreg', 'mreg', 'mrm', 'mrmreg', 'stack'])
+export const inModrm: ReadonlySet<OperandKind> = new Set(['rm', 'mem', 'reg', 'sreg', 'rmreg', 'vreg', 'vrm', 'vrmreg', 'mreg', 'mrm', 'mrmreg', 'stack', 'control', 'debug'])
 /** Those of ModRM.rm that are a register or memory, and a register only. */
 export const mayBeMemory: ReadonlySet<OperandKind> = new Set(['rm', 'vrm', 'mrm'])
 export const onlyRegister: ReadonlySet<OperandKind> = new Set(['rmreg', 'vrmreg', 'mrmreg', 'stack'])

@@ -5,6 +5,7 @@ import { decimal } from '../semantics/decimal.ts'
 import { moves } from '../semantics/moves.ts'
 import { multiply } from '../semantics/multiply.ts'
 import { far, segments } from '../semantics/segments.ts'
+import { ports } from '../semantics/ports.ts'
 import { shifts } from '../semantics/shifts.ts'
 import { stack } from '../semantics/stack.ts'
 import { strings } from '../semantics/strings.ts'
@@ -13,7 +14,7 @@ import { vectors } from '../semantics/vectors.ts'
 import type { Form, Instruction } from './form.ts'
 
 /** Every instruction there is. */
-export const instructions: readonly Instruction[] = [...arithmetic, ...shifts, ...multiply, ...bits, ...moves, ...stack, ...control, ...strings, ...decimal, ...segments, ...far, ...system, ...vectors]
+export const instructions: readonly Instruction[] = [...arithmetic, ...shifts, ...multiply, ...bits, ...moves, ...stack, ...control, ...strings, ...decimal, ...segments, ...far, ...system, ...ports, ...vectors]
 
 /** Every encoding, by its position: what a decoded instruction names. */
 export const forms: readonly Form[] = instructions.flatMap((instruction) => instruction.forms)

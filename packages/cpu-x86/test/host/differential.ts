@@ -18,7 +18,7 @@ const features: Readonly<Record<string, string>> = {
  */
 const excluded = ({ instruction: { name, group } }: Form): boolean => name === 'popf' || name === 'push' && group === 'segments'
 /** Groups that user mode cannot run, or not without a system's tables. */
-const ofTheSystem: ReadonlySet<string> = new Set(['far', 'system'])
+const ofTheSystem: ReadonlySet<string> = new Set(['far', 'system', 'ports'])
 const DF = 0x400
 const INT3 = 0xcc
 

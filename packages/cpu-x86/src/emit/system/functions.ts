@@ -4,8 +4,11 @@ import { emitHelpers } from '../helpers.ts'
 import { State, stateLayout } from '../layout.ts'
 import { emitMemory } from '../memory.ts'
 import { emitBasics } from './code.ts'
+import { emitCalls } from './calls.ts'
+import { emitControl } from './control.ts'
 import { emitInterrupts } from './interrupts.ts'
 import { emitSegments } from './segments.ts'
+import { emitTables } from './tables.ts'
 import { emitTasks } from './tasks.ts'
 import { emitTransfers } from './transfers.ts'
 
@@ -32,16 +35,39 @@ const signatures = {
   farReturn: [['i32', 'i64'], 'i32'],
   interruptReturn: [['i32', 'i64'], 'i32'],
   deliver: [['i32', 'i32', 'i32'], 'i32'],
+  loadLocalTable: [['i32'], 'i32'],
+  loadTask: [['i32'], 'i32'],
+  look: [['i32', 'i32'], 'i32'],
+  /** What LAR or LSL has found. */
+  lookedAt: [[], 'i64'],
+  checkPort: [['i32', 'i32'], 'i32'],
+  hasControl: [['i32'], 'i32'],
+  readControl: [['i32'], 'i64'],
+  writeControl: [['i32', 'i64'], 'i32'],
+  readDebug: [['i32'], 'i64'],
+  writeDebug: [['i32', 'i64'], 'i32'],
+  readMsr: [['i32'], 'i32'],
+  writeMsr: [['i32', 'i64'], 'i32'],
+  systemCall: [['i64'], 'i32'],
+  systemReturn: [['i32'], 'i32'],
+  sysenter: [[], 'i32'],
+  sysexit: [['i32'], 'i32'],
 } as const
 
-type Signatures = typeof signatures
+/** And what whoever runs them brings: `(port, bytes)`, and `(port, bytes, value)`. */
+const given = {
+  readPort: [['i32', 'i32'], 'i32'],
+  writePort: [['i32', 'i32', 'i32'], 'void'],
+} as const
+
+type References<Signatures extends Readonly<Record<string, readonly [readonly ('i32' | 'i64')[], 'i32' | 'i64' | 'void']>>> = { readonly [Name in keyof Signatures]: FuncRef<Signatures[Name][0], Signatures[Name][1]> }
 
 /** The functions that all handlers share. Those that return i32 as the last of an instruction return 1 after a fault. */
-export type SharedFunctions = { readonly [Name in keyof Signatures]: FuncRef<Signatures[Name][0], Signatures[Name][1]> }
+export type SharedFunctions = References<typeof signatures & typeof given>
 
 /** Declares them as imports. */
 export function importShared(m: ModuleBuilder): SharedFunctions {
-  return Object.fromEntries(Object.entries(signatures).map(([name, [params, result]]) => [name, m.importFunction('shared', name, params, result)])) as unknown as SharedFunctions
+  return Object.fromEntries(Object.entries({ ...signatures, ...given }).map(([name, [params, result]]) => [name, m.importFunction('shared', name, params, result)])) as unknown as SharedFunctions
 }
 
 /** Emits and exports them. */
@@ -72,12 +98,18 @@ export function emitShared(m: ModuleBuilder, state: State, { physicalBits }: { p
     f.if(call(basics.pop, size), () => f.return(1))
     f.return(call(loadSegment, number, i32.and(i32.wrap(basics.value), 0xffff)))
   })
-  const shared: SharedFunctions = {
+  const tables = emitTables(m, state, basics, segments)
+  const control = emitControl(m, state, basics, memory, segments, { physicalBits })
+  const calls = emitCalls(m, state, basics, memory, tables, flags)
+  const shared: References<typeof signatures> = {
     ...flags, ...helpers,
     place: memory.place, commit: memory.commit, unusual: memory.unusual, updateView: memory.updateView, updateMode: segments.updateMode,
     loadSegment, popSegment: atomic('popSegment', popSegment),
     far: atomic('farByProgram', transfers.far), farReturn: atomic('farReturnByProgram', transfers.farReturn),
     interruptReturn: atomic('interruptReturnByProgram', interrupts.interruptReturn), deliver: atomic('deliverEvent', interrupts.deliver),
+    loadLocalTable: tables.loadLocalTable, loadTask: tables.loadTask, look: tables.look, checkPort: tables.checkPort,
+    lookedAt: m.func('lookedAt', [], 'i64', (f) => f.return(basics.value)),
+    ...control, ...calls,
   }
   for (const [name, target] of Object.entries(shared)) m.export(name, target)
 }
