@@ -11,6 +11,7 @@ import { onPath } from './lib/workspace.mjs'
 export const debianPackages = [
   { name: 'qemu-system-misc', shows: 'qemu-system-riscv64', uses: ['bench', 'metal'], why: 'QEMU: the oracle of differential tests and the peer of benchmarks' },
   { name: 'qemu-system-x86', shows: 'qemu-system-x86_64', uses: [], why: 'QEMU: the oracle of devices of a PC' },
+  { name: 'qemu-system-x86', shows: 'qemu-system-x86_64', uses: [], why: 'QEMU: the oracle of what x86 has for systems' },
   { name: 'opensbi', shows: '/usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin', uses: ['bench', 'metal'], why: 'the firmware that QEMU starts, and that ours starts as well' },
   { name: 'gcc-riscv64-linux-gnu', shows: 'riscv64-linux-gnu-gcc', uses: ['bench'], why: 'compiles guest programs' },
   { name: 'libc6-dev-riscv64-cross', shows: '/usr/riscv64-linux-gnu/include/stdio.h', uses: ['bench'], why: 'the C library of guest programs' },

@@ -26,7 +26,7 @@ describe('an interpreter', () => {
     const cpu = machine(64, 'f3ab', { 0: 0xabcdn, 1: 9n, 7: BASE + 4096n - 12n })
     for (let i = 0; i < 3; i++) expect(cpu.step()).toEqual({ kind: 'done' })
     expect([cpu.rip, cpu.register(1), cpu.register(7)]).toEqual([BASE, 6n, BASE + 4096n])
-    expect(cpu.step()).toEqual({ kind: 'exception', vector: Vector.pageFault, cause: 'fault', error: 6, address: BASE + 4096n })
+    expect(cpu.step()).toEqual({ kind: 'exception', vector: Vector.pageFault, cause: 'fault', error: 6, address: BASE + 4096n, from: BASE })
     expect([cpu.rip, cpu.register(1), cpu.register(7)]).toEqual([BASE, 6n, BASE + 4096n])
   })
 
@@ -72,7 +72,7 @@ describe('an interpreter', () => {
     const cpu = machine(64, '')
     cpu.memory[4095] = 0x0f
     cpu.rip = BASE + 4095n
-    expect(cpu.step()).toEqual({ kind: 'exception', vector: Vector.pageFault, cause: 'fault', error: 0x14, address: BASE + 4096n })
+    expect(cpu.step()).toEqual({ kind: 'exception', vector: Vector.pageFault, cause: 'fault', error: 0x14, address: BASE + 4096n, from: BASE + 4095n })
   })
 
   test('refuses memory of an odd size', () => {

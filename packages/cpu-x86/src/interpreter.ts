@@ -25,6 +25,8 @@ export interface CpuEvent {
   readonly error?: number
   /** Of a page fault: the linear address. */
   readonly address?: bigint
+  /** Of INT n, INT3 and INTO: where the instruction is, which rIP is at again when it faults on the way. */
+  readonly from?: bigint
 }
 
 /** How a step ended. After a fault the state is as before the instruction; a trap comes after it. `halted` is after HLT, until an interrupt is delivered; `shutdown` is what a triple fault ends in. */
@@ -35,6 +37,8 @@ export type Step = { readonly kind: 'done' } | { readonly kind: 'halted' } | { r
   readonly error: number
   /** Of a page fault: the linear address. */
   readonly address: bigint
+  /** Where the instruction was. */
+  readonly from: bigint
 }
 
 /** What an interpreter is made with. */
@@ -228,11 +232,12 @@ export class Interpreter {
     this.#set('fault', 0)
     this.#set('event', EventKind.fault)
     this.#set('external', 0)
+    const from = this.rip
     const decoded = this.#fetch()
     if ('kind' in decoded) return decoded
     writeOp(this.#view, OP_AT, this.#state, decoded, this.rip)
-    if (this.#handler(variantOf(decoded))(OP_AT) !== 0) return this.#raised()
-    return single && !loadsStack(decoded) ? { kind: 'exception', vector: Vector.debug, cause: 'trap', error: 0, address: 0n } : DONE
+    if (this.#handler(variantOf(decoded))(OP_AT) !== 0) return this.#raised(from)
+    return single && !loadsStack(decoded) ? { kind: 'exception', vector: Vector.debug, cause: 'trap', error: 0, address: 0n, from } : DONE
   }
 
   /**
@@ -241,12 +246,14 @@ export class Interpreter {
    */
   deliver(event: CpuEvent): Step {
     let { vector, cause, error = 0, address = 0n } = event
+    const software = cause === 'int' || cause === 'int n'
     this.#set('halted', 0)
     for (;;) {
       if (vector === Vector.pageFault) this.#view.setBigUint64(stateLayout.cr2, address, true)
       this.#set('fault', 0)
       const kind = kinds[cause] | (cause !== 'external' && cause !== 'int n' && hasError(vector) ? EventKind.error : 0)
       if (this.#shared.deliver(vector, kind, error) === 0) return DONE
+      if (software && event.from !== undefined) this.rip = event.from
       const next = second(cause === 'fault' ? vector : null, this.#get('fault') - 1)
       if (next === null) return { kind: 'shutdown' }
       error = next === Vector.doubleFault ? 0 : this.#get('error')
@@ -261,9 +268,9 @@ export class Interpreter {
     this.setSegment(Register.idtr, { base, high: limit })
   }
 
-  #raised(): Step {
+  #raised(from: bigint): Step {
     const event = this.#get('event')
-    return this.#exception(this.#get('fault') - 1, (event & EventKind.intN) !== 0 ? 'int n' : (event & EventKind.software) !== 0 ? 'int' : event === 0 ? 'trap' : 'fault')
+    return this.#exception(this.#get('fault') - 1, (event & EventKind.intN) !== 0 ? 'int n' : (event & EventKind.software) !== 0 ? 'int' : event === 0 ? 'trap' : 'fault', from)
   }
 
   /** The instruction at `rip`, or what its fetch raised. */
@@ -298,8 +305,8 @@ export class Interpreter {
     return this.#exception(vector, 'fault')
   }
 
-  #exception(vector: number, cause: 'fault' | 'trap' | 'int' | 'int n'): Step {
-    return { kind: 'exception', vector, cause, error: hasError(vector) && cause === 'fault' ? this.#get('error') : 0, address: vector === Vector.pageFault ? this.#view.getBigUint64(stateLayout.faultAddress, true) : 0n }
+  #exception(vector: number, cause: 'fault' | 'trap' | 'int' | 'int n', from: bigint = this.rip): Step {
+    return { kind: 'exception', vector, cause, error: hasError(vector) && cause === 'fault' ? this.#get('error') : 0, address: vector === Vector.pageFault ? this.#view.getBigUint64(stateLayout.faultAddress, true) : 0n, from }
   }
 
   #handler(variant: Variant): Handler {

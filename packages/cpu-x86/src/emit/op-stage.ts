@@ -349,6 +349,10 @@ export abstract class OpStage extends FlagStage implements Omit<Stage, keyof Vec
     this.raise(i32.const(vector))
   }
 
+  raise(vector: number): void {
+    this.#raise(i32.const(vector))
+  }
+
   faultIf(condition: Expr<'i32'>, vector: number, error: Expr<'i32'> | number = 0): void {
     this.f.if(condition, () => this.raise(i32.const(vector), error))
   }

@@ -1,5 +1,9 @@
 import { i32, i64 } from '@machinist/wasm'
+import { Cr4 } from '../emit/memory.ts'
+import type { Stage } from '../emit/stage.ts'
+import { SystemFlag } from '../emit/system/code.ts'
 import { group, type Instruction } from '../isa/form.ts'
+import { Vector } from '../vector.ts'
 
 /** The stack (SDM volume 1, 6.2; volume 2: PUSH to POPF, ENTER, LEAVE). */
 const { instructions, define } = group('stack')
@@ -39,11 +43,39 @@ define('popa', ['61; not64'], (s) => {
   })
 })
 
-define('pushf', ['9C; d64'], (s) => s.push(i64.extendU(s.allFlags())))
+/** In virtual-8086 mode IOPL must be 3, or VME gives VIF in the place of IF, of 16 bits (SDM volume 3, 21.3.3). */
+const virtualFlags = (s: Stage, real: () => void, virtual: () => void): void => {
+  const flags = s.let(s.field('system'))
+  const inside = i32.and(i64.ne(i64.and(flags, SystemFlag.vm), 0), i64.ne(i64.and(flags, SystemFlag.iopl), SystemFlag.iopl))
+  s.when(inside, () => {
+    if (s.operandSize !== 2) s.raise(Vector.generalProtection)
+    else {
+      s.faultIf(i64.eqz(i64.and(s.field('cr4'), Cr4.vme)), Vector.generalProtection)
+      virtual()
+    }
+  }, real)
+}
+/** VM and RF are pushed as zeros. */
+define('pushf', ['9C; d64'], (s) => virtualFlags(s, () => s.push(i64.extendU(i32.and(s.allFlags(), ~(SystemFlag.vm | SystemFlag.resume)))), () => {
+  const flags = s.let(s.allFlags())
+  const virtual = i32.and(i32.shrU(flags, 10), SystemFlag.interrupt)
+  s.push(i64.extendU(i32.or(i32.or(i32.and(flags, 0xffff & ~SystemFlag.interrupt), virtual), SystemFlag.iopl)))
+}))
 define('popf', ['9D; d64'], (s) => {
   const value = s.let(s.top())
-  s.release(s.operandSize)
-  s.setAllFlags(i32.wrap(value))
+  virtualFlags(s, () => {
+    s.release(s.operandSize)
+    s.setAllFlags(i32.wrap(value))
+  }, () => {
+    const system = s.let(s.field('system'))
+    const pending = i64.ne(i64.and(system, SystemFlag.virtualPending), 0)
+    s.faultIf(i32.or(i64.ne(i64.and(value, SystemFlag.trap), 0), i32.and(pending, i64.ne(i64.and(value, SystemFlag.interrupt), 0))), Vector.generalProtection)
+    s.release(s.operandSize)
+    s.setAllFlags(i32.wrap(value))
+    const virtual = i64.shl(i64.and(value, SystemFlag.interrupt), 10)
+    const kept = i64.and(s.field('system'), ~SystemFlag.virtualInterrupt)
+    s.setField('system', i64.or(kept, virtual))
+  })
 })
 
 define('leave', ['C9; d64'], (s) => {

@@ -10,6 +10,8 @@ export interface SegmentFunctions {
   readonly descriptor: Global<'i64'>
   /** The linear address it is at. */
   readonly at: Global<'i64'>
+  /** Its limit in bytes. */
+  readonly limit: FuncRef<readonly [], 'i32'>
   /** `(register, selector)`: the descriptor that was fetched becomes the register's hidden part, and is marked as accessed. */
   readonly cache: FuncRef<readonly ['i32', 'i32'], 'i32'>
   /** `(register, selector)`: as in real-address and virtual-8086 mode. */
@@ -47,12 +49,16 @@ export function emitSegments(m: ModuleBuilder, state: State, basics: Basics): Se
     f.return(0)
   })
 
+  const limitOf = m.func('limitOf', [], 'i32', (f) => {
+    const limit = f.let(i32.or(i32.and(i32.wrap(descriptor), 0xffff), i32.and(half(), 0xf_0000)))
+    f.if(has(half(), SegmentBit.granular), () => f.set(limit, i32.or(i32.shl(limit, 12), 4095)))
+    f.return(limit)
+  })
   /** Base, limit and attributes of the descriptor; rights are for the caller. */
   const hidden = (f: SystemCode['f'], place: Expr<'i32'>): { attributes: Local<'i32'>; limit: Local<'i32'> } => {
     const high = f.let(half())
     const base = i32.or(i32.wrap(i64.and(i64.shrU(descriptor, 16), 0xff_ffff)), i32.and(high, 0xff00_0000))
-    const limit = f.let(i32.or(i32.and(i32.wrap(descriptor), 0xffff), i32.and(high, 0xf_0000)))
-    f.if(has(high, SegmentBit.granular), () => f.set(limit, i32.or(i32.shl(limit, 12), 4095)))
+    const limit = f.let(call(limitOf))
     f.do(i64.store(place, i64.extendU(base), segmentLayout.base))
     f.do(i32.store(place, 0, segmentLayout.low))
     f.do(i32.store(place, limit, segmentLayout.high))
@@ -168,7 +174,7 @@ export function emitSegments(m: ModuleBuilder, state: State, basics: Basics): Se
     f.do(i32.store(place, i32.and(selector, 0xffff), segmentLayout.selector))
     f.return(0)
   })
-  return { fetch, descriptor, at, cache, paragraph, load, updateMode, dropInner, cacheSystem }
+  return { fetch, descriptor, at, limit: limitOf, cache, paragraph, load, updateMode, dropInner, cacheSystem }
 }
 
 /** CR0.PE, to code that chooses by it. */

@@ -51,8 +51,7 @@ export function emitTasks(m: ModuleBuilder, state: State, basics: Basics, memory
     const half = f.let(high())
     const newWide = f.let(isWide(half))
     const base = f.let(i64.or(i64.and(i64.shrU(segments.descriptor, 16), 0xff_ffff), i64.extendU(i32.and(half, 0xff00_0000 | 0))))
-    const limit = f.let(i32.or(i32.wrap(i64.and(segments.descriptor, 0xffff)), i32.and(half, 0xf_0000)))
-    f.if(has(half, SegmentBit.granular), () => f.set(limit, i32.or(i32.shl(limit, 12), 4095)))
+    const limit = f.let(call(segments.limit))
     code.raiseIf(i32.ltU(limit, select('i32', newWide, wide.limit, narrow.limit)), Vector.invalidTss, error)
 
     // The new state is read before anything is written, so that a page that is not there is a fault of the old task.

@@ -1,0 +1,11 @@
+import { describe, expect, test } from 'vitest'
+import { familyNames } from './cases.ts'
+import { compareWithQemu } from './compare.ts'
+import { whyNoQemu } from './qemu.ts'
+
+const why = whyNoQemu()
+const seed = Number(process.env['MACHINIST_SEED'] ?? 1)
+
+describe.skipIf(why !== null)(`as QEMU does it${why === null ? '' : ` (skipped: ${why})`}`, () => {
+  for (const family of familyNames) test(family, () => expect(compareWithQemu(family, 200, seed)).toEqual([]))
+})
