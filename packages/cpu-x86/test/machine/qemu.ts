@@ -21,7 +21,7 @@ export function runQemu(image: Uint8Array, cpu: string): Uint8Array {
     const [kernel, answer] = [join(folder, 'image'), join(folder, 'answer')]
     writeFileSync(kernel, image)
     const { signal, stderr } = spawnSync(PROGRAM, [
-      '-machine', 'pc', '-accel', process.env['MACHINIST_QEMU_ACCEL'] ?? 'tcg', '-cpu', cpu, '-m', '16M', '-nodefaults', '-display', 'none', '-no-reboot',
+      '-machine', 'pc', '-accel', 'tcg', '-cpu', cpu, '-m', '16M', '-nodefaults', '-display', 'none', '-no-reboot',
       '-kernel', kernel, '-chardev', `file,id=answer,path=${answer}`, '-device', `isa-debugcon,iobase=${ANSWER_PORT},chardev=answer`, '-device', `isa-debug-exit,iobase=${EXIT_PORT}`,
     ], { timeout: 120_000, encoding: 'utf8' })
     if (signal !== null) throw new Error(`QEMU was ended by ${signal}: ${stderr}`)
