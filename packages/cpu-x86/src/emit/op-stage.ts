@@ -349,8 +349,8 @@ export abstract class OpStage extends FlagStage implements Omit<Stage, keyof Vec
     this.raise(i32.const(vector))
   }
 
-  raise(vector: number): void {
-    this.#raise(i32.const(vector))
+  fails(vector: number): void {
+    this.raise(i32.const(vector))
   }
 
   faultIf(condition: Expr<'i32'>, vector: number, error: Expr<'i32'> | number = 0): void {

@@ -105,9 +105,9 @@ export interface Stage extends VectorOps {
   /** Moves an index register on, by DF. */
   advance(register: number, bytes: Size): void
 
-  /** The instruction has not happened. `raise` is for an arm of `when`. */
+  /** The instruction has not happened. `fails` is for an arm of `when`. */
   fault(vector: number): void
-  raise(vector: number): void
+  fails(vector: number): void
   faultIf(condition: Expr<'i32'>, vector: number, error?: Expr<'i32'> | number): void
   /** The instruction has happened. */
   trap(vector: number): void

@@ -48,7 +48,7 @@ const virtualFlags = (s: Stage, real: () => void, virtual: () => void): void => 
   const flags = s.let(s.field('system'))
   const inside = i32.and(i64.ne(i64.and(flags, SystemFlag.vm), 0), i64.ne(i64.and(flags, SystemFlag.iopl), SystemFlag.iopl))
   s.when(inside, () => {
-    if (s.operandSize !== 2) s.raise(Vector.generalProtection)
+    if (s.operandSize !== 2) s.fails(Vector.generalProtection)
     else {
       s.faultIf(i64.eqz(i64.and(s.field('cr4'), Cr4.vme)), Vector.generalProtection)
       virtual()
