@@ -1,7 +1,8 @@
 import { Access } from '@machinist/mmu'
-import { compileNow, createMemory, instantiate, type WasmMemory, type WasmModule } from '@machinist/wasm'
+import { compileNow, createMemory, instantiate, type WasmImports, type WasmMemory, type WasmModule } from '@machinist/wasm'
 import { decode, type Decoded, MAX_LENGTH } from './decode/decoder.ts'
 import { writeHandler, writeShared } from './emit/core.ts'
+import { writeFloat } from './emit/float/functions.ts'
 import { FlagKind } from './emit/flags.ts'
 import { type Numbers, Register, SegmentBit, segmentLayout, SegmentRight, State, stateLayout } from './emit/layout.ts'
 import { Cr0, Efer, USER_ONLY } from './emit/memory.ts'
@@ -12,7 +13,7 @@ import { second } from './events.ts'
 import { Flag, STATUS } from './flags.ts'
 import { initialExtendedState, readExtendedState, writeExtendedState } from './extended-state.ts'
 import { machineError } from './isa/errors.ts'
-import type { Mode } from './isa/form.ts'
+import { type Mode, usesFloat } from './isa/form.ts'
 import { forms } from './isa/table.ts'
 import { hasError, Vector } from './vector.ts'
 
@@ -119,6 +120,7 @@ export class Interpreter {
   readonly #handlers = new Map<string, Handler>()
   readonly #shared: Shared
   readonly #imports: Readonly<Record<string, unknown>>
+  #float: WasmImports[string] | null = null
 
   /** Throws a RangeError when the host has no room. */
   constructor(options: InterpreterOptions) {
@@ -309,6 +311,11 @@ export class Interpreter {
     return { kind: 'exception', vector, cause, error: hasError(vector) && cause === 'fault' ? this.#get('error') : 0, address: vector === Vector.pageFault ? this.#view.getBigUint64(stateLayout.faultAddress, true) : 0n, from }
   }
 
+  #floatFunctions(): WasmImports[string] {
+    this.#float ??= instantiate<WasmImports[string]>(compiled('float', () => writeFloat(STATE.float)), { host: { memory: this.#linear } })
+    return this.#float
+  }
+
   #handler(variant: Variant): Handler {
     const { form, operandSize, addressSize, memory, repeat, vector } = variant
     const { mode } = this
@@ -318,7 +325,9 @@ export class Interpreter {
     const known = this.#handlers.get(key)
     if (known) return known
     const module = compiled(key, () => writeHandler(variant, { mode, stackSize, state: this.#state }))
-    const { handler } = instantiate<{ readonly handler: Handler }>(module, { host: { memory: this.#linear }, shared: this.#imports })
+    const { handler } = instantiate<{ readonly handler: Handler }>(module, {
+      host: { memory: this.#linear }, shared: this.#imports, ...usesFloat(form) ? { float: this.#floatFunctions() } : {},
+    })
     this.#handlers.set(key, handler)
     return handler
   }

@@ -9,12 +9,12 @@ import { binary32, binary64, type FloatType, type Format } from './format.ts'
 import { emitFused32, emitFused64 } from './fused.ts'
 import type { Kit } from './kit.ts'
 import { emitMultiply, exactProduct32, exactProduct64 } from './multiply.ts'
-import { canonical, type NanRules } from './nan.ts'
+import { canonical, type NanRules, x86 } from './nan.ts'
 import { emitRoundPack, emitShared } from './round.ts'
 import { emitSquareRoot, exactRoot32, exactRoot64 } from './square-root.ts'
 import type { BitsType, SoftFloat, SoftfloatOptions } from './types.ts'
 
-const nanRules: Readonly<Record<SoftfloatOptions['nan'], NanRules>> = { canonical }
+const nanRules: Readonly<Record<SoftfloatOptions['nan'], NanRules>> = { canonical, x86 }
 
 /**
  * Emits IEEE 754-2019 arithmetic for binary32 and binary64 into a module: correct rounding in five modes and exact
@@ -29,7 +29,7 @@ export function emitSoftfloat(m: ModuleBuilder, options: SoftfloatOptions): Soft
   if (!Number.isInteger(flags) || flags < 0 || flags > 0xffffffff) {
     throw machinistError({ code: 'softfloat', part: 'flags', value: flags, remedy: 'Give the address of a byte, from 0 to 2^32 - 1' }, 'is no address')
   }
-  const environment = { flags, nan: nanRules[options.nan] }
+  const environment = { flags, nan: nanRules[options.nan], trapped: options.trapped === true }
   const shared = emitShared(m)
   const kitFor = <F extends FloatType, I extends BitsType>(format: Format<F, I>): Kit<F, I> => ({
     m,

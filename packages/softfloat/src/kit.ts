@@ -18,13 +18,15 @@ export interface Kit<F extends FloatType, I extends BitsType> {
   readonly format: Format<F, I>
   readonly flags: number
   readonly nan: NanRules
+  /** The option of that name. */
+  readonly trapped: boolean
   readonly shared: SharedFunctions
   /** `(sign, biased exponent, significand with bit 63 set, rm)` → the rounded number, with its flags raised. */
   readonly roundPack: FuncRef<readonly ['i32', 'i32', 'i64', 'i32'], I>
 }
 
 /** The part of a kit that does not depend on the format. */
-export type Environment = Pick<Kit<FloatType, BitsType>, 'flags' | 'nan'>
+export type Environment = Pick<Kit<FloatType, BitsType>, 'flags' | 'nan' | 'trapped'>
 
 /** Adds flags to the sticky ones. */
 export function raise(f: Func, environment: Environment, flags: Operand<'i32'>): void {

@@ -25,6 +25,9 @@ export function emitShared(m: ModuleBuilder): SharedFunctions {
   return { shiftRightJam, multiplyHigh }
 }
 
+/** The bit of the option `trapped`. */
+const TRAPPED = 5
+
 /** Emits {@link Kit.roundPack} (IEEE 754-2019, 4.3, 7.4, 7.5 with tininess detected after rounding). */
 export function emitRoundPack<F extends FloatType, I extends BitsType>(
   m: ModuleBuilder,
@@ -44,6 +47,7 @@ export function emitRoundPack<F extends FloatType, I extends BitsType>(
       () => f.set(increment, i64.const(half)),
     )
     const tiny = f.let(i32.const(0))
+    const unbounded = environment.trapped ? f.let(i64.and(significand, i64.const(mask))) : i64.const(0)
     f.if(i32.leS(exponent, 0), () => {
       // With an unbounded exponent, only a carry out of the significand would reach the least normal number.
       const reaches = i64.ltU(i64.add(significand, increment), significand)
@@ -53,6 +57,7 @@ export function emitRoundPack<F extends FloatType, I extends BitsType>(
       f.set(exponent, 1)
     })
     const low = f.let(i64.and(significand, i64.const(mask)))
+    if (environment.trapped) raise(f, environment, i32.shl(i64.ne(unbounded, 0), TRAPPED))
     const sum = f.let(i64.add(significand, increment))
     const rounded = f.let(i64.shrU(sum, extra))
     f.if(i64.ltU(sum, significand), () => f.set(rounded, i64.const(1n << BigInt(precision))))

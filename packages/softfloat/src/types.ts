@@ -102,6 +102,14 @@ export interface SoftfloatOptions {
    * sticky: operations only set bits. Keep bits 5–7 clear.
    */
   readonly flags: number
-  /** Which NaN an operation returns. `'canonical'`: always the positive quiet NaN without payload, as RISC-V. */
-  readonly nan: 'canonical'
+  /**
+   * Which NaN an operation returns. `'canonical'`: always the positive quiet NaN without payload, as RISC-V. `'x86'`: the first
+   * operand that is one, made quiet, as SSE and AVX; when none is, the negative quiet NaN without payload.
+   */
+  readonly nan: 'canonical' | 'x86'
+  /**
+   * Whether an operation that raises OF or UF also tells, in bit 5 of the flags, if its result would be inexact were exponents
+   * unbounded: that is what NX means to an architecture that traps overflow or underflow.
+   */
+  readonly trapped?: boolean
 }

@@ -1,4 +1,5 @@
 import type { Expr } from '@machinist/wasm'
+import type { FloatFunctions } from './float/functions.ts'
 import type { VectorSize } from '../isa/operand.ts'
 
 /** Half of a YMM register, a whole XMM register, or an MMX register in the lower half. */
@@ -17,6 +18,10 @@ export interface VectorOps {
   half(operand: number, index?: 0 | 1): Half
   /** A register is written, of MMX the lower half; or memory, of the operand's size. */
   setHalves(operand: number, halves: readonly Half[]): void
+  /** Arithmetic of numbers. Before it exceptions are cleared; what it raised becomes the instruction's at the end, which may be #XM. */
+  readonly float: FloatFunctions
+  beginSimd(): void
+  endSimd(): void
   /** XMM0, which some instructions have as an operand that is in no encoding. */
   firstVector(): Half
   /** Bytes of an operand that is a vector, or of the memory that stands in its place. */

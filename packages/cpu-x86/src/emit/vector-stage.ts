@@ -1,6 +1,7 @@
-import { type Expr, i32, i64, i64x2, v128 } from '@machinist/wasm'
+import { call, type Expr, i32, i64, i64x2, v128 } from '@machinist/wasm'
 import { isMmx, isVector, operandBytes, type VectorSize } from '../isa/operand.ts'
 import { Vector } from '../vector.ts'
+import type { FloatFunctions } from './float/functions.ts'
 import { OpStage } from './op-stage.ts'
 import type { Stage } from './stage.ts'
 import type { Half } from './vector-ops.ts'
@@ -81,6 +82,20 @@ export class VectorStage extends OpStage implements Stage {
 
   firstVector(): Half {
     return v128.load(this.state.float.vector(0))
+  }
+
+  get float(): FloatFunctions {
+    const { float } = this.parts
+    if (!float) throw new RangeError(`${this.variant.form.instruction.name} has no floating-point functions`)
+    return float
+  }
+
+  beginSimd(): void {
+    this.f.do(this.state.float.set32('exceptions', 0))
+  }
+
+  endSimd(): void {
+    this.faultIf(call(this.float.sse.raise), Vector.simd)
   }
 
   get mmx(): boolean {

@@ -125,6 +125,11 @@ export function isX87(form: Form): boolean {
   return form.map === 0 && form.vex === null && form.opcode >= 0xd8 && form.opcode <= 0xdf
 }
 
+/** Whether it may have to do with floating-point numbers. */
+export function usesFloat(form: Form): boolean {
+  return form.strict || form.vex !== null || isX87(form)
+}
+
 /** Operand sizes that the prefixes choose between, in a mode; one alone when the encoding fixes it. */
 export function operandSizes(form: Form, mode: Mode): readonly Size[] {
   if (form.natural) return [mode === 64 ? 8 : 4]

@@ -14,9 +14,9 @@ const features: Readonly<Record<string, string>> = {
 }
 /**
  * POPF of random bits turns single step and alignment checks on: it has a test of its own. The upper half of a selector that is pushed
- * differs between processors (SDM volume 2, PUSH).
+ * differs between processors (SDM volume 2, PUSH), and so do approximations.
  */
-const excluded = ({ instruction: { name, group } }: Form): boolean => name === 'popf' || name === 'push' && group === 'segments'
+const excluded = ({ instruction: { name, group } }: Form): boolean => name === 'popf' || name === 'push' && group === 'segments' || /^v?r(cp|sqrt)[ps]s$/.test(name)
 /** Groups that user mode cannot run, or not without a system's tables. */
 const ofTheSystem: ReadonlySet<string> = new Set(['far', 'system', 'ports'])
 const DF = 0x400
@@ -105,6 +105,12 @@ export function difference(run: Run, here: Outcome, host: Outcome, mask: number)
   return wrong
 }
 
+/** MASKMOVQ and its like may fault without a byte to store (SDM volume 2, MASKMOVQ): AMD's do. */
+function faultsOnNothing(run: Run, host: Outcome): boolean {
+  return host.vector === PAGE_FAULT && /^v?maskmov(q|dqu)$/.test(formAt(run.code.subarray(host.rip), run.mode)?.form.instruction.name ?? '')
+}
+
+const PAGE_FAULT = 14
 const BATCH = 500
 /** Different contents of the data pages in a batch. */
 const CONTENTS = 20
@@ -129,6 +135,7 @@ export function compareGroup(group: string, mode: 32 | 64, count: number, seed: 
       ended.forEach(({ run, mask, here }, i) => {
         const outcome = outcomes[i]
         if (!outcome || !here) throw new Error('an answer is missing')
+        if (faultsOnNothing(run, outcome)) return
         const wrong = difference(run, here, outcome, mask)
         if (wrong.length > 0) found.push(`${describe(run)}: ${wrong.join('; ')}`)
       })
