@@ -1,4 +1,4 @@
-import { call, type Expr, i32, i64, i64x2, v128 } from '@machinist/wasm'
+import { call, type Expr, i32, i64, i64x2, type Local, v128 } from '@machinist/wasm'
 import { isMmx, isVector, operandBytes, type VectorSize } from '../isa/operand.ts'
 import { Vector } from '../vector.ts'
 import type { FloatFunctions } from './float/functions.ts'
@@ -11,6 +11,9 @@ const SUMMARY = 1 << 7
 
 /** An OpStage with vector registers. */
 export class VectorStage extends OpStage implements Stage {
+  /** Where the memory operand lies, once it was read. */
+  #source: Local<'i32'> | null = null
+
   get vectorSize(): VectorSize {
     return this.variant.vector
   }
@@ -30,9 +33,13 @@ export class VectorStage extends OpStage implements Stage {
       const address = this.registerOf(operand)
       return isMmx.has(this.operand(operand).kind) ? v128.load64Zero(address) : v128.load(address, 16 * index)
     }
-    const bytes = Math.min(operandBytes(size, this.operandSize, this.vectorSize) - 16 * index, 16)
-    const offset = index === 0 ? this.offset() : i64.add(this.offset(), 16 * index)
-    if (bytes >= 16) return this.f.let(v128.load(this.place(offset, 16, { segment: 'operand', right: 'read', align: this.#alignment(index) })))
+    const bytes = operandBytes(size, this.operandSize, this.vectorSize)
+    const offset = this.offset()
+    if (bytes >= 16) {
+      // All of an operand is looked for at once.
+      this.#source ??= this.place(offset, bytes, { segment: 'operand', right: 'read', align: this.#alignment(0) })
+      return this.f.let(v128.load(this.#source, 16 * index))
+    }
     if (bytes === 8) return this.f.let(v128.load64Zero(this.place(offset, 8, { segment: 'operand', right: 'read' })))
     if (bytes === 4) return this.f.let(v128.load32Zero(this.place(offset, 4, { segment: 'operand', right: 'read' })))
     const value = this.load(offset, bytes === 2 ? 2 : 1)
