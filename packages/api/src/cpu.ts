@@ -4,6 +4,7 @@ import type { VcpuDebug } from './debug.ts'
 import type { Width } from './device.ts'
 import type { FdtNode } from './fdt.ts'
 import type { IrqLine } from './interrupt.ts'
+import type { LocalController } from './local-controller.ts'
 import type { Trace } from './trace.ts'
 
 /** Why a hart that ran does so no more. */
@@ -145,6 +146,8 @@ export interface CpuContext<Memory = unknown, Bus = unknown, Wants extends Backe
    * within a run. Absent where nobody calls it.
    */
   acknowledge?(line: string): number
+  /** The controllers that its harts have each one of, once the machine is made; null when it has none. Absent as `ports` is. */
+  local?(): LocalController | null
   /** Has the machine looked at soon, which may be waiting: a hart that was away has come back. Between slices, from the host's event loop. */
   wake(): void
 }

@@ -3,6 +3,7 @@ import type { Clock, TimeCounter } from './clock.ts'
 import type { DmaSpace } from './dma.ts'
 import type { FdtNode } from './fdt.ts'
 import type { IrqLine, IrqRoute, MsiPort } from './interrupt.ts'
+import type { LocalController } from './local-controller.ts'
 import type { PciFunctionSpec, PciHost } from './pci.ts'
 import type { Shortcut, ShortcutSpec } from './shortcut.ts'
 import type { Trace } from './trace.ts'
@@ -24,14 +25,19 @@ export interface Device<S = unknown> {
   event?(port: string, payload: unknown): void
   /** An input line changed; only for interrupt controllers. `line` is below `spec.inputs(config)`. */
   input?(line: number, level: boolean): void
+  /** A message came to an input ({@link IrqLine.send}); only for controllers with inputs that take some. */
+  receive?(line: number, data: number): void
   /** A message-signalled interrupt was sent to one of its registers; only for controllers that take such messages. */
   message?(region: number, offset: number, data: number): void
   /**
-   * A processor takes the interrupt that one of its outputs asks for, and gets the vector, 0 … 255; only for controllers whose processors ask them for vectors (x86).
+   * A processor takes the interrupt that one of its outputs asks for, and gets the vector, 0 … 255; only for controllers whose processors ask them for vectors (x86). −1 − n: the
+   * controller that asserts its input n has the vector.
    *
    * @param output - place of the output in `irqs(config)`
    */
   acknowledge?(output: number): number
+  /** Only for controllers of which each hart has one. */
+  readonly local?: LocalController
   /** Only for PCI host bridges; see {@link DeviceSpec.slots}. */
   readonly pci?: PciHost
   /** `cold`: power on. `warm`: the machine was reset while running. Drops what is in flight. */
@@ -71,8 +77,8 @@ export interface RegionSpec {
   readonly size: number
   /** `'pio'`: in the port space of processors that have one. `'config'` is for PCI functions: a capability in their configuration space. */
   readonly space: 'mmio' | 'pio' | 'config'
-  /** The port that it has by custom, where the definition does not say; of ports alone. */
-  readonly port?: number
+  /** Its address or port by custom, where the definition does not say. */
+  readonly at?: number
 }
 
 /** Memory that a device brings along: the guest uses it like RAM, but no firmware table names it. */

@@ -4,7 +4,7 @@ export interface IrqLine {
   set(level: boolean): void
   /** Asserts and deasserts: one edge. */
   pulse(): void
-  /** Sends a message, a number below 2^32. Inputs that take messages (a hart's interrupt file) have no level; others ignore them. */
+  /** Sends a message, a number below 2^32. Inputs that take messages (a hart's interrupt file, or `Device.receive`) have no level; others ignore them. */
   send(data: number): void
 }
 

@@ -1,4 +1,4 @@
-import { type BackendWants, type DeviceSpec, isMachinistError, type Width } from '@machinist/api'
+import { type BackendWants, type DeviceSpec, isMachinistError, type LocalController, type Width } from '@machinist/api'
 import { type TestDevice, testDevice, type TestDeviceOptions } from '@machinist/registers/testing'
 import { plain } from './plain.ts'
 import { Random } from './random.ts'
@@ -48,7 +48,7 @@ export function fuzzDevice<Config, S, Irq extends string, Wants extends BackendW
   const outputs = spec.irqs(config).length
   const stateLimit = options.stateLimit ?? 2 ** 20
   const trail: string[] = []
-  const seen: number[] = []
+  const seen: (number | undefined)[] = []
   const saved: S[] = []
   const failure = (problem: string): FuzzFailure => ({ problem, trail: trail.slice(-40) })
 
@@ -63,7 +63,7 @@ export function fuzzDevice<Config, S, Irq extends string, Wants extends BackendW
       case 3:
         return (context.memoryBase + 16 * random.below(context.memory.length / 16)) >>> 0
       case 4:
-        return seen.length === 0 ? random.below(16) : random.pick(seen)
+        return seen.length === 0 ? random.below(16) : random.pick(seen) ?? 0
       case 5:
         return random.below(256)
       default:
@@ -103,8 +103,14 @@ export function fuzzDevice<Config, S, Irq extends string, Wants extends BackendW
         const output = random.below(outputs)
         trail.push(`acknowledge ${output}`)
         const got = device.acknowledge(output)
-        if (!Number.isInteger(got) || got < 0 || got > 0xff) return `it gave the vector ${String(got)}`
+        if (!Number.isInteger(got) || got < -inputs || got > 0xff) return `it gave the vector ${String(got)}`
       }
+      if (device.receive && random.chance(0.3)) {
+        const [line, data] = [random.below(inputs), value()]
+        trail.push(`message to input ${line}: 0x${data.toString(16)}`)
+        device.receive(line, data)
+      }
+      if (device.local && random.chance(0.8)) return local(device.local)
       if (inputs > 0 && device.input) {
         const line = random.below(inputs)
         trail.push(`input ${line}`)
@@ -138,6 +144,31 @@ export function fuzzDevice<Config, S, Irq extends string, Wants extends BackendW
     const reach = random.chance(0.7) ? Math.min(size, 0x200) : size
     const offset = random.below(reach - width + 1)
     return { region, width, offset: random.chance(0.9) ? offset - (offset % width) : offset }
+  }
+
+  /** What a hart does to its own controller. */
+  function local(own: LocalController): string | null {
+    const hart = random.below(4)
+    // Those of x2APIC, and two others.
+    const [offset, msr, what] = [4 * random.below(0x400) & (random.chance(0.8) ? 0x3f0 : 0xffc), random.chance(0.8) ? 0x800 + random.below(0x40) : random.pick([0x1b, 0x6e0]), value()]
+    const high = random.chance(0.5) ? 0 : value()
+    const words = new Uint32Array(2)
+    trail.push(`hart ${hart}: page 0x${offset.toString(16)}, MSR 0x${msr.toString(16)}, 0x${what.toString(16)}, 0x${high.toString(16)}`)
+    switch (random.below(6)) {
+      case 0: {
+        const got = own.read(hart, offset)
+        return Number.isInteger(got) && got >= -1 && got < 2 ** 32 ? null : `it answered ${String(got)}`
+      }
+      case 1: own.write(hart, offset, what); break
+      case 2: own.readMsr(hart, msr, words); break
+      case 3: own.writeMsr(hart, msr, what, high); break
+      // Into a mode, as a driver does.
+      case 4: own.writeMsr(hart, 0x1b, 0xfee0_0000 | random.pick([0x800, 0xc00, 0xc00]), 0); break
+      default:
+        own.writePriority(hart, what & 15)
+        if (own.readPriority(hart) > 15) return 'a priority above 15'
+    }
+    return null
   }
 
   function restart(): null {

@@ -14,7 +14,7 @@ export const i8254: DeviceSpec<Readonly<Record<never, never>>, I8254State, 'out0
     plainData(name, input, 'configuration').done()
     return {}
   },
-  regions: () => [{ name: 'counters', size: 4, space: 'pio', port: 0x40 }, { name: 'port-b', size: 1, space: 'pio', port: 0x61 }],
+  regions: () => [{ name: 'counters', size: 4, space: 'pio', at: 0x40 }, { name: 'port-b', size: 1, space: 'pio', at: 0x61 }],
   irqs: () => ['out0'],
   create: (_config, context) => new I8254(context),
 }

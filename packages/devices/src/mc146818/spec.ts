@@ -12,7 +12,7 @@ export const mc146818: DeviceSpec<Readonly<Record<never, never>>, Mc146818State,
     plainData(name, input, 'configuration').done()
     return {}
   },
-  regions: () => [{ name: 'ports', size: 2, space: 'pio', port: 0x70 }],
+  regions: () => [{ name: 'ports', size: 2, space: 'pio', at: 0x70 }],
   irqs: () => ['interrupt'],
   create: (_config, context) => new Mc146818(context),
 }

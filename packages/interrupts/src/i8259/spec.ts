@@ -29,9 +29,9 @@ export const i8259: DeviceSpec<I8259Config, I8259State, I8259Irq, NoBackends> = 
     return config
   },
   regions: ({ elcr }) => [
-    { name: 'master', size: 2, space: 'pio', port: 0x20 },
-    { name: 'slave', size: 2, space: 'pio', port: 0xa0 },
-    ...(elcr ? [{ name: 'elcr', size: 2, space: 'pio', port: 0x4d0 } as const] : []),
+    { name: 'master', size: 2, space: 'pio', at: 0x20 },
+    { name: 'slave', size: 2, space: 'pio', at: 0xa0 },
+    ...(elcr ? [{ name: 'elcr', size: 2, space: 'pio', at: 0x4d0 } as const] : []),
   ],
   irqs: () => ['intr'],
   inputs: () => 16,

@@ -155,7 +155,7 @@ export function makeParts(
       name: CPU_PART,
       memory,
       bus,
-      ...(resolved.cpu.spec.portSpace === true && { ports, acknowledge: acknowledger(devices, wiring, events.fault) }),
+      ...(resolved.cpu.spec.portSpace === true && { ports, acknowledge: acknowledger(devices, wiring, events.fault), local: () => devices.find(({ device }) => device.local !== undefined)?.device.local ?? null }),
       clock: { now: () => time.sample(), timer: (port) => timers.create(`timer:${CPU_PART}.${port}`, () => {}) },
       counter: cpuCounter,
       backends: connector.connect(CPU_PART, resolved.cpu.spec.backends, definition.cpu.backends ?? {}),
@@ -255,7 +255,7 @@ function lineOf(device: ResolvedDevice, irq: string, cpu: Cpu, made: ReadonlyMap
   if (found === undefined) return unconnected
   const { to, line } = found
   const name = `${device.name}.${irq}`
-  if (typeof line === 'number') return wiring.connect(name, `${to} ${line}`, (level) => { made.get(to)?.input?.(line, level) })
+  if (typeof line === 'number') return wiring.connect(name, `${to} ${line}`, (level) => { made.get(to)?.input?.(line, level) }, (data) => { made.get(to)?.receive?.(line, data) })
   const input = cpu.input(line)
   if (input === null) {
     throw machinistError({ code: 'bad-irq', part: name, value: line, remedy: "Use a name such as 'hart0.meip', of a hart that the CPU has." }, 'the CPU has no such input')

@@ -39,19 +39,23 @@ export function messenger(
 /** What a hart reads when no controller gives a vector. */
 const NO_VECTOR = 0xff
 
-/** Asks the controller that asserts an input of the CPU for a vector. */
+/** Asks the controller that asserts an input of the CPU for a vector, and that controller's own if it says so. */
 export function acknowledger(devices: readonly { readonly resolved: ResolvedDevice; readonly device: Device }[], wiring: Wiring, fault: (part: string, error: unknown) => void): (line: string) => number {
-  return (line) => {
+  const ask = (part: string, line: number | string, chain: number): number => {
     for (const { resolved: { name, wires, spec, config }, device } of devices) {
       if (device.acknowledge === undefined) continue
-      const wire = wires.find((each) => each.to === CPU_PART && each.line === line && wiring.asserts(`${name}.${each.irq}`))
+      const wire = wires.find((each) => each.to === part && each.line === line && wiring.asserts(`${name}.${each.irq}`))
       if (wire === undefined) continue
       try {
-        return device.acknowledge(spec.irqs(config).indexOf(wire.irq))
+        const vector = device.acknowledge(spec.irqs(config).indexOf(wire.irq))
+        if (vector >= 0) return vector
+        // Controllers may be wired in a circle.
+        return chain < devices.length ? ask(name, -1 - vector, chain + 1) : NO_VECTOR
       } catch (error) {
         fault(name, error)
       }
     }
     return NO_VECTOR
   }
+  return (line) => ask(CPU_PART, line, 0)
 }

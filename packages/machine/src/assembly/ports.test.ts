@@ -26,7 +26,7 @@ function chip(port: number | undefined, vector: number): DeviceSpec<null, null, 
   return {
     kind: `chip-${vector}`, stateVersion: 1, backends: {},
     configure: () => null,
-    regions: () => [{ name: 'ports', size: 2, space: 'pio', ...(port !== undefined && { port }) }],
+    regions: () => [{ name: 'ports', size: 2, space: 'pio', ...(port !== undefined && { at: port }) }],
     irqs: () => ['intr'],
     defaultRoute: () => ({ to: 'cpu', line: 'hart0.meip', shared: true }),
     create: (_config, { irq }) => ({

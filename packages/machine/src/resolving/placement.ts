@@ -82,7 +82,7 @@ export function placeDevices(devices: readonly ConfiguredDevice[], definition: M
     }
     bases.set(device.name, regions.map((region, index) => {
       const space = spaceOf(region)
-      const base = given[index] ?? (space === 'pio' ? region.port : undefined)
+      const base = given[index] ?? region.at
       if (base === undefined) return undefined
       if (space === 'pio' ? !isPort(base, region.size) : !Number.isSafeInteger(base) || base < 0 || base % 4 !== 0 || base + region.size > LIMIT) {
         const remedy = space === 'pio' ? 'Use a port, so that the last one is below 65536.' : 'Use a multiple of 4 below 2^53.'
