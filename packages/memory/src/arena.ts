@@ -84,6 +84,7 @@ export class Arena {
   /** Structures that were given back, all zeros, by their length. */
   readonly #freeStructures = new Map<number, number[]>()
   readonly #frameTable: number
+  #sharing = 0
   #frames = 0
   /** All memory that is here: of machines, and of what was saved of them. */
   readonly memories: Set<GuestMemory> = new Set()
@@ -130,6 +131,11 @@ export class Arena {
   /** How many memories are here. */
   get members(): number {
     return this.memories.size
+  }
+
+  /** Pages that have a frame which another page had before: 0 when each has its own. */
+  get sharing(): number {
+    return this.#sharing
   }
 
   /** Whether it was disposed of. */
@@ -281,6 +287,7 @@ export class Arena {
   shareFrame(frame: number): void {
     const at = this.#record(frame) + REFERENCES / 4
     this.u32[at] = (this.u32[at] ?? 0) + 1
+    this.#sharing++
   }
 
   /** One page fewer has each of these frames; nobody may reach them through those pages any more. The last one gives a frame back. */
@@ -291,7 +298,10 @@ export class Arena {
       const at = this.#record(frame)
       const left = (u32[at + REFERENCES / 4] ?? 0) - 1
       u32[at + REFERENCES / 4] = left
-      if (left > 0) continue
+      if (left > 0) {
+        this.#sharing--
+        continue
+      }
       if (((u32[at + FLAGS / 4] ?? 0) & FRAME_CODE) !== 0) for (const listener of this.#codeListeners) listener(frame)
       u32[at + FLAGS / 4] = 0
       this.#frames--
@@ -328,6 +338,7 @@ export class Arena {
     const references = u32[at] ?? 0
     if (references <= 1) return false
     u32[at] = references - 1
+    this.#sharing--
     return true
   }
 

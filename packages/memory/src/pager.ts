@@ -46,6 +46,7 @@ export class Pager {
   /** The machine was promised memory, of which each page that is touched takes its part. */
   readonly #promised: boolean
   #touched = 0
+  #framed = true
   #source: PageSource | null = null
   /** Set by the CPU: what it knows of the old frame through this page must be dropped. */
   onMove: MoveListener | null = null
@@ -78,6 +79,11 @@ export class Pager {
   /** Pages that have a frame. */
   get touched(): number {
     return this.#touched
+  }
+
+  /** Whether each page that was touched has a frame, as far as is known without a look at them: nothing was taken from it. */
+  get framed(): boolean {
+    return this.#framed
   }
 
   /**
@@ -227,6 +233,7 @@ export class Pager {
   park(index: number, number: number): void {
     const arena = this.#arena
     const entry = arena.u32[index] ?? 0
+    this.#framed = false
     arena.u32[index] = ((entry & PAGE_DIRTY) | (number === 0 ? 0 : (number << 12) | PAGE_PARKED)) >>> 0
     arena.freeFrames([frameOf(entry)])
     this.#lost(1)
@@ -279,7 +286,9 @@ export class Pager {
     }
     for (let page = 0; page < count; page++) {
       const entry = entries[page] ?? 0
-      if (!lies(entry) && entry !== 0) arena.u32[(map >>> 2) + page] = entry
+      if (lies(entry) || entry === 0) continue
+      if (entry < PAGE_SIZE) this.#framed = false
+      arena.u32[(map >>> 2) + page] = entry
     }
     const from = new Uint8Array(image.buffer)
     let [start, target, length] = [0, 0, 0]
@@ -323,6 +332,7 @@ export class Pager {
       u32[(otherMap >>> 2) + page] = entry
     }
     other.#touched += shared
+    other.#framed = this.#framed
     other.changes++
     other.source = this.source
   }

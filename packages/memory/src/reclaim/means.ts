@@ -15,9 +15,10 @@ export interface PageCounts {
   readonly swapped: number
 }
 
-/** Counts pages: it takes about a nanosecond for each that the memory may have. */
+/** Counts pages. As long as each has a frame of its own that is known already; else it takes about a nanosecond for each that the memory may have. */
 export function countPages(memory: GuestMemory): PageCounts {
-  const { arena, regions } = memory
+  const { arena, regions, pager } = memory
+  if (pager.framed && arena.sharing === 0) return { touched: pager.touched, own: pager.touched, shared: 0, part: 0, compressed: 0, swapped: 0 }
   const { u32 } = arena
   let [touched, own, shared, part, compressed, swapped] = [0, 0, 0, 0, 0, 0]
   for (const { map, size } of regions) {

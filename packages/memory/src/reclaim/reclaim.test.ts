@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import {
   CompressedPool, countPages, FrameBudget, GuestMemory, lzCodec, Merger, PAGE_PRESENT, PAGE_SIZE, PAGE_WAITING, ParkedPages, SecondChance, SwapSpace,
 } from '../index.ts'
+import { frameOf, hasFrame, isParked } from '../page-map.ts'
 import { testArena, testSwap } from '../testing-arena.ts'
 
 const BASE = 0x8000_0000
@@ -30,6 +31,18 @@ function storedOf(memory: GuestMemory): Uint8Array {
   return into
 }
 
+/** Its pages, one after the other. */
+function walked(memory: GuestMemory): { touched: number; own: number; shared: number } {
+  const found = { touched: 0, own: 0, shared: 0 }
+  for (let page = 0; page < PAGES; page++) {
+    const entry = memory.arena.u32[memory.entryAddress(BASE + page * PAGE_SIZE) >>> 2] ?? 0
+    const framed = hasFrame(entry)
+    if (framed) found[memory.arena.references(frameOf(entry)) === 1 ? 'own' : 'shared']++
+    if (framed || isParked(entry) || (entry > 0 && entry < PAGE_SIZE)) found.touched++
+  }
+  return found
+}
+
 test('whatever is taken, merged, compressed and swapped between what guests, devices, forks and saves do, everybody finds what he wrote, and no frame is lost', () => {
   const operation = fc.record({
     who: fc.nat(7),
@@ -39,7 +52,7 @@ test('whatever is taken, merged, compressed and swapped between what guests, dev
       { weight: 4, arbitrary: fc.constant('write') }),
     at: fc.nat(SIZE - 1), length: fc.nat(20_000), fill: fc.nat(3), noise: fc.boolean(), whole: fc.boolean(),
   })
-  const done: Record<string, number> = { merged: 0, taken: 0, compressed: 0, swapped: 0, returned: 0, short: 0 }
+  const done: Record<string, number> = { known: 0, merged: 0, taken: 0, compressed: 0, swapped: 0, returned: 0, short: 0 }
   fc.assert(fc.property(fc.array(operation, { minLength: 20, maxLength: 80 }), fc.boolean(), fc.boolean(), fc.constantFrom(0, 1, 100), (operations, lazy, tight, slabs) => {
     const budget = new FrameBudget()
     const { arena } = testArena({ budget, overcommit: tight })
@@ -109,8 +122,12 @@ test('whatever is taken, merged, compressed and swapped between what guests, dev
       } else if (kind === 'dirty') {
         expect(memory.takeDirty()).toEqual([...dirty].sort((a, b) => a - b).map((page) => BASE + page * PAGE_SIZE))
         dirty.clear()
-      } else if (kind === 'store') expect(Buffer.compare(storedOf(memory), model)).toBe(0)
-      else if (kind === 'fork' && machines.length < 8) add(memory.fork(), model.slice(), new Set(dirty))
+      } else if (kind === 'store') {
+        expect(Buffer.compare(storedOf(memory), model)).toBe(0)
+        const { touched, own, shared } = countPages(memory)
+        expect({ touched, own, shared }).toEqual(walked(memory))
+        if (memory.pager.framed && arena.sharing === 0 && touched > 0) done['known']!++
+      } else if (kind === 'fork' && machines.length < 8) add(memory.fork(), model.slice(), new Set(dirty))
       else if (kind === 'copy' && machines.length < 8) add(memory.copyInto(arena), model.slice(), new Set(dirty))
       else if (kind === 'dispose') {
         done['returned']! += memory.pager.returned
@@ -132,6 +149,7 @@ test('whatever is taken, merged, compressed and swapped between what guests, dev
       }
     }
     for (const [frame, count] of had) expect(arena.references(frame * PAGE_SIZE)).toBe(count)
+    expect(arena.sharing).toBe([...had.values()].reduce((sum, count) => sum + count - 1, 0))
     expect(arena.frames).toBe(had.size)
     expect(budget.used).toBe(had.size + (pool?.bytes ?? 0) / PAGE_SIZE)
     done['compressed']! += parked.counts.compressed
