@@ -74,6 +74,11 @@ const patches: readonly Patch[] = [
             mant = (mant |`,
   },
   {
+    why: 'a BigInt of more than 64 bits became greater by 2^32 - 1 where 1 is to be taken from it',
+    from: 'p2 = js_bigint_set_si(&buf2, 2 * (op - OP_dec) - 1);',
+    to: 'p2 = js_bigint_set_si(&buf2, op == OP_inc ? 1 : -1);',
+  },
+  {
     why: 'positions in the bytecode are those of the TypeScript, which the compiler on the host knows (bytecode.c)',
     from: 'static void compute_pc2line_info(JSFunctionDef *s)\n',
     to: `#ifdef MACHINIST_POSITIONS
@@ -227,6 +232,22 @@ static no_inline __exception int js_binary_logic_slow(JSContext *ctx,
                     sp[-2] = JS_NewBool(ctx, number_of(op1) binary_op number_of(op2)); \\
                     sp--;                                               \\
                 } else {                                                \\
+`,
+  },
+  {
+    why: 'a variable of `let` is counted by what gives its old value besides, wanted or not: without a call, too',
+    from: `        CASE(OP_post_inc):
+        CASE(OP_post_dec):
+            sf->cur_pc = pc;
+`,
+    to: `        CASE(OP_post_inc):
+        CASE(OP_post_dec):
+            if (JS_VALUE_GET_TAG(sp[-1]) == JS_TAG_INT) {
+                sp[0] = JS_NewInt64(ctx, (int64_t)JS_VALUE_GET_INT(sp[-1]) + (opcode == OP_post_inc ? 1 : -1));
+                sp++;
+                BREAK;
+            }
+            sf->cur_pc = pc;
 `,
   },
   {

@@ -16,6 +16,14 @@ export const arithmetic = `(function () {
   // Mixed with what is no number.
   let others = ['5', '', 'x', null, undefined, true, [7], { valueOf: function () { return 2147483648.5 } }]
   numbers.slice(0, 36).forEach(function (a) { others.forEach(function (b) { show([a + b, b + a, a - b, a * b, a & b, a | b, a << b, a >> b, a >>> b, a < b, a >= b, a == b, a === b].map(text).join(' ')) }) })
+  // Counted up and down, in a variable, a property and an element, with the value before wanted or not.
+  numbers.concat(others, [5n, -(2n ** 70n)]).forEach(function (a) {
+    let up = a, down = a, has = { up: a, down: a }, list = [a, a]
+    let before = [up++, down--, has.up++, has.down--, list[0]++, list[1]--]
+    show(before.concat([up, down, has.up, has.down], list).map(text).join(' '))
+    up++, down--, has.up++, has.down--, list[0]++, list[1]--
+    show([up, down, has.up, has.down].concat(list, [++up, --down, up++ + up, down-- - down]).map(text).join(' '))
+  })
   let bigs = [5n, -5n, 2n ** 40n, -(2n ** 70n)]
   bigs.forEach(function (a) { bigs.forEach(function (b) { show([a + b, a - b, a * b, a & b, a | b, a ^ b, a < b, a >= b, a === b].map(text).join(' ')) }) })
   numbers.slice(0, 36).forEach(function (a) { bigs.forEach(function (b) { show([a < b, a <= b, a > b, a >= b, a == b, a === b, b < a].map(text).join(' ')) }) })
