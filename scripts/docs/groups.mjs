@@ -75,7 +75,7 @@ export const groups = {
     'Have a PLIC': ['plic/'],
     'Have timers and software interrupts': ['', 'aclint/', 'harts'],
     'Have messages: IMSIC and APLIC': ['imsic/', 'aplic/'],
-    'Have the interrupts of a PC': ['i8259/', 'local-apic/'],
+    'Have the interrupts of a PC': ['i8259/', 'local-apic/', 'io-apic/'],
   },
   '@machinist/machine': {
     'Define a machine': ['', 'definition/'],

@@ -1,6 +1,6 @@
 import type { BackendWants, DeviceSpec } from '@machinist/api'
 import { goldfishRtc, i8254, mc146818, syscon, uart16550a, vmgenid } from '@machinist/devices'
-import { aclintMswi, aclintMtimer, aclintSswi, clint, i8259, localApic, plic } from '@machinist/interrupts'
+import { aclintMswi, aclintMtimer, aclintSswi, clint, i8259, ioApic, localApic, plic } from '@machinist/interrupts'
 import { fakeBlock, fakeChar, fakeEntropy, fakePower, fakeWallClock } from '@machinist/registers/testing'
 import { pciHost } from '@machinist/bus'
 import { virtioBlock, virtioBlockPci, virtioConsole, virtioEntropy, virtioPlaceholders } from '@machinist/virtio'
@@ -86,6 +86,13 @@ const devices: Readonly<Record<string, Run>> = {
   'aclint-sswi': runs(aclintSswi, { harts: 3 }, () => ({ backends: {} })),
   'clint': runs(clint, { harts: 3 }, () => ({ backends: {} })),
   'i8254': runs(i8254, {}, () => ({ backends: {}, times: [0, 1, 500, 1000, 10 ** 5, 10 ** 7] })),
+  'io-apic': runs(ioApic, {}, () => ({
+    backends: {},
+    driver: (dut, random) => {
+      dut.write(0, 0x10 + random.below(48))
+      dut.write(0x10, random.u32())
+    },
+  })),
   'local-apic': runs(localApic, { harts: 3 }, () => ({ backends: {}, times: [0, 1, 1000, 10 ** 6, 10 ** 7] })),
   'i8259': runs(i8259, {}, () => ({ backends: {} })),
   'i8259, without ELCR': runs(i8259, { elcr: false }, () => ({ backends: {} })),

@@ -61,6 +61,8 @@ export const X2apic = { first: 0x800, count: 0x100, selfIpi: 0x83f } as const
 
 /** Inputs of a hart: LINT0 and LINT1. Behind those of all is one that takes messages of I/O APICs. */
 export const LINTS = 2
+/** Harts that 8 bits number, all ones aside. */
+export const MOST_APICS = 255
 /** Outputs of a hart. */
 export const localApicOutputs = ['intr', 'nmi', 'smi', 'init', 'sipi'] as const
 

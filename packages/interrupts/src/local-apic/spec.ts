@@ -2,7 +2,7 @@ import type { DeviceSpec } from '@machinist/api'
 import { plainData } from '@machinist/registers'
 import type { HartsConfig, NoBackends } from '../harts.ts'
 import { LocalApics, type LocalApicsState } from './device.ts'
-import { LINTS, localApicOutputs, MESSAGES } from './registers.ts'
+import { LINTS, localApicOutputs, MESSAGES, MOST_APICS } from './registers.ts'
 
 /** Configuration of local APICs. */
 export interface LocalApicConfig extends HartsConfig {
@@ -20,9 +20,6 @@ export interface LocalApicConfig extends HartsConfig {
  */
 export type LocalApicIrq = `hart${number}.${typeof localApicOutputs[number]}` | 'eoi'
 
-/** Harts that 8 bits number, all ones aside. */
-const MOST = 255
-
 /** Where ends of interrupts go: behind the 24 inputs of an I/O APIC. */
 export const EOI_INPUT = 24
 
@@ -38,7 +35,7 @@ export const localApic: DeviceSpec<LocalApicConfig, LocalApicsState, LocalApicIr
   configure(input, name) {
     const data = plainData(name, input, 'configuration')
     const config: LocalApicConfig = {
-      harts: data.integer('harts', 1, MOST, 1),
+      harts: data.integer('harts', 1, MOST_APICS, 1),
       cpu: data.string('cpu', 'cpu'),
       x2apic: data.boolean('x2apic', true),
       virtualWire: data.boolean('virtualWire', false),
