@@ -14,6 +14,7 @@ import { root } from '../../scripts/lib/workspace.mjs'
  *   fleetOf: typeof import('../../packages/machinist/src/fleet/file/fleet.ts').fleetOf,
  *   imageFiles: typeof import('../../packages/machinist/src/metal/plan.ts').imageFiles,
  *   cpio: typeof import('../../packages/boot/src/index.ts').cpio,
+  concatInitrds: typeof import('../../packages/boot/src/index.ts').concatInitrds,
  * }>}
  */
 export async function tools() {
@@ -25,7 +26,7 @@ export async function tools() {
     "export { extractDebian, guestCommandLine, prepareGuest } from './packages/machinist/src/guest/index.ts'",
     "export { fleetOf } from './packages/machinist/src/fleet/file/fleet.ts'",
     "export { imageFiles } from './packages/machinist/src/metal/plan.ts'",
-    "export { cpio } from './packages/boot/src/index.ts'",
+    "export { concatInitrds, cpio } from './packages/boot/src/index.ts'",
   ].join('\n')
   await build({
     stdin: { contents, resolveDir: root }, bundle: true, platform: 'node', format: 'esm', conditions: ['@machinist/source'], external: ['esbuild', 'koffi'], outfile, logLevel: 'warning',

@@ -1,0 +1,75 @@
+/** The peer: the same guests under KVM of a Debian host, which runs on the same emulated machine, with Debian's QEMU for the devices. */
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { cache, command } from '../guest.mjs'
+
+/** @typedef {Awaited<ReturnType<typeof import('./tools.mjs').tools>>} Tools */
+
+const PACKAGES = ['qemu-system-riscv']
+const PROGRAM = 'usr/bin/qemu-system-riscv64'
+const LIBRARIES = 'usr/lib/riscv64-linux-gnu'
+const LOADER = 'usr/lib/ld-linux-riscv64-lp64d.so.1'
+/** QEMU's virtio devices by MMIO, of the version that our guests' drivers know. */
+const MACHINE = '-accel kvm -machine virt -cpu host -nodefaults -display none -serial stdio -monitor none -global virtio-mmio.force-legacy=false'
+
+/** What a program of Debian loads: its loader, and the libraries that it and they name. @param {string} tree @param {string} program */
+function loaded(tree, program) {
+  const found = new Set([program, LOADER])
+  for (const file of found) {
+    for (const [, name = ''] of command('riscv64-linux-gnu-objdump', ['-p', join(tree, file)]).matchAll(/^ +NEEDED +(\S+)/gm)) {
+      if (existsSync(join(tree, LIBRARIES, name))) found.add(`${LIBRARIES}/${name}`)
+    }
+  }
+  return [...found]
+}
+
+/**
+ * QEMU for the host, as an initial file system; fetched once, and cached.
+ * @param {Tools} make
+ */
+async function emulatorFiles({ cpio, extractDebian }) {
+  const archive = join(cache, `kvm-${createHash('sha256').update(PACKAGES.join()).digest('hex').slice(0, 12)}.cpio`)
+  if (existsSync(archive)) return archive
+  mkdirSync(cache, { recursive: true })
+  const work = mkdtempSync(join(cache, 'kvm-'))
+  try {
+    const tree = join(work, 'tree')
+    await extractDebian(PACKAGES, tree)
+    const files = cpio()
+    // Where Debian has them since /lib and /usr/lib are one.
+    for (const path of loaded(tree, PROGRAM)) files.file(path.replace(/^usr\/lib/, 'lib'), readFileSync(join(tree, path)), 0o755)
+    writeFileSync(join(work, 'archive'), files.toBytes())
+    renameSync(join(work, 'archive'), archive)
+  } finally {
+    rmSync(work, { recursive: true, force: true })
+  }
+  return archive
+}
+
+/** @param {string} args of QEMU in the host */
+const init = (args) => `#!/bin/sh
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t devtmpfs dev /dev
+/bin/busybox --install -s
+export PATH=/sbin:/usr/sbin:/bin:/usr/bin
+modprobe kvm
+stty raw -echo
+qemu-system-riscv64 ${MACHINE} ${args}
+echo "the hypervisor ended with $?"
+`
+
+/**
+ * A host that starts one guest under KVM.
+ * @param {Tools} make @param {string} output
+ * @param {{ args: string, files: Readonly<Record<string, string>> }} guest `args` of QEMU in the host, and paths of the files that lie there, by their names in /guest
+ * @returns the arguments of the emulated machine
+ */
+export async function kvmHost(make, output, { args, files }) {
+  const emulator = await emulatorFiles(make)
+  const { kernel, initrd } = await make.prepareGuest({ modules: ['kvm'] })
+  const own = make.cpio().file('host', init(args), 0o755)
+  for (const [name, path] of Object.entries(files)) own.file(`guest/${name}`, readFileSync(path))
+  writeFileSync(output, make.concatInitrds([readFileSync(initrd), readFileSync(emulator), own.toBytes()]))
+  return ['-kernel', kernel, '-initrd', output, '-append', 'console=ttyS0 quiet rdinit=/host']
+}
