@@ -7,6 +7,9 @@ const LOOK = 100
 /** How long the emulator may take to end when it is told to, in milliseconds. */
 const PATIENCE = 10_000
 
+/** Memory below a hypervisor. */
+export const HARDWARE = '1G'
+
 /** The machine that all sides run on: it counts instructions, and each takes a nanosecond. */
 const MACHINE = ['-machine', 'virt', '-cpu', 'rv64,h=true', '-nographic', '-echr', '0x1d', '-bios', 'default', '-global', 'virtio-mmio.force-legacy=false']
 
@@ -59,11 +62,12 @@ function read(path) {
 }
 
 /**
- * Instructions from a mark to the next of another number.
+ * Instructions from a mark to the next of another number. Of several such as the first, as of the kernels of a host and of its guest, the last counts.
  * @param {readonly Mark[]} marks @param {number} from @param {number} to
  * @returns {number | undefined} undefined when one of them is not there
  */
 export function between(marks, from, to) {
-  const [start, end] = [marks.find(({ mark }) => mark === from), marks.find(({ mark }) => mark === to)]
-  return start && end && end.all - start.all
+  const end = marks.findIndex(({ mark }) => mark === to)
+  const start = marks.slice(0, Math.max(end, 0)).reverse().find(({ mark }) => mark === from)
+  return start && marks[end] && marks[end].all - start.all
 }

@@ -2,7 +2,9 @@
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { say } from '../../scripts/lib/say.mjs'
 import { cache, command } from '../guest.mjs'
+import { HARDWARE, count } from './emulator.mjs'
 
 /** @typedef {Awaited<ReturnType<typeof import('./tools.mjs').tools>>} Tools */
 
@@ -47,29 +49,53 @@ async function emulatorFiles({ cpio, extractDebian }) {
   return archive
 }
 
-/** @param {string} args of QEMU in the host */
+/**
+ * Does not poll before a hart sleeps, which would be counted, and lets the host come to rest first: when all wait, time goes on at once.
+ * @param {string} args of QEMU in the host
+ */
 const init = (args) => `#!/bin/sh
 /bin/busybox mount -t proc proc /proc
 /bin/busybox mount -t devtmpfs dev /dev
 /bin/busybox --install -s
 export PATH=/sbin:/usr/sbin:/bin:/usr/bin
-modprobe kvm
-stty raw -echo
+modprobe kvm halt_poll_ns=0
+sleep 10
 qemu-system-riscv64 ${MACHINE} ${args}
-echo "the hypervisor ended with $?"
+echo "The hypervisor ended with status $?"
+poweroff -f
 `
 
 /**
- * A host that starts one guest under KVM.
- * @param {Tools} make @param {string} output
- * @param {{ args: string, files: Readonly<Record<string, string>> }} guest `args` of QEMU in the host, and paths of the files that lie there, by their names in /guest
- * @returns the arguments of the emulated machine
+ * The marks of guests under KVM; null, with a word why, where its packages cannot be had.
+ * @param {Tools} make
+ * @param {string} plugin
+ * @param {string} folder for what is made
+ * @param {Readonly<Record<string, { until: number, args: string, files: Readonly<Record<string, string>> }>>} guests
+ *   `args` of QEMU in the host, and paths of the files that it finds in /guest, by their names there
+ * @returns {Promise<Readonly<Record<string, import('./emulator.mjs').Mark[]>> | null>}
  */
-export async function kvmHost(make, output, { args, files }) {
-  const emulator = await emulatorFiles(make)
+export async function underKvm(make, plugin, folder, guests) {
+  const host = await hostFiles(make).catch((error) => {
+    if (!/^guest-/.test(error.code)) throw error
+    say(`Without KVM, whose packages cannot be had: ${error.message}`)
+  })
+  if (!host) return null
+  const base = host.initrds.map((path) => readFileSync(path))
+  /** @type {Record<string, import('./emulator.mjs').Mark[]>} */
+  const found = {}
+  for (const [name, { until, args, files }] of Object.entries(guests)) {
+    say(`${name}, under KVM …`)
+    const own = make.cpio().file('host', init(args), 0o755)
+    for (const [file, path] of Object.entries(files)) own.file(`guest/${file}`, readFileSync(path))
+    const initrd = join(folder, 'kvm.cpio')
+    writeFileSync(initrd, make.concatInitrds([...base, own.toBytes()]))
+    found[name] = await count({ plugin, marks: join(folder, 'kvm-marks'), args: ['-m', HARDWARE, '-kernel', host.kernel, '-initrd', initrd, '-append', 'console=ttyS0 quiet rdinit=/host'], until, seconds: 300 })
+  }
+  return found
+}
+
+/** @param {Tools} make */
+async function hostFiles(make) {
   const { kernel, initrd } = await make.prepareGuest({ modules: ['kvm'] })
-  const own = make.cpio().file('host', init(args), 0o755)
-  for (const [name, path] of Object.entries(files)) own.file(`guest/${name}`, readFileSync(path))
-  writeFileSync(output, make.concatInitrds([readFileSync(initrd), readFileSync(emulator), own.toBytes()]))
-  return ['-kernel', kernel, '-initrd', output, '-append', 'console=ttyS0 quiet rdinit=/host']
+  return { kernel, initrds: [initrd, await emulatorFiles(make)] }
 }

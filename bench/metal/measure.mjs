@@ -4,7 +4,8 @@ import { fileURLToPath } from 'node:url'
 import { say } from '../../scripts/lib/say.mjs'
 import { root } from '../../scripts/lib/workspace.mjs'
 import { cache, command } from '../guest.mjs'
-import { between, count } from './emulator.mjs'
+import { HARDWARE, between, count } from './emulator.mjs'
+import { underKvm } from './kvm.mjs'
 import { END, PROMPT, rows, rowsHeader } from './rows.mjs'
 import { tools } from './tools.mjs'
 
@@ -12,8 +13,6 @@ const here = dirname(fileURLToPath(import.meta.url))
 const folder = join(cache, 'metal')
 const kernelSources = join(root, 'packages/host-metal/native/kernel')
 const MEMORY = 256
-/** Of the hardware below a hypervisor, in mebibytes. */
-const HARDWARE = '1G'
 
 /** @param {string} name */
 const place = (name) => join(folder, name)
@@ -78,9 +77,9 @@ function withDisk(devices) {
 
 /**
  * Runs all rows.
- * @param {string} [profile] file for how often each instruction of the image was executed in the boot
+ * @param {{ profile?: string, kvm: boolean }} options `profile`: file for how often each instruction of the image was executed in the boot; `kvm`: under KVM too
  */
-export async function measure(profile) {
+export async function measure({ profile, kvm }) {
   mkdirSync(folder, { recursive: true })
   const make = await tools()
   const plugin = buildPlugin()
@@ -94,8 +93,9 @@ export async function measure(profile) {
   writeFileSync(place('disk.img'), new Uint8Array(2 ** 20))
 
   say('The bare program, without a hypervisor …')
-  const disk = ['-drive', `file=${place('disk.img')},if=none,id=disk,format=raw`, '-device', 'virtio-blk-device,drive=disk']
-  const bareDirect = await count({ plugin, marks: place('bare-direct'), args: ['-m', '64M', '-kernel', bare, ...disk], until: END, seconds: 60, sleep: true })
+  /** @param {string} file */
+  const disk = (file) => ['-drive', `file=${file},if=none,id=disk,format=raw`, '-device', 'virtio-blk-device,drive=disk']
+  const bareDirect = await count({ plugin, marks: place('bare-direct'), args: ['-m', '64M', '-kernel', bare, ...disk(place('disk.img'))], until: END, seconds: 60, sleep: true })
   say('The bare program, on the metal …')
   const bareMetal = await count({ plugin, marks: place('bare-metal'), args: ['-m', HARDWARE, '-kernel', program.path], until: END, seconds: 120, imageEnd: program.end })
   say('Debian, without a hypervisor …')
@@ -104,6 +104,11 @@ export async function measure(profile) {
   const linuxDirect = await count({ plugin, marks: place('linux-direct'), args: ['-m', `${MEMORY}M`, '-kernel', kernel, '-initrd', marked, '-append', append, ...devices], until: PROMPT, seconds: 120 })
   say('Debian, on the metal …')
   const linuxMetal = await count({ plugin, marks: place('linux-metal'), args: ['-m', HARDWARE, '-kernel', linux.path], until: PROMPT, seconds: 300, imageEnd: linux.end, ...(profile !== undefined && { profile }) })
+  const peer = kvm ? await underKvm(make, plugin, folder, {
+    // As an ELF file: without firmware, QEMU puts a flat image at the start of memory.
+    'The bare program': { until: END, args: ['-m', '64M', '-kernel', '/guest/bare', ...disk('/guest/disk')].join(' '), files: { bare: place('bare.elf'), disk: place('disk.img') } },
+    Debian: { until: PROMPT, args: ['-m', `${MEMORY}M`, '-kernel', '/guest/kernel', '-initrd', '/guest/initrd', '-append', `'${append}'`, ...devices].join(' '), files: { kernel, initrd: marked } },
+  }) : null
 
   const each = rows.map(({ name, what, mark, rounds }) => {
     /** @param {readonly import('./emulator.mjs').Mark[]} marks */
@@ -111,11 +116,11 @@ export async function measure(profile) {
       const all = between(marks, mark, mark + 1)
       return all === undefined ? null : Math.round(all / rounds)
     }
-    return { name, what, direct: of(bareDirect), metal: of(bareMetal) }
+    return { name, what, direct: of(bareDirect), metal: of(bareMetal), kvm: of(peer?.['The bare program'] ?? []) }
   })
   return {
     rows: each,
-    boot: { direct: between(linuxDirect, 0, PROMPT) ?? 0, metal: between(linuxMetal, 0, PROMPT) ?? 0, guest: guestOf(linuxMetal) },
+    boot: { direct: between(linuxDirect, 0, PROMPT) ?? 0, metal: between(linuxMetal, 0, PROMPT) ?? 0, kvm: between(peer?.['Debian'] ?? [], 0, PROMPT) ?? null, guest: guestOf(linuxMetal) },
     start: { linux: linuxMetal.find(({ mark }) => mark === 0)?.all ?? 0, bare: bareMetal.find(({ mark }) => mark === rows[0]?.mark)?.all ?? 0 },
     image: { whole: linux.size, files: linux.files, program: linux.programSize, kernel: statSync(kernel).size },
   }
