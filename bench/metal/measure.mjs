@@ -6,7 +6,7 @@ import { root } from '../../scripts/lib/workspace.mjs'
 import { cache, command } from '../guest.mjs'
 import { HARDWARE, between, count } from './emulator.mjs'
 import { underKvm } from './kvm.mjs'
-import { END, PROMPT, rows, rowsHeader } from './rows.mjs'
+import { END, PROMPT, REST, rows, rowsHeader } from './rows.mjs'
 import { tools } from './tools.mjs'
 
 const here = dirname(fileURLToPath(import.meta.url))
@@ -112,18 +112,26 @@ export async function measure({ profile, kvm }) {
 
   const each = rows.map(({ name, what, mark, rounds }) => {
     /** @param {readonly import('./emulator.mjs').Mark[]} marks */
-    const of = (marks) => {
-      const all = between(marks, mark, mark + 1)
-      return all === undefined ? null : Math.round(all / rounds)
-    }
+    const of = (marks) => rowOf(marks, mark, rounds)
     return { name, what, direct: of(bareDirect), metal: of(bareMetal), kvm: of(peer?.['The bare program'] ?? []) }
   })
   return {
     rows: each,
     boot: { direct: between(linuxDirect, 0, PROMPT) ?? 0, metal: between(linuxMetal, 0, PROMPT) ?? 0, kvm: between(peer?.['Debian'] ?? [], 0, PROMPT) ?? null, guest: guestOf(linuxMetal) },
-    start: { linux: linuxMetal.find(({ mark }) => mark === 0)?.all ?? 0, bare: bareMetal.find(({ mark }) => mark === rows[0]?.mark)?.all ?? 0 },
+    start: { linux: linuxMetal.find(({ mark }) => mark === 0)?.all ?? 0, bare: bareMetal.find(({ mark }) => mark === REST)?.all ?? 0, kvm: peer?.['Debian']?.findLast(({ mark }) => mark === 0)?.all ?? null },
     image: { whole: linux.size, files: linux.files, program: linux.programSize, kernel: statSync(kernel).size },
   }
+}
+
+/**
+ * What a row takes for each of its rounds, and what it leaves for later: by how much the rest behind it is more than the one before.
+ * @param {readonly import('./emulator.mjs').Mark[]} marks @param {number} mark @param {number} rounds
+ */
+function rowOf(marks, mark, rounds) {
+  const start = marks.findIndex((each) => each.mark === mark)
+  const [before, begin, end, after] = marks.slice(Math.max(start - 1, 0), start + 3).map(({ all }) => all)
+  if (before === undefined || begin === undefined || end === undefined || after === undefined) return { once: null, later: null }
+  return { once: Math.round((end - begin) / rounds), later: Math.round(Math.max(0, (after - end) - (begin - before)) / rounds) }
 }
 
 /** The guest's own instructions in its boot. @param {readonly import('./emulator.mjs').Mark[]} marks */

@@ -2,9 +2,10 @@
 export const ROUNDS = 200
 export const COMPUTE_ROUNDS = 20
 
-/** The marks of the guests: the bare program's rows have two each, from FIRST_ROW on. 0 is the first instruction of Linux, 1 its prompt. */
+/** The marks of the guests: the bare program's rows have two each, from FIRST_ROW on. 0 is the first instruction of Linux, 1 its prompt; 3 stands before a rest that comes before a row, and after one that comes behind it. */
 export const PROMPT = 1
 export const END = 2
+export const REST = 3
 const FIRST_ROW = 10
 
 /** What the bare program does, in its order. */
@@ -22,6 +23,6 @@ export const rows = [
 
 /** The same for the program. */
 export function rowsHeader() {
-  const lines = [['ROUNDS', ROUNDS], ['COMPUTE_ROUNDS', COMPUTE_ROUNDS], ['MARK_END', END], ...rows.map(({ name, mark }) => [`MARK_${name}`, mark])]
+  const lines = [['ROUNDS', ROUNDS], ['COMPUTE_ROUNDS', COMPUTE_ROUNDS], ['MARK_END', END], ['MARK_REST', REST], ...rows.map(({ name, mark }) => [`MARK_${name}`, mark])]
   return lines.map(([name, value]) => `#define ${name} ${value}\n`).join('')
 }

@@ -2,7 +2,7 @@
 #include "machine.h"
 #include "rows.h"
 
-enum { TIME = 0x54494d45, IPI = 0x735049, DEBUG_CONSOLE = 0x4442434e, CONSOLE_BYTE = 2, RESET = 0x53525354, TIMER = 5, SOFTWARE = 1, EXTERNAL = 9, LSR = 5 };
+enum { TIME = 0x54494d45, IPI = 0x735049, DEBUG_CONSOLE = 0x4442434e, CONSOLE_BYTE = 2, RESET = 0x53525354, TIMER = 5, SOFTWARE = 1, EXTERNAL = 9, LSR = 5, REST = 200000 /* 20 ms at 10 MHz */ };
 
 static volatile uint64_t taken;
 
@@ -66,12 +66,29 @@ static void row_compute(void) {
   }
 }
 
+/* A while with nothing to do, for what was left for later. */
+static void rest(void) {
+  unsigned long on = csr_read(sstatus) & SIE;
+  csr_clear(sstatus, SIE);
+  uint64_t before = taken;
+  sbi(TIME, 0, csr_read(time) + REST, 0, 0);
+  asm volatile("wfi");
+  csr_set(sstatus, SIE);
+  while (taken == before) continue;
+  if (!on) csr_clear(sstatus, SIE);
+}
+
 #define RUN(row, rounds)                         \
   do {                                           \
     row_##row();                                 \
+    rest();                                      \
+    MARK(MARK_REST);                             \
+    rest();                                      \
     MARK(MARK_##row);                            \
     for (int i = 0; i < (rounds); i++) row_##row(); \
     MARK(MARK_##row + 1);                        \
+    rest();                                      \
+    MARK(MARK_REST);                             \
   } while (0)
 
 void main(const void *tree) {
