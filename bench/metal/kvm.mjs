@@ -37,6 +37,7 @@ async function emulatorFiles({ cpio, extractDebian }) {
   const work = mkdtempSync(join(cache, 'kvm-'))
   try {
     const tree = join(work, 'tree')
+    say("Fetching Debian's QEMU for the host …")
     await extractDebian(PACKAGES, tree)
     const files = cpio()
     // Where Debian has them since /lib and /usr/lib are one.
