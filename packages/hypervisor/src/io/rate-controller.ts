@@ -220,6 +220,13 @@ export class RateController<Flow extends AnyFlow> implements ResourceController 
     return this.#capacity < Infinity || [...this.#entries.values()].some(({ grant, limit, outlets }) => (grant?.ceiling ?? Infinity) < Infinity || (grant !== null && grant.entitled < Infinity) || (limit < Infinity && outlets.length > 1))
   }
 
+  /** Nobody takes anything or waits, and nobody is owed or owes anything: another look would find the same. */
+  get #settled(): boolean {
+    for (const { outlets } of this.#entries.values()) for (const { taken, held } of outlets) if (taken > 0 || held) return false
+    for (const { owed } of this.#pools.values()) if (owed !== 0) return false
+    return true
+  }
+
   /** Looks at what everybody takes, and sets the rates. */
   #look(): void {
     const now = this.#now
@@ -247,7 +254,7 @@ export class RateController<Flow extends AnyFlow> implements ResourceController 
       members.forEach((entry, index) => { setRates(entry.outlets, rates[index] ?? Infinity) })
     }
     this.#quiet = busy ? 0 : this.#quiet + 1
-    if (this.#quiet < REST && this.#scarce && this.#entries.size > 0) this.#arm(now + LOOK)
+    if (this.#quiet < REST && !this.#settled && this.#scarce && this.#entries.size > 0) this.#arm(now + LOOK)
   }
 
   /** What the machines of a pool may take on this processor. */
