@@ -71,7 +71,12 @@ export interface ArenaViews {
  * One linear memory, one trust domain: structures that generated code reads at fixed addresses, and the frames
  * that back guest pages. Addresses are byte offsets below 2^32. Address 0 is never handed out.
  */
-export class Arena {
+export class Arena implements ArenaViews {
+  // Properties, as they are looked at several times for each access of a device: reading them takes no call.
+  readonly u8!: Uint8Array
+  readonly i32!: Int32Array
+  readonly u32!: Uint32Array
+  readonly data!: DataView
   #memory: LinearMemory
   /** Bytes that this arena may grow to. */
   readonly maximum: number
@@ -79,7 +84,6 @@ export class Arena {
   #next = 64
   #end: number
   #reserved = 0
-  #views: ArenaViews
   readonly #freeFrames = new FreeFrames()
   /** Structures that were given back, all zeros, by their length. */
   readonly #freeStructures = new Map<number, number[]>()
@@ -106,7 +110,7 @@ export class Arena {
     this.#memory = memory
     this.maximum = maximum
     this.#end = memory.buffer.byteLength
-    this.#views = viewsOf(memory.buffer)
+    Object.assign(this, viewsOf(memory.buffer))
     if (maximum >= LEAST_WITH_FIRST) this.#next = FIRST_END
     this.#frameTable = this.allocate(Math.ceil(maximum / PAGE_SIZE) * FRAME_RECORD)
   }
@@ -114,18 +118,6 @@ export class Arena {
   /** @throws a typed error `'disposed'` once it was disposed of, as all views do */
   get memory(): LinearMemory {
     return this.#memory
-  }
-  get u8(): Uint8Array {
-    return this.#views.u8
-  }
-  get i32(): Int32Array {
-    return this.#views.i32
-  }
-  get u32(): Uint32Array {
-    return this.#views.u32
-  }
-  get data(): DataView {
-    return this.#views.data
   }
 
   /** How many memories are here. */
@@ -398,7 +390,7 @@ export class Arena {
   /** Makes the views anew, after somebody else (another thread) grew the memory. */
   refresh(): void {
     this.#end = this.#memory.buffer.byteLength
-    this.#views = viewsOf(this.#memory.buffer)
+    Object.assign(this, viewsOf(this.#memory.buffer))
   }
 
   /** Disposes of it, unless memory is here, or it is kept. */
@@ -412,7 +404,7 @@ export class Arena {
     this.#disposed = true
     this.budget.used -= this.#frames
     this.#memory = goneMemory
-    this.#views = goneViews
+    Object.defineProperties(this, goneViews)
   }
 }
 
@@ -421,7 +413,9 @@ function gone(): never {
 }
 
 const goneMemory: LinearMemory = { get buffer() { return gone() }, grow: gone }
-const goneViews: ArenaViews = { get u8() { return gone() }, get i32() { return gone() }, get u32() { return gone() }, get data() { return gone() } }
+// Who looks at a disposed arena as a whole is not to stumble over them.
+const goneView = { get: gone, enumerable: false }
+const goneViews = { u8: goneView, i32: goneView, u32: goneView, data: goneView }
 
 function viewsOf(buffer: ArrayBufferLike): ArenaViews {
   return { u8: new Uint8Array(buffer), i32: new Int32Array(buffer), u32: new Uint32Array(buffer), data: new DataView(buffer) }

@@ -223,24 +223,33 @@ export class GuestMemory implements DmaSpace {
 
   /** Whether all of a range is RAM of one region. */
   contains(address: number, length: number): boolean {
-    return this.#regionOf(address, length) !== null
+    return this.#rangeOf(address, length) !== null
   }
 
-  /** The region that all of a range lies in. Devices come back to the one that they used last. */
+  /**
+   * The region that all of a range lies in. Devices come back to the one that they used last.
+   *
+   * @param length - a whole number, not negative
+   */
   #regionOf(address: number, length: number): RamRegion | null {
     const last = this.#last
     if (last !== null) {
       // Whole numbers, as a region has less than 2^32 bytes.
       const offset = address - last.base
-      if (offset >>> 0 === offset && length >>> 0 === length && offset + length <= last.size) return last
+      if (offset >>> 0 === offset && offset + length <= last.size) return last
     }
-    if (!Number.isSafeInteger(address) || !Number.isSafeInteger(length) || length < 0) return null
+    if (!Number.isSafeInteger(address)) return null
     for (const region of this.#regions) {
       if (address < region.base || address + length > region.base + region.size) continue
       this.#last = region
       return region
     }
     return null
+  }
+
+  /** The same of any length: a region has less than 2^32 bytes. */
+  #rangeOf(address: number, length: number): RamRegion | null {
+    return length >>> 0 === length ? this.#regionOf(address, length) : null
   }
 
   /**
@@ -336,7 +345,8 @@ export class GuestMemory implements DmaSpace {
     if (from === 0) into.fill(0)
     else {
       const { u32 } = this.arena
-      for (let index = 0, at = from >>> 2; index < length; index++, at++) into[index] = u32[at] ?? 0
+      const at = from >>> 2
+      for (let index = 0; index < length; index++) into[index] = u32[at + index] ?? 0
     }
     return true
   }
@@ -369,7 +379,7 @@ export class GuestMemory implements DmaSpace {
   }
 
   map(address: number, length: number, access: 'read' | 'write'): readonly Uint8Array[] | null {
-    const region = this.#regionOf(address, length)
+    const region = this.#rangeOf(address, length)
     if (region === null) return null
     const pieces: { start: number; end: number }[] = []
     for (let done = 0; done < length; ) {
@@ -386,7 +396,7 @@ export class GuestMemory implements DmaSpace {
   }
 
   release(address: number, length: number): boolean {
-    const region = this.#regionOf(address, length)
+    const region = this.#rangeOf(address, length)
     if (region === null) return false
     const first = Math.ceil((address - region.base) / PAGE_SIZE)
     const end = Math.floor((address - region.base + length) / PAGE_SIZE)

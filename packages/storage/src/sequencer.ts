@@ -8,6 +8,7 @@ interface Entry {
   /** Later operations that wait for this one. */
   readonly dependents: Entry[]
   readonly operation: (release: () => void) => void
+  finished: boolean
   /** The list of all, oldest first. */
   previous: Entry | null
   next: Entry | null
@@ -21,6 +22,9 @@ interface Entry {
 export class Sequencer {
   #newest: Entry | null = null
   #pending = 0
+  /** Operations are being begun; those that may begin meanwhile are next. */
+  #beginning = false
+  readonly #ready: Entry[] = []
   readonly #idle: (() => void)[] = []
 
   /** Operations that have not finished. */
@@ -36,7 +40,7 @@ export class Sequencer {
    * @param exclusive - true for anything that changes the range
    */
   run(start: number, end: number, exclusive: boolean, operation: (release: () => void) => void): void {
-    const entry: Entry = { start, end, exclusive, blockers: 0, dependents: [], operation, previous: this.#newest, next: null }
+    const entry: Entry = { start, end, exclusive, blockers: 0, dependents: [], operation, finished: false, previous: this.#newest, next: null }
     for (let earlier = this.#newest; earlier !== null; earlier = earlier.previous) {
       if ((exclusive || earlier.exclusive) && earlier.start < end && start < earlier.end) {
         earlier.dependents.push(entry)
@@ -65,27 +69,31 @@ export class Sequencer {
     else this.#idle.push(callback)
   }
 
-  #begin(first: Entry): void {
+  #begin(entry: Entry): void {
+    const amid = this.#beginning
+    this.#beginning = true
+    this.#start(entry)
+    if (amid) return
     // A list and not recursion: operations that finish at once would otherwise nest as deep as the queue is long.
-    const ready = [first]
-    let looping = true
-    const begin = (entry: Entry): void => {
-      let released = false
-      entry.operation(() => {
-        if (released) return
-        released = true
-        this.#remove(entry)
-        if (entry.dependents.length > 0) for (const dependent of entry.dependents) {
-          dependent.blockers -= 1
-          if (dependent.blockers > 0) continue
-          if (looping) ready.push(dependent)
-          else this.#begin(dependent)
-        }
-        if (this.#pending === 0) for (const callback of this.#idle.splice(0)) callback()
-      })
+    for (let next = this.#ready.shift(); next !== undefined; next = this.#ready.shift()) this.#start(next)
+    this.#beginning = false
+  }
+
+  #start(entry: Entry): void {
+    entry.operation(() => { this.#finish(entry) })
+  }
+
+  #finish(entry: Entry): void {
+    if (entry.finished) return
+    entry.finished = true
+    this.#remove(entry)
+    for (let index = 0; index < entry.dependents.length; index++) {
+      const dependent = entry.dependents[index]
+      if (dependent === undefined || --dependent.blockers > 0) continue
+      if (this.#beginning) this.#ready.push(dependent)
+      else this.#begin(dependent)
     }
-    for (let entry = ready.shift(); entry !== undefined; entry = ready.shift()) begin(entry)
-    looping = false
+    if (this.#pending === 0 && this.#idle.length > 0) for (const callback of this.#idle.splice(0)) callback()
   }
 
   #remove(entry: Entry): void {

@@ -64,10 +64,19 @@ export class Throttle {
 
   /** Starts it as soon as it may; false when too many wait. */
   submit(bytes: number, start: () => void): boolean {
-    if (this.#length >= this.#most) return false
+    const waiting = this.#length
+    if (waiting >= this.#most) return false
+    if (waiting === 0) {
+      const now = this.#clock.now()
+      if (this.#when(bytes, now) <= now) {
+        this.#take(bytes, now)
+        start()
+        return true
+      }
+    }
     this.#queue.push({ bytes, start })
     this.#waitingBytes += bytes
-    if (this.#length === 1) this.#drain()
+    if (waiting === 0) this.#drain()
     return true
   }
 
@@ -97,7 +106,8 @@ export class Throttle {
   }
 
   #when(bytes: number, now: number): number {
-    return this.#unlimited ? now : Math.max(this.#bytes?.ready(bytes, now) ?? now, this.#operations?.ready(1, now) ?? now)
+    if (this.#unlimited || (this.#bytes === null && this.#operations === null)) return now
+    return Math.max(this.#bytes?.ready(bytes, now) ?? now, this.#operations?.ready(1, now) ?? now)
   }
 
   #take(bytes: number, now: number): void {

@@ -215,7 +215,7 @@ export class BackendConnector {
         if (open) this.#inFlight--
         open = false
         done(status)
-        if (this.#inFlight === 0) for (const waiter of this.#drained.splice(0)) waiter()
+        if (this.#inFlight === 0 && this.#drained.length > 0) for (const waiter of this.#drained.splice(0)) waiter()
       }
     }
     const { readAtOnce, discard, writeZeroes } = port

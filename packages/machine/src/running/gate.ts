@@ -74,7 +74,10 @@ export class Gate {
     if (this.#queue.length === 0) return
     const batch = this.#queue
     this.#queue = []
-    for (const { source, callback } of batch) {
+    for (let index = 0; index < batch.length; index++) {
+      const event = batch[index]
+      if (event === undefined) break
+      const { source, callback } = event
       this.onRecord?.({ sequence: this.#sequence, at, retired, source })
       this.#sequence++
       try {

@@ -100,8 +100,7 @@ export class Virtqueue implements ChainOwner {
    */
   pop(): Chain | null {
     if (!this.#ready || this.#stopped || !this.#host.running) return null
-    const again = this.#replay.shift()
-    if (again !== undefined || this.onlyAgain) return again ?? null
+    if (this.#replay.length > 0 || this.onlyAgain) return this.#replay.shift() ?? null
     const chain = this.#ring.next()
     if (chain !== null) this.#inFlight.set(chain.head, chain)
     return chain
