@@ -315,3 +315,33 @@ it('reports what is used and wanted', () => {
   expect(demand).toBe(Math.max(MB, used))
   expect(controller.usage('nobody')).toEqual({ demand: 0, used: 0 })
 })
+
+it('nobody is looked at once what somebody took is forgotten, and somebody who takes again is seen', () => {
+  const loop = virtualLoop()
+  let timers = 0
+  const after: VirtualLoop['after'] = (ns, callback) => {
+    timers++
+    return loop.after(ns, callback)
+  }
+  const host: MachineHost = { loop: { ...loop, after }, linearMemory: () => { throw new Error('none') } }
+  const controller = diskController({ capacity: 10 * MB })
+  const spec: MachineSpec = { name: 'one', machine: { file: 'one' } }
+  const port = (controller.host?.(spec, host).attach?.(instant(), 'block', 'disk.disk') as Backend<BlockPort>).connect((callback) => { callback() })
+  controller.add('one', {} as Machine, spec)
+  const takes = (from: number): number => {
+    loop.runUntil(from)
+    port.write(0, [new Uint8Array(4096)], () => {})
+    loop.runUntil(from + 0.1 * second)
+    expect(controller.usage('one').used).toBeGreaterThan(1000)
+    const before = timers
+    loop.runUntil(from + 0.6 * second)
+    return timers - before
+  }
+  // 40 looks after the last byte its rate is less than a byte a second.
+  for (const at of [1, 3]) {
+    expect(takes(at * second)).toBeGreaterThan(20)
+    const before = timers
+    loop.runUntil((at + 1.5) * second)
+    expect(timers).toBe(before)
+  }
+})
