@@ -31,4 +31,17 @@ export interface VectorOps {
   /** What an MMX instruction does first: raises an x87 exception that is pending. And last: all registers are valid, TOP is zero (SDM volume 1, 9.5.1 and 9.6.2). */
   checkMmx(): void
   enterMmx(): void
+  /** What an x87 instruction that waits does first: raises #MF when an exception is pending, and clears those under way. */
+  beginX87(): void
+  /** ST(i)'s number. */
+  stackNumber(operand: number): Expr<'i32'>
+  /** A source of 80 bits. */
+  setSource(significand: Expr<'i64'>, exponent: Expr<'i64'>): void
+  /** Raises what a missing operand does. */
+  missing(): void
+  moveTop(by: -1 | 1): void
+  /** Empties ST(number). */
+  free(number: Expr<'i32'>): void
+  getX87(field: 'control' | 'status' | 'tags'): Expr<'i32'>
+  setX87(values: { readonly control?: Expr<'i32'>; readonly status?: Expr<'i32'>; readonly tags?: Expr<'i32'> }): void
 }

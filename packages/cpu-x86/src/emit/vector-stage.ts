@@ -2,6 +2,9 @@ import { call, type Expr, i32, i64, i64x2, type Local, v128 } from '@machinist/w
 import { isMmx, isVector, operandBytes, type VectorSize } from '../isa/operand.ts'
 import { Vector } from '../vector.ts'
 import type { FloatFunctions } from './float/functions.ts'
+import { C1, raise, scratch } from './float/extended.ts'
+import { Exception } from './float/sse.ts'
+import { STACK_FAULT } from './float/x87.ts'
 import { OpStage } from './op-stage.ts'
 import type { Stage } from './stage.ts'
 import type { Half } from './vector-ops.ts'
@@ -117,5 +120,51 @@ export class VectorStage extends OpStage implements Stage {
     const { float } = this.state
     this.f.do(float.set32('status', i32.and(float.get32('status'), ~TOP)))
     this.f.do(float.set32('tags', 0xff))
+  }
+
+  // The x87 FPU
+
+  beginX87(): void {
+    this.checkMmx()
+    this.beginSimd()
+  }
+
+  stackNumber(operand: number): Expr<'i32'> {
+    return this.registerOf(operand)
+  }
+
+  setSource(significand: Expr<'i64'>, exponent: Expr<'i64'>): void {
+    const at = scratch(this.state.float, 1)
+    this.f.do(i64.store(at, significand))
+    this.f.do(i64.store16(at, exponent, 8))
+  }
+
+  missing(): void {
+    raise(this.f, this.state.float, STACK_FAULT | Exception.invalid)
+  }
+
+  moveTop(by: -1 | 1): void {
+    const { float } = this.state
+    const status = this.f.let(float.get32('status'))
+    const unit = 1 << 11
+    this.f.do(float.set32('status', i32.or(i32.and(status, ~(TOP | C1)), i32.and(i32.add(status, by * unit), TOP))))
+  }
+
+  free(number: Expr<'i32'>): void {
+    const { float } = this.state
+    const place = i32.and(i32.add(i32.shrU(float.get32('status'), 11), number), 7)
+    this.f.do(float.set32('tags', i32.and(float.get32('tags'), i32.xor(i32.shl(1, place), -1))))
+    this.f.do(float.set32('status', i32.and(float.get32('status'), ~C1)))
+  }
+
+  getX87(field: 'control' | 'status' | 'tags'): Expr<'i32'> {
+    return this.state.float.get32(field)
+  }
+
+  setX87(values: { readonly control?: Expr<'i32'>; readonly status?: Expr<'i32'>; readonly tags?: Expr<'i32'> }): void {
+    for (const field of ['control', 'status', 'tags'] as const) {
+      const value = values[field]
+      if (value) this.f.do(this.state.float.set32(field, value))
+    }
   }
 }

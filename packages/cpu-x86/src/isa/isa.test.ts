@@ -88,7 +88,7 @@ describe.skipIf(!objdump)(`as objdump reads it${objdump ? '' : ' (skipped: the h
 })
 
 /** Opcodes that objdump names by other uses of theirs. */
-const unknown: ReadonlySet<string> = new Set(['nop', 'salc', 'xchg'])
+const unknown: ReadonlySet<string> = new Set(['nop', 'salc', 'xchg', 'fwait'])
 /** Other names of the same. */
 const aliases: Readonly<Record<string, string>> = { movabs: 'mov' }
 /** The name alone, without prefixes and the letter of a size. */

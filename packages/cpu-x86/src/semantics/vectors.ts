@@ -2,6 +2,7 @@ import type { Instruction } from '../isa/form.ts'
 import { packed } from './packed.ts'
 import { vectorFloat } from './vector-float.ts'
 import { vectorMoves } from './vector-moves.ts'
+import { x87 } from './x87.ts'
 
-/** Every instruction of MMX, SSE and AVX. */
-export const vectors: readonly Instruction[] = [...packed, ...vectorMoves, ...vectorFloat]
+/** Every instruction of the x87 FPU, MMX, SSE and AVX. */
+export const vectors: readonly Instruction[] = [...packed, ...vectorMoves, ...vectorFloat, ...x87]

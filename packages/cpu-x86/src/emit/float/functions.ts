@@ -1,14 +1,16 @@
 import { type FuncRef, ModuleBuilder, type ValueType } from '@machinist/wasm'
 import type { FloatState } from '../float-state.ts'
 import { emitSse, type SseFunctions } from './sse.ts'
+import { emitX87, type X87Functions } from './x87.ts'
 
 /** Functions of floating-point numbers, which handlers call. They are a module of their own, made when the first is called. */
 export interface FloatFunctions {
   readonly sse: SseFunctions
+  readonly x87: X87Functions
 }
 
 function emitFloat(m: ModuleBuilder, state: FloatState): FloatFunctions {
-  return { sse: emitSse(m, state) }
+  return { sse: emitSse(m, state), x87: emitX87(m, state) }
 }
 
 type Tree = FuncRef | { readonly [name: string]: Tree }

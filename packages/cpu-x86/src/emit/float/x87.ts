@@ -1,0 +1,591 @@
+import { call, type Expr, type Func, type FuncRef, i32, i64, type Local, type ModuleBuilder, select } from '@machinist/wasm'
+import type { FloatState } from '../float-state.ts'
+import { emitHelpers } from '../helpers.ts'
+import { BIAS, type Bounds, C1, Class, doubleBounds, emitExtended, exponentAt, MAX_EXPONENT, raise, scratch, signAt, significandAt, singleBounds, TOP_BIT } from './extended.ts'
+import { emitExtendedArithmetic } from './extended-arithmetic.ts'
+import { Exception, Relation } from './sse.ts'
+
+/**
+ * The stack of the x87 FPU and what its instructions share (SDM volume 1, chapter 8). A result is computed into a scratch number, and what was raised
+ * decides what becomes of it: with an exception that comes before the computation and is not masked, nothing.
+ */
+
+export const STACK_FAULT: number = 1 << 6
+export const SUMMARY: number = 1 << 7
+const BUSY = 1 << 15
+const TOP = 11
+/** Condition codes in the status word. */
+export const Condition: Readonly<Record<'c0' | 'c1' | 'c2' | 'c3', number>> = { c0: 1 << 8, c1: C1, c2: 1 << 10, c3: 1 << 14 }
+const ALL = 63
+const BEFORE = Exception.invalid | Exception.denormal | Exception.divide
+/** Of arithmetic, by the digit of its opcodes: add, multiply, compare, compare and pop, subtract, the same reversed, divide, the same reversed. */
+export const Operation = { add: 0, mul: 1, sub: 4, subr: 5, div: 6, divr: 7 } as const
+
+type Fn<Params extends readonly ('i32' | 'i64')[], Result extends 'i32' | 'i64' | 'void'> = FuncRef<Params, Result>
+
+export interface X87Functions {
+  /** `(number)`: whether ST(number) is empty. */
+  readonly empty: Fn<readonly ['i32'], 'i32'>
+  /** Puts what was raised into the status word. */
+  readonly finish: Fn<readonly [], 'void'>
+  /** `(operation, to, other or -1 for the source, whether that is denormal, pop)`. */
+  readonly arithmetic: Fn<readonly ['i32', 'i32', 'i32', 'i32', 'i32'], 'void'>
+  /** `(other or -1, denormal, quiet, pops, whether RFLAGS take it)` → a Relation. */
+  readonly compare: Fn<readonly ['i32', 'i32', 'i32', 'i32', 'i32'], 'i32'>
+  /** Put a number into the source: of 32 or 64 bits, or an integer; whether it is denormal. */
+  readonly widenSingle: Fn<readonly ['i64'], 'i32'>
+  readonly widenDouble: Fn<readonly ['i64'], 'i32'>
+  readonly fromInteger: Fn<readonly ['i64'], 'void'>
+  /** `(denormal, checks)`: pushes the source; of FLD of 32 and 64 bits with its exceptions. */
+  readonly load: Fn<readonly ['i32', 'i32'], 'void'>
+  /** `(number)`: pushes ST(number). */
+  readonly duplicate: Fn<readonly ['i32'], 'void'>
+  /** ST(0) as bits, or as an integer of so many bits, truncated or not. What is in `abandoned` is not to be stored. */
+  readonly toSingle: Fn<readonly [], 'i64'>
+  readonly toDouble: Fn<readonly [], 'i64'>
+  readonly toInteger: Fn<readonly ['i32', 'i32'], 'i64'>
+  /** 1 when an exception that is not masked keeps the store from happening. */
+  readonly abandoned: Fn<readonly [], 'i32'>
+  readonly pop: Fn<readonly [], 'void'>
+  /** `(to, pops)`: ST(0) into ST(to). */
+  readonly copy: Fn<readonly ['i32', 'i32'], 'void'>
+  readonly exchange: Fn<readonly ['i32'], 'void'>
+  readonly sqrt: Fn<readonly [], 'void'>
+  readonly integral: Fn<readonly [], 'void'>
+  /** `(sign to flip, sign to keep)`: FCHS and FABS. */
+  readonly sign: Fn<readonly ['i32', 'i32'], 'void'>
+  readonly examine: Fn<readonly [], 'void'>
+  readonly scale: Fn<readonly [], 'void'>
+  readonly extract: Fn<readonly [], 'void'>
+  /** `(whether to the nearest)`: FPREM1 and FPREM. */
+  readonly remainder: Fn<readonly ['i32'], 'void'>
+  /** `(significand, exponent, the 64 bits below)`: pushes a constant, rounded as RC says. */
+  readonly constant: Fn<readonly ['i64', 'i32', 'i64'], 'void'>
+  /** `(condition, number)`: FCMOV. */
+  readonly move: Fn<readonly ['i32', 'i32'], 'void'>
+  /** The tag word: two bits for each register (SDM volume 1, 8.1.7). */
+  readonly tagWord: Fn<readonly [], 'i32'>
+  readonly setTagWord: Fn<readonly ['i32'], 'void'>
+  /** Whether the status and control words have an exception that is not masked: makes ES and B so. */
+  readonly summarize: Fn<readonly [], 'void'>
+  /** `(number)`: the address of ST(number). */
+  readonly register: Fn<readonly ['i32'], 'i32'>
+}
+
+export function emitX87(m: ModuleBuilder, state: FloatState): X87Functions {
+  const x = emitExtended(m, state)
+  const helpers = emitHelpers(m)
+  const { add, sub, mul, div, sqrt, integral, relation } = emitExtendedArithmetic(x, helpers.divu, helpers.mulhu)
+  const RESULT = scratch(state, 0)
+  const SOURCE = scratch(state, 1)
+  const top = (): Expr<'i32'> => i32.and(i32.shrU(state.get32('status'), TOP), 7)
+  const physical = (number: Expr<'i32'> | number): Expr<'i32'> => i32.and(i32.add(top(), number), 7)
+  const register = m.func('x87.register', ['i32'], 'i32', (f, number) => f.return(i32.add(state.register(0), i32.shl(physical(number), 4))))
+  const at = (number: Expr<'i32'> | number): Expr<'i32'> => call(register, number)
+  const empty = m.func('x87.empty', ['i32'], 'i32', (f, number) => f.return(i32.eqz(i32.and(i32.shrU(state.get32('tags'), physical(number)), 1))))
+  const raised = (f: Func, exceptions: number): Expr<'i32'> => i32.and(i32.and(f.let(state.get32('exceptions')), i32.xor(state.get32('control'), -1)), exceptions)
+  const copyNumber = (f: Func, to: Expr<'i32'> | number, from: Expr<'i32'> | number): void => {
+    const [target, source] = [f.let(typeof to === 'number' ? i32.const(to) : to), f.let(typeof from === 'number' ? i32.const(from) : from)]
+    const value = f.let(i64.load(source))
+    f.do(i32.store16(target, i32.load16U(source, 8), 8))
+    f.do(i64.store(target, value))
+  }
+  const setTag = (f: Func, number: Expr<'i32'> | number, valid: boolean): void => {
+    const bit = i32.shl(1, physical(number))
+    f.do(state.set32('tags', valid ? i32.or(state.get32('tags'), bit) : i32.and(state.get32('tags'), i32.xor(bit, -1))))
+  }
+  const moveTop = (f: Func, by: number): void => f.do(state.set32('status', i32.or(i32.and(state.get32('status'), ~(7 << TOP)), i32.shl(physical(by), TOP))))
+  const pop = m.func('x87.pop', [], 'void', (f) => {
+    setTag(f, 0, false)
+    moveTop(f, 1)
+  })
+  const summarize = m.func('x87.summarize', [], 'void', (f) => {
+    const pending = f.let(i32.and(i32.and(state.get32('status'), i32.xor(state.get32('control'), -1)), ALL))
+    f.do(state.set32('status', i32.or(i32.and(state.get32('status'), ~(SUMMARY | BUSY)), i32.mul(i32.ne(pending, 0), SUMMARY | BUSY))))
+  })
+  const filter = m.func('x87.filter', [], 'void', (f) => {
+    // What comes before the computation keeps the rest from happening.
+    f.if(raised(f, BEFORE), () => {
+      const kept = select('i32', i32.and(state.get32('exceptions'), STACK_FAULT), BEFORE | STACK_FAULT | C1, BEFORE)
+      f.do(state.set32('exceptions', i32.and(state.get32('exceptions'), kept)))
+    })
+  })
+  const settle = m.func('x87.settle', [], 'void', (f) => {
+    f.do(state.set32('status', i32.or(i32.and(state.get32('status'), ~C1), state.get32('exceptions'))))
+    f.do(call(summarize))
+  })
+  const finish = m.func('x87.finish', [], 'void', (f) => {
+    f.do(call(filter))
+    f.do(call(settle))
+  })
+  /** Ends an instruction whose result is in RESULT: it goes to ST(to), unless what was raised keeps it. */
+  const conclude = (f: Func, to: Expr<'i32'> | number, pops: Expr<'i32'> | number = 0): void => {
+    f.if(i32.eqz(raised(f, BEFORE)), () => {
+      copyNumber(f, at(to), RESULT)
+      setTag(f, to, true)
+      f.if(pops, () => f.do(call(pop)))
+    })
+    f.do(call(finish))
+    f.return()
+  }
+  /** An operand is missing: IE and a stack fault, C1 clear. */
+  const underflow = (f: Func): void => {
+    raise(f, state, STACK_FAULT)
+    f.do(call(x.invalid, RESULT))
+  }
+  const pushResult = (f: Func): void => {
+    // A missing operand comes before a stack that is full.
+    f.if(i32.and(i32.eqz(call(empty, 7)), i32.eqz(i32.and(state.get32('exceptions'), STACK_FAULT))), () => {
+      f.do(state.set32('exceptions', STACK_FAULT | C1))
+      f.do(call(x.invalid, RESULT))
+    })
+    // A denormal is loaded even when that is not masked (SDM volume 1, 8.5.2).
+    f.if(i32.eqz(raised(f, Exception.invalid)), () => {
+      moveTop(f, -1)
+      copyNumber(f, at(0), RESULT)
+      setTag(f, 0, true)
+    })
+    f.do(call(finish))
+    f.return()
+  }
+
+  const arithmetic = m.func('x87.arithmetic', ['i32', 'i32', 'i32', 'i32', 'i32'], 'void', (f, operation, to, other, denormal, pops) => {
+    const second = f.let(i32.const(SOURCE))
+    const missing = f.let(call(empty, to))
+    f.if(i32.geS(other, 0), () => {
+      f.set(second, at(other))
+      f.set(missing, i32.or(missing, call(empty, other)))
+    })
+    f.if(missing, () => {
+      underflow(f)
+      conclude(f, to, pops)
+    })
+    const first = f.let(at(to))
+    const is = (name: keyof typeof Operation): Expr<'i32'> => i32.eq(operation, Operation[name])
+    f.if(is('add'), () => f.do(call(add, RESULT, first, second, denormal)))
+    f.if(is('mul'), () => f.do(call(mul, RESULT, first, second, denormal)))
+    f.if(is('sub'), () => f.do(call(sub, RESULT, first, second, denormal)))
+    f.if(is('subr'), () => f.do(call(sub, RESULT, second, first, denormal)))
+    f.if(is('div'), () => f.do(call(div, RESULT, first, second, denormal)))
+    f.if(is('divr'), () => f.do(call(div, RESULT, second, first, denormal)))
+    conclude(f, to, pops)
+  })
+
+  /** C1 stays but for a stack fault. */
+  const keepC1 = (f: Func): void => f.if(i32.eqz(i32.and(state.get32('exceptions'), STACK_FAULT)), () => raise(f, state, i32.and(state.get32('status'), C1)))
+  const compare = m.func('x87.compare', ['i32', 'i32', 'i32', 'i32', 'i32'], 'i32', (f, other, denormal, quiet, pops, toFlags) => {
+    const second = f.let(i32.const(SOURCE))
+    const missing = f.let(call(empty, 0))
+    f.if(i32.geS(other, 0), () => {
+      f.set(second, at(other))
+      f.set(missing, i32.or(missing, call(empty, other)))
+    })
+    const found = f.let(i32.const(Relation.unordered))
+    f.if(missing, () => raise(f, state, STACK_FAULT | Exception.invalid), () => f.set(found, call(relation, at(0), second, denormal, quiet)))
+    f.if(i32.eqz(toFlags), () => {
+      const { c0, c2, c3 } = Condition
+      const codes = select('i32', i32.eq(found, Relation.unordered), c0 | c2 | c3, select('i32', i32.eq(found, Relation.less), c0, i32.mul(i32.eq(found, Relation.equal), c3)))
+      f.do(state.set32('status', i32.or(i32.and(state.get32('status'), ~(c0 | c2 | c3)), codes)))
+    })
+    f.if(i32.eqz(raised(f, BEFORE)), () => {
+      f.if(pops, () => f.do(call(pop)))
+      f.if(i32.gtU(pops, 1), () => f.do(call(pop)))
+    })
+    f.do(call(filter))
+    f.if(toFlags, () => keepC1(f))
+    f.do(call(settle))
+    f.return(found)
+  })
+
+  const widen = (name: string, bits: 32 | 64): X87Functions['widenSingle'] => m.func(`x87.widen${name}`, ['i64'], 'i32', (f, value) => {
+    const [fractionBits, bias, most] = bits === 32 ? [23, 127, 255] : [52, 1023, 2047]
+    const sign = f.let(i32.wrap(i64.shrU(value, bits - 1)))
+    const power = f.let(i32.and(i32.wrap(i64.shrU(value, fractionBits)), most))
+    const fraction = f.let(i64.and(i64.shl(value, 63 - fractionBits), i64.const(TOP_BIT - 1n)))
+    f.if(i32.eqz(power), () => {
+      f.if(i64.eqz(fraction), () => {
+        f.do(call(x.put, SOURCE, sign, i64.const(0), 0))
+        f.return(0)
+      })
+      f.do(call(x.put, SOURCE, sign, i64.shl(fraction, i64.clz(fraction)), i32.sub(BIAS - bias + 1, i32.wrap(i64.clz(fraction)))))
+      f.return(1)
+    })
+    f.do(call(x.put, SOURCE, sign, i64.or(fraction, i64.const(TOP_BIT)), select('i32', i32.eq(power, most), MAX_EXPONENT, i32.add(power, BIAS - bias))))
+    f.return(0)
+  })
+  const fromInteger = m.func('x87.fromInteger', ['i64'], 'void', (f, value) => {
+    const sign = f.let(i32.wrap(i64.shrU(value, 63)))
+    f.if(sign, () => f.set(value, i64.sub(0, value)))
+    f.if(i64.eqz(value), () => f.do(call(x.put, SOURCE, 0, i64.const(0), 0)), () => {
+      f.do(call(x.put, SOURCE, sign, i64.shl(value, i64.clz(value)), i32.sub(BIAS + 63, i32.wrap(i64.clz(value)))))
+    })
+  })
+  const load = m.func('x87.load', ['i32', 'i32'], 'void', (f, denormal, checks) => {
+    copyNumber(f, RESULT, SOURCE)
+    f.if(checks, () => {
+      f.if(denormal, () => raise(f, state, Exception.denormal))
+      f.if(i32.eq(call(x.classify, SOURCE), Class.signalling), () => f.do(call(x.propagate, RESULT, SOURCE, SOURCE)))
+    })
+    pushResult(f)
+  })
+  const duplicate = m.func('x87.duplicate', ['i32'], 'void', (f, number) => {
+    f.if(call(empty, number), () => underflow(f), () => copyNumber(f, RESULT, at(number)))
+    pushResult(f)
+  })
+
+  const narrow = (name: string, bits: 32 | 64, bounds: Bounds): X87Functions['toSingle'] => m.func(`x87.to${name}`, [], 'i64', (f) => {
+    const [fractionBits, bias, most] = bits === 32 ? [23, 127, 255] : [52, 1023, 2047]
+    const pack = (sign: Expr<'i32'>, power: Expr<'i32'> | number, value: Expr<'i64'>): void => {
+      const fraction = i64.shrU(i64.and(value, i64.const(TOP_BIT - 1n)), 63 - fractionBits)
+      f.return(i64.or(i64.or(i64.shl(i64.extendU(sign), bits - 1), i64.shl(typeof power === 'number' ? i64.const(power) : i64.extendU(power), fractionBits)), fraction))
+    }
+    f.if(call(empty, 0), () => {
+      raise(f, state, STACK_FAULT | Exception.invalid)
+      pack(i32.const(1), most, i64.const(1n << 62n))
+    })
+    const from = f.let(at(0))
+    const found = f.let(call(x.classify, from))
+    const sign = f.let(signAt(from))
+    f.if(i32.eqz(found), () => pack(sign, 0, i64.const(0)))
+    f.if(i32.eq(found, Class.infinity), () => pack(sign, most, i64.const(0)))
+    f.if(i32.geU(found, Class.nan), () => {
+      f.if(i32.eq(found, Class.unsupported), () => f.do(call(x.invalid, RESULT)), () => f.do(call(x.propagate, RESULT, from, from)))
+      pack(signAt(i32.const(RESULT)), most, significandAt(i32.const(RESULT)))
+    })
+    f.do(call(x.normalize, from))
+    f.do(call(x.round, sign, x.exponent, x.significand, i64.const(0), bounds.precision, bounds.least, bounds.greatest))
+    pack(sign, select('i32', i64.ltS(x.significand, 0), i32.sub(x.exponent, BIAS - bias), 0), x.significand)
+  })
+  const toInteger = m.func('x87.toInteger', ['i32', 'i32'], 'i64', (f, bits, truncates) => {
+    const least = f.let(i64.shl(-1, i64.extendU(i32.sub(bits, 1))))
+    const invalid = (): void => {
+      raise(f, state, Exception.invalid)
+      f.return(least)
+    }
+    f.if(call(empty, 0), () => {
+      raise(f, state, STACK_FAULT)
+      invalid()
+    })
+    const from = f.let(at(0))
+    const found = f.let(call(x.classify, from))
+    f.if(i32.eqz(found), () => f.return(0))
+    f.if(i32.or(i32.geU(found, Class.infinity), i32.geU(exponentAt(from), BIAS + 64)), invalid)
+    const control = f.let(state.get32('control'))
+    f.if(truncates, () => f.do(state.set32('control', i32.or(control, 0xc00))))
+    const before = f.let(state.get32('exceptions'))
+    const sign = f.let(signAt(from))
+    f.do(call(integral, RESULT, from))
+    f.do(state.set32('control', control))
+    // A denormal is not told of here.
+    f.do(state.set32('exceptions', i32.and(state.get32('exceptions'), ~Exception.denormal)))
+    const power = f.let(exponentAt(i32.const(RESULT)))
+    const value = f.let(significandAt(i32.const(RESULT)))
+    const unbound = f.let(i32.or(i32.gtU(power, BIAS + 63), 0))
+    f.set(value, select('i64', i64.eqz(value), 0, i64.shrU(value, i64.extendU(i32.sub(BIAS + 63, power)))))
+    f.if(i32.or(unbound, i64.gtU(value, i64.add(i64.sub(i64.sub(0, least), 1), i64.extendU(sign)))), () => {
+      f.do(state.set32('exceptions', before))
+      invalid()
+    })
+    f.return(select('i64', sign, i64.sub(0, value), value))
+  })
+  const abandoned = m.func('x87.abandoned', [], 'i32', (f) => {
+    f.if(raised(f, Exception.invalid | Exception.overflow | Exception.underflow), () => {
+      // What is not stored is not rounded.
+      f.if(raised(f, Exception.overflow | Exception.underflow), () => f.do(state.set32('exceptions', i32.and(state.get32('exceptions'), ~(Exception.precision | C1)))))
+      f.return(1)
+    })
+    f.return(0)
+  })
+
+  const one = (name: string, compute: (f: Func) => void): X87Functions['sqrt'] => m.func(`x87.${name}`, [], 'void', (f) => {
+    f.if(call(empty, 0), () => underflow(f), () => compute(f))
+    conclude(f, 0)
+  })
+  const copy = m.func('x87.copy', ['i32', 'i32'], 'void', (f, to, pops) => {
+    f.if(call(empty, 0), () => underflow(f), () => copyNumber(f, RESULT, at(0)))
+    conclude(f, to, pops)
+  })
+  const exchange = m.func('x87.exchange', ['i32'], 'void', (f, number) => {
+    const indefinite = (place: Expr<'i32'> | number): void => {
+      f.do(call(x.invalid, RESULT))
+      copyNumber(f, at(place), RESULT)
+      setTag(f, place, true)
+    }
+    f.if(i32.or(call(empty, 0), call(empty, number)), () => {
+      raise(f, state, STACK_FAULT | Exception.invalid)
+      f.if(raised(f, BEFORE), () => {
+        f.do(call(finish))
+        f.return()
+      })
+      f.if(call(empty, 0), () => indefinite(0))
+      f.if(call(empty, number), () => indefinite(number))
+    })
+    copyNumber(f, RESULT, at(0))
+    copyNumber(f, at(0), at(number))
+    copyNumber(f, at(number), RESULT)
+    f.do(call(finish))
+  })
+  const sign = m.func('x87.sign', ['i32', 'i32'], 'void', (f, flip, keep) => {
+    f.if(call(empty, 0), () => underflow(f), () => {
+      const from = f.let(at(0))
+      f.do(call(x.put, RESULT, i32.xor(i32.and(signAt(from), keep), flip), significandAt(from), exponentAt(from)))
+    })
+    conclude(f, 0)
+  })
+  const examine = m.func('x87.examine', [], 'void', (f) => {
+    const { c0, c2, c3 } = Condition
+    const found = f.let(call(x.classify, at(0)))
+    const codes = f.let(i32.const(0))
+    const table: readonly (readonly [number, number])[] = [
+      [Class.zero, c3], [Class.denormal, c2 | c3], [Class.normal, c2], [Class.infinity, c0 | c2], [Class.nan, c0], [Class.signalling, c0],
+    ]
+    for (const [kind, value] of table) f.if(i32.eq(found, kind), () => f.set(codes, value))
+    f.if(call(empty, 0), () => f.set(codes, c0 | c3))
+    f.do(state.set32('status', i32.or(i32.and(state.get32('status'), ~(c0 | c2 | c3 | C1)), i32.or(codes, i32.mul(signAt(at(0)), C1)))))
+  })
+  const constant = m.func('x87.constant', ['i64', 'i32', 'i64'], 'void', (f, value, power, below) => {
+    const before = f.let(state.get32('control'))
+    // All 64 bits, whatever PC says, and without exceptions.
+    f.do(call(x.round, 0, power, value, below, 64, 1, MAX_EXPONENT - 1))
+    f.do(state.set32('control', before))
+    f.do(state.set32('exceptions', 0))
+    f.do(call(x.put, RESULT, 0, x.significand, x.exponent))
+    f.if(i64.eqz(value), () => f.do(call(x.put, RESULT, 0, i64.const(0), 0)))
+    pushResult(f)
+  })
+  const move = m.func('x87.move', ['i32', 'i32'], 'void', (f, condition, number) => {
+    f.if(i32.or(call(empty, 0), call(empty, number)), () => {
+      underflow(f)
+      // The indefinite comes whatever the condition.
+      conclude(f, 0)
+    })
+    f.if(condition, () => copyNumber(f, at(0), at(number)))
+    keepC1(f)
+    f.do(call(settle))
+  })
+
+  const missingTwo = (f: Func): void => f.if(i32.or(call(empty, 0), call(empty, 1)), () => {
+    underflow(f)
+    conclude(f, 0)
+  })
+  /** ST(0) by two to the power of ST(1), truncated. */
+  const scale = m.func('x87.scale', [], 'void', (f) => {
+    missingTwo(f)
+    const [a, b] = [f.let(at(0)), f.let(at(1))]
+    const [ofA, ofB] = [f.let(call(x.classify, a)), f.let(call(x.classify, b))]
+    const invalid = (): void => {
+      f.do(call(x.invalid, RESULT))
+      conclude(f, 0)
+    }
+    f.if(i32.or(i32.eq(ofA, Class.unsupported), i32.eq(ofB, Class.unsupported)), invalid)
+    f.if(i32.or(i32.geU(ofA, Class.nan), i32.geU(ofB, Class.nan)), () => {
+      f.do(call(x.propagate, RESULT, a, b))
+      conclude(f, 0)
+    })
+    f.if(i32.eq(ofB, Class.infinity), () => {
+      f.if(signAt(b), () => f.if(i32.eq(ofA, Class.infinity), invalid), () => f.if(i32.eqz(ofA), invalid))
+      f.if(i32.eq(ofA, Class.denormal), () => raise(f, state, Exception.denormal))
+      f.do(call(x.put, RESULT, signAt(a), select('i64', signAt(b), 0, i64.const(TOP_BIT)), select('i32', signAt(b), 0, MAX_EXPONENT)))
+      conclude(f, 0)
+    })
+    f.if(i32.or(i32.eq(ofA, Class.denormal), i32.eq(ofB, Class.denormal)), () => raise(f, state, Exception.denormal))
+    f.if(i32.or(i32.eqz(ofA), i32.eq(ofA, Class.infinity)), () => {
+      copyNumber(f, RESULT, a)
+      conclude(f, 0)
+    })
+    const power = f.let(exponentAt(b))
+    // Beyond sixteen bits it makes no difference.
+    const by = f.let(i32.const(0))
+    f.if(i32.geU(power, BIAS), () => f.set(by, i32.wrap(i64.shrU(significandAt(b), i64.extendU(i32.sub(63, select('i32', i32.gtU(power, BIAS + 15), 15, i32.sub(power, BIAS))))))))
+    f.if(i32.gtU(power, BIAS + 15), () => f.set(by, 0x10000))
+    f.if(signAt(b), () => f.set(by, i32.sub(0, by)))
+    f.do(call(x.normalize, a))
+    // Precision control does not apply.
+    f.do(call(x.round, signAt(a), i32.add(x.exponent, by), x.significand, i64.const(0), 64, 1, MAX_EXPONENT - 1))
+    f.do(call(x.put, RESULT, signAt(a), x.significand, x.exponent))
+    // What is beyond even a changed exponent is infinite or zero.
+    f.if(i32.geS(x.exponent, MAX_EXPONENT), () => {
+      raise(f, state, C1 | Exception.precision)
+      f.do(call(x.put, RESULT, signAt(a), i64.const(TOP_BIT), MAX_EXPONENT))
+    })
+    f.if(i32.ltS(x.exponent, 0), () => {
+      raise(f, state, Exception.precision)
+      f.do(call(x.put, RESULT, signAt(a), i64.const(0), 0))
+    })
+    conclude(f, 0)
+  })
+  /** The exponent in place of ST(0), and the significand above it. */
+  const extract = m.func('x87.extract', [], 'void', (f) => {
+    const SECOND = scratch(state, 2)
+    const both = (): void => {
+      f.if(i32.eqz(raised(f, BEFORE)), () => {
+        copyNumber(f, at(0), SECOND)
+        setTag(f, 0, true)
+        moveTop(f, -1)
+        copyNumber(f, at(0), RESULT)
+        setTag(f, 0, true)
+      })
+      f.do(call(finish))
+      f.return()
+    }
+    const alike = (): void => {
+      copyNumber(f, SECOND, RESULT)
+      both()
+    }
+    f.if(call(empty, 0), () => {
+      underflow(f)
+      alike()
+    })
+    f.if(i32.eqz(call(empty, 7)), () => {
+      raise(f, state, STACK_FAULT | C1)
+      f.do(call(x.invalid, RESULT))
+      alike()
+    })
+    const from = f.let(at(0))
+    const found = f.let(call(x.classify, from))
+    f.if(i32.eq(found, Class.unsupported), () => {
+      f.do(call(x.invalid, RESULT))
+      alike()
+    })
+    f.if(i32.geU(found, Class.nan), () => {
+      f.do(call(x.propagate, RESULT, from, from))
+      alike()
+    })
+    copyNumber(f, RESULT, from)
+    f.if(i32.eq(found, Class.infinity), () => {
+      f.do(call(x.put, SECOND, 0, i64.const(TOP_BIT), MAX_EXPONENT))
+      both()
+    })
+    f.if(i32.eqz(found), () => {
+      raise(f, state, Exception.divide)
+      f.do(call(x.put, SECOND, 1, i64.const(TOP_BIT), MAX_EXPONENT))
+      both()
+    })
+    f.if(i32.eq(found, Class.denormal), () => raise(f, state, Exception.denormal))
+    f.do(call(x.normalize, from))
+    f.do(call(x.put, RESULT, signAt(from), x.significand, BIAS))
+    f.do(call(fromInteger, i64.extendS(i32.sub(x.exponent, BIAS))))
+    copyNumber(f, SECOND, SOURCE)
+    both()
+  })
+  const remainder = m.func('x87.remainder', ['i32'], 'void', (f, nearest) => {
+    f.do(state.set32('status', i32.and(state.get32('status'), ~Condition.c2)))
+    missingTwo(f)
+    const [a, b] = [f.let(at(0)), f.let(at(1))]
+    const [ofA, ofB] = [f.let(call(x.classify, a)), f.let(call(x.classify, b))]
+    const { c0, c1, c2, c3 } = Condition
+    const codes = (value: Expr<'i32'> | number): void => f.do(state.set32('status', i32.or(i32.and(state.get32('status'), ~(c0 | c2 | c3)), value)))
+    f.if(i32.or(i32.eq(ofA, Class.unsupported), i32.eq(ofB, Class.unsupported)), () => {
+      f.do(call(x.invalid, RESULT))
+      conclude(f, 0)
+    })
+    f.if(i32.or(i32.geU(ofA, Class.nan), i32.geU(ofB, Class.nan)), () => {
+      f.do(call(x.propagate, RESULT, a, b))
+      conclude(f, 0)
+    })
+    f.if(i32.or(i32.eq(ofA, Class.infinity), i32.eqz(ofB)), () => {
+      f.do(call(x.invalid, RESULT))
+      conclude(f, 0)
+    })
+    f.if(i32.or(i32.eq(ofA, Class.denormal), i32.eq(ofB, Class.denormal)), () => raise(f, state, Exception.denormal))
+    f.if(i32.or(i32.eqz(ofA), i32.eq(ofB, Class.infinity)), () => {
+      f.if(i32.eqz(raised(f, BEFORE)), () => codes(0))
+      copyNumber(f, RESULT, a)
+      conclude(f, 0)
+    })
+    f.if(raised(f, BEFORE), () => {
+      f.do(call(finish))
+      f.return()
+    })
+    f.do(call(x.normalize, a))
+    const [high, powerA] = [f.let(x.significand), f.let(x.exponent)]
+    f.do(call(x.normalize, b))
+    const [divisor, powerB] = [f.let(x.significand), f.let(x.exponent)]
+    const distance = f.let(i32.sub(powerA, powerB))
+    const quotient = f.let(i64.const(0))
+    const sign = f.let(signAt(a))
+    const deliver = (power: Local<'i32'>): void => {
+      f.if(i64.eqz(high), () => f.do(call(x.put, RESULT, sign, i64.const(0), 0)), () => {
+        const count = f.let(i64.clz(high))
+        f.do(call(x.round, sign, i32.sub(power, i32.wrap(count)), i64.shl(high, count), i64.const(0), 64, 1, MAX_EXPONENT - 1))
+        f.do(call(x.put, RESULT, sign, x.significand, x.exponent))
+      })
+    }
+    /** So many bits of the quotient: high becomes the remainder, at the exponent of the divisor or above. */
+    const steps = (count: Local<'i32'>): void => {
+      const carry = f.let(i32.const(0))
+      f.block((out) => f.loop((again) => {
+        f.if(i32.or(carry, i64.geU(high, divisor)), () => {
+          f.set(high, i64.sub(high, divisor))
+          f.set(quotient, i64.or(quotient, 1))
+        })
+        f.brIf(out, i32.eqz(count))
+        f.set(count, i32.sub(count, 1))
+        f.set(carry, i32.wrap(i64.shrU(high, 63)))
+        f.set(high, i64.shl(high, 1))
+        f.set(quotient, i64.shl(quotient, 1))
+        f.br(again)
+      }))
+    }
+    f.if(i32.geS(distance, 64), () => {
+      // Between 32 and 63 bits are taken away at once (SDM volume 2, FPREM).
+      const taken = f.let(i32.or(i32.and(distance, 31), 32))
+      const power = f.let(i32.sub(powerA, taken))
+      steps(taken)
+      codes(c2)
+      deliver(power)
+      conclude(f, 0)
+    })
+    const power = f.let(powerB)
+    f.if(i32.geS(distance, 0), () => steps(f.let(distance)), () => f.set(power, powerA))
+    f.if(nearest, () => {
+      // Twice the remainder against the divisor, both at the exponent of the remainder's last place.
+      const above = f.let(i32.const(0))
+      const tie = f.let(i32.const(0))
+      f.if(i32.geS(distance, 0), () => {
+        const other = f.let(i64.sub(divisor, high))
+        f.set(above, i64.gtU(high, other))
+        f.set(tie, i64.eq(high, other))
+      })
+      f.if(i32.eq(distance, -1), () => {
+        f.set(above, i64.gtU(high, divisor))
+        f.set(tie, i64.eq(high, divisor))
+      })
+      f.if(i32.or(above, i32.and(tie, i32.wrap(i64.and(quotient, 1)))), () => {
+        // At one exponent less the divisor is twice as much; the difference has no more bits than either.
+        f.set(high, select('i64', i32.eq(distance, -1), i64.sub(i64.sub(divisor, high), i64.sub(0, divisor)), i64.sub(divisor, high)))
+        f.set(sign, i32.xor(sign, 1))
+        f.set(quotient, i64.add(quotient, 1))
+      })
+    })
+    const low = f.let(i32.wrap(quotient))
+    codes(i32.or(i32.mul(i32.and(i32.shrU(low, 2), 1), c0), i32.mul(i32.and(i32.shrU(low, 1), 1), c3)))
+    deliver(power)
+    raise(f, state, i32.mul(i32.and(low, 1), c1))
+    conclude(f, 0)
+  })
+
+  const tagWord = m.func('x87.tagWord', [], 'i32', (f) => {
+    const word = f.let(i32.const(0))
+    for (let number = 0; number < 8; number++) {
+      const found = f.let(call(x.classify, state.register(number)))
+      const tag = f.let(i32.const(2))
+      f.if(i32.eqz(found), () => f.set(tag, 1))
+      f.if(i32.eq(found, Class.normal), () => f.set(tag, 0))
+      f.if(i32.eqz(i32.and(i32.shrU(state.get32('tags'), number), 1)), () => f.set(tag, 3))
+      f.set(word, i32.or(word, i32.shl(tag, 2 * number)))
+    }
+    f.return(word)
+  })
+  const setTagWord = m.func('x87.setTagWord', ['i32'], 'void', (f, word) => {
+    const tags = f.let(i32.const(0))
+    for (let number = 0; number < 8; number++) f.set(tags, i32.or(tags, i32.shl(i32.ne(i32.and(i32.shrU(word, 2 * number), 3), 3), number)))
+    f.do(state.set32('tags', tags))
+  })
+  return {
+    empty, finish, arithmetic, compare, widenSingle: widen('Single', 32), widenDouble: widen('Double', 64), fromInteger, load, duplicate,
+    toSingle: narrow('Single', 32, singleBounds), toDouble: narrow('Double', 64, doubleBounds), toInteger, abandoned, pop, copy, exchange,
+    sqrt: one('rootOfTop', (f) => f.do(call(sqrt, RESULT, at(0)))), integral: one('integralOfTop', (f) => f.do(call(integral, RESULT, at(0)))),
+    sign, examine, scale, extract, remainder, constant, move, tagWord, setTagWord, summarize, register,
+  }
+}
