@@ -24,15 +24,17 @@ const routines = {
   inb: [0x31, 0xc0, 0xec],
   write32: [0x89, 0x02],
   read32: [0x8b, 0x02],
+  // mov eax, -1; sti; nop; nop; nop; cli: the handler puts the vector into EAX.
+  take: [0xb8, 0xff, 0xff, 0xff, 0xff, 0xfb, 0x90, 0x90, 0x90, 0xfa],
 } as const
 const kinds = Object.keys(routines) as (keyof typeof routines)[]
 /** Instructions from RDTSC to the access, itself included. */
-const distance = { outb: 5, inb: 6, write32: 5, read32: 5 } as const
+const distance = { outb: 5, inb: 6, write32: 5, read32: 5, take: 7 } as const
 
-/** An access of the guest, after a rest of `wait` turns of a loop of two instructions. */
+/** An access of the guest, or an interrupt that it takes if one is there (its vector is what was read, all ones without), after a rest of `wait` turns of a loop of two instructions. */
 export interface Access {
   readonly kind: keyof typeof routines
-  readonly at: number
+  readonly at?: number
   readonly value?: number
   readonly wait?: number
 }
@@ -51,7 +53,7 @@ export function onGuest(accesses: readonly Access[], args: readonly string[] = [
     const [ram, rom] = [join(folder, 'ram'), join(folder, 'rom')]
     writeFileSync(rom, program())
     const memory = new DataView(new ArrayBuffer(TABLE + (accesses.length + 1) * ENTRY))
-    for (const [index, { kind, at, value = 0, wait = 0 }] of accesses.entries()) {
+    for (const [index, { kind, at = 0, value = 0, wait = 0 }] of accesses.entries()) {
       for (const [word, what] of [kinds.indexOf(kind), at, value, wait].entries()) memory.setUint32(TABLE + index * ENTRY + word * 4, what, true)
     }
     memory.setUint32(TABLE + accesses.length * ENTRY, kinds.length, true)
@@ -86,11 +88,26 @@ function program(): Uint8Array {
     view.setUint32(at, value, true)
     at += 4
   }
-  const [GDT, GDTR, TARGETS] = [0xf000, 0xf020, 0xf040] as const
+  const [GDT, GDTR, IDTR, TARGETS, IDT, GATES] = [0xf000, 0xf020, 0xf030, 0xf040, 0xe000, 0x1000] as const
   for (const [index, [low, high]] of [[0, 0], [0xffff, 0x00cf_9a00], [0xffff, 0x00cf_9200]].entries()) {
     view.setUint32(GDT + index * 8, low ?? 0, true)
     view.setUint32(GDT + index * 8 + 4, high ?? 0, true)
   }
+  // Each gate: push vector; jmp common. There: pop eax; and [esp + 8], not IF; iret.
+  const GATE = 10
+  const common = GATES + 256 * GATE
+  for (let vector = 0; vector < 256; vector++) {
+    const gate = GATES + vector * GATE
+    rom[gate] = 0x68
+    view.setUint32(gate + 1, vector, true)
+    rom[gate + 5] = 0xe9
+    view.setInt32(gate + 6, common - gate - GATE, true)
+    view.setUint32(IDT + vector * 8, 8 << 16 | gate, true)
+    view.setUint32(IDT + vector * 8 + 4, ROM + 0x8e00, true)
+  }
+  rom.set([0x58, 0x81, 0x64, 0x24, 0x08, 0xff, 0xfd, 0xff, 0xff, 0xcf], common)
+  view.setUint16(IDTR, 2047, true)
+  view.setUint32(IDTR + 2, ROM + IDT, true)
   view.setUint16(GDTR, 23, true)
   view.setUint32(GDTR + 2, ROM + GDT, true)
   // cli; lgdt cs:[GDTR]; mov eax, cr0; or al, 1; mov cr0, eax; jmp 8:flat
@@ -104,6 +121,9 @@ function program(): Uint8Array {
   word(RESULTS)
   emit(0xbc)
   word(STACK)
+  // lidt [IDTR]
+  emit(0x0f, 0x01, 0x1d)
+  word(ROM + IDTR)
   const next = at
   // mov ecx, [esi + 12]; test ecx, ecx; jz over; loop: dec ecx; jnz loop; over:
   emit(0x8b, 0x4e, 0x0c, 0x85, 0xc9, 0x74, 0x03, 0x49, 0x75, 0xfd)

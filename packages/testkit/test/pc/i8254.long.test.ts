@@ -110,7 +110,7 @@ it.skipIf(x86QemuVersion() === null).each([0, 1, 2])('the 8254 is that of QEMU, 
   const loaded = [0, 0, 0]
   const bases = [0, 0, 0]
   let trail: unknown[] = []
-  for (const [index, { kind, at, value = 0, counter, load = false, mask = 0, flip = 0 }] of list.entries()) {
+  for (const [index, { kind, at = 0, value = 0, counter, load = false, mask = 0, flip = 0 }] of list.entries()) {
     const outcome = outcomes[index]
     const dut = devices[counter]
     if (outcome === undefined || dut === undefined) throw new Error('a step has no outcome')

@@ -114,7 +114,7 @@ it.skipIf(x86QemuVersion() === null).each([0, 1])('the MC146818 is that of QEMU,
   const dut = testDevice(mc146818, {}, { backends: { clock } })
   let trail: unknown[] = []
   let alarms = 0
-  for (const [index, { kind, at, value = 0, place, mask = 0 }] of list.entries()) {
+  for (const [index, { kind, at = 0, value = 0, place, mask = 0 }] of list.entries()) {
     const { time, value: theirs } = outcomes[index] ?? expect.unreachable('a step has no outcome')
     for (let left = time - dut.context.clock.now(); left > 0; left = time - dut.context.clock.now()) {
       const step = Math.min(left, Math.max(1, dut.context.clock.deadline('next') - dut.context.clock.now()))
