@@ -51,7 +51,9 @@ export function floats(random: Random): bigint {
 function extendedNumber(random: Random): [bigint, number] {
   const sign = random.below(2) << 15
   const whole = 1n << 63n
-  const fraction = random.of([0n, 1n, whole - 1n, whole >> 1n, random.bits64() & (whole - 1n), random.bits64() & (whole - 1n), (random.bits64() & 0xffn) << 55n, (random.bits64() >> 40n) << 40n & (whole - 1n)])
+  const any = random.bits64() & (whole - 1n)
+  // Among them ties of each precision, and of integers.
+  const fraction = random.of([0n, 1n, whole - 1n, whole >> 1n, any, any, (any >> 55n) << 55n, (any >> 40n) << 40n, (any >> 40n) << 40n | 1n << 39n, (any >> 11n) << 11n | 1n << 10n, (any >> 60n) << 60n])
   switch (random.below(14)) {
     case 0: return [0n, sign]
     case 1: return [fraction, sign]
@@ -78,7 +80,7 @@ export function randomExtended(random: Random): Uint8Array {
   const status = random.below(0x10000) & ~SUMMARY_AND_BUSY
   view.setUint16(legacyRegion.control, x87Masks | 0x40 | random.of([0, 2, 3, 3]) << 8 | random.below(4) << 10, true)
   view.setUint16(legacyRegion.status, (status & ~ALL_MASKED) | (random.below(2) === 0 ? 0 : status & x87Masks), true)
-  view.setUint8(legacyRegion.tags, random.below(2) === 0 ? 0xff : random.below(256))
+  view.setUint8(legacyRegion.tags, random.below(3) === 0 ? 0xff : random.below(256) | random.below(256))
   // DAZ and FTZ are rare.
   const mode = random.below(4) === 0 ? random.below(4) : 0
   view.setUint32(legacyRegion.mxcsr, (random.below(2) === 0 ? 0 : random.below(64)) | (mode & 1) << 6 | masks() << 7 | random.below(4) << 13 | (mode >> 1) << 15, true)
