@@ -244,8 +244,52 @@ const virtual: Writer = (random, a) => {
   return `virtual-8086 ${name} iopl ${iopl}`
 }
 
-const families: Readonly<Record<Family, Writer>> = { loads, looks, tables, transfers, returns, interrupts, privileges, virtual }
-export type Family = 'loads' | 'looks' | 'tables' | 'transfers' | 'returns' | 'interrupts' | 'privileges' | 'virtual'
+/** The page of cases by a linear address that two levels, PAE and four levels have a large page for. */
+const PAGE = 0x40_0000 + at.page
+const INDEX = at.page >> 12 & 511
+
+/** An access by two levels or PAE, with entries of which something may be amiss. */
+const paging: Writer = (random, a) => {
+  const pae = random.below(2) === 0
+  const user = random.below(2) === 0
+  const large = random.below(3) === 0
+  const rights = (): number => random.of([7, 7, 3, 5, 1, 0, 7]) | random.of([0, 0x20, 0x60, 0x100])
+  const high = (): number => random.of([0, 0, 0, 0x8000_0000, 0x8000_0000, random.below(16) === 0 ? 1 << random.below(20) + 11 : 0])
+  const [directory, table] = pae ? [at.directory3, at.table3] : [at.directory, at.table]
+  // A large page is the memory at zero; what is reserved in its address sometimes is set.
+  const first = large ? rights() | 0x80 | (random.below(4) === 0 ? random.of(pae ? [1 << 13, 1 << 20] : [1 << 21]) : 0) : table | rights()
+  if (pae) a.storeNumber(directory + 16, first).storeNumber(directory + 20, high())
+  else a.storeNumber(directory + 4, first)
+  for (const n of [0, 1]) {
+    const entry = at.page + 0x1000 * n | rights()
+    if (pae) a.storeNumber(table + 8 * (INDEX + n), entry).storeNumber(table + 8 * (INDEX + n) + 4, high())
+    else a.storeNumber(table + 4 * (INDEX + n), entry)
+  }
+  // The identity is the supervisor's when SMEP or SMAP may be on.
+  a.storeNumber(at.directory, at.identity | (user ? 7 : 3))
+  a.storeNumber(at.directory3, user ? 0x87 : 0x83).storeNumber(at.directory3 + 8, user ? 0x20_0087 : 0x20_0083)
+  for (const offset of [0, 0x800, 0xffc, 0x1000]) a.storeNumber(at.page + offset, 0x40cd_40cd)
+  // Without PSE a large page of two levels would be a table at zero.
+  const cr4 = (pae ? 1 << 5 : 0) | (large ? 1 << 4 : random.of([0, 1 << 4])) | (user ? 0 : random.of([0, 1 << 20, 1 << 21, 3 << 20])) | random.of([0, 1 << 7])
+  a.set(EAX, cr4).op('mov', 'control rmreg', { reg: 4, rm: EAX })
+  if (random.below(2) === 0) a.set(ECX, 0xc000_0080).set(EAX, 0x800).set(EDX, 0).op('wrmsr')
+  a.set(EAX, pae ? at.pointers3 : at.directory).op('mov', 'control rmreg', { reg: 3, rm: EAX })
+  a.set(EAX, random.of([0x8000_0011, 0x8001_0011]) | 0).op('mov', 'control rmreg', { reg: 0, rm: EAX })
+  toLevel(a, user ? 3 : 0, random.of([2, 2, 0x4_0002]))
+  const offset = random.of([0, 0x800, 0xffc, 0xffe, 0xfff])
+  const what = random.of(['read', 'write', 'change', 'execute', 'push'])
+  const place = { rm: { displacement: PAGE + offset } }
+  if (what === 'read') a.op('mov', 'reg rm', { reg: EBX, ...place })
+  else if (what === 'write') a.op('mov', 'rm reg', { reg: EBX, ...place })
+  else if (what === 'change') a.op('xchg', 'rm reg', { reg: EBX, ...place })
+  else if (what === 'execute') a.jump(PAGE + (offset & ~1))
+  else a.op('push', 'rm', place)
+  a.int(END)
+  return `${what} at ${offset.toString(16)}, ${pae ? 'PAE' : 'two levels'}, ${large ? 'large' : 'small'}, entry ${first.toString(16)}, CR4 ${cr4.toString(16)}, ${user ? 'user' : 'supervisor'}`
+}
+
+const families: Readonly<Record<Family, Writer>> = { loads, looks, tables, transfers, returns, interrupts, privileges, virtual, paging }
+export type Family = 'loads' | 'looks' | 'tables' | 'transfers' | 'returns' | 'interrupts' | 'privileges' | 'virtual' | 'paging'
 export const familyNames: readonly Family[] = Object.keys(families) as Family[]
 
 /** So many random cases of a family. */

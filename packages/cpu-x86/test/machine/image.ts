@@ -70,6 +70,20 @@ function tables(memory: Memory): void {
   for (const [tss, entry] of [[at.faultTss, FAULT_ENTRY], [at.taskTss, TASK_ENTRY]] as const) memory.words(tss, taskSegment({ 32: at.image + entry, 36: 2, 56: at.faultStack, 72: selector.data0, 76: selector.code0, 80: selector.data0, 84: selector.data0 }))
 }
 
+/** Of the page of cases, in its table. */
+const INDEX = at.page >> 12 & 511
+
+/** Identity for the first 4 MiB, in each kind of paging; what cases walk is theirs. */
+function pageTables(memory: Memory): void {
+  memory.words(at.directory, [at.identity | 7])
+  memory.words(at.identity, Array.from({ length: 1024 }, (_, i) => i << 12 | 7))
+  memory.words(at.pointers3, [at.directory3 | 1, 0])
+  memory.words(at.directory3, [0x87, 0, 0x20_0087, 0])
+  memory.words(at.pointers4, [at.directory3 | 7, 0])
+  memory.words(at.level4, [at.pointers4 | 7, 0])
+  memory.words(at.level5, [at.level4 | 7, 0])
+}
+
 /**
  * A multiboot image that runs cases one after the other. Each ends in an exception or INT, whose handler writes a record of its stack and of all
  * registers, restores the tables, and goes on. At the end the log goes to the port of answers.
@@ -122,9 +136,13 @@ export function buildImage(cases: readonly Case[]): Uint8Array {
   // The descriptors and the start of the other task segment as they are now.
   a.set(ESI, at.gdt + selector.subject).set(ECX, 6).raw(0xf3, 0xa5).set(ESI, at.gdt + selector.tss).set(ECX, 2).raw(0xf3, 0xa5)
   a.set(ESI, at.otherTss).set(ECX, 8).raw(0xf3, 0xa5)
+  // And the entries of page tables that cases walk.
+  for (const entry of [at.directory + 4, at.table + 4 * INDEX, at.directory3 + 16, at.table3 + 8 * INDEX]) a.set(ESI, entry).set(ECX, 2).raw(0xf3, 0xa5)
   a.store(logAt, EDI)
   const reset = a.here
-  a.set(EAX, 0x11).op('mov', 'control rmreg', { reg: 0, rm: EAX }).set(EAX, 0).op('mov', 'control rmreg', { reg: 4, rm: EAX })
+  a.set(EAX, 0x11).op('mov', 'control rmreg', { reg: 0, rm: EAX }).set(EAX, 0).op('mov', 'control rmreg', { reg: 4, rm: EAX }).op('mov', 'control rmreg', { reg: 3, rm: EAX }).op('mov', 'control rmreg', { reg: 2, rm: EAX })
+  // EFER.
+  a.set(ECX, 0xc000_0080).set(EDX, 0).op('wrmsr')
   a.set(ESI, at.pristine).set(EDI, at.tables).set(ECX, (at.tablesEnd - at.tables) / 4).raw(0xf3, 0xa5)
   a.set(ESI, at.idtPristine).set(EDI, at.idt).set(ECX, VECTORS * 2).raw(0xf3, 0xa5)
   a.op('lgdt', 'mem', { rm: { displacement: at.pointers } }).op('lidt', 'mem', { rm: { displacement: at.pointers + 8 } })
@@ -150,6 +168,8 @@ export function buildImage(cases: readonly Case[]): Uint8Array {
   start.set(ESI, at.pads).set(EDI, 0).set(ECX, 0x400).raw(0xf3, 0xa5).jump(reset)
   memory.put(at.image + 0x40, start.bytes)
 
+  pageTables(memory)
+
   // Whatever comes here, ends.
   memory.put(at.pads, Array.from({ length: 0x1000 }, (_, i) => i % 2 === 0 ? 0xcd : END))
 
@@ -174,5 +194,5 @@ function word(value: number): number[] {
 }
 
 /** Bytes of a case's record. */
-export const RECORD_BYTES: number = 4 * (40 + 8 + 6 + 2 + 8)
+export const RECORD_BYTES: number = 4 * (40 + 8 + 6 + 2 + 8 + 8)
 if (RECORD_BYTES !== RECORD * 4) throw new RangeError('a record has another size')

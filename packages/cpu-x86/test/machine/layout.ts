@@ -21,6 +21,17 @@ export const at = {
   /** What transfers lead to: INT and more INT, from whichever offset and of whichever size. */
   pads: 0x13_0000,
   cases: 0x14_0000,
+  /** Page tables: directory and table of two levels, PAE's pointers, directory and table, four and five levels; the page that they lead to, and identity for two levels. */
+  directory: 0x1c_0000,
+  table: 0x1c_1000,
+  pointers3: 0x1c_2000,
+  directory3: 0x1c_3000,
+  table3: 0x1c_4000,
+  level4: 0x1c_5000,
+  pointers4: 0x1c_6000,
+  level5: 0x1c_7000,
+  page: 0x1c_8000,
+  identity: 0x1c_a000,
   log: 0x20_0000,
   /** Memory for virtual-8086 mode. */
   low: 0x2_0000,
@@ -28,7 +39,7 @@ export const at = {
 
 export const MEMORY = 0x100_0000
 /** 32-bit words of a record in the log. */
-export const RECORD = 64
+export const RECORD = 72
 
 /** Selectors of the GDT. */
 export const selector = {
