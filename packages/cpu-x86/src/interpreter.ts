@@ -150,8 +150,11 @@ export class Interpreter {
     this.#set('mode', mode)
     this.extendedState = initialExtendedState()
     for (let segment = 0; segment < SEGMENTS; segment++) this.setSegment(segment, {})
-    this.setSegment(Register.ldtr, { high: 0xffff })
-    this.#view.setUint32(this.#state.segment(Register.ldtr) + segmentLayout.rights, 0, true)
+    // As reset leaves them: a table and a busy task segment of 32 bits, at zero (SDM volume 3, table 10-1).
+    for (const [register, rights] of [[Register.ldtr, 0x8200], [Register.tr, 0x8b00]] as const) {
+      this.setSegment(register, { high: 0xffff })
+      this.#view.setUint32(this.#state.segment(register) + segmentLayout.rights, rights, true)
+    }
   }
 
   /** Bits of code: 16, 32 or 64. */

@@ -1,5 +1,5 @@
 import { Assembler, DS, EAX, EBP, EBX, ECX, EDI, EDX, ES, ESI, ESP, FS, GS, SS } from './assembler.ts'
-import { at, codeOf, dataOf, descriptor, gate, RECORD, selector } from './layout.ts'
+import { at, codeOf, dataOf, descriptor, gate, selector } from './layout.ts'
 import { ANSWER_PORT, EXIT_PORT } from './qemu.ts'
 
 /** What ends a case: INT of this vector. */
@@ -74,7 +74,7 @@ function tables(memory: Memory): void {
 const INDEX = at.page >> 12 & 511
 
 /** Identity for the first 4 MiB, in each kind of paging; what cases walk is theirs. */
-function pageTables(memory: Memory): void {
+export function pageTables(memory: Memory): void {
   memory.words(at.directory, [at.identity | 7])
   memory.words(at.identity, Array.from({ length: 1024 }, (_, i) => i << 12 | 7))
   memory.words(at.pointers3, [at.directory3 | 1, 0])
@@ -170,29 +170,34 @@ export function buildImage(cases: readonly Case[]): Uint8Array {
 
   pageTables(memory)
 
-  // Whatever comes here, ends.
-  memory.put(at.pads, Array.from({ length: 0x1000 }, (_, i) => i % 2 === 0 ? 0xcd : END))
+  pads(memory)
+  finish(memory, cases, { list, logAt, mode: 32 })
+  return memory.contents
+}
 
-  let place = at.cases
+/** Whatever comes there, ends. */
+export function pads(memory: Memory): void {
+  memory.put(at.pads, Array.from({ length: 0x1000 }, (_, i) => i % 2 === 0 ? 0xcd : END))
+}
+
+/** The cases, the list of where they are, and the end that gives the log away. */
+export function finish(memory: Memory, cases: readonly Case[], { list, logAt, mode }: { list: number; logAt: number; mode: 32 | 64 }): void {
+  let place: number = at.cases
   const addresses = cases.map(({ code }) => {
     memory.put(place, code)
     const here = place
     place += code.length
     return here
   })
-  const end = new Assembler(place)
+  const end = new Assembler(place, mode)
   end.set(ESI, at.log).load(ECX, logAt).op('sub', 'reg rm', { reg: ECX, rm: ESI }).set(2, ANSWER_PORT).raw(0xf3, 0x6e)
   end.set(2, EXIT_PORT).op('out', 'fixed fixed', {}).op('hlt')
   memory.put(place, end.bytes)
   memory.words(list, [...addresses, place])
+  if (place > at.directory) throw new RangeError('the cases are too long')
   if (list + 4 * (cases.length + 1) > at.image + 0x2_0000) throw new RangeError('there are too many cases')
-  return memory.contents
 }
 
 function word(value: number): number[] {
   return [0, 8, 16, 24].map((shift) => (value >>> shift) & 255)
 }
-
-/** Bytes of a case's record. */
-export const RECORD_BYTES: number = 4 * (40 + 8 + 6 + 2 + 8 + 8)
-if (RECORD_BYTES !== RECORD * 4) throw new RangeError('a record has another size')

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { familyNames } from './cases.ts'
-import { compareWithQemu } from './compare.ts'
+import { compareLongWithQemu, compareWithQemu } from './compare.ts'
+import { longFamilyNames } from './long-cases.ts'
 import { whyNoQemu } from './qemu.ts'
 
 const why = whyNoQemu()
@@ -12,6 +13,11 @@ describe.skipIf(why !== null)(`as QEMU does it, at length${why === null ? '' : `
   for (const family of familyNames) {
     test(family, () => {
       for (let i = 0; i < images; i++) expect(compareWithQemu(family, 1000, seed + i), `seed ${seed + i}`).toEqual([])
+    })
+  }
+  for (const family of longFamilyNames) {
+    test(`64-bit mode: ${family}`, () => {
+      for (let i = 0; i < images; i++) expect(compareLongWithQemu(family, 1000, seed + i), `seed ${seed + i}`).toEqual([])
     })
   }
 })

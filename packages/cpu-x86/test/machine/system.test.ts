@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { familyNames } from './cases.ts'
-import { compareWithQemu } from './compare.ts'
+import { compareLongWithQemu, compareWithQemu } from './compare.ts'
+import { longFamilyNames } from './long-cases.ts'
 import { whyNoQemu } from './qemu.ts'
 
 const why = whyNoQemu()
@@ -8,4 +9,5 @@ const seed = Number(process.env['MACHINIST_SEED'] ?? 1)
 
 describe.skipIf(why !== null)(`as QEMU does it${why === null ? '' : ` (skipped: ${why})`}`, () => {
   for (const family of familyNames) test(family, () => expect(compareWithQemu(family, 200, seed)).toEqual([]))
+  for (const family of longFamilyNames) test(`64-bit mode: ${family}`, () => expect(compareLongWithQemu(family, 200, seed)).toEqual([]))
 })
