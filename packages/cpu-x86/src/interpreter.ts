@@ -258,7 +258,8 @@ export class Interpreter {
       this.#set('fault', 0)
       const kind = kinds[cause] | (cause !== 'external' && cause !== 'int n' && hasError(vector) ? EventKind.error : 0)
       if (this.#shared.deliver(vector, kind, error) === 0) return DONE
-      if (software && event.from !== undefined) this.rip = event.from
+      // A task that was entered has its own rIP.
+      if (software && event.from !== undefined && this.#get('saved') !== 0) this.rip = event.from
       const next = second(cause === 'fault' ? vector : null, this.#get('fault') - 1)
       if (next === null) return { kind: 'shutdown' }
       error = next === Vector.doubleFault ? 0 : this.#get('error')

@@ -290,7 +290,7 @@ export abstract class OpStage extends FlagStage implements Omit<Stage, keyof Vec
 
   far(calls: boolean, selector: Value, offset: Value): void {
     this.jumped = true
-    this.try(call(this.parts.shared.far, calls ? 1 : 0, i32.wrap(selector), offset, this.operandSize, this.next()))
+    this.try(call(this.parts.shared.far, calls ? 1 : 0, i32.wrap(selector), offset, this.operandSize, this.#next()))
   }
 
   farReturn(release: Value): void {
@@ -300,7 +300,7 @@ export abstract class OpStage extends FlagStage implements Omit<Stage, keyof Vec
 
   interruptReturn(): void {
     this.jumped = true
-    this.try(call(this.parts.shared.interruptReturn, this.operandSize, this.next()))
+    this.try(call(this.parts.shared.interruptReturn, this.operandSize, this.#next()))
   }
 
   checkTarget(target: Value): void {

@@ -43,7 +43,9 @@ function codeSegment(random: Random): readonly [number, number] {
 }
 function subjects(random: Random, a: Assembler): void {
   words(a, subjectAt, random.below(2) === 0 ? anySegment(random) : anySystem(random))
-  words(a, secondAt, random.below(4) === 0 ? anySegment(random) : codeSegment(random))
+  // By a call gate QEMU gives the selector of conforming code the RPL of its DPL, and not of CPL (SDM volume 2, CALL).
+  const [low, high] = random.below(4) === 0 ? anySegment(random) : codeSegment(random)
+  words(a, secondAt, [low, (high & 0x1c00) === 0x1c00 ? high & ~0x400 : high])
   words(a, at.ldt + 8, anySegment(random))
 }
 

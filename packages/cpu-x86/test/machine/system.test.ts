@@ -8,6 +8,6 @@ const why = whyNoQemu()
 const seed = Number(process.env['MACHINIST_SEED'] ?? 1)
 
 describe.skipIf(why !== null)(`as QEMU does it${why === null ? '' : ` (skipped: ${why})`}`, () => {
-  for (const family of familyNames) test(family, () => expect(compareWithQemu(family, 200, seed)).toEqual([]))
-  for (const family of longFamilyNames) test(`64-bit mode: ${family}`, () => expect(compareLongWithQemu(family, 200, seed)).toEqual([]))
+  for (const family of familyNames) test(family, () => expect(compareWithQemu(family, 100, seed)).toEqual([]))
+  for (const family of longFamilyNames) test(`64-bit mode: ${family}`, () => expect(compareLongWithQemu(family, 100, seed)).toEqual([]))
 })
