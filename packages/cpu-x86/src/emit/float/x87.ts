@@ -491,6 +491,12 @@ export function emitX87(m: ModuleBuilder, state: FloatState): X87Functions {
     f.if(i32.or(i32.eqz(ofA), i32.eq(ofB, Class.infinity)), () => {
       f.if(i32.eqz(raised(f, BEFORE)), () => codes(0))
       copyNumber(f, RESULT, a)
+      // A denormal that stays one underflows, as any result does.
+      f.if(i32.eq(ofA, Class.denormal), () => {
+        f.do(call(x.normalize, a))
+        f.do(call(x.round, signAt(a), x.exponent, x.significand, i64.const(0), 64, 1, MAX_EXPONENT - 1))
+        f.do(call(x.put, RESULT, signAt(a), x.significand, x.exponent))
+      })
       conclude(f, 0)
     })
     f.if(raised(f, BEFORE), () => {
