@@ -167,7 +167,7 @@ async function begin({ native, host, hypervisor, board, datastore }: Begun, { po
   let note = (text: string): void => { native.print(`${text}\n`) }
   if (console !== undefined) {
     const monitor = startMonitor({
-      hypervisor, console, images, now: () => loop.now(), after: (duration, call) => loop.after(duration, call), powerOff: () => { loop.after(LAST_WORDS, () => native.powerOff(0)) },
+      hypervisor, console, images, hardware: () => ({ harts: native.harts, memory: host.memory, heap: native.heap(), up: loop.now(), idle: loop.idleTime }), now: () => loop.now(), after: (duration, call) => loop.after(duration, call), powerOff: () => { loop.after(LAST_WORDS, () => native.powerOff(0)) },
       ...(first !== undefined && { first: first.name }),
     })
     watched(monitor)

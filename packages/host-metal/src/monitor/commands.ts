@@ -1,7 +1,19 @@
 import { isMachinistError, machinistError, type MachinistError } from '@machinist/api'
 import type { Hypervisor } from '@machinist/hypervisor'
-import { bytesText, changesOf, type Column, columnsOf, eventText, type Look, look, machineRows, mergedResources, plain, PS_COLUMNS, sorted, TABLE_COLUMNS, tableLines, tableSections } from '@machinist/hypervisor/text'
+import { bytesText, changesOf, type Column, columnsOf, eventText, type Look, look, machineRows, mergedResources, plain, PS_COLUMNS, sorted, TABLE_COLUMNS, tableLines, tableSections, timeText } from '@machinist/hypervisor/text'
 import type { DatastoreImage } from '../datastore/datastore.ts'
+
+/** What the hardware is, and what the hypervisor itself takes of it. Memory in bytes. */
+export interface HardwareFigures {
+  readonly harts: number
+  /** Memory for machines. */
+  readonly memory: number
+  /** The heap of the JavaScript engine: all of it, what its allocator has taken of it, and what the program has of that. */
+  readonly heap: { readonly size: number; readonly taken: number; readonly used: number }
+  /** Nanoseconds since the start, and those in which the hart of JavaScript had nothing to do. */
+  readonly up: number
+  readonly idle: number
+}
 
 /** What commands need of the monitor. */
 export interface CommandHost {
@@ -10,6 +22,8 @@ export interface CommandHost {
   readonly width: number
   /** Images on disks of the hardware. */
   readonly images: readonly DatastoreImage[]
+  /** Absent when nobody says it. */
+  hardware?(): HardwareFigures
   /** Nanoseconds, of a clock that never goes back. */
   now(): number
   /** Waits, in nanoseconds; false when somebody pressed a key meanwhile. */
@@ -120,6 +134,22 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     usage: '', about: 'disks of machines on disks of the hardware', words: [0, 0],
     run(host) {
       table(host, IMAGE_COLUMNS, host.images, 'There are no images.')
+      return Promise.resolve()
+    },
+  },
+  hardware: {
+    usage: '', about: 'what the hardware has, and what the hypervisor itself takes', words: [0, 0],
+    run({ hardware, write }) {
+      if (hardware === undefined) throw usage('hardware', 'is not known here', 'Give startMonitor what says it.')
+      const { harts, memory, heap, up, idle } = hardware()
+      const lines = [
+        ['harts', String(harts)],
+        ['memory for machines', bytesText(memory)],
+        ['heap of the engine', `${bytesText(heap.size)}, of which ${bytesText(heap.taken)} are taken, ${bytesText(heap.used)} used`],
+        ['up', timeText(up)],
+        ['idle', `${timeText(idle)} of the hart that runs JavaScript`],
+      ] as const
+      write(lines.map(([name, text]) => `${name.padEnd(20)}  ${text}\n`).join(''))
       return Promise.resolve()
     },
   },

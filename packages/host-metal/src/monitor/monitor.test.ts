@@ -26,7 +26,7 @@ async function bench(first?: string): Promise<Bench> {
   let now = 0
   let waiting: { at: number; call: () => void } | null = null
   const monitor = startMonitor({
-    hypervisor, console: line, now: () => now, powerOff: () => { offs.push(now) }, ...(first !== undefined && { first }),
+    hypervisor, console: line, now: () => now, hardware: () => ({ harts: 4, memory: 2 ** 30, heap: { size: 64 * 2 ** 20, taken: 6 * 2 ** 20, used: 5.5 * 2 ** 20 }, up: 3725e9, idle: 90e9 }), powerOff: () => { offs.push(now) }, ...(first !== undefined && { first }),
     after(duration, call) {
       waiting = { at: now + duration, call }
       return () => { waiting = null }
@@ -56,6 +56,11 @@ async function bench(first?: string): Promise<Bench> {
 }
 
 describe('the monitor', () => {
+  it('shows what the hardware has, and what the hypervisor takes', async () => {
+    const { type } = await bench()
+    expect(await type('hardware\r')).toContain('harts                 4\nmemory for machines   1G\nheap of the engine    64M, of which 6M are taken, 5.5M used\nup                    1:02:05\nidle                  90.0s of the hart that runs JavaScript\n')
+  })
+
   it('lists machines as the command line does', async () => {
     const { type } = await bench()
     await type('start web\r')

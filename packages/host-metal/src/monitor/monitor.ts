@@ -2,7 +2,7 @@ import type { CharPort } from '@machinist/api'
 import type { ConsoleConnection, Hypervisor, HypervisorEvent } from '@machinist/hypervisor'
 import { plain } from '@machinist/hypervisor/text'
 import type { DatastoreImage } from '../datastore/datastore.ts'
-import { errorText, type CommandHost, runLine } from './commands.ts'
+import { errorText, type CommandHost, type HardwareFigures, runLine } from './commands.ts'
 import { LineEditor } from './line-editor.ts'
 import { Screen } from './screen.ts'
 
@@ -17,6 +17,8 @@ export interface MonitorOptions {
   after(duration: number, call: () => void): () => void
   /** Images on disks of the hardware; those that are found later may be added. */
   readonly images?: readonly DatastoreImage[]
+  /** What the hardware has, and what the hypervisor takes of it. */
+  readonly hardware?: () => HardwareFigures
   /** Ends the hardware. */
   readonly powerOff?: () => void
   /** Letters in a line of the terminal; 80 unless given. */
@@ -55,7 +57,7 @@ interface Attached {
 
 /** Begins to listen to the console of the hardware: commands about machines, and their consoles, one at a time. */
 export function startMonitor(options: MonitorOptions): Monitor {
-  const { hypervisor, console: port, now, after, images = [], powerOff, width = 80, first } = options
+  const { hypervisor, console: port, hardware, now, after, images = [], powerOff, width = 80, first } = options
   const screen = new Screen(port)
   const keys: number[] = []
   let attached: Attached | null = null
@@ -66,7 +68,7 @@ export function startMonitor(options: MonitorOptions): Monitor {
   let open = true
 
   const host: CommandHost = {
-    hypervisor, width, images, now,
+    hypervisor, width, images, ...(hardware !== undefined && { hardware }), now,
     write: (text) => { screen.text(text) },
     pause: (duration) => new Promise((resolve) => {
       const end = (whole: boolean): void => {
