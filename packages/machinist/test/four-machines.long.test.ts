@@ -71,7 +71,7 @@ async function check(host: Host): Promise<void> {
   for (const name of NAMES) expect(rows).toMatch(new RegExp(`^${name} +running +(work|guests) `, 'm'))
   const [, used] = /^ *guests\/ +1000 +\S+ +0\.4 +\S+ +\S+ +(\S+)/m.exec(await host.command('table')) ?? []
   expect(Number(used)).toBeGreaterThan(0.05)
-  expect(Number(used)).toBeLessThan(0.45)
+  expect(Number(used)).toBeLessThan(0.5)
   await ask(host, 'server', 'kill $(jobs -p) 2>/dev/null; killall nc; umount /mnt')
   await ask(host, 'client', 'umount /mnt')
 }
@@ -102,6 +102,7 @@ describe('one file of two Debian guests, a boot loader and a guest that misbehav
       for (const name of ['server', 'client'] as const) await host.say(name, '\n', PROMPT)
       await host.say('loader', '\u0003', U_BOOT)
       await check(host)
+      await command('kill rogue loader')
     } finally {
       await command('down machines.json')
       await command('down')
@@ -118,7 +119,6 @@ describe('one file of two Debian guests, a boot loader and a guest that misbehav
     let look = (): void => undefined
     child.stdout.on('data', (piece: string) => {
       text += piece.replaceAll('\r', '')
-      if (process.env['SHOW'] !== undefined) process.stderr.write(piece)
       look()
     })
     const ended = new Promise<void>((resolve) => { child.on('exit', () => { resolve() }) })
@@ -143,7 +143,7 @@ describe('one file of two Debian guests, a boot loader and a guest that misbehav
     const host: Host = {
       async say(name, words, until) {
         if (shown !== name) {
-          await monitor()
+          if (shown !== null) await monitor()
           child.stdin.write(`console ${name}\r`)
           await after(`[${name}. Ctrl-A X`)
           shown = name
@@ -164,8 +164,7 @@ describe('one file of two Debian guests, a boot loader and a guest that misbehav
     const figures = await host.command('hardware')
     const taken = Number(/of which ([0-9.]+)M are taken/.exec(figures)?.[1])
     expect(taken, figures).toBeLessThan(16)
-    await host.command('stop rogue')
-    await host.command('stop loader')
+    await host.command('kill rogue loader')
     for (const name of ['client', 'server'] as const) await host.say(name, 'poweroff\n', `[${name}: off`)
     await ended
   }, PATIENCE)
