@@ -185,6 +185,9 @@ export abstract class OpStage extends FlagStage implements Omit<Stage, keyof Vec
     // #SS is one less than #GP.
     const vector = i32.sub(Vector.generalProtection, segment === 'operand' ? i32.load(this.#op, opLayout.inStack) : segment === 'stack' ? 1 : 0)
     const bound = this.f.let(offset)
+    const address = this.f.let(this.#linear(register, bound))
+    // AMD's processors look at this first.
+    if (align > 1) this.f.if(i32.wrap(i64.and(address, align - 1)), () => this.raise(i32.const(Vector.generalProtection)))
     if (this.mode !== 64) {
       // Limit and type (SDM volume 3, 6.3 and 6.4).
       const low = i64.ltU(bound, i64.load32U(register, segmentLayout.low))
@@ -192,8 +195,6 @@ export abstract class OpStage extends FlagStage implements Omit<Stage, keyof Vec
       const barred = i32.eqz(i32.and(i32.load(register, segmentLayout.rights), SegmentRight[right]))
       this.f.if(i32.or(i32.or(low, high), barred), () => this.raise(vector))
     }
-    const address = this.f.let(this.#linear(register, bound))
-    if (align > 1) this.f.if(i32.wrap(i64.and(address, align - 1)), () => this.raise(i32.const(Vector.generalProtection)))
     // All of an operand must be canonical.
     if (this.mode === 64) this.f.if(i32.or(this.#unusual(address), this.#unusual(i64.add(address, bytes - 1))), () => this.raise(vector))
     const place = this.f.let(call(this.parts.shared.place, address, bytes, Access[right], 0))
