@@ -39,6 +39,10 @@ describe('the kernel on the build host', () => {
     writeFileSync(join(folder, 'record.h'), recordHeader())
     runTest('guest_file', ['guest_file'])
   })
+  it('tells TypeScript of a stopped hart once, however often others interrupt it', () => {
+    writeFileSync(join(folder, 'record.h'), recordHeader())
+    runTest('guest_sbi', ['guest_sbi'])
+  })
   it('keeps ranges of memory', () => {
     runTest('memory', ['memory'])
   })

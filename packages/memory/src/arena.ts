@@ -62,6 +62,7 @@ const DISCARD_BATCH = 256
 /** Views of all of an arena. They are made anew when it grows: never keep one across a call. */
 export interface ArenaViews {
   readonly u8: Uint8Array
+  readonly u16: Uint16Array
   readonly i32: Int32Array
   readonly u32: Uint32Array
   readonly data: DataView
@@ -74,6 +75,7 @@ export interface ArenaViews {
 export class Arena implements ArenaViews {
   // Properties, as they are looked at several times for each access of a device: reading them takes no call.
   readonly u8!: Uint8Array
+  readonly u16!: Uint16Array
   readonly i32!: Int32Array
   readonly u32!: Uint32Array
   readonly data!: DataView
@@ -415,8 +417,8 @@ function gone(): never {
 const goneMemory: LinearMemory = { get buffer() { return gone() }, grow: gone }
 // Who looks at a disposed arena as a whole is not to stumble over them.
 const goneView = { get: gone, enumerable: false }
-const goneViews = { u8: goneView, i32: goneView, u32: goneView, data: goneView }
+const goneViews = { u8: goneView, u16: goneView, i32: goneView, u32: goneView, data: goneView }
 
 function viewsOf(buffer: ArrayBufferLike): ArenaViews {
-  return { u8: new Uint8Array(buffer), i32: new Int32Array(buffer), u32: new Uint32Array(buffer), data: new DataView(buffer) }
+  return { u8: new Uint8Array(buffer), u16: new Uint16Array(buffer), i32: new Int32Array(buffer), u32: new Uint32Array(buffer), data: new DataView(buffer) }
 }

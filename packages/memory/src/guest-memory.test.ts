@@ -253,3 +253,15 @@ test('a layout places fields and changes its version with them', () => {
   expect(a.size).toBe(64)
   expect(layout('a', { flag: 'u8', x: ['i64', 4], z: 'u32' }).version).not.toBe(a.version)
 })
+
+test('aligned numbers are read and written at once, as harts that run meanwhile do', () => {
+  const memory = guest(1)
+  const base = 0x8000_0000
+  memory.write(base, Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8))
+  const bytewise = (): never => { throw new Error('byte by byte') }
+  Object.defineProperty(memory.arena, 'data', { value: { getUint16: bytewise, getUint32: bytewise, setUint16: bytewise, setUint32: bytewise } })
+  expect([memory.read16(base + 2), memory.read32(base + 4)]).toEqual([0x0403, 0x0807_0605])
+  expect([memory.write16(base + 6, 0x1_ff00), memory.write32(base, -2)]).toEqual([true, true])
+  expect([memory.read32(base), memory.read32(base + 4)]).toEqual([0xffff_fffe, 0xff00_0605])
+  expect(() => memory.read16(base + 1)).toThrow('byte by byte')
+})

@@ -46,7 +46,8 @@ bool guest_sbi(struct vcpu *vcpu) {
     /* Whoever stops it looks for requests after that, and we look at what it does after the request. */
     bool pending = __atomic_load_n(&chosen[i]->requests, __ATOMIC_SEQ_CST) & REQUEST_SOFTWARE;
     vcpu_request(chosen[i], ipi ? REQUEST_SOFTWARE : REQUEST_FENCE);
-    waits |= !pending && __atomic_load_n(&chosen[i]->state, __ATOMIC_SEQ_CST) == VCPU_STOPPED;
+    /* What was published and is not taken yet TypeScript knows: that a hart is stopped is told once, however often it is called. */
+    if (!pending && __atomic_load_n(&chosen[i]->state, __ATOMIC_SEQ_CST) == VCPU_STOPPED) waits |= !(__atomic_load_n(&chosen[i]->record->hvip, __ATOMIC_SEQ_CST) & IP_VSSIP);
   }
   if (fence)
     for (uint32_t i = 0; i < count; i++)

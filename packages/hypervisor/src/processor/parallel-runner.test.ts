@@ -116,6 +116,32 @@ test('a machine whose harts can run on this thread alone has it, whatever proces
   expect(Math.abs(guest.worked / loop.time - 1)).toBeLessThan(0.05)
 })
 
+test('nobody does anything while nobody wants anything, and meanwhile this thread waits for harts that run elsewhere', () => {
+  const loop = testLoop()
+  const waits: number[] = []
+  const board = new Board(loop, 1)
+  const { wait } = Board.prototype
+  board.wait = (until) => {
+    waits.push(until - loop.time)
+    wait.call(board, until)
+  }
+  const runner = new ParallelRunner(loop, board)
+  runner.add('idle', () => ({ kind: 'idle', until: Infinity, at: Infinity }), {}, { parallel: 1, wanting: 0, lend: () => undefined, takeBack: () => [] })
+  runner.wake('idle')
+  for (let turn = 0; turn < 5 && loop.waiting > 0; turn++) loop.turn()
+  expect(loop.waiting).toBe(0)
+  const guest = new Guest(board, { harts: 1, run: 3 * MS, service: 0 }, () => { runner.wake('other') })
+  let here = 0
+  runner.add('other', (slice, is = true) => {
+    if (is) here++
+    return is ? { kind: 'idle', until: Infinity, at: Infinity } : guest.slice(slice, is)
+  }, {}, guest)
+  runner.wake('other')
+  for (let turn = 0; turn < 20; turn++) loop.turn()
+  expect(here).toBeGreaterThan(0)
+  expect(waits.some((time) => time > 0)).toBe(true)
+})
+
 test('terms change and machines leave while their harts run elsewhere', () => {
   const { runner, run } = trial(1, { one: [{ ...busy, harts: 2 }, {}], two: [{ ...busy, harts: 2 }, {}] })
   runner.policy.addPool('batch', { limit: 0.5 })

@@ -191,7 +191,7 @@ export class ParallelRunner implements CpuRunner {
         continue
       }
       if (this.#stirred.size > 0) continue
-      const until = this.#places.reduce((first, { on, asks }) => (on === null ? Math.min(first, asks) : first), Math.min(choice.until, this.#alarms.first?.key ?? Infinity))
+      const until = this.#places.reduce((first, { number, on, asks }) => (number !== HERE && on === null ? Math.min(first, asks) : first), Math.min(choice.until, this.#alarms.first?.key ?? Infinity))
       if (!this.#places.some(({ on }) => on !== null)) return until
       this.#others.wait(Math.min(until, end))
       if (this.#stirred.size === 0) return until

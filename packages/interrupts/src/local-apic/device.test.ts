@@ -23,9 +23,9 @@ const line = (dut: Dut, name: 'intr' | 'nmi' | 'smi' | 'init' | 'sipi', hart = 0
 const intr = (dut: Dut, hart = 0): boolean => line(dut, 'intr', hart).level
 /** The vector that a hart takes, or null when it is not asked to. */
 const take = (dut: Dut, hart = 0): number | null => intr(dut, hart) ? dut.device.acknowledge?.(hart) ?? null : null
-/** A message-signalled interrupt: to a physical destination unless told otherwise. */
+/** A message-signalled interrupt: to a physical destination unless told otherwise. With every other vector it is hinted that one of several is enough. */
 const message = (dut: Dut, vector: number, destination = 0, more: { readonly logical?: boolean; readonly data?: number } = {}): void => {
-  dut.device.message?.(0, destination << 12 | (more.logical === true ? 0xc : 0), vector | (more.data ?? 0))
+  dut.device.message?.(0, destination << 12 | (more.logical === true ? 4 : 0) | (vector & 1) << 3, vector | (more.data ?? 0))
 }
 const bits = (dut: Dut, offset: number, hart = 0): number[] => Array.from({ length: 256 }, (_, bit) => bit).filter((bit) => (get(dut, offset + 16 * (bit >>> 5), hart) >>> (bit & 31) & 1) === 1)
 function msr(dut: Dut, number: number, hart = 0): [low: number, high: number] | null {

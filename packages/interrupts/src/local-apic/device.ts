@@ -61,9 +61,9 @@ export class LocalApics implements Device<LocalApicsState> {
 
   /** A message-signalled interrupt (SDM volume 3, "Message Signalled Interrupts"). */
   message(_region: number, offset: number, data: number): void {
-    const redirected = (offset & 8) !== 0
+    // The redirection hint says only that one of several is enough: how the destination is read does not depend on it.
     this.#send({
-      destination: offset >>> 12 & 0xff, wide: false, logical: redirected && (offset & 4) !== 0, delivery: data >>> 8 & 7, vector: data & 0xff, level: (data & Lvt.level) !== 0,
+      destination: offset >>> 12 & 0xff, wide: false, logical: (offset & 4) !== 0, delivery: data >>> 8 & 7, vector: data & 0xff, level: (data & Lvt.level) !== 0,
     }, null)
   }
 

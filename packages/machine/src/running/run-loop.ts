@@ -263,7 +263,7 @@ export class RunLoop {
       if (this.#hostWants && this.#mayRun() && here) return RUNNABLE
       // That one waits says nothing of the others, which may have had no turn yet.
       if ((exit === null || exit === 'halt') && (!here || this.wanting === 0) && !cameBack && gate.pending === 0 && this.#mayRun()) {
-        const until = Math.min(this.#wait(), harts.until)
+        const until = Math.min(this.#wait(here), harts.until)
         if (until > time.sample()) {
           if (!harts.anyAway) time.rest(until)
           return { kind: 'idle', until, at: this.#hostNow() + until - time.now }
@@ -331,10 +331,10 @@ export class RunLoop {
   }
 
   /** When to look again while no hart runs. Counted time stands still until the host has taken output that is in the way. */
-  #wait(): number {
+  #wait(here: boolean = true): number {
     const { timers, backendTimers, time } = this.#parts
     if (this.held || this.copying > 0) return backendTimers.next
-    if (!this.#stalled) return this.#timed === null ? this.#nextDeadline() : Math.min(timers.next, backendTimers.next, this.#timed.deadline)
+    if (!this.#stalled) return this.#timed === null ? this.#nextDeadline() : Math.min(timers.next, backendTimers.next, this.#timed.deadline(here))
     const next = Math.min(timers.next, backendTimers.next)
     return time.counted && next > time.now ? Infinity : next
   }

@@ -151,6 +151,14 @@ describe.each([[1, 0], [4, 0], [4, 1], [4, 3], [4, 8]])('%d harts that go by the
   })
 })
 
+test('a hart that could run waits for a processor, and for no time, where none may run here', () => {
+  const hart = (index: number, runnable: boolean, at: number): TimedVcpu => ({ index, runnable, deadline: () => at, kick: () => undefined }) as unknown as TimedVcpu
+  const harts = new TimedHarts(
+    { budget: 'time', vcpus: [hart(0, true, 5), hart(1, false, 70)], parallel: { start: () => false, exited: () => -1, finish: () => 'budget' } } as unknown as TimedCpu,
+    { hostNow: () => 10, ran: () => undefined, exited: () => undefined, current: () => undefined, fault: (_part, error) => { throw error } })
+  expect([harts.deadline(true), harts.deadline(false)]).toEqual([5, 70])
+})
+
 test('harts that are lent processors are away until the first of those times is over, whatever times were before', () => {
   const host = { now: 0 }
   const back: number[] = []

@@ -102,13 +102,13 @@ export class TimedHarts {
     }
   }
 
-  /** When one of those that are not away wants to be looked at. */
-  get deadline(): number {
+  /** When one of those that are not away wants to be looked at. What a hart that could run waits for, where none may run here, is a processor, and no time. */
+  deadline(here: boolean): number {
     let first = Infinity
     const { vcpus } = this.#cpu
     for (let index = 0; index < vcpus.length; index++) {
       const vcpu = vcpus[index]
-      if (vcpu !== undefined && !this.#isAway(vcpu.index)) first = Math.min(first, vcpu.deadline())
+      if (vcpu !== undefined && !this.#isAway(vcpu.index) && (here || !vcpu.runnable)) first = Math.min(first, vcpu.deadline())
     }
     return first
   }
