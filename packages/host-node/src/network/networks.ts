@@ -19,7 +19,7 @@ function fits(value: unknown, type: (typeof NAT_OPTIONS)[string]): boolean {
  * and `resolvers`.
  *
  * @param warn - is told of what goes wrong later
- * @param shared - several machines are behind it, as {@link NatOptions.shared}
+ * @param shared - several machines are behind it, as `shared` of a NAT says
  * @throws typed errors `'backend-option'`, `'nat-option'`
  */
 export function natFrom(descriptor: BackendDescriptor, part: string, warn: (message: string) => void, shared: boolean = false): Nat {

@@ -16,7 +16,7 @@ export type I8259Irq = 'intr'
 
 /**
  * Two 8259A programmable interrupt controllers as in the IBM PC/AT (Intel data sheet, order 231468): the second at input 2 of the first, which
- * nothing else can use. Inputs 0 to 7 are those of the master, 8 to 15 those of the slave. Processors get vectors by {@link Device.acknowledge}.
+ * nothing else can use. Inputs 0 to 7 are those of the master, 8 to 15 those of the slave. Processors get vectors by `Device.acknowledge`.
  */
 export const i8259: DeviceSpec<I8259Config, I8259State, I8259Irq, NoBackends> = {
   kind: 'i8259',

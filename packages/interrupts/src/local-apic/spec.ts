@@ -25,7 +25,7 @@ export const EOI_INPUT = 24
 
 /**
  * The local APICs of all harts (Intel SDM volume 3, chapter "Advanced Programmable Interrupt Controller"; in newer editions chapter 11, before 10): xAPIC and x2APIC. A hart's own registers are reached by
- * {@link Device.local}; the region takes messages. Inputs 2n and 2n + 1 are LINT0 and LINT1 of hart n; the last one takes messages of I/O APICs. The timer counts nanoseconds; TSC deadlines
+ * `Device.local`; the region takes messages. Inputs 2n and 2n + 1 are LINT0 and LINT1 of hart n; the last one takes messages of I/O APICs. The timer counts nanoseconds; TSC deadlines
  * are counts of the machine's time counter.
  */
 export const localApic: DeviceSpec<LocalApicConfig, LocalApicsState, LocalApicIrq, NoBackends> = {
