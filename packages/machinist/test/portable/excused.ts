@@ -13,6 +13,7 @@ const host = 'it compares with programs or files of the host'
 export const excused: readonly Excused[] = [
   { file: 'memory/src/guest-memory.test.ts', test: 'frames in the upper half of a full-sized arena', why: 'an ArrayBuffer of this engine has at most 2^31 - 1 bytes' },
   { file: 'mmu/src/peek.test.ts', why: 'it compares with the walker of the software core, which is WebAssembly' },
+  { file: 'mmu/test/x86.test.ts', why: 'the walker that it tests is WebAssembly' },
   { file: 'machine/src/life/hand-over.test.ts', why: 'memory that other threads see is a WebAssembly.Memory here, and there are no threads on bare metal' },
   { file: 'machine/test/worker.test.ts', why: 'there are no workers' },
   { file: 'machine/src/running/run-loop.test.ts', why: 'it simulates seconds of harts, one instruction after the other, which takes minutes' },
