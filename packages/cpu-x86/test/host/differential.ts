@@ -2,7 +2,7 @@ import { flagBits, Interpreter, STATUS } from '../../src/index.ts'
 import { type Form, forms } from '../../src/isa/index.ts'
 import { extendedDifference } from './extended.ts'
 import { formAt, randomData, randomRun } from './generator.ts'
-import { buildHost, CODE_SIZE, hostFeatures, MEMORY_AT, MEMORY_SIZE, type Outcome, type Run } from './host.ts'
+import { buildHost, CODE_SIZE, hostFeatures, hostVendor, MEMORY_AT, MEMORY_SIZE, type Outcome, type Run } from './host.ts'
 import { Random } from './random.ts'
 
 /** What a host must have to run an instruction, by the names of /proc/cpuinfo. */
@@ -156,6 +156,14 @@ function describe({ code, mode }: Run): string {
     at += found.length
   }
   return `${mode}-bit ${Buffer.from(code).toString('hex')} (${names.join(', ')})`
+}
+
+/** Groups in which we do as AMD's processors where the manual leaves room: those of other makers have not been compared with. */
+const asAmd = /^(mmx|s?sse[0-9_]*|avx2?|fma|x87)$/
+
+/** Why a group cannot be compared on this host, or null. */
+export function whyNotHere(group: string): string | null {
+  return asAmd.test(group) && hostVendor() !== 'AuthenticAMD' ? `the host's processor is ${hostVendor()}, of which none was compared with yet` : null
 }
 
 /** What can be compared: each group in each mode that has it. */

@@ -48,6 +48,11 @@ export function hostFeatures(): ReadonlySet<string> {
   return new Set(/^flags\s*:(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.trim().split(' '))
 }
 
+/** Who made the host's processor, as CPUID leaf 0 names them. */
+export function hostVendor(): string {
+  return /^vendor_id\s*:\s*(\S+)/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? 'of an unknown maker'
+}
+
 /** Builds the harness; call the result with runs, and `dispose` it at the end. */
 export function buildHost(): { run(runs: readonly Run[]): Outcome[]; dispose(): void } {
   const folder = mkdtempSync(join(tmpdir(), 'machinist-x86-'))
