@@ -2,7 +2,8 @@ import type { HostLoop, SliceResult } from '@machinist/machine'
 import { type EntityParameters, Heap, ProportionalShare, Slot } from '@machinist/schedulers'
 import { Claims } from './claims.ts'
 import type { Lendable, OtherProcessors } from './parallel.ts'
-import { Chores, LONG, SHORT, SOME_TIME, TURN, type CpuRunner, type Task, type TaskTime } from './runner.ts'
+import { LONG, SHORT, SOME_TIME, type CpuRunner, type Task, type TaskTime } from './runner.ts'
+import { TURN, Turns } from './turns.ts'
 
 /** This thread's processor. */
 const HERE = 0
@@ -52,32 +53,28 @@ export class ParallelRunner implements CpuRunner {
   readonly #owners = new Map<string, Seat>()
   /** Those for which something came in. */
   readonly #stirred = new Set<Seat>()
-  readonly #waiting = new Set<Seat>()
+  /** Those of which nothing runs, though it could, wait. */
+  readonly #turns: Turns<Seat>
   readonly #alarms: Heap<Seat> = new Heap<Seat>({ steps: 0 })
-  readonly #chores = new Chores()
   /** Whose hart runs here, and the time meanwhile that was not its own. */
   #current: Seat | null = null
   #elsewhere = 0
-  #turning = false
-  #stopped = false
-  #coming: 'soon' | 'later' | 'never' = 'never'
-  #cancel: () => void = () => {}
-  #resting = 0
   #lively = 0
 
   constructor(loop: HostLoop, others: OtherProcessors) {
     this.#loop = loop
     this.#others = others
+    this.#turns = new Turns(loop, { run: (end, chore) => this.#run(end, chore) })
     const processors = 1 + others.count
     this.policy = new ProportionalShare<string>({ processors, slice: LONG, reservable: 1 })
     this.#places = Array.from({ length: processors }, (_, number) => ({ number, on: null, asks: 0 }))
     this.policy.kick = (processor) => {
       const place = this.#places[processor]
       if (place !== undefined) place.asks = 0
-      this.#soon()
+      this.#turns.soon()
     }
     others.attend = () => this.#attend()
-    this.#soon()
+    this.#turns.soon()
   }
 
   add(name: string, task: Task, parameters: EntityParameters, harts: Lendable): void {
@@ -110,7 +107,7 @@ export class ParallelRunner implements CpuRunner {
     seat.on = true
     this.#lively = this.#loop.now() + SOME_TIME
     this.#stirred.add(seat)
-    this.#soon()
+    this.#turns.soon()
   }
 
   block(name: string): void {
@@ -124,57 +121,21 @@ export class ParallelRunner implements CpuRunner {
   time(name: string): TaskTime {
     const seat = this.#seats.get(name)
     if (seat === undefined) return { used: 0, ran: 0, ready: 0, held: 0 }
-    this.#settle(seat, this.#loop.now())
+    this.#turns.settle(seat, this.#loop.now())
     return { ...seat.time }
   }
 
   addChore(work: (now: number) => number): void {
-    this.#chores.add(work)
-    this.#soon()
+    this.#turns.addChore(work)
   }
 
   stir(): void {
-    if (this.#chores.stir()) this.#soon()
+    this.#turns.stir()
   }
 
   stop(): void {
-    this.#stopped = true
     this.#others.attend = null
-    this.#cancel()
-  }
-
-  #soon(): void {
-    if (this.#turning || this.#stopped || this.#coming === 'soon') return
-    this.#cancel()
-    this.#wakeUp(this.#loop.now())
-    this.#coming = 'soon'
-    let cancelled = false
-    this.#cancel = () => { cancelled = true }
-    this.#loop.soon(() => { if (!cancelled) this.#turn() })
-  }
-
-  #rest(until: number, now: number): void {
-    this.#resting = now
-    for (const seat of this.#waiting) this.#settle(seat, now)
-    this.#coming = 'later'
-    this.#cancel = until === Infinity ? () => {} : this.#loop.after(Math.max(0, until - now), () => { this.#turn() })
-  }
-
-  #wakeUp(now: number): void {
-    if (this.#coming === 'later') for (const seat of this.#waiting) this.#settle(seat, now)
-    this.#coming = 'never'
-  }
-
-  #turn(): void {
-    const begin = this.#loop.now()
-    this.#wakeUp(begin)
-    this.#turning = true
-    const chore = this.#chores.work(begin)
-    const until = this.#run(begin + TURN, chore)
-    this.#turning = false
-    if (this.#stopped) return
-    if (until === null) this.#soon()
-    else this.#rest(Math.min(until, chore), this.#loop.now())
+    this.#turns.stop()
   }
 
   /** Runs machines until a time; returns when to look again if nobody has anything to do here until then, and else null. */
@@ -195,7 +156,7 @@ export class ParallelRunner implements CpuRunner {
       if (!this.#places.some(({ on }) => on !== null)) return until
       this.#others.wait(Math.min(until, end))
       if (this.#stirred.size === 0) return until
-    } while (!this.#stopped && this.#loop.now() < end)
+    } while (!this.#turns.stopped && this.#loop.now() < end)
     return null
   }
 
@@ -260,9 +221,7 @@ export class ParallelRunner implements CpuRunner {
   }
 
   #put(place: Place, seat: Seat, claim: string): void {
-    this.#settle(seat, this.#loop.now())
-    seat.since = null
-    this.#waiting.delete(seat)
+    this.#turns.end(seat, this.#loop.now())
     place.on = { seat, claim }
     seat.claims.running.add(claim)
   }
@@ -320,23 +279,7 @@ export class ParallelRunner implements CpuRunner {
   #want(seat: Seat, count: number): void {
     const now = this.#loop.now()
     seat.claims.want(count, now)
-    if (count > 0 && seat.claims.running.size === 0) {
-      if (seat.since !== null) return
-      seat.since = now
-      this.#waiting.add(seat)
-      return
-    }
-    this.#settle(seat, now)
-    seat.since = null
-    this.#waiting.delete(seat)
-  }
-
-  /** Accounts for the time in which a machine was waiting. While nobody ran here, what kept it was its limit. */
-  #settle(seat: Seat, now: number): void {
-    if (seat.since === null) return
-    const held = this.#coming === 'later' && seat.since <= this.#resting ? now - this.#resting : 0
-    seat.time.held += held
-    seat.time.ready += now - seat.since - held
-    seat.since = now
+    if (count > 0 && seat.claims.running.size === 0) this.#turns.wait(seat, now)
+    else this.#turns.end(seat, now)
   }
 }

@@ -1,9 +1,8 @@
 import type { HostLoop, SliceResult } from '@machinist/machine'
 import { type EntityParameters, Heap, ProportionalShare, Slot } from '@machinist/schedulers'
 import type { Lendable } from './parallel.ts'
+import { Turns } from './turns.ts'
 
-/** For how long a turn of the event loop runs tasks, at least, in nanoseconds. */
-export const TURN = 1_000_000
 /**
  * The longest run of a task, in nanoseconds: each finds the CPU's caches as others left them. What comes in from outside waits for its end, so for some time after something did, or when a time is known at which something is to be
  * done, runs end sooner.
@@ -53,31 +52,6 @@ export interface CpuRunner {
   stop(): void
 }
 
-/** Work that is done between slices. */
-export class Chores {
-  readonly #chores: { readonly work: (now: number) => number; at: number }[] = []
-
-  add(work: (now: number) => number): void {
-    this.#chores.push({ work, at: 0 })
-  }
-
-  /** All are due. False when there are none. */
-  stir(): boolean {
-    for (const chore of this.#chores) chore.at = 0
-    return this.#chores.length > 0
-  }
-
-  /** Does those that are due; returns when the next one is. */
-  work(now: number): number {
-    let next = Infinity
-    for (const chore of this.#chores) {
-      if (chore.at <= now) chore.at = Math.max(now, chore.work(now))
-      next = Math.min(next, chore.at)
-    }
-    return next
-  }
-}
-
 /** A task among others. */
 class Seat {
   readonly name: string
@@ -103,17 +77,9 @@ export class Runner implements CpuRunner {
   readonly #loop: HostLoop
   readonly #cpuTime: () => number
   readonly #seats = new Map<string, Seat>()
-  /** Those that are ready and do not run. */
-  readonly #waiting = new Set<Seat>()
   readonly #alarms: Heap<Seat> = new Heap<Seat>({ steps: 0 })
-  readonly #chores = new Chores()
-  #turning = false
-  #stopped = false
-  /** How the next turn comes: as soon as may be, at its time, or not at all. */
-  #coming: 'soon' | 'later' | 'never' = 'never'
-  #cancel: () => void = () => {}
-  /** Since when nobody has been running. */
-  #resting = 0
+  /** Those that are ready and do not run wait. The time that is rested could have been used, but for those that are kept by their limits. */
+  readonly #turns: Turns<Seat>
   /** Until when runs are short, since something came in. */
   #lively = 0
   /**
@@ -126,9 +92,10 @@ export class Runner implements CpuRunner {
   constructor(loop: HostLoop, cpuTime: () => number) {
     this.#loop = loop
     this.#cpuTime = cpuTime
-    this.policy.kick = () => { this.#soon() }
+    this.#turns = new Turns(loop, { run: (end, chore) => this.#run(end, chore), rested: (took) => { this.#time += took } })
+    this.policy.kick = () => { this.#turns.soon() }
     // Whoever is to be kicked has asked before.
-    this.#soon()
+    this.#turns.soon()
   }
 
   add(name: string, task: Task, parameters: EntityParameters): void {
@@ -148,7 +115,7 @@ export class Runner implements CpuRunner {
     const seat = this.#seats.get(name)
     if (seat === undefined) return
     this.#alarms.remove(seat.alarm)
-    this.#waiting.delete(seat)
+    this.#turns.end(seat, this.#loop.now())
     this.#seats.delete(name)
     this.policy.remove(name)
   }
@@ -166,91 +133,38 @@ export class Runner implements CpuRunner {
     if (seat === undefined) return
     const now = this.#loop.now()
     this.#alarms.remove(seat.alarm)
-    this.#settle(seat, now)
-    this.#waiting.delete(seat)
-    seat.since = null
+    this.#turns.end(seat, now)
     this.policy.block(name, this.#timeAt(now))
   }
 
   time(name: string): TaskTime {
     const seat = this.#seats.get(name)
     if (seat === undefined) return { used: 0, ran: 0, ready: 0, held: 0 }
-    this.#settle(seat, this.#loop.now())
+    this.#turns.settle(seat, this.#loop.now())
     return { ...seat.time }
   }
 
   addChore(work: (now: number) => number): void {
-    this.#chores.add(work)
-    this.#soon()
+    this.#turns.addChore(work)
   }
 
   stir(): void {
-    if (this.#chores.stir()) this.#soon()
+    this.#turns.stir()
   }
 
   stop(): void {
-    this.#stopped = true
-    this.#cancel()
+    this.#turns.stop()
   }
 
   #rouse(seat: Seat, now: number): void {
     this.#alarms.remove(seat.alarm)
-    if (seat.since === null) {
-      seat.since = now
-      this.#waiting.add(seat)
-    }
+    this.#turns.wait(seat, now)
     this.policy.wake(seat.name, this.#timeAt(now))
   }
 
   /** The time of the policy at a time of the host. */
   #timeAt(now: number): number {
-    return this.#coming === 'later' ? this.#time + Math.max(0, now - this.#resting) : this.#time
-  }
-
-  /** Accounts for the time in which a task was waiting. Nobody ran since the rest began: what kept it was its limit. */
-  #settle(seat: Seat, now: number): void {
-    if (seat.since === null) return
-    const held = this.#coming === 'later' && seat.since <= this.#resting ? now - this.#resting : 0
-    seat.time.held += held
-    seat.time.ready += now - seat.since - held
-    seat.since = now
-  }
-
-  #soon(): void {
-    // Within a turn, the policy is asked again anyway.
-    if (this.#turning || this.#stopped || this.#coming === 'soon') return
-    this.#cancel()
-    this.#wakeUp(this.#loop.now())
-    this.#coming = 'soon'
-    let cancelled = false
-    this.#cancel = () => { cancelled = true }
-    this.#loop.soon(() => { if (!cancelled) this.#turn() })
-  }
-
-  #rest(until: number, now: number): void {
-    this.#resting = now
-    for (const seat of this.#waiting) this.#settle(seat, now)
-    this.#coming = 'later'
-    this.#cancel = until === Infinity ? () => {} : this.#loop.after(Math.max(0, until - now), () => { this.#turn() })
-  }
-
-  #turn(): void {
-    const begin = this.#loop.now()
-    this.#wakeUp(begin)
-    this.#turning = true
-    const chore = this.#chores.work(begin)
-    const until = this.#run(begin + TURN, chore)
-    this.#turning = false
-    if (this.#stopped) return
-    if (until === null) this.#soon()
-    else this.#rest(Math.min(until, chore), this.#loop.now())
-  }
-
-  /** A rest is over: it was time that could have been used, but for those that were kept by their limits. */
-  #wakeUp(now: number): void {
-    if (this.#coming === 'later') for (const seat of this.#waiting) this.#settle(seat, now)
-    this.#time = this.#timeAt(now)
-    this.#coming = 'never'
+    return this.#time + this.#turns.restedAt(now)
   }
 
   /**
@@ -268,7 +182,7 @@ export class Runner implements CpuRunner {
       const alarm = this.#alarms.first?.key ?? Infinity
       if (!('entity' in choice)) return Math.min(now + choice.until - this.#time, alarm)
       clock = this.#slice(choice.entity, Math.max(SHORT, Math.min(this.#longest(choice.slice, now), alarm - now, chore - now)), now, clock)
-    } while (!this.#stopped && this.#loop.now() < end)
+    } while (!this.#turns.stopped && this.#loop.now() < end)
     return null
   }
 
@@ -276,16 +190,14 @@ export class Runner implements CpuRunner {
   #longest(slice: number, now: number): number {
     const { due } = this.#loop
     if (due === undefined) return now < this.#lively ? SHORT : slice
-    return Math.min(this.#waiting.size === 1 && slice === LONG ? ALONE : slice, due - now)
+    return Math.min(this.#turns.waiting === 1 && slice === LONG ? ALONE : slice, due - now)
   }
 
   /** Runs one task; returns the CPU time of the thread after it. */
   #slice(name: string, slice: number, begin: number, before: number): number {
     const seat = this.#seats.get(name)
     if (seat === undefined) throw new Error(`the policy chose '${name}', which was removed`)
-    this.#settle(seat, begin)
-    seat.since = null
-    this.#waiting.delete(seat)
+    this.#turns.end(seat, begin)
     const result = seat.task(slice)
     const after = this.#cpuTime()
     const now = this.#loop.now()
@@ -293,10 +205,8 @@ export class Runner implements CpuRunner {
     this.#time += used
     seat.time.used += used
     seat.time.ran += now - begin
-    if (result.kind === 'runnable') {
-      seat.since = now
-      this.#waiting.add(seat)
-    } else {
+    if (result.kind === 'runnable') this.#turns.wait(seat, now)
+    else {
       this.policy.block(name, this.#time)
       if (result.kind === 'idle' && result.at < Infinity) this.#alarms.put(seat.alarm, result.at)
     }
