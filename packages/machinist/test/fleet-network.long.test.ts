@@ -2,13 +2,14 @@
 import { createHash, randomFillSync } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer as createHttpServer, type ServerResponse } from 'node:http'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
 import { virt } from '@machinist/boards'
 import { nodeLoop, workerProcessor } from '@machinist/host-node'
 import { createHypervisor, type OwnHypervisor } from '@machinist/hypervisor'
 import { buildSync } from 'esbuild'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { freePort } from './free-port.ts'
 import { guestCommandLine, prepareGuest } from '../src/index.ts'
 
 let folder = ''
@@ -22,15 +23,6 @@ beforeAll(() => {
 afterAll(() => { rmSync(folder, { recursive: true }) })
 
 const later = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms) })
-
-/** A port of this host that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((done) => { server.listen(0, '127.0.0.1', done) })
-  const { port } = server.address() as AddressInfo
-  await new Promise((done) => { server.close(done) })
-  return port
-}
 
 /** What whoever listens there says. */
 function said(port: number): Promise<string> {

@@ -1,12 +1,13 @@
 /** Two booted guests on two threads that share one uplink: what arrives of each is counted where it arrives. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { virt } from '@machinist/boards'
 import { nodeLoop, workerProcessor } from '@machinist/host-node'
 import { createHypervisor, type OwnHypervisor } from '@machinist/hypervisor'
 import { buildSync } from 'esbuild'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { freePort } from './free-port.ts'
 import { guestCommandLine, prepareGuest } from '../src/index.ts'
 
 /** Bytes a second of the uplink: little, so that the guests' own speed is nobody's limit. */
@@ -29,15 +30,6 @@ afterAll(() => {
 })
 
 const later = (ms: number): Promise<void> => new Promise((resolve) => { setTimeout(resolve, ms) })
-
-/** A port of the host that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((done) => { server.listen(0, '127.0.0.1', done) })
-  const { port } = server.address() as AddressInfo
-  await new Promise((done) => { server.close(done) })
-  return port
-}
 
 /** A guest that sends zeros to whoever connects, and what has come of it. */
 async function sender(hypervisor: OwnHypervisor, name: string, processor: number, shares: number): Promise<{ readonly bytes: number }> {

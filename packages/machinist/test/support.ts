@@ -1,12 +1,12 @@
 /** The built `machinist` command, run as its users run it: as a process, through pipes or through a terminal. */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { randomInt } from 'node:crypto'
 import { existsSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll } from 'vitest'
+
+export { freePort } from './free-port.ts'
 
 /** The command, as `npm run build` makes it. */
 export const CLI: string = fileURLToPath(new URL('../dist/cli.cjs', import.meta.url))
@@ -123,18 +123,6 @@ export function start(command: string, args: readonly string[], options: StartOp
     type(bytes) { child.stdin.write(bytes) },
     kill(signal) { child.kill(signal) },
     ended,
-  }
-}
-
-/** A port of this host that nobody has, and that nobody is given who takes just any: not of those for that (`ip_local_port_range`). */
-export async function freePort(host: string = '127.0.0.1'): Promise<number> {
-  for (;;) {
-    const port = randomInt(10_000, 30_000)
-    const server = createServer()
-    const free = await new Promise<boolean>((resolve) => { server.once('error', () => { resolve(false) }).listen(port, host, () => { resolve(true) }) })
-    if (!free) continue
-    await new Promise((resolve) => { server.close(resolve) })
-    return port
   }
 }
 

@@ -1,12 +1,13 @@
 import { createHash, randomFillSync } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer as createHttpServer } from 'node:http'
-import { type AddressInfo, connect, createServer } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { buildImage } from '@machinist/host-metal/build'
 import { afterAll, expect, it } from 'vitest'
+import { freePort } from '../../test/free-port.ts'
 import { hardware } from '../../test/hardware.ts'
 import { fleetOf } from '../fleet/file/fleet.ts'
 import { guestCommandLine, prepareGuest } from '../guest/index.ts'
@@ -17,15 +18,6 @@ const root = fileURLToPath(new URL('../../../../', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'machinist-metal-network-'))
 afterAll(() => { rmSync(folder, { recursive: true }) })
 const PROMPT = 'machinist:~# '
-
-/** A port of this host that nobody has. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve) })
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => { server.close(resolve) })
-  return port
-}
 
 /** What whoever listens there says. */
 function said(port: number): Promise<string> {
