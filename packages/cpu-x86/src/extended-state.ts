@@ -22,7 +22,7 @@ export function initialExtendedState(): Uint8Array {
 export function readExtendedState(view: DataView, state: FloatState): Uint8Array {
   const image = initialExtendedState()
   const out = new DataView(image.buffer)
-  const at = (field: keyof typeof floatLayout): number => state.at + floatLayout[field]
+  const at = (field: keyof typeof floatLayout.fields): number => state.at + floatLayout.offset[field]
   const status = view.getUint16(at('status'), true)
   out.setUint16(legacyRegion.control, view.getUint16(at('control'), true), true)
   out.setUint16(legacyRegion.status, status, true)
@@ -44,7 +44,7 @@ export function readExtendedState(view: DataView, state: FloatState): Uint8Array
 
 export function writeExtendedState(view: DataView, state: FloatState, image: Uint8Array): void {
   const source = new DataView(image.buffer, image.byteOffset, image.byteLength)
-  const at = (field: keyof typeof floatLayout): number => state.at + floatLayout[field]
+  const at = (field: keyof typeof floatLayout.fields): number => state.at + floatLayout.offset[field]
   const status = source.getUint16(legacyRegion.status, true)
   view.setUint32(at('control'), source.getUint16(legacyRegion.control, true), true)
   view.setUint32(at('status'), status, true)

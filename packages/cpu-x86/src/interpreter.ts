@@ -4,7 +4,7 @@ import { decode, type Decoded, MAX_LENGTH } from './decode/decoder.ts'
 import { writeHandler, writeShared } from './emit/core.ts'
 import { writeFloat } from './emit/float/functions.ts'
 import { FlagKind } from './emit/flags.ts'
-import { type Numbers, Register, SegmentBit, segmentLayout, SegmentRight, State, stateLayout } from './emit/layout.ts'
+import { type Numbers, Register, SegmentBit, segmentLayout, SegmentRight, State, STATE_SIZE, x86Layout } from './emit/layout.ts'
 import { Cr0, Efer, USER_ONLY } from './emit/memory.ts'
 import { EventKind } from './emit/system/interrupts.ts'
 import { type Variant, variantOf } from './emit/variant.ts'
@@ -81,8 +81,7 @@ interface Shared {
 }
 type Handler = (op: number) => number
 
-/** Behind the state: see FLOAT_AT. */
-const OP_AT = 3072
+const OP_AT = STATE_SIZE
 const MEMORY_AT = 4096
 const WASM_PAGE = 65536
 const PHYSICAL_BITS = 40
@@ -139,14 +138,14 @@ export class Interpreter {
     }
     this.#set('memoryAt', MEMORY_AT)
     this.#set('memorySize', size)
-    this.#view.setBigUint64(stateLayout.memoryBase, base, true)
-    this.#view.setBigUint64(stateLayout.a20, ~0n & 0xffff_ffff_ffff_ffffn, true)
-    this.#view.setBigUint64(stateLayout.cr0, BigInt(mode === 16 ? Cr0.et : Cr0.et | Cr0.pe), true)
+    this.#view.setBigUint64(x86Layout.offset.memoryBase, base, true)
+    this.#view.setBigUint64(x86Layout.offset.a20, ~0n & 0xffff_ffff_ffff_ffffn, true)
+    this.#view.setBigUint64(x86Layout.offset.cr0, BigInt(mode === 16 ? Cr0.et : Cr0.et | Cr0.pe), true)
     if (mode !== 16) {
       this.#set('view', USER_ONLY)
       this.#set('cpl', 3)
     }
-    if (mode === 64) this.#view.setBigUint64(stateLayout.efer, BigInt(Efer.lme | Efer.lma), true)
+    if (mode === 64) this.#view.setBigUint64(x86Layout.offset.efer, BigInt(Efer.lme | Efer.lma), true)
     this.#set('mode', mode)
     this.extendedState = initialExtendedState()
     for (let segment = 0; segment < SEGMENTS; segment++) this.setSegment(segment, {})
@@ -168,11 +167,11 @@ export class Interpreter {
   }
 
   #get(field: Numbers): number {
-    return this.#view.getUint32(stateLayout[field], true)
+    return this.#view.getUint32(x86Layout.offset[field], true)
   }
 
   #set(field: Numbers, value: number): void {
-    this.#view.setUint32(stateLayout[field], value, true)
+    this.#view.setUint32(x86Layout.offset[field], value, true)
   }
 
   /** A general register, all of it; 0 to 15 are RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15. */
@@ -185,24 +184,24 @@ export class Interpreter {
   }
 
   get rip(): bigint {
-    return this.#view.getBigUint64(stateLayout.rip, true)
+    return this.#view.getBigUint64(x86Layout.offset.pc, true)
   }
 
   set rip(value: bigint) {
-    this.#view.setBigUint64(stateLayout.rip, value, true)
+    this.#view.setBigUint64(x86Layout.offset.pc, value, true)
   }
 
   /** The low 32 bits of RFLAGS. */
   get flags(): number {
-    const direction = this.#view.getUint32(stateLayout.direction, true) === 0 ? 0 : Flag.direction
-    return (this.#shared.status() | direction | this.#view.getUint32(stateLayout.system, true) | 2) >>> 0
+    const direction = this.#view.getUint32(x86Layout.offset.direction, true) === 0 ? 0 : Flag.direction
+    return (this.#shared.status() | direction | this.#view.getUint32(x86Layout.offset.system, true) | 2) >>> 0
   }
 
   set flags(value: number) {
-    this.#view.setUint32(stateLayout.flagKind, FlagKind.plain, true)
-    this.#view.setBigUint64(stateLayout.flagResult, BigInt(value & STATUS), true)
-    this.#view.setUint32(stateLayout.direction, (value & Flag.direction) === 0 ? 0 : 1, true)
-    this.#view.setUint32(stateLayout.system, value & ~(STATUS | Flag.direction | 2), true)
+    this.#view.setUint32(x86Layout.offset.flagKind, FlagKind.plain, true)
+    this.#view.setBigUint64(x86Layout.offset.flagResult, BigInt(value & STATUS), true)
+    this.#view.setUint32(x86Layout.offset.direction, (value & Flag.direction) === 0 ? 0 : 1, true)
+    this.#view.setUint32(x86Layout.offset.system, value & ~(STATUS | Flag.direction | 2), true)
   }
 
   /** ES, CS, SS, DS, FS or GS, 0 to 5. What is left out is as it is at first: base 0, all offsets of the mode, readable and writable. */
@@ -254,7 +253,7 @@ export class Interpreter {
     const software = cause === 'int' || cause === 'int n'
     this.#set('halted', 0)
     for (;;) {
-      if (vector === Vector.pageFault) this.#view.setBigUint64(stateLayout.cr2, address, true)
+      if (vector === Vector.pageFault) this.#view.setBigUint64(x86Layout.offset.cr2, address, true)
       this.#set('fault', 0)
       const kind = kinds[cause] | (cause !== 'external' && cause !== 'int n' && hasError(vector) ? EventKind.error : 0)
       if (this.#shared.deliver(vector, kind, error) === 0) return DONE
@@ -263,7 +262,7 @@ export class Interpreter {
       const next = second(cause === 'fault' ? vector : null, this.#get('fault') - 1)
       if (next === null) return { kind: 'shutdown' }
       error = next === Vector.doubleFault ? 0 : this.#get('error')
-      address = this.#view.getBigUint64(stateLayout.faultAddress, true)
+      address = this.#view.getBigUint64(x86Layout.offset.faultAddress, true)
       vector = next
       cause = 'fault'
     }
@@ -312,7 +311,7 @@ export class Interpreter {
   }
 
   #exception(vector: number, cause: 'fault' | 'trap' | 'int' | 'int n', from: bigint = this.rip): Step {
-    return { kind: 'exception', vector, cause, error: hasError(vector) && cause === 'fault' ? this.#get('error') : 0, address: vector === Vector.pageFault ? this.#view.getBigUint64(stateLayout.faultAddress, true) : 0n, from }
+    return { kind: 'exception', vector, cause, error: hasError(vector) && cause === 'fault' ? this.#get('error') : 0, address: vector === Vector.pageFault ? this.#view.getBigUint64(x86Layout.offset.faultAddress, true) : 0n, from }
   }
 
   #floatFunctions(): WasmImports[string] {

@@ -4,7 +4,7 @@ import type { Mode, Size } from '../isa/form.ts'
 import type { CoreParts } from './core.ts'
 import { FlagKind } from './flags.ts'
 import type { Helpers } from './helpers.ts'
-import { narrow, type Numbers, type State } from './layout.ts'
+import { isNarrow, type Numbers, type State } from './layout.ts'
 import type { SharedFunctions } from './system/functions.ts'
 import { SystemFlag } from './system/code.ts'
 import { allFlags, setAllFlags } from './system/flags.ts'
@@ -91,11 +91,11 @@ export abstract class FlagStage {
   }
 
   field(name: Numbers): Value {
-    return narrow.has(name) ? i64.extendU(this.state.get32(name)) : this.state.get64(name)
+    return isNarrow(name) ? i64.extendU(this.state.get32(name)) : this.state.get64(name)
   }
 
   setField(name: Numbers, value: Value): void {
-    this.f.do(narrow.has(name) ? this.state.set32(name, i32.wrap(value)) : this.state.set64(name, value))
+    this.f.do(isNarrow(name) ? this.state.set32(name, i32.wrap(value)) : this.state.set64(name, value))
   }
 
   setDirection(value: 0 | 1): void {

@@ -1,31 +1,30 @@
+import { layout, type Layout } from '@machinist/memory'
 import { type Expr, i32, i64 } from '@machinist/wasm'
 
-/** From the start of a CPU's state to that of its floating-point and vector registers, in bytes. */
-export const FLOAT_AT = 2048
-
-/** Where the registers of the x87 FPU, MMX, SSE and AVX lie, from there. */
-export const floatLayout = {
+const fields = {
   /** YMM0 to YMM15, 32 bytes each, whose lower halves are XMM. */
-  vectors: 0,
+  vectors: ['i64', 64],
   /** R0 to R7 of the x87 FPU, 16 bytes each, of which ten count; MMX registers are their significands (SDM volume 1, 9.2). */
-  registers: 512,
-  mxcsr: 640,
+  registers: ['i64', 16],
+  mxcsr: 'u32',
   /** Exceptions of the operation under way: see sse.ts. */
-  exceptions: 644,
+  exceptions: 'u32',
   /** Control word; status word, with TOP; a bit for each register that is not empty. */
-  control: 648,
-  status: 652,
-  tags: 656,
+  control: 'u32',
+  status: 'u32',
+  tags: 'u32',
   /** Opcode, and the addresses of the last instruction and its operand (SDM volume 1, 8.1.8). */
-  opcode: 660,
-  instruction: 664,
-  operand: 672,
+  opcode: 'u32',
+  instruction: 'i64',
+  operand: 'i64',
   /** Numbers of 80 bits while they are computed with, 16 bytes each. */
-  scratch: 688,
-  size: 816,
+  scratch: ['i64', 16],
 } as const
 
-type Field = Exclude<keyof typeof floatLayout, 'size'>
+/** Where the registers of the x87 FPU, MMX, SSE and AVX lie, from the start of theirs. */
+export const floatLayout: Layout<typeof fields> = layout('x86-float', fields)
+
+type Field = keyof typeof fields
 
 /** Those registers at a fixed address, to emitted code. */
 export class FloatState {
@@ -35,7 +34,7 @@ export class FloatState {
   }
 
   field(name: Field): number {
-    return this.at + floatLayout[name]
+    return this.at + floatLayout.offset[name]
   }
 
   get32(name: Field): Expr<'i32'> {

@@ -1,82 +1,111 @@
+import { layout, type Layout } from '@machinist/memory'
 import { i32, i64, type Expr } from '@machinist/wasm'
-import { FLOAT_AT, FloatState } from './float-state.ts'
+import { FloatState, floatLayout } from './float-state.ts'
 
-/** Where a CPU's state lies in linear memory, in bytes from its start. */
-export const stateLayout = {
-  /** RAX to R15, eight bytes each, in the order of their numbers (SDM volume 2, table 3-1). */
-  registers: 0,
+const fields = {
+  /** RAX to R15, in the order of their numbers (SDM volume 2, table 3-1). */
+  registers: ['i64', 16],
   /** Reads as zero: the base and the index of addresses that have none, and segments that begin at zero. */
-  zero: 128,
-  rip: 136,
+  zero: 'i64',
+  /** rIP. */
+  pc: 'i64',
   /** The lazy flags: see flags.ts. */
-  flagKind: 144,
-  flagShift: 148,
-  flagSource: 152,
-  flagResult: 160,
+  flagKind: 'u32',
+  flagShift: 'u32',
+  flagSource: 'i64',
+  flagResult: 'i64',
   /** DF as 0 or 1, and the rest of RFLAGS as they stand there. */
-  direction: 168,
-  system: 172,
+  direction: 'u32',
+  system: 'u32',
   /** ES, CS, SS, DS, FS, GS, IDTR, GDTR, LDTR and TR: a segmentLayout each. */
-  segments: 176,
+  segments: ['i64', 30],
   /** CPL; and the bits of code, 16, 32 or 64, by EFER.LMA, CS.L and CS.D. */
-  cpl: 416,
-  mode: 420,
+  cpl: 'u32',
+  mode: 'u32',
   /** The walker's view but for the privilege level: see `updateView`. */
-  view: 424,
+  view: 'u32',
   /** The EXT bit of error codes: 1 while an event is delivered that the program did not ask for (SDM volume 3, 7.13). */
-  external: 428,
-  cr0: 432,
-  cr2: 440,
-  cr3: 448,
-  cr4: 456,
-  efer: 464,
+  external: 'u32',
+  cr0: 'i64',
+  cr2: 'i64',
+  cr3: 'i64',
+  cr4: 'i64',
+  efer: 'i64',
   /** The PDPTE registers of PAE paging. */
-  pdptes: 472,
+  pdptes: ['i64', 4],
   /** Physical addresses are cut to these bits: those of A20. */
-  a20: 504,
+  a20: 'i64',
   /** Where the memory lies in linear memory, its physical address, and its size. */
-  memoryAt: 512,
-  memorySize: 516,
-  memoryBase: 520,
+  memoryAt: 'u32',
+  memorySize: 'u32',
+  memoryBase: 'i64',
   /** 1 after HLT, until an interrupt; and 1 when a task was entered whose TSS has T. */
-  halted: 528,
-  debugTrap: 532,
+  halted: 'u32',
+  debugTrap: 'u32',
   /** 1 after STI, MOV SS and POP SS, until the next instruction has ended: 2 of those that put off single step as well. */
-  shadow: 536,
-  /** What ends here is saved at the start of instructions that change much, and comes back when they fault. */
-  kept: 540,
+  shadow: 'u32',
+  // What ends here is saved at the start of instructions that change much, and comes back when they fault: see `atomic` in system/functions.ts.
   /** A vector and one, or zero: who takes it clears it. The error code, and the linear address of a page fault. */
-  fault: 544,
-  error: 548,
-  faultAddress: 552,
+  fault: 'u32',
+  error: 'u32',
+  faultAddress: 'i64',
   /** EventKind of what was raised. */
-  event: 560,
-  /** Whether there is a saved state, and that. */
-  saved: 564,
-  save: 568,
+  event: 'u32',
+  /** Whether there is a saved state. */
+  saved: 'u32',
   /** An access that is not to one piece of RAM: its bytes, how many, how many of them are at the first address, and both. */
-  bounce: 1112,
-  bounceBytes: 1144,
-  bounceFirst: 1148,
-  bounceAt: 1152,
-  bounceNext: 1160,
+  bounce: ['u8', 32],
+  bounceBytes: 'u32',
+  bounceFirst: 'u32',
+  bounceAt: 'i64',
+  bounceNext: 'i64',
   /** Registers that no fault changes half way: CR8, the debug registers, and MSRs by their names (SDM volume 4, table 2-2). */
-  cr8: 1168,
-  debug: 1176,
-  tsc: 1240,
-  apicBase: 1248,
-  sysenterCs: 1256,
-  sysenterEsp: 1264,
-  sysenterEip: 1272,
-  pat: 1280,
-  star: 1288,
-  lstar: 1296,
-  cstar: 1304,
-  fmask: 1312,
-  kernelGsBase: 1320,
-  tscAux: 1328,
-  size: 1336,
+  cr8: 'i64',
+  dr: ['i64', 8],
+  tsc: 'i64',
+  apicBase: 'i64',
+  sysenterCs: 'i64',
+  sysenterEsp: 'i64',
+  sysenterEip: 'i64',
+  pat: 'i64',
+  star: 'i64',
+  lstar: 'i64',
+  cstar: 'i64',
+  fmask: 'i64',
+  kernelGsBase: 'i64',
+  tscAux: 'i64',
+
+  /** Where an access to a device passes between generated code and TypeScript. */
+  mailbox: 'i64',
+  /** Steps before the current run, and those that did not retire an instruction. A step is an instruction, one iteration of REP, or an event in the place of one. */
+  steps: 'i64',
+  unretired: 'i64',
+  /** Budget of the current run, and what is left of it. */
+  budgetStart: 'u32',
+  budget: 'u32',
+  /** Not zero: look for events before the next instruction. */
+  attention: 'u32',
+  /** Not zero: leave the run after this instruction, for this reason; see `Leave`. */
+  leave: 'u32',
+  /** Not zero: other processors may be able to run, so PAUSE gives way to them. */
+  others: 'u32',
+  /** What comes from outside: 1: INTR, as its line is; 2: NMI, 4: INIT, 8: SIPI, 16: SMI, until they are taken. The vector of the SIPI. */
+  lines: 'u32',
+  sipi: 'u32',
+  /** A copy of the machine's `ramTable`, while the processor is in the engine's window. */
+  ramTable: ['i64', 24],
 } as const
+
+/** Where a processor's state lies in linear memory. */
+export const x86Layout: Layout<typeof fields> = layout('x86-cpu', fields)
+
+/** Bytes from its start that are saved at the start of instructions that change much. */
+export const KEPT: number = x86Layout.offset.fault
+
+/** From the start of a processor's state to that of its floating-point and vector registers, to what is saved, and to the end of all, in bytes. */
+export const FLOAT_AT: number = x86Layout.size
+export const SAVE_AT: number = FLOAT_AT + floatLayout.size
+export const STATE_SIZE: number = SAVE_AT + Math.ceil(KEPT / 64) * 64
 
 /** A segment register with its hidden part (SDM volume 3, 3.4.3). */
 export const segmentLayout = {
@@ -117,11 +146,14 @@ export const opLayout = {
   size: 80,
 } as const
 
-/** Fields of the state that are numbers. */
-export type Numbers = Exclude<keyof typeof stateLayout, 'size'>
+/** Fields of the state. */
+export type StateField = keyof typeof fields
 
-/** Those that have 32 bits. */
-export const narrow: ReadonlySet<Numbers> = new Set(['flagKind', 'flagShift', 'direction', 'system', 'cpl', 'mode', 'view', 'external', 'halted', 'shadow', 'fault', 'error', 'event'])
+/** Those that are numbers. */
+export type Numbers = { [Name in StateField]: (typeof fields)[Name] extends string ? Name : never }[StateField]
+
+/** Whether a field has 32 bits, and not 64. */
+export const isNarrow = (field: Numbers): boolean => fields[field] === 'u32'
 
 /** A state at a fixed address, to emitted code. */
 export class State {
@@ -132,28 +164,33 @@ export class State {
     this.float = new FloatState(at + FLOAT_AT)
   }
 
+  /** The address of a field. */
+  field(name: StateField): number {
+    return this.at + x86Layout.offset[name]
+  }
+
   get32(field: Numbers): Expr<'i32'> {
-    return i32.load(this.at + stateLayout[field])
+    return i32.load(this.field(field))
   }
 
   get64(field: Numbers): Expr<'i64'> {
-    return i64.load(this.at + stateLayout[field])
+    return i64.load(this.field(field))
   }
 
   set32(field: Numbers, value: Expr<'i32'> | number): Expr<'void'> {
-    return i32.store(this.at + stateLayout[field], value)
+    return i32.store(this.field(field), value)
   }
 
   set64(field: Numbers, value: Expr<'i64'> | number): Expr<'void'> {
-    return i64.store(this.at + stateLayout[field], value)
+    return i64.store(this.field(field), value)
   }
 
   /** The address of a general register's low byte. */
   register(number: number): number {
-    return this.at + stateLayout.registers + number * 8
+    return this.field('registers') + number * 8
   }
 
   segment(number: number): number {
-    return this.at + stateLayout.segments + number * segmentLayout.size
+    return this.field('segments') + number * segmentLayout.size
   }
 }

@@ -2,7 +2,7 @@ import { Access, emitX86Walker, PageFault, Paging, type RamFunctions, X86View } 
 import { call, type Expr, type FuncRef, i32, i64, memoryCopy, type ModuleBuilder, select } from '@machinist/wasm'
 import { Flag } from '../flags.ts'
 import { Vector } from '../vector.ts'
-import { type State, stateLayout } from './layout.ts'
+import { type State } from './layout.ts'
 
 /** The `view` of user mode alone: linear addresses are those of the memory, and everything outside is a page fault. */
 export const USER_ONLY = 7
@@ -43,8 +43,8 @@ function windowOf(m: ModuleBuilder, state: State): RamFunctions {
 /** The way from linear addresses to bytes. */
 export function emitMemory(m: ModuleBuilder, state: State, { physicalBits }: { physicalBits: number }): MemoryFunctions {
   const ram = windowOf(m, state)
-  const bounce = state.at + stateLayout.bounce
-  const pdptes = state.at + stateLayout.pdptes
+  const bounce = state.field('bounce')
+  const pdptes = state.field('pdptes')
   const { walk, loadPdpte } = emitX86Walker(m, { ram, physicalBits, gigabytePages: true, pdpte: (n) => i64.load(i32.shl(n, 3), pdptes) })
   const bit = (value: Expr<'i64'>, mask: number): Expr<'i32'> => i64.ne(i64.and(value, mask), 0)
 

@@ -1,6 +1,6 @@
 import type { Decoded } from '../decode/decoder.ts'
 import type { OperandKind, OperandSize } from '../isa/operand.ts'
-import { opLayout, type State, stateLayout } from './layout.ts'
+import { opLayout, type State } from './layout.ts'
 
 const SS = 2
 const FS = 4
@@ -10,7 +10,7 @@ const HIGH_BYTES = 4
 /** Writes a decoded instruction as handlers read it. */
 export function writeOp(view: DataView, at: number, state: State, decoded: Decoded, pc: bigint): void {
   const { form, mode, address, segment, immediates, length } = decoded
-  const zero = state.at + stateLayout.zero
+  const zero = state.field('zero')
   const set = (field: number, value: number): void => view.setUint32(at + field, value, true)
   const set64 = (field: number, value: bigint): void => view.setBigUint64(at + field, BigInt.asUintN(64, value), true)
   const register = (number: number): number => number < 0 ? zero : state.register(number)

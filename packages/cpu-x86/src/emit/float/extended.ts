@@ -57,7 +57,7 @@ export const exponentAt = (address: Expr<'i32'>): Expr<'i32'> => i32.and(i32.loa
 export const raise = (f: Func, state: FloatState, bits: Expr<'i32'> | number): void => f.do(state.set32('exceptions', i32.or(state.get32('exceptions'), bits)))
 export const masked = (state: FloatState, exception: number): Expr<'i32'> => i32.and(state.get32('control'), exception)
 /** The address of a scratch number. */
-export const scratch = (state: FloatState, number: number): number => state.at + floatLayout.scratch + 16 * number
+export const scratch = (state: FloatState, number: number): number => state.at + floatLayout.offset.scratch + 16 * number
 /** RC: to nearest, down, up, to zero. */
 export const roundingControl = (state: FloatState): Expr<'i32'> => i32.and(i32.shrU(state.get32('control'), 10), 3)
 

@@ -31,7 +31,7 @@ export function emitCalls(m: ModuleBuilder, state: State, basics: Basics, memory
     const mask = f.let(i32.or(i32.wrap(state.get64('fmask')), SystemFlag.resume))
     setAllFlags(f, state, i32.and(image, i32.xor(mask, -1)), i32.const(-1 & ~0xcd7))
     f.do(call(tables.flat, i32.and(star(32), 0xfffc), i32.add(i32.and(star(32), 0xfffc), 8), 0, 64))
-    f.do(state.set64('rip', state.get64('lstar')))
+    f.do(state.set64('pc', state.get64('lstar')))
     f.return(0)
   })
   const systemReturn = m.func('systemReturn', ['i32'], 'i32', (f, size) => {
@@ -46,7 +46,7 @@ export function emitCalls(m: ModuleBuilder, state: State, basics: Basics, memory
     f.do(state.set32('system', i32.and(state.get32('system'), ~(SystemFlag.resume | SystemFlag.vm))))
     const cs = i32.or(i32.add(star(48), select('i32', wide, 16, 0)), 3)
     f.do(call(tables.flat, cs, i32.or(i32.add(star(48), 8), 3), 3, select('i32', wide, 64, 32)))
-    f.do(state.set64('rip', target))
+    f.do(state.set64('pc', target))
     f.return(0)
   })
   const sysenter = m.func('sysenter', [], 'i32', (f) => {
@@ -59,7 +59,7 @@ export function emitCalls(m: ModuleBuilder, state: State, basics: Basics, memory
     f.do(call(tables.flat, cs, i32.add(cs, 8), 0, select('i32', wide, 64, 32)))
     const cut = f.let(select('i64', wide, -1n, 0xffff_ffffn))
     f.do(i64.store(register(RSP), i64.and(state.get64('sysenterEsp'), cut)))
-    f.do(state.set64('rip', i64.and(state.get64('sysenterEip'), cut)))
+    f.do(state.set64('pc', i64.and(state.get64('sysenterEip'), cut)))
     f.return(0)
   })
   const sysexit = m.func('sysexit', ['i32'], 'i32', (f, size) => {
@@ -76,7 +76,7 @@ export function emitCalls(m: ModuleBuilder, state: State, basics: Basics, memory
     const first = f.let(i32.or(i32.add(i32.and(cs, 0xfffc), select('i32', wide, 32, 16)), 3))
     f.do(call(tables.flat, first, i32.add(first, 8), 3, select('i32', wide, 64, 32)))
     f.do(i64.store(register(RSP), sp))
-    f.do(state.set64('rip', target))
+    f.do(state.set64('pc', target))
     f.return(0)
   })
   return { systemCall, systemReturn, sysenter, sysexit }

@@ -2,7 +2,7 @@ import { Access } from '@machinist/mmu'
 import { call, type Expr, type Func, type FuncRef, type Global, i32, i64, type Local, type ModuleBuilder, select } from '@machinist/wasm'
 import { Vector } from '../../vector.ts'
 import { Cr0, Efer, type MemoryFunctions } from '../memory.ts'
-import { Register, segmentLayout, SegmentRight, type State, stateLayout } from '../layout.ts'
+import { Register, segmentLayout, SegmentRight, type State } from '../layout.ts'
 
 type I32 = Expr<'i32'>
 type I64 = Expr<'i64'>
@@ -129,7 +129,7 @@ export function levelOf(half: I32): I32 {
 
 export function emitBasics(m: ModuleBuilder, state: State, memory: MemoryFunctions): Basics {
   const value = m.global('i64', 0)
-  const bounce = state.at + stateLayout.bounce
+  const bounce = state.field('bounce')
   const fetch = (f: Func, at: Local<'i32'>, size: Local<'i32'>): void => {
     f.if(i32.eq(size, 1), () => f.setGlobal(value, i64.load8U(at)))
     f.if(i32.eq(size, 2), () => f.setGlobal(value, i64.load16U(at)))

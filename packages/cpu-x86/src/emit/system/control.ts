@@ -1,7 +1,7 @@
 import { call, type Expr, type Func, type FuncRef, i32, i64, type Local, type ModuleBuilder } from '@machinist/wasm'
 import { Vector } from '../../vector.ts'
 import { Cr0, Cr4, Efer, type MemoryFunctions } from '../memory.ts'
-import { Register, SegmentBit, type Numbers, segmentLayout, type State, stateLayout } from '../layout.ts'
+import { Register, SegmentBit, type Numbers, segmentLayout, type State } from '../layout.ts'
 import { type Basics, bit, has, SystemCode } from './code.ts'
 import type { SegmentFunctions } from './segments.ts'
 
@@ -33,7 +33,7 @@ const MEMORY_TYPES = [0, 1, 4, 5, 6, 7]
 /** Control and debug registers, and MSRs. */
 export function emitControl(m: ModuleBuilder, state: State, basics: Basics, memory: MemoryFunctions, segments: SegmentFunctions, { physicalBits }: { physicalBits: number }): ControlFunctions {
   const gp = Vector.generalProtection
-  const debugAt = (number: Expr<'i32'>): Expr<'i32'> => i32.add(i32.shl(number, 3), state.at + stateLayout.debug)
+  const debugAt = (number: Expr<'i32'>): Expr<'i32'> => i32.add(i32.shl(number, 3), state.field('dr'))
   const reload = (code: SystemCode, cr3: Expr<'i64'>): void => code.raiseIf(call(memory.loadPdptes, cr3), gp)
   const paging = (): Expr<'i32'> => bit(state.get64('cr0'), Cr0.pg)
   const isPae = (code: SystemCode): Expr<'i32'> => i32.and(i32.and(paging(), bit(state.get64('cr4'), Cr4.pae)), i32.eqz(code.long))

@@ -1,7 +1,7 @@
 import { call, type FuncRef, i32, type ModuleBuilder, memoryCopy } from '@machinist/wasm'
 import { emitFlags } from '../flags.ts'
 import { emitHelpers } from '../helpers.ts'
-import { State, stateLayout } from '../layout.ts'
+import { KEPT, SAVE_AT, State } from '../layout.ts'
 import { emitMemory } from '../memory.ts'
 import { emitBasics } from './code.ts'
 import { emitCalls } from './calls.ts'
@@ -83,10 +83,10 @@ export function emitShared(m: ModuleBuilder, state: State, { physicalBits }: { p
 
   /** Code within which a fault leaves everything as it was, but for memory. */
   const atomic = <const Params extends readonly ('i32' | 'i64')[]>(name: string, inner: FuncRef<Params, 'i32'>): FuncRef<Params, 'i32'> => m.func(name, inner.params, 'i32', (f, ...args) => {
-    f.do(memoryCopy(state.at + stateLayout.save, state.at, stateLayout.kept))
+    f.do(memoryCopy(state.at + SAVE_AT, state.at, KEPT))
     f.do(state.set32('saved', 1))
     f.if(call(inner, ...args as never), () => {
-      f.if(state.get32('saved'), () => f.do(memoryCopy(state.at, state.at + stateLayout.save, stateLayout.kept)))
+      f.if(state.get32('saved'), () => f.do(memoryCopy(state.at, state.at + SAVE_AT, KEPT)))
       f.return(1)
     })
     f.return(0)

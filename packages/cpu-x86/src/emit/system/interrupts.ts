@@ -50,13 +50,13 @@ export function emitInterrupts(m: ModuleBuilder, state: State, basics: Basics, s
     })
     code.push(i64.extendU(image), 2)
     code.push(selectorOf(Register.cs), 2)
-    code.push(state.get64('rip'), 2)
+    code.push(state.get64('pc'), 2)
     const offset = f.let(i64.and(pointer, 0xffff))
     code.raiseIf(i64.gtU(offset, i64.load32U(state.segment(Register.cs) + segmentLayout.high)), Vector.generalProtection)
     f.if(virtual, () => f.do(clear(SystemFlag.trap | SystemFlag.virtualInterrupt)), () => f.do(clear(SystemFlag.trap | SystemFlag.interrupt)))
     f.if(i32.eqz(code.flag(SystemFlag.vm)), () => f.do(clear(SystemFlag.alignment)))
     f.do(call(segments.paragraph, Register.cs, i32.wrap(i64.shrU(pointer, 16))))
-    f.do(state.set64('rip', offset))
+    f.do(state.set64('pc', offset))
     f.return(0)
   })
 
@@ -100,7 +100,7 @@ export function emitInterrupts(m: ModuleBuilder, state: State, basics: Basics, s
     code.raiseIf(i32.and(software, i32.ltU(levelOf(half), code.cpl)), Vector.generalProtection, where)
     code.raiseIf(i32.eqz(has(half, SegmentBit.present)), Vector.segmentNotPresent, where)
     f.if(is(5), () => {
-      code.try(call(tasks.gate, TaskSwitch.event, state.get64('rip')))
+      code.try(call(tasks.gate, TaskSwitch.event, state.get64('pc')))
       f.if(has(kind, EventKind.error), () => code.push(i64.extendU(error), select('i32', has(code.segment(Register.tr, 'rights'), 1 << 11), 4, 2)))
       f.return(0)
     })
@@ -121,7 +121,7 @@ export function emitInterrupts(m: ModuleBuilder, state: State, basics: Basics, s
     const level = f.let(select('i32', inner, dpl, code.cpl))
     const image = f.let(allFlags(state, flags))
     f.if(has(kind, EventKind.fault), () => f.set(image, i32.or(image, SystemFlag.resume)))
-    const [oldCs, oldIp] = [f.let(selectorOf(Register.cs)), f.let(state.get64('rip'))]
+    const [oldCs, oldIp] = [f.let(selectorOf(Register.cs)), f.let(state.get64('pc'))]
     const [oldSs, oldSp] = [f.let(selectorOf(Register.ss)), f.let(code.register(RSP))]
     const ist = f.let(select('i32', long, i32.and(half, 7), 0))
     const [keptDescriptor, keptAt] = [f.let(descriptor), f.let(at)]
@@ -166,7 +166,7 @@ export function emitInterrupts(m: ModuleBuilder, state: State, basics: Basics, s
     for (const [number, value] of others) f.do(call(segments.paragraph, number, i32.and(i32.wrap(value), 0xffff)))
     f.do(call(segments.updateMode))
     f.do(i64.store(state.register(RSP), sp))
-    f.do(state.set64('rip', i64.and(offset, 0xffff)))
+    f.do(state.set64('pc', i64.and(offset, 0xffff)))
     f.return(0)
   }
 
@@ -192,7 +192,7 @@ export function emitInterrupts(m: ModuleBuilder, state: State, basics: Basics, s
         f.set(changed, i32.or(i32.and(changed, ~SystemFlag.interrupt), SystemFlag.virtualInterrupt))
       })
       f.do(call(segments.paragraph, Register.cs, i32.and(selector, 0xffff)))
-      f.do(state.set64('rip', offset))
+      f.do(state.set64('pc', offset))
       setAllFlags(f, state, image, changed)
       f.return(0)
     })

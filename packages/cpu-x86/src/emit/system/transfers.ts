@@ -48,7 +48,7 @@ function emitEntry(m: ModuleBuilder, state: State, basics: Basics, memory: Memor
     code.try(call(segments.cache, Register.cs, selector))
     f.do(state.set32('cpl', i32.and(selector, 3)))
     f.do(call(segments.updateMode))
-    f.do(state.set64('rip', offset))
+    f.do(state.set64('pc', offset))
     f.return(0)
   })
   const innerStack = m.func('innerStack', ['i32', 'i32'], 'i32', (f, level, ist) => {
@@ -106,7 +106,7 @@ export function emitTransfers(m: ModuleBuilder, state: State, basics: Basics, me
   const goParagraph = (code: SystemCode, selector: Local<'i32'>, offset: Local<'i64'>): void => {
     code.raiseIf(i64.gtU(offset, i64.load32U(state.segment(Register.cs) + segmentLayout.high)), Vector.generalProtection)
     code.f.do(call(segments.paragraph, Register.cs, selector))
-    code.f.do(state.set64('rip', offset))
+    code.f.do(state.set64('pc', offset))
     code.f.return(0)
   }
 
