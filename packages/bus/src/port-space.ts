@@ -5,7 +5,7 @@ const PORTS = 0x1_0000
 
 /**
  * The port space of x86 (SDM volume 1, 18.3). A wide access goes to the region that has all of its ports, and otherwise in halves to whoever has those, as a bus with
- * narrow devices does it; ports of nobody read as ones.
+ * narrow devices does it; ports of nobody read as ones. So do those beyond the last: an access that begins at 0xfffe and has 4 bytes does not come back to port 0, as it does with some chip sets.
  */
 export class PortSpace implements PortBus {
   readonly #space: AddressSpace

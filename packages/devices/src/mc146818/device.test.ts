@@ -135,6 +135,18 @@ describe('flags and interrupts', () => {
     expect(dut.get(B), 'SET clears UIE').toBe(H24 | SET)
   })
 
+  test('while SET is 1, no update ends and no alarm comes', () => {
+    const dut = make('2026-06-01T10:20:30Z')
+    for (const place of [1, 3, 5]) dut.put(place, 0xc0)
+    dut.put(B, H24 | SET | AIE)
+    dut.pass(2 * SECOND)
+    expect([dut.get(C) & 0x30, dut.context.irq.interrupt.level]).toEqual([0, false])
+    dut.put(B, H24 | AIE)
+    expect(dut.get(C) & 0x30).toBe(0)
+    dut.pass(SECOND)
+    expect([dut.context.irq.interrupt.level, dut.get(C) & 0x30]).toEqual([true, 0x30])
+  })
+
   test('an interrupt that is enabled when its flag is there comes at once', () => {
     const dut = make()
     dut.pass(SECOND)

@@ -223,9 +223,10 @@ export class Mc146818 implements Device<Mc146818State> {
     if (!this.#divides) return
     const { second } = now
     const runs = this.#runs
-    if (second > this.#seen) {
+    // While SET is 1 there are no update cycles ("SET").
+    if (runs && second > this.#seen) {
       this.#flags |= C.uf
-      if (runs && (this.#flags & C.af) === 0 && nextAlarm(this.#bytes, this.#seen) <= second) this.#flags |= C.af
+      if ((this.#flags & C.af) === 0 && nextAlarm(this.#bytes, this.#seen) <= second) this.#flags |= C.af
     }
     this.#seen = second
     const periods = this.#periodsAt(now)

@@ -108,6 +108,29 @@ test('with local APICs, from the wire to the end of the interrupt', () => {
   expect([cpus.context.irq['hart1.intr']?.level, get(dut, entry(10)), sent(dut).length]).toEqual([false, LEVEL | 0x51, 3])
 })
 
+test('a level that no local APIC takes is sent again when its entry is mended', () => {
+  // Nobody is there, one that software has disabled, lowest priority among none that takes any: then somebody is.
+  for (const [low, high] of [[0x51, 0x0500_0000], [0x51, 0], [0x151, 0]] as const) {
+    const cpus = testDevice(localApic, { harts: 2, ioApic: 'io' }, { backends: {} })
+    cpus.device.local?.write(1, 0xf0, 0x1ff)
+    const dut = make()
+    // The wires between them, which carry at once.
+    dut.context.irq.apic.send = (data) => { cpus.device.receive?.(4, data) }
+    cpus.context.irq.eoi.send = (data) => { dut.device.receive?.(24, data) }
+    put(dut, entry(10) + 1, high)
+    put(dut, entry(10), LEVEL | low)
+    raise(dut, 10)
+    expect([get(dut, entry(10)), cpus.context.irq['hart1.intr']?.level]).toEqual([LEVEL | low, false])
+    put(dut, entry(10) + 1, 0x0100_0000)
+    expect([get(dut, entry(10)), cpus.context.irq['hart1.intr']?.level]).toEqual([LEVEL | REMOTE_IRR | low, true])
+    put(dut, entry(10) + 1, 0x0100_0000)
+    expect(cpus.device.acknowledge?.(1)).toBe(0x51)
+    expect(cpus.context.irq['hart1.intr']?.level, 'once until its end').toBe(false)
+    cpus.device.local?.write(1, 0xb0, 0)
+    expect([get(dut, entry(10)), cpus.context.irq['hart1.intr']?.level]).toEqual([LEVEL | REMOTE_IRR | low, true])
+  }
+})
+
 test('a state is taken back, and a wrong one changes nothing', () => {
   const dut = make()
   put(dut, entry(9), LEVEL | 0x41)

@@ -1,6 +1,7 @@
 import type { Device, DeviceContext, IrqLine, Width } from '@machinist/api'
 import { plainData, RegisterBlock } from '@machinist/registers'
 import type { NoBackends } from '../harts.ts'
+import { REFUSED } from '../local-apic/registers.ts'
 import { Entry, Index, ioApicRegisters, PINS } from './registers.ts'
 import type { IoApicConfig } from './spec.ts'
 
@@ -25,6 +26,8 @@ export class IoApic implements Device<IoApicState> {
   readonly #high = new Uint32Array(PINS)
   #id = 0
   #levels = 0
+  /** Nobody took the last message. */
+  #refused = false
 
   constructor(config: IoApicConfig, { name, trace, irq }: DeviceContext<'apic', NoBackends>) {
     this.#name = name
@@ -65,9 +68,11 @@ export class IoApic implements Device<IoApicState> {
     else if ((entry & Entry.mask) === 0) this.#send(line)
   }
 
-  /** A local APIC tells the end of a level-triggered interrupt. */
-  receive(line: number, vector: number): void {
-    if (line === PINS) this.#end(vector & Entry.vector)
+  /** A local APIC tells the end of a level-triggered interrupt; or that nobody takes the message that was just sent. */
+  receive(line: number, what: number): void {
+    if (line !== PINS) return
+    if (what === REFUSED) this.#refused = true
+    else this.#end(what & Entry.vector)
   }
 
   reset(kind: 'cold' | 'warm'): void {
@@ -115,18 +120,19 @@ export class IoApic implements Device<IoApicState> {
     const entry = this.#low[pin]
     if (index < Index.table || entry === undefined) return
     if ((index & 1) === 1) this.#high[pin] = value & Entry.destination
-    else {
-      this.#low[pin] = legal((value & Entry.writable) | (entry & Entry.remoteIrr))
-      this.#sample(pin)
-    }
+    else this.#low[pin] = legal((value & Entry.writable) | (entry & Entry.remoteIrr))
+    this.#sample(pin)
   }
 
-  /** A level that is there is sent, once until its end (3.2.4, remote IRR). */
+  /** A level that is there is sent, once until its end; remote IRR is set when a local APIC has it (3.2.4), and who has none gets it when its entry is mended. */
   #sample(pin: number): void {
     const entry = this.#low[pin] ?? 0
     if ((entry & (Entry.level | Entry.mask | Entry.remoteIrr)) !== Entry.level || (this.#levels >>> pin & 1) === 0) return
+    // Set before, for the end may come at once.
     this.#low[pin] = entry | Entry.remoteIrr
+    this.#refused = false
     this.#send(pin)
+    if (this.#refused) this.#low[pin] = entry
   }
 
   #end(vector: number): void {

@@ -100,6 +100,15 @@ describe('ends of interrupts', () => {
   })
 })
 
+test('a message that tells the end of a level is none to a hart', () => {
+  const dut = make()
+  message(dut, 0x31, 0, { data: 0x8000 })
+  expect(bits(dut, IRR)).toEqual([])
+  message(dut, 0x31, 0, { data: 0xc000 })
+  message(dut, 0x31, 0, { data: 0x8000 })
+  expect(bits(dut, IRR)).toEqual([0x31])
+})
+
 describe('destinations', () => {
   test('physical, by ID; all ones are all', () => {
     const dut = make({ harts: 3 })

@@ -2,7 +2,7 @@ import type { Device, DeviceContext, IrqLine, LocalController, Width } from '@ma
 import { plainData } from '@machinist/registers'
 import { hartLines, type NoBackends } from '../harts.ts'
 import { type ApicMessage, LocalApic, type LocalApicState } from './local-apic.ts'
-import { Delivery, Icr, LINTS, localApicOutputs, Lvt } from './registers.ts'
+import { Delivery, Icr, LINTS, localApicOutputs, Lvt, REFUSED } from './registers.ts'
 import type { LocalApicConfig, LocalApicIrq } from './spec.ts'
 
 /** Saved state: that of each hart's. */
@@ -17,6 +17,7 @@ export class LocalApics implements Device<LocalApicsState> {
   readonly #config: LocalApicConfig
   readonly #name: string
   readonly #apics: readonly LocalApic[]
+  readonly #end: IrqLine | undefined
   /** Among equals, harts take turns. */
   #last = 0
   readonly local: LocalController
@@ -26,7 +27,7 @@ export class LocalApics implements Device<LocalApicsState> {
     this.#config = config
     this.#name = name
     const [intr, nmi, smi, init, sipi] = localApicOutputs.map((output) => hartLines(name, irq, config.harts, output))
-    const end: IrqLine | undefined = irq.eoi
+    this.#end = irq.eoi as IrqLine | undefined
     this.#apics = Array.from({ length: config.harts }, (_, hart) => new LocalApic(hart, config.x2apic, context, {
       intr: (level) => { intr?.[hart]?.set(level) },
       nmi: () => { nmi?.[hart]?.pulse() },
@@ -34,7 +35,7 @@ export class LocalApics implements Device<LocalApicsState> {
       init: () => { init?.[hart]?.pulse() },
       startUp: (vector) => { sipi?.[hart]?.send(vector) },
       send: (message, shorthand) => { this.#send(message, shorthand === 0 ? null : shorthand === 3 ? hart : -1) },
-      end: (vector) => { end?.send(vector) },
+      end: (vector) => { this.#end?.send(vector) },
     }))
     this.local = {
       read: (hart, offset) => this.#apics[hart]?.read(offset) ?? -1,
@@ -61,6 +62,8 @@ export class LocalApics implements Device<LocalApicsState> {
 
   /** A message-signalled interrupt (SDM volume 3, "Message Signalled Interrupts"). */
   message(_region: number, offset: number, data: number): void {
+    // The end of a level ("Message Data Register Format": assert, where the trigger is a level): nothing waits for it here.
+    if ((data & Lvt.level) !== 0 && (data & Icr.assert) === 0) return
     // The redirection hint says only that one of several is enough: how the destination is read does not depend on it.
     this.#send({
       destination: offset >>> 12 & 0xff, wide: false, logical: (offset & 4) !== 0, delivery: data >>> 8 & 7, vector: data & 0xff, level: (data & Lvt.level) !== 0,
@@ -70,9 +73,10 @@ export class LocalApics implements Device<LocalApicsState> {
   /** A message of an I/O APIC: its redirection entry's low 16 bits, and the destination in the upper 8. */
   receive(line: number, data: number): void {
     if (line !== this.#apics.length * LINTS) return
-    this.#send({
+    const taken = this.#send({
       destination: data >>> 24, wide: false, logical: (data & Icr.logical) !== 0, delivery: data >>> 8 & 7, vector: data & 0xff, level: (data & Lvt.level) !== 0,
     }, null)
+    if (!taken) this.#end?.send(REFUSED)
   }
 
   input(line: number, level: boolean): void {
@@ -110,12 +114,15 @@ export class LocalApics implements Device<LocalApicsState> {
     for (const each of restore) each()
   }
 
-  /** @param shorthand - instead of a destination: −1 for all harts, n for all but n; null for none */
-  #send(message: ApicMessage, shorthand: number | null): void {
+  /**
+   * @param shorthand - instead of a destination: −1 for all harts, n for all but n; null for none
+   * @returns whether anybody takes it
+   */
+  #send(message: ApicMessage, shorthand: number | null): boolean {
     const to = [...this.#apics.entries()].filter(([hart, apic]) => shorthand === null ? apic.matches(message) : hart !== shorthand && apic.enabled)
     if (message.delivery !== Delivery.lowest) {
       for (const [, apic] of to) apic.deliver(message)
-      return
+      return to.some(([, apic]) => message.delivery !== Delivery.fixed || apic.accepts)
     }
     // The lowest processor priority, in turns ("Lowest Priority Delivery Mode").
     let best: readonly [number, LocalApic] | undefined
@@ -125,8 +132,9 @@ export class LocalApics implements Device<LocalApicsState> {
       if (!each[1].accepts) continue
       if (best === undefined || each[1].priority < best[1].priority || (each[1].priority === best[1].priority && distance(each[0]) < distance(best[0]))) best = each
     }
-    if (best === undefined) return
+    if (best === undefined) return false
     this.#last = best[0]
     best[1].deliver(message)
+    return true
   }
 }

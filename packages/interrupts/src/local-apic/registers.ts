@@ -68,3 +68,6 @@ export const localApicOutputs = ['intr', 'nmi', 'smi', 'init', 'sipi'] as const
 
 /** Messages to local APICs are writes here, from devices too ("Message Address Register Format"). */
 export const MESSAGES = { base: 0xfee0_0000, size: 0x10_0000 } as const
+
+/** What an I/O APIC is told of the message that it has just sent, where ends of interrupts go: no local APIC takes it. Vectors have 8 bits. */
+export const REFUSED = 0x100

@@ -17,7 +17,7 @@ import { RestoredBackends } from './saved-backends.ts'
 import type { Tape } from '../tape/tape.ts'
 import { traceOf, type TraceListener } from './trace.ts'
 import { VirtualTime } from '../running/virtual-time.ts'
-import { unconnected, Wiring } from './wiring.ts'
+import { inputKey, unconnected, type WireEnd, Wiring } from './wiring.ts'
 
 /** Most that an arena holds: a wasm memory of 4 GiB, less the page whose end has no 32-bit address. */
 const MAX_ARENA = 2 ** 32 - 65536
@@ -249,18 +249,20 @@ function deviceMemory(memory: GuestMemory, region: RamRegion): DeviceMemory {
   }
 }
 
-/** The line of one output; the device at its other end is looked up when it is driven, for it may not be made yet. */
+/** The line of one output; the devices at its other ends are looked up when it is driven, for they may not be made yet. */
 function lineOf(device: ResolvedDevice, irq: string, cpu: Cpu, made: ReadonlyMap<string, Device>, wiring: Wiring): IrqLine {
-  const found = device.wires.find((wire) => wire.irq === irq)
-  if (found === undefined) return unconnected
-  const { to, line } = found
+  const wires = device.wires.filter((wire) => wire.irq === irq)
+  if (wires.length === 0) return unconnected
   const name = `${device.name}.${irq}`
-  if (typeof line === 'number') return wiring.connect(name, `${to} ${line}`, (level) => { made.get(to)?.input?.(line, level) }, (data) => { made.get(to)?.receive?.(line, data) })
-  const input = cpu.input(line)
-  if (input === null) {
-    throw machinistError({ code: 'bad-irq', part: name, value: line, remedy: "Use a name such as 'hart0.meip', of a hart that the CPU has." }, 'the CPU has no such input')
-  }
-  return wiring.connect(name, `${to} ${line}`, (level) => { input.set(level) }, (data) => { input.send(data) })
+  return wiring.connect(name, wires.map(({ to, line }): WireEnd => {
+    const end = inputKey(to, line)
+    if (typeof line === 'number') return { to: end, drive: (level) => { made.get(to)?.input?.(line, level) }, send: (data) => { made.get(to)?.receive?.(line, data) } }
+    const input = cpu.input(line)
+    if (input === null) {
+      throw machinistError({ code: 'bad-irq', part: name, value: line, remedy: "Use a name such as 'hart0.meip', of a hart that the CPU has." }, 'the CPU has no such input')
+    }
+    return { to: end, drive: (level) => { input.set(level) }, send: (data) => { input.send(data) } }
+  }))
 }
 
 function clockOf(name: string, time: VirtualTime, timers: Timers, made: ReadonlyMap<string, Device>): Clock {

@@ -1,7 +1,7 @@
 import { type Device, machinistError, type PciFunctionContext, type PciFunctionPort } from '@machinist/api'
 import { CPU_PART } from '../definition/definition.ts'
 import type { ResolvedDevice } from '../resolving/resolve.ts'
-import type { Wiring } from './wiring.ts'
+import { inputKey, type WiredLine, type Wiring } from './wiring.ts'
 
 /** Plugs a PCI device into its host, which is made already; null for other devices. */
 export function plug(
@@ -39,23 +39,46 @@ export function messenger(
 /** What a hart reads when no controller gives a vector. */
 const NO_VECTOR = 0xff
 
+/** A controller's output at an input that may be asked for a vector. */
+interface Asserter {
+  readonly name: string
+  readonly device: Device
+  readonly output: number
+  readonly line: WiredLine
+}
+
 /** Asks the controller that asserts an input of the CPU for a vector, and that controller's own if it says so. */
 export function acknowledger(devices: readonly { readonly resolved: ResolvedDevice; readonly device: Device }[], wiring: Wiring, fault: (part: string, error: unknown) => void): (line: string) => number {
-  const ask = (part: string, line: number | string, chain: number): number => {
+  // Found once, when all devices are made: a guest has as many interrupts as it likes.
+  let inputs: ReadonlyMap<string, readonly Asserter[]> | null = null
+  const find = (): ReadonlyMap<string, readonly Asserter[]> => {
+    const found = new Map<string, Asserter[]>()
+    const lines = new Map(wiring.lines.map((line) => [line.name, line]))
     for (const { resolved: { name, wires, spec, config }, device } of devices) {
       if (device.acknowledge === undefined) continue
-      const wire = wires.find((each) => each.to === part && each.line === line && wiring.asserts(`${name}.${each.irq}`))
-      if (wire === undefined) continue
+      const outputs = new Map(spec.irqs(config).map((irq, index) => [irq, index]))
+      for (const { irq, to, line } of wires) {
+        const key = inputKey(to, line)
+        const [output, wired] = [outputs.get(irq), lines.get(`${name}.${irq}`)]
+        if (output !== undefined && wired !== undefined) found.set(key, [...found.get(key) ?? [], { name, device, output, line: wired }])
+      }
+    }
+    return found
+  }
+  const ask = (input: string, chain: number): number => {
+    inputs ??= find()
+    for (const { name, device, output, line } of inputs.get(input) ?? []) {
+      if (!line.level) continue
       try {
-        const vector = device.acknowledge(spec.irqs(config).indexOf(wire.irq))
+        const vector = device.acknowledge?.(output) ?? NO_VECTOR
         if (vector >= 0) return vector
         // Controllers may be wired in a circle.
-        return chain < devices.length ? ask(name, -1 - vector, chain + 1) : NO_VECTOR
+        return chain < devices.length ? ask(inputKey(name, -1 - vector), chain + 1) : NO_VECTOR
       } catch (error) {
         fault(name, error)
       }
     }
     return NO_VECTOR
   }
-  return (line) => ask(CPU_PART, line, 0)
+  return (line) => ask(inputKey(CPU_PART, line), 0)
 }

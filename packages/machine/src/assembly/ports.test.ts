@@ -78,6 +78,25 @@ test('a vector comes from the controller that asserts the input', () => {
   machine.dispose()
 })
 
+test('asking for a vector looks no device up again, however many there are', () => {
+  const { spec, context } = porting()
+  let asked = 0
+  const counted = (port: number, vector: number): DeviceSpec<null, null, 'intr'> => ({
+    ...chip(port, vector),
+    irqs() {
+      asked++
+      return ['intr']
+    },
+  })
+  const machine = createMachine(defineMachine({ name: 'pc', memory: RAM, cpu: part(spec), devices: { first: part(counted(0x20, 0x31)), second: part(counted(0xa0, 0x32)) } }), testHost())
+  context().ports?.write(0xa0, 1, 1)
+  expect(context().acknowledge?.('hart0.meip')).toBe(0x32)
+  asked = 0
+  for (let each = 0; each < 100; each++) expect(context().acknowledge?.('hart0.meip')).toBe(0x32)
+  expect(asked).toBe(0)
+  machine.dispose()
+})
+
 test('what cannot be is refused', () => {
   const refusal = (spec: CpuSpec, devices: Readonly<Record<string, DevicePart>>): string => {
     try {

@@ -1,9 +1,16 @@
 import type { IrqLine } from '@machinist/api'
 
-/** An input that lines end at. */
-interface Net {
+/** A name for an input of a part. */
+export const inputKey = (part: string, line: number | string): string => `${part} ${line}`
+
+/** An input that lines end at: what sets it, and what sends to it. */
+export interface WireEnd {
+  readonly to: string
   readonly drive: (level: boolean) => void
-  readonly send: (data: number) => void
+  readonly send?: (data: number) => void
+}
+
+interface Net extends WireEnd {
   /** Lines that assert it. */
   asserted: number
 }
@@ -21,21 +28,15 @@ export class Wiring {
   readonly #nets = new Map<string, Net>()
   readonly lines: WiredLine[] = []
 
-  /** A line called `name` to the input `to`, which `drive` sets, and `send` sends to. */
-  connect(name: string, to: string, drive: (level: boolean) => void, send: (data: number) => void = () => {}): WiredLine {
-    let net = this.#nets.get(to)
-    if (net === undefined) {
-      net = { drive, send, asserted: 0 }
-      this.#nets.set(to, net)
-    }
-    const line = wire(name, net)
+  /** A line called `name` to some inputs, of which each has the same ways to it for all lines. */
+  connect(name: string, ends: readonly WireEnd[]): WiredLine {
+    const line = wire(name, ends.map((end) => {
+      const net = this.#nets.get(end.to) ?? { ...end, asserted: 0 }
+      this.#nets.set(end.to, net)
+      return net
+    }))
     this.lines.push(line)
     return line
-  }
-
-  /** Whether a line asserts its input. */
-  asserts(name: string): boolean {
-    return this.lines.some((line) => line.name === name && line.level)
   }
 
   /** Levels by line, for a saved state. */
@@ -55,31 +56,37 @@ export class Wiring {
   }
 }
 
-function wire(name: string, net: Net): WiredLine {
+function wire(name: string, nets: readonly Net[]): WiredLine {
   let level = false
-  const assume = (to: boolean): void => {
-    if (to === level) return
-    level = to
-    net.asserted += to ? 1 : -1
+  // Who is told of a level may change it at once: each input goes by what it has been told.
+  const told = nets.map(() => false)
+  const tell = (drive: boolean): void => {
+    for (const [index, net] of nets.entries()) {
+      if (told[index] === level) continue
+      told[index] = level
+      net.asserted += level ? 1 : -1
+      if (drive && net.asserted === (level ? 1 : 0)) net.drive(level)
+    }
   }
   const set = (to: boolean): void => {
     if (to === level) return
-    const before = net.asserted > 0
-    assume(to)
-    const after = net.asserted > 0
-    if (before !== after) net.drive(after)
+    level = to
+    tell(true)
   }
   return {
     name,
     get level() { return level },
-    assume,
+    assume(to) {
+      level = to
+      tell(false)
+    },
     set,
     pulse() {
       if (level) return
       set(true)
       set(false)
     },
-    send(data) { net.send(data) },
+    send(data) { for (const net of nets) net.send?.(data) },
   }
 }
 

@@ -1,6 +1,6 @@
 import { machinistError } from '@machinist/api'
 import {
-  type BackendDescriptor, type BootDefinition, CPU_PART, type DeviceDefinition, type ImageSource, type IrqChoice, type MachineDefinition,
+  type BackendDescriptor, type BootDefinition, CPU_PART, type DeviceDefinition, type ImageSource, type IrqChoice, type IrqConnection, type MachineDefinition,
   type MemoryRange, type RawImage, type SlotChoice, type TimeMode,
 } from './definition.ts'
 
@@ -64,6 +64,10 @@ function backendsOf(input: unknown, part: string): Readonly<Record<string, Backe
 function irqChoiceOf(input: unknown, part: string): IrqChoice {
   if (input === null) return null
   if (typeof input === 'number' || typeof input === 'string') return parseNumber(input, part)
+  return Array.isArray(input) ? input.map((each: unknown, index) => connectionOf(each, `${part}[${index}]`)) : connectionOf(input, part)
+}
+
+function connectionOf(input: unknown, part: string): IrqConnection {
   const fields = fieldsOf(input, part, ['to', 'line', 'shared'])
   if (typeof fields['shared'] !== 'boolean' && fields['shared'] !== undefined) refuse(`${part}.shared`, fields['shared'], 'is not a boolean', 'Use true or false.')
   const line = fields['line']
@@ -88,7 +92,7 @@ function slotOf(input: unknown, part: string): SlotChoice {
 function deviceOf(input: unknown, part: string): DeviceDefinition {
   const fields = fieldsOf(input, part, ['kind', 'config', 'at', 'slot', 'irq', 'backends'])
   const { at, irq } = fields
-  const single = irq === null || typeof irq !== 'object' || 'line' in irq
+  const single = irq === null || typeof irq !== 'object' || Array.isArray(irq) || 'line' in irq
   return {
     kind: textOf(fields['kind'], `${part}.kind`),
     ...(fields['config'] === undefined ? {} : { config: fields['config'] }),

@@ -33,8 +33,8 @@ export interface IrqConnection {
   readonly shared?: boolean
 }
 
-/** A number is an input of the default controller; null leaves the output unconnected. */
-export type IrqChoice = number | IrqConnection | null
+/** A number is an input of the default controller; null leaves the output unconnected. A list is of all the inputs that one output goes to. */
+export type IrqChoice = number | IrqConnection | readonly IrqConnection[] | null
 
 /**
  * Where a PCI device goes: the number of a device on the first PCI host, or host, device and function, of which what

@@ -11,12 +11,13 @@ export interface Wire {
   readonly shared: boolean
 }
 
+/** Which outputs a choice is for: a list and a connection are for the only one. */
+function isPerIrq(irq: unknown): irq is Readonly<Record<string, IrqChoice>> {
+  return typeof irq === 'object' && irq !== null && !Array.isArray(irq) && !('line' in irq)
+}
+
 /** Inputs are given out from here: input 0 of a PLIC does not exist, and of others is often special. */
 const FIRST_INPUT = 1
-
-function isPerIrq(irq: unknown): irq is Readonly<Record<string, IrqChoice>> {
-  return typeof irq === 'object' && irq !== null && !('line' in irq)
-}
 
 /**
  * Routes every interrupt output: that of a PCI device to its host; others as the definition says, else as the spec does by default, else, in the order of the
@@ -55,7 +56,7 @@ export function routeInterrupts(
     return { irq, to, line, shared }
   }
 
-  const wires = new Map<string, (Wire | null)[]>()
+  const wires = new Map<string, (readonly Wire[])[]>()
   const open: { readonly device: string; readonly irq: string; readonly index: number }[] = []
   for (const { name, spec, config, definition } of devices) {
     const outputs = spec.irqs(config)
@@ -64,7 +65,7 @@ export function routeInterrupts(
       if (definition.irq !== undefined && definition.irq !== null) {
         throw machinistError({ code: 'bad-irq', part: name, value: slot.host, remedy: `Leave irq out, and route the outputs of ${slot.host}.` }, `the interrupts of a PCI device go to its host, ${slot.host}`)
       }
-      wires.set(name, definition.irq === null ? [] : outputs.map((irq) => take(name, irq, slot.host, pciInput(slot), false)))
+      wires.set(name, definition.irq === null ? [] : outputs.map((irq) => [take(name, irq, slot.host, pciInput(slot), false)]))
       continue
     }
     const per = isPerIrq(definition.irq) ? definition.irq : null
@@ -76,20 +77,20 @@ export function routeInterrupts(
     const single = per === null ? definition.irq as IrqChoice | undefined : undefined
     if (single !== undefined && single !== null && outputs.length !== 1) {
       throw machinistError(
-        { code: 'bad-irq', part: name, value: typeof single === 'number' ? single : single.line, remedy: `Give one for each of ${outputs.join(', ') || 'none'} by name.` },
+        { code: 'bad-irq', part: name, value: connectionsOf(single).map(({ line }) => line).join(', '), remedy: `Give one for each of ${outputs.join(', ') || 'none'} by name.` },
         `it has ${outputs.length} interrupt outputs`)
     }
-    wires.set(name, outputs.map((irq, index) => {
+    wires.set(name, outputs.map((irq, index): readonly Wire[] => {
       const choice = per === null ? single : per[irq]
-      if (choice === null) return null
+      if (choice === null) return []
       if (choice === undefined) {
         const route = spec.defaultRoute?.(irq, config)
-        if (route !== undefined && route !== null) return take(name, irq, route.to, route.line, route.shared ?? false)
+        if (route !== undefined && route !== null) return [take(name, irq, route.to, route.line, route.shared ?? false)]
         open.push({ device: name, irq, index })
-        return null
+        return []
       }
-      const { to, line, shared }: IrqConnection = typeof choice === 'number' ? { line: choice } : choice
-      return take(name, irq, to ?? (typeof line === 'string' ? CPU_PART : needController(controller, `${name}.${irq}`)), line, shared ?? false)
+      return connectionsOf(choice).map(({ to, line, shared }) =>
+        take(name, irq, to ?? (typeof line === 'string' ? CPU_PART : needController(controller, `${name}.${irq}`)), line, shared ?? false))
     }))
   }
   for (const { device, irq, index } of open) {
@@ -101,9 +102,14 @@ export function routeInterrupts(
       throw machinistError({ code: 'no-free-input', part: `${device}.${irq}`, value: to, remedy: `Give ${to} more inputs, or share one.` }, 'its interrupt controller has no free input')
     }
     const list = wires.get(device)
-    if (list !== undefined) list[index] = take(device, irq, to, line, false)
+    if (list !== undefined) list[index] = [take(device, irq, to, line, false)]
   }
-  return new Map([...wires].map(([name, list]) => [name, list.filter((wire) => wire !== null)]))
+  return new Map([...wires].map(([name, list]) => [name, list.flat()]))
+}
+
+function connectionsOf(choice: Exclude<IrqChoice, null>): readonly IrqConnection[] {
+  if (typeof choice === 'number') return [{ line: choice }]
+  return 'line' in choice ? [choice] : choice
 }
 
 function needController(controller: string | null, part: string): string {
