@@ -85,6 +85,8 @@ const OP_AT = STATE_SIZE
 const MEMORY_AT = 4096
 const WASM_PAGE = 65536
 const PHYSICAL_BITS = 40
+const ALL_LINES = 2n ** 64n - 1n
+const A20 = 1n << 20n
 const SEGMENTS = 10
 const DONE: Step = { kind: 'done' }
 const kinds: Readonly<Record<CpuEvent['cause'], number>> = { fault: EventKind.fault, trap: 0, int: EventKind.software, 'int n': EventKind.software | EventKind.intN, external: 0 }
@@ -139,7 +141,7 @@ export class Interpreter {
     this.#set('memoryAt', MEMORY_AT)
     this.#set('memorySize', size)
     this.#view.setBigUint64(x86Layout.offset.memoryBase, base, true)
-    this.#view.setBigUint64(x86Layout.offset.a20, ~0n & 0xffff_ffff_ffff_ffffn, true)
+    this.a20 = true
     this.#view.setBigUint64(x86Layout.offset.cr0, BigInt(mode === 16 ? Cr0.et : Cr0.et | Cr0.pe), true)
     if (mode !== 16) {
       this.#set('view', USER_ONLY)
@@ -271,6 +273,15 @@ export class Interpreter {
   /** Where the interrupt vector table or the interrupt descriptor table is: IDTR, whose limit at reset is the last byte of 256 vectors and more (SDM volume 3, table 10-1). */
   setInterruptTable(base: bigint, limit: number): void {
     this.setSegment(Register.idtr, { base, high: limit })
+  }
+
+  /** The line A20M#: while it is low, bit 20 of physical addresses is zero (SDM volume 3, 9.7.8; volume 1, 21.1.1). */
+  get a20(): boolean {
+    return this.#view.getBigUint64(x86Layout.offset.a20, true) === ALL_LINES
+  }
+
+  set a20(high: boolean) {
+    this.#view.setBigUint64(x86Layout.offset.a20, high ? ALL_LINES : ALL_LINES & ~A20, true)
   }
 
   #raised(from: bigint): Step {

@@ -31,7 +31,7 @@ export interface MemoryFunctions {
 /** The one piece of physical memory, as the walker wants it. */
 function windowOf(m: ModuleBuilder, state: State): RamFunctions {
   const host = m.func('physicalPlace', ['i64'], 'i32', (f, pa) => {
-    const inside = f.let(i64.sub(pa, state.get64('memoryBase')))
+    const inside = f.let(i64.sub(i64.and(pa, state.get64('a20')), state.get64('memoryBase')))
     f.if(i64.ltU(inside, i64.extendU(state.get32('memorySize'))), () => f.return(i32.add(i32.wrap(inside), state.get32('memoryAt'))))
     f.return(0)
   })
@@ -84,6 +84,11 @@ export function emitMemory(m: ModuleBuilder, state: State, { physicalBits }: { p
     })
   })
 
+  const unusual = m.func('unusual', ['i64'], 'i32', (f, linear) => {
+    const shift = f.let(select('i64', bit(state.get64('cr4'), Cr4.la57), 7, 16))
+    f.return(i64.ne(i64.shrS(i64.shl(linear, shift), shift), linear))
+  })
+
   const place = m.func('place', ['i64', 'i32', 'i32', 'i32'], 'i32', (f, linear, bytes, access, system) => {
     f.if(i32.eq(state.get32('view'), USER_ONLY), () => {
       const inside = f.let(i64.sub(linear, state.get64('memoryBase')))
@@ -92,6 +97,15 @@ export function emitMemory(m: ModuleBuilder, state: State, { physicalBits }: { p
       for (const part of pageFault(linear, i32.or(how, PageFault.user))) f.do(part)
       f.return(0)
     })
+    const long = f.let(bit(state.get64('efer'), Efer.lma))
+    // Bases and offsets of system structures are added where no operand is checked. In long mode they have 64 bits in every mode of code.
+    f.if(system, () => f.if(long, () => {
+      f.if(i32.or(call(unusual, linear), call(unusual, i64.add(linear, i64.extendU(i32.sub(bytes, 1))))), () => {
+        f.do(state.set32('fault', Vector.generalProtection + 1))
+        f.do(state.set32('error', state.get32('external')))
+        f.return(0)
+      })
+    }, () => f.set(linear, i64.and(linear, 0xffff_ffff))))
     const first = f.let(i32.sub(4096, i32.and(i32.wrap(linear), 4095)))
     const physical = f.let(call(translate, linear, access, system))
     f.if(i64.eq(physical, -1), () => f.return(0))
@@ -101,7 +115,7 @@ export function emitMemory(m: ModuleBuilder, state: State, { physicalBits }: { p
       f.if(at, () => f.return(at))
     }, () => {
       f.set(next, i64.add(i64.or(linear, 4095), 1))
-      f.if(i32.ne(state.get32('mode'), 64), () => f.set(next, i64.and(next, 0xffff_ffff)))
+      f.if(select('i32', system, i32.eqz(long), i32.ne(state.get32('mode'), 64)), () => f.set(next, i64.and(next, 0xffff_ffff)))
       f.set(next, call(translate, next, access, system))
       f.if(i64.eq(next, -1), () => f.return(0))
     })
@@ -113,11 +127,6 @@ export function emitMemory(m: ModuleBuilder, state: State, { physicalBits }: { p
     f.return(bounce)
   })
   const commit = m.func('commit', [], 'void', (f) => f.do(call(transfer, 1)))
-
-  const unusual = m.func('unusual', ['i64'], 'i32', (f, linear) => {
-    const shift = f.let(select('i64', bit(state.get64('cr4'), Cr4.la57), 7, 16))
-    f.return(i64.ne(i64.shrS(i64.shl(linear, shift), shift), linear))
-  })
 
   const updateView = m.func('updateView', [], 'void', (f) => {
     const [cr0, cr4, efer] = [f.let(state.get64('cr0')), f.let(state.get64('cr4')), f.let(state.get64('efer'))]

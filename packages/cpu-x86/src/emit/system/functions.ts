@@ -76,7 +76,7 @@ export function emitShared(m: ModuleBuilder, state: State, { physicalBits }: { p
   const helpers = emitHelpers(m)
   const memory = emitMemory(m, state, { physicalBits })
   const basics = emitBasics(m, state, memory)
-  const segments = emitSegments(m, state, basics)
+  const segments = emitSegments(m, state, basics, memory)
   const tasks = emitTasks(m, state, basics, memory, segments, flags)
   const transfers = emitTransfers(m, state, basics, memory, segments, tasks)
   const interrupts = emitInterrupts(m, state, basics, segments, transfers, tasks, flags)

@@ -2,7 +2,7 @@ import { call, type Expr, type FuncRef, type Global, i32, i64, type Local, type 
 import { Vector } from '../../vector.ts'
 import { Register, SegmentBit, segmentLayout, SegmentRight, type State } from '../layout.ts'
 import { type Basics, bit, has, levelOf, SystemCode, SystemFlag } from './code.ts'
-import { Cr0 } from '../memory.ts'
+import { Cr0, type MemoryFunctions } from '../memory.ts'
 
 export interface SegmentFunctions {
   /** `(selector, vector)`: reads a descriptor of GDT or LDT into `descriptor`. One beyond the table is the exception `vector`, with the selector. */
@@ -20,19 +20,29 @@ export interface SegmentFunctions {
   readonly load: FuncRef<readonly ['i32', 'i32', 'i32', 'i32'], 'i32'>
   /** After CS or EFER.LMA has changed. */
   readonly updateMode: FuncRef<readonly [], 'void'>
+  /** `(selector)`: in long mode the second half of a descriptor of 16 bytes, which the table must have as well (SDM volume 3, 3.5.2), into `upper`; zero in other modes. */
+  readonly fetchUpper: FuncRef<readonly ['i32'], 'i32'>
+  readonly upper: Global<'i64'>
   /** `(cpl)`: on the way to an outer level, data segments of inner levels become null (SDM volume 3, 6.8.6). */
   readonly dropInner: FuncRef<readonly ['i32'], 'void'>
-  /** `(linear, hidden)`: makes LDTR or TR of the descriptor that was fetched, with the upper half of its base in long mode. */
+  /** `(number, selector)`: makes LDTR or TR of the descriptor that was fetched, with the upper half of its base in long mode. The task of TR becomes busy, in memory too. */
   readonly cacheSystem: FuncRef<readonly ['i32', 'i32'], 'i32'>
 }
 
 /** The attributes that a register keeps: those of the second half that are not base or limit. */
 const ATTRIBUTES = 0x00f0_ff00
+/** A segment that real-address mode has loaded. */
+const DATA = SegmentBit.present | SegmentBit.notSystem | SegmentBit.writable | SegmentBit.accessed
+/** Of a task segment's type. */
+const BUSY = 0x200
+/** Bits of the second half of a descriptor of 16 bytes that must be zero (SDM volume 3, figure 8-4). */
+const UPPER_TYPE = 0x1f00 * 2 ** 32
 
 /** Descriptors and segment registers (SDM volume 3, 3.4 and 6.5). */
-export function emitSegments(m: ModuleBuilder, state: State, basics: Basics): SegmentFunctions {
+export function emitSegments(m: ModuleBuilder, state: State, basics: Basics, memory: MemoryFunctions): SegmentFunctions {
   const descriptor = m.global('i64', 0)
   const at = m.global('i64', 0)
+  const upper = m.global('i64', 0)
   const half = (): Expr<'i32'> => i32.wrap(i64.shrU(descriptor, 32))
   const address = (number: Expr<'i32'>): Expr<'i32'> => i32.add(i32.mul(number, segmentLayout.size), state.segment(0))
   const [gdtr, ldtr] = [state.segment(Register.gdtr), state.segment(Register.ldtr)]
@@ -46,6 +56,18 @@ export function emitSegments(m: ModuleBuilder, state: State, basics: Basics): Se
     f.setGlobal(at, i64.add(i64.load(table), i64.extendU(i32.and(selector, 0xfff8))))
     const value = code.read(at, 8)
     f.setGlobal(descriptor, value)
+    f.return(0)
+  })
+
+  const fetchUpper = m.func('fetchUpperDescriptor', ['i32'], 'i32', (f, selector) => {
+    const code = new SystemCode(f, state, basics)
+    f.setGlobal(upper, 0)
+    f.if(i32.eqz(code.long), () => f.return(0))
+    const last = i32.add(i32.or(selector, 7), 8)
+    code.raiseIf(i32.gtU(last, i32.load(select('i32', has(selector, 4), ldtr, gdtr), segmentLayout.high)), Vector.generalProtection, code.errorOf(selector))
+    const value = code.read(i64.add(at, 8), 8)
+    f.setGlobal(upper, value)
+    code.raiseIf(bit(value, UPPER_TYPE), Vector.generalProtection, code.errorOf(selector))
     f.return(0)
   })
 
@@ -100,7 +122,15 @@ export function emitSegments(m: ModuleBuilder, state: State, basics: Basics): Se
       f.do(i32.store(place, 0, segmentLayout.low))
       f.do(i32.store(place, 0xffff, segmentLayout.high))
       f.do(i32.store(place, 0xf300 | SegmentRight.read | SegmentRight.write, segmentLayout.rights))
+      f.return()
     })
+    // Present, read and written, at level 0, whatever protected mode has left there; limit and B stay (SDM volume 3, 10.9.2). What had no offsets from zero on gets those of real-address mode.
+    const rights = f.let(i32.load(place, segmentLayout.rights))
+    const down = i32.eq(i32.and(rights, SegmentBit.code | SegmentBit.expandDown), SegmentBit.expandDown)
+    f.if(i32.or(down, i32.eqz(has(rights, SegmentBit.present))), () => f.do(i32.store(place, 0xffff, segmentLayout.high)))
+    f.do(i32.store(place, 0, segmentLayout.low))
+    const kept = i32.and(rights, SegmentBit.code | SegmentBit.big | SegmentBit.granular)
+    f.do(i32.store(place, i32.or(kept, DATA | SegmentRight.read | SegmentRight.write), segmentLayout.rights))
   })
 
   const load = m.func('loadSegment', ['i32', 'i32', 'i32', 'i32'], 'i32', (f, number, selector, vector, cpl) => {
@@ -161,20 +191,22 @@ export function emitSegments(m: ModuleBuilder, state: State, basics: Basics): Se
 
   const cacheSystem = m.func('cacheSystem', ['i32', 'i32'], 'i32', (f, number, selector) => {
     const code = new SystemCode(f, state, basics)
+    code.try(call(fetchUpper, selector))
     const place = f.let(address(number))
-    const upper = f.let(i64.const(0))
-    f.if(code.long, () => {
-      const more = code.read(i64.add(at, 8), 8)
-      code.raiseIf(bit(more, 0x1f00 * 2 ** 32), Vector.generalProtection, code.errorOf(selector))
-      f.set(upper, i64.shl(more, 32))
+    const base = f.let(i64.or(i64.or(i64.and(i64.shrU(descriptor, 16), 0xff_ffff), i64.and(i64.shrU(descriptor, 32), 0xff00_0000)), i64.shl(upper, 32)))
+    f.if(code.long, () => code.raiseIf(call(memory.unusual, base), Vector.generalProtection, code.errorOf(selector)))
+    // The last thing that may fault, so that the old task is the task then.
+    f.if(i32.eq(number, Register.tr), () => {
+      f.setGlobal(descriptor, i64.or(descriptor, BigInt(BUSY) << 32n))
+      code.write(i64.add(at, 5), i64.shrU(descriptor, 40), 1)
     })
     const { attributes } = hidden(f, place)
-    f.do(i64.store(place, i64.or(i64.load(place), upper)))
+    f.do(i64.store(place, base))
     f.do(i32.store(place, attributes, segmentLayout.rights))
     f.do(i32.store(place, i32.and(selector, 0xffff), segmentLayout.selector))
     f.return(0)
   })
-  return { fetch, descriptor, at, limit: limitOf, cache, paragraph, load, updateMode, dropInner, cacheSystem }
+  return { fetch, descriptor, at, limit: limitOf, fetchUpper, upper, cache, paragraph, load, updateMode, dropInner, cacheSystem }
 }
 
 /** CR0.PE, to code that chooses by it. */

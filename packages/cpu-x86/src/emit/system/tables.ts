@@ -47,11 +47,7 @@ export function emitTables(m: ModuleBuilder, state: State, basics: Basics, segme
     // Available: of 16 or 32 bits, and in long mode of 64.
     fetchGlobal(code, selector, 0x100, 0x1700)
     code.raiseIf(i32.and(code.long, i32.eqz(has(high(), 0x800))), gp, code.errorOf(selector))
-    f.setGlobal(segments.descriptor, i64.or(segments.descriptor, 0x200n << 32n))
-    const busy = f.let(i64.shrU(segments.descriptor, 40))
-    code.try(call(segments.cacheSystem, Register.tr, selector))
-    code.write(i64.add(segments.at, 5), busy, 1)
-    f.return(0)
+    f.return(call(segments.cacheSystem, Register.tr, selector))
   })
 
   const look = m.func('lookAtDescriptor', ['i32', 'i32'], 'i32', (f, selector, what) => {

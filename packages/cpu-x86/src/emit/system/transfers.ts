@@ -120,9 +120,8 @@ export function emitTransfers(m: ModuleBuilder, state: State, basics: Basics, me
     const offset = f.let(i64.and(descriptor, 0xffff))
     f.if(i32.ne(size, 2), () => f.set(offset, i64.or(offset, i64.and(i64.shrU(descriptor, 32), 0xffff_0000))))
     f.if(wide, () => {
-      const more = code.read(i64.add(at, 8), 8)
-      code.raiseIf(i64.ne(i64.and(more, 0x1f00_0000_0000), 0), Vector.generalProtection, code.errorOf(selector))
-      f.set(offset, i64.or(offset, i64.shl(more, 32)))
+      code.try(call(segments.fetchUpper, selector))
+      f.set(offset, i64.or(offset, i64.shl(segments.upper, 32)))
     })
     code.try(call(entry.fetchCode, target))
     const error = f.let(code.errorOf(target))
