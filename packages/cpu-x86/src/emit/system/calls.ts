@@ -30,7 +30,7 @@ export function emitCalls(m: ModuleBuilder, state: State, basics: Basics, memory
     f.do(i64.store(register(R11), i64.extendU(i32.and(image, ~SystemFlag.resume))))
     const mask = f.let(i32.or(i32.wrap(state.get64('fmask')), SystemFlag.resume))
     setAllFlags(f, state, i32.and(image, i32.xor(mask, -1)), i32.const(-1 & ~0xcd7))
-    f.do(call(tables.flat, i32.and(star(32), 0xfffc), i32.add(i32.and(star(32), 0xfffc), 8), 0, 64))
+    f.do(call(tables.flat, i32.and(star(32), 0xfffc), i32.add(star(32), 8), 0, 64))
     f.do(state.set64('pc', state.get64('lstar')))
     f.return(0)
   })

@@ -2,7 +2,7 @@ import { Access } from '@machinist/mmu'
 import { call, type Expr, type Func, type FuncRef, type Global, i32, i64, type Local, type ModuleBuilder, select } from '@machinist/wasm'
 import { Vector } from '../../vector.ts'
 import { Cr0, Efer, type MemoryFunctions } from '../memory.ts'
-import { Register, segmentLayout, SegmentRight, type State } from '../layout.ts'
+import { Register, SAVE_AT, segmentLayout, SegmentRight, type State, x86Layout } from '../layout.ts'
 
 type I32 = Expr<'i32'>
 type I64 = Expr<'i64'>
@@ -21,6 +21,8 @@ export interface Basics {
   readonly push: FuncRef<readonly ['i64', 'i32'], 'i32'>
   /** `(size)`; the value is in `value`. */
   readonly pop: FuncRef<readonly ['i32'], 'i32'>
+  /** `(offset, size)`: of the stack that the instruction began with, as its level reads it; the value is in `value`. */
+  readonly readLeft: FuncRef<readonly ['i64', 'i32'], 'i32'>
   /** `(value)`: rSP, as much of it as the stack has. */
   readonly setStack: FuncRef<readonly ['i64'], 'void'>
   readonly value: Global<'i64'>
@@ -143,16 +145,23 @@ export function emitBasics(m: ModuleBuilder, state: State, memory: MemoryFunctio
     f.if(i32.eq(size, 8), () => f.do(i64.store(at, what)))
     f.if(i32.eq(at, bounce), () => f.do(call(memory.commit)))
   }
-  const readSystem = m.func('readSystem', ['i64', 'i32'], 'i32', (f, linear, size) => {
-    const at = f.let(call(memory.place, linear, size, Access.read, 1))
+  /** Where the bytes of a system structure lie. Linear addresses have 32 bits outside long mode, and must be canonical in it; returns from the function after a fault. */
+  const locateSystem = (f: Func, linear: Local<'i64'>, size: Local<'i32'>, access: 'read' | 'write'): Local<'i32'> => {
+    const code = new SystemCode(f, state, { value } as Basics)
+    f.if(code.long, () => {
+      const last = i64.add(linear, i64.extendU(i32.sub(size, 1)))
+      code.raiseIf(i32.or(call(memory.unusual, linear), call(memory.unusual, last)), Vector.generalProtection, state.get32('external'))
+    }, () => f.set(linear, i64.and(linear, 0xffff_ffff)))
+    const at = f.let(call(memory.place, linear, size, Access[access], 1))
     f.if(i32.eqz(at), () => f.return(1))
-    fetch(f, at, size)
+    return at
+  }
+  const readSystem = m.func('readSystem', ['i64', 'i32'], 'i32', (f, linear, size) => {
+    fetch(f, locateSystem(f, linear, size, 'read'), size)
     f.return(0)
   })
   const writeSystem = m.func('writeSystem', ['i64', 'i64', 'i32'], 'i32', (f, linear, what, size) => {
-    const at = f.let(call(memory.place, linear, size, Access.write, 1))
-    f.if(i32.eqz(at), () => f.return(1))
-    put(f, at, what, size)
+    put(f, locateSystem(f, linear, size, 'write'), what, size)
     f.return(0)
   })
 
@@ -167,7 +176,7 @@ export function emitBasics(m: ModuleBuilder, state: State, memory: MemoryFunctio
     f.if(i64.eq(of, 0xffff), () => f.do(i64.store16(state.register(RSP), sp)), () => f.do(i64.store(state.register(RSP), i64.and(sp, of))))
   })
   /** Where the bytes on the stack at an offset lie; returns from the function after a fault. */
-  const locate = (f: Func, sp: Local<'i64'>, size: Local<'i32'>, access: 'read' | 'write'): Local<'i32'> => {
+  const locate = (f: Func, sp: Local<'i64'>, size: Local<'i32'>, access: 'read' | 'write', ss: number): Local<'i32'> => {
     const code = new SystemCode(f, state, { value } as Basics)
     const linear = f.let(sp)
     const last = f.let(i64.add(sp, i64.extendU(i32.sub(size, 1))))
@@ -184,15 +193,23 @@ export function emitBasics(m: ModuleBuilder, state: State, memory: MemoryFunctio
   }
   const push = m.func('push', ['i64', 'i32'], 'i32', (f, what, size) => {
     const sp = f.let(i64.and(i64.sub(i64.load(state.register(RSP)), i64.extendU(size)), mask()))
-    put(f, locate(f, sp, size, 'write'), what, size)
+    put(f, locate(f, sp, size, 'write', ss), what, size)
     f.do(call(setStack, sp))
     f.return(0)
   })
   const pop = m.func('pop', ['i32'], 'i32', (f, size) => {
     const sp = f.let(i64.and(i64.load(state.register(RSP)), mask()))
-    fetch(f, locate(f, sp, size, 'read'), size)
+    fetch(f, locate(f, sp, size, 'read', ss), size)
     f.do(call(setStack, i64.add(sp, i64.extendU(size))))
     f.return(0)
   })
-  return { readSystem, writeSystem, push, pop, setStack, value }
+  const readLeft = m.func('readLeft', ['i64', 'i32'], 'i32', (f, offset, size) => {
+    const saved = state.at + SAVE_AT
+    const cpl = f.let(state.get32('cpl'))
+    f.do(state.set32('cpl', i32.load(saved + x86Layout.offset.cpl)))
+    fetch(f, locate(f, offset, size, 'read', saved + x86Layout.offset.segments + Register.ss * segmentLayout.size), size)
+    f.do(state.set32('cpl', cpl))
+    f.return(0)
+  })
+  return { readSystem, writeSystem, push, pop, readLeft, setStack, value }
 }

@@ -80,7 +80,9 @@ export function emitTasks(m: ModuleBuilder, state: State, basics: Basics, memory
     const leaves = f.let(i32.or(i32.eq(how, TaskSwitch.jump), i32.eq(how, TaskSwitch.return)))
     const nests = f.let(i32.eqz(leaves))
     const oldSelector = f.let(i32.load(tr + segmentLayout.selector))
-    f.if(leaves, () => setBusy(code, i64.add(code.base(Register.gdtr), i64.extendU(i32.and(oldSelector, 0xfff8))), false))
+    // After reset there is no old task, and GDTR may have changed since TR was loaded.
+    const described = i32.and(i32.eqz(code.isNull(oldSelector)), i32.leU(i32.or(oldSelector, 7), code.segment(Register.gdtr, 'high')))
+    f.if(i32.and(leaves, described), () => setBusy(code, i64.add(code.base(Register.gdtr), i64.extendU(i32.and(oldSelector, 0xfff8))), false))
     const saved = f.let(allFlags(state, flags))
     f.if(i32.eq(how, TaskSwitch.return), () => f.set(saved, i32.and(saved, ~SystemFlag.nested)))
     const oldBase = f.let(code.base(Register.tr))

@@ -135,9 +135,7 @@ export function emitTransfers(m: ModuleBuilder, state: State, basics: Basics, me
       const from = f.let(selectorOf(Register.cs))
       f.if(inner, () => {
         const [oldSs, oldSp] = [f.let(selectorOf(Register.ss)), f.let(code.register(RSP))]
-        const big = has(code.segment(Register.ss, 'rights'), SegmentBit.big)
-        const mask = f.let(select('i64', big, 0xffff_ffff, 0xffff))
-        const oldBase = f.let(code.base(Register.ss))
+        const mask = f.let(select('i64', has(code.segment(Register.ss, 'rights'), SegmentBit.big), 0xffff_ffff, 0xffff))
         const [keptDescriptor, keptAt] = [f.let(descriptor), f.let(at)]
         code.try(call(entry.innerStack, level, 0))
         f.setGlobal(descriptor, keptDescriptor)
@@ -145,12 +143,10 @@ export function emitTransfers(m: ModuleBuilder, state: State, basics: Basics, me
         f.if(wide, () => f.do(state.set32('mode', 64)))
         code.push(oldSs, size)
         code.push(oldSp, size)
-        f.if(i32.and(i32.eqz(wide), count), () => f.loop((again) => {
-          // Parameters, the last one first, off the old stack.
+        f.if(i32.and(i32.eqz(wide), i32.ne(count, 0)), () => f.loop((again) => {
+          // The last one first.
           f.set(count, i32.sub(count, 1))
-          const place = i64.and(i64.add(oldSp, i64.extendU(i32.mul(count, size))), mask)
-          const linear = f.let(i64.and(i64.add(oldBase, place), 0xffff_ffff))
-          code.try(call(basics.readSystem, linear, size))
+          code.try(call(basics.readLeft, i64.and(i64.add(oldSp, i64.extendU(i32.mul(count, size))), mask), size))
           code.push(basics.value, size)
           f.brIf(again, count)
         }))
