@@ -1,7 +1,7 @@
+import { toBase64 } from '@machinist/cpu-core'
 import { Arena } from '@machinist/memory'
 import { type Build, library } from '../../tsup.base.ts'
 import { coreKey, placeCore, writeCore } from './src/core/core.ts'
-import { toBase64 } from './src/core/base64.ts'
 import { writeRules } from './src/core/rules.ts'
 import type { WrittenCore } from './src/core/written.ts'
 

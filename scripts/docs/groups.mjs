@@ -26,6 +26,11 @@ export const groups = {
     'Route accesses': ['', 'address-space', 'port-space'],
     'Have PCI': ['pci/'],
   },
+  '@machinist/cpu-core': {
+    'Keep the state of harts': ['structure'],
+    'Have generated code': ['module-cache', 'base64'],
+    'Reach devices': ['device-access'],
+  },
   '@machinist/cpu-riscv': {
     'Have harts': ['', 'cpu', 'hart', 'hart-layout', 'describe', 'cause'],
     'Look at translations': ['translate/'],

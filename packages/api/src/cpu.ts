@@ -157,6 +157,8 @@ export interface BootEntry {
   readonly pc: number
   /** `'hartid'` stands for the number of the hart. */
   readonly args: readonly (number | 'hartid')[]
+  /** What its kind of CPU begins with besides: plain data, which its `reset` knows and checks. */
+  readonly start?: unknown
 }
 
 /** What all processors of a machine have, however they are run. */

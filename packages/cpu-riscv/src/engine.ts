@@ -1,4 +1,5 @@
-import { machinistError, type Width } from '@machinist/api'
+import { machinistError } from '@machinist/api'
+import { readDevice, writeDevice } from '@machinist/cpu-core'
 import { type Arena, frameOf, PAGE_CODE } from '@machinist/memory'
 import { createTable, instantiate, type WasmTable } from '@machinist/wasm'
 import type { Cluster } from './cluster.ts'
@@ -92,8 +93,14 @@ export class Engine {
     const host: Record<HostCallName, (...args: never[]) => number | void> = {
       readFault: (entry: number) => this.#cluster.memory.fault(entry >>> 0, 'read'),
       writeFault: (entry: number, offset: number, bytes: number) => this.#writeFault(entry >>> 0, offset, bytes),
-      mmioRead: (address: number, bytes: number) => this.#mmioRead(address, bytes),
-      mmioWrite: (address: number, bytes: number) => this.#mmioWrite(address, bytes),
+      mmioRead: (address: number, bytes: number) => {
+        this.#cluster.deviceAccesses++
+        return readDevice(this.#cluster.bus, arena, this.#mailbox(), address, bytes)
+      },
+      mmioWrite: (address: number, bytes: number) => {
+        this.#cluster.deviceAccesses++
+        return writeDevice(this.#cluster.bus, arena, this.#mailbox(), address, bytes)
+      },
       codePage: (frame: number, entry: number) => this.cache.page(frame >>> 0, entry >>> 0, this.#cluster.banks),
       decode: (bits: number, op: number, offset: number) => writeOp(arena.data, op >>> 0, bits, offset),
       ticks: () => this.#cluster.counter.elapsed(),
@@ -230,36 +237,5 @@ export class Engine {
 
   #mailbox(): number {
     return this.window + hartLayout.offset.mailbox
-  }
-
-  #mmioRead(address: number, bytes: number): number {
-    const cluster = this.#cluster
-    cluster.deviceAccesses++
-    const at = this.#mailbox()
-    const low = cluster.bus.read(address, Math.min(bytes, 4) as Width)
-    if (low < 0) return 1
-    let high = 0
-    if (bytes === 8) {
-      high = cluster.bus.read(address + 4, 4, true)
-      if (high < 0) return 1
-    }
-    const { data } = this.arena
-    data.setUint32(at, low, true)
-    data.setUint32(at + 4, high, true)
-    return 0
-  }
-
-  #mmioWrite(address: number, bytes: number): number {
-    const cluster = this.#cluster
-    cluster.deviceAccesses++
-    const { data } = this.arena
-    const at = this.#mailbox()
-    const low = data.getUint32(at, true)
-    const high = data.getUint32(at + 4, true)
-    const width = Math.min(bytes, 4) as Width
-    const value = width === 4 ? low : low & (2 ** (8 * width) - 1)
-    if (!cluster.bus.write(address, width, value)) return 1
-    if (bytes === 8 && !cluster.bus.write(address + 4, 4, high, true)) return 1
-    return 0
   }
 }

@@ -1,9 +1,7 @@
 import { Arena } from '@machinist/memory'
 import { createMemory } from '@machinist/wasm'
-import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { fromBase64, toBase64 } from './base64.ts'
-import { coreModule, freeCore, placeCore, writeCore } from './core.ts'
+import { coreModule, freeCore, placeCore } from './core.ts'
 
 const arenaOf = (maximum: number): Arena => new Arena(createMemory({ initial: 16, maximum: maximum / 65536, shared: true }), maximum)
 
@@ -31,14 +29,4 @@ test('a second engine of an arena has places of its own, one after the first has
   expect(coreModule(second, true)).not.toBe(coreModule(first, true))
   const small = placeCore(arenaOf(2 ** 22))
   expect(Math.min(...Object.values(small))).toBeGreaterThan(0)
-})
-
-test('base 64', () => {
-  fc.assert(fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
-    const text = toBase64(bytes)
-    expect(text).toBe(Buffer.from(bytes).toString('base64'))
-    expect(fromBase64(text)).toEqual(new Uint8Array(bytes))
-  }))
-  const core = writeCore({ window: 64, enters: 4096, jumps: 8192, crossings: 16384, rules: 32768 }, true)
-  expect(fromBase64(toBase64(core))).toEqual(core)
 })

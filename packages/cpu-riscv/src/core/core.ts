@@ -1,10 +1,10 @@
+import { fromBase64, ModuleCache } from '@machinist/cpu-core'
 import type { Arena } from '@machinist/memory'
-import { compileNow, type WasmModule } from '@machinist/wasm'
+import type { WasmModule } from '@machinist/wasm'
 import { emitHartModule } from '../emit/module.ts'
 import { CROSSING_SIZE, CROSSINGS, JUMP_SIZE, JUMPS, MAX_ENTERS, OP_SIZE } from '../handlers.ts'
 import { hartLayout } from '../hart-layout.ts'
 import { written } from './written.ts'
-import { fromBase64 } from './base64.ts'
 import { RULES_SIZE, writeRules } from './rules.ts'
 
 /** Addresses of the structures that the generated code of an engine names. */
@@ -55,20 +55,8 @@ export function coreKey({ window, enters, jumps, crossings, rules }: CorePlaces,
   return [window, enters, jumps, crossings, rules, shared].join()
 }
 
-/** A custom section with a name of one letter, and nothing in it (WebAssembly core specification, 5.5.3). */
-const SECTION = [0, 2, 1, 0x6e]
-
-/** The same module in other bytes: of those that it has met, the engine of a host may have code. */
-function withSection(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  const others = new Uint8Array(bytes.length + SECTION.length)
-  others.set(bytes)
-  others.set(SECTION, bytes.length)
-  return others
-}
-
-/** Modules compiled in this thread: nearly always one is all that there are. */
-const compiled = new Map<string, WasmModule>()
-const MOST_COMPILED = 4
+/** Nearly always one is all that there are. */
+const modules = new ModuleCache(written, 4)
 
 /**
  * The same, compiled: once for all machines for which it is the same, and not even written when the build has done that.
@@ -76,11 +64,5 @@ const MOST_COMPILED = 4
  * @param anew - compile it even so, and let those that come have that
  */
 export function coreModule(places: CorePlaces, shared: boolean, anew: boolean = false): WasmModule {
-  const key = coreKey(places, shared)
-  let module = compiled.get(key)
-  if (module !== undefined && !anew) return module
-  const bytes = written?.key === key ? fromBase64(written.base64) : writeCore(places, shared)
-  module = compileNow(anew ? withSection(bytes) : bytes)
-  if (compiled.size < MOST_COMPILED || compiled.has(key)) compiled.set(key, module)
-  return module
+  return modules.get(coreKey(places, shared), () => writeCore(places, shared), anew)
 }

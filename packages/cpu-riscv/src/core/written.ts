@@ -1,8 +1,7 @@
+import type { WrittenModule } from '@machinist/cpu-core'
+
 /** A module that was written beforehand, for places and a memory of this key. */
-export interface WrittenCore {
-  readonly key: string
-  /** The module in base 64. */
-  readonly base64: string
+export interface WrittenCore extends WrittenModule {
   /** What `writeRules` gives, in base 64. */
   readonly rules: string
 }
