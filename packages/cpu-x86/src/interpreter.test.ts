@@ -30,6 +30,46 @@ describe('an interpreter', () => {
     expect([cpu.rip, cpu.register(1), cpu.register(7)]).toEqual([BASE, 6n, BASE + 4096n])
   })
 
+  // SDM volume 3, "Segment Wraparound".
+  test('comes to the limit when 16-bit code goes on beyond 64 KiB, and executes what lies there when the segment has it', () => {
+    const cpu = new Interpreter({ mode: 16, base: 0n, size: 0x2_0000 })
+    cpu.memory.set([0x90], 0xffff)
+    cpu.memory.set([0x40], 0x1_0000)
+    cpu.rip = 0xffffn
+    cpu.step()
+    expect(cpu.step()).toMatchObject({ vector: Vector.generalProtection, from: 0x1_0000n })
+    cpu.setSegment(1, { high: 0xffff_ffff })
+    expect([cpu.step(), cpu.register(0), cpu.rip]).toEqual([{ kind: 'done' }, 1n, 0x1_0001n])
+  })
+
+  test('fetches no instruction, and none to its end, where addresses are not canonical', () => {
+    const cpu = new Interpreter({ mode: 64, base: 0x7fff_ffff_f000n, size: 4096 })
+    cpu.memory.set([0x90, 0x48], 4094)
+    cpu.rip = 0x7fff_ffff_fffen
+    expect(cpu.step()).toEqual({ kind: 'done' })
+    expect(cpu.step()).toMatchObject({ vector: Vector.generalProtection, error: 0 })
+    cpu.memory.set([0x90], 4095)
+    cpu.step()
+    expect(cpu.rip).toBe(0x8000_0000_0000n)
+    expect(cpu.step()).toMatchObject({ vector: Vector.generalProtection, error: 0 })
+  })
+
+  test('takes an instruction across a page as the second page has it, and its fault where there is none', () => {
+    const cpu = new Interpreter({ mode: 64, base: BASE, size: 8192 })
+    // mov eax, imm32, whose last byte is in the second page
+    cpu.memory.set([0xb8, 1, 2, 3, 4], 4092)
+    for (const last of [4, 5]) {
+      cpu.memory[4096] = last
+      cpu.rip = BASE + 4092n
+      cpu.step()
+      expect(cpu.register(0)).toBe(BigInt(last << 24 | 0x30201))
+    }
+    const short = machine(64, '')
+    short.memory.set([0xb8, 1, 2, 3], 4092)
+    short.rip = BASE + 4092n
+    expect(short.step()).toMatchObject({ vector: Vector.pageFault, address: BASE + 4096n, error: 0x14 })
+  })
+
   test('leaves everything as it was when a read and write faults', () => {
     const cpu = machine(64, '4801433f', { 0: 5n, 3: BASE + 4090n })
     cpu.flags = Flag.carry | Flag.overflow

@@ -1,20 +1,16 @@
-import { Access } from '@machinist/mmu'
-import { compileNow, createMemory, instantiate, type WasmImports, type WasmMemory, type WasmModule } from '@machinist/wasm'
-import { decode, type Decoded, MAX_LENGTH } from './decode/decoder.ts'
-import { writeHandler, writeShared } from './emit/core.ts'
-import { writeFloat } from './emit/float/functions.ts'
+import { compileNow, createMemory, instantiate, type WasmModule } from '@machinist/wasm'
+import { writeCore } from './emit/core.ts'
+import { decodeSlot } from './emit/decode-slot.ts'
 import { FlagKind } from './emit/flags.ts'
-import { type Numbers, Register, SegmentBit, segmentLayout, SegmentRight, State, STATE_SIZE, x86Layout } from './emit/layout.ts'
+import { type Numbers, Register, SegmentBit, segmentLayout, SegmentRight, State, x86Layout } from './emit/layout.ts'
 import { Cr0, Efer, USER_ONLY } from './emit/memory.ts'
+import { DECODED, decodedLayout } from './emit/steps.ts'
 import { EventKind } from './emit/system/interrupts.ts'
-import { type Variant, variantOf } from './emit/variant.ts'
-import { writeOp } from './emit/write-op.ts'
 import { second } from './events.ts'
 import { Flag, STATUS } from './flags.ts'
 import { initialExtendedState, readExtendedState, writeExtendedState } from './extended-state.ts'
 import { machineError } from './isa/errors.ts'
-import { type Mode, usesFloat } from './isa/form.ts'
-import { forms } from './isa/table.ts'
+import type { Mode } from './isa/form.ts'
 import { hasError, Vector } from './vector.ts'
 
 /** An exception or interrupt, as `deliver` takes it. */
@@ -73,16 +69,14 @@ export interface SegmentOptions {
   readonly selector?: number
 }
 
-interface Shared {
+interface Core {
+  step(): number
   status(): number
-  place(linear: bigint, bytes: number, access: number, system: number): number
-  updateMode(): void
   deliver(vector: number, kind: number, error: number): number
 }
-type Handler = (op: number) => number
 
-const OP_AT = STATE_SIZE
-const MEMORY_AT = 4096
+const DECODED_AT = 4096
+const MEMORY_AT = DECODED_AT + DECODED * decodedLayout.size
 const WASM_PAGE = 65536
 const PHYSICAL_BITS = 40
 const ALL_LINES = 2n ** 64n - 1n
@@ -91,20 +85,9 @@ const SEGMENTS = 10
 const DONE: Step = { kind: 'done' }
 const kinds: Readonly<Record<CpuEvent['cause'], number>> = { fault: EventKind.fault, trap: 0, int: EventKind.software, 'int n': EventKind.software | EventKind.intN, external: 0 }
 
-/** MOV SS and POP SS put single step off by one instruction (SDM volume 2, MOV). */
-function loadsStack({ form, reg }: Decoded): boolean {
-  const [first] = form.operands
-  return first?.kind === 'sreg' && reg === Register.ss || first?.kind === 'segment' && first.register === Register.ss && form.instruction.name === 'pop'
-}
-
-/** The state is at the same place for all, so that what was compiled once serves them all. */
+/** The state is at the same place for all, so that what was written and compiled once serves them all. */
 const STATE = new State(0)
-const modules = new Map<string, WasmModule>()
-function compiled(key: string, write: () => Uint8Array<ArrayBuffer>): WasmModule {
-  const found = modules.get(key) ?? compileNow(write())
-  modules.set(key, found)
-  return found
-}
+let compiled: WasmModule | null = null
 
 /**
  * Executes code one instruction at a time, in one piece of memory. Each instruction is decoded where
@@ -113,31 +96,27 @@ function compiled(key: string, write: () => Uint8Array<ArrayBuffer>): WasmModule
 export class Interpreter {
   /** The guest's memory. */
   readonly memory: Uint8Array
-  readonly #options: InterpreterOptions
   readonly #state: State = STATE
   readonly #view: DataView
-  readonly #bytes: Uint8Array
-  readonly #linear: WasmMemory
-  readonly #handlers = new Map<string, Handler>()
-  readonly #shared: Shared
-  readonly #imports: Readonly<Record<string, unknown>>
-  #float: WasmImports[string] | null = null
+  readonly #core: Core
 
   /** Throws a RangeError when the host has no room. */
   constructor(options: InterpreterOptions) {
     const { mode, base, size } = options
     if (!Number.isInteger(size) || size < 16 || size > 2 ** 30) throw machineError('interpreter', size, 'its memory has no such size', 'Use 16 bytes to 1 GiB')
-    this.#options = options
-    this.#linear = createMemory({ initial: Math.ceil((MEMORY_AT + size) / WASM_PAGE) })
-    this.memory = new Uint8Array(this.#linear.buffer, MEMORY_AT, size)
-    this.#view = new DataView(this.#linear.buffer)
-    this.#bytes = new Uint8Array(this.#linear.buffer)
-    this.#shared = instantiate<Shared & Record<string, unknown>>(compiled('shared', () => writeShared(STATE, PHYSICAL_BITS)), { host: { memory: this.#linear } })
-    this.#imports = {
-      ...this.#shared,
-      readPort: (port: number, bytes: 1 | 2 | 4) => options.ports ? options.ports.read(port, bytes) : -1,
-      writePort: (port: number, bytes: 1 | 2 | 4, value: number) => options.ports?.write(port, bytes, value),
-    }
+    const linear = createMemory({ initial: Math.ceil((MEMORY_AT + size) / WASM_PAGE) })
+    this.memory = new Uint8Array(linear.buffer, MEMORY_AT, size)
+    this.#view = new DataView(linear.buffer)
+    const views = { view: this.#view, bytes: new Uint8Array(linear.buffer) }
+    compiled ??= compileNow(writeCore({ state: STATE, decoded: DECODED_AT, physicalBits: PHYSICAL_BITS, memory: { initial: 1 } }))
+    this.#core = instantiate(compiled, {
+      host: {
+        memory: linear,
+        decode: decodeSlot(() => views, STATE),
+        readPort: (port: number, bytes: 1 | 2 | 4) => options.ports ? options.ports.read(port, bytes) : -1,
+        writePort: (port: number, bytes: 1 | 2 | 4, value: number) => options.ports?.write(port, bytes, value),
+      },
+    })
     this.#set('memoryAt', MEMORY_AT)
     this.#set('memorySize', size)
     this.#view.setBigUint64(x86Layout.offset.memoryBase, base, true)
@@ -196,7 +175,7 @@ export class Interpreter {
   /** The low 32 bits of RFLAGS. */
   get flags(): number {
     const direction = this.#view.getUint32(x86Layout.offset.direction, true) === 0 ? 0 : Flag.direction
-    return (this.#shared.status() | direction | this.#view.getUint32(x86Layout.offset.system, true) | 2) >>> 0
+    return (this.#core.status() | direction | this.#view.getUint32(x86Layout.offset.system, true) | 2) >>> 0
   }
 
   set flags(value: number) {
@@ -236,14 +215,10 @@ export class Interpreter {
     if (this.#get('halted') !== 0) return { kind: 'halted' }
     const single = (this.#get('system') & Flag.trap) !== 0
     this.#set('fault', 0)
-    this.#set('event', EventKind.fault)
-    this.#set('external', 0)
     const from = this.rip
-    const decoded = this.#fetch()
-    if ('kind' in decoded) return decoded
-    writeOp(this.#view, OP_AT, this.#state, decoded, this.rip)
-    if (this.#handler(variantOf(decoded))(OP_AT) !== 0) return this.#raised(from)
-    return single && !loadsStack(decoded) ? { kind: 'exception', vector: Vector.debug, cause: 'trap', error: 0, address: 0n, from } : DONE
+    this.#set('shadow', 0)
+    if (this.#core.step() !== 0) return this.#raised(from)
+    return single && this.#get('shadow') < 2 ? { kind: 'exception', vector: Vector.debug, cause: 'trap', error: 0, address: 0n, from } : DONE
   }
 
   /**
@@ -258,7 +233,7 @@ export class Interpreter {
       if (vector === Vector.pageFault) this.#view.setBigUint64(x86Layout.offset.cr2, address, true)
       this.#set('fault', 0)
       const kind = kinds[cause] | (cause !== 'external' && cause !== 'int n' && hasError(vector) ? EventKind.error : 0)
-      if (this.#shared.deliver(vector, kind, error) === 0) return DONE
+      if (this.#core.deliver(vector, kind, error) === 0) return DONE
       // A task that was entered has its own rIP.
       if (software && event.from !== undefined && this.#get('saved') !== 0) this.rip = event.from
       const next = second(cause === 'fault' ? vector : null, this.#get('fault') - 1)
@@ -289,60 +264,7 @@ export class Interpreter {
     return this.#exception(this.#get('fault') - 1, (event & EventKind.intN) !== 0 ? 'int n' : (event & EventKind.software) !== 0 ? 'int' : event === 0 ? 'trap' : 'fault', from)
   }
 
-  /** The instruction at `rip`, or what its fetch raised. */
-  #fetch(): Decoded | Step {
-    const { base, size } = this.#options
-    const { mode } = this
-    const cs = this.#state.segment(Register.cs)
-    const codeBase = mode === 64 ? 0n : this.#view.getBigUint64(cs + segmentLayout.base, true)
-    const start = codeBase + this.rip
-    // Bytes that CS has from here on (SDM volume 3, 6.3).
-    const limit = mode === 64 ? MAX_LENGTH : Math.min(MAX_LENGTH, Number(BigInt(this.#view.getUint32(cs + segmentLayout.high, true)) - this.rip) + 1)
-    if (limit <= 0) return this.#fault(Vector.generalProtection)
-    const bytes = new Uint8Array(limit)
-    for (let have = 0; have < limit;) {
-      const linear = BigInt.asUintN(mode === 64 ? 64 : 32, start + BigInt(have))
-      const inside = BigInt.asUintN(64, linear - base)
-      const page = this.#get('view') === USER_ONLY ? inside < BigInt(size) ? size - Number(inside) : 1 : 4096 - Number(linear & 4095n)
-      const count = Math.min(limit - have, page)
-      const at = this.#shared.place(linear, count, Access.fetch, 0)
-      if (at === 0) return this.#exception(Vector.pageFault, 'fault')
-      bytes.set(this.#bytes.subarray(at, at + count), have)
-      have += count
-      const decoded = decode(bytes.subarray(0, have), mode)
-      if (decoded === 'short') continue
-      return decoded === 'invalid' ? this.#fault(Vector.invalidOpcode) : decoded === 'long' ? this.#fault(Vector.generalProtection) : decoded
-    }
-    return this.#fault(Vector.generalProtection)
-  }
-
-  #fault(vector: number): Step {
-    this.#set('error', 0)
-    return this.#exception(vector, 'fault')
-  }
-
   #exception(vector: number, cause: 'fault' | 'trap' | 'int' | 'int n', from: bigint = this.rip): Step {
     return { kind: 'exception', vector, cause, error: hasError(vector) && cause === 'fault' ? this.#get('error') : 0, address: vector === Vector.pageFault ? this.#view.getBigUint64(x86Layout.offset.faultAddress, true) : 0n, from }
-  }
-
-  #floatFunctions(): WasmImports[string] {
-    this.#float ??= instantiate<WasmImports[string]>(compiled('float', () => writeFloat(STATE.float)), { host: { memory: this.#linear } })
-    return this.#float
-  }
-
-  #handler(variant: Variant): Handler {
-    const { form, operandSize, addressSize, memory, repeat, vector } = variant
-    const { mode } = this
-    const big = (this.#view.getUint32(this.#state.segment(Register.ss) + segmentLayout.rights, true) & SegmentBit.big) !== 0
-    const stackSize = mode === 64 ? 8 : big ? 4 : 2
-    const key = `${mode} ${stackSize} ${forms.indexOf(form)} ${operandSize} ${addressSize} ${memory} ${repeat} ${vector}`
-    const known = this.#handlers.get(key)
-    if (known) return known
-    const module = compiled(key, () => writeHandler(variant, { mode, stackSize, state: this.#state }))
-    const { handler } = instantiate<{ readonly handler: Handler }>(module, {
-      host: { memory: this.#linear }, shared: this.#imports, ...usesFloat(form) ? { float: this.#floatFunctions() } : {},
-    })
-    this.#handlers.set(key, handler)
-    return handler
   }
 }

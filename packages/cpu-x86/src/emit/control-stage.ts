@@ -1,7 +1,6 @@
 import { call, type Expr, i32, i64, select } from '@machinist/wasm'
 import type { Size } from '../isa/form.ts'
-import { Vector } from '../vector.ts'
-import { opLayout, Register, segmentLayout } from './layout.ts'
+import { opLayout } from './layout.ts'
 import { MemoryStage } from './memory-stage.ts'
 import type { Value } from './stage.ts'
 import { EventKind } from './system/interrupts.ts'
@@ -26,8 +25,7 @@ export abstract class ControlStage extends MemoryStage {
   }
 
   checkTarget(target: Value): void {
-    const bad = this.mode === 64 ? this.unusual(target) : i64.gtU(target, i64.load32U(this.state.segment(Register.cs), segmentLayout.high))
-    this.faultIf(bad, Vector.generalProtection)
+    this.try(call(this.parts.shared.checkTarget, target))
   }
 
   jump(target: Value): void {
@@ -96,7 +94,7 @@ export abstract class ControlStage extends MemoryStage {
       this.f.set(left, this.truncate(i64.sub(left, 1), this.addressSize))
       this.setRegister(RCX, left, this.addressSize)
       const more = i64.ne(left, 0)
-      this.branch(goesOn ? i32.and(more, goesOn(repeat === 'repe')) : more, i64.load(this.op, opLayout.pc))
+      this.branch(goesOn ? i32.and(more, goesOn(repeat === 'repe')) : more, this.state.get64('pc'))
     })
   }
 

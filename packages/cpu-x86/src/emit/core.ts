@@ -1,38 +1,47 @@
-import { ModuleBuilder } from '@machinist/wasm'
-import { type Mode, usesFloat } from '../isa/form.ts'
-import { type FloatFunctions, importFloat } from './float/functions.ts'
+import { type MemoryImport, ModuleBuilder, select } from '@machinist/wasm'
+import { emitCrawl, Leave, Polled } from './crawl.ts'
+import { emitFloat, type FloatFunctions } from './float/functions.ts'
 import type { State } from './layout.ts'
-import { emitShared, importShared, type SharedFunctions } from './system/functions.ts'
-import type { Variant } from './variant.ts'
+import { emitSteps } from './steps.ts'
+import { emitShared, type SharedFunctions } from './system/functions.ts'
+import { variants } from './variant.ts'
 import { VectorStage } from './vector-stage.ts'
 
 /** What the code of every handler is written with. */
 export interface CoreParts {
-  readonly mode: Mode
-  /** Of rSP: by SS.B, and 8 in 64-bit mode. */
-  readonly stackSize: 2 | 4 | 8
   readonly state: State
   readonly shared: SharedFunctions
-  /** Where a form may need them. */
-  readonly float: FloatFunctions | null
+  readonly float: FloatFunctions
 }
 
-/** The module of what all handlers share. */
-export function writeShared(state: State, physicalBits: number): Uint8Array<ArrayBuffer> {
-  const m = new ModuleBuilder()
-  m.importMemory({ module: 'host', name: 'memory', initial: 1 })
-  emitShared(m, state, { physicalBits })
-  return m.toBytes()
+/** What a core is written for. */
+export interface CoreOptions {
+  /** Where the state lies, and the instructions that were decoded: see steps.ts. */
+  readonly state: State
+  readonly decoded: number
+  readonly physicalBits: number
+  readonly memory: Pick<MemoryImport, 'initial' | 'maximum' | 'shared'>
 }
 
-/** A module with one function, `handler`: it executes an op, and returns 1 when that raised something. */
-export function writeHandler(variant: Variant, { mode, stackSize, state }: Omit<CoreParts, 'shared' | 'float'>): Uint8Array<ArrayBuffer> {
+/**
+ * The module that executes instructions: a function for each variant of an encoding, in its table; what they call; and `step`, which
+ * calls one. The mode of code, the size of addresses and that of the stack are numbers when they run, so there is one function for all modes.
+ */
+export function writeCore({ state, decoded, physicalBits, memory }: CoreOptions): Uint8Array<ArrayBuffer> {
   const m = new ModuleBuilder()
-  m.importMemory({ module: 'host', name: 'memory', initial: 1 })
-  const { form, operandSize, memory } = variant
-  const parts: CoreParts = { mode, stackSize, state, shared: importShared(m), float: usesFloat(form) ? importFloat(m, state.float) : null }
-  m.export('handler', m.func(`${form.instruction.name}${operandSize * 8}${memory ? 'm' : ''}`, ['i32'], 'i32', (f, op) => {
-    new VectorStage(f, parts, op, variant).emit()
-  }))
+  m.importMemory({ module: 'host', name: 'memory', ...memory })
+  const decode = m.importFunction('host', 'decode', ['i32', 'i32', 'i32', 'i32'], 'i32')
+  const shared = emitShared(m, state, { physicalBits })
+  const parts: CoreParts = { state, shared, float: emitFloat(m, state.float) }
+  variants.forEach((variant, number) => {
+    const name = `${variant.form.instruction.name}${variant.operandSize * 8}${variant.memory ? 'm' : ''}`
+    const target = m.func(name, ['i32'], 'i32', (f, op) => new VectorStage(f, parts, op, variant).emit())
+    if (m.tableEntry(target) !== number) throw new RangeError('the table has functions before these')
+  })
+  const steps = emitSteps(m, state, { memory: shared, decoded, decode })
+  // Whoever runs it delivers.
+  const take = m.func('take', [], 'void', (f) => f.do(state.set32('leave', Leave.raised)))
+  const poll = m.func('poll', [], 'i32', (f) => f.return(select('i32', state.get32('halted'), Polled.waits, Polled.clear)))
+  emitCrawl(m, state, steps, { poll, take })
   return m.toBytes()
 }

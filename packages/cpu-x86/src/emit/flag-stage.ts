@@ -1,6 +1,6 @@
 import { call, type Expr, type Func, i32, i64, type Local, select, type ValueType } from '@machinist/wasm'
 import { STATUS } from '../flags.ts'
-import type { Mode, Size } from '../isa/form.ts'
+import type { Size } from '../isa/form.ts'
 import type { CoreParts } from './core.ts'
 import { FlagKind } from './flags.ts'
 import type { Helpers } from './helpers.ts'
@@ -8,7 +8,7 @@ import { isNarrow, type Numbers, type State } from './layout.ts'
 import type { SharedFunctions } from './system/functions.ts'
 import { SystemFlag } from './system/code.ts'
 import { allFlags, setAllFlags } from './system/flags.ts'
-import type { Value } from './stage.ts'
+import type { Value, Width } from './stage.ts'
 
 /** Bits of RFLAGS that are neither status nor DF and that POPF changes at any CPL (SDM volume 2, POPF). */
 const POPPED = SystemFlag.trap | SystemFlag.nested | SystemFlag.alignment | SystemFlag.id
@@ -20,7 +20,6 @@ export abstract class FlagStage {
   readonly helpers: Helpers
   protected readonly parts: CoreParts
   protected readonly state: State
-  readonly mode: Mode
   readonly shared: SharedFunctions
 
   constructor(f: Func, parts: CoreParts) {
@@ -28,7 +27,6 @@ export abstract class FlagStage {
     this.parts = parts
     this.helpers = parts.shared
     this.state = parts.state
-    this.mode = parts.mode
     this.shared = parts.shared
   }
 
@@ -40,7 +38,8 @@ export abstract class FlagStage {
     return select('i64', condition, a, b)
   }
 
-  truncate(value: Value, size: Size): Value {
+  truncate(value: Value, size: Width): Value {
+    if (typeof size === 'object') return i64.and(value, size.mask)
     return size === 8 ? value : i64.and(value, 2 ** (8 * size) - 1)
   }
 

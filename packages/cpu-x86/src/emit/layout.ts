@@ -7,8 +7,9 @@ const fields = {
   registers: ['i64', 16],
   /** Reads as zero: the base and the index of addresses that have none, and segments that begin at zero. */
   zero: 'i64',
-  /** rIP. */
+  /** rIP; and while an instruction runs, the address behind it. */
   pc: 'i64',
+  next: 'i64',
   /** The lazy flags: see flags.ts. */
   flagKind: 'u32',
   flagShift: 'u32',
@@ -59,6 +60,8 @@ const fields = {
   bounceFirst: 'u32',
   bounceAt: 'i64',
   bounceNext: 'i64',
+  /** The bytes of an instruction that does not lie in one piece, or near its end. */
+  fetched: ['u8', 16],
   /** Registers that no fault changes half way: CR8, the debug registers, and MSRs by their names (SDM volume 4, table 2-2). */
   cr8: 'i64',
   dr: ['i64', 8],
@@ -128,21 +131,22 @@ export const SegmentBit = { accessed: 0x100, writable: 0x200, readable: 0x200, c
 /** Numbers of what has a segmentLayout. */
 export const Register = { es: 0, cs: 1, ss: 2, ds: 3, fs: 4, gs: 5, idtr: 6, gdtr: 7, ldtr: 8, tr: 9 } as const
 
-/** A decoded instruction as handlers read it. Registers are named by their addresses. */
+/** A decoded instruction as handlers read it: the same wherever it stands. Registers are named by their addresses; one relative to rIP has `next` as its base. */
 export const opLayout = {
-  operands: 0,
-  base: 16,
-  index: 20,
-  scale: 24,
-  /** The address of a segment register; or of a zero, as base, in 64-bit mode. */
-  segment: 28,
-  /** Whether the memory operand is in SS: then a bad address is #SS. */
-  inStack: 32,
+  /** The number of its function: see cold-functions.ts. And its bytes. */
+  handler: 0,
+  length: 4,
+  operands: 8,
+  base: 24,
+  index: 28,
+  scale: 32,
+  /** The address of a segment register. */
+  segment: 36,
   displacement: 40,
   immediates: 48,
-  /** The addresses of the instruction and of the one after it. */
-  pc: 64,
-  next: 72,
+  /** What an address is cut to, and rSP. */
+  addressMask: 64,
+  stackMask: 72,
   size: 80,
 } as const
 

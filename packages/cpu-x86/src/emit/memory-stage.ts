@@ -3,7 +3,7 @@ import { call, type Expr, type Func, i32, i64, type Local } from '@machinist/was
 import type { Size } from '../isa/form.ts'
 import { Vector } from '../vector.ts'
 import type { CoreParts } from './core.ts'
-import { opLayout, segmentLayout, SegmentRight } from './layout.ts'
+import { opLayout } from './layout.ts'
 import { OperandStage } from './operands.ts'
 import type { Segment, Value } from './stage.ts'
 import type { Variant } from './variant.ts'
@@ -56,45 +56,23 @@ export abstract class MemoryStage extends OperandStage {
   }
 
   aligned(offset: Value, bytes: number): void {
-    this.faultIf(i64.ne(i64.and(this.linear(this.#segmentAt('operand'), offset), bytes - 1), 0), Vector.generalProtection)
+    this.faultIf(i64.ne(i64.and(call(this.parts.shared.linear, this.#segmentAt('operand'), offset), bytes - 1), 0), Vector.generalProtection)
   }
 
   /** The address of a segment register in the state. */
   #segmentAt(segment: Segment): Expr<'i32'> {
     if (segment === 'operand') return i32.load(this.op, opLayout.segment)
-    return i32.const(this.mode === 64 ? this.state.field('zero') : this.state.segment(segment === 'stack' ? SS : ES))
-  }
-
-  protected linear(register: Expr<'i32'>, offset: Value): Value {
-    return this.truncate(i64.add(i64.load(register, segmentLayout.base), offset), this.mode === 64 ? 8 : 4)
+    return i32.const(this.state.segment(segment === 'stack' ? SS : ES))
   }
 
   /** Where in linear memory a guest's bytes lie; or a fault. */
   protected place(offset: Value, bytes: number, { segment, right, align = 1 }: { segment: Segment; right: 'read' | 'write'; align?: number }): Local<'i32'> {
-    const register = this.f.let(this.#segmentAt(segment))
-    // #SS is one less than #GP.
-    const vector = i32.sub(Vector.generalProtection, segment === 'operand' ? i32.load(this.op, opLayout.inStack) : segment === 'stack' ? 1 : 0)
     const bound = this.f.let(offset)
-    const address = this.f.let(this.linear(register, bound))
     // AMD's processors look at this first.
-    if (align > 1) this.f.if(i32.wrap(i64.and(address, align - 1)), () => this.raise(i32.const(Vector.generalProtection)))
-    if (this.mode !== 64) {
-      // Limit and type (SDM volume 3, 6.3 and 6.4).
-      const low = i64.ltU(bound, i64.load32U(register, segmentLayout.low))
-      const high = i64.gtU(i64.add(bound, bytes - 1), i64.load32U(register, segmentLayout.high))
-      const barred = i32.eqz(i32.and(i32.load(register, segmentLayout.rights), SegmentRight[right]))
-      this.f.if(i32.or(i32.or(low, high), barred), () => this.raise(vector))
-    }
-    // All of an operand must be canonical.
-    if (this.mode === 64) this.f.if(i32.or(this.unusual(address), this.unusual(i64.add(address, bytes - 1))), () => this.raise(vector))
-    const place = this.f.let(call(this.parts.shared.place, address, bytes, Access[right], 0))
+    if (align > 1) this.aligned(bound, align)
+    const place = this.f.let(call(this.parts.shared.placeIn, this.#segmentAt(segment), bound, bytes, Access[right]))
     this.f.if(i32.eqz(place), () => this.f.return(1))
     return place
-  }
-
-  /** Whether an address is not canonical (SDM volume 1, 3.3.7.1). */
-  protected unusual(address: Value): Expr<'i32'> {
-    return call(this.parts.shared.unusual, address)
   }
 
   #fromTop(distance: number): Value {

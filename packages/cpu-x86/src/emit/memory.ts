@@ -18,6 +18,8 @@ export interface MemoryFunctions {
    * to system structures, which are supervisor's at any CPL (SDM volume 3, 5.6). What was stored there is to be committed.
    */
   readonly place: FuncRef<readonly ['i64', 'i32', 'i32', 'i32'], 'i32'>
+  /** `(linear)`: bytes from there on that `place` may be asked for at once. */
+  readonly rest: FuncRef<readonly ['i64'], 'i32'>
   /** Ends a store at `bounce`. */
   readonly commit: FuncRef<readonly [], 'void'>
   /** `(linear)` → whether it is not canonical (SDM volume 1, 3.3.7.1). */
@@ -126,6 +128,13 @@ export function emitMemory(m: ModuleBuilder, state: State, { physicalBits }: { p
     f.if(i32.ne(access, Access.write), () => f.do(call(transfer, 0)))
     f.return(bounce)
   })
+  const rest = m.func('rest', ['i64'], 'i32', (f, linear) => {
+    f.if(i32.eq(state.get32('view'), USER_ONLY), () => {
+      const left = f.let(i64.sub(i64.extendU(state.get32('memorySize')), i64.sub(linear, state.get64('memoryBase'))))
+      f.return(select('i32', i64.gtS(left, 4096), 4096, select('i32', i64.leS(left, 0), 1, i32.wrap(left))))
+    })
+    f.return(i32.sub(4096, i32.and(i32.wrap(linear), 4095)))
+  })
   const commit = m.func('commit', [], 'void', (f) => f.do(call(transfer, 1)))
 
   const updateView = m.func('updateView', [], 'void', (f) => {
@@ -147,5 +156,5 @@ export function emitMemory(m: ModuleBuilder, state: State, { physicalBits }: { p
     f.do(memoryCopy(pdptes, bounce, 32))
     f.return(0)
   })
-  return { place, commit, unusual, updateView, loadPdptes }
+  return { place, rest, commit, unusual, updateView, loadPdptes }
 }

@@ -4,14 +4,14 @@ import { bytesOf, mayBeMemory, type Operand } from '../isa/operand.ts'
 import type { CoreParts } from './core.ts'
 import { FlagStage } from './flag-stage.ts'
 import { opLayout } from './layout.ts'
-import type { Value } from './stage.ts'
+import type { Value, Width } from './stage.ts'
 import type { Variant } from './variant.ts'
 
 /** What a decoded op in linear memory says, and the general registers. */
 export abstract class OperandStage extends FlagStage {
   readonly operandSize: Size
-  readonly addressSize: 2 | 4 | 8
-  readonly stackSize: 2 | 4 | 8
+  readonly addressSize: Width
+  readonly stackSize: Width
   protected readonly variant: Variant
   protected readonly op: Local<'i32'>
 
@@ -20,8 +20,8 @@ export abstract class OperandStage extends FlagStage {
     this.variant = variant
     this.op = op
     this.operandSize = variant.operandSize
-    this.addressSize = variant.addressSize
-    this.stackSize = parts.stackSize
+    this.addressSize = { mask: i64.load(op, opLayout.addressMask) }
+    this.stackSize = { mask: i64.load(op, opLayout.stackMask) }
   }
 
   size(operand: number): Size {
@@ -37,12 +37,19 @@ export abstract class OperandStage extends FlagStage {
     return this.operand(operand).kind === 'imm'
   }
 
-  register(number: number, size: Size): Value {
-    return this.loadAt(i32.const(this.state.register(number)), size)
+  register(number: number, size: Width): Value {
+    const at = i32.const(this.state.register(number))
+    return typeof size === 'object' ? this.truncate(this.loadAt(at, 8), size) : this.loadAt(at, size)
   }
 
-  setRegister(number: number, value: Value, size: Size): void {
-    this.storeAt(i32.const(this.state.register(number)), value, size)
+  setRegister(number: number, value: Value, size: Width): void {
+    const at = i32.const(this.state.register(number))
+    if (typeof size === 'number') {
+      this.storeAt(at, value, size)
+      return
+    }
+    const bound = this.f.let(value)
+    this.f.if(i64.eq(size.mask, 0xffff), () => this.storeAt(at, bound, 2), () => this.storeAt(at, bound, 8))
   }
 
   high(): Value {
@@ -79,7 +86,7 @@ export abstract class OperandStage extends FlagStage {
 
   /** The address of the instruction behind this one. */
   protected nextPc(): Value {
-    return i64.load(this.op, opLayout.next)
+    return this.state.get64('next')
   }
 
   protected raise(vector: Expr<'i32'>, error: Expr<'i32'> | number = 0): void {

@@ -1,11 +1,14 @@
 import type { Expr, Func, Local, ValueType } from '@machinist/wasm'
-import type { Mode, Size } from '../isa/form.ts'
+import type { Size } from '../isa/form.ts'
 import type { Helpers } from './helpers.ts'
 import type { Numbers } from './layout.ts'
 import type { SharedFunctions } from './system/functions.ts'
 import type { VectorOps } from './vector-ops.ts'
 
 export type Value = Expr<'i64'>
+
+/** Bytes of an address or of rSP: a number, or what is known when code runs, as the mask of its bits. */
+export type Width = Size | { readonly mask: Value }
 
 /** The segment of an access: the memory operand's, SS, or ES. */
 export type Segment = 'operand' | 'stack' | 'extra'
@@ -23,16 +26,15 @@ export interface Stage extends VectorOps {
   readonly helpers: Helpers
   /** What all handlers share; those that may fault are for `try`. */
   readonly shared: SharedFunctions
-  readonly mode: Mode
   readonly operandSize: Size
-  readonly addressSize: 2 | 4 | 8
+  readonly addressSize: Width
   /** Of rSP: by SS.B, and 8 in 64-bit mode. */
-  readonly stackSize: 2 | 4 | 8
+  readonly stackSize: Width
 
   let<T extends ValueType>(value: Expr<T>): Local<T>
   when(condition: Expr<'i32'>, then: () => void, otherwise?: () => void): void
   select(condition: Expr<'i32'>, a: Value, b: Value): Value
-  truncate(value: Value, size: Size): Value
+  truncate(value: Value, size: Width): Value
   /** Sign-extends from a size. */
   signed(value: Value, size: Size): Value
   nothing(): void
@@ -44,8 +46,8 @@ export interface Stage extends VectorOps {
   /** An immediate is sign-extended to `size`, or cut. */
   read(operand: number, size?: Size): Value
   write(operand: number, value: Value): void
-  register(number: number, size: Size): Value
-  setRegister(number: number, value: Value, size: Size): void
+  register(number: number, size: Width): Value
+  setRegister(number: number, value: Value, size: Width): void
   /** AH. */
   high(): Value
   setHigh(value: Value): void

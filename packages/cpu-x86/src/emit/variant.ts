@@ -1,17 +1,48 @@
 import type { Decoded } from '../decode/decoder.ts'
-import type { Form, Size } from '../isa/form.ts'
-import type { VectorSize } from '../isa/operand.ts'
+import { type Form, operandSizes, type Size } from '../isa/form.ts'
+import { mayBeMemory, type OperandKind, type VectorSize } from '../isa/operand.ts'
+import { forms } from '../isa/table.ts'
 
 /** What of a decoded instruction code is written for; the rest are fields that it reads. */
 export interface Variant {
   readonly form: Form
   readonly operandSize: Size
-  readonly addressSize: 2 | 4 | 8
   readonly memory: boolean
   readonly repeat: Decoded['repeat']
   readonly vector: VectorSize
 }
 
-export function variantOf({ form, operandSize, addressSize, address, repeat, vector }: Decoded): Variant {
-  return { form, operandSize, addressSize, memory: address !== null, repeat: form.repeat === 'rep' && repeat === 'repne' ? 'repe' : repeat, vector }
+function variantsOf(form: Form): Variant[] {
+  const sizes = [...new Set(form.modes.flatMap((mode) => operandSizes(form, mode)))]
+  const has = (found: (kind: OperandKind) => boolean): boolean => form.operands.some(({ kind }) => found(kind))
+  const always = has((kind) => kind === 'mem' || kind === 'offset')
+  const memories = always ? [true] : has((kind) => mayBeMemory.has(kind)) ? [false, true] : [false]
+  const repeats = (['none', 'repe', 'repne'] as const).slice(0, form.repeat === null ? 1 : form.repeat === 'rep' ? 2 : 3)
+  const { length = 16, ignoresLength = false } = form.vex ?? {}
+  const vectors = length === null && !ignoresLength ? [16, 32] as const : [length ?? 16]
+  return sizes.flatMap((operandSize) => memories.flatMap((memory) => repeats.flatMap((repeat) => vectors.map((vector) => ({ form, operandSize, memory, repeat, vector })))))
+}
+
+const byForm = forms.map(variantsOf)
+
+/** Every variant there is, by its number. */
+export const variants: readonly Variant[] = byForm.flat()
+
+const firsts: ReadonlyMap<Form, { readonly first: number; readonly own: readonly Variant[] }> = (() => {
+  let first = 0
+  return new Map(byForm.flatMap((own) => {
+    const entry = own[0] && [own[0].form, { first, own }] as const
+    first += own.length
+    return entry ? [entry] : []
+  }))
+})()
+
+/** The number of a decoded instruction's variant. */
+export function variantOf({ form, operandSize, address, repeat, vector }: Decoded): number {
+  const { first, own } = firsts.get(form) ?? { first: 0, own: [] }
+  const repeated = form.repeat === 'rep' && repeat === 'repne' ? 'repe' : repeat
+  const length = form.vex?.ignoresLength === true ? 16 : vector
+  const found = own.findIndex((v) => v.operandSize === operandSize && v.memory === (address !== null) && v.repeat === repeated && v.vector === length)
+  if (found < 0) throw new RangeError(`${form.instruction.name} has no such variant`)
+  return first + found
 }

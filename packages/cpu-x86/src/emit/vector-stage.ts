@@ -95,9 +95,7 @@ export class VectorStage extends OpStage implements Stage {
   }
 
   get float(): FloatFunctions {
-    const { float } = this.parts
-    if (!float) throw new RangeError(`${this.variant.form.instruction.name} has no floating-point functions`)
-    return float
+    return this.parts.float
   }
 
   beginSimd(): void {

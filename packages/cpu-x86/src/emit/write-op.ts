@@ -1,30 +1,29 @@
 import type { Decoded } from '../decode/decoder.ts'
 import type { OperandKind, OperandSize } from '../isa/operand.ts'
 import { opLayout, type State } from './layout.ts'
+import { variantOf } from './variant.ts'
 
-const SS = 2
-const FS = 4
+const masks = { 2: 0xffffn, 4: 0xffff_ffffn, 8: 0xffff_ffff_ffff_ffffn } as const
 /** AH to BH are the second bytes of the first four registers. */
 const HIGH_BYTES = 4
 
-/** Writes a decoded instruction as handlers read it. */
-export function writeOp(view: DataView, at: number, state: State, decoded: Decoded, pc: bigint): void {
-  const { form, mode, address, segment, immediates, length } = decoded
-  const zero = state.field('zero')
+/** Writes a decoded instruction as handlers read it. `big` is SS.B. */
+export function writeOp(view: DataView, at: number, state: State, decoded: Decoded, big: boolean): void {
+  const { form, mode, address, addressSize, segment, immediates, length } = decoded
   const set = (field: number, value: number): void => view.setUint32(at + field, value, true)
   const set64 = (field: number, value: bigint): void => view.setBigUint64(at + field, BigInt.asUintN(64, value), true)
-  const register = (number: number): number => number < 0 ? zero : state.register(number)
-  const next = BigInt.asUintN(mode, pc + BigInt(length))
+  const register = (number: number): number => state.field(number < 0 ? 'zero' : 'registers') + 8 * Math.max(number, 0)
+  set(opLayout.handler, variantOf(decoded))
+  set(opLayout.length, length)
   form.operands.forEach(({ kind, size }, i) => set(opLayout.operands + 4 * i, operandAddress(decoded, state, kind, size)))
-  set(opLayout.base, register(address?.base ?? -1))
+  set(opLayout.base, address?.relative === true ? state.field('next') : register(address?.base ?? -1))
   set(opLayout.index, register(address?.index ?? -1))
   set(opLayout.scale, address?.scale ?? 0)
-  set(opLayout.segment, mode === 64 && segment < FS ? zero : state.segment(segment))
-  set(opLayout.inStack, segment === SS ? 1 : 0)
-  set64(opLayout.displacement, (address?.displacement ?? 0n) + (address?.relative === true ? next : 0n))
+  set(opLayout.segment, state.segment(segment))
+  set64(opLayout.displacement, address?.displacement ?? 0n)
   immediates.forEach((value, i) => set64(opLayout.immediates + 8 * i, value))
-  set64(opLayout.pc, pc)
-  set64(opLayout.next, next)
+  set64(opLayout.addressMask, masks[addressSize])
+  set64(opLayout.stackMask, masks[mode === 64 ? 8 : big ? 4 : 2])
 }
 
 /** Where in the state an operand that is a register lies; of ST(i), which is not known before TOP is, and of control and debug registers the number. */

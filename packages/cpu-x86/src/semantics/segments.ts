@@ -1,4 +1,4 @@
-import { i64 } from '@machinist/wasm'
+import { i32, i64 } from '@machinist/wasm'
 import type { Stage } from '../emit/stage.ts'
 import { group, type Instruction } from '../isa/form.ts'
 
@@ -20,9 +20,19 @@ export const far: readonly Instruction[] = instructions
 
 const [ES, SS, DS, FS, GS] = [0, 2, 3, 4, 5]
 
-define('mov', ['8E Sw Ew'], (s) => s.write(0, s.read(1, 2)))
+/** MOV SS and POP SS put off interrupts and single step until the next instruction has ended (SDM volume 3, 6.8.3). */
+const putOff = (s: Stage): void => s.setField('shadow', i64.const(2))
+define('mov', ['8E Sw Ew'], (s) => {
+  s.write(0, s.read(1, 2))
+  s.when(i32.eq(s.numberOf(0), s.stateAt(SS)), () => putOff(s))
+})
 const pops: readonly (readonly [string, number])[] = [['07 ES; not64', ES], ['17 SS; not64', SS], ['1F DS; not64', DS], ['0F.A1 FS; d64', FS], ['0F.A9 GS; d64', GS]]
-for (const [encoding, segment] of pops) define('pop', [encoding], (s) => s.popSegment(segment))
+for (const [encoding, segment] of pops) {
+  define('pop', [encoding], (s) => {
+    s.popSegment(segment)
+    if (segment === SS) putOff(s)
+  })
+}
 
 const pointers: readonly (readonly [string, string, number])[] = [['les', 'C4 Gv Mv; not64', ES], ['lds', 'C5 Gv Mv; not64', DS], ['lss', '0F.B2 Gv Mv', SS], ['lfs', '0F.B4 Gv Mv', FS], ['lgs', '0F.B5 Gv Mv', GS]]
 for (const [name, encoding, segment] of pointers) {

@@ -42,19 +42,21 @@ for (const [name, digit, register] of [['sgdt', 0, Register.gdtr], ['sidt', 1, R
   define(name, [`0F.01/${digit} Mn; natural`], (s) => {
     hidden(s)
     const at = s.let(s.offset())
-    s.writable(at, s.mode === 64 ? 10 : 6)
+    const wide = s.operandSize === 8
+    s.writable(at, wide ? 10 : 6)
     s.store(at, i64.load16U(s.stateAt(register), segmentLayout.high), 2)
-    s.store(s.truncate(i64.add(at, 2), s.addressSize), i64.load(s.stateAt(register), segmentLayout.base), s.mode === 64 ? 8 : 4)
+    s.store(s.truncate(i64.add(at, 2), s.addressSize), i64.load(s.stateAt(register), segmentLayout.base), wide ? 8 : 4)
   })
 }
 for (const [name, digit, register] of [['lgdt', 2, Register.gdtr], ['lidt', 3, Register.idtr]] as const) {
-  define(name, [`0F.01/${digit} Mn`], (s) => {
+  define(name, [`0F.01/${digit} Mn; f64`], (s) => {
     privileged(s)
     const at = s.let(s.offset())
     const limit = s.load(at, 2)
-    const base = s.load(s.truncate(i64.add(at, 2), s.addressSize), s.mode === 64 ? 8 : 4)
-    if (s.mode === 64) s.faultIf(call(s.shared.unusual, base), generalProtection)
-    s.f.do(i64.store(s.stateAt(register), s.operandSize === 2 && s.mode !== 64 ? i64.and(base, 0xff_ffff) : base, segmentLayout.base))
+    const wide = s.operandSize === 8
+    const base = s.load(s.truncate(i64.add(at, 2), s.addressSize), wide ? 8 : 4)
+    if (wide) s.faultIf(call(s.shared.unusual, base), generalProtection)
+    s.f.do(i64.store(s.stateAt(register), s.operandSize === 2 ? i64.and(base, 0xff_ffff) : base, segmentLayout.base))
     s.f.do(i32.store(s.stateAt(register), i32.wrap(limit), segmentLayout.high))
   })
 }

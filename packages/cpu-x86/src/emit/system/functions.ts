@@ -3,6 +3,7 @@ import { emitFlags } from '../flags.ts'
 import { emitHelpers } from '../helpers.ts'
 import { KEPT, SAVE_AT, State } from '../layout.ts'
 import { emitMemory } from '../memory.ts'
+import { emitPlaceIn } from '../place-in.ts'
 import { emitBasics } from './code.ts'
 import { emitCalls } from './calls.ts'
 import { emitControl } from './control.ts'
@@ -23,10 +24,14 @@ const signatures = {
   reverse: [['i64'], 'i64'],
   crc32c: [['i32', 'i64', 'i32'], 'i32'],
   place: [['i64', 'i32', 'i32', 'i32'], 'i32'],
+  rest: [['i64'], 'i32'],
   commit: [[], 'void'],
   unusual: [['i64'], 'i32'],
   updateView: [[], 'void'],
   updateMode: [[], 'void'],
+  placeIn: [['i32', 'i64', 'i32', 'i32'], 'i32'],
+  linear: [['i32', 'i64'], 'i64'],
+  checkTarget: [['i64'], 'i32'],
   /** `(number, selector)`: a program loads a segment register. */
   loadSegment: [['i32', 'i32'], 'i32'],
   /** `(number, size)`: and takes it off the stack. */
@@ -65,13 +70,9 @@ type References<Signatures extends Readonly<Record<string, readonly [readonly ('
 /** The functions that all handlers share. Those that return i32 as the last of an instruction return 1 after a fault. */
 export type SharedFunctions = References<typeof signatures & typeof given>
 
-/** Declares them as imports. */
-export function importShared(m: ModuleBuilder): SharedFunctions {
-  return Object.fromEntries(Object.entries({ ...signatures, ...given }).map(([name, [params, result]]) => [name, m.importFunction('shared', name, params, result)])) as unknown as SharedFunctions
-}
-
-/** Emits and exports them. */
-export function emitShared(m: ModuleBuilder, state: State, { physicalBits }: { physicalBits: number }): void {
+/** Emits and exports them, and imports those that are given. */
+export function emitShared(m: ModuleBuilder, state: State, { physicalBits }: { physicalBits: number }): SharedFunctions {
+  const host = Object.fromEntries(Object.entries(given).map(([name, [params, result]]) => [name, m.importFunction('host', name, params, result)])) as unknown as References<typeof given>
   const flags = emitFlags(m, state)
   const helpers = emitHelpers(m)
   const memory = emitMemory(m, state, { physicalBits })
@@ -103,13 +104,14 @@ export function emitShared(m: ModuleBuilder, state: State, { physicalBits }: { p
   const calls = emitCalls(m, state, basics, memory, tables, flags)
   const shared: References<typeof signatures> = {
     ...flags, ...helpers,
-    place: memory.place, commit: memory.commit, unusual: memory.unusual, updateView: memory.updateView, updateMode: segments.updateMode,
+    place: memory.place, rest: memory.rest, commit: memory.commit, unusual: memory.unusual, updateView: memory.updateView, updateMode: segments.updateMode,
     loadSegment, popSegment: atomic('popSegment', popSegment),
     far: atomic('farByProgram', transfers.far), farReturn: atomic('farReturnByProgram', transfers.farReturn),
     interruptReturn: atomic('interruptReturnByProgram', interrupts.interruptReturn), deliver: atomic('deliverEvent', interrupts.deliver),
     loadLocalTable: tables.loadLocalTable, loadTask: tables.loadTask, look: tables.look, checkPort: tables.checkPort,
     lookedAt: m.func('lookedAt', [], 'i64', (f) => f.return(basics.value)),
-    ...control, ...calls,
+    ...control, ...calls, ...emitPlaceIn(m, state, memory),
   }
-  for (const [name, target] of Object.entries(shared)) m.export(name, target)
+  for (const name of Object.keys(signatures) as (keyof typeof signatures)[]) m.export(name, shared[name])
+  return { ...shared, ...host }
 }
