@@ -27,6 +27,8 @@ export interface MetalHost extends MachineHost {
   readonly loop: MetalLoop
   /** Harts of the hardware besides that of JavaScript. */
   readonly others: OtherProcessors
+  /** Nanoseconds of this hart's time, but for those in which it looked what the hardware, or a hart elsewhere, interrupted a machine for. */
+  cpuTime(): number
   readonly maximumMemory: number
   /** Bytes of physical memory in which machines may live. */
   readonly memory: number
@@ -76,9 +78,19 @@ export function metalHost(native: Native, { memory = native.ram(), backend, ...p
     others.poll()
     return false
   })
+  let interrupted = 0
   others.interlude = () => {
+    const began = loop.now()
+    let goesOn = false
     try {
-      return loop.check() && (others.attend?.() ?? true)
+      try {
+        goesOn = loop.check()
+      } finally {
+        const found = loop.now() - began
+        others.found += found
+        interrupted += found
+      }
+      return goesOn && (others.attend?.() ?? true)
     } catch (error) {
       // It is no fault of the guest that runs here.
       loop.soon(() => { throw error })
@@ -88,6 +100,7 @@ export function metalHost(native: Native, { memory = native.ram(), backend, ...p
   return {
     loop,
     others,
+    cpuTime: () => loop.now() - interrupted,
     maximumMemory,
     linearMemory,
     memory: free.reduce((sum, { length }) => sum + length, 0),

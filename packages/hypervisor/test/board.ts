@@ -8,6 +8,10 @@ export class Board implements OtherProcessors {
   readonly count: number
   readonly loop: TestLoop
   attend: (() => boolean) | null = null
+  found = 0
+  /** What it takes to find out that a hart has come back while another runs here; and how much of the thread's time that was. */
+  finding = 0
+  interrupted = 0
   readonly away: { at: number; readonly back: () => void }[] = []
 
   constructor(loop: TestLoop, count: number) {
@@ -27,6 +31,15 @@ export class Board implements OtherProcessors {
     }
   }
 
+  /** Something came in while a hart runs on the thread. */
+  interlude(): boolean {
+    this.loop.time += this.finding
+    this.interrupted += this.finding
+    this.found += this.finding
+    this.poll()
+    return this.attend?.() ?? true
+  }
+
   wait(until: number): void {
     this.loop.time = Math.max(this.loop.time, Math.min(until, this.next))
     this.poll()
@@ -38,6 +51,8 @@ export interface Habit {
   readonly harts: number
   readonly run: number
   readonly service: number
+  /** They run on the thread alone. */
+  readonly bound?: boolean
 }
 
 /** A guest whose harts do the same again and again. */
@@ -57,7 +72,7 @@ export class Guest implements Lendable {
     this.#board = board
     this.#habit = habit
     this.#wake = wake
-    this.parallel = habit.harts
+    this.parallel = habit.bound === true ? 0 : habit.harts
     this.#harts = Array.from({ length: habit.harts }, () => ({ left: habit.run, state: 'ready' }))
   }
 
@@ -132,10 +147,7 @@ export class Guest implements Lendable {
         loop.time += this.#habit.service
         hart.left = this.#habit.run
       }
-      if (board.next <= loop.time) {
-        board.poll()
-        if (board.attend?.() === false) return
-      }
+      if (board.next <= loop.time && !board.interlude()) return
     }
   }
 }

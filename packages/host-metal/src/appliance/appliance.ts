@@ -106,6 +106,7 @@ export function openAppliance(native: Native, { devices, backend, opened }: Appl
       runProcessor(processor, {
         host,
         others: host.others,
+        cpuTime: host.cpuTime,
         catalogue: [hardwareRiscv(native), ...devices],
         controllers: [controller, diskController(), networkController()],
         loader: { load: async ({ machine }) => {

@@ -14,6 +14,7 @@ export class OtherHarts {
   readonly #looks = new Set<() => void>()
   /** See `OtherProcessors` of `@machinist/hypervisor`. */
   attend: (() => boolean) | null = null
+  found = 0
   /** Does what the hardware wants while a hart of a guest runs here. False: that hart is to leave, so that the event loop turns. */
   interlude: () => boolean = () => false
 

@@ -10,16 +10,18 @@ const busy: Habit = { harts: 1, run: 1e15, service: 0 }
 const floods: Habit = { harts: 1, run: 2_000, service: 40_000 }
 
 interface Trial {
+  readonly board: Board
   readonly guests: Readonly<Record<string, Guest>>
   readonly runner: ParallelRunner
   /** Runs for so many milliseconds; says what part of all processors each machine was charged for. */
   run(ms: number): Readonly<Record<string, number>>
 }
 
-function trial(others: number, machines: Readonly<Record<string, readonly [Habit, EntityParameters]>>): Trial {
+function trial(others: number, machines: Readonly<Record<string, readonly [Habit, EntityParameters]>>, finding = 0): Trial {
   const loop = testLoop()
   const board = new Board(loop, others)
-  const runner = new ParallelRunner(loop, board)
+  board.finding = finding
+  const runner = new ParallelRunner(loop, board, () => loop.now() - board.interrupted)
   const guests = Object.fromEntries(Object.entries(machines).map(([name, [habit, parameters]]) => {
     const guest = new Guest(board, habit, () => { runner.wake(name) })
     runner.add(name, (slice, here = true) => guest.slice(slice, here), parameters, guest)
@@ -27,7 +29,7 @@ function trial(others: number, machines: Readonly<Record<string, readonly [Habit
     return [name, guest]
   }))
   return {
-    guests, runner,
+    board, guests, runner,
     run(ms) {
       const names = Object.keys(machines)
       const before = names.map((name) => runner.time(name).used)
@@ -69,6 +71,40 @@ test.each([1, 2, 3])('who floods this thread pays for it, with %d processors mor
   }
   const [alone, beside] = [work(busy), work(floods)]
   for (const [index, amount] of beside.entries()) expect(amount / (alone[index] ?? 1)).toBeGreaterThan(0.95)
+})
+
+test.each([1, 2])('who runs on this thread does not pay for what others interrupt it for, with %d processors more: they do', (others) => {
+  const { board, guests, runner, run } = trial(others, { good: [{ ...busy, bound: true }, {}], bad: [{ ...floods, service: 0, harts: others }, {}] }, 50_000)
+  run(50)
+  const paid = (name: string): number => runner.time(name).used - (guests[name]?.worked ?? 0)
+  const before = ['good', 'bad'].map(paid)
+  const { interrupted } = board
+  run(1000)
+  const [good = 0, bad = 0] = ['good', 'bad'].map((name, index) => paid(name) - (before[index] ?? 0))
+  const took = board.interrupted - interrupted
+  expect(took).toBeGreaterThan(100 * MS)
+  expect(Math.abs(good) / took).toBeLessThan(0.1)
+  expect(Math.abs(bad / took - 1)).toBeLessThan(0.1)
+})
+
+test('a processor that is free is given away before others are served', () => {
+  const loop = testLoop()
+  const runner = new ParallelRunner(loop, new Board(loop, 2))
+  const lent: string[] = []
+  let slices = 0
+  const busyElsewhere = (name: string, wanting: number): Parameters<ParallelRunner['add']>[3] => ({ parallel: 1, wanting, lend: () => { lent.push(`${name} after ${String(slices)}`) }, takeBack: () => [] })
+  runner.add('greedy', () => {
+    loop.time += 10_000
+    slices++
+    // The other has something to do from now on.
+    if (slices === 5) runner.wake('other')
+    return { kind: 'runnable' }
+  }, {}, busyElsewhere('greedy', 1))
+  runner.add('other', () => ({ kind: 'idle', until: Infinity, at: Infinity }), {}, busyElsewhere('other', 1))
+  runner.wake('greedy')
+  for (let turn = 0; turn < 5; turn++) loop.turn()
+  expect(lent).toEqual(['greedy after 0', 'other after 5'])
+  runner.stop()
 })
 
 test('one that always has more to do keeps neither the event loop nor others from their turns', () => {

@@ -42,12 +42,13 @@ interface Place {
 
 /**
  * Runs machines on several processors of which one, this thread's, also does all that their harts come back for. The policy knows each hart that could run as one who wants a processor. A machine is charged what the processors worked for it, as they count it
- * themselves; the time in which this thread did something on its behalf, whoever ran here meanwhile; and the same again for a processor that waited for that.
+ * themselves; the time in which this thread did something on its behalf, or found out that there is something, whoever ran here meanwhile; and the same again for a processor that waited for that.
  */
 export class ParallelRunner implements CpuRunner {
   readonly policy: ProportionalShare<string>
   readonly #loop: HostLoop
   readonly #others: OtherProcessors
+  readonly #cpuTime: () => number
   readonly #places: readonly Place[]
   readonly #seats = new Map<string, Seat>()
   readonly #owners = new Map<string, Seat>()
@@ -61,9 +62,11 @@ export class ParallelRunner implements CpuRunner {
   #elsewhere = 0
   #lively = 0
 
-  constructor(loop: HostLoop, others: OtherProcessors) {
+  /** @param cpuTime - time of this thread that its machines have, in nanoseconds */
+  constructor(loop: HostLoop, others: OtherProcessors, cpuTime: () => number = () => loop.now()) {
     this.#loop = loop
     this.#others = others
+    this.#cpuTime = cpuTime
     this.#turns = new Turns(loop, { run: (end, chore) => this.#run(end, chore) })
     const processors = 1 + others.count
     this.policy = new ProportionalShare<string>({ processors, slice: LONG, reservable: 1 })
@@ -163,11 +166,16 @@ export class ParallelRunner implements CpuRunner {
   /** Does what came in for machines that run elsewhere, and gives processors that are free to who is next. False when it is for the machine a hart of which runs here. */
   #attend(): boolean {
     const began = this.#loop.now()
+    for (const seat of this.#stirred) seat.debt += this.#others.found / this.#stirred.size
+    this.#others.found = 0
     for (let first = this.#alarms.first; first !== undefined && first.key <= began; first = this.#alarms.first) {
       this.#alarms.remove(first)
       this.#stirred.add(first.item)
     }
-    let free = true
+    // A hart of the machine that runs here may have been woken by that one.
+    if (this.#current !== null) this.#want(this.#current, this.#current.harts.wanting - 1)
+    // Nobody who wants a processor that is free waits for what others have to do.
+    let free = this.#fillAll()
     for (const seat of this.#stirred) {
       // Others of the loop wait, too.
       if (this.#loop.now() > began + TURN) {
@@ -180,12 +188,16 @@ export class ParallelRunner implements CpuRunner {
         if (!seat.on) continue
         if (seat.claims.running.size > 0) this.#serve(seat)
         else this.#want(seat, 1)
+        free = this.#fillAll() && free
       }
     }
-    // A hart of the machine that runs here may have been woken by that one.
-    if (this.#current !== null) this.#want(this.#current, this.#current.harts.wanting - 1)
-    for (const place of this.#places) if (place.number !== HERE && !this.#fill(place)) free = false
     this.#elsewhere += this.#loop.now() - began
+    return free
+  }
+
+  #fillAll(): boolean {
+    let free = true
+    for (const place of this.#places) if (place.number !== HERE && !this.#fill(place)) free = false
     return free
   }
 
@@ -242,10 +254,10 @@ export class ParallelRunner implements CpuRunner {
     this.#stirred.delete(seat)
     this.#current = seat
     this.#elsewhere = 0
-    const before = this.#loop.now()
+    const before = this.#cpuTime()
     const result = seat.task(slice, true)
     this.#current = null
-    this.#end(place, Math.max(0, this.#loop.now() - before - this.#elsewhere))
+    this.#end(place, Math.max(0, this.#cpuTime() - before - this.#elsewhere))
     this.#after(seat, result)
   }
 

@@ -17,4 +17,9 @@ export interface OtherProcessors {
    * False: the hart that runs here should leave.
    */
   attend: (() => boolean) | null
+  /**
+   * For how long, in nanoseconds, the host looked what it was interrupted for while a machine's hart ran on this thread, which `cpuTime` does not count. Who shares processors out takes it, and charges it to those for whom something came in; if there are none, to
+   * nobody.
+   */
+  found: number
 }

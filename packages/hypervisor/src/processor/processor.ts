@@ -87,7 +87,7 @@ class Processor {
     this.#hostOf = hostOf
     this.#catalogue = catalogue
     this.#loader = loader
-    this.#runner = others === undefined || others.count === 0 ? new Runner(host.loop, cpuTime) : new ParallelRunner(host.loop, others)
+    this.#runner = others === undefined || others.count === 0 ? new Runner(host.loop, cpuTime, others) : new ParallelRunner(host.loop, others, cpuTime)
     this.#lends = others !== undefined && others.count > 0
     this.#cpu = new CpuController(this.#runner, () => host.loop.now())
     this.#controllers = [this.#cpu, ...controllers]

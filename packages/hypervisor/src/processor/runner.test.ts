@@ -30,6 +30,37 @@ test('promises and limits are kept of the CPU time that there is, on a host that
   for (const [index, [name, part]] of Object.entries(wanted).entries()) expect(Math.abs((used[index] ?? 0) / all / part - 1), name).toBeLessThan(0.03)
 })
 
+test('what a run is interrupted for is charged to those for whom something came in, and to nobody if there are none', () => {
+  const loop = testLoop()
+  const interrupts = { found: 0 }
+  let interrupted = 0
+  const runner = new Runner(loop, () => loop.time - interrupted, interrupts)
+  let wakes = true
+  runner.add('works', (slice) => {
+    loop.time += slice
+    interrupted += slice / 10
+    interrupts.found += slice / 10
+    if (wakes) runner.wake('wants')
+    return { kind: 'runnable' }
+  }, {})
+  runner.add('wants', () => ({ kind: 'idle', until: Infinity, at: Infinity }), {})
+  runner.wake('works')
+  const run = (): readonly number[] => {
+    const before = [loop.time, ...['works', 'wants'].map((name) => runner.time(name).used)]
+    while (loop.time < (before[0] ?? 0) + 1000 * MS) loop.turn()
+    return ['works', 'wants'].map((name, index) => (runner.time(name).used - (before[index + 1] ?? 0)) / (loop.time - (before[0] ?? 0)))
+  }
+  run()
+  const [works = 0, wants = 0] = run()
+  expect(Math.abs(works - 0.9)).toBeLessThan(0.01)
+  expect(Math.abs(wants - 0.1)).toBeLessThan(0.01)
+  wakes = false
+  loop.turn()
+  const [alone = 0, nothing] = run()
+  expect(Math.abs(alone - 0.9)).toBeLessThan(0.01)
+  expect(nothing).toBe(0)
+})
+
 test('a task that waits is not run before its time or before it is woken, and its waiting takes no turns', () => {
   const loop = testLoop()
   const runner = new Runner(loop, () => loop.time)

@@ -1,6 +1,6 @@
 import type { HostLoop, SliceResult } from '@machinist/machine'
 import { type EntityParameters, Heap, ProportionalShare, Slot } from '@machinist/schedulers'
-import type { Lendable } from './parallel.ts'
+import type { Lendable, OtherProcessors } from './parallel.ts'
 import { Turns } from './turns.ts'
 
 /**
@@ -61,6 +61,8 @@ class Seat {
   since: number | null = null
   /** When it is to be looked at again of itself. */
   readonly alarm: Slot<Seat> = new Slot<Seat>(this)
+  /** Time of this thread that it took while others ran, and was not charged for yet. */
+  debt = 0
 
   constructor(name: string, task: Task) {
     this.name = name
@@ -80,6 +82,9 @@ export class Runner implements CpuRunner {
   readonly #alarms: Heap<Seat> = new Heap<Seat>({ steps: 0 })
   /** Those that are ready and do not run wait. The time that is rested could have been used, but for those that are kept by their limits. */
   readonly #turns: Turns<Seat>
+  readonly #interrupts: Pick<OtherProcessors, 'found'>
+  /** For whom something came in during the run. */
+  readonly #woken = new Set<Seat>()
   /** Until when runs are short, since something came in. */
   #lively = 0
   /**
@@ -88,10 +93,14 @@ export class Runner implements CpuRunner {
    */
   #time = 0
 
-  /** @param cpuTime - CPU time of this thread, in nanoseconds */
-  constructor(loop: HostLoop, cpuTime: () => number) {
+  /**
+   * @param cpuTime - CPU time of this thread, in nanoseconds
+   * @param interrupts - what of it `cpuTime` leaves out
+   */
+  constructor(loop: HostLoop, cpuTime: () => number, interrupts: Pick<OtherProcessors, 'found'> = { found: 0 }) {
     this.#loop = loop
     this.#cpuTime = cpuTime
+    this.#interrupts = interrupts
     this.#turns = new Turns(loop, { run: (end, chore) => this.#run(end, chore), rested: (took) => { this.#time += took } })
     this.policy.kick = () => { this.#turns.soon() }
     // Whoever is to be kicked has asked before.
@@ -116,6 +125,7 @@ export class Runner implements CpuRunner {
     if (seat === undefined) return
     this.#alarms.remove(seat.alarm)
     this.#turns.end(seat, this.#loop.now())
+    this.#woken.delete(seat)
     this.#seats.delete(name)
     this.policy.remove(name)
   }
@@ -125,6 +135,7 @@ export class Runner implements CpuRunner {
     if (seat === undefined) return
     const now = this.#loop.now()
     this.#lively = now + SOME_TIME
+    this.#woken.add(seat)
     this.#rouse(seat, now)
   }
 
@@ -198,10 +209,14 @@ export class Runner implements CpuRunner {
     const seat = this.#seats.get(name)
     if (seat === undefined) throw new Error(`the policy chose '${name}', which was removed`)
     this.#turns.end(seat, begin)
+    this.#woken.clear()
     const result = seat.task(slice)
     const after = this.#cpuTime()
     const now = this.#loop.now()
-    const used = Math.max(0, after - before)
+    for (const woken of this.#woken) woken.debt += this.#interrupts.found / this.#woken.size
+    this.#interrupts.found = 0
+    const used = Math.max(0, after - before) + seat.debt
+    seat.debt = 0
     this.#time += used
     seat.time.used += used
     seat.time.ran += now - begin
