@@ -3,7 +3,8 @@ import { writeCore } from './emit/core.ts'
 import { decodeSlot } from './emit/decode-slot.ts'
 import { FlagKind } from './emit/flags.ts'
 import { type Numbers, Register, SegmentBit, segmentLayout, SegmentRight, State, x86Layout } from './emit/layout.ts'
-import { Cr0, Efer, USER_ONLY } from './emit/memory.ts'
+import { Cr0, Cr4, Efer } from './emit/control-bits.ts'
+import { USER_ONLY } from './emit/memory.ts'
 import { DECODED, decodedLayout } from './emit/steps.ts'
 import { EventKind } from './emit/system/interrupts.ts'
 import { second } from './events.ts'
@@ -11,6 +12,10 @@ import { Flag, STATUS } from './flags.ts'
 import { initialExtendedState, readExtendedState, writeExtendedState } from './extended-state.ts'
 import { machineError } from './isa/errors.ts'
 import type { Mode } from './isa/form.ts'
+import { lackedBy } from './model/forms.ts'
+import { type Model, models } from './model/models.ts'
+import { becomeModel } from './model/power-on.ts'
+import { outsideCalls } from './outside.ts'
 import { hasError, Vector } from './vector.ts'
 
 /** An exception or interrupt, as `deliver` takes it. */
@@ -50,6 +55,10 @@ export interface InterpreterOptions {
   /** Bytes of memory, up to 1 GiB. */
   readonly size: number
   readonly ports?: Ports
+  /** What CPUID tells, and which instructions there are; everything unless given. */
+  readonly model?: Model
+  /** 64 random bits for RDRAND and RDSEED; unless given the same numbers each time. */
+  readonly entropy?: () => bigint
 }
 
 /** What IN and OUT reach; without it ports read as ones. */
@@ -79,6 +88,8 @@ const DECODED_AT = 4096
 const MEMORY_AT = DECODED_AT + DECODED * decodedLayout.size
 const WASM_PAGE = 65536
 const PHYSICAL_BITS = 40
+/** A step counts as a nanosecond. */
+const TIME_FREQUENCY = 1_000_000_000
 const ALL_LINES = 2n ** 64n - 1n
 const A20 = 1n << 20n
 const SEGMENTS = 10
@@ -99,6 +110,7 @@ export class Interpreter {
   readonly #state: State = STATE
   readonly #view: DataView
   readonly #core: Core
+  #steps = 0
 
   /** Throws a RangeError when the host has no room. */
   constructor(options: InterpreterOptions) {
@@ -108,13 +120,17 @@ export class Interpreter {
     this.memory = new Uint8Array(linear.buffer, MEMORY_AT, size)
     this.#view = new DataView(linear.buffer)
     const views = { view: this.#view, bytes: new Uint8Array(linear.buffer) }
+    const model = options.model ?? models.max
+    let random = 1n
     compiled ??= compileNow(writeCore({ state: STATE, decoded: DECODED_AT, physicalBits: PHYSICAL_BITS, memory: { initial: 1 } }))
     this.#core = instantiate(compiled, {
       host: {
         memory: linear,
-        decode: decodeSlot(() => views, STATE),
-        readPort: (port: number, bytes: 1 | 2 | 4) => options.ports ? options.ports.read(port, bytes) : -1,
-        writePort: (port: number, bytes: 1 | 2 | 4, value: number) => options.ports?.write(port, bytes, value),
+        decode: decodeSlot(() => views, STATE, lackedBy(model)),
+        ...outsideCalls(() => this.#view, 0, {
+          model, hart: 0, harts: 1, timeFrequency: TIME_FREQUENCY, ports: options.ports ?? null, local: () => null,
+          ticks: () => this.#steps, entropy: options.entropy ?? (() => random = BigInt.asUintN(64, random * 6_364_136_223_846_793_005n + 1_442_695_040_888_963_407n)),
+        }),
       },
     })
     this.#set('memoryAt', MEMORY_AT)
@@ -127,6 +143,8 @@ export class Interpreter {
       this.#set('cpl', 3)
     }
     if (mode === 64) this.#view.setBigUint64(x86Layout.offset.efer, BigInt(Efer.lme | Efer.lma), true)
+    becomeModel(this.#view, 0, model)
+    if (mode !== 16) this.#enable()
     this.#set('mode', mode)
     this.extendedState = initialExtendedState()
     for (let segment = 0; segment < SEGMENTS; segment++) this.setSegment(segment, {})
@@ -135,6 +153,14 @@ export class Interpreter {
       this.setSegment(register, { high: 0xffff })
       this.#view.setUint32(this.#state.segment(register) + segmentLayout.rights, rights, true)
     }
+  }
+
+  /** As an operating system has it for its programs: what the model has of SSE and AVX. */
+  #enable(): void {
+    const { offset } = x86Layout
+    const mask = BigInt(Cr4.osfxsr | Cr4.osxmmexcpt | Cr4.osxsave)
+    this.#view.setBigUint64(offset.cr4, this.#view.getBigUint64(offset.cr4Bits, true) & mask, true)
+    this.#view.setBigUint64(offset.xcr0, this.#view.getBigUint64(offset.xcr0Bits, true), true)
   }
 
   /** Bits of code: 16, 32 or 64. */
@@ -213,6 +239,7 @@ export class Interpreter {
   /** Executes the instruction at `rip`; of one with REP, one iteration. */
   step(): Step {
     if (this.#get('halted') !== 0) return { kind: 'halted' }
+    this.#steps++
     const single = (this.#get('system') & Flag.trap) !== 0
     this.#set('fault', 0)
     const from = this.rip

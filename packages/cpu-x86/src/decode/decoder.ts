@@ -39,15 +39,21 @@ export interface Decoded {
 /** Why bytes are no instruction: #UD; too long, which is #GP(0); or the bytes end too early. */
 export type Undecoded = 'invalid' | 'long' | 'short'
 
-/** Takes the instruction at the start of `bytes` apart (SDM volume 2, chapter 2). */
-export function decode(bytes: Uint8Array, mode: Mode): Decoded | Undecoded {
+/**
+ * Takes the instruction at the start of `bytes` apart (SDM volume 2, chapter 2).
+ *
+ * @param lacks - encodings that the processor has not
+ */
+export function decode(bytes: Uint8Array, mode: Mode, lacks: ReadonlySet<Form> = NOTHING): Decoded | Undecoded {
   const cursor = new Cursor(bytes.subarray(0, MAX_LENGTH))
-  const decoded = decodeFrom(cursor, mode)
+  const decoded = decodeFrom(cursor, mode, lacks)
   if (cursor.over) return bytes.length >= MAX_LENGTH ? 'long' : 'short'
   return decoded
 }
 
-function decodeFrom(cursor: Cursor, mode: Mode): Decoded | Undecoded {
+const NOTHING: ReadonlySet<Form> = new Set()
+
+function decodeFrom(cursor: Cursor, mode: Mode, lacks: ReadonlySet<Form>): Decoded | Undecoded {
   const prefixes = readPrefixes(cursor, mode)
   let opcode = cursor.byte()
   let map = 0
@@ -70,7 +76,7 @@ function decodeFrom(cursor: Cursor, mode: Mode): Decoded | Undecoded {
   const wantsModrm = candidates.some(({ modrm }) => modrm)
   const modrm = wantsModrm ? cursor.peek() : 0
   const form = candidates.find((candidate) => {
-    if (!candidate.modes.includes(mode)) return false
+    if (!candidate.modes.includes(mode) || lacks.has(candidate)) return false
     if (!(vex ? suitsVex(candidate, vex, mode) : suitsPrefixes(candidate, prefixes))) return false
     if (candidate.fixedModrm !== null && candidate.fixedModrm !== modrm) return false
     if (modrm < 0xc0 && !ofControl(candidate) && candidate.operands.some(({ kind }) => onlyRegister.has(kind))) return false

@@ -1,5 +1,5 @@
 import { decode } from '../decode/decoder.ts'
-import type { Mode } from '../isa/form.ts'
+import type { Form, Mode } from '../isa/form.ts'
 import type { State } from './layout.ts'
 import { decodedLayout, KEY_BIG, Outcome } from './steps.ts'
 import { writeOp } from './write-op.ts'
@@ -13,12 +13,12 @@ export interface Views {
 const outcomes = { invalid: Outcome.invalid, long: Outcome.long, short: Outcome.short } as const
 
 /**
- * Decodes for `step` (steps.ts): the bytes at an address, into a slot, by the key of the code that they are in. `views` is asked each time, since memories grow.
+ * Decodes for `step` (steps.ts): the bytes at an address, into a slot, by the key of the code that they are in. `views` is asked each time, since memories grow; `lacks` has what the processor has not.
  */
-export function decodeSlot(views: () => Views, state: State): (at: number, count: number, slot: number, key: number) => number {
+export function decodeSlot(views: () => Views, state: State, lacks: ReadonlySet<Form>): (at: number, count: number, slot: number, key: number) => number {
   return (at, count, slot, key) => {
     const { view, bytes } = views()
-    const decoded = decode(bytes.subarray(at, at + count), (key & ~KEY_BIG) as Mode)
+    const decoded = decode(bytes.subarray(at, at + count), (key & ~KEY_BIG) as Mode, lacks)
     if (typeof decoded === 'string') return outcomes[decoded]
     writeOp(view, slot + decodedLayout.op, state, decoded, (key & KEY_BIG) !== 0)
     const { length } = decoded

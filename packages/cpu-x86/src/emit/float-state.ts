@@ -19,6 +19,8 @@ const fields = {
   operand: 'i64',
   /** Numbers of 80 bits while they are computed with, 16 bytes each. */
   scratch: ['i64', 16],
+  /** What FXSAVE and XSAVE write, and their counterparts have read: see image.ts. */
+  image: ['u8', 832],
 } as const
 
 /** Where the registers of the x87 FPU, MMX, SSE and AVX lie, from the start of theirs. */

@@ -65,7 +65,6 @@ const fields = {
   /** Registers that no fault changes half way: CR8, the debug registers, and MSRs by their names (SDM volume 4, table 2-2). */
   cr8: 'i64',
   dr: ['i64', 8],
-  tsc: 'i64',
   apicBase: 'i64',
   sysenterCs: 'i64',
   sysenterEsp: 'i64',
@@ -77,6 +76,21 @@ const fields = {
   fmask: 'i64',
   kernelGsBase: 'i64',
   tscAux: 'i64',
+  xcr0: 'i64',
+  specCtrl: 'i64',
+  mcgStatus: 'i64',
+  miscEnable: 'i64',
+  mtrrDefault: 'i64',
+  mtrrFixed: ['i64', 11],
+  mtrrVariable: ['i64', 16],
+  /** The time-stamp counter is the machine's count and both of these: where the machine's began, and what the guest has added. */
+  timeBase: 'i64',
+  tscAdjust: 'i64',
+  /** By the model: bits that CR4, EFER and XCR0 may have, and which MSRs there are (MsrGroup). */
+  cr4Bits: 'i64',
+  eferBits: 'i64',
+  xcr0Bits: 'i64',
+  msrGroups: 'u32',
 
   /** Where an access to a device passes between generated code and TypeScript. */
   mailbox: 'i64',

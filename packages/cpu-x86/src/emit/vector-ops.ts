@@ -44,4 +44,11 @@ export interface VectorOps {
   free(number: Expr<'i32'>): void
   getX87(field: 'control' | 'status' | 'tags'): Expr<'i32'>
   setX87(values: { readonly control?: Expr<'i32'>; readonly status?: Expr<'i32'>; readonly tags?: Expr<'i32'> }): void
+  /** The image of FXSAVE and XSAVE: some bytes of it from and to the memory operand, at the same offset in both, and numbers in it. */
+  storeImage(from: number, bytes: number): void
+  loadImage(from: number, bytes: number): void
+  inImage32(offset: number): Expr<'i32'>
+  inImage64(offset: number): Expr<'i64'>
+  mxcsr(): Expr<'i32'>
+  setMxcsr(value: Expr<'i32'>): void
 }

@@ -1,6 +1,8 @@
-import { call, type Expr, i32, i64, i64x2, type Local, v128 } from '@machinist/wasm'
+import { call, type Expr, i32, i64, i64x2, type Local, select, v128 } from '@machinist/wasm'
 import { isMmx, isVector, operandBytes, type VectorSize } from '../isa/operand.ts'
+import { floatClass } from '../isa/float-class.ts'
 import { Vector } from '../vector.ts'
+import { Cr0, Cr4, Xcr0 } from './control-bits.ts'
 import type { FloatFunctions } from './float/functions.ts'
 import { C1, raise, scratch } from './float/extended.ts'
 import { Exception } from './float/sse.ts'
@@ -16,6 +18,26 @@ const SUMMARY = 1 << 7
 export class VectorStage extends OpStage implements Stage {
   /** Where the memory operand lies, once it was read. */
   #source: Local<'i32'> | null = null
+
+  override emit(this: this & Stage): void {
+    this.#checkAvailable()
+    super.emit()
+  }
+
+  /** #UD and #NM of what has floating-point or vector registers (SDM volume 3, tables 2-2 and 14-1). */
+  #checkAvailable(): void {
+    const kind = floatClass(this.variant.form)
+    if (kind === null) return
+    const [cr0, cr4, xcr0] = (['cr0', 'cr4', 'xcr0'] as const).map((name) => this.state.get64(name)) as [Expr<'i64'>, Expr<'i64'>, Expr<'i64'>]
+    const has = (value: Expr<'i64'>, mask: number): Expr<'i32'> => i64.ne(i64.and(value, mask), 0)
+    if (kind === 'wait') this.faultIf(i64.eq(i64.and(cr0, Cr0.mp | Cr0.ts), Cr0.mp | Cr0.ts), Vector.deviceNotAvailable)
+    else if (kind === 'x87') this.faultIf(has(cr0, Cr0.em | Cr0.ts), Vector.deviceNotAvailable)
+    else {
+      if (kind === 'avx') this.faultIf(i32.or(i32.eqz(has(cr4, Cr4.osxsave)), i64.ne(i64.and(xcr0, Xcr0.sse | Xcr0.avx), Xcr0.sse | Xcr0.avx)), Vector.invalidOpcode)
+      else this.faultIf(kind === 'sse' ? i32.or(has(cr0, Cr0.em), i32.eqz(has(cr4, Cr4.osfxsr))) : has(cr0, Cr0.em), Vector.invalidOpcode)
+      this.faultIf(has(cr0, Cr0.ts), Vector.deviceNotAvailable)
+    }
+  }
 
   get vectorSize(): VectorSize {
     return this.variant.vector
@@ -103,7 +125,9 @@ export class VectorStage extends OpStage implements Stage {
   }
 
   endSimd(): void {
-    this.faultIf(call(this.float.sse.raise), Vector.simd)
+    // Without CR4.OSXMMEXCPT it is #UD (SDM volume 1, 11.5.1).
+    const told = i64.ne(i64.and(this.state.get64('cr4'), Cr4.osxmmexcpt), 0)
+    this.f.if(call(this.float.sse.raise), () => this.raise(select('i32', told, Vector.simd, Vector.invalidOpcode)))
   }
 
   get mmx(): boolean {
@@ -164,5 +188,47 @@ export class VectorStage extends OpStage implements Stage {
       const value = values[field]
       if (value) this.f.do(this.state.float.set32(field, value))
     }
+  }
+
+  // Images of the registers
+
+  /** Moves bytes between image and memory, eight or sixteen at a time. */
+  #transfer(from: number, bytes: number, body: (place: Local<'i32'>, at: Local<'i32'>, wide: boolean) => void, right: 'read' | 'write'): void {
+    const wide = (from | bytes) % 16 === 0
+    const at = this.f.let(i32.const(from))
+    this.f.loop((again) => {
+      body(this.place(this.truncate(i64.add(this.offset(), i64.extendU(at)), this.addressSize), wide ? 16 : 8, { segment: 'operand', right }), at, wide)
+      this.f.set(at, i32.add(at, wide ? 16 : 8))
+      this.f.brIf(again, i32.ltU(at, from + bytes))
+    })
+  }
+
+  storeImage(from: number, bytes: number): void {
+    const image = this.state.float.field('image')
+    this.#transfer(from, bytes, (place, at, wide) => {
+      this.f.do(wide ? v128.store(place, v128.load(at, image)) : i64.store(place, i64.load(at, image)))
+      this.commit(place)
+    }, 'write')
+  }
+
+  loadImage(from: number, bytes: number): void {
+    const image = this.state.float.field('image')
+    this.#transfer(from, bytes, (place, at, wide) => this.f.do(wide ? v128.store(at, v128.load(place), image) : i64.store(at, i64.load(place), image)), 'read')
+  }
+
+  inImage32(offset: number): Expr<'i32'> {
+    return i32.load(this.state.float.field('image') + offset)
+  }
+
+  inImage64(offset: number): Expr<'i64'> {
+    return i64.load(this.state.float.field('image') + offset)
+  }
+
+  mxcsr(): Expr<'i32'> {
+    return this.state.float.get32('mxcsr')
+  }
+
+  setMxcsr(value: Expr<'i32'>): void {
+    this.f.do(this.state.float.set32('mxcsr', value))
   }
 }

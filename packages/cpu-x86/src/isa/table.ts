@@ -1,4 +1,5 @@
 import { arithmetic } from '../semantics/arithmetic.ts'
+import { caches } from '../semantics/caches.ts'
 import { bits } from '../semantics/bits.ts'
 import { control } from '../semantics/control.ts'
 import { decimal } from '../semantics/decimal.ts'
@@ -14,7 +15,7 @@ import { vectors } from '../semantics/vectors.ts'
 import type { Form, Instruction } from './form.ts'
 
 /** Every instruction there is. */
-export const instructions: readonly Instruction[] = [...arithmetic, ...shifts, ...multiply, ...bits, ...moves, ...stack, ...control, ...strings, ...decimal, ...segments, ...far, ...system, ...ports, ...vectors]
+export const instructions: readonly Instruction[] = [...arithmetic, ...shifts, ...multiply, ...bits, ...moves, ...stack, ...control, ...strings, ...decimal, ...segments, ...far, ...system, ...ports, ...caches, ...vectors]
 
 /** Every encoding, by its position: what a decoded instruction names. */
 export const forms: readonly Form[] = instructions.flatMap((instruction) => instruction.forms)

@@ -4,7 +4,7 @@ import { Cr0, Cr4 } from '../emit/memory.ts'
 import type { Stage } from '../emit/stage.ts'
 import { SystemFlag } from '../emit/system/code.ts'
 import { Look } from '../emit/system/tables.ts'
-import { Flag } from '../flags.ts'
+import { Flag, STATUS } from '../flags.ts'
 import { group, type Instruction } from '../isa/form.ts'
 import { Vector } from '../vector.ts'
 
@@ -149,7 +149,7 @@ define('wrmsr', ['0F.30'], (s) => {
 })
 const counter = (s: Stage): void => {
   s.faultIf(i32.and(isSet(s, 'cr4', Cr4.tsd), i32.eqz(inner(s))), generalProtection)
-  const count = s.let(s.field('tsc'))
+  const count = s.let(call(s.shared.timestamp))
   s.setRegister(RAX, i64.and(count, 0xffff_ffff), 4)
   s.setRegister(RDX, i64.shrU(count, 32), 4)
 }
@@ -157,6 +157,19 @@ define('rdtsc', ['0F.31'], counter)
 define('rdtscp', ['0F.01:F9'], (s) => {
   counter(s)
   s.setRegister(RCX, s.field('tscAux'), 4)
+})
+define('rdpid', ['F3.0F.C7/7 Ry; natural'], (s) => s.write(0, s.field('tscAux')))
+/** There are no performance counters, whose numbers would be in ECX. */
+define('rdpmc', ['0F.33'], (s) => s.fault(generalProtection))
+define('cpuid', ['0F.A2'], (s) => s.f.do(call(s.shared.cpuid)))
+/** CF: there was a number (SDM volume 2, RDRAND, RDSEED). */
+for (const [name, digit] of [['rdrand', 6], ['rdseed', 7]] as const) define(name, [`0F.C7/${digit} Rv`], (s) => {
+  s.write(0, s.truncate(call(s.shared.entropy), s.size(0)))
+  s.setFlags(STATUS, i32.const(Flag.carry))
+})
+for (const [name, modrm, value] of [['clac', 'CA', 0], ['stac', 'CB', Flag.alignment]] as const) define(name, [`0F.01:${modrm}`], (s) => {
+  s.faultIf(i32.eqz(inner(s)), invalidOpcode)
+  s.setSystem(Flag.alignment, value)
 })
 define('invlpg', ['0F.01/7 Mb'], privileged)
 define('invd', ['0F.08; natural'], privileged)

@@ -1,5 +1,6 @@
 import type { ModuleBuilder } from '@machinist/wasm'
 import type { FloatState } from '../float-state.ts'
+import { emitImage, type ImageFunctions } from './image.ts'
 import { emitSse, type SseFunctions } from './sse.ts'
 import { emitX87, type X87Functions } from './x87.ts'
 
@@ -7,8 +8,10 @@ import { emitX87, type X87Functions } from './x87.ts'
 export interface FloatFunctions {
   readonly sse: SseFunctions
   readonly x87: X87Functions
+  readonly image: ImageFunctions
 }
 
 export function emitFloat(m: ModuleBuilder, state: FloatState): FloatFunctions {
-  return { sse: emitSse(m, state), x87: emitX87(m, state) }
+  const x87 = emitX87(m, state)
+  return { sse: emitSse(m, state), x87, image: emitImage(m, state, x87.summarize) }
 }

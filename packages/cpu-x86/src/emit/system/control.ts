@@ -1,8 +1,10 @@
 import { call, type Expr, type Func, type FuncRef, i32, i64, type Local, type ModuleBuilder } from '@machinist/wasm'
 import { Vector } from '../../vector.ts'
-import { Cr0, Cr4, Efer, type MemoryFunctions } from '../memory.ts'
-import { Register, SegmentBit, type Numbers, segmentLayout, type State } from '../layout.ts'
+import { Cr0, Cr4, Efer } from '../control-bits.ts'
+import type { MemoryFunctions } from '../memory.ts'
+import { Register, SegmentBit, type State } from '../layout.ts'
 import { type Basics, bit, has, SystemCode } from './code.ts'
+import type { OutsideFunctions } from './outside.ts'
 import type { SegmentFunctions } from './segments.ts'
 
 export interface ControlFunctions {
@@ -14,24 +16,12 @@ export interface ControlFunctions {
   readonly readDebug: FuncRef<readonly ['i32'], 'i64'>
   /** `(number, value)`: MOV to DR0 to DR7 (SDM volume 3, 18.2). */
   readonly writeDebug: FuncRef<readonly ['i32', 'i64'], 'i32'>
-  /** `(number)`: into RDX:RAX. */
-  readonly readMsr: FuncRef<readonly ['i32'], 'i32'>
-  readonly writeMsr: FuncRef<readonly ['i32', 'i64'], 'i32'>
 }
 
 const CR0_BITS = BigInt((Cr0.pe | Cr0.mp | Cr0.em | Cr0.ts | Cr0.et | Cr0.ne | Cr0.wp | Cr0.am | Cr0.nw | Cr0.cd | Cr0.pg) >>> 0)
-const CR4_BITS = Cr4.vme | Cr4.pvi | Cr4.tsd | Cr4.de | Cr4.pse | Cr4.pae | Cr4.mce | Cr4.pge | Cr4.pce | Cr4.osfxsr | Cr4.osxmmexcpt | Cr4.umip | Cr4.la57 | Cr4.fsgsbase | Cr4.pcide | Cr4.osxsave | Cr4.smep | Cr4.smap
-const EFER_BITS = Efer.sce | Efer.lme | Efer.nxe
-const MSR = {
-  tsc: 0x10, apicBase: 0x1b, sysenterCs: 0x174, sysenterEsp: 0x175, sysenterEip: 0x176, pat: 0x277,
-  efer: 0xc000_0080, star: 0xc000_0081, lstar: 0xc000_0082, cstar: 0xc000_0083, fmask: 0xc000_0084,
-  fsBase: 0xc000_0100, gsBase: 0xc000_0101, kernelGsBase: 0xc000_0102, tscAux: 0xc000_0103,
-} as const
-/** Memory types that PAT may have (SDM volume 3, table 12-10). */
-const MEMORY_TYPES = [0, 1, 4, 5, 6, 7]
 
-/** Control and debug registers, and MSRs. */
-export function emitControl(m: ModuleBuilder, state: State, basics: Basics, memory: MemoryFunctions, segments: SegmentFunctions, { physicalBits }: { physicalBits: number }): ControlFunctions {
+/** Control and debug registers. */
+export function emitControl(m: ModuleBuilder, state: State, basics: Basics, memory: MemoryFunctions, segments: SegmentFunctions, outside: OutsideFunctions, { physicalBits }: { physicalBits: number }): ControlFunctions {
   const gp = Vector.generalProtection
   const debugAt = (number: Expr<'i32'>): Expr<'i32'> => i32.add(i32.shl(number, 3), state.field('dr'))
   const reload = (code: SystemCode, cr3: Expr<'i64'>): void => code.raiseIf(call(memory.loadPdptes, cr3), gp)
@@ -77,7 +67,7 @@ export function emitControl(m: ModuleBuilder, state: State, basics: Basics, memo
     const code = new SystemCode(f, state, basics)
     const now = f.let(state.get64('cr4'))
     const changed = f.let(i64.xor(now, value))
-    code.raiseIf(i64.ne(i64.and(value, ~BigInt(CR4_BITS)), 0), gp)
+    code.raiseIf(i64.ne(i64.and(value, i64.xor(state.get64('cr4Bits'), -1)), 0), gp)
     f.if(code.long, () => code.raiseIf(i32.or(i32.eqz(bit(value, Cr4.pae)), bit(changed, Cr4.la57)), gp))
     const tagged = i32.or(i32.eqz(code.long), i64.ne(i64.and(state.get64('cr3'), 0xfff), 0))
     code.raiseIf(i32.and(i32.and(bit(changed, Cr4.pcide), bit(value, Cr4.pcide)), tagged), gp)
@@ -96,7 +86,7 @@ export function emitControl(m: ModuleBuilder, state: State, basics: Basics, memo
     is(number, 2, () => f.do(state.set64('cr2', value)), f)
     is(number, 8, () => {
       code.raiseIf(i64.gtU(value, 15), gp)
-      f.do(state.set64('cr8', value))
+      f.do(call(outside.writePriority, i32.wrap(value)))
     }, f)
     is(number, 0, () => code.try(call(writeCr0, value)), f)
     is(number, 3, () => code.try(call(writeCr3, value)), f)
@@ -110,7 +100,7 @@ export function emitControl(m: ModuleBuilder, state: State, basics: Basics, memo
   })
   const readControl = m.func('readControl', ['i32'], 'i64', (f, number) => {
     for (const [which, field] of [[0, 'cr0'], [2, 'cr2'], [3, 'cr3'], [4, 'cr4']] as const) is(number, which, () => f.return(state.get64(field)), f)
-    f.return(state.get64('cr8'))
+    f.return(i64.extendU(call(outside.readPriority)))
   })
 
   const readDebug = m.func('readDebug', ['i32'], 'i64', (f, number) => f.return(i64.load(debugAt(number))))
@@ -124,65 +114,5 @@ export function emitControl(m: ModuleBuilder, state: State, basics: Basics, memo
     f.return(0)
   })
 
-  /** Those that are a number in the state, and no more. */
-  const plain: readonly (readonly [number, Numbers, 'any' | 'canonical' | 'low'])[] = [
-    [MSR.tsc, 'tsc', 'any'], [MSR.sysenterCs, 'sysenterCs', 'any'], [MSR.sysenterEsp, 'sysenterEsp', 'canonical'], [MSR.sysenterEip, 'sysenterEip', 'canonical'],
-    [MSR.star, 'star', 'any'], [MSR.lstar, 'lstar', 'canonical'], [MSR.cstar, 'cstar', 'canonical'], [MSR.fmask, 'fmask', 'low'],
-    [MSR.kernelGsBase, 'kernelGsBase', 'canonical'], [MSR.tscAux, 'tscAux', 'low'],
-  ]
-  const bases = [[MSR.fsBase, Register.fs], [MSR.gsBase, Register.gs]] as const
-  const answer = (f: Func, value: Expr<'i64'>): void => {
-    const all = f.let(value)
-    f.do(i64.store(state.register(0), i64.and(all, 0xffff_ffff)))
-    f.do(i64.store(state.register(2), i64.shrU(all, 32)))
-    f.return(0)
-  }
-  const readMsr = m.func('readMsr', ['i32'], 'i32', (f, number) => {
-    const code = new SystemCode(f, state, basics)
-    for (const [which, field] of [...plain, [MSR.efer, 'efer', 'any'], [MSR.pat, 'pat', 'any'], [MSR.apicBase, 'apicBase', 'any']] as const) is(number, which | 0, () => answer(f, state.get64(field)), f)
-    for (const [which, register] of bases) is(number, which | 0, () => answer(f, code.base(register)), f)
-    code.raise(gp, 0)
-  })
-  const writeMsr = m.func('writeMsr', ['i32', 'i64'], 'i32', (f, number, value) => {
-    const code = new SystemCode(f, state, basics)
-    for (const [which, field, kind] of plain) {
-      is(number, which | 0, () => {
-        if (kind === 'canonical') code.raiseIf(call(memory.unusual, value), gp)
-        if (kind === 'low') code.raiseIf(i64.ne(i64.shrU(value, 32), 0), gp)
-        f.do(state.set64(field, value))
-        f.return(0)
-      }, f)
-    }
-    for (const [which, register] of bases) {
-      is(number, which | 0, () => {
-        code.raiseIf(call(memory.unusual, value), gp)
-        f.do(i64.store(state.segment(register) + segmentLayout.base, value))
-        f.return(0)
-      }, f)
-    }
-    is(number, MSR.efer | 0, () => {
-      const now = f.let(state.get64('efer'))
-      // LMA is not written; LME does not change while paging is on.
-      code.raiseIf(i64.ne(i64.and(value, ~BigInt(EFER_BITS | Efer.lma)), 0), gp)
-      code.raiseIf(i32.and(paging(), bit(i64.xor(now, value), Efer.lme)), gp)
-      f.do(state.set64('efer', i64.or(i64.and(value, EFER_BITS), i64.and(now, Efer.lma))))
-      f.do(call(memory.updateView))
-      f.return(0)
-    }, f)
-    is(number, MSR.pat, () => {
-      for (let i = 0; i < 8; i++) {
-        const type = f.let(i32.wrap(i64.and(i64.shrU(value, 8 * i), 255)))
-        code.raiseIf(i32.eqz(MEMORY_TYPES.map((one) => i32.eq(type, one)).reduce((a, b) => i32.or(a, b))), gp)
-      }
-      f.do(state.set64('pat', value))
-      f.return(0)
-    }, f)
-    is(number, MSR.apicBase, () => {
-      code.raiseIf(i64.ne(i64.shrU(value, physicalBits), 0), gp)
-      f.do(state.set64('apicBase', value))
-      f.return(0)
-    }, f)
-    code.raise(gp, 0)
-  })
-  return { writeControl, hasControl, readControl, readDebug, writeDebug, readMsr, writeMsr }
+  return { writeControl, hasControl, readControl, readDebug, writeDebug }
 }

@@ -8,6 +8,8 @@ import { emitBasics } from './code.ts'
 import { emitCalls } from './calls.ts'
 import { emitControl } from './control.ts'
 import { emitInterrupts } from './interrupts.ts'
+import { emitMsr } from './msr.ts'
+import { importOutside, type OutsideFunctions } from './outside.ts'
 import { emitSegments } from './segments.ts'
 import { emitTables } from './tables.ts'
 import { emitTasks } from './tasks.ts'
@@ -53,26 +55,21 @@ const signatures = {
   writeDebug: [['i32', 'i64'], 'i32'],
   readMsr: [['i32'], 'i32'],
   writeMsr: [['i32', 'i64'], 'i32'],
+  timestamp: [[], 'i64'],
   systemCall: [['i64'], 'i32'],
   systemReturn: [['i32'], 'i32'],
   sysenter: [[], 'i32'],
   sysexit: [['i32'], 'i32'],
 } as const
 
-/** And what whoever runs them brings: `(port, bytes)`, and `(port, bytes, value)`. */
-const given = {
-  readPort: [['i32', 'i32'], 'i32'],
-  writePort: [['i32', 'i32', 'i32'], 'void'],
-} as const
-
 type References<Signatures extends Readonly<Record<string, readonly [readonly ('i32' | 'i64')[], 'i32' | 'i64' | 'void']>>> = { readonly [Name in keyof Signatures]: FuncRef<Signatures[Name][0], Signatures[Name][1]> }
 
 /** The functions that all handlers share. Those that return i32 as the last of an instruction return 1 after a fault. */
-export type SharedFunctions = References<typeof signatures & typeof given>
+export type SharedFunctions = References<typeof signatures> & OutsideFunctions
 
 /** Emits and exports them, and imports those that are given. */
 export function emitShared(m: ModuleBuilder, state: State, { physicalBits }: { physicalBits: number }): SharedFunctions {
-  const host = Object.fromEntries(Object.entries(given).map(([name, [params, result]]) => [name, m.importFunction('host', name, params, result)])) as unknown as References<typeof given>
+  const outside = importOutside(m)
   const flags = emitFlags(m, state)
   const helpers = emitHelpers(m)
   const memory = emitMemory(m, state, { physicalBits })
@@ -100,7 +97,8 @@ export function emitShared(m: ModuleBuilder, state: State, { physicalBits }: { p
     f.return(call(loadSegment, number, i32.and(i32.wrap(basics.value), 0xffff)))
   })
   const tables = emitTables(m, state, basics, segments)
-  const control = emitControl(m, state, basics, memory, segments, { physicalBits })
+  const control = emitControl(m, state, basics, memory, segments, outside, { physicalBits })
+  const msr = emitMsr(m, state, basics, memory, outside, { physicalBits })
   const calls = emitCalls(m, state, basics, memory, tables, flags)
   const shared: References<typeof signatures> = {
     ...flags, ...helpers,
@@ -110,8 +108,8 @@ export function emitShared(m: ModuleBuilder, state: State, { physicalBits }: { p
     interruptReturn: atomic('interruptReturnByProgram', interrupts.interruptReturn), deliver: atomic('deliverEvent', interrupts.deliver),
     loadLocalTable: tables.loadLocalTable, loadTask: tables.loadTask, look: tables.look, checkPort: tables.checkPort,
     lookedAt: m.func('lookedAt', [], 'i64', (f) => f.return(basics.value)),
-    ...control, ...calls, ...emitPlaceIn(m, state, memory),
+    ...control, ...msr, ...calls, ...emitPlaceIn(m, state, memory),
   }
   for (const name of Object.keys(signatures) as (keyof typeof signatures)[]) m.export(name, shared[name])
-  return { ...shared, ...host }
+  return { ...shared, ...outside }
 }

@@ -1,0 +1,27 @@
+import type { FuncRef, ModuleBuilder } from '@machinist/wasm'
+
+/** What whoever runs the code brings (`outsideCalls` in outside.ts): parameters and result. */
+const signatures = {
+  /** `(port, bytes)`, and `(port, bytes, value)`. */
+  readPort: [['i32', 'i32'], 'i32'],
+  writePort: [['i32', 'i32', 'i32'], 'void'],
+  /** EAX to EDX, by EAX and ECX. */
+  cpuid: [[], 'void'],
+  /** Counts of the machine's time. */
+  ticks: [[], 'f64'],
+  /** 64 random bits. */
+  entropy: [[], 'i64'],
+  /** `(number)`: an MSR of the local APIC, to and from `mailbox`; 1 when there is none, or the value is none. */
+  readLocalMsr: [['i32'], 'i32'],
+  writeLocalMsr: [['i32'], 'i32'],
+  /** CR8: the local APIC's task priority. */
+  readPriority: [[], 'i32'],
+  writePriority: [['i32'], 'void'],
+} as const
+
+export type OutsideFunctions = { readonly [Name in keyof typeof signatures]: FuncRef<(typeof signatures)[Name][0], (typeof signatures)[Name][1]> }
+
+/** Declares them as imports of a module. */
+export function importOutside(m: ModuleBuilder): OutsideFunctions {
+  return Object.fromEntries(Object.entries(signatures).map(([name, [params, result]]) => [name, m.importFunction('host', name, params, result)])) as unknown as OutsideFunctions
+}
