@@ -38,6 +38,7 @@ export const groups = {
   },
   '@machinist/cpu-x86': {
     'Execute': ['', 'interpreter', 'flags', 'vector', 'extended-state'],
+    'Choose a model': ['model/'],
     'Assemble and disassemble': ['isa/', 'decode/'],
   },
   '@machinist/devices': {
