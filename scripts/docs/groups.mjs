@@ -6,7 +6,7 @@
 export const groups = {
   '@machinist/api': {
     'Write a device': ['device', 'interrupt', 'dma', 'clock', 'trace', 'fdt', 'pci', 'shortcut'],
-    'Write a CPU': ['cpu', 'debug'],
+    'Write a CPU': ['cpu', 'debug', 'local-controller', 'x86-start'],
     'Serve a device: backends': ['', 'backend', 'backend-state', 'net', 'vsock', 'files', 'balloon', 'hotplug', 'display', 'input', 'audio'],
     'Refuse': ['errors'],
   },
@@ -15,8 +15,8 @@ export const groups = {
     'Know its addresses': ['virt/memory-map'],
   },
   '@machinist/boot': {
-    'Place a kernel': ['riscv-boot', 'opensbi', 'chosen'],
-    'Read programs': ['elf', 'linux-image', 'flat'],
+    'Place a kernel': ['riscv-boot', 'opensbi', 'chosen', 'x86/'],
+    'Read programs': ['elf', 'linux-image', 'flat', 'x86/linux-setup'],
     'Build and read device trees': ['fdt-builder', 'fdt-reader'],
     'Make an initial file system': ['cpio'],
     'Find the Linux of a disk': ['linux-disk', 'ext4/'],

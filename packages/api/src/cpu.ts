@@ -157,7 +157,7 @@ export interface BootEntry {
   readonly pc: number
   /** `'hartid'` stands for the number of the hart. */
   readonly args: readonly (number | 'hartid')[]
-  /** What its kind of CPU begins with besides: plain data, which its `reset` knows and checks. */
+  /** What its kind of CPU begins with besides (x86: {@link X86Start}): plain data, which its `reset` knows and checks. */
   readonly start?: unknown
 }
 

@@ -1,12 +1,14 @@
 import { machinistError } from '@machinist/api'
-import { viewOf } from './bytes.ts'
+import { alignUp, viewOf } from './bytes.ts'
 import { decodeUtf8 } from './text.ts'
 
 /** Numbers of the ELF format: System V ABI, chapters 4 and 5. */
 const MAGIC = 0x464c_457f
 const CLASS = { elf32: 1, elf64: 2 } as const
 const DATA_LITTLE = 1
-const SEGMENT_LOAD = 1
+const SEGMENT = { load: 1, note: 4 } as const
+/** Notes beyond this many are not read: those that count come first. */
+const MAX_NOTES = 1024
 const SECTION = { symbols: 2, nobits: 8 } as const
 
 /** `e_machine` of the processors that Machinist knows. */
@@ -53,6 +55,14 @@ export interface ElfSymbol {
   readonly type: number
 }
 
+/** A note (`PT_NOTE`). */
+export interface ElfNote {
+  /** Who made it: `'Xen'`, `'GNU'`. */
+  readonly name: string
+  readonly type: number
+  readonly bytes: Uint8Array
+}
+
 /** A parsed ELF file. */
 export interface ElfFile {
   readonly bits: 32 | 64
@@ -66,6 +76,8 @@ export interface ElfFile {
   readonly entry: number | null
   readonly segments: readonly ElfSegment[]
   readonly sections: readonly ElfSection[]
+  /** The notes of its segments, in order. */
+  readonly notes: readonly ElfNote[]
   /** The symbols of `.symtab`, in order; none when the file was stripped. */
   symbols(): Iterable<ElfSymbol>
 }
@@ -135,7 +147,8 @@ class Reader {
   }
 }
 
-function readSegments(reader: Reader): ElfSegment[] {
+/** Offsets of a program header's entries of one type. */
+function programHeaders(reader: Reader, type: number): readonly { readonly index: number; readonly at: number; readonly end: number }[] {
   const { wide } = reader
   const table = reader.size(wide ? 32 : 28, 'program header offset')
   const entrySize = reader.half(wide ? 54 : 42)
@@ -143,10 +156,14 @@ function readSegments(reader: Reader): ElfSegment[] {
   if (count === 0) return []
   if (entrySize < (wide ? 56 : 32)) throw reader.fail('impossible program header size', entrySize)
   reader.check(table, count * entrySize, 'the program header table')
+  return Array.from({ length: count }, (_, index) => ({ index, at: table + index * entrySize, end: table + count * entrySize }))
+    .filter(({ at }) => reader.word(at) === type)
+}
+
+function readSegments(reader: Reader): ElfSegment[] {
+  const { wide } = reader
   const segments: ElfSegment[] = []
-  for (let index = 0; index < count; index++) {
-    const at = table + index * entrySize
-    if (reader.word(at) !== SEGMENT_LOAD) continue
+  for (const { index, at, end } of programHeaders(reader, SEGMENT.load)) {
     const [flags, offset, virtual, physical, fileSize, memory] = wide ? [4, 8, 16, 24, 32, 40] as const : [24, 4, 8, 12, 16, 20] as const
     const memorySize = reader.size(at + memory, 'segment size')
     if (memorySize === 0) continue
@@ -159,10 +176,30 @@ function readSegments(reader: Reader): ElfSegment[] {
       bytes,
       memorySize,
       flags: reader.word(at + flags),
-      headers: from === 0 && bytes.length <= table + count * entrySize && memorySize === bytes.length,
+      headers: from === 0 && bytes.length <= end && memorySize === bytes.length,
     })
   }
   return segments
+}
+
+/** Notes have names and contents padded to 4 bytes, or to 8 where the segment is aligned so. One that is cut short ends its segment. */
+function readNotes(reader: Reader): ElfNote[] {
+  const { wide } = reader
+  const notes: ElfNote[] = []
+  for (const { index, at } of programHeaders(reader, SEGMENT.note)) {
+    const [offset, fileSize, align] = wide ? [8, 32, 48] as const : [4, 16, 28] as const
+    const bytes = reader.slice(reader.size(at + offset, 'segment offset'), reader.size(at + fileSize, 'segment size'), `segment ${index}`)
+    const unit = reader.word(at + align) === 8 ? 8 : 4
+    const view = viewOf(bytes)
+    for (let from = 0; from + 12 <= bytes.length && notes.length < MAX_NOTES;) {
+      const [nameSize, size, type] = [view.getUint32(from, true), view.getUint32(from + 4, true), view.getUint32(from + 8, true)]
+      const content = from + alignUp(12 + nameSize, unit)
+      if (content + size > bytes.length) break
+      notes.push({ name: reader.text(bytes.subarray(from + 12, from + 12 + nameSize), 0), type, bytes: bytes.subarray(content, content + size) })
+      from = content + alignUp(size, unit)
+    }
+  }
+  return notes
 }
 
 function readSections(reader: Reader): { readonly headers: readonly SectionHeader[]; readonly names: Uint8Array } {
@@ -235,6 +272,7 @@ export function parseElf(bytes: Uint8Array, part: string = 'program'): ElfFile {
     entryVirtual,
     entry: holder !== undefined ? holder.address + Number(entryVirtual - holder.virtualAddress) : physical ? Number(entryVirtual) : null,
     segments,
+    notes: readNotes(reader),
     sections: headers.map(({ nameOffset, type, address, bytes: content }) => ({ name: reader.text(names, nameOffset), type, address, bytes: content })),
     symbols: () => readSymbols(reader, headers),
   }
