@@ -52,7 +52,9 @@ export class Sequencer {
     if (this.#newest !== null) this.#newest.next = entry
     this.#newest = entry
     this.#pending += 1
-    if (entry.blockers === 0) this.#begin(entry)
+    if (entry.blockers > 0) return
+    if (this.#beginning) this.#start(entry)
+    else this.#begin(entry)
   }
 
   /** Whether nothing that has not finished changes a byte of a range. */
@@ -69,14 +71,17 @@ export class Sequencer {
     else this.#idle.push(callback)
   }
 
-  #begin(entry: Entry): void {
-    const amid = this.#beginning
+  /** Begins an operation, and all that may begin meanwhile. */
+  #begin(first: Entry | undefined): void {
     this.#beginning = true
-    this.#start(entry)
-    if (amid) return
-    // A list and not recursion: operations that finish at once would otherwise nest as deep as the queue is long.
-    for (let next = this.#ready.shift(); next !== undefined; next = this.#ready.shift()) this.#start(next)
-    this.#beginning = false
+    try {
+      // A list and not recursion: operations that finish at once would otherwise nest as deep as the queue is long.
+      for (let next = first; next !== undefined; next = this.#ready.shift()) this.#start(next)
+    } finally {
+      this.#beginning = false
+      // One threw. The others are not to blame.
+      if (this.#ready.length > 0) this.#begin(this.#ready.shift())
+    }
   }
 
   #start(entry: Entry): void {
@@ -89,10 +94,9 @@ export class Sequencer {
     this.#remove(entry)
     for (let index = 0; index < entry.dependents.length; index++) {
       const dependent = entry.dependents[index]
-      if (dependent === undefined || --dependent.blockers > 0) continue
-      if (this.#beginning) this.#ready.push(dependent)
-      else this.#begin(dependent)
+      if (dependent !== undefined && --dependent.blockers === 0) this.#ready.push(dependent)
     }
+    if (!this.#beginning && this.#ready.length > 0) this.#begin(this.#ready.shift())
     if (this.#pending === 0 && this.#idle.length > 0) for (const callback of this.#idle.splice(0)) callback()
   }
 

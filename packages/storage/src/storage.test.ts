@@ -250,4 +250,30 @@ describe('the sequencer', () => {
     expect(ran).toBe(3000)
     expect(sequencer.pending).toBe(0)
   })
+
+  it('goes on after an operation has thrown, with those that were ready and those that come later', () => {
+    const sequencer = new Sequencer()
+    const done: string[] = []
+    const atOnce = (name: string) => (release: () => void): void => {
+      done.push(name)
+      release()
+    }
+    const throws = (release: () => void): void => {
+      release()
+      throw new Error('not like this')
+    }
+    expect(() => { sequencer.run(0, 1, true, throws) }).toThrow('not like this')
+    let first: () => void = () => undefined
+    sequencer.run(0, 4, true, (release) => { first = release })
+    sequencer.run(0, 1, true, throws)
+    sequencer.run(1, 2, true, atOnce('beside'))
+    sequencer.run(0, 1, true, atOnce('after'))
+    sequencer.run(3, 4, true, throws)
+    sequencer.run(2, 4, true, atOnce('last'))
+    expect(first).toThrow('not like this')
+    sequencer.run(0, 4, true, atOnce('later'))
+    let idle = false
+    sequencer.whenIdle(() => { idle = true })
+    expect([done, sequencer.pending, idle]).toEqual([['beside', 'after', 'last', 'later'], 0, true])
+  })
 })
