@@ -16,7 +16,8 @@ function bench() {
     gateway({ kind, mtu }) {
       if (kind === 'none') return null
       if (kind === 'wrong') throw new TypeError('no such gateway')
-      const [near, far] = cable(...[0, 1].map(() => (mtu === undefined ? {} : { mtu })))
+      const [near, far] = cable(...[0, 1].map(() => (mtu === undefined || kind === 'small' ? {} : { mtu })))
+      if (kind === 'taken') near.connect((callback) => { queue.push(callback) })
       const gateway = { outside: far.connect((callback) => { queue.push(callback) }), closed: false, fails: false }
       gateways.push(gateway)
       return {
@@ -78,6 +79,23 @@ it('a name is one switch, with one way out, as long as somebody is there; all sa
   expect(gateways[0]!.closed).toBe(true)
   connect(switches.port('lan', { kind: 'none' }, {}, 'three'))
   expect(gateways.length).toBe(1)
+})
+
+it('what cannot be opened leaves nothing behind', () => {
+  const { gateways, switches } = bench()
+  const attempts: readonly (readonly [Options, Parameters<typeof switches.port>[2], string])[] = [
+    [{ kind: 'none', mtu: 5 }, {}, 'port-option'],
+    [{ kind: 'none' }, { queueFrames: 0 }, 'port-option'],
+    [{ kind: 'small', mtu: 5 }, {}, 'port-option'],
+    [{ kind: 'out' }, { queueFrames: 0 }, 'port-option'],
+    [{ kind: 'taken' }, {}, 'port-in-use'],
+  ]
+  for (const [options, port, code] of attempts) for (let time = 0; time < 2; time++) expect(codeOf(() => switches.port('lan', options, port, 'one')), JSON.stringify(options)).toBe(code)
+  expect(gateways.map(({ closed }) => closed)).toEqual(Array.from({ length: 6 }, () => true))
+  switches.port('lan', { kind: 'none' }, {}, 'one')
+  // It is the switch of who was there before.
+  expect(codeOf(() => switches.port('lan', { kind: 'none' }, { queueFrames: 0 }, 'two'))).toBe('port-option')
+  expect(codeOf(() => switches.port('lan', { kind: 'out' }, {}, 'two'))).toBe('backend-option')
 })
 
 it('a way out that fails is told to all that are there, and the next of that name is another', () => {

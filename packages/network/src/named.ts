@@ -1,6 +1,6 @@
 import { type Backend, type Deliver, machinistError, type NetPort } from '@machinist/api'
 import { join } from './join.ts'
-import type { PortOptions } from './port.ts'
+import type { Port, PortOptions } from './port.ts'
 import { type Switch, virtualSwitch } from './switch.ts'
 
 /** What {@link namedSwitches} needs. */
@@ -56,8 +56,12 @@ export function namedSwitches<Options extends { readonly mtu?: number }>({ deliv
         }
       })
     }
-    if (out !== null) made.end = join(lan.port({ name: `${name}/gateway`, ...mtuOf(options) }), out, { deliver: guarded })
-    all.set(name, made)
+    try {
+      if (out !== null) made.end = join(lan.port({ name: `${name}/gateway`, ...mtuOf(options) }), out, { deliver: guarded })
+    } catch (error) {
+      out?.close?.()
+      throw error
+    }
     return made
   }
 
@@ -75,7 +79,14 @@ export function namedSwitches<Options extends { readonly mtu?: number }>({ deliv
         throw machinistError({ code: 'backend-option', part, value: name, remedy: 'Write the same options at all machines of a switch.' }, 'the switch has other options')
       }
       const named = known ?? make(name, options, text, part)
-      const end = named.lan.port({ ...settings, ...mtuOf(options) })
+      let end: Port
+      try {
+        end = named.lan.port({ ...settings, ...mtuOf(options) })
+      } catch (error) {
+        if (known === undefined) named.end()
+        throw error
+      }
+      all.set(name, named)
       const member = { failed }
       named.members.add(member)
       return {
