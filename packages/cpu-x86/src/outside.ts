@@ -1,5 +1,6 @@
 import type { LocalController, PortBus } from '@machinist/api'
 import { x86Layout } from './emit/layout.ts'
+import type { OutsideFunctions } from './emit/system/outside.ts'
 import { Cr4 } from './emit/control-bits.ts'
 import { cpuid } from './model/cpuid.ts'
 import type { Model } from './model/models.ts'
@@ -21,7 +22,7 @@ export interface Outside {
 }
 
 /** The functions by those names, over a state that begins at `at` in `view`. */
-export type OutsideCalls = Readonly<Record<string, unknown>>
+export type OutsideCalls = Readonly<Record<keyof OutsideFunctions, (...args: never[]) => number | bigint | void>>
 
 const APIC_BASE = 0x1b
 const TSC_DEADLINE = 0x6e0

@@ -21,6 +21,9 @@ const signatures = {
 
 export type OutsideFunctions = { readonly [Name in keyof typeof signatures]: FuncRef<(typeof signatures)[Name][0], (typeof signatures)[Name][1]> }
 
+/** Their names. */
+export const outsideNames: readonly (keyof OutsideFunctions)[] = Object.keys(signatures) as (keyof OutsideFunctions)[]
+
 /** Declares them as imports of a module. */
 export function importOutside(m: ModuleBuilder): OutsideFunctions {
   return Object.fromEntries(Object.entries(signatures).map(([name, [params, result]]) => [name, m.importFunction('host', name, params, result)])) as unknown as OutsideFunctions
