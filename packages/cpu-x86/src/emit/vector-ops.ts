@@ -24,6 +24,7 @@ export interface VectorOps {
   endSimd(): void
   /** XMM0, which some instructions have as an operand that is in no encoding. */
   firstVector(): Half
+  setFirstVector(value: Half): void
   /** Bytes of an operand that is a vector, or of the memory that stands in its place. */
   vectorBytes(operand: number): number
   /** Whether an operand is an MMX register. */
@@ -47,6 +48,7 @@ export interface VectorOps {
   /** The image of FXSAVE and XSAVE: some bytes of it from and to the memory operand, at the same offset in both, and numbers in it. */
   storeImage(from: number, bytes: number): void
   loadImage(from: number, bytes: number): void
+  setImage(offset: number, value: Half): void
   inImage32(offset: number): Expr<'i32'>
   inImage64(offset: number): Expr<'i64'>
   mxcsr(): Expr<'i32'>

@@ -116,6 +116,12 @@ export class VectorStage extends OpStage implements Stage {
     return v128.load(this.state.float.vector(0))
   }
 
+  setFirstVector(value: Half): void {
+    const address = this.state.float.vector(0)
+    this.f.do(v128.store(address, value))
+    if (this.vex) this.f.do(v128.store(address, v128.const(0n, 0n), 16))
+  }
+
   get float(): FloatFunctions {
     return this.parts.float
   }
@@ -214,6 +220,10 @@ export class VectorStage extends OpStage implements Stage {
   loadImage(from: number, bytes: number): void {
     const image = this.state.float.field('image')
     this.#transfer(from, bytes, (place, at, wide) => this.f.do(wide ? v128.store(at, v128.load(place), image) : i64.store(at, i64.load(place), image)), 'read')
+  }
+
+  setImage(offset: number, value: Half): void {
+    this.f.do(v128.store(this.state.float.field('image') + offset, value))
   }
 
   inImage32(offset: number): Expr<'i32'> {

@@ -24,7 +24,7 @@ export function disassemble(bytes: Uint8Array, mode: Mode, pc: bigint = 0n): Dis
 const sized: Readonly<Record<string, readonly [string, string, string]>> = { cbw: ['cbw', 'cwde', 'cdqe'], cwd: ['cwd', 'cdq', 'cqo'] }
 /** Names of what moves a general register of 64 bits, or has addresses of 64 bits. */
 const quadword: Readonly<Record<string, string>> = {
-  movd: 'movq', pinsrd: 'pinsrq', pextrd: 'pextrq', ...Object.fromEntries(['fxsave', 'fxrstor', 'xsave', 'xsaveopt', 'xsavec', 'xrstor'].map((name) => [name, `${name}64`])),
+  movd: 'movq', pinsrd: 'pinsrq', pextrd: 'pextrq', pcmpestrm: 'pcmpestrmq', pcmpestri: 'pcmpestriq', ...Object.fromEntries(['fxsave', 'fxrstor', 'xsave', 'xsaveopt', 'xsavec', 'xrstor'].map((name) => [name, `${name}64`])),
 }
 /** Instructions whose operands are implied, and whose size is a letter. */
 const lettered: ReadonlySet<string> = new Set(['movs', 'stos', 'lods', 'cmps', 'scas', 'ins', 'outs'])
