@@ -27,7 +27,7 @@ export const groups = {
     'Have PCI': ['pci/'],
   },
   '@machinist/cpu-core': {
-    'Keep the state of harts': ['structure'],
+    'Have harts': ['counted-hart', 'cluster', 'hart-window', 'structure'],
     'Have generated code': ['module-cache', 'base64'],
     'Reach devices': ['device-access'],
   },

@@ -1,4 +1,7 @@
 export { fromBase64, toBase64 } from './base64.ts'
+export { Cluster } from './cluster.ts'
+export { type CountedFields, CountedHart, Leave } from './counted-hart.ts'
 export { readDevice, writeDevice } from './device-access.ts'
 export { ModuleCache, type WrittenModule } from './module-cache.ts'
 export { Structure } from './structure.ts'
+export { HartWindow, type WindowClient } from './hart-window.ts'

@@ -119,7 +119,7 @@ export class RiscvCpu implements CountedCpu {
   }
 
   reset(_kind: 'cold' | 'warm', entry: BootEntry): void {
-    this.#engine.leave()
+    this.#engine.window.leave()
     for (const hart of this.vcpus) {
       hart.reset(entry.pc)
       entry.args.forEach((arg, i) => hart.setX(10 + i, BigInt(arg === 'hartid' ? hart.index : arg)))

@@ -1,5 +1,5 @@
 import { machinistError } from '@machinist/api'
-import { readDevice, writeDevice } from '@machinist/cpu-core'
+import { HartWindow, readDevice, writeDevice } from '@machinist/cpu-core'
 import { type Arena, frameOf, PAGE_CODE } from '@machinist/memory'
 import { createTable, instantiate, type WasmTable } from '@machinist/wasm'
 import type { Cluster } from './cluster.ts'
@@ -54,13 +54,7 @@ export class Engine {
   #code: EngineCode | null = null
   readonly #clusters = new Set<Cluster>()
   readonly #forget: () => void
-  #current: EngineClient | null = null
-  #home = 0
-
-  /** Address of the record of the hart that runs. */
-  get window(): number {
-    return this.#places.window
-  }
+  readonly window: HartWindow<EngineClient>
 
   /** The engine of an arena. Machines that share the arena share it, and so their code. */
   static of(arena: Arena, mode: TranslationMode, hot: number): Engine {
@@ -76,6 +70,7 @@ export class Engine {
     this.arena = arena
     this.#forget = forget
     this.#places = placeCore(arena)
+    this.window = new HartWindow(this.#places.window, hartLayout.offset.ramTable)
     fillCore(arena, this.#places)
     const cache = new CodeCache(arena, this.#places, this.#clusters, CODE_PAGES)
     const table = createTable(256)
@@ -83,7 +78,7 @@ export class Engine {
     cache.decode = exports.decode
     const core = { ...exports }
     // No function that somebody keeps may capture these: it would keep them.
-    this.#code = { exports, core, table, cache, translation: new Translation({ cache, arena, window: this.window, table, core, mode, hot }) }
+    this.#code = { exports, core, table, cache, translation: new Translation({ cache, arena, window: this.window.address, table, core, mode, hot }) }
   }
 
   #instantiate(table: WasmTable, anew: boolean): HartExports & Readonly<Record<string, unknown>> {
@@ -91,33 +86,33 @@ export class Engine {
     const linear = arena.memory
     const module = coreModule(this.#places, !(linear.buffer instanceof ArrayBuffer), anew)
     const host: Record<HostCallName, (...args: never[]) => number | void> = {
-      readFault: (entry: number) => this.#cluster.memory.fault(entry >>> 0, 'read'),
+      readFault: (entry: number) => this.window.client.cluster.memory.fault(entry >>> 0, 'read'),
       writeFault: (entry: number, offset: number, bytes: number) => this.#writeFault(entry >>> 0, offset, bytes),
       mmioRead: (address: number, bytes: number) => {
-        this.#cluster.deviceAccesses++
-        return readDevice(this.#cluster.bus, arena, this.#mailbox(), address, bytes)
+        this.window.client.cluster.deviceAccesses++
+        return readDevice(this.window.client.cluster.bus, arena, this.#mailbox(), address, bytes)
       },
       mmioWrite: (address: number, bytes: number) => {
-        this.#cluster.deviceAccesses++
-        return writeDevice(this.#cluster.bus, arena, this.#mailbox(), address, bytes)
+        this.window.client.cluster.deviceAccesses++
+        return writeDevice(this.window.client.cluster.bus, arena, this.#mailbox(), address, bytes)
       },
-      codePage: (frame: number, entry: number) => this.cache.page(frame >>> 0, entry >>> 0, this.#cluster.banks),
+      codePage: (frame: number, entry: number) => this.cache.page(frame >>> 0, entry >>> 0, this.window.client.cluster.banks),
       decode: (bits: number, op: number, offset: number) => writeOp(arena.data, op >>> 0, bits, offset),
-      ticks: () => this.#cluster.counter.elapsed(),
-      timerChanged: () => this.#current?.timerChanged(),
-      pmpChanged: () => this.#current?.pmpChanged(),
+      ticks: () => this.window.client.cluster.counter.elapsed(),
+      timerChanged: () => this.window.current?.timerChanged(),
+      pmpChanged: () => this.window.current?.pmpChanged(),
       fileRead: (register: number) => {
-        const [low, high] = this.#current?.file?.read(register) ?? [0, 0]
+        const [low, high] = this.window.current?.file?.read(register) ?? [0, 0]
         arena.data.setUint32(this.#mailbox(), low, true)
         arena.data.setUint32(this.#mailbox() + 4, high, true)
       },
       fileWrite: (register: number) => {
         const at = this.#mailbox()
-        this.#current?.file?.write(register, arena.data.getUint32(at, true), arena.data.getUint32(at + 4, true))
+        this.window.current?.file?.write(register, arena.data.getUint32(at, true), arena.data.getUint32(at + 4, true))
       },
-      debugFetch: () => this.#current?.debugFetch() === true ? 1 : 0,
-      debugAccess: (low: number, high: number, bytes: number, access: number) => this.#current?.debugAccess(low, high, bytes, access) === true ? 1 : 0,
-      sbi: () => this.#current?.sbiCall(),
+      debugFetch: () => this.window.current?.debugFetch() === true ? 1 : 0,
+      debugAccess: (low: number, high: number, bytes: number, access: number) => this.window.current?.debugAccess(low, high, bytes, access) === true ? 1 : 0,
+      sbi: () => this.window.current?.sbiCall(),
     }
     return instantiate<HartExports & Readonly<Record<string, unknown>>>(module, { host: { ...host, memory: linear, table } })
   }
@@ -177,7 +172,7 @@ export class Engine {
   /** Forgets harts, none of which runs. */
   remove(cluster: Cluster): void {
     if (!this.#clusters.delete(cluster)) return
-    if (this.#current?.cluster === cluster) this.leave()
+    if (this.window.current?.cluster === cluster) this.window.leave()
     this.flushBanks(cluster.banks)
     cluster.free()
     const { memory } = cluster
@@ -189,41 +184,13 @@ export class Engine {
     this.#code = null
   }
 
-  /** Makes `client` the hart in the window. */
-  enter(client: EngineClient, home: number): void {
-    if (this.#current === client) return
-    this.leave()
-    this.#current = client
-    this.#home = home
-    client.record.moveTo(this.window)
-    const { cluster } = client
-    cluster.copyRamTable(this.window + hartLayout.offset.ramTable)
-  }
-
-  /** Moves the hart in the window back to its own place. */
-  leave(): void {
-    this.#current?.record.moveTo(this.#home)
-    this.#current = null
-  }
-
-  get current(): EngineClient | null {
-    return this.#current
-  }
-
-  /** The machine whose hart is in the window. */
-  get #cluster(): Cluster {
-    if (this.#current === null) throw new RangeError('no hart is in the window')
-    return this.#current.cluster
-  }
-
-  /** Empties banks of the TLB. */
   flushBanks(banks: readonly number[]): void {
     for (const bank of banks) this.exports.flushBank(bank)
   }
 
   #writeFault(entry: number, offset: number, bytes: number): number {
     const { arena } = this
-    const { memory } = this.#cluster
+    const { memory } = this.window.client.cluster
     const before = arena.u32[entry >>> 2] ?? 0
     const now = memory.fault(entry, 'write')
     if ((now & PAGE_CODE) === 0) {
@@ -236,6 +203,6 @@ export class Engine {
   }
 
   #mailbox(): number {
-    return this.window + hartLayout.offset.mailbox
+    return this.window.address + hartLayout.offset.mailbox
   }
 }

@@ -130,8 +130,5 @@ export const PMP_ENTRIES: 16 = fields.pmpcfg[1]
 /** Address spaces whose translations a hart keeps at a time. */
 export const ASID_SLOTS: 8 = fields.slotAsid[1]
 
-/** `leave` codes and results of a run. */
-export const Leave = { none: 0, budget: 1, halt: 2, yield: 3, debug: 4 } as const
-
 /** Bits of `debug`: pages that the fetch TLB lacks, and accesses that the data TLB lacks. */
 export const Debug = { fetches: 1, accesses: 2 } as const

@@ -1,9 +1,10 @@
 import type { CountedVcpu, Exit, VcpuDebug, VcpuSample } from '@machinist/api'
+import { CountedHart, Leave } from '@machinist/cpu-core'
 import { Interrupt } from './cause.ts'
 import { BANKS_PER_HART, type Cluster } from './cluster.ts'
 import { HartDebug } from './debug/hart-debug.ts'
 import type { Engine, EngineClient } from './engine.ts'
-import { hartLayout, Leave } from './hart-layout.ts'
+import { hartLayout } from './hart-layout.ts'
 import { peekSv, tlbLayout } from '@machinist/mmu'
 import { InterruptFile } from './interrupt-file.ts'
 import { writePmpRanges } from './pmp-ranges.ts'
@@ -27,7 +28,7 @@ const PAGE_OFFSET = 4095n
 const EXITS: Readonly<Record<number, Exit>> = { [Leave.halt]: 'halt', [Leave.yield]: 'yield', [Leave.debug]: 'debug' }
 
 /** One RV64GC hart. */
-export class Hart implements CountedVcpu, EngineClient, SbiHart {
+export class Hart extends CountedHart implements CountedVcpu, EngineClient, SbiHart {
   readonly index: number
   readonly record: HartRecord
   /** For supervisor mode; null without Ssaia. */
@@ -40,7 +41,6 @@ export class Hart implements CountedVcpu, EngineClient, SbiHart {
   readonly #now: () => number
   readonly #onSbi: (hart: Hart) => void
   readonly #harts: () => readonly Hart[]
-  #running = false
   /** Virtual time at which STIP rises; Infinity when it has risen, or never will. */
   #timerAt = Infinity
   /** As HSM numbers them. */
@@ -60,6 +60,7 @@ export class Hart implements CountedVcpu, EngineClient, SbiHart {
   #resume: ResumePoint | null = null
 
   constructor(engine: Engine, cluster: Cluster, index: number, now: () => number, onSbi: (hart: Hart) => void, identities: number, harts: () => readonly Hart[]) {
+    super(engine.arena)
     this.#engine = engine
     this.cluster = cluster
     this.index = index
@@ -102,7 +103,7 @@ export class Hart implements CountedVcpu, EngineClient, SbiHart {
   }
 
   #inWindow(action: () => void): void {
-    this.#engine.enter(this, this.#home)
+    this.#engine.window.enter(this, this.#home)
     action()
   }
 
@@ -129,7 +130,7 @@ export class Hart implements CountedVcpu, EngineClient, SbiHart {
 
   /** It may be able to run now: the hart that runs should give way when it waits. */
   #wanted(): void {
-    const { current } = this.#engine
+    const { current } = this.#engine.window
     if (current !== null && current !== this && current.cluster === this.cluster) current.record.set('others', 1)
   }
 
@@ -200,17 +201,12 @@ export class Hart implements CountedVcpu, EngineClient, SbiHart {
 
   /** Drops translations: at once if this hart is in the window, else before it runs again. */
   requestFlush(): void {
-    if (this.#engine.current === this) this.#engine.exports.flushAll()
+    if (this.#engine.window.current === this) this.#engine.exports.flushAll()
     else this.#flushRequested = true
   }
 
   sbiCall(): void {
     this.#onSbi(this)
-  }
-
-  /** Ends the current run after this instruction. */
-  kick(): void {
-    if (this.#running && this.record.get('leave') === Leave.none) this.record.set('leave', Leave.yield)
   }
 
   getX(index: number): bigint {
@@ -234,30 +230,20 @@ export class Hart implements CountedVcpu, EngineClient, SbiHart {
     this.requestFlush()
     this.#wanted()
     // In the middle of another hart's SBI call the window is taken: what follows from the CSRs waits for the next run.
-    if (this.#engine.current === null || this.#engine.current === this) this.refresh()
+    if (this.#engine.window.current === null || this.#engine.window.current === this) this.refresh()
     else this.#stale = true
   }
 
   stop(): void {
     this.hsm = HsmState.stopped
-    if (this.#running) this.record.set('leave', Leave.halt)
+    if (this.running) this.record.set('leave', Leave.halt)
   }
 
   suspend(resume: ResumePoint | null): void {
     this.#resume = resume
     this.hsm = HsmState.suspended
     this.record.set('waiting', 1)
-    if (this.#running) this.record.set('leave', Leave.halt)
-  }
-
-  get retired(): number {
-    return this.steps - this.record.getNumber('unretired')
-  }
-
-  get steps(): number {
-    const { record } = this
-    const before = record.getNumber('steps')
-    return this.#running ? before + ((record.get('budgetStart') - record.get('budget')) | 0) : before
+    if (this.running) this.record.set('leave', Leave.halt)
   }
 
   run(budget: number, exact: boolean, again: boolean = false): Exit {
@@ -283,19 +269,19 @@ export class Hart implements CountedVcpu, EngineClient, SbiHart {
     record.set('attention', 1)
     if (!again) record.set('others', this.#harts().some((hart) => hart !== this && hart.runnable) ? 1 : 0)
     const debug = this.#debug?.active === true ? this.#debug : null
-    this.#running = true
+    this.running = true
     try {
       if (debug !== null) debug.run(budget, exact)
       else this.#go(budget, exact)
     } finally {
-      this.#running = false
+      this.running = false
     }
     this.#engine.translation.afterRun()
     return this.#exit(debug)
   }
 
   #enter(): void {
-    this.#engine.enter(this, this.#home)
+    this.#engine.window.enter(this, this.#home)
     this.cluster.begin(this)
     if (this.#stale) {
       this.#stale = false
@@ -311,7 +297,7 @@ export class Hart implements CountedVcpu, EngineClient, SbiHart {
     if (!exact) return this.#fast(budget)
     const left = budget > OVERRUN ? budget - this.#fast(budget - OVERRUN) : budget
     const more = left > 0 && (left === budget || this.record.get('leave') === Leave.budget)
-    return budget - left + (more ? this.#pass(left, this.#engine.exports.crawl) : 0)
+    return budget - left + (more ? this.pass(left, this.#engine.exports.crawl) : 0)
   }
 
   get debug(): VcpuDebug {
@@ -319,12 +305,12 @@ export class Hart implements CountedVcpu, EngineClient, SbiHart {
       record: this.record,
       memory: this.cluster.memory,
       window: (action) => {
-        this.#engine.enter(this, this.#home)
+        this.#engine.window.enter(this, this.#home)
         return action(this.#engine.exports)
       },
       refresh: () => { this.refresh() },
       go: (budget, exact) => this.#go(budget, exact),
-      crawl: (budget) => this.#pass(budget, this.#engine.exports.crawl),
+      crawl: (budget) => this.pass(budget, this.#engine.exports.crawl),
       flush: () => { this.#engine.flushBanks(this.#banks) },
       flushFetches: (address) => {
         const { u32 } = this.#engine.arena
@@ -370,12 +356,12 @@ export class Hart implements CountedVcpu, EngineClient, SbiHart {
 
   #step(): Exit {
     const debug = this.#debug?.active === true ? this.#debug : null
-    this.#running = true
+    this.running = true
     try {
-      if (debug === null) this.#pass(1, this.#engine.exports.crawl)
+      if (debug === null) this.pass(1, this.#engine.exports.crawl)
       else debug.run(1, true)
     } finally {
-      this.#running = false
+      this.running = false
     }
     return this.#exit(debug)
   }
@@ -401,7 +387,7 @@ export class Hart implements CountedVcpu, EngineClient, SbiHart {
     let left = budget
     do {
       if (this.#untilSample <= 0) this.#untilSample = this.#stride = translation.stride()
-      const steps = this.#pass(Math.min(left, this.#untilSample), exports.run)
+      const steps = this.pass(Math.min(left, this.#untilSample), exports.run)
       left -= steps
       this.#untilSample -= steps
       const { data } = arena
@@ -409,25 +395,6 @@ export class Hart implements CountedVcpu, EngineClient, SbiHart {
       if (this.#untilSample <= 0) translation.sample(base + AT.pc, data.getUint32(base + AT.fetchBank, true), this.#stride - this.#untilSample)
     } while (left > 0)
     return budget - left
-  }
-
-  /** Runs generated code and books the steps it took, which are returned. */
-  #pass(budget: number, code: () => void): number {
-    const { arena } = this.#engine
-    const { base } = this.record
-    arena.data.setUint32(base + AT.leave, Leave.none, true)
-    arena.data.setUint32(base + AT.budgetStart, budget, true)
-    arena.data.setUint32(base + AT.budget, budget, true)
-    code()
-    // The arena may have grown meanwhile.
-    const { data } = arena
-    const steps = (budget - data.getUint32(base + AT.budget, true)) | 0
-    const low = data.getUint32(base + AT.steps, true) + steps
-    data.setUint32(base + AT.steps, low, true)
-    if (low >= 2 ** 32) data.setUint32(base + AT.steps + 4, data.getUint32(base + AT.steps + 4, true) + 1, true)
-    data.setUint32(base + AT.budgetStart, 0, true)
-    data.setUint32(base + AT.budget, 0, true)
-    return steps
   }
 
   sample(depth: number): VcpuSample {

@@ -2,7 +2,8 @@ import { type DebugReason, type DebugRegister, type DebugStop, machinistError, t
 import { Access, peekSv } from '@machinist/mmu'
 import type { GuestMemory } from '@machinist/memory'
 import { Mode } from '../cause.ts'
-import { Debug, Leave } from '../hart-layout.ts'
+import { Leave } from '@machinist/cpu-core'
+import { Debug } from '../hart-layout.ts'
 import { decode, emptyDecoded, instructions } from '../isa/decoder.ts'
 import { debugRegisters, readRegister, type RegisterAccess, writeRegister } from './registers.ts'
 

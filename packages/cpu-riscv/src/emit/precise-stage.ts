@@ -1,7 +1,7 @@
 import { Access } from '@machinist/mmu'
 import { call, type Expr, type Func, i32, i64, type Label, type Local } from '@machinist/wasm'
 import { Cause, Mode } from '../cause.ts'
-import { Leave } from '../hart-layout.ts'
+import { Leave } from '@machinist/cpu-core'
 import { OP_FIELD, type Form } from '../handlers.ts'
 import type { Instruction } from '../isa/instruction.ts'
 import { Envcfg, Status } from '../status.ts'
