@@ -6,10 +6,11 @@ import { type Numbers, Register, SegmentBit, segmentLayout, SegmentRight, State,
 import { Cr0, Cr4, Efer } from './emit/control-bits.ts'
 import { USER_ONLY } from './emit/memory.ts'
 import { DECODED, decodedLayout } from './emit/steps.ts'
+import { Activity, Line, Polled } from './emit/system/events.ts'
 import { EventKind } from './emit/system/interrupts.ts'
-import { second } from './events.ts'
 import { Flag, STATUS } from './flags.ts'
-import { initialExtendedState, readExtendedState, writeExtendedState } from './extended-state.ts'
+import { resetState } from './reset.ts'
+import { readExtendedState, writeExtendedState } from './extended-state.ts'
 import { machineError } from './isa/errors.ts'
 import type { Mode } from './isa/form.ts'
 import { lackedBy } from './model/forms.ts'
@@ -35,7 +36,7 @@ export interface CpuEvent {
 export type Step = { readonly kind: 'done' } | { readonly kind: 'halted' } | { readonly kind: 'shutdown' } | {
   readonly kind: 'exception'
   readonly vector: number
-  readonly cause: 'fault' | 'trap' | 'int' | 'int n'
+  readonly cause: 'fault' | 'trap' | 'int' | 'int n' | 'external'
   readonly error: number
   /** Of a page fault: the linear address. */
   readonly address: bigint
@@ -59,6 +60,8 @@ export interface InterpreterOptions {
   readonly model?: Model
   /** 64 random bits for RDRAND and RDSEED; unless given the same numbers each time. */
   readonly entropy?: () => bigint
+  /** The vector of an interrupt at INTR, when it is taken; 255 without. */
+  readonly acknowledge?: () => number
 }
 
 /** What IN and OUT reach; without it ports read as ones. */
@@ -81,7 +84,8 @@ export interface SegmentOptions {
 interface Core {
   step(): number
   status(): number
-  deliver(vector: number, kind: number, error: number): number
+  poll(): number
+  take(): number
 }
 
 const DECODED_AT = 4096
@@ -92,9 +96,11 @@ const PHYSICAL_BITS = 40
 const TIME_FREQUENCY = 1_000_000_000
 const ALL_LINES = 2n ** 64n - 1n
 const A20 = 1n << 20n
-const SEGMENTS = 10
+/** What is read where no controller answers. */
+const NO_VECTOR = 255
 const DONE: Step = { kind: 'done' }
-const kinds: Readonly<Record<CpuEvent['cause'], number>> = { fault: EventKind.fault, trap: 0, int: EventKind.software, 'int n': EventKind.software | EventKind.intN, external: 0 }
+const kinds: Readonly<Record<CpuEvent['cause'], number>> = { fault: EventKind.fault, trap: 0, int: EventKind.software, 'int n': EventKind.software | EventKind.intN, external: EventKind.external }
+const causes = Object.keys(kinds) as CpuEvent['cause'][]
 
 /** The state is at the same place for all, so that what was written and compiled once serves them all. */
 const STATE = new State(0)
@@ -131,8 +137,12 @@ export class Interpreter {
           model, hart: 0, harts: 1, timeFrequency: TIME_FREQUENCY, ports: options.ports ?? null, local: () => null,
           ticks: () => this.#steps, entropy: options.entropy ?? (() => random = BigInt.asUintN(64, random * 6_364_136_223_846_793_005n + 1_442_695_040_888_963_407n)),
         }),
+        acknowledge: options.acknowledge ?? (() => NO_VECTOR),
+        initialise: () => resetState(this.#view, STATE, 'init'),
       },
     })
+    resetState(this.#view, STATE, 'cold')
+    this.rip = 0n
     this.#set('memoryAt', MEMORY_AT)
     this.#set('memorySize', size)
     this.#view.setBigUint64(x86Layout.offset.memoryBase, base, true)
@@ -146,13 +156,7 @@ export class Interpreter {
     becomeModel(this.#view, 0, model)
     if (mode !== 16) this.#enable()
     this.#set('mode', mode)
-    this.extendedState = initialExtendedState()
-    for (let segment = 0; segment < SEGMENTS; segment++) this.setSegment(segment, {})
-    // As reset leaves them: a table and a busy task segment of 32 bits, at zero (SDM volume 3, table 10-1).
-    for (const [register, rights] of [[Register.ldtr, 0x8200], [Register.tr, 0x8b00]] as const) {
-      this.setSegment(register, { high: 0xffff })
-      this.#view.setUint32(this.#state.segment(register) + segmentLayout.rights, rights, true)
-    }
+    for (let segment = Register.es; segment <= Register.gs; segment++) this.setSegment(segment, {})
   }
 
   /** As an operating system has it for its programs: what the model has of SSE and AVX. */
@@ -209,6 +213,7 @@ export class Interpreter {
     this.#view.setBigUint64(x86Layout.offset.flagResult, BigInt(value & STATUS), true)
     this.#view.setUint32(x86Layout.offset.direction, (value & Flag.direction) === 0 ? 0 : 1, true)
     this.#view.setUint32(x86Layout.offset.system, value & ~(STATUS | Flag.direction | 2), true)
+    this.#set('attention', 1)
   }
 
   /** ES, CS, SS, DS, FS or GS, 0 to 5. What is left out is as it is at first: base 0, all offsets of the mode, readable and writable. */
@@ -236,40 +241,40 @@ export class Interpreter {
     writeExtendedState(this.#view, this.#state.float, value)
   }
 
-  /** Executes the instruction at `rip`; of one with REP, one iteration. */
+  /**
+   * INTR as its line is, which is acknowledged when it is taken; and NMI, INIT, SIPI and SMI, each of which comes once. `vector` is that of a SIPI.
+   */
+  signal(line: keyof typeof Line, high = true, vector = 0): void {
+    // A SIPI that came before INIT is none.
+    const lines = this.#get('lines') & (line === 'init' ? ~Line.startUp : -1)
+    this.#set('lines', high ? lines | Line[line] : lines & ~Line[line])
+    if (line === 'startUp') this.#set('sipi', vector)
+    this.#set('attention', 1)
+  }
+
+  /** Executes the instruction at `rip`; of one with REP, one iteration. Or returns what comes in its place. */
   step(): Step {
-    if (this.#get('halted') !== 0) return { kind: 'halted' }
     this.#steps++
-    const single = (this.#get('system') & Flag.trap) !== 0
+    const core = this.#core
     this.#set('fault', 0)
+    this.#set('event', EventKind.fault)
+    const polled = this.#get('attention') === 0 ? Polled.clear : core.poll()
+    if (polled === Polled.waits) return { kind: this.#get('waiting') === Activity.shutdown ? 'shutdown' : 'halted' }
     const from = this.rip
-    this.#set('shadow', 0)
-    if (this.#core.step() !== 0) return this.#raised(from)
-    return single && this.#get('shadow') < 2 ? { kind: 'exception', vector: Vector.debug, cause: 'trap', error: 0, address: 0n, from } : DONE
+    return polled === Polled.raised || core.step() !== 0 ? this.#raised(from) : DONE
   }
 
   /**
    * Goes to the handler of an exception or interrupt: for what `step` has returned, and for interrupts from outside. What faults on the way is delivered in
    * its place, or as a double fault; after a third one the processor is shut down (SDM volume 3, 7.15).
    */
-  deliver(event: CpuEvent): Step {
-    let { vector, cause, error = 0, address = 0n } = event
-    const software = cause === 'int' || cause === 'int n'
-    this.#set('halted', 0)
-    for (;;) {
-      if (vector === Vector.pageFault) this.#view.setBigUint64(x86Layout.offset.cr2, address, true)
-      this.#set('fault', 0)
-      const kind = kinds[cause] | (cause !== 'external' && cause !== 'int n' && hasError(vector) ? EventKind.error : 0)
-      if (this.#core.deliver(vector, kind, error) === 0) return DONE
-      // A task that was entered has its own rIP.
-      if (software && event.from !== undefined && this.#get('saved') !== 0) this.rip = event.from
-      const next = second(cause === 'fault' ? vector : null, this.#get('fault') - 1)
-      if (next === null) return { kind: 'shutdown' }
-      error = next === Vector.doubleFault ? 0 : this.#get('error')
-      address = this.#view.getBigUint64(x86Layout.offset.faultAddress, true)
-      vector = next
-      cause = 'fault'
-    }
+  deliver({ vector, cause, error = 0, address = 0n, from }: CpuEvent): Step {
+    this.#set('fault', vector + 1)
+    this.#set('event', kinds[cause])
+    this.#set('error', error)
+    this.#view.setBigUint64(x86Layout.offset.faultAddress, address, true)
+    this.#view.setBigUint64(x86Layout.offset.from, from ?? this.rip, true)
+    return this.#core.take() === 0 ? DONE : { kind: 'shutdown' }
   }
 
   /** Where the interrupt vector table or the interrupt descriptor table is: IDTR, whose limit at reset is the last byte of 256 vectors and more (SDM volume 3, table 10-1). */
@@ -287,11 +292,9 @@ export class Interpreter {
   }
 
   #raised(from: bigint): Step {
-    const event = this.#get('event')
-    return this.#exception(this.#get('fault') - 1, (event & EventKind.intN) !== 0 ? 'int n' : (event & EventKind.software) !== 0 ? 'int' : event === 0 ? 'trap' : 'fault', from)
-  }
-
-  #exception(vector: number, cause: 'fault' | 'trap' | 'int' | 'int n', from: bigint = this.rip): Step {
-    return { kind: 'exception', vector, cause, error: hasError(vector) && cause === 'fault' ? this.#get('error') : 0, address: vector === Vector.pageFault ? this.#view.getBigUint64(x86Layout.offset.faultAddress, true) : 0n, from }
+    const [vector, kind] = [this.#get('fault') - 1, this.#get('event')]
+    const cause = causes.find((each) => kinds[each] === kind) ?? 'fault'
+    const { offset } = x86Layout
+    return { kind: 'exception', vector, cause, error: cause === 'fault' && hasError(vector) ? this.#get('error') : 0, address: vector === Vector.pageFault ? this.#view.getBigUint64(offset.faultAddress, true) : 0n, from }
   }
 }

@@ -135,7 +135,7 @@ describe('flags', () => {
     // mov ss, ax; mov sp, 0x80; nop
     const cpu = machine('8ed0 bc8000 90')
     cpu.flags = Flag.trap
-    run(cpu, 1)
+    run(cpu, 2)
     expect([vector(cpu), cpu.rip]).toEqual([Vector.debug, 5n])
   })
 
@@ -143,7 +143,7 @@ describe('flags', () => {
     // popf (TF); inc ax; inc ax
     const cpu = machine('9d 40 40')
     cpu.memory.set([2, 1], 0x2100)
-    run(cpu, 1)
+    run(cpu, 2)
     expect([vector(cpu), cpu.register(AX), cpu.rip]).toEqual([Vector.debug, 1n, 2n])
   })
 })

@@ -112,8 +112,8 @@ export abstract class ControlStage extends MemoryStage {
     this.raise(i32.const(vector))
   }
 
-  trap(vector: number): void {
-    this.#event(i64.const(vector), EventKind.software)
+  trap(vector: number, software = true): void {
+    this.#event(i64.const(vector), software ? EventKind.software : 0)
   }
 
   interrupt(vector: Value): void {
@@ -121,6 +121,7 @@ export abstract class ControlStage extends MemoryStage {
   }
 
   #event(vector: Value, kind: number): void {
+    this.f.do(this.state.set64('from', this.state.get64('pc')))
     this.f.do(this.state.set64('pc', this.nextPc()))
     this.f.do(this.state.set32('event', kind))
     this.raise(i32.wrap(vector))

@@ -1,5 +1,5 @@
-import { type MemoryImport, ModuleBuilder, select } from '@machinist/wasm'
-import { emitCrawl, Leave, Polled } from './crawl.ts'
+import { type MemoryImport, ModuleBuilder } from '@machinist/wasm'
+import { emitCrawl } from './crawl.ts'
 import { emitFloat, type FloatFunctions } from './float/functions.ts'
 import type { State } from './layout.ts'
 import { emitSteps } from './steps.ts'
@@ -39,9 +39,6 @@ export function writeCore({ state, decoded, physicalBits, memory }: CoreOptions)
     if (m.tableEntry(target) !== number) throw new RangeError('the table has functions before these')
   })
   const steps = emitSteps(m, state, { memory: shared, decoded, decode })
-  // Whoever runs it delivers.
-  const take = m.func('take', [], 'void', (f) => f.do(state.set32('leave', Leave.raised)))
-  const poll = m.func('poll', [], 'i32', (f) => f.return(select('i32', state.get32('halted'), Polled.waits, Polled.clear)))
-  emitCrawl(m, state, steps, { poll, take })
+  emitCrawl(m, state, steps, shared)
   return m.toBytes()
 }

@@ -40,18 +40,14 @@ const fields = {
   memoryAt: 'u32',
   memorySize: 'u32',
   memoryBase: 'i64',
-  /** 1 after HLT, until an interrupt; and 1 when a task was entered whose TSS has T. */
-  halted: 'u32',
-  debugTrap: 'u32',
-  /** 1 after STI, MOV SS and POP SS, until the next instruction has ended: 2 of those that put off single step as well. */
-  shadow: 'u32',
   // What ends here is saved at the start of instructions that change much, and comes back when they fault: see `atomic` in system/functions.ts.
   /** A vector and one, or zero: who takes it clears it. The error code, and the linear address of a page fault. */
   fault: 'u32',
   error: 'u32',
   faultAddress: 'i64',
-  /** EventKind of what was raised. */
+  /** EventKind of what was raised; of instructions that raise what is no fault also where they are. */
   event: 'u32',
+  from: 'i64',
   /** Whether there is a saved state. */
   saved: 'u32',
   /** An access that is not to one piece of RAM: its bytes, how many, how many of them are at the first address, and both. */
@@ -109,6 +105,16 @@ const fields = {
   /** What comes from outside: 1: INTR, as its line is; 2: NMI, 4: INIT, 8: SIPI, 16: SMI, until they are taken. The vector of the SIPI. */
   lines: 'u32',
   sipi: 'u32',
+  /** What it does: see Activity. */
+  waiting: 'u32',
+  /** What puts events off until the next instruction has ended: see Shadow. And 1 while NMI waits for IRET. */
+  shadow: 'u32',
+  nmiBlocked: 'u32',
+  /** 1 while an instruction is executed after which single step traps; and other debug exceptions that come after it, as bits of DR6. */
+  single: 'u32',
+  debugPending: 'u32',
+  /** What DR7 has breakpoints for: see BreakpointKind. */
+  watching: 'u32',
   /** A copy of the machine's `ramTable`, while the processor is in the engine's window. */
   ramTable: ['i64', 24],
 } as const

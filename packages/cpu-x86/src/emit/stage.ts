@@ -111,8 +111,8 @@ export interface Stage extends VectorOps {
   fault(vector: number): void
   fails(vector: number): void
   faultIf(condition: Expr<'i32'>, vector: number, error?: Expr<'i32'> | number): void
-  /** The instruction has happened. */
-  trap(vector: number): void
+  /** The instruction has happened. The gate's DPL counts for what software may raise: INT3 and INTO, and not INT1. */
+  trap(vector: number, software?: boolean): void
   /** INT: a trap whose vector is an operand. */
   interrupt(vector: Value): void
 

@@ -1,6 +1,8 @@
 import { i32, i64 } from '@machinist/wasm'
 import type { Stage } from '../emit/stage.ts'
+import { Shadow } from '../emit/system/events.ts'
 import { group, type Instruction } from '../isa/form.ts'
+import { Vector } from '../vector.ts'
 
 /** Segment registers as they are read (SDM volume 1, 7.3.10). */
 const reads = group('segments')
@@ -20,17 +22,20 @@ export const far: readonly Instruction[] = instructions
 
 const [ES, SS, DS, FS, GS] = [0, 2, 3, 4, 5]
 
-/** MOV SS and POP SS put off interrupts and single step until the next instruction has ended (SDM volume 3, 6.8.3). */
-const putOff = (s: Stage): void => s.setField('shadow', i64.const(2))
+/** MOV SS and POP SS hold events off until rSP is set as well (SDM volume 3, 7.8.3). */
+const holdOff = (s: Stage): void => {
+  s.setField('shadow', i64.const(Shadow.stack))
+  s.setField('attention', i64.const(1))
+}
 define('mov', ['8E Sw Ew'], (s) => {
   s.write(0, s.read(1, 2))
-  s.when(i32.eq(s.numberOf(0), s.stateAt(SS)), () => putOff(s))
+  s.when(i32.eq(s.numberOf(0), s.stateAt(SS)), () => holdOff(s))
 })
 const pops: readonly (readonly [string, number])[] = [['07 ES; not64', ES], ['17 SS; not64', SS], ['1F DS; not64', DS], ['0F.A1 FS; d64', FS], ['0F.A9 GS; d64', GS]]
 for (const [encoding, segment] of pops) {
   define('pop', [encoding], (s) => {
     s.popSegment(segment)
-    if (segment === SS) putOff(s)
+    if (segment === SS) holdOff(s)
   })
 }
 
@@ -60,3 +65,4 @@ define('retf', ['CB'], (s) => s.farReturn(i64.const(0)))
 define('retf', ['CA Iw'], (s) => s.farReturn(s.read(0, 2)))
 define('iret', ['CF'], (s) => s.interruptReturn())
 define('int', ['CD Ib'], (s) => s.interrupt(s.read(0, 1)))
+define('int1', ['F1'], (s) => s.trap(Vector.debug, false))

@@ -3,6 +3,7 @@ import { Register, segmentLayout } from '../emit/layout.ts'
 import { Cr0, Cr4 } from '../emit/memory.ts'
 import type { Stage } from '../emit/stage.ts'
 import { SystemFlag } from '../emit/system/code.ts'
+import { Activity, Shadow } from '../emit/system/events.ts'
 import { Look } from '../emit/system/tables.ts'
 import { Flag, STATUS } from '../flags.ts'
 import { group, type Instruction } from '../isa/form.ts'
@@ -114,6 +115,7 @@ const debugNumber = (s: Stage, operand: number): Local<'i32'> => {
   const old = s.let(i32.eq(i32.and(number, 14), 4))
   s.faultIf(i32.or(i32.gtU(number, 7), i32.and(old, isSet(s, 'cr4', Cr4.de))), invalidOpcode)
   privileged(s)
+  s.try(call(s.shared.guardDebug))
   return s.let(i32.add(number, i32.shl(old, 1)))
 }
 define('mov', ['0F.21 Rv Dv; natural'], (s) => {
@@ -222,7 +224,10 @@ const interruptFlag = (value: boolean) => (s: Stage): void => {
   const iopl = s.let(i64.and(i64.shrU(s.field('system'), 12), 3))
   const allowed = i32.or(i32.eqz(isSet(s, 'cr0', Cr0.pe)), i64.geU(iopl, s.field('cpl')))
   s.when(allowed, () => {
-    if (value) s.when(i64.eqz(i64.and(s.field('system'), Flag.interrupt)), () => s.setField('shadow', i64.const(1)))
+    if (value) {
+      s.when(i64.eqz(i64.and(s.field('system'), Flag.interrupt)), () => s.setField('shadow', i64.const(Shadow.interrupts)))
+      s.setField('attention', i64.const(1))
+    }
     s.setSystem(Flag.interrupt, value ? Flag.interrupt : 0)
   }, () => {
     const level = i32.and(i64.eq(s.field('cpl'), 3), s.let(i32.or(i32.and(virtual(s), isSet(s, 'cr4', Cr4.vme)), i32.and(i32.eqz(virtual(s)), isSet(s, 'cr4', Cr4.pvi)))))
@@ -235,5 +240,6 @@ define('cli', ['FA'], interruptFlag(false))
 define('sti', ['FB'], interruptFlag(true))
 define('hlt', ['F4'], (s) => {
   privileged(s)
-  s.setField('halted', i64.const(1))
+  s.setField('waiting', i64.const(Activity.halted))
+  s.setField('attention', i64.const(1))
 })

@@ -1,4 +1,4 @@
-import { call, type FuncRef, i32, i64, type ModuleBuilder, select } from '@machinist/wasm'
+import { call, type Func, type FuncRef, i32, i64, type ModuleBuilder, select } from '@machinist/wasm'
 import { Vector } from '../../vector.ts'
 import type { FlagFunctions } from '../flags.ts'
 import { Efer, type MemoryFunctions } from '../memory.ts'
@@ -21,6 +21,8 @@ const [RCX, RDX, RSP, R11] = [1, 2, 4, 11]
 export function emitCalls(m: ModuleBuilder, state: State, basics: Basics, memory: MemoryFunctions, tables: TableFunctions, flags: FlagFunctions): CallFunctions {
   const register = (number: number): number => state.register(number)
   const star = (shift: number): ReturnType<typeof i32.and> => i32.and(i32.wrap(i64.shrU(state.get64('star'), shift)), 0xffff)
+  /** After these single step goes by TF as they leave it: the kernel's first instruction is not traced, and that which comes after SYSRET is no later than it was. */
+  const traced = (f: Func): void => f.do(state.set32('single', i32.ne(i32.and(state.get32('system'), SystemFlag.trap), 0)))
   const systemCall = m.func('systemCall', ['i64'], 'i32', (f, next) => {
     const code = new SystemCode(f, state, basics)
     // Intel's processors have it in 64-bit mode alone.
@@ -32,6 +34,7 @@ export function emitCalls(m: ModuleBuilder, state: State, basics: Basics, memory
     setAllFlags(f, state, i32.and(image, i32.xor(mask, -1)), i32.const(-1 & ~0xcd7))
     f.do(call(tables.flat, i32.and(star(32), 0xfffc), i32.add(star(32), 8), 0, 64))
     f.do(state.set64('pc', state.get64('lstar')))
+    traced(f)
     f.return(0)
   })
   const systemReturn = m.func('systemReturn', ['i32'], 'i32', (f, size) => {
@@ -47,6 +50,7 @@ export function emitCalls(m: ModuleBuilder, state: State, basics: Basics, memory
     const cs = i32.or(i32.add(star(48), select('i32', wide, 16, 0)), 3)
     f.do(call(tables.flat, cs, i32.or(i32.add(star(48), 8), 3), 3, select('i32', wide, 64, 32)))
     f.do(state.set64('pc', target))
+    traced(f)
     f.return(0)
   })
   const sysenter = m.func('sysenter', [], 'i32', (f) => {

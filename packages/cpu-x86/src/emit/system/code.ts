@@ -145,23 +145,16 @@ export function emitBasics(m: ModuleBuilder, state: State, memory: MemoryFunctio
     f.if(i32.eq(size, 8), () => f.do(i64.store(at, what)))
     f.if(i32.eq(at, bounce), () => f.do(call(memory.commit)))
   }
-  /** Where the bytes of a system structure lie. Linear addresses have 32 bits outside long mode, and must be canonical in it; returns from the function after a fault. */
-  const locateSystem = (f: Func, linear: Local<'i64'>, size: Local<'i32'>, access: 'read' | 'write'): Local<'i32'> => {
-    const code = new SystemCode(f, state, { value } as Basics)
-    f.if(code.long, () => {
-      const last = i64.add(linear, i64.extendU(i32.sub(size, 1)))
-      code.raiseIf(i32.or(call(memory.unusual, linear), call(memory.unusual, last)), Vector.generalProtection, state.get32('external'))
-    }, () => f.set(linear, i64.and(linear, 0xffff_ffff)))
-    const at = f.let(call(memory.place, linear, size, Access[access], 1))
-    f.if(i32.eqz(at), () => f.return(1))
-    return at
-  }
   const readSystem = m.func('readSystem', ['i64', 'i32'], 'i32', (f, linear, size) => {
-    fetch(f, locateSystem(f, linear, size, 'read'), size)
+    const at = f.let(call(memory.place, linear, size, Access.read, 1))
+    f.if(i32.eqz(at), () => f.return(1))
+    fetch(f, at, size)
     f.return(0)
   })
   const writeSystem = m.func('writeSystem', ['i64', 'i64', 'i32'], 'i32', (f, linear, what, size) => {
-    put(f, locateSystem(f, linear, size, 'write'), what, size)
+    const at = f.let(call(memory.place, linear, size, Access.write, 1))
+    f.if(i32.eqz(at), () => f.return(1))
+    put(f, at, what, size)
     f.return(0)
   })
 

@@ -4,6 +4,7 @@ import { Cr0, Cr4, Efer } from '../control-bits.ts'
 import type { MemoryFunctions } from '../memory.ts'
 import { Register, SegmentBit, type State } from '../layout.ts'
 import { type Basics, bit, has, SystemCode } from './code.ts'
+import type { DebugFunctions } from './debug.ts'
 import type { OutsideFunctions } from './outside.ts'
 import type { SegmentFunctions } from './segments.ts'
 
@@ -13,17 +14,12 @@ export interface ControlFunctions {
   /** `(number)`: 1 when there is no such register. */
   readonly hasControl: FuncRef<readonly ['i32'], 'i32'>
   readonly readControl: FuncRef<readonly ['i32'], 'i64'>
-  readonly readDebug: FuncRef<readonly ['i32'], 'i64'>
-  /** `(number, value)`: MOV to DR0 to DR7 (SDM volume 3, 18.2). */
-  readonly writeDebug: FuncRef<readonly ['i32', 'i64'], 'i32'>
 }
 
 const CR0_BITS = BigInt((Cr0.pe | Cr0.mp | Cr0.em | Cr0.ts | Cr0.et | Cr0.ne | Cr0.wp | Cr0.am | Cr0.nw | Cr0.cd | Cr0.pg) >>> 0)
-
-/** Control and debug registers. */
-export function emitControl(m: ModuleBuilder, state: State, basics: Basics, memory: MemoryFunctions, segments: SegmentFunctions, outside: OutsideFunctions, { physicalBits }: { physicalBits: number }): ControlFunctions {
+/** Control registers. */
+export function emitControl(m: ModuleBuilder, state: State, basics: Basics, memory: MemoryFunctions, segments: SegmentFunctions, debug: DebugFunctions, outside: OutsideFunctions, { physicalBits }: { physicalBits: number }): ControlFunctions {
   const gp = Vector.generalProtection
-  const debugAt = (number: Expr<'i32'>): Expr<'i32'> => i32.add(i32.shl(number, 3), state.field('dr'))
   const reload = (code: SystemCode, cr3: Expr<'i64'>): void => code.raiseIf(call(memory.loadPdptes, cr3), gp)
   const paging = (): Expr<'i32'> => bit(state.get64('cr0'), Cr0.pg)
   const isPae = (code: SystemCode): Expr<'i32'> => i32.and(i32.and(paging(), bit(state.get64('cr4'), Cr4.pae)), i32.eqz(code.long))
@@ -90,7 +86,10 @@ export function emitControl(m: ModuleBuilder, state: State, basics: Basics, memo
     }, f)
     is(number, 0, () => code.try(call(writeCr0, value)), f)
     is(number, 3, () => code.try(call(writeCr3, value)), f)
-    is(number, 4, () => code.try(call(writeCr4, value)), f)
+    is(number, 4, () => {
+      code.try(call(writeCr4, value))
+      f.do(call(debug.updateWatching))
+    }, f)
     f.do(call(memory.updateView))
     f.do(call(segments.updateMode))
     f.return(0)
@@ -103,16 +102,5 @@ export function emitControl(m: ModuleBuilder, state: State, basics: Basics, memo
     f.return(i64.extendU(call(outside.readPriority)))
   })
 
-  const readDebug = m.func('readDebug', ['i32'], 'i64', (f, number) => f.return(i64.load(debugAt(number))))
-  const writeDebug = m.func('writeDebug', ['i32', 'i64'], 'i32', (f, number, value) => {
-    const code = new SystemCode(f, state, basics)
-    // With 64 bits the upper halves of DR6 and DR7 must be zero.
-    code.raiseIf(i32.and(i32.geU(number, 6), i64.ne(i64.shrU(value, 32), 0)), gp)
-    is(number, 6, () => f.set(value, i64.or(i64.and(value, 0xe00f), 0xffff_0ff0)), f)
-    is(number, 7, () => f.set(value, i64.or(i64.and(value, 0xffff_2bff), 0x400)), f)
-    f.do(i64.store(debugAt(number), value))
-    f.return(0)
-  })
-
-  return { writeControl, hasControl, readControl, readDebug, writeDebug }
+  return { writeControl, hasControl, readControl }
 }

@@ -7,6 +7,8 @@ import { emitPlaceIn } from '../place-in.ts'
 import { emitBasics } from './code.ts'
 import { emitCalls } from './calls.ts'
 import { emitControl } from './control.ts'
+import { emitDebug } from './debug.ts'
+import { emitEvents } from './events.ts'
 import { emitInterrupts } from './interrupts.ts'
 import { emitMsr } from './msr.ts'
 import { importOutside, type OutsideFunctions } from './outside.ts'
@@ -41,7 +43,8 @@ const signatures = {
   far: [['i32', 'i32', 'i64', 'i32', 'i64'], 'i32'],
   farReturn: [['i32', 'i64'], 'i32'],
   interruptReturn: [['i32', 'i64'], 'i32'],
-  deliver: [['i32', 'i32', 'i32'], 'i32'],
+  poll: [[], 'i32'],
+  take: [[], 'i32'],
   loadLocalTable: [['i32'], 'i32'],
   loadTask: [['i32'], 'i32'],
   look: [['i32', 'i32'], 'i32'],
@@ -53,6 +56,7 @@ const signatures = {
   writeControl: [['i32', 'i64'], 'i32'],
   readDebug: [['i32'], 'i64'],
   writeDebug: [['i32', 'i64'], 'i32'],
+  guardDebug: [[], 'i32'],
   readMsr: [['i32'], 'i32'],
   writeMsr: [['i32', 'i64'], 'i32'],
   timestamp: [[], 'i64'],
@@ -72,10 +76,11 @@ export function emitShared(m: ModuleBuilder, state: State, { physicalBits }: { p
   const outside = importOutside(m)
   const flags = emitFlags(m, state)
   const helpers = emitHelpers(m)
+  const debug = emitDebug(m, state)
   const memory = emitMemory(m, state, { physicalBits })
   const basics = emitBasics(m, state, memory)
   const segments = emitSegments(m, state, basics, memory)
-  const tasks = emitTasks(m, state, basics, memory, segments, flags)
+  const tasks = emitTasks(m, state, basics, memory, segments, flags, debug)
   const transfers = emitTransfers(m, state, basics, memory, segments, tasks)
   const interrupts = emitInterrupts(m, state, basics, segments, transfers, tasks, flags)
 
@@ -96,8 +101,20 @@ export function emitShared(m: ModuleBuilder, state: State, { physicalBits }: { p
     f.if(call(basics.pop, size), () => f.return(1))
     f.return(call(loadSegment, number, i32.and(i32.wrap(basics.value), 0xffff)))
   })
+  // Whatever becomes of it, IRET lets NMI come again (SDM volume 3, 7.7.1).
+  const atomicReturn = atomic('interruptReturnByProgram', interrupts.interruptReturn)
+  const interruptReturn = m.func('interruptReturn', ['i32', 'i64'], 'i32', (f, size, next) => {
+    f.do(state.set32('nmiBlocked', 0))
+    f.do(state.set32('attention', 1))
+    f.return(call(atomicReturn, size, next))
+  })
   const tables = emitTables(m, state, basics, segments)
-  const control = emitControl(m, state, basics, memory, segments, outside, { physicalBits })
+  const checkPort = m.func('checkPort', ['i32', 'i32'], 'i32', (f, port, size) => {
+    f.if(call(tables.checkPort, port, size), () => f.return(1))
+    f.do(call(debug.reaches, port, size))
+    f.return(0)
+  })
+  const control = emitControl(m, state, basics, memory, segments, debug, outside, { physicalBits })
   const msr = emitMsr(m, state, basics, memory, outside, { physicalBits })
   const calls = emitCalls(m, state, basics, memory, tables, flags)
   const shared: References<typeof signatures> = {
@@ -105,10 +122,10 @@ export function emitShared(m: ModuleBuilder, state: State, { physicalBits }: { p
     place: memory.place, rest: memory.rest, commit: memory.commit, unusual: memory.unusual, updateView: memory.updateView, updateMode: segments.updateMode,
     loadSegment, popSegment: atomic('popSegment', popSegment),
     far: atomic('farByProgram', transfers.far), farReturn: atomic('farReturnByProgram', transfers.farReturn),
-    interruptReturn: atomic('interruptReturnByProgram', interrupts.interruptReturn), deliver: atomic('deliverEvent', interrupts.deliver),
-    loadLocalTable: tables.loadLocalTable, loadTask: tables.loadTask, look: tables.look, checkPort: tables.checkPort,
+    interruptReturn, ...emitEvents(m, state, atomic('deliverEvent', interrupts.deliver), debug, memory.updateView, outside),
+    loadLocalTable: tables.loadLocalTable, loadTask: tables.loadTask, look: tables.look, checkPort,
     lookedAt: m.func('lookedAt', [], 'i64', (f) => f.return(basics.value)),
-    ...control, ...msr, ...calls, ...emitPlaceIn(m, state, memory),
+    ...control, ...msr, ...calls, readDebug: debug.readDebug, writeDebug: debug.writeDebug, guardDebug: debug.guardDebug, ...emitPlaceIn(m, state, memory),
   }
   for (const name of Object.keys(signatures) as (keyof typeof signatures)[]) m.export(name, shared[name])
   return { ...shared, ...outside }

@@ -19,6 +19,8 @@ export const EventKind = {
   fault: 4,
   /** It has an error code. */
   error: 8,
+  /** NMI and INTR. */
+  external: 16,
 } as const
 
 export interface InterruptFunctions {

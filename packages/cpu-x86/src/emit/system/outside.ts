@@ -17,6 +17,10 @@ const signatures = {
   /** CR8: the local APIC's task priority. */
   readPriority: [[], 'i32'],
   writePriority: [['i32'], 'void'],
+  /** The vector of the interrupt that is asserted at INTR. */
+  acknowledge: [[], 'i32'],
+  /** INIT: makes the state what that leaves (`resetState`). */
+  initialise: [[], 'void'],
 } as const
 
 export type OutsideFunctions = { readonly [Name in keyof typeof signatures]: FuncRef<(typeof signatures)[Name][0], (typeof signatures)[Name][1]> }

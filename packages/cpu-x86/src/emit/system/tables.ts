@@ -87,7 +87,7 @@ export function emitTables(m: ModuleBuilder, state: State, basics: Basics, segme
     f.return(i32.and(i32.eqz(isCode), has(high(), SegmentBit.writable)))
   })
 
-  const checkPort = m.func('checkPort', ['i32', 'i32'], 'i32', (f, port, size) => {
+  const checkPort = m.func('mayUsePort', ['i32', 'i32'], 'i32', (f, port, size) => {
     const code = new SystemCode(f, state, basics)
     const real = i32.eqz(i32.and(i32.wrap(state.get64('cr0')), 1))
     const inside = i32.and(i32.leU(code.cpl, code.iopl), i32.eqz(code.flag(1 << 17)))

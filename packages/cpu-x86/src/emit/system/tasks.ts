@@ -3,6 +3,7 @@ import { Vector } from '../../vector.ts'
 import { Cr0, type MemoryFunctions } from '../memory.ts'
 import { Register, SegmentBit, segmentLayout, type State } from '../layout.ts'
 import { type Basics, bit, has, levelOf, SystemCode, SystemFlag } from './code.ts'
+import { type DebugFunctions, DebugStatus } from './debug.ts'
 import type { FlagFunctions } from '../flags.ts'
 import type { SegmentFunctions } from './segments.ts'
 import { allFlags, setAllFlags } from './flags.ts'
@@ -23,8 +24,10 @@ const narrow = { size: 2, ip: 14, flags: 16, registers: 18, segments: 34, count:
 const BUSY = 1 << 9
 const CR3_AT = 28
 const TRAP_AT = 100
+/** DR7.L0 to L3 and LE. */
+const LOCAL_BREAKPOINTS = 0x155
 
-export function emitTasks(m: ModuleBuilder, state: State, basics: Basics, memory: MemoryFunctions, segments: SegmentFunctions, flags: FlagFunctions): TaskFunctions {
+export function emitTasks(m: ModuleBuilder, state: State, basics: Basics, memory: MemoryFunctions, segments: SegmentFunctions, flags: FlagFunctions, debug: DebugFunctions): TaskFunctions {
   const high = (): Expr<'i32'> => i32.wrap(i64.shrU(segments.descriptor, 32))
   const tr = state.segment(Register.tr)
   const isWide = (half: Expr<'i32'>): Expr<'i32'> => has(half, 1 << 11)
@@ -95,6 +98,9 @@ export function emitTasks(m: ModuleBuilder, state: State, basics: Basics, memory
 
     // The switch is made: from here on faults are the new task's.
     f.do(state.set32('saved', 0))
+    // Breakpoints of the old task alone go with it (SDM volume 3, 18.2.4).
+    f.do(i64.store(state.field('dr') + 8 * 7, i64.and(i64.load(state.field('dr') + 8 * 7), ~LOCAL_BREAKPOINTS)))
+    f.do(call(debug.updateWatching))
     f.do(i32.store(tr + segmentLayout.selector, i32.and(selector, 0xffff)))
     f.do(i64.store(tr, base))
     f.do(i32.store(tr + segmentLayout.high, limit))
@@ -147,7 +153,7 @@ export function emitTasks(m: ModuleBuilder, state: State, basics: Basics, memory
     })
     f.do(call(segments.updateMode))
     code.raiseIf(i64.gtU(state.get64('pc'), i64.load32U(state.segment(Register.cs) + segmentLayout.high)), Vector.generalProtection)
-    f.if(i64.ne(i64.and(trap, 1), 0), () => f.do(state.set32('debugTrap', 1)))
+    f.if(i64.ne(i64.and(trap, 1), 0), () => f.do(state.set32('debugPending', i32.or(state.get32('debugPending'), DebugStatus.task))))
     f.return(0)
   })
 
