@@ -168,6 +168,33 @@ describe('XSAVE and XRSTOR (SDM volume 1, 13)', () => {
   })
 })
 
+describe('the environment of the FPU (SDM volume 1, 8.1.10)', () => {
+  test.each([[32, [0xd9, 0x36], 28], [64, [0xd9, 0x36], 28], [64, [0x48, 0xd9, 0x36], 28], [64, [0x66, 0xd9, 0x36], 14]] as const)('FNSTENV in %i-bit mode: %j writes %i bytes, and masks exceptions', (mode, code, bytes) => {
+    const state = someState()
+    new DataView(state.buffer).setUint16(legacyRegion.control, 0x300, true)
+    new DataView(state.buffer).setUint16(legacyRegion.status, 0x9881, true)
+    const { memory, cpu } = run(mode, code, state, filled())
+    same(memory, filled(), bytes, EXTENDED_STATE_SIZE)
+    const view = new DataView(memory.buffer)
+    const words = bytes === 28 ? [0xffff_0300, 0xffff_9881] : [0x9881_0300]
+    expect(words.map((_, i) => view.getUint32(4 * i, true))).toEqual(words)
+    // Tags: R0 to R4 are not empty. Of those the numbers above are special, since their integer bit is not as their exponent is.
+    expect(view.getUint16(bytes === 28 ? 8 : 4, true)).toBe(0xfeaa)
+    const after = new DataView(cpu.extendedState.buffer)
+    expect([after.getUint16(legacyRegion.control, true), after.getUint16(legacyRegion.status, true)]).toEqual([0x37f & (0x300 | 0x3f), 0x1801])
+  })
+
+  test('FNSAVE and FRSTOR: all of it comes back, and FNSAVE leaves it as FNINIT', () => {
+    const { memory, cpu } = run(64, [0xdd, 0x36], someState(), filled())
+    same(memory, filled(), 108, EXTENDED_STATE_SIZE)
+    const initial = new DataView(cpu.extendedState.buffer)
+    expect([initial.getUint16(0, true), initial.getUint16(2, true), initial.getUint8(4)]).toEqual([0x37f, 0, 0])
+    const { cpu: back } = run(64, [0xdd, 0x26], fresh, memory)
+    same(back.extendedState, someState(), 0, 5)
+    same(back.extendedState, someState(), legacyRegion.stack, legacyRegion.vectors)
+  })
+})
+
 describe('VZEROUPPER and VZEROALL', () => {
   test.each([[64, 16], [32, 8]] as const)('%i-bit mode has %i registers', (mode, count) => {
     const upper = run(mode, [0xc5, 0xf8, 0x77], someState(), filled()).cpu.extendedState

@@ -92,7 +92,9 @@ function decodeFrom(cursor: Cursor, mode: Mode, lacks: ReadonlySet<Form>): Decod
 
   const addressSize = mode === 64 ? (prefixes.address ? 4 : 8) : (mode === 32) !== prefixes.address ? 4 : 2
   const sizes = operandSizes(form, mode)
-  const operandSize = sizes.length === 1 ? sizes[0] ?? 1 : vex ? (rex & 8) !== 0 ? 8 : 4 : chooseSize(form, mode, rex, prefixes.operand && form.prefix !== 0x66)
+  const chosen = sizes.length === 1 ? sizes[0] ?? 1 : vex ? (rex & 8) !== 0 ? 8 : 4 : chooseSize(form, mode, rex, prefixes.operand && form.prefix !== 0x66)
+  // REX.W says nothing to what has no 64 bits.
+  const operandSize = sizes.includes(chosen) ? chosen : sizes.at(-1) ?? 4
   let reg = 0
   let rm = form.inOpcode ? (opcode & 7) | (rex & 1) << 3 : 0
   let address: Address | null = null

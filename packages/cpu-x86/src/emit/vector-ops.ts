@@ -43,8 +43,11 @@ export interface VectorOps {
   moveTop(by: -1 | 1): void
   /** Empties ST(number). */
   free(number: Expr<'i32'>): void
-  getX87(field: 'control' | 'status' | 'tags'): Expr<'i32'>
-  setX87(values: { readonly control?: Expr<'i32'>; readonly status?: Expr<'i32'>; readonly tags?: Expr<'i32'> }): void
+  getX87(field: 'control' | 'status' | 'tags' | 'opcode'): Expr<'i32'>
+  setX87(values: { readonly control?: Expr<'i32'>; readonly status?: Expr<'i32'>; readonly tags?: Expr<'i32'>; readonly opcode?: Expr<'i32'> }): void
+  /** The addresses of the last instruction and of its operand. */
+  x87Pointer(name: 'instruction' | 'operand'): Expr<'i64'>
+  setX87Pointer(name: 'instruction' | 'operand', value: Expr<'i64'>): void
   /** The image of FXSAVE and XSAVE: some bytes of it from and to the memory operand, at the same offset in both, and numbers in it. */
   storeImage(from: number, bytes: number): void
   loadImage(from: number, bytes: number): void

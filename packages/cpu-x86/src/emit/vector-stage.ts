@@ -185,15 +185,23 @@ export class VectorStage extends OpStage implements Stage {
     this.f.do(float.set32('status', i32.and(float.get32('status'), ~C1)))
   }
 
-  getX87(field: 'control' | 'status' | 'tags'): Expr<'i32'> {
+  getX87(field: 'control' | 'status' | 'tags' | 'opcode'): Expr<'i32'> {
     return this.state.float.get32(field)
   }
 
-  setX87(values: { readonly control?: Expr<'i32'>; readonly status?: Expr<'i32'>; readonly tags?: Expr<'i32'> }): void {
-    for (const field of ['control', 'status', 'tags'] as const) {
+  setX87(values: { readonly control?: Expr<'i32'>; readonly status?: Expr<'i32'>; readonly tags?: Expr<'i32'>; readonly opcode?: Expr<'i32'> }): void {
+    for (const field of ['control', 'status', 'tags', 'opcode'] as const) {
       const value = values[field]
       if (value) this.f.do(this.state.float.set32(field, value))
     }
+  }
+
+  x87Pointer(name: 'instruction' | 'operand'): Expr<'i64'> {
+    return this.state.float.get64(name)
+  }
+
+  setX87Pointer(name: 'instruction' | 'operand', value: Expr<'i64'>): void {
+    this.f.do(this.state.float.set64(name, value))
   }
 
   // Images of the registers

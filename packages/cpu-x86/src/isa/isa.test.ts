@@ -97,6 +97,6 @@ const aliases: Readonly<Record<string, string>> = { movabs: 'mov' }
 function plain(text: string): string {
   const [name = ''] = text.trim().replace(/^((?:rex\S*|data16|data32|addr16|addr32|cs|ds) )+/, '').split(' ')
   const alone = name.replace(/^(pusha|popa|pushf|popf|push|pop|leave|enter|jmp|call|ret)[wdq]$/, '$1').replace(/^(v?cmp).*([ps][sd])$/, '$1$2')
-    .replace(/^([sl][gi]dt|sysret|sysexit)[wdlq]$/, '$1').replace(/^iret[wd]?$/, 'iret').replace(/^retf[wd]$/, 'retf').replace(/^(movs|stos|lods|cmps|scas|ins|outs)[bwdql]$/, '$1')
+    .replace(/^([sl][gi]dt|sysret|sysexit)[wdlq]$/, '$1').replace(/^(fldenv|fnstenv|frstor|fnsave)[wd]$/, '$1').replace(/^iret[wd]?$/, 'iret').replace(/^retf[wd]$/, 'retf').replace(/^(movs|stos|lods|cmps|scas|ins|outs)[bwdql]$/, '$1')
   return aliases[alone] ?? alone
 }

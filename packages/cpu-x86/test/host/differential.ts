@@ -16,7 +16,11 @@ const features: Readonly<Record<string, string>> = {
  * POPF of random bits turns single step and alignment checks on: it has a test of its own. The upper half of a selector that is pushed
  * differs between processors (SDM volume 2, PUSH), and so do approximations.
  */
-const excluded = ({ instruction: { name, group } }: Form): boolean => name === 'popf' || name === 'push' && group === 'segments' || /^v?r(cp|sqrt)[ps]s$/.test(name)
+const excluded = ({ instruction: { name, group } }: Form): boolean => name === 'popf' || name === 'push' && group === 'segments' || /^v?r(cp|sqrt)[ps]s$/.test(name) || savesAddresses.has(name) || tellsOfHost.has(name)
+/** What stores the addresses of the last x87 instruction and operand, which are not kept. */
+const savesAddresses: ReadonlySet<string> = new Set(['fnstenv', 'fnsave', 'fxsave', 'xsave', 'xsaveopt', 'xsavec'])
+/** What tells of parts that only the host has. */
+const tellsOfHost: ReadonlySet<string> = new Set(['xgetbv', 'xsetbv'])
 /** Groups that user mode cannot run, or not without a system's tables. */
 const ofTheSystem: ReadonlySet<string> = new Set(['far', 'system', 'ports'])
 const DF = 0x400
@@ -110,6 +114,11 @@ function faultsOnNothing(run: Run, host: Outcome): boolean {
   return MEMORY_FAULTS.has(host.vector) && /^v?p?maskmov/.test(formAt(run.code.subarray(host.rip), run.mode)?.form.instruction.name ?? '')
 }
 
+/** Of the address of an image that is neither aligned nor canonical, in SS, this processor looks at the second first; with vectors at the first. */
+function isOddTwice(run: Run, here: Outcome, host: Outcome): boolean {
+  return here.vector === 13 && host.vector === 12 && here.rip === host.rip && /^(fx|x)rstor$/.test(formAt(run.code.subarray(host.rip), run.mode)?.form.instruction.name ?? '')
+}
+
 const MEMORY_FAULTS: ReadonlySet<number> = new Set([12, 13, 14])
 const BATCH = 500
 /** Different contents of the data pages in a batch. */
@@ -135,7 +144,7 @@ export function compareGroup(group: string, mode: 32 | 64, count: number, seed: 
       ended.forEach(({ run, mask, here }, i) => {
         const outcome = outcomes[i]
         if (!outcome || !here) throw new Error('an answer is missing')
-        if (faultsOnNothing(run, outcome)) return
+        if (faultsOnNothing(run, outcome) || isOddTwice(run, here, outcome)) return
         const wrong = difference(run, here, outcome, mask)
         if (wrong.length > 0) found.push(`${describe(run)}: ${wrong.join('; ')}`)
       })
