@@ -21,8 +21,8 @@ export interface Outside {
   local(): LocalController | null
 }
 
-/** The functions by those names, over a state that begins at `at` in `view`. */
-export type OutsideCalls = Readonly<Record<keyof OutsideFunctions, (...args: never[]) => number | bigint | void>>
+/** The functions by those names, but for those of events, over a state that begins at `at` in `view`. */
+export type OutsideCalls = Readonly<Record<Exclude<keyof OutsideFunctions, 'acknowledge' | 'initialise'>, (...args: never[]) => number | bigint | void>>
 
 const APIC_BASE = 0x1b
 const TSC_DEADLINE = 0x6e0

@@ -1,4 +1,5 @@
 import type { Instruction } from '../isa/form.ts'
+import { bmi } from './bmi.ts'
 import { packed } from './packed.ts'
 import { states } from './states.ts'
 import { texts } from './texts.ts'
@@ -8,4 +9,4 @@ import { x87Environment } from './x87-environment.ts'
 import { x87 } from './x87.ts'
 
 /** Every instruction of the x87 FPU, MMX, SSE and AVX. */
-export const vectors: readonly Instruction[] = [...packed, ...vectorMoves, ...vectorFloat, ...x87, ...x87Environment, ...states, ...texts]
+export const vectors: readonly Instruction[] = [...packed, ...vectorMoves, ...vectorFloat, ...x87, ...x87Environment, ...states, ...texts, ...bmi]
