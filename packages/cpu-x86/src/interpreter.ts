@@ -258,7 +258,7 @@ export class Interpreter {
     const core = this.#core
     this.#set('fault', 0)
     this.#set('event', EventKind.fault)
-    const polled = this.#get('attention') === 0 ? Polled.clear : core.poll()
+    const polled = this.#get('attention') === 0 && this.#get('waiting') === Activity.running ? Polled.clear : core.poll()
     if (polled === Polled.waits) return { kind: this.#get('waiting') === Activity.shutdown ? 'shutdown' : 'halted' }
     const from = this.rip
     return polled === Polled.raised || core.step() !== 0 ? this.#raised(from) : DONE

@@ -21,7 +21,7 @@ export function emitCrawl(m: ModuleBuilder, state: State, { step }: StepFunction
         f.return()
       })
       const polled = f.let(i32.const(Polled.clear))
-      f.if(state.get32('attention'), () => f.set(polled, call(poll)))
+      f.if(i32.or(state.get32('attention'), state.get32('waiting')), () => f.set(polled, call(poll)))
       f.if(i32.eq(polled, Polled.waits), () => {
         f.do(state.set32('leave', Leave.halt))
         f.return()
