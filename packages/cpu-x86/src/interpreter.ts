@@ -270,7 +270,7 @@ export class Interpreter {
    */
   deliver({ vector, cause, error = 0, address = 0n, from }: CpuEvent): Step {
     this.#set('fault', vector + 1)
-    this.#set('event', kinds[cause])
+    this.#set('event', kinds[cause] | (this.#get('repeating') === 0 ? 0 : EventKind.resume))
     this.#set('error', error)
     this.#view.setBigUint64(x86Layout.offset.faultAddress, address, true)
     this.#view.setBigUint64(x86Layout.offset.from, from ?? this.rip, true)
@@ -293,7 +293,7 @@ export class Interpreter {
 
   #raised(from: bigint): Step {
     const [vector, kind] = [this.#get('fault') - 1, this.#get('event')]
-    const cause = causes.find((each) => kinds[each] === kind) ?? 'fault'
+    const cause = causes.find((each) => kinds[each] === (kind & ~EventKind.resume)) ?? 'fault'
     const { offset } = x86Layout
     return { kind: 'exception', vector, cause, error: cause === 'fault' && hasError(vector) ? this.#get('error') : 0, address: vector === Vector.pageFault ? this.#view.getBigUint64(offset.faultAddress, true) : 0n, from }
   }

@@ -94,7 +94,9 @@ export abstract class ControlStage extends MemoryStage {
       this.f.set(left, this.truncate(i64.sub(left, 1), this.addressSize))
       this.setRegister(RCX, left, this.addressSize)
       const more = i64.ne(left, 0)
-      this.branch(goesOn ? i32.and(more, goesOn(repeat === 'repe')) : more, this.state.get64('pc'))
+      const again = this.let(goesOn ? i32.and(more, goesOn(repeat === 'repe')) : more)
+      this.f.do(this.state.set32('repeating', again))
+      this.branch(again, this.state.get64('pc'))
     })
   }
 

@@ -112,6 +112,8 @@ const fields = {
   nmiBlocked: 'u32',
   /** 1 while an instruction is executed after which single step traps; and other debug exceptions that come after it, as bits of DR6. */
   single: 'u32',
+  /** 1 after an iteration of REP that is not the last one. */
+  repeating: 'u32',
   debugPending: 'u32',
   /** What DR7 has breakpoints for: see BreakpointKind. */
   watching: 'u32',

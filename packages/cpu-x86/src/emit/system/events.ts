@@ -38,17 +38,19 @@ const inMask = (mask: number, vector: Expr<'i32'>): Expr<'i32'> => i32.and(i32.l
 /** Events between instructions, and the way to their handlers. */
 export function emitEvents(m: ModuleBuilder, state: State, deliver: FuncRef<readonly ['i32', 'i32', 'i32'], 'i32'>, debug: DebugFunctions, updateView: FuncRef<readonly [], 'void'>, given: Pick<OutsideFunctions, 'acknowledge' | 'initialise'>): EventFunctions {
   const flag = (mask: number): Expr<'i32'> => has(state.get32('system'), mask)
-  const raise = (f: Func, vector: Expr<'i32'> | number, kind: number): void => {
+  const raise = (f: Func, vector: Expr<'i32'> | number, kind: Expr<'i32'> | number): void => {
     f.do(state.set32('attention', 1))
     f.do(state.set32('fault', i32.add(vector, 1)))
     f.do(state.set32('error', 0))
     f.do(state.set32('event', kind))
     f.return(Polled.raised)
   }
+  /** Kinds of what comes after an instruction, or within one. */
+  const between = (kind: number): Expr<'i32'> => i32.or(i32.mul(state.get32('repeating'), EventKind.resume), kind)
   /** #DB for what DR6 tells then. */
   const raiseDebug = (f: Func, status: Expr<'i32'>): void => {
     f.do(i64.store(state.field('dr') + 8 * 6, i64.or(i64.load(state.field('dr') + 8 * 6), i64.extendU(status))))
-    raise(f, Vector.debug, 0)
+    raise(f, Vector.debug, between(0))
   }
   const idle = (f: Func): void => {
     f.do(state.set32('attention', 0))
@@ -95,16 +97,16 @@ export function emitEvents(m: ModuleBuilder, state: State, deliver: FuncRef<read
     f.if(i32.and(i32.and(line(Line.nonMaskable), i32.eqz(state.get32('nmiBlocked'))), i32.eqz(stack)), () => {
       take(Line.nonMaskable)
       f.do(state.set32('nmiBlocked', 1))
-      raise(f, Vector.nonMaskable, EventKind.external)
+      raise(f, Vector.nonMaskable, between(EventKind.external))
     })
     f.if(shutdown, () => idle(f))
     f.if(i32.and(i32.and(line(Line.interrupt), flag(SystemFlag.interrupt)), i32.eqz(shadow)), () => {
-      raise(f, i32.and(call(given.acknowledge), 0xff), EventKind.external)
+      raise(f, i32.and(call(given.acknowledge), 0xff), between(EventKind.external))
     })
     f.if(state.get32('waiting'), () => idle(f))
 
     const breakpoints = f.let(i32.and(state.get32('watching'), BreakpointKind.execute))
-    f.if(breakpoints, () => f.if(i32.eqz(i32.or(flag(SystemFlag.resume), stack)), () => {
+    f.if(breakpoints, () => f.if(i32.eqz(i32.or(i32.or(flag(SystemFlag.resume), stack), state.get32('repeating'))), () => {
       const hit = f.let(call(debug.executes))
       f.if(hit, () => raiseDebug(f, hit))
     }))
@@ -135,6 +137,7 @@ export function emitEvents(m: ModuleBuilder, state: State, deliver: FuncRef<read
       f.do(i64.store(state.field('dr') + 8 * 7, i64.and(i64.load(state.field('dr') + 8 * 7), ~BigInt(GENERAL_DETECT))))
     })
     f.do(state.set32('single', 0))
+    f.do(state.set32('repeating', 0))
     f.do(state.set32('waiting', Activity.running))
     f.do(state.set32('attention', 1))
     const first = f.let(i32.const(NONE))

@@ -21,6 +21,8 @@ export const EventKind = {
   error: 8,
   /** NMI and INTR. */
   external: 16,
+  /** What comes within an instruction with REP: the pushed flags have RF as well. */
+  resume: 32,
 } as const
 
 export interface InterruptFunctions {
@@ -102,6 +104,7 @@ export function emitInterrupts(m: ModuleBuilder, state: State, basics: Basics, s
     code.raiseIf(i32.and(software, i32.ltU(levelOf(half), code.cpl)), Vector.generalProtection, where)
     code.raiseIf(i32.eqz(has(half, SegmentBit.present)), Vector.segmentNotPresent, where)
     f.if(is(5), () => {
+      f.if(has(kind, EventKind.fault | EventKind.resume), () => f.do(state.set32('system', i32.or(state.get32('system'), SystemFlag.resume))))
       code.try(call(tasks.gate, TaskSwitch.event, state.get64('pc')))
       f.if(has(kind, EventKind.error), () => code.push(i64.extendU(error), select('i32', has(code.segment(Register.tr, 'rights'), 1 << 11), 4, 2)))
       f.return(0)
@@ -122,7 +125,7 @@ export function emitInterrupts(m: ModuleBuilder, state: State, basics: Basics, s
     const inner = f.let(i32.and(i32.eqz(conforming), i32.ltU(dpl, code.cpl)))
     const level = f.let(select('i32', inner, dpl, code.cpl))
     const image = f.let(allFlags(state, flags))
-    f.if(has(kind, EventKind.fault), () => f.set(image, i32.or(image, SystemFlag.resume)))
+    f.if(has(kind, EventKind.fault | EventKind.resume), () => f.set(image, i32.or(image, SystemFlag.resume)))
     const [oldCs, oldIp] = [f.let(selectorOf(Register.cs)), f.let(state.get64('pc'))]
     const [oldSs, oldSp] = [f.let(selectorOf(Register.ss)), f.let(code.register(RSP))]
     const ist = f.let(select('i32', long, i32.and(half, 7), 0))
