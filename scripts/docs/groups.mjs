@@ -12,7 +12,8 @@ export const groups = {
   },
   '@machinist/boards': {
     'Make a virt machine': ['', 'virt/virt', 'virt/catalogue'],
-    'Know its addresses': ['virt/memory-map'],
+    'Make a microvm machine': ['microvm/'],
+    'Know its addresses': ['virt/memory-map', 'microvm/memory-map'],
   },
   '@machinist/boot': {
     'Place a kernel': ['riscv-boot', 'opensbi', 'chosen', 'x86/'],

@@ -1,3 +1,6 @@
 export { virtCatalogue, virtDevices } from './virt/catalogue.ts'
 export { type Given, virt, type VirtCpu, type VirtNet, type VirtOptions } from './virt/virt.ts'
 export { VIRTIO_SLOTS, virtIrq, virtMap } from './virt/memory-map.ts'
+export { microvm, type MicrovmCpu, type MicrovmOptions } from './microvm/microvm.ts'
+export { MICROVM_SLOTS, microvmIrq, microvmMap } from './microvm/memory-map.ts'
+export { microvmDevices } from './microvm/catalogue.ts'

@@ -7,7 +7,7 @@ export {
   type BackendDescriptor, type BootDefinition, CPU_PART, type CpuDefinition, type DeviceDefinition, type ImageSource, type IrqChoice,
   type IrqConnection, type MachineDefinition, type MemoryRange, type RawImage, type SlotChoice, type TimeMode,
 } from './definition/definition.ts'
-export { withImages } from './definition/images.ts'
+export { withImages, withImagesLater } from './definition/images.ts'
 export type { MachineEvents, MachineState, MachineStats } from './life/events.ts'
 export type { ForkOptions } from './life/fork.ts'
 export type { HandedMachine, HandOverOptions } from './life/hand-over.ts'

@@ -2,7 +2,7 @@ import { Transform, type Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { concatInitrds } from '@machinist/boot'
 import { type Given, virt, VIRTIO_SLOTS } from '@machinist/boards'
-import type { CharPort } from '@machinist/api'
+import { type CharPort, machinistError } from '@machinist/api'
 import { type CharBackend, collector, nodeHost, openDiskImage, readWhole, sharedFolder, stream, terminal, unixSockets } from '@machinist/host-node'
 import { type BackendDescriptor, createMachine, deviceTree, type DevicePart, type Machine, type MachineBlueprint, type MachineStats, part } from '@machinist/machine'
 import { imageDisk, limited, overlay } from '@machinist/storage'
@@ -158,6 +158,16 @@ function override(blueprint: MachineBlueprint, options: RunOptions): MachineBlue
   const { kernel, initrd, firmware, append } = options
   if (kernel === undefined && initrd === undefined && firmware === undefined && append === undefined) return blueprint
   const { boot } = blueprint.definition
+  if (boot?.protocol === 'x86') {
+    if (firmware !== undefined) throw machinistError({ code: 'run-option', part: '--firmware', value: firmware, remedy: 'Leave it out.' }, 'the machine of the file has no place for firmware')
+    return {
+      ...blueprint,
+      definition: {
+        ...blueprint.definition,
+        boot: { ...boot, ...(kernel !== undefined && { kernel: readWhole(kernel, '--kernel') }), ...(initrd !== undefined && { initrd: readWhole(initrd, '--initrd') }), ...(append !== undefined && { append }) },
+      },
+    }
+  }
   return {
     ...blueprint,
     definition: {

@@ -9,16 +9,12 @@ import { type AddressRange, FIRMWARE, highest, isRam, memoryMap } from './memory
 import { MULTIBOOT_LOADED, multibootHeader, multibootInfo } from './multiboot.ts'
 import { pvhEntry, pvhInfo } from './pvh.ts'
 
-/** How a kernel is told what there is, and in which mode it begins. */
-export type X86Protocol =
-  /** Linux's, of 64 bits (Documentation/arch/x86/boot.rst, "64-bit Boot Protocol"). */
-  | 'linux64'
-  /** Linux's, of 32 bits. */
-  | 'linux32'
-  /** The one of Xen's guests without firmware (Documentation/arch/x86 calls it PVH). */
-  | 'pvh'
-  /** Multiboot Specification 0.6.96. */
-  | 'multiboot'
+/**
+ * How a kernel is told what there is, and in which mode it begins: Linux's protocols of 64 and of 32 bits (Documentation/arch/x86/boot.rst), that of Xen's guests without firmware (PVH), Multiboot
+ * Specification 0.6.96.
+ */
+export const X86_PROTOCOLS = ['linux64', 'linux32', 'pvh', 'multiboot'] as const
+export type X86Protocol = typeof X86_PROTOCOLS[number]
 
 /** What to boot, and in what RAM. */
 export interface X86BootOptions {

@@ -34,6 +34,17 @@ const receive = (uart: Uart): string => {
   return text
 }
 
+test('in ports it has eight, those of the first line of a PC, and no node in a device tree', () => {
+  const config = uart16550a.configure({ space: 'pio' }, 'com1')
+  expect(config).toEqual({ space: 'pio', clockFrequency: 1_843_200, regShift: 0, regIoWidth: 1 })
+  expect([uart16550a.regions(config), uart16550a.shortcuts?.(config)]).toEqual([[{ name: 'ports', size: 8, space: 'pio', at: 0x3f8 }], []])
+  expect(() => uart16550a.configure({ space: 'pio', regShift: 1 }, 'com1')).toThrow(expect.objectContaining({ code: 'config' }))
+  const { uart, host } = make({ space: 'pio' })
+  uart.put(IER, ETBEI)
+  send(uart, 'hi')
+  expect([host.text(), uart.irq]).toEqual(['hi', true])
+})
+
 describe('registers', () => {
   test('after a reset', () => {
     const { uart } = make()

@@ -6,9 +6,11 @@ import { uartShortcuts } from './shortcuts.ts'
 
 /** Configuration of a 16550A. */
 export interface Uart16550aConfig {
-  /** Input clock in hertz, 16 times the baud rate with divisor 1; 3 686 400 when absent. */
+  /** Where its registers are: in memory, when absent, or in ports, from 0x3f8 on unless given, as the first serial line of a PC. */
+  readonly space: 'mmio' | 'pio'
+  /** Input clock in hertz, 16 times the baud rate with divisor 1; 3 686 400 when absent, and 1 843 200 in ports, as in a PC. */
   readonly clockFrequency: number
-  /** Registers are 2^regShift bytes apart, 0 … 4; 0 when absent. */
+  /** Registers are 2^regShift bytes apart, 0 … 4; 0 when absent. Ports follow one another. */
   readonly regShift: number
   /** Bytes of an access that drivers are told to use: 1, 2 or 4, at most 2^regShift; 1 when absent. */
   readonly regIoWidth: 1 | 2 | 4
@@ -27,9 +29,11 @@ export const uart16550a: DeviceSpec<Uart16550aConfig, Uart16550aState, 'interrup
   backends: { console: 'char' },
   configure(input, name) {
     const data = plainData(name, input, 'configuration')
+    const space = data.oneOf('space', ['mmio', 'pio'], 'mmio')
     const config: Uart16550aConfig = {
-      clockFrequency: data.integer('clockFrequency', 1, 0xffff_ffff, 3_686_400),
-      regShift: data.integer('regShift', 0, 4, 0),
+      space,
+      clockFrequency: data.integer('clockFrequency', 1, 0xffff_ffff, space === 'pio' ? 1_843_200 : 3_686_400),
+      regShift: data.integer('regShift', 0, space === 'pio' ? 0 : 4, 0),
       regIoWidth: data.oneOf('regIoWidth', [1, 2, 4], 1),
     }
     data.done()
@@ -41,9 +45,9 @@ export const uart16550a: DeviceSpec<Uart16550aConfig, Uart16550aState, 'interrup
     }
     return config
   },
-  regions: () => [{ name: 'registers', size: 0x100, space: 'mmio' }],
+  regions: ({ space }) => [space === 'pio' ? { name: 'ports', size: 8, space, at: 0x3f8 } : { name: 'registers', size: 0x100, space }],
   irqs: () => ['interrupt'],
-  shortcuts: ({ regShift, regIoWidth }) => uartShortcuts.map(({ kind, register }) => ({ kind, offset: register << regShift, width: regIoWidth })),
+  shortcuts: ({ space, regShift, regIoWidth }) => space === 'pio' ? [] : uartShortcuts.map(({ kind, register }) => ({ kind, offset: register << regShift, width: regIoWidth })),
   create: (config, context) => new Uart16550a(config, context),
   // Version 1 had the time of the timeout instead of what is left until then.
   migrate(old) {
@@ -51,7 +55,7 @@ export const uart16550a: DeviceSpec<Uart16550aConfig, Uart16550aState, 'interrup
     return { ...rest, timeoutLeft: Math.min(timeoutAt, 0) } as Uart16550aState
   },
   describe(config, at, out) {
-    if (out.fdt === undefined) return
+    if (out.fdt === undefined || config.space === 'pio') return
     const node = socNode(out.fdt, 'serial', at)
       .set('compatible', 'ns16550a')
       .set('clock-frequency', config.clockFrequency)

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:
 import { join } from 'node:path'
 import { machinistError } from '@machinist/api'
 import { checkPool, checkSpec, type MachineSpec, type PoolSpec } from '@machinist/hypervisor'
-import type { BootDefinition, ImageSource, MachineDefinition } from '@machinist/machine'
+import { type ImageSource, withImagesLater } from '@machinist/machine'
 import { fileError, systemCode } from '../system/errors.ts'
 import { privateFolder } from './paths.ts'
 import { removeFile, replaceFile, UNFINISHED } from '../files/replace-file.ts'
@@ -123,22 +123,13 @@ export class StateFolder {
    */
   async withImages(spec: MachineSpec): Promise<MachineSpec> {
     if (!('boot' in spec.machine)) return spec
-    const { machine } = spec
-    const { boot } = machine
     const keep = async (image: ImageSource): Promise<ImageSource> => {
       if (!(image instanceof Uint8Array)) return image
       const file = join(this.path, 'images', createHash('sha256').update(image).digest('hex'))
       if (!existsSync(file)) await replaceFile(file, image, PART)
       return { file }
     }
-    const kept = async (definition: BootDefinition): Promise<BootDefinition> => {
-      if (definition.protocol === 'raw') return { ...definition, images: await Promise.all(definition.images.map(async (image) => ({ ...image, bytes: await keep(image.bytes) }))) }
-      const { kernel, initrd, firmware, ...others } = definition
-      return {
-        ...others, ...(kernel !== undefined && { kernel: await keep(kernel) }), ...(initrd !== undefined && { initrd: await keep(initrd) }), ...(firmware !== undefined && { firmware: await keep(firmware) }),
-      }
-    }
-    return boot === undefined ? spec : { ...spec, machine: { ...machine, boot: await kept(boot) } satisfies MachineDefinition }
+    return { ...spec, machine: await withImagesLater(spec.machine, keep) }
   }
 
   /**

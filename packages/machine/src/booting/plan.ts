@@ -1,5 +1,5 @@
-import { type BootEntry, type EntropyPort, machinistError } from '@machinist/api'
-import { type BootSegment, planRiscvBoot } from '@machinist/boot'
+import { type BootEntry, type EntropyPort, machinistError, type X86Start } from '@machinist/api'
+import { type BootSegment, planRiscvBoot, planX86Boot } from '@machinist/boot'
 import type { BootDefinition, ImageSource } from '../definition/definition.ts'
 import type { MachineHost } from '../assembly/host.ts'
 import type { ResolvedMachine } from '../resolving/resolve.ts'
@@ -14,6 +14,9 @@ export interface BootPlacement {
 /** Linux credits 256 bits from `rng-seed`; twice that leaves room for conditioning. */
 const SEED_BYTES = 64
 
+/** Where processors of x86 begin after a reset (SDM volume 3, 10.1.4). */
+const RESET: BootEntry = { pc: 0xffff_fff0, args: [], start: { kind: 'reset' } satisfies X86Start }
+
 /** What starting a machine needs of its host. */
 export interface BootHost extends Pick<MachineHost, 'inflate'> {
   /** Has the images that a definition names, when they are needed. */
@@ -26,6 +29,11 @@ function bytesOf(source: ImageSource, part: string, host: BootHost): Uint8Array 
   throw machinistError({ code: 'image-not-loaded', part, value: source.file, remedy: 'Read the files of a definition before making the machine.' }, 'the file has not been read')
 }
 
+/** The device that a device tree calls the console; others are told by the command line. */
+function consoleOf(boot: BootDefinition): string | undefined {
+  return boot.protocol === 'x86' ? undefined : boot.console
+}
+
 /**
  * Plans one start of a machine: loads images, makes the device tree with a new seed, or none without `entropy`. Called for each power-on and
  * reset.
@@ -36,8 +44,9 @@ export function planBoot(machine: ResolvedMachine, entropy: EntropyPort | null, 
   if (rngSeed !== undefined) entropy?.fill(rngSeed)
   const ram = machine.memory[0]
   if (ram === undefined) throw machinistError({ code: 'definition', part: 'memory', remedy: 'Give at least one range.' }, 'the machine has no RAM')
-  if (boot.console !== undefined && !machine.devices.some((device) => device.name === boot.console)) {
-    throw machinistError({ code: 'unknown-part', part: 'boot.console', value: boot.console, remedy: `Use one of ${machine.devices.map(({ name }) => name).join(', ')}.` }, 'no such device')
+  const console = consoleOf(boot)
+  if (console !== undefined && !machine.devices.some((device) => device.name === console)) {
+    throw machinistError({ code: 'unknown-part', part: 'boot.console', value: console, remedy: `Use one of ${machine.devices.map(({ name }) => name).join(', ')}.` }, 'no such device')
   }
   if (boot.protocol === 'riscv') {
     const { kernel, initrd, firmware } = boot
@@ -47,11 +56,21 @@ export function planBoot(machine: ResolvedMachine, entropy: EntropyPort | null, 
       initrd: initrd && bytesOf(initrd, 'initrd', host),
       firmware: firmware && bytesOf(firmware, 'firmware', host),
       inflate: host.inflate?.bind(host),
-      dtb: (placed) => buildTree(machine, { bootargs: boot.append, initrd: placed.initrd, rngSeed, console: boot.console }),
+      dtb: (placed) => buildTree(machine, { bootargs: boot.append, initrd: placed.initrd, rngSeed, console }),
+    })
+  }
+  if (boot.protocol === 'x86') {
+    const { kernel, initrd, append, start } = boot
+    if (kernel === undefined) return { segments: [], entry: RESET }
+    return planX86Boot({
+      memory: machine.memory,
+      kernel: bytesOf(kernel, 'kernel', host),
+      initrd: initrd && bytesOf(initrd, 'initrd', host),
+      append, protocol: start, rngSeed,
     })
   }
   const segments = boot.images.map(({ name, at, bytes }) => ({ part: name, address: at, bytes: bytesOf(bytes, name, host) }))
-  if (boot.fdt !== undefined) segments.push({ part: 'dtb', address: boot.fdt, bytes: buildTree(machine, { rngSeed, console: boot.console }) })
+  if (boot.fdt !== undefined) segments.push({ part: 'dtb', address: boot.fdt, bytes: buildTree(machine, { rngSeed, console }) })
   for (const [index, a] of segments.entries()) {
     const inside = machine.memory.some(({ base, size }) => a.address >= base && a.address + a.bytes.length <= base + size)
     if (!inside) throw machinistError({ code: 'boot-outside', part: a.part, value: `0x${a.address.toString(16)}`, remedy: 'Put it into RAM.' }, 'it does not lie in RAM')
@@ -72,5 +91,5 @@ export function planBoot(machine: ResolvedMachine, entropy: EntropyPort | null, 
 export function deviceTree(machine: ResolvedMachine, host: Pick<MachineHost, 'inflate'> = {}): Uint8Array {
   const { boot } = machine.definition
   // A machine that starts without one has one all the same.
-  return planBoot(machine, null, host).segments.find(({ part }) => part === 'dtb')?.bytes ?? buildTree(machine, { console: boot?.console })
+  return planBoot(machine, null, host).segments.find(({ part }) => part === 'dtb')?.bytes ?? buildTree(machine, { console: boot && consoleOf(boot) })
 }

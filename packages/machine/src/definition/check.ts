@@ -1,4 +1,5 @@
 import { machinistError } from '@machinist/api'
+import { X86_PROTOCOLS, type X86Protocol } from '@machinist/boot'
 import {
   type BackendDescriptor, type BootDefinition, CPU_PART, type DeviceDefinition, type ImageSource, type IrqChoice, type IrqConnection, type MachineDefinition,
   type MemoryRange, type RawImage, type SlotChoice, type TimeMode,
@@ -131,6 +132,10 @@ function imageOf(input: unknown, part: string): ImageSource {
   return { file: textOf(fields['file'], `${part}.file`) }
 }
 
+function startOf(input: unknown, part: string): X86Protocol {
+  return X86_PROTOCOLS.find((each) => each === input) ?? refuse(part, input, 'is not a way to start a kernel', `Use one of ${X86_PROTOCOLS.join(', ')}.`)
+}
+
 function bootOf(input: unknown): BootDefinition {
   const protocol = typeof input === 'object' && input !== null && 'protocol' in input ? input.protocol : undefined
   const optional = <T>(value: unknown, name: string, read: (value: unknown, part: string) => T): Record<string, T> =>
@@ -146,7 +151,17 @@ function bootOf(input: unknown): BootDefinition {
       ...optional(fields['console'], 'console', nameOf),
     }
   }
-  if (protocol !== 'raw') refuse('boot.protocol', protocol, 'is not a way to boot', "Use 'riscv' or 'raw'.")
+  if (protocol === 'x86') {
+    const fields = fieldsOf(input, 'boot', ['protocol', 'kernel', 'initrd', 'append', 'start'])
+    return {
+      protocol,
+      ...optional(fields['kernel'], 'kernel', imageOf),
+      ...optional(fields['initrd'], 'initrd', imageOf),
+      ...optional(fields['append'], 'append', textOf),
+      ...optional(fields['start'], 'start', startOf),
+    }
+  }
+  if (protocol !== 'raw') refuse('boot.protocol', protocol, 'is not a way to boot', "Use 'riscv', 'x86' or 'raw'.")
   const fields = fieldsOf(input, 'boot', ['protocol', 'images', 'entry', 'fdt', 'console'])
   const images: unknown = fields['images'] ?? []
   if (!Array.isArray(images)) refuse('boot.images', images, 'is not a list', 'Give a list of images.')

@@ -1,4 +1,5 @@
 import type { BackendKind } from '@machinist/api'
+import type { X86Protocol } from '@machinist/boot'
 
 /** Name of the CPU part in routes and error messages. No device may have it. */
 export const CPU_PART = 'cpu'
@@ -88,6 +89,18 @@ export type BootDefinition =
       readonly append?: string
       /** Name of the device that `/chosen/stdout-path` points to. */
       readonly console?: string
+    }
+  | {
+      /** A kernel for x86: `planX86Boot` of `@machinist/boot`. Without one the first processor begins as after a reset, below 4 GiB. */
+      readonly protocol: 'x86'
+      /** A bzImage of Linux, or an ELF file for PVH, multiboot or Linux's protocol. */
+      readonly kernel?: ImageSource
+      /** The initial file system, or the only module. */
+      readonly initrd?: ImageSource
+      /** The kernel's command line. */
+      readonly append?: string
+      /** How to start it, where the kernel leaves a choice. */
+      readonly start?: X86Protocol
     }
   | {
       /** Bytes at addresses, and where to begin. Argument 0 is the hart's number, argument 1 the device tree. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { isUrl } from '@machinist/host-node'
-import type { BackendDescriptor, BootDefinition, ImageSource, MachineDefinition } from '@machinist/machine'
+import { type BackendDescriptor, type ImageSource, type MachineDefinition, withImagesLater } from '@machinist/machine'
 import { cachedFile } from '../../guest/cache.ts'
 import { cacheFolder } from '../../guest/index.ts'
 
@@ -13,17 +13,6 @@ export async function keptFile(bytes: Uint8Array): Promise<ImageSource> {
   const path = join(folder, createHash('sha256').update(bytes).digest('hex').slice(0, 32))
   await cachedFile(path, () => Promise.resolve(bytes))
   return { file: path }
-}
-
-async function bootOf(boot: BootDefinition, folder: string): Promise<BootDefinition> {
-  const source = (image: ImageSource): ImageSource | Promise<ImageSource> => image instanceof Uint8Array ? keptFile(image) : { file: resolve(folder, image.file) }
-  if (boot.protocol === 'raw') return { ...boot, images: await Promise.all(boot.images.map(async (image) => ({ ...image, bytes: await source(image.bytes) }))) }
-  return {
-    ...boot,
-    ...(boot.kernel && { kernel: await source(boot.kernel) }),
-    ...(boot.initrd && { initrd: await source(boot.initrd) }),
-    ...(boot.firmware && { firmware: await source(boot.firmware) }),
-  }
 }
 
 function backendOf(given: BackendDescriptor, folder: string): BackendDescriptor {
@@ -37,12 +26,11 @@ function backendOf(given: BackendDescriptor, folder: string): BackendDescriptor 
  * @param folder - what its relative paths are relative to
  */
 export async function plainDefinition(definition: MachineDefinition, folder: string): Promise<MachineDefinition> {
-  const { boot, devices } = definition
+  const { devices } = definition
   return {
-    ...definition,
+    ...await withImagesLater(definition, (image) => image instanceof Uint8Array ? keptFile(image) : Promise.resolve({ file: resolve(folder, image.file) })),
     devices: Object.fromEntries(Object.entries(devices).map(([name, device]) => [name, device.backends === undefined ? device : {
       ...device, backends: Object.fromEntries(Object.entries(device.backends).map(([port, given]) => [port, backendOf(given, folder)])),
     }])),
-    ...(boot !== undefined && { boot: await bootOf(boot, folder) }),
   }
 }
