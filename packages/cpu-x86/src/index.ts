@@ -1,7 +1,7 @@
 export { EXTENDED_STATE_SIZE } from './extended-state.ts'
 export { Flag, flagBits, STATUS } from './flags.ts'
 export { Interpreter } from './interpreter.ts'
-export type { CpuEvent, InterpreterOptions, Ports, SegmentOptions, Step } from './interpreter.ts'
+export type { CpuEvent, Devices, InterpreterOptions, Ports, SegmentOptions, Step } from './interpreter.ts'
 export { cpuid } from './model/cpuid.ts'
 export type { CpuidPlace, CpuidRegisters } from './model/cpuid.ts'
 export type { Feature } from './model/features.ts'

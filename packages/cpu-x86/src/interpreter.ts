@@ -1,4 +1,6 @@
-import { compileNow, createMemory, instantiate, type WasmModule } from '@machinist/wasm'
+import { PAGE_PRESENT, PAGE_SIZE, ramTable } from '@machinist/memory'
+import { tlbLayout } from '@machinist/mmu'
+import { compileNow, createMemory, instantiate, type WasmImports, type WasmModule } from '@machinist/wasm'
 import { writeCore } from './emit/core.ts'
 import { decodeSlot } from './emit/decode-slot.ts'
 import { FlagKind } from './emit/flags.ts'
@@ -8,6 +10,7 @@ import { USER_ONLY } from './emit/memory.ts'
 import { DECODED, decodedLayout } from './emit/steps.ts'
 import { Activity, Line, Polled } from './emit/system/events.ts'
 import { EventKind } from './emit/system/interrupts.ts'
+import { BANKS_PER_HART } from './emit/tlb.ts'
 import { Flag, STATUS } from './flags.ts'
 import { resetState } from './reset.ts'
 import { readExtendedState, writeExtendedState } from './extended-state.ts'
@@ -62,12 +65,20 @@ export interface InterpreterOptions {
   readonly entropy?: () => bigint
   /** The vector of an interrupt at INTR, when it is taken; 255 without. */
   readonly acknowledge?: () => number
+  /** What accesses to physical addresses reach that are not its memory, 1, 2, 4 or 8 bytes at a time; without it they read as ones. */
+  readonly devices?: Devices
 }
 
 /** What IN and OUT reach; without it ports read as ones. */
 export interface Ports {
   read(port: number, bytes: 1 | 2 | 4): number
   write(port: number, bytes: 1 | 2 | 4, value: number): void
+}
+
+/** Registers of devices in memory. */
+export interface Devices {
+  read(address: number, bytes: number): bigint
+  write(address: number, bytes: number, value: bigint): void
 }
 
 /** A segment register and its hidden part (SDM volume 3, 3.4.3). In 64-bit mode only the bases of FS and GS count. */
@@ -86,10 +97,14 @@ interface Core {
   status(): number
   poll(): number
   take(): number
+  startBanks(first: number): void
+  flushAll(): void
 }
 
 const DECODED_AT = 4096
-const MEMORY_AT = DECODED_AT + DECODED * decodedLayout.size
+const BANKS_AT = DECODED_AT + DECODED * decodedLayout.size
+/** Its page map, and its memory behind that. */
+const MAP_AT = BANKS_AT + BANKS_PER_HART * tlbLayout.size
 const WASM_PAGE = 65536
 const PHYSICAL_BITS = 40
 /** A step counts as a nanosecond. */
@@ -121,10 +136,13 @@ export class Interpreter {
   /** Throws a RangeError when the host has no room. */
   constructor(options: InterpreterOptions) {
     const { mode, base, size } = options
-    if (!Number.isInteger(size) || size < 16 || size > 2 ** 30) throw machineError('interpreter', size, 'its memory has no such size', 'Use 16 bytes to 1 GiB')
-    const linear = createMemory({ initial: Math.ceil((MEMORY_AT + size) / WASM_PAGE) })
-    this.memory = new Uint8Array(linear.buffer, MEMORY_AT, size)
+    if (!Number.isInteger(size) || size <= 0 || size > 2 ** 30 || size % PAGE_SIZE !== 0) throw machineError('interpreter', size, 'its memory has no such size', 'Use a multiple of 4096 bytes, up to 1 GiB')
+    if (base < 0n || base % BigInt(PAGE_SIZE) !== 0n) throw machineError('interpreter', String(base), 'its memory cannot begin there', 'Use a multiple of 4096')
+    const memoryAt = Math.ceil((MAP_AT + 4 * size / PAGE_SIZE) / PAGE_SIZE) * PAGE_SIZE
+    const linear = createMemory({ initial: Math.ceil((memoryAt + size) / WASM_PAGE) })
+    this.memory = new Uint8Array(linear.buffer, memoryAt, size)
     this.#view = new DataView(linear.buffer)
+    this.#mapMemory(base, size, memoryAt)
     const views = { view: this.#view, bytes: new Uint8Array(linear.buffer) }
     const model = options.model ?? models.max
     let random = 1n
@@ -133,6 +151,7 @@ export class Interpreter {
       host: {
         memory: linear,
         decode: decodeSlot(() => views, STATE, lackedBy(model)),
+        ...this.#memoryCalls(options.devices),
         ...outsideCalls(() => this.#view, 0, {
           model, hart: 0, harts: 1, timeFrequency: TIME_FREQUENCY, ports: options.ports ?? null, local: () => null,
           ticks: () => this.#steps, entropy: options.entropy ?? (() => random = BigInt.asUintN(64, random * 6_364_136_223_846_793_005n + 1_442_695_040_888_963_407n)),
@@ -143,9 +162,7 @@ export class Interpreter {
     })
     resetState(this.#view, STATE, 'cold')
     this.rip = 0n
-    this.#set('memoryAt', MEMORY_AT)
-    this.#set('memorySize', size)
-    this.#view.setBigUint64(x86Layout.offset.memoryBase, base, true)
+    this.#core.startBanks(BANKS_AT)
     this.a20 = true
     this.#view.setBigUint64(x86Layout.offset.cr0, BigInt(mode === 16 ? Cr0.et : Cr0.et | Cr0.pe), true)
     if (mode !== 16) {
@@ -165,6 +182,33 @@ export class Interpreter {
     const mask = BigInt(Cr4.osfxsr | Cr4.osxmmexcpt | Cr4.osxsave)
     this.#view.setBigUint64(offset.cr4, this.#view.getBigUint64(offset.cr4Bits, true) & mask, true)
     this.#view.setBigUint64(offset.xcr0, this.#view.getBigUint64(offset.xcr0Bits, true), true)
+  }
+
+  /** The memory as generated code finds that of a machine: all of its pages have frames, one behind the other. */
+  #mapMemory(base: bigint, size: number, at: number): void {
+    const table = this.#state.field('ramTable')
+    this.#view.setUint32(table + ramTable.offset.count, 1, true)
+    this.#view.setUint32(table + ramTable.offset.map, MAP_AT, true)
+    this.#view.setBigUint64(table + ramTable.offset.base, base, true)
+    this.#view.setBigUint64(table + ramTable.offset.size, BigInt(size), true)
+    for (let offset = 0; offset < size; offset += PAGE_SIZE) this.#view.setUint32(MAP_AT + 4 * offset / PAGE_SIZE, at + offset | PAGE_PRESENT, true)
+  }
+
+  #memoryCalls(devices: Devices | undefined): WasmImports[string] {
+    const mailbox = this.#state.field('mailbox')
+    return {
+      readFault: (entry: number) => this.#view.getUint32(entry, true),
+      writeFault: (entry: number) => this.#view.getUint32(entry, true),
+      mmioRead: (address: number, bytes: number) => {
+        if (!devices) return 1
+        this.#view.setBigUint64(mailbox, devices.read(address, bytes), true)
+        return 0
+      },
+      mmioWrite: (address: number, bytes: number) => {
+        devices?.write(address, bytes, BigInt.asUintN(8 * bytes, this.#view.getBigUint64(mailbox, true)))
+        return 0
+      },
+    }
   }
 
   /** Bits of code: 16, 32 or 64. */
@@ -289,6 +333,7 @@ export class Interpreter {
 
   set a20(high: boolean) {
     this.#view.setBigUint64(x86Layout.offset.a20, high ? ALL_LINES : ALL_LINES & ~A20, true)
+    this.#core.flushAll()
   }
 
   #raised(from: bigint): Step {

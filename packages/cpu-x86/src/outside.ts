@@ -53,6 +53,18 @@ export function outsideCalls(view: () => DataView, at: number, outside: Outside)
     return 0
   }
   return {
+    // Registers are of 32 bits; what narrower stores do is not defined (SDM volume 3, 12.4.1).
+    localRead: (from: number, bytes: number): number => {
+      const value = local()?.read(hart, from & ~3) ?? -1
+      if (value < 0) return 1
+      set('mailbox', BigInt(value) >> BigInt(8 * (from & 3)) & (1n << BigInt(8 * bytes)) - 1n)
+      return 0
+    },
+    localWrite: (to: number, bytes: number): number => {
+      const controller = local()
+      if (!controller) return 1
+      return bytes < 4 || controller.write(hart, to, Number(get('mailbox') & 0xffff_ffffn)) ? 0 : 1
+    },
     readPort: (port: number, bytes: 1 | 2 | 4): number => ports ? ports.read(port, bytes) : -1,
     writePort: (port: number, bytes: 1 | 2 | 4, value: number): void => ports?.write(port, bytes, value >>> 0),
     cpuid: (): void => {

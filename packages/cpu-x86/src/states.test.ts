@@ -39,7 +39,7 @@ function run(mode: 32 | 64, code: readonly number[], state: Uint8Array, image: U
   return { cpu, step, memory: cpu.memory.slice(IMAGE, IMAGE + EXTENDED_STATE_SIZE) }
 }
 
-const fresh = new Interpreter({ mode: 64, base: 0n, size: 16 }).extendedState
+const fresh = new Interpreter({ mode: 64, base: 0n, size: 4096 }).extendedState
 const FXSAVE = [0x0f, 0xae, 0x06]
 const FXRSTOR = [0x0f, 0xae, 0x0e]
 const XSAVE = [0x48, 0x0f, 0xae, 0x26]

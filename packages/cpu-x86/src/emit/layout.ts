@@ -36,10 +36,6 @@ const fields = {
   pdptes: ['i64', 4],
   /** Physical addresses are cut to these bits: those of A20. */
   a20: 'i64',
-  /** Where the memory lies in linear memory, its physical address, and its size. */
-  memoryAt: 'u32',
-  memorySize: 'u32',
-  memoryBase: 'i64',
   // What ends here is saved at the start of instructions that change much, and comes back when they fault: see `atomic` in system/functions.ts.
   /** A vector and one, or zero: who takes it clears it. The error code, and the linear address of a page fault. */
   fault: 'u32',
@@ -50,7 +46,7 @@ const fields = {
   from: 'i64',
   /** Whether there is a saved state. */
   saved: 'u32',
-  /** An access that is not to one piece of RAM: its bytes, how many, how many of them are at the first address, and both. */
+  /** An access that is not to one page of RAM: its bytes, how many, how many of them are on the first page, and their physical addresses. */
   bounce: ['u8', 32],
   bounceBytes: 'u32',
   bounceFirst: 'u32',
@@ -119,7 +115,23 @@ const fields = {
   watching: 'u32',
   /** A copy of the machine's `ramTable`, while the processor is in the engine's window. */
   ramTable: ['i64', 24],
+  /** Banks of the TLB: that of accesses by CPL, and 4 more while EFLAGS.AC is set; the first of the processor's, where each slot's follow; see tlb.ts. */
+  banks: ['u32', 8],
+  firstBank: 'u32',
+  /** The slot of the current PCID; of each slot its PCID, or −1, and when it was last entered. */
+  slot: 'u32',
+  slotPcid: ['u32', 4],
+  slotUsed: ['u32', 4],
+  slotClock: 'u32',
+  /** Not zero: the supervisor's bank has pages that are not global. In which gigabytes any bank has pieces of large pages. */
+  privatePages: 'u32',
+  largeRegions: 'i64',
+  /** Statistics: accesses that the TLB did not have. */
+  tlbMisses: 'i64',
 } as const
+
+/** PCIDs whose translations a processor keeps at a time. */
+export const PCID_SLOTS: 4 = fields.slotPcid[1]
 
 /** Where a processor's state lies in linear memory. */
 export const x86Layout: Layout<typeof fields> = layout('x86-cpu', fields)

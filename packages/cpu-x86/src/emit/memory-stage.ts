@@ -31,6 +31,10 @@ export abstract class MemoryStage extends OperandStage {
     return this.#offset
   }
 
+  linear(): Value {
+    return call(this.parts.shared.linear, this.#segmentAt('operand'), this.offset())
+  }
+
   protected string(kind: 'si' | 'di'): Value {
     return this.register(kind === 'si' ? 6 : 7, this.addressSize)
   }

@@ -54,6 +54,8 @@ export interface Stage extends VectorOps {
 
   /** The memory operand's address in its segment, cut to the address size. */
   offset(): Value
+  /** Its linear address. */
+  linear(): Value
   /** Memory at an offset in a segment: by default the memory operand's. What the segment does not have is #SS in SS, and #GP elsewhere. */
   load(offset: Value, size: Size, segment?: Segment): Local<'i64'>
   store(offset: Value, value: Value, size: Size, segment?: Segment): void

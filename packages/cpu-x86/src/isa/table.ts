@@ -11,11 +11,12 @@ import { shifts } from '../semantics/shifts.ts'
 import { stack } from '../semantics/stack.ts'
 import { strings } from '../semantics/strings.ts'
 import { system } from '../semantics/system.ts'
+import { translation } from '../semantics/translation.ts'
 import { vectors } from '../semantics/vectors.ts'
 import type { Form, Instruction } from './form.ts'
 
 /** Every instruction there is. */
-export const instructions: readonly Instruction[] = [...arithmetic, ...shifts, ...multiply, ...bits, ...moves, ...stack, ...control, ...strings, ...decimal, ...segments, ...far, ...system, ...ports, ...caches, ...vectors]
+export const instructions: readonly Instruction[] = [...arithmetic, ...shifts, ...multiply, ...bits, ...moves, ...stack, ...control, ...strings, ...decimal, ...segments, ...far, ...system, ...translation, ...ports, ...caches, ...vectors]
 
 /** Every encoding, by its position: what a decoded instruction names. */
 export const forms: readonly Form[] = instructions.flatMap((instruction) => instruction.forms)

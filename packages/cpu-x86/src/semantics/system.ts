@@ -16,13 +16,13 @@ export const system: readonly Instruction[] = instructions
 const { generalProtection, invalidOpcode } = Vector
 const [RAX, RCX, RDX] = [0, 1, 2]
 
-const isSet = (s: Stage, register: 'cr0' | 'cr4', mask: number): Expr<'i32'> => i64.ne(i64.and(s.field(register), mask), 0)
+export const isSet = (s: Stage, register: 'cr0' | 'cr4', mask: number): Expr<'i32'> => i64.ne(i64.and(s.field(register), mask), 0)
 const inner = (s: Stage): Expr<'i32'> => i64.eqz(s.field('cpl'))
 const virtual = (s: Stage): Expr<'i32'> => i64.ne(i64.and(s.field('system'), SystemFlag.vm), 0)
 const outside = (s: Stage): Expr<'i32'> => i32.or(i32.eqz(isSet(s, 'cr0', Cr0.pe)), virtual(s))
 
 /** #GP outside CPL 0; virtual-8086 mode is at 3. */
-function privileged(s: Stage): void {
+export function privileged(s: Stage): void {
   s.faultIf(i32.eqz(inner(s)), generalProtection)
 }
 /** #UD in real-address and virtual-8086 mode, which have no descriptors. */
@@ -173,7 +173,6 @@ for (const [name, modrm, value] of [['clac', 'CA', 0], ['stac', 'CB', Flag.align
   s.faultIf(i32.eqz(inner(s)), invalidOpcode)
   s.setSystem(Flag.alignment, value)
 })
-define('invlpg', ['0F.01/7 Mb'], privileged)
 define('invd', ['0F.08; natural'], privileged)
 define('wbinvd', ['0F.09; natural'], privileged)
 

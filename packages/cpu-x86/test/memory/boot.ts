@@ -1,4 +1,4 @@
-import { Interpreter } from '../../src/index.ts'
+import { Interpreter, type InterpreterOptions } from '../../src/index.ts'
 import { Cr0, Cr4, Efer } from '../../src/emit/memory.ts'
 import { descriptor } from '../machine/layout.ts'
 
@@ -30,8 +30,8 @@ function steps(cpu: Interpreter, until: () => boolean): void {
 }
 
 /** A processor at level 0 at the start of its code, in real-address mode or in protected mode with segments of 16, 32 or 64 bits; in the last case the first 4 MiB are mapped where they are. */
-export function boot(how: How, code: string | Uint8Array, { gdtLimit = 0x7f, gdt = [] }: { readonly gdtLimit?: number; readonly gdt?: readonly (readonly [number, number])[] } = {}): Interpreter {
-  const cpu = new Interpreter({ mode: 16, base: 0n, size: SIZE })
+export function boot(how: How, code: string | Uint8Array, { gdtLimit = 0x7f, gdt = [], ...around }: { readonly gdtLimit?: number; readonly gdt?: readonly (readonly [number, number])[] } & Pick<InterpreterOptions, 'ports' | 'devices'> = {}): Interpreter {
+  const cpu = new Interpreter({ mode: 16, base: 0n, size: SIZE, ...around })
   const long = how === '64'
   const flags = long ? 10 : how === '32' ? 12 : 8
   const flat = (access: number, more: number): readonly [number, number] => descriptor(0, 0xf_ffff, access, more)

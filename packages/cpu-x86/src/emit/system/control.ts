@@ -1,4 +1,4 @@
-import { call, type Expr, type Func, type FuncRef, i32, i64, type Local, type ModuleBuilder } from '@machinist/wasm'
+import { call, type Expr, type Func, type FuncRef, i32, i64, type Local, type ModuleBuilder, select } from '@machinist/wasm'
 import { Vector } from '../../vector.ts'
 import { Cr0, Cr4, Efer } from '../control-bits.ts'
 import type { MemoryFunctions } from '../memory.ts'
@@ -47,16 +47,17 @@ export function emitControl(m: ModuleBuilder, state: State, basics: Basics, memo
       f.do(state.set64('efer', i64.and(efer, ~Efer.lma)))
     })
     f.do(state.set64('cr0', i64.or(i64.and(value, CR0_BITS), Cr0.et)))
+    f.if(bit(i64.xor(now, value), Cr0.pg | Cr0.wp | Cr0.pe), () => f.do(call(memory.flushAll)))
     f.return(0)
   })
   const writeCr3 = m.func('writeCr3', ['i64'], 'i32', (f, value) => {
     const code = new SystemCode(f, state, basics)
     f.if(code.long, () => {
-      f.if(bit(state.get64('cr4'), Cr4.pcide), () => f.set(value, i64.and(value, (1n << 63n) - 1n)))
-      code.raiseIf(i64.ne(i64.shrU(value, physicalBits), 0), gp)
+      const address = select('i64', bit(state.get64('cr4'), Cr4.pcide), i64.and(value, (1n << 63n) - 1n), value)
+      code.raiseIf(i64.ne(i64.shrU(address, physicalBits), 0), gp)
     })
     f.if(isPae(code), () => reload(code, value))
-    f.do(state.set64('cr3', value))
+    f.do(call(memory.setCr3, value))
     f.return(0)
   })
   const writeCr4 = m.func('writeCr4', ['i64'], 'i32', (f, value) => {
@@ -74,6 +75,7 @@ export function emitControl(m: ModuleBuilder, state: State, basics: Basics, memo
         code.raise(gp, 0)
       })
     })
+    f.if(bit(changed, Cr4.de | Cr4.pse | Cr4.pae | Cr4.pge | Cr4.la57 | Cr4.pcide | Cr4.smep | Cr4.smap), () => f.do(call(memory.flushAll)))
     f.return(0)
   })
   const is = (number: Local<'i32'>, value: number, then: (f: Func) => void, f: Func): void => f.if(i32.eq(number, value), () => then(f))

@@ -2,6 +2,7 @@ import { call, type FuncRef, i32, type ModuleBuilder, memoryCopy } from '@machin
 import { emitFlags } from '../flags.ts'
 import { emitHelpers } from '../helpers.ts'
 import { KEPT, SAVE_AT, State } from '../layout.ts'
+import { importMemoryCalls } from '../devices.ts'
 import { emitMemory } from '../memory.ts'
 import { emitPlaceIn } from '../place-in.ts'
 import { emitBasics } from './code.ts'
@@ -32,6 +33,12 @@ const signatures = {
   commit: [[], 'void'],
   unusual: [['i64'], 'i32'],
   updateView: [[], 'void'],
+  flushAll: [[], 'void'],
+  flushPrivate: [[], 'void'],
+  flushContext: [['i32'], 'void'],
+  flushAddress: [['i64', 'i32'], 'void'],
+  startBanks: [['i32'], 'void'],
+  flushBank: [['i32'], 'void'],
   updateMode: [[], 'void'],
   placeIn: [['i32', 'i64', 'i32', 'i32'], 'i32'],
   linear: [['i32', 'i64'], 'i64'],
@@ -74,10 +81,11 @@ export type SharedFunctions = References<typeof signatures> & OutsideFunctions
 /** Emits and exports them, and imports those that are given. */
 export function emitShared(m: ModuleBuilder, state: State, { physicalBits }: { physicalBits: number }): SharedFunctions {
   const outside = importOutside(m)
+  const memoryCalls = importMemoryCalls(m, outside)
   const flags = emitFlags(m, state)
   const helpers = emitHelpers(m)
   const debug = emitDebug(m, state)
-  const memory = emitMemory(m, state, { physicalBits })
+  const memory = emitMemory(m, state, memoryCalls, debug, { physicalBits })
   const basics = emitBasics(m, state, memory)
   const segments = emitSegments(m, state, basics, memory)
   const tasks = emitTasks(m, state, basics, memory, segments, flags, debug)
@@ -117,15 +125,24 @@ export function emitShared(m: ModuleBuilder, state: State, { physicalBits }: { p
   const control = emitControl(m, state, basics, memory, segments, debug, outside, { physicalBits })
   const msr = emitMsr(m, state, basics, memory, outside, { physicalBits })
   const calls = emitCalls(m, state, basics, memory, tables, flags)
+  // Watched data is in no TLB.
+  const writeDebug = m.func('writeDebugRegister', ['i32', 'i64'], 'i32', (f, number, value) => {
+    f.if(i32.eq(number, 7), () => f.do(call(memory.flushAll)))
+    f.return(call(debug.writeDebug, number, value))
+  })
+  const restart = m.func('restartMemory', [], 'void', (f) => {
+    f.do(call(memory.flushAll))
+    f.do(call(memory.updateView))
+  })
   const shared: References<typeof signatures> = {
     ...flags, ...helpers,
-    place: memory.place, rest: memory.rest, commit: memory.commit, unusual: memory.unusual, updateView: memory.updateView, updateMode: segments.updateMode,
+    ...memory, updateMode: segments.updateMode,
     loadSegment, popSegment: atomic('popSegment', popSegment),
     far: atomic('farByProgram', transfers.far), farReturn: atomic('farReturnByProgram', transfers.farReturn),
-    interruptReturn, ...emitEvents(m, state, atomic('deliverEvent', interrupts.deliver), debug, memory.updateView, outside),
+    interruptReturn, ...emitEvents(m, state, atomic('deliverEvent', interrupts.deliver), debug, restart, outside),
     loadLocalTable: tables.loadLocalTable, loadTask: tables.loadTask, look: tables.look, checkPort,
     lookedAt: m.func('lookedAt', [], 'i64', (f) => f.return(basics.value)),
-    ...control, ...msr, ...calls, readDebug: debug.readDebug, writeDebug: debug.writeDebug, guardDebug: debug.guardDebug, ...emitPlaceIn(m, state, memory),
+    ...control, ...msr, ...calls, readDebug: debug.readDebug, writeDebug, guardDebug: debug.guardDebug, ...emitPlaceIn(m, state, memory),
   }
   for (const name of Object.keys(signatures) as (keyof typeof signatures)[]) m.export(name, shared[name])
   return { ...shared, ...outside }

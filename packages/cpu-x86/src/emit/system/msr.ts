@@ -120,6 +120,8 @@ export function emitMsr(m: ModuleBuilder, state: State, basics: Basics, memory: 
     f.if(isLocal(f, number), () => {
       f.do(state.set64('mailbox', value))
       code.raiseIf(call(outside.writeLocalMsr, number), gp)
+      // Its page lies over RAM that is there.
+      f.if(i32.eq(number, MSR.apicBase), () => f.do(call(memory.flushAll)))
       f.return(0)
     })
     is(f, number, MSR.tsc, MsrGroup.tsc, () => {
@@ -132,6 +134,7 @@ export function emitMsr(m: ModuleBuilder, state: State, basics: Basics, memory: 
       code.raiseIf(i64.ne(i64.and(value, i64.xor(i64.or(state.get64('eferBits'), Efer.lma), -1)), 0), gp)
       code.raiseIf(i32.and(bit(state.get64('cr0'), 0x8000_0000), bit(i64.xor(now, value), Efer.lme)), gp)
       f.do(state.set64('efer', i64.or(i64.and(value, ~Efer.lma), i64.and(now, Efer.lma))))
+      f.if(bit(i64.xor(now, value), Efer.nxe), () => f.do(call(memory.flushAll)))
       f.do(call(memory.updateView))
       f.return(0)
     })

@@ -14,6 +14,9 @@ const signatures = {
   /** `(number)`: an MSR of the local APIC, to and from `mailbox`; 1 when there is none, or the value is none. */
   readLocalMsr: [['i32'], 'i32'],
   writeLocalMsr: [['i32'], 'i32'],
+  /** `(offset, bytes)` of 1, 2, 4 or 8: registers on the page of the local APIC, to and from `mailbox`; 1 when that is not there. */
+  localRead: [['i32', 'i32'], 'i32'],
+  localWrite: [['i32', 'i32'], 'i32'],
   /** CR8: the local APIC's task priority. */
   readPriority: [[], 'i32'],
   writePriority: [['i32'], 'void'],

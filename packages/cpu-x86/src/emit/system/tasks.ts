@@ -108,7 +108,7 @@ export function emitTasks(m: ModuleBuilder, state: State, basics: Basics, memory
     f.do(state.set64('cr0', i64.or(state.get64('cr0'), Cr0.ts)))
     f.if(i32.and(newWide, bit(state.get64('cr0'), Cr0.pg)), () => {
       // Reserved bits of a PDPTE are not looked for: it is not told where that fault would be.
-      f.do(state.set64('cr3', cr3))
+      f.do(call(memory.setCr3, cr3))
       f.if(i32.eq(i32.and(state.get32('view'), 7), 2), () => f.drop(call(memory.loadPdptes, cr3)))
     })
     f.do(state.set64('pc', ip))
