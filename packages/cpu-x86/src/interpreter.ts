@@ -199,6 +199,7 @@ export class Interpreter {
     return {
       readFault: (entry: number) => this.#view.getUint32(entry, true),
       writeFault: (entry: number) => this.#view.getUint32(entry, true),
+      codePage: () => 0,
       mmioRead: (address: number, bytes: number) => {
         if (!devices) return 1
         this.#view.setBigUint64(mailbox, devices.read(address, bytes), true)

@@ -8,6 +8,8 @@ import type { OutsideFunctions } from './system/outside.ts'
 export interface MemoryCalls extends Pick<OutsideFunctions, 'localRead' | 'localWrite'> {
   readonly readFault: FuncRef<readonly ['i32'], 'i32'>
   readonly writeFault: FuncRef<readonly ['i32', 'i32', 'i32'], 'i32'>
+  /** `(frame, entry)` → decoded code of that page of RAM, or 0: nobody keeps any. */
+  readonly codePage: FuncRef<readonly ['i32', 'i32'], 'i32'>
   /** `(address, bytes)` of 1, 2, 4 or 8: not zero when nobody answers. */
   readonly mmioRead: FuncRef<readonly ['f64', 'i32'], 'i32'>
   readonly mmioWrite: FuncRef<readonly ['f64', 'i32'], 'i32'>
@@ -18,6 +20,7 @@ export function importMemoryCalls(m: ModuleBuilder, outside: OutsideFunctions): 
     ...outside,
     readFault: m.importFunction('host', 'readFault', ['i32'], 'i32'),
     writeFault: m.importFunction('host', 'writeFault', ['i32', 'i32', 'i32'], 'i32'),
+    codePage: m.importFunction('host', 'codePage', ['i32', 'i32'], 'i32'),
     mmioRead: m.importFunction('host', 'mmioRead', ['f64', 'i32'], 'i32'),
     mmioWrite: m.importFunction('host', 'mmioWrite', ['f64', 'i32'], 'i32'),
   }

@@ -10,7 +10,7 @@ import { type BankFunctions, currentBank, emitBanks } from './tlb.ts'
 export { Cr0, Cr4, Efer } from './control-bits.ts'
 export { USER_ONLY } from './slow-place.ts'
 
-export interface MemoryFunctions extends Pick<SlowPlace, 'commit' | 'unusual'>, BankFunctions {
+export interface MemoryFunctions extends Pick<SlowPlace, 'codeOps' | 'commit' | 'unusual'>, BankFunctions {
   /**
    * `(linear, bytes, access, system)` → where an access of up to 32 bytes finds them in linear memory; 0 after a fault. `system` is 1 for implicit accesses
    * to system structures, which are supervisor's at any CPL (SDM volume 3, 5.6). The place is good until the next call, and what is stored at `bounce` is to be committed.
@@ -43,7 +43,7 @@ export function emitMemory(m: ModuleBuilder, state: State, host: MemoryCalls, de
   const pdptes = state.field('pdptes')
   const walker = emitX86Walker(m, { ram, physicalBits, gigabytePages: true, pdpte: (n) => i64.load(i32.shl(n, 3), pdptes) })
   const banks = emitBanks(m, state, walker)
-  const { slowPlace, commit, unusual } = emitSlowPlace(m, state, ram, walker, banks, host, debug)
+  const { slowPlace, codeOps, commit, unusual } = emitSlowPlace(m, state, ram, walker, banks, host, debug)
   const bit = (value: Expr<'i64'>, mask: number): Expr<'i32'> => i64.ne(i64.and(value, mask), 0)
 
   const place = m.func('place', ['i64', 'i32', 'i32', 'i32'], 'i32', (f, linear, bytes, access, system) => {
@@ -92,5 +92,5 @@ export function emitMemory(m: ModuleBuilder, state: State, host: MemoryCalls, de
     f.do(state.set64('cr3', i64.and(value, (1n << 63n) - 1n)))
     f.do(call(banks.enterContext, kept))
   })
-  return { ...banks, place, rest, commit, unusual, updateView, loadPdptes, setCr3 }
+  return { ...banks, place, rest, codeOps, commit, unusual, updateView, loadPdptes, setCr3 }
 }
