@@ -349,3 +349,21 @@ for (const { name, low: digit, product, addend, scalar } of fused) {
     }
   }
 }
+
+// Numbers of 16 bits
+
+set.define('f16c', 'vcvtph2ps', ['VEX.66.0F38.W0.13 Vx Wh'], simd((s) => {
+  const source = s.let(s.half(1))
+  const word = (lane: number): Value => s.truncate(i64.shrU(lane < 4 ? i64x2.extractLane(source, 0) : i64x2.extractLane(source, 1), 16 * (lane & 3)), 2)
+  return indices(s).map((i) => gather(s, single, (lane) => call(s.float.half.widen, word(4 * i + lane))))
+}))
+set.define('f16c', 'vcvtps2ph', ['VEX.66.0F3A.W0.1D Wh Vx Ib'], simd((s) => {
+  const control = imm8(s, 2)
+  // A fault of the store comes before exceptions.
+  if (s.isMemory(0)) s.writable(s.offset(), s.vectorBytes(0))
+  const quarters = indices(s).map((i) => {
+    const source = s.let(s.half(1, i))
+    return lanesOf(4).reduce<Value>((bits, lane) => s.let(i64.or(bits, i64.shl(call(s.float.half.narrow, single.get(source, lane), control), 16 * lane))), i64.const(0))
+  })
+  return [pair(quarters[0] ?? i64.const(0), quarters[1] ?? i64.const(0))]
+}))

@@ -80,14 +80,14 @@ interface Kit {
   readonly soft: SoftFloat
 }
 
-const bit = (state: FloatState, place: number): Expr<'i32'> => i32.and(i32.shrU(state.get32('mxcsr'), place), 1)
-const rounding = (state: FloatState): Expr<'i32'> => modeOf(i32.and(i32.shrU(state.get32('mxcsr'), Mxcsr.rounding), 6))
+export const bit = (state: FloatState, place: number): Expr<'i32'> => i32.and(i32.shrU(state.get32('mxcsr'), place), 1)
+export const rounding = (state: FloatState): Expr<'i32'> => modeOf(i32.and(i32.shrU(state.get32('mxcsr'), Mxcsr.rounding), 6))
 const flags = (state: FloatState): Expr<'i32'> => i32.load8U(state.field('exceptions'))
-const addFlags = (f: Func, state: FloatState, bits: Expr<'i32'> | number): void => f.do(i32.store8(state.field('exceptions'), i32.or(flags(state), bits)))
+export const addFlags = (f: Func, state: FloatState, bits: Expr<'i32'> | number): void => f.do(i32.store8(state.field('exceptions'), i32.or(flags(state), bits)))
 const addDenormal = (f: Func, state: FloatState): void => f.do(i32.store8(state.field('exceptions') + DENORMAL_AT, 1))
 
 /** Makes denormals zeros when MXCSR says so, else notes them; a NaN among the operands comes before that (SDM volume 1, 4.9.2). */
-function prepare(f: Func, state: FloatState, format: Format, operands: readonly Local<'i64'>[], note: boolean = true): void {
+export function prepare(f: Func, state: FloatState, format: Format, operands: readonly Local<'i64'>[], note: boolean = true): void {
   const any = operands.map((a) => isDenormal(format, a)).reduce((x, y) => i32.or(x, y))
   f.if(any, () => {
     f.if(bit(state, Mxcsr.denormalsAreZeros), () => {
