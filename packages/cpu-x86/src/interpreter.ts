@@ -1,7 +1,12 @@
-import { PAGE_PRESENT, PAGE_SIZE, ramTable } from '@machinist/memory'
+import { PAGE_CODE, PAGE_PRESENT, PAGE_SIZE, ramTable } from '@machinist/memory'
 import { tlbLayout } from '@machinist/mmu'
 import { compileNow, createMemory, instantiate, type WasmImports, type WasmModule } from '@machinist/wasm'
+import { CodePages } from './code-pages.ts'
+import { decodeRun } from './decode/run-decoder.ts'
 import { writeCore } from './emit/core.ts'
+import { Leave } from './emit/crawl.ts'
+import { densePage } from './emit/op-format.ts'
+import { OVERRUN } from './emit/run.ts'
 import { decodeSlot } from './emit/decode-slot.ts'
 import { FlagKind } from './emit/flags.ts'
 import { type Numbers, Register, SegmentBit, segmentLayout, SegmentRight, State, x86Layout } from './emit/layout.ts'
@@ -97,14 +102,19 @@ interface Core {
   status(): number
   poll(): number
   take(): number
+  run(): void
+  crawl(): void
   startBanks(first: number): void
   flushAll(): void
 }
 
 const DECODED_AT = 4096
 const BANKS_AT = DECODED_AT + DECODED * decodedLayout.size
+/** Pages of ops, of which those that were never used cost nothing. */
+const CODE_AT = BANKS_AT + BANKS_PER_HART * tlbLayout.size
+const CODE_PAGES = 256
 /** Its page map, and its memory behind that. */
-const MAP_AT = BANKS_AT + BANKS_PER_HART * tlbLayout.size
+const MAP_AT = CODE_AT + CODE_PAGES * densePage.size
 const WASM_PAGE = 65536
 const PHYSICAL_BITS = 40
 /** A step counts as a nanosecond. */
@@ -131,6 +141,7 @@ export class Interpreter {
   readonly #state: State = STATE
   readonly #view: DataView
   readonly #core: Core
+  readonly #code: CodePages
   #steps = 0
 
   /** Throws a RangeError when the host has no room. */
@@ -143,6 +154,9 @@ export class Interpreter {
     this.memory = new Uint8Array(linear.buffer, memoryAt, size)
     this.#view = new DataView(linear.buffer)
     this.#mapMemory(base, size, memoryAt)
+    const [u8, u32] = [new Uint8Array(linear.buffer), new Uint32Array(linear.buffer)]
+    const banks = Array.from({ length: BANKS_PER_HART }, (_, i) => BANKS_AT + i * tlbLayout.size)
+    this.#code = new CodePages({ memory: () => ({ u8, u32, data: this.#view }), pool: CODE_AT, limit: CODE_PAGES, banks: () => banks })
     const views = { view: this.#view, bytes: new Uint8Array(linear.buffer) }
     const model = options.model ?? models.max
     let random = 1n
@@ -151,6 +165,8 @@ export class Interpreter {
       host: {
         memory: linear,
         decode: decodeSlot(() => views, STATE, lackedBy(model)),
+        decodeRun: decodeRun(() => views, STATE, lackedBy(model)),
+        codePage: (frame: number, entry: number) => this.#code.page(frame, entry),
         ...this.#memoryCalls(options.devices),
         ...outsideCalls(() => this.#view, 0, {
           model, hart: 0, harts: 1, timeFrequency: TIME_FREQUENCY, ports: options.ports ?? null, local: () => null,
@@ -198,8 +214,11 @@ export class Interpreter {
     const mailbox = this.#state.field('mailbox')
     return {
       readFault: (entry: number) => this.#view.getUint32(entry, true),
-      writeFault: (entry: number) => this.#view.getUint32(entry, true),
-      codePage: () => 0,
+      writeFault: (entry: number, offset: number, bytes: number) => {
+        const flags = this.#view.getUint32(entry, true)
+        if (bytes > 0 && (flags & PAGE_CODE) !== 0) this.#code.written(flags & -PAGE_SIZE, offset, bytes, entry)
+        return this.#view.getUint32(entry, true)
+      },
       mmioRead: (address: number, bytes: number) => {
         if (!devices) return 1
         this.#view.setBigUint64(mailbox, devices.read(address, bytes), true)
@@ -307,6 +326,25 @@ export class Interpreter {
     if (polled === Polled.waits) return { kind: this.#get('waiting') === Activity.shutdown ? 'shutdown' : 'halted' }
     const from = this.rip
     return polled === Polled.raised || core.step() !== 0 ? this.#raised(from) : DONE
+  }
+
+  /** Executes so many steps, at full speed, and delivers what comes on the way: a step is an instruction, an iteration of REP, or an event. Says whether there were as many. */
+  run(steps: number): { readonly kind: 'done' } | { readonly kind: 'halted' } | { readonly kind: 'shutdown' } {
+    // What the host has written to memory meanwhile is not known.
+    this.#code.forgetAll()
+    let left = steps
+    for (const [go, most] of [[this.#core.run, steps - OVERRUN], [this.#core.crawl, steps]] as const) {
+      const budget = most - (steps - left)
+      if (budget <= 0) continue
+      this.#set('budget', budget)
+      this.#set('leave', Leave.none)
+      go()
+      const used = budget - (this.#get('budget') | 0)
+      left -= used
+      this.#steps += used
+      if (this.#get('leave') === Leave.halt) return { kind: this.#get('waiting') === Activity.shutdown ? 'shutdown' : 'halted' }
+    }
+    return { kind: 'done' }
   }
 
   /**

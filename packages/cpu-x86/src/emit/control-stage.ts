@@ -2,7 +2,7 @@ import { call, type Expr, i32, i64, select } from '@machinist/wasm'
 import type { Size } from '../isa/form.ts'
 import { opLayout } from './layout.ts'
 import { MemoryStage } from './memory-stage.ts'
-import type { Value } from './stage.ts'
+import type { Repetition, Value } from './stage.ts'
 import { EventKind } from './system/interrupts.ts'
 
 const RCX = 1
@@ -82,11 +82,17 @@ export abstract class ControlStage extends MemoryStage {
 
   nothing(): void {}
 
-  iterate(body: () => void, goesOn?: (equal: boolean) => Expr<'i32'>): void {
+  iterate(body: () => void, { goesOn, chunk }: Repetition = {}): void {
     const { repeat } = this.variant
     if (repeat === 'none') {
       body()
       return
+    }
+    if (chunk) {
+      this.when(this.chunk(chunk), () => {
+        this.branch(i64.ne(this.register(RCX, this.addressSize), 0), this.state.get64('pc'))
+        this.f.return(0)
+      })
     }
     const left = this.let(this.register(RCX, this.addressSize))
     this.when(i64.eqz(left), () => this.jump(this.nextPc()), () => {
@@ -98,6 +104,14 @@ export abstract class ControlStage extends MemoryStage {
       this.f.do(this.state.set32('repeating', again))
       this.branch(again, this.state.get64('pc'))
     })
+  }
+
+  /** How many iterations were done at once, of the string instruction that this is. */
+  protected chunk(kind: 'move' | 'fill'): Expr<'i32'> {
+    const { moveChunk, fillChunk } = this.parts.shared
+    const mask = i64.load(this.op, opLayout.addressMask)
+    const size = this.size(0)
+    return kind === 'move' ? call(moveChunk, i32.load(this.op, opLayout.segment), size, mask) : call(fillChunk, this.register(0, size), size, mask)
   }
 
   advance(register: number, bytes: Size): void {

@@ -2,6 +2,7 @@ import { type MemoryImport, ModuleBuilder } from '@machinist/wasm'
 import { emitCrawl } from './crawl.ts'
 import { emitFloat, type FloatFunctions } from './float/functions.ts'
 import type { State } from './layout.ts'
+import { emitRun } from './run.ts'
 import { emitSteps } from './steps.ts'
 import { emitShared, type SharedFunctions } from './system/functions.ts'
 import { variants } from './variant.ts'
@@ -31,6 +32,7 @@ export function writeCore({ state, decoded, physicalBits, memory }: CoreOptions)
   const m = new ModuleBuilder()
   m.importMemory({ module: 'host', name: 'memory', ...memory })
   const decode = m.importFunction('host', 'decode', ['i32', 'i32', 'i32', 'i32'], 'i32')
+  const decodeRun = m.importFunction('host', 'decodeRun', ['i32', 'i32'], 'i32')
   const shared = emitShared(m, state, { physicalBits })
   const parts: CoreParts = { state, shared, float: emitFloat(m, state.float) }
   variants.forEach((variant, number) => {
@@ -39,6 +41,7 @@ export function writeCore({ state, decoded, physicalBits, memory }: CoreOptions)
     if (m.tableEntry(target) !== number) throw new RangeError('the table has functions before these')
   })
   const steps = emitSteps(m, state, { memory: shared, decoded, decode })
-  emitCrawl(m, state, steps, shared)
+  const turn = emitCrawl(m, state, steps, shared)
+  emitRun(m, { parts, turn, decodeRun })
   return m.toBytes()
 }

@@ -67,26 +67,33 @@ export abstract class FlagStage {
   setArithmetic(kind: 'add' | 'sub', source: Value, result: Value, size: Size, carry: Value | null): void {
     const plain = kind === 'add' ? FlagKind.add : FlagKind.subtract
     // With a carry-in of one the kind is the next.
-    this.#setLazy(carry ? i32.add(i32.wrap(carry), plain) : i32.const(plain), this.#aligned(source, size), result, size)
+    this.setLazy(carry ? i32.add(i32.wrap(carry), plain) : i32.const(plain), this.toTop(source, size), result, size)
   }
 
   setLogic(result: Value, size: Size): void {
-    this.#setLazy(i32.const(FlagKind.add), i64.const(0), result, size)
+    this.setLazy(i32.const(FlagKind.add), i64.const(0), result, size)
   }
 
   setStep(kind: 'inc' | 'dec', carry: Value, result: Value, size: Size): void {
-    this.#setLazy(i32.const(kind === 'inc' ? FlagKind.increment : FlagKind.decrement), carry, result, size)
+    this.setLazy(i32.const(kind === 'inc' ? FlagKind.increment : FlagKind.decrement), carry, result, size)
   }
 
   setFlags(mask: number, bits: Expr<'i32'>): void {
     const kept = i32.and(this.flags(), STATUS & ~mask)
-    const value = this.let(i32.or(mask === STATUS ? i32.const(0) : kept, i32.and(bits, mask)))
+    this.setPlain(this.let(i32.or(mask === STATUS ? i32.const(0) : kept, i32.and(bits, mask))))
+  }
+
+  setGiven(bits: Expr<'i32'>, result: Value, size: Size): void {
+    this.setLazy(i32.const(FlagKind.given), i64.extendU(bits), result, size)
+  }
+
+  protected setPlain(value: Expr<'i32'>): void {
     this.f.do(this.state.set32('flagKind', FlagKind.plain))
     this.f.do(this.state.set64('flagResult', i64.extendU(value)))
   }
 
   signZeroParity(result: Value, size: Size): Expr<'i32'> {
-    return call(this.parts.shared.signZeroParity, this.#aligned(result, size), 64 - 8 * size)
+    return call(this.parts.shared.signZeroParity, this.toTop(result, size), 64 - 8 * size)
   }
 
   field(name: Numbers): Value {
@@ -119,13 +126,14 @@ export abstract class FlagStage {
     setAllFlags(this.f, this.state, i32.and(value, ~SystemFlag.resume), this.operandSize === 2 ? i32.and(changed, 0xffff) : changed)
   }
 
-  #aligned(value: Value, size: Size): Value {
+  protected toTop(value: Value, size: Size): Value {
     return i64.shl(value, 64 - 8 * size)
   }
 
-  #setLazy(kind: Expr<'i32'>, source: Value, result: Value, size: Size): void {
+  /** Keeps what a writer did: see flags.ts. `source` is shifted to the top where its kind wants that. */
+  protected setLazy(kind: Expr<'i32'>, source: Value, result: Value, size: Size): void {
     this.f.do(this.state.set64('flagSource', source))
-    this.f.do(this.state.set64('flagResult', this.#aligned(result, size)))
+    this.f.do(this.state.set64('flagResult', this.toTop(result, size)))
     this.f.do(this.state.set32('flagShift', i32.const(64 - 8 * size)))
     this.f.do(this.state.set32('flagKind', kind))
   }

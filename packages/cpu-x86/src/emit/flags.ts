@@ -6,15 +6,21 @@ import type { State } from './layout.ts'
  * What the last writer of the status flags did. Its source and its result are kept instead of the flags, both shifted to
  * the top of 64 bits, so that all sizes share one formula; the destination follows from them.
  * `plain`: the result is the flags themselves. `addCarry` and `subtractBorrow` are additions whose carry-in was one, and
- * logic is an addition of zero. `increment` and `decrement` have the CF from before as their source.
+ * logic is an addition of zero. `increment` and `decrement` have the CF from before as their source; `given` has CF and OF there, in their places, and AF is clear.
  */
-export const FlagKind = { plain: 0, add: 1, addCarry: 2, subtract: 3, subtractBorrow: 4, increment: 5, decrement: 6 } as const
+export const FlagKind = { plain: 0, add: 1, addCarry: 2, subtract: 3, subtractBorrow: 4, increment: 5, decrement: 6, given: 7 } as const
+
+/** Kind, shift, source and result. */
+type Written = readonly ['i32', 'i32', 'i64', 'i64']
 
 export interface FlagFunctions {
   /** The six status flags, where RFLAGS has them. */
   readonly status: FuncRef<readonly [], 'i32'>
   /** CF alone, as 0 or 1. */
   readonly carry: FuncRef<readonly [], 'i32'>
+  /** The same of a writer that is not in the state. */
+  readonly statusOf: FuncRef<Written, 'i32'>
+  readonly carryOf: FuncRef<Written, 'i32'>
   /** SF, ZF and PF of a result that is shifted to the top, by so much. */
   readonly signZeroParity: FuncRef<readonly ['i64', 'i32'], 'i32'>
 }
@@ -28,27 +34,22 @@ export function emitFlags(m: ModuleBuilder, state: State): FlagFunctions {
   })
 
   const kindIs = (kind: Expr<'i32'>, value: number): Expr<'i32'> => i32.eq(kind, value)
-  const carry = m.func('carry', [], 'i32', (f) => {
-    const kind = f.let(state.get32('flagKind'))
-    const source = f.let(state.get64('flagSource'))
-    const result = f.let(state.get64('flagResult'))
+  const written = (): [Expr<'i32'>, Expr<'i32'>, Expr<'i64'>, Expr<'i64'>] => [state.get32('flagKind'), state.get32('flagShift'), state.get64('flagSource'), state.get64('flagResult')]
+  const carryOf = m.func('carryOf', ['i32', 'i32', 'i64', 'i64'], 'i32', (f, kind, shift, source, result) => {
     f.if(kindIs(kind, FlagKind.plain), () => f.return(i32.and(i32.wrap(result), Flag.carry)))
     f.if(kindIs(kind, FlagKind.add), () => f.return(i64.ltU(result, source)))
     f.if(kindIs(kind, FlagKind.addCarry), () => f.return(i64.leU(result, source)))
     // The destination was less than the source when adding the source back carries.
     f.if(kindIs(kind, FlagKind.subtract), () => f.return(i64.ltU(i64.add(result, source), source)))
-    const unit = i64.shl(1, i64.extendU(state.get32('flagShift')))
+    const unit = i64.shl(1, i64.extendU(shift))
     f.if(kindIs(kind, FlagKind.subtractBorrow), () => f.return(i64.leU(i64.add(i64.add(result, source), unit), source)))
-    f.return(i32.wrap(source))
+    f.return(i32.and(i32.wrap(source), Flag.carry))
   })
 
-  const status = m.func('status', [], 'i32', (f) => {
-    const kind = f.let(state.get32('flagKind'))
-    const source = f.let(state.get64('flagSource'))
-    const result = f.let(state.get64('flagResult'))
+  const statusOf = m.func('statusOf', ['i32', 'i32', 'i64', 'i64'], 'i32', (f, kind, shift, source, result) => {
     f.if(kindIs(kind, FlagKind.plain), () => f.return(i32.wrap(result)))
-    const shift = f.let(state.get32('flagShift'))
-    const cf = f.let(call(carry))
+    f.if(kindIs(kind, FlagKind.given), () => f.return(i32.or(i32.wrap(source), call(signZeroParity, result, shift))))
+    const cf = f.let(call(carryOf, kind, shift, source, result))
     const unit = f.let(i64.shl(1, i64.extendU(shift)))
     f.if(i32.geU(kind, FlagKind.increment), () => f.set(source, unit))
     const adds = f.let(i32.or(i32.or(kindIs(kind, FlagKind.add), kindIs(kind, FlagKind.addCarry)), kindIs(kind, FlagKind.increment)))
@@ -61,5 +62,7 @@ export function emitFlags(m: ModuleBuilder, state: State): FlagFunctions {
     const overflow = i32.shl(i64.ltS(i64.and(signs, i64.xor(destination, result)), 0), 11)
     f.return(i32.or(i32.or(i32.or(cf, adjust), overflow), call(signZeroParity, result, shift)))
   })
-  return { status, carry, signZeroParity }
+  const carry = m.func('carry', [], 'i32', (f) => f.return(call(carryOf, ...written())))
+  const status = m.func('status', [], 'i32', (f) => f.return(call(statusOf, ...written())))
+  return { status, carry, statusOf, carryOf, signZeroParity }
 }

@@ -10,6 +10,8 @@ const fields = {
   /** rIP; and while an instruction runs, the address behind it. */
   pc: 'i64',
   next: 'i64',
+  /** In `run`: the linear address of the page that executes. */
+  page: 'i64',
   /** The lazy flags: see flags.ts. */
   flagKind: 'u32',
   flagShift: 'u32',

@@ -1,26 +1,24 @@
 import { Access } from '@machinist/mmu'
-import { call, type Expr, type Func, i32, i64, type Local } from '@machinist/wasm'
+import { call, type Expr, i32, i64, type Local } from '@machinist/wasm'
 import type { Size } from '../isa/form.ts'
 import { Vector } from '../vector.ts'
-import type { CoreParts } from './core.ts'
 import { opLayout } from './layout.ts'
 import { OperandStage } from './operands.ts'
 import type { Segment, Value } from './stage.ts'
-import type { Variant } from './variant.ts'
 
 const RSP = 4
 const [ES, SS] = [0, 2]
 
 /** Memory by segment and offset, and the stack. */
 export abstract class MemoryStage extends OperandStage {
-  readonly #offset: Local<'i64'> | null
+  #offset: Local<'i64'> | null = null
 
-  constructor(f: Func, parts: CoreParts, op: Local<'i32'>, variant: Variant) {
-    super(f, parts, op, variant)
-    this.#offset = variant.memory ? f.let(this.#effective()) : null
+  /** Before the semantics: an address is what it is before anything changes. */
+  protected begin(): void {
+    if (this.variant.memory) this.#offset = this.f.let(this.effective())
   }
 
-  #effective(): Value {
+  protected effective(): Value {
     const at = (field: 'base' | 'index'): Value => i64.load(i32.load(this.op, opLayout[field]))
     const scaled = i64.shl(at('index'), i64.extendU(i32.load(this.op, opLayout.scale)))
     return this.truncate(i64.add(i64.add(at('base'), scaled), i64.load(this.op, opLayout.displacement)), this.addressSize)

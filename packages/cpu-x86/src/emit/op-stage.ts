@@ -8,6 +8,7 @@ import type { VectorOps } from './vector-ops.ts'
 /** Semantics over a decoded op in linear memory: the stepper's. Its functions return whether something was raised. */
 export abstract class OpStage extends ControlStage implements Omit<Stage, keyof VectorOps> {
   emit(this: this & Stage): void {
+    this.begin()
     this.variant.form.instruction.semantics(this)
     if (!this.jumped) this.f.do(this.state.set64('pc', this.nextPc()))
     this.f.return(0)
@@ -24,7 +25,7 @@ export abstract class OpStage extends ControlStage implements Omit<Stage, keyof 
       case 'sreg': return i64.load16U(this.registerOf(operand), segmentLayout.selector)
       case 'si':
       case 'di': return this.load(this.string(kind), size, kind === 'di' ? 'extra' : 'operand')
-      default: return this.loadAt(this.registerOf(operand), size)
+      default: return this.readRegister(operand, size)
     }
   }
 
@@ -36,7 +37,7 @@ export abstract class OpStage extends ControlStage implements Omit<Stage, keyof 
     else if (kind === 'segment') this.setSegment(register, value)
     else if (kind === 'sreg') this.loadSegment(i32.divU(i32.sub(this.registerOf(operand), this.state.segment(0)), segmentLayout.size), value)
     else if (kind === 'si' || kind === 'di') this.store(this.string(kind), value, size, kind === 'di' ? 'extra' : 'operand')
-    else this.storeAt(this.registerOf(operand), value, size)
+    else this.writeRegister(operand, value, size)
   }
 
   numberOf(operand: number): Expr<'i32'> {

@@ -75,6 +75,15 @@ export abstract class OperandStage extends FlagStage {
     return i32.load(this.op, opLayout.operands + 4 * operand)
   }
 
+  /** An operand that is a register by a field of the op. */
+  protected readRegister(operand: number, size: Size): Value {
+    return this.loadAt(this.registerOf(operand), size)
+  }
+
+  protected writeRegister(operand: number, value: Value, size: Size): void {
+    this.storeAt(this.registerOf(operand), value, size)
+  }
+
   protected loadAt(address: Expr<'i32'>, size: Size): Value {
     return size === 1 ? i64.load8U(address) : size === 2 ? i64.load16U(address) : size === 4 ? i64.load32U(address) : i64.load(address)
   }

@@ -13,6 +13,12 @@ export type Width = Size | { readonly mask: Value }
 /** The segment of an access: the memory operand's, SS, or ES. */
 export type Segment = 'operand' | 'stack' | 'extra'
 
+/** What ends REPE and REPNE besides the count; and how several iterations may be done at once. */
+export interface Repetition {
+  readonly goesOn?: (equal: boolean) => Expr<'i32'>
+  readonly chunk?: 'move' | 'fill'
+}
+
 /**
  * What the semantics of instructions are written in. An engine decides what an operand is (a field of a decoded op, a
  * constant, a local), and what an access to memory or a fault does.
@@ -102,8 +108,8 @@ export interface Stage extends VectorOps {
   far(calls: boolean, selector: Value, offset: Value): void
   farReturn(release: Value): void
   interruptReturn(): void
-  /** One iteration of a string instruction, or the instruction alone when there is no REP. */
-  iterate(body: () => void, goesOn?: (equal: boolean) => Expr<'i32'>): void
+  /** One iteration of a string instruction, or the instruction alone when there is no REP. With `chunk`, where that is the same, several of MOVS and STOS. */
+  iterate(body: () => void, more?: Repetition): void
   /** An index register as a string instruction takes it. */
   stringOffset(register: number): Value
   /** Moves an index register on, by DF. */
@@ -129,6 +135,8 @@ export interface Stage extends VectorOps {
   setLogic(result: Value, size: Size): void
   /** Those of INC and DEC, which keep CF. */
   setStep(kind: 'inc' | 'dec', carry: Value, result: Value, size: Size): void
+  /** SF, ZF and PF of a result; CF and OF in their places, and AF clear. */
+  setGiven(bits: Expr<'i32'>, result: Value, size: Size): void
   /** Replaces the flags in `mask`. */
   setFlags(mask: number, bits: Expr<'i32'>): void
   signZeroParity(result: Value, size: Size): Expr<'i32'>

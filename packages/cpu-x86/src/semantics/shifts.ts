@@ -1,6 +1,6 @@
 import { i32, i64, type Expr, type Local } from '@machinist/wasm'
 import type { Stage } from '../emit/stage.ts'
-import { Flag, STATUS } from '../flags.ts'
+import { Flag } from '../flags.ts'
 import { group, type Instruction } from '../isa/form.ts'
 
 /**
@@ -34,7 +34,7 @@ function shift(operand: number, rotates: boolean, by: (s: Stage, a: Local<'i64'>
       s.write(0, result)
       const bits = i32.or(carry, i32.shl(overflow(result, carry), 11))
       if (rotates) s.setFlags(Flag.carry | Flag.overflow, bits)
-      else s.setFlags(STATUS, i32.or(bits, s.signZeroParity(result, size)))
+      else s.setGiven(bits, result, size)
     })
   }
 }

@@ -4,6 +4,7 @@ import { emitHelpers } from '../helpers.ts'
 import { KEPT, SAVE_AT, State } from '../layout.ts'
 import { importMemoryCalls } from '../devices.ts'
 import { emitMemory } from '../memory.ts'
+import { emitChunks } from '../chunks.ts'
 import { emitPlaceIn } from '../place-in.ts'
 import { emitBasics } from './code.ts'
 import { emitCalls } from './calls.ts'
@@ -22,6 +23,8 @@ import { emitTransfers } from './transfers.ts'
 const signatures = {
   carry: [[], 'i32'],
   status: [[], 'i32'],
+  carryOf: [['i32', 'i32', 'i64', 'i64'], 'i32'],
+  statusOf: [['i32', 'i32', 'i64', 'i64'], 'i32'],
   signZeroParity: [['i64', 'i32'], 'i32'],
   mulhu: [['i64', 'i64'], 'i64'],
   mulhs: [['i64', 'i64'], 'i64'],
@@ -41,8 +44,11 @@ const signatures = {
   flushBank: [['i32'], 'void'],
   updateMode: [[], 'void'],
   placeIn: [['i32', 'i64', 'i32', 'i32'], 'i32'],
+  codeOps: [['i64'], 'i32'],
   linear: [['i32', 'i64'], 'i64'],
   checkTarget: [['i64'], 'i32'],
+  moveChunk: [['i32', 'i32', 'i64'], 'i32'],
+  fillChunk: [['i64', 'i32', 'i64'], 'i32'],
   /** `(number, selector)`: a program loads a segment register. */
   loadSegment: [['i32', 'i32'], 'i32'],
   /** `(number, size)`: and takes it off the stack. */
@@ -134,6 +140,7 @@ export function emitShared(m: ModuleBuilder, state: State, { physicalBits }: { p
     f.do(call(memory.flushAll))
     f.do(call(memory.updateView))
   })
+  const places = emitPlaceIn(m, state, memory)
   const shared: References<typeof signatures> = {
     ...flags, ...helpers,
     ...memory, updateMode: segments.updateMode,
@@ -142,7 +149,7 @@ export function emitShared(m: ModuleBuilder, state: State, { physicalBits }: { p
     interruptReturn, ...emitEvents(m, state, atomic('deliverEvent', interrupts.deliver), debug, restart, outside),
     loadLocalTable: tables.loadLocalTable, loadTask: tables.loadTask, look: tables.look, checkPort,
     lookedAt: m.func('lookedAt', [], 'i64', (f) => f.return(basics.value)),
-    ...control, ...msr, ...calls, readDebug: debug.readDebug, writeDebug, guardDebug: debug.guardDebug, ...emitPlaceIn(m, state, memory),
+    ...control, ...msr, ...calls, readDebug: debug.readDebug, writeDebug, guardDebug: debug.guardDebug, ...places, ...emitChunks(m, state, places),
   }
   for (const name of Object.keys(signatures) as (keyof typeof signatures)[]) m.export(name, shared[name])
   return { ...shared, ...outside }

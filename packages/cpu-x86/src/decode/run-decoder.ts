@@ -1,0 +1,134 @@
+import type { Views } from '../emit/decode-slot.ts'
+import { fusedHandler, hotHandler } from '../emit/hot-variants.ts'
+import type { State } from '../emit/layout.ts'
+import { denseLayout, densePage, INDEX_BITS, LINE, MOST_OPS, PLACE_BITS, Pseudo } from '../emit/op-format.ts'
+import { variantOf } from '../emit/variant.ts'
+import type { Form } from '../isa/form.ts'
+import { decode, type Decoded, MAX_LENGTH } from './decoder.ts'
+
+const PAGE = 4096
+/** Instructions that are decoded at once. */
+const MOST = 32
+const HIGH_BYTES = 4
+const FS = 4
+const NO_FORMS: ReadonlySet<Form> = new Set()
+
+/** An op of 16 bytes: its handler, and the fields that it has. */
+interface Fields {
+  readonly handler: number
+  readonly reg: number
+  readonly rm: number
+  readonly base: number
+  readonly index: number
+  readonly displacement: number
+  readonly immediate: number
+}
+
+const cold: Fields = { handler: Pseudo.cold, reg: 0, rm: 0, base: 0, index: 0, displacement: 0, immediate: 0 }
+
+function fits(value: bigint): boolean {
+  return BigInt.asIntN(32, value) === value
+}
+
+/** Where the parts of an address lie, or null of one that `run` does not have. */
+function addressOf(decoded: Decoded, state: State, next: number): Pick<Fields, 'base' | 'index' | 'displacement'> | null {
+  const { address, segment, form } = decoded
+  if (!address) return { base: 0, index: 0, displacement: 0 }
+  const position = (at: number): number => (at - state.field('registers')) / 8
+  const registerAt = (number: number): number => position(number < 0 ? state.field('zero') : state.register(number))
+  const displacement = address.displacement + (address.relative ? BigInt(next) : 0n)
+  if (!fits(displacement)) return null
+  let index = registerAt(address.index) | address.scale << INDEX_BITS
+  // LEA has no segment.
+  if (segment >= FS && form.instruction.name !== 'lea') {
+    if (address.index >= 0) return null
+    index = position(state.segment(segment))
+  }
+  return { base: address.relative ? position(state.field('page')) : registerAt(address.base), index, displacement: Number(displacement) }
+}
+
+function fieldsOf(decoded: Decoded, state: State, offset: number): Fields {
+  const { form, rex, reg, rm, immediates, length } = decoded
+  const handler = hotHandler(variantOf(decoded))
+  if (handler === 0 || decoded.addressSize !== 8) return cold
+  const next = offset + length
+  const address = addressOf(decoded, state, next)
+  const [immediate = 0n] = immediates
+  if (!address || !fits(immediate)) return cold
+  const byte = (number: number, kinds: readonly string[]): number => {
+    const high = form.operands.some(({ kind, size }) => kinds.includes(kind) && size === 'b') && !rex && number >= HIGH_BYTES && number < 2 * HIGH_BYTES
+    return high ? 8 * (number - HIGH_BYTES) + 1 : 8 * number
+  }
+  const branches = form.operands[0]?.kind === 'rel'
+  return {
+    handler, reg: byte(reg, ['reg']), rm: byte(rm, ['rm', 'opreg']), ...address,
+    ...branches ? { displacement: next + Number(immediate), immediate: 0 } : { immediate: Number(immediate) },
+  }
+}
+
+/** Whether what stands behind an instruction need not be code. */
+function ends({ form: { instruction: { name } } }: Decoded): boolean {
+  return name === 'jmp' || name === 'ret'
+}
+
+/**
+ * Decodes for `run`: from an offset of the page whose ops lie there, up to where control does not go on by itself, or to an instruction that was decoded before, and says the number
+ * of the first op. An instruction that goes on in the next page, or is none, is left to `step`.
+ */
+export function decodeRun(views: () => Views, state: State, lacks: ReadonlySet<Form> = NO_FORMS): (ops: number, offset: number) => number {
+  return (ops, from) => {
+    const { view, bytes } = views()
+    const frame = view.getUint32(ops + densePage.frame, true)
+    let used = Math.max(1, view.getUint32(ops + densePage.used, true))
+    if (used + MOST + 1 > MOST_OPS) {
+      // Everything anew.
+      bytes.fill(0, ops + densePage.map, ops + densePage.used)
+      used = 1
+    }
+    const first = used
+    const put = ({ handler, reg, rm, base, index, displacement, immediate }: Fields, place: number): void => {
+      const at = ops + used++ * denseLayout.size
+      view.setUint16(at + denseLayout.handler, handler, true)
+      view.setUint16(at + denseLayout.place, place, true)
+      view.setUint8(at + denseLayout.reg, reg)
+      view.setUint8(at + denseLayout.rm, rm)
+      view.setUint8(at + denseLayout.base, base)
+      view.setUint8(at + denseLayout.index, index)
+      view.setInt32(at + denseLayout.displacement, displacement, true)
+      view.setInt32(at + denseLayout.immediate, immediate, true)
+    }
+    const known = (offset: number): boolean => view.getUint16(ops + densePage.map + 2 * offset, true) !== 0
+    let offset = from
+    let before: { readonly handler: number; readonly at: number; readonly length: number; readonly memory: boolean } | null = null
+    for (let count = 0; ; count++) {
+      if (offset >= PAGE || count === MOST || count > 0 && known(offset)) {
+        put({ ...cold, handler: Pseudo.go, displacement: offset }, 0)
+        break
+      }
+      const decoded = decode(bytes.subarray(frame + offset, frame + Math.min(PAGE, offset + MAX_LENGTH)), 64, lacks)
+      const fields = typeof decoded === 'string' ? cold : fieldsOf(decoded, state, offset)
+      const length = typeof decoded === 'string' ? 0 : decoded.length
+      mark(view, ops, offset, Math.min(PAGE, offset + Math.max(1, typeof decoded === 'string' ? MAX_LENGTH : length)))
+      view.setUint16(ops + densePage.map + 2 * offset, used, true)
+      const both: number = before && !before.memory ? fusedHandler(before.handler, fields.handler) : 0
+      put(fields, offset | length << PLACE_BITS)
+      if (both !== 0 && before) {
+        view.setUint16(before.at + denseLayout.handler, both, true)
+        view.setInt32(before.at + denseLayout.displacement, fields.displacement, true)
+      }
+      before = { handler: fields.handler, at: ops + (used - 1) * denseLayout.size, length, memory: typeof decoded !== 'string' && decoded.address !== null }
+      if (typeof decoded === 'string' || fields.handler === Pseudo.cold || ends(decoded)) break
+      offset += length
+    }
+    view.setUint32(ops + densePage.used, used, true)
+    return first
+  }
+}
+
+/** Notes that bytes of the page were decoded. */
+function mark(view: DataView, ops: number, from: number, to: number): void {
+  for (let line = Math.floor(from / LINE); line <= Math.floor((to - 1) / LINE); line++) {
+    const at = ops + densePage.lines + (line >>> 3)
+    view.setUint8(at, view.getUint8(at) | 1 << (line & 7))
+  }
+}

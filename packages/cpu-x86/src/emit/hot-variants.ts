@@ -1,0 +1,72 @@
+import { conditionNames } from '../isa/names.ts'
+import type { OperandKind } from '../isa/operand.ts'
+import { Pseudo } from './op-format.ts'
+import { type Variant, variants } from './variant.ts'
+
+const names: ReadonlySet<string> = new Set([
+  'mov', 'movzx', 'movsx', 'movsxd', 'lea', 'nop', 'pause', 'xchg', 'cbw', 'cwd', 'bswap',
+  'add', 'or', 'adc', 'sbb', 'and', 'sub', 'xor', 'cmp', 'test', 'inc', 'dec', 'not', 'neg', 'xadd', 'cmpxchg',
+  'shl', 'shr', 'sar', 'rol', 'ror', 'shld', 'shrd', 'mul', 'imul', 'bt', 'bsf', 'bsr', 'tzcnt', 'lzcnt', 'popcnt',
+  'push', 'pop', 'leave', 'call', 'ret', 'jmp', 'jrcxz',
+  ...conditionNames.flatMap((name) => [`j${name}`, `set${name}`, `cmov${name}`]),
+])
+const kinds: ReadonlySet<OperandKind> = new Set(['rm', 'mem', 'reg', 'opreg', 'fixed', 'imm', 'one', 'rel'])
+/** Bit strings are longer than an operand. */
+const inRegister: ReadonlySet<string> = new Set(['bt'])
+/** Operands of 16 bits are rare, but for these. */
+const words: ReadonlySet<string> = new Set(['mov', 'cmp', 'test', 'and', 'or', 'add', 'sub', 'xor', 'cmove', 'cmovne'])
+const firsts: ReadonlySet<string> = new Set(['cmp', 'test'])
+
+/** Whether `run` has code for a variant: 64-bit code of general registers, as it comes up all the time. */
+function isHot({ form, operandSize, memory, repeat }: Variant): boolean {
+  const { instruction: { name, group }, operands, size64 } = form
+  if (!names.has(name) || group === 'segments' || group === 'far' || !form.modes.includes(64) || repeat !== 'none') return false
+  if (operands.some(({ kind }) => !kinds.has(kind)) || operands.filter(({ kind }) => kind === 'imm').length > 1) return false
+  if (memory && (inRegister.has(name) && operands[1]?.kind !== 'imm' || name === 'pop')) return false
+  if (size64 !== null) return operandSize === 8
+  return operandSize !== 2 || words.has(name)
+}
+
+/** What code depends on: immediates and displacements of all sizes are the same field. */
+function keyOf({ form, operandSize, memory }: Variant): string {
+  const operands = form.operands.map(({ kind, size, register }) => kind === 'imm' || kind === 'rel' ? kind : `${kind}${size}${register}`)
+  return [form.instruction.name, operandSize, memory, ...operands].join()
+}
+
+/** A handler of `run`: a variant, and maybe a conditional jump right behind it, done at once. */
+export interface HotHandler {
+  readonly variant: Variant
+  readonly second: Variant | null
+}
+
+const numbers = new Map<string, number>()
+const byVariant = new Map<number, number>()
+const fused = new Map<number, number>()
+
+/** Every handler, by its number less `Pseudo.count`. */
+export const hotHandlers: readonly HotHandler[] = (() => {
+  const handlers: HotHandler[] = []
+  variants.forEach((variant, number) => {
+    if (!isHot(variant)) return
+    const key = keyOf(variant)
+    let handler = numbers.get(key)
+    if (handler === undefined) {
+      handler = Pseudo.count + handlers.push({ variant, second: null }) - 1
+      numbers.set(key, handler)
+    }
+    byVariant.set(number, handler)
+  })
+  const jumps = handlers.map((handler, i) => ({ ...handler, number: Pseudo.count + i })).filter(({ variant: { form } }) => isConditional(form.instruction.name))
+  handlers.map((handler, i) => ({ ...handler, number: Pseudo.count + i })).filter(({ variant }) => firsts.has(variant.form.instruction.name) && !variant.memory).forEach((first) => {
+    for (const jump of jumps) fused.set(first.number << 16 | jump.number, Pseudo.count + handlers.push({ variant: first.variant, second: jump.variant }) - 1)
+  })
+  return handlers
+})()
+
+function isConditional(name: string): boolean {
+  return name.startsWith('j') && name !== 'jmp' && name !== 'jrcxz'
+}
+
+/** The handler of a variant, and of two of them at once; 0 when there is none. */
+export const hotHandler = (variant: number): number => byVariant.get(variant) ?? 0
+export const fusedHandler = (first: number, second: number): number => fused.get(first << 16 | second) ?? 0
