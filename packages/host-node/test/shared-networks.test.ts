@@ -120,6 +120,25 @@ test('guests of several threads are behind one NAT: they reach each other and th
   expect(outside.got.slice(before)).toEqual(['its own'])
 })
 
+test('a network is told what the device of a member is called, and nobody else is called so', async () => {
+  const networks = sharedNetworks()
+  const [here, there] = [thread(networks), thread(networks)]
+  const port = (members: NetworkMembers, station: string): NetPort => members.backend({ type: 'switch', name: 'lan' }, 'net0.net', station)!.connect(queueMicrotask)
+  const [one, two, thief] = [port(here.members, 'one/net0'), port(there.members, 'two/net0'), port(there.members, 'thief/net0')]
+  const from = (address: string | undefined, last: number): Frame => {
+    const bytes = new Uint8Array(60).fill(255, 0, 6)
+    bytes.set((address ?? '').split(':').map((each) => Number.parseInt(each, 16)), 6)
+    bytes[59] = last
+    return { bytes }
+  }
+  const got: number[] = []
+  two.listen({ readable: () => { for (let frame = two.receive(); frame !== null; frame = two.receive()) got.push(frame.bytes[59] ?? 0) }, writable: () => undefined, linkChanged: () => undefined })
+  await until(() => got.includes(1), () => { one.send(from(one.address, 1)) })
+  thief.send(from(one.address, 2))
+  await until(() => got.includes(3), () => { thief.send(from(thief.address, 3)) })
+  expect(got).not.toContain(2)
+})
+
 test('who says something else of a network than others is refused, at once where it is wrong in itself', async () => {
   const networks = sharedNetworks()
   const [here, there] = [thread(networks), thread(networks)]

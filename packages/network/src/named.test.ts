@@ -4,6 +4,7 @@ import { cable, namedSwitches } from './index.ts'
 
 interface Options {
   readonly kind: string
+  readonly address?: string
   readonly mtu?: number
 }
 
@@ -13,7 +14,7 @@ function bench() {
   const gateways: { readonly outside: NetPort, closed: boolean, fails: boolean }[] = []
   const switches = namedSwitches<Options>({
     deliver: (callback) => { queue.push(callback) },
-    gateway({ kind, mtu }) {
+    gateway({ kind, mtu, address }) {
       if (kind === 'none') return null
       if (kind === 'wrong') throw new TypeError('no such gateway')
       const [near, far] = cable(...[0, 1].map(() => (mtu === undefined || kind === 'small' ? {} : { mtu })))
@@ -22,6 +23,7 @@ function bench() {
       gateways.push(gateway)
       return {
         ...near,
+        ...(address !== undefined && { address }),
         connect(deliver, clock) {
           const port = near.connect(deliver, clock)
           return { ...port, mtu: port.mtu, offloads: port.offloads, get link() { return port.link }, receive: () => port.receive(), accept: (what) => { port.accept(what) }, listen: (listener) => { port.listen(listener) }, send(frame) {
@@ -79,6 +81,29 @@ it('a name is one switch, with one way out, as long as somebody is there; all sa
   expect(gateways[0]!.closed).toBe(true)
   connect(switches.port('lan', { kind: 'none' }, {}, 'three'))
   expect(gateways.length).toBe(1)
+})
+
+it('nobody in a switch has the address of what leads out of it', () => {
+  const { settle, gateways, switches, connect } = bench()
+  const [victim, thief] = ['victim', 'thief'].map((name) => connect(switches.port('lan', { kind: 'out', address: '52:55:0a:00:02:02' }, { name }, name)))
+  const from = (source: readonly number[], to: readonly number[]): Frame => {
+    const bytes = new Uint8Array(60)
+    bytes.set([...to, ...source])
+    return { bytes }
+  }
+  const gateway = [0x52, 0x55, 0x0a, 0, 2, 2]
+  settle()
+  thief!.send(from(gateway, [255, 255, 255, 255, 255, 255]))
+  settle()
+  expect([count(victim!), count(gateways[0]!.outside)]).toEqual([0, 0])
+  victim!.send(from([2, 0, 0, 0, 0, 1], gateway))
+  gateways[0]!.outside.send(from(gateway, [2, 0, 0, 0, 0, 1]))
+  settle()
+  expect([count(gateways[0]!.outside), count(victim!)]).toEqual([1, 1])
+  thief!.send(from(gateway, [2, 0, 0, 0, 0, 1]))
+  victim!.send(from([2, 0, 0, 0, 0, 1], gateway))
+  settle()
+  expect([count(gateways[0]!.outside), count(victim!), count(thief!)]).toEqual([1, 0, 1])
 })
 
 it('what cannot be opened leaves nothing behind', () => {

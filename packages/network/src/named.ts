@@ -3,6 +3,12 @@ import { join } from './join.ts'
 import type { Port, PortOptions } from './port.ts'
 import { type Switch, virtualSwitch } from './switch.ts'
 
+/** What leads out of a switch. */
+export interface Gateway extends Backend<NetPort> {
+  /** Its Ethernet address, which no machine may use. */
+  readonly address?: string
+}
+
 /** What {@link namedSwitches} needs. */
 export interface NamedSwitchesOptions<Options> {
   /** Runs callbacks soon and in order. Never at once. */
@@ -12,7 +18,7 @@ export interface NamedSwitchesOptions<Options> {
    *
    * @param part - names, in errors, what asks
    */
-  gateway(options: Options, part: string): Backend<NetPort> | null
+  gateway(options: Options, part: string): Gateway | null
 }
 
 /** Switches that machines name, and what leads out of each. */
@@ -57,7 +63,7 @@ export function namedSwitches<Options extends { readonly mtu?: number }>({ deliv
       })
     }
     try {
-      if (out !== null) made.end = join(lan.port({ name: `${name}/gateway`, ...mtuOf(options) }), out, { deliver: guarded })
+      if (out !== null) made.end = join(lan.port({ name: `${name}/gateway`, ...(out.address !== undefined && { address: out.address }), ...mtuOf(options) }), out, { deliver: guarded })
     } catch (error) {
       out?.close?.()
       throw error

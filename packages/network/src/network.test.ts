@@ -122,6 +122,51 @@ describe('a switch', () => {
     expect(other.take().map(({ bytes }) => macAt(bytes, ethernet.source))).toEqual([0x0200_0000_0001])
   })
 
+  it('lets nobody have the address that another port was given, from the start and until that has gone; all others are for who uses them', () => {
+    const lan = virtualSwitch()
+    const given = ['02:00:00:00:00:01', '02:00:00:00:00:02'].map((address, index) => lan.port({ address, name: `given${String(index)}` }))
+    const ports = [...given, lan.port({ name: 'another' })]
+    const one = 0x0200_0000_0001
+    // Before it is there, one that nobody has is anybody's.
+    const early = machineAt(ports[2]!)
+    early.net.send(plain(one, broadcast))
+    expect(lan.addresses.get(one)).toBe('another')
+    const [first, second] = given.map((port) => machineAt(port))
+    expect(lan.addresses.get(one)).toBe(undefined)
+    for (const thief of [early, second!]) {
+      thief.net.send(plain(one, broadcast))
+      thief.net.send(plain(one, 0x0200_0000_0002))
+    }
+    expect([first!, second!, early].map((machine) => machine.take().length)).toEqual([0, 0, 0])
+    early.net.send(plain(0x0200_0000_0099, one))
+    expect([first!, second!].map((machine) => machine.take().length)).toEqual([1, 1])
+    first!.net.send(plain(one, broadcast))
+    early.net.send(plain(one, broadcast))
+    early.take()
+    second!.take()
+    second!.net.send(plain(0x0200_0000_0098, one))
+    expect([first!, early].map((machine) => machine.take().length)).toEqual([1, 0])
+    // Of a machine that moves there are two ports for a while, and the last to say something has it.
+    const moved = machineAt(lan.port({ address: '02:00:00:00:00:01', name: 'moved' }))
+    moved.net.send(plain(one, broadcast))
+    expect(lan.addresses.get(one)).toBe('moved')
+    given[0]!.close()
+    early.net.send(plain(one, broadcast))
+    expect(lan.addresses.get(one)).toBe('moved')
+    // What nobody was given moves about, as addresses of routers do that stand in for each other.
+    for (const machine of [early, second!]) machine.net.send(plain(0x0000_5e00_0101, broadcast))
+    expect(lan.addresses.get(0x0000_5e00_0101)).toBe('given1')
+  })
+
+  it('gives a restored port no address that is another\'s', () => {
+    const lan = virtualSwitch()
+    machineAt(lan.port({ address: '02:00:00:00:00:01' }))
+    const port = lan.port({ name: 'restored' })
+    port.restore?.({ kind: 'stations', version: 1, state: { stations: [[0x0200_0000_0001, 0], [0x0200_0000_0003, 0]] } }, 'net')
+    machineAt(port)
+    expect([...lan.addresses.keys()]).toEqual([0x0200_0000_0003])
+  })
+
   it('cuts and fills in what a machine does not take over', () => {
     const lan = virtualSwitch()
     const [one, two, three] = [machineAt(lan.port()), machineAt(lan.port()), machineAt(lan.port({ mtu: 1000 }))]

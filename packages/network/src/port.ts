@@ -29,7 +29,7 @@ export interface PortOptions {
   readonly capture?: Capture
   /** Whether the cable is in at first. Default: true. */
   readonly link?: boolean
-  /** What a device without an address of its own is called. Default: made of the port's name. */
+  /** What a device without an address of its own is called. No frame from this address comes from another port of a switch that was not given it. Default: made of the port's name. */
   readonly address?: string
 }
 

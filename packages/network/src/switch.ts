@@ -1,5 +1,5 @@
 import { badBackendState, backendStateFields, type BackendState, type Frame } from '@machinist/api'
-import { ethernet, isGroup, macAt } from '@machinist/packets'
+import { ethernet, isGroup, macAt, parseMac } from '@machinist/packets'
 import { End } from './end.ts'
 import { checkRange, parseStation } from './port.ts'
 import type { Port, PortOptions } from './port.ts'
@@ -37,6 +37,8 @@ interface Member {
   readonly end: End
   readonly isolated: boolean
   readonly sources: ReadonlySet<number> | null
+  /** What the station is called, if it goes by what the port says: see {@link PortOptions.address}. */
+  readonly own: number
   /** Addresses heard at this port, oldest first. */
   readonly heard: Map<number, Entry>
 }
@@ -68,7 +70,7 @@ const reserved = 0x0180_c200_0000
 
 /**
  * Makes a switch: it learns at which port an address is, sends frames there, and those for groups or for addresses unknown to
- * all other ports. A port has its own share of the table, so none can make it forget the addresses of another.
+ * all other ports. A port has its own share of the table, so none can make it forget the addresses of another. The address of a port (`PortOptions.address`) is that of ports alone that are given it: frames of others from there are dropped.
  *
  * @throws a typed error `'port-option'`
  */
@@ -80,6 +82,8 @@ export function virtualSwitch(options: SwitchOptions = {}): Switch {
   /** What was heard at ports before their machines were saved. */
   const restored = new Map<End, Station[]>()
   const table = new Map<number, Entry>()
+  /** How many ports were given an address. A machine that moves has two for a while. */
+  const owners = new Map<number, number>()
   let made = 0
 
   const forget = (mac: number, entry: Entry): void => {
@@ -106,6 +110,8 @@ export function virtualSwitch(options: SwitchOptions = {}): Switch {
     table.set(mac, entry)
   }
 
+  const mayUse = (mac: number, { own, sources }: Member): boolean => (sources === null ? mac === own || !owners.has(mac) : sources.has(mac))
+
   const lookUp = (mac: number): Member | null => {
     const entry = table.get(mac)
     if (entry === undefined) return null
@@ -118,7 +124,7 @@ export function virtualSwitch(options: SwitchOptions = {}): Switch {
   const forward = (frame: Frame, from: Member): void => {
     const source = macAt(frame.bytes, ethernet.source)
     const destination = macAt(frame.bytes, ethernet.destination)
-    if (isGroup(source) || (from.sources !== null && !from.sources.has(source)) || (destination >= reserved && destination < reserved + 16)) return
+    if (isGroup(source) || !mayUse(source, from) || (destination >= reserved && destination < reserved + 16)) return
     learn(source, from)
     const to = isGroup(destination) ? null : lookUp(destination)
     if (to === null) {
@@ -138,11 +144,15 @@ export function virtualSwitch(options: SwitchOptions = {}): Switch {
           if (member !== undefined) forward(frame, member)
         },
         connected(which) {
-          const member = { end: which, isolated, sources: allowed, heard: new Map<number, Entry>() }
+          const own = parseMac(which.options.address) ?? 0
+          const member = { end: which, isolated, sources: allowed, own, heard: new Map<number, Entry>() }
           members.set(which, member)
+          owners.set(own, (owners.get(own) ?? 0) + 1)
+          const known = table.get(own)
+          if (known !== undefined && known.member.own !== own) forget(own, known)
           for (const [mac, seen] of restored.get(which) ?? []) {
             // Another machine may have it by now: this one may be its copy.
-            if (table.has(mac) || (allowed !== null && !allowed.has(mac))) continue
+            if (table.has(mac) || !mayUse(mac, member)) continue
             const entry = { member, seen }
             member.heard.set(mac, entry)
             table.set(mac, entry)
@@ -159,8 +169,13 @@ export function virtualSwitch(options: SwitchOptions = {}): Switch {
           return true
         },
         closed: (which) => {
-          for (const mac of members.get(which)?.heard.keys() ?? []) table.delete(mac)
+          const member = members.get(which)
+          if (member === undefined) return
+          for (const mac of member.heard.keys()) table.delete(mac)
           members.delete(which)
+          const others = (owners.get(member.own) ?? 1) - 1
+          if (others > 0) owners.set(member.own, others)
+          else owners.delete(member.own)
         },
       }, { ...given, ...(given.address === undefined && sources?.[0] !== undefined && { address: sources[0] }) }, `${name}.port${String(made++)}`)
       return end

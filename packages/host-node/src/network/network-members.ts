@@ -59,7 +59,7 @@ export function networkMembers(line: Channel<ToNetworks, FromNetworks>): Network
           const carrier = new FrameCarrier(far.connect(queueMicrotask), (message) => { line.post({ ...message, id }) })
           // What is thrown in the gate ends the machine: it had better not be where nobody finds it.
           members.set(id, { carrier, failed: (fault) => { deliver(() => { throw errorOf(fault) }) } })
-          line.post({ type: 'open', id, name, network, part })
+          line.post({ type: 'open', id, name, network, part, ...(port.address !== undefined && { address: port.address }) })
           return port
         },
         close() {

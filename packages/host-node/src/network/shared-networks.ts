@@ -11,9 +11,9 @@ export interface SharedNetwork {
   readonly [option: string]: unknown
 }
 
-/** What the thread of machines says; `id` is that of a port, which it chooses. */
+/** What the thread of machines says; `id` is that of a port, which it chooses, `address` what its device is called. */
 export type ToNetworks =
-  | { readonly type: 'open'; readonly id: number; readonly name: string; readonly network: SharedNetwork; readonly part: string }
+  | { readonly type: 'open'; readonly id: number; readonly name: string; readonly network: SharedNetwork; readonly part: string; readonly address?: string }
   | { readonly type: 'close'; readonly id: number }
   | Carried & { readonly id: number }
 
@@ -48,13 +48,13 @@ export function sharedNetworks(): SharedNetworks {
         ports.delete(id)
         found?.port.close?.()
       }
-      const open = ({ id, name, network, part }: Extract<ToNetworks, { readonly type: 'open' }>): void => {
+      const open = ({ id, name, network, part, address }: Extract<ToNetworks, { readonly type: 'open' }>): void => {
         const fail = (error: unknown): void => {
           close(id)
           line.post({ type: 'failed', id, fault: faultOf(error) })
         }
         try {
-          const port = switches.port(name, network, { name: part }, part, fail)
+          const port = switches.port(name, network, { name: part, ...(address !== undefined && { address }) }, part, fail)
           ports.set(id, { port, carrier: new FrameCarrier(port.connect(queueMicrotask), (message) => { line.post({ ...message, id }) }) })
         } catch (error) {
           fail(error)

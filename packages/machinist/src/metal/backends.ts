@@ -57,7 +57,7 @@ export function backends(): MetalBackends {
       place = address ?? ''
       deliver = host.deliver
       if (network !== undefined) join(wire.port({ name: 'uplink' }), network, { deliver })
-      outside = natUplink(wire.port({ name: 'nat' }), host, { warn, ...(address !== undefined && { mac: address }) })
+      outside = natUplink(wire.port({ name: 'nat', ...(address !== undefined && { address }) }), host, { warn, ...(address !== undefined && { mac: address }) })
     },
   }
 }

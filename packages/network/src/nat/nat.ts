@@ -1,4 +1,5 @@
 import { type Backend, type NetPort, machinistError } from '@machinist/api'
+import { macText } from '@machinist/packets'
 import { Engine, type NatStats } from './engine.ts'
 import { type NatOptions, natSettings } from './options.ts'
 import type { JoinOutside } from './outside.ts'
@@ -8,6 +9,8 @@ import type { HostSockets } from './sockets.ts'
 /** A NAT as a backend of a network device or of a switch. */
 export interface Nat extends Backend<NetPort> {
   readonly kind: 'net'
+  /** The gateway's Ethernet address. */
+  readonly address: string
   readonly stats: NatStats
   close(): void
 }
@@ -36,6 +39,7 @@ export function natOf(sockets: HostSockets, options: NatOptions, joinOutside: Jo
   const { fork } = sockets
   return {
     kind: 'net',
+    address: macText(settings.mac),
     get stats() { return engine?.stats ?? { connections: 0, conversations: 0, dropped: 0 } },
     connect(deliver, clock) {
       if (engine !== null) {
