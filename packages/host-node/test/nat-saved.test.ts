@@ -262,7 +262,7 @@ test('a port of a switch keeps what was heard there, unless another has it, and 
   clock.advance(21)
   expect([again.send({ bytes: station(3) }), port.send({ bytes: station(3) })]).toEqual([true, true])
   // A copy at the same switch does not take the address of the first one.
-  give(lan.port({ name: 'copy', sources: ['02:00:00:00:00:02'] }))
+  give(lan.port({ name: 'copy', sources: ['02:00:00:00:00:09', '02:00:00:00:00:02'] }))
   expect([...lan.addresses.values()]).toEqual(['first', 'first', 'first'])
   const wrong: readonly BackendState[] = [
     { kind: 'bandwidth', version: 1, state: { send: { tokens: NaN, at: 0 }, receive: null } }, { kind: 'bandwidth', version: 1, state: { send: 5, receive: null } }, { kind: 'bandwidth', version: 1, state: { send: { tokens: 1, at: -1 }, receive: null } },

@@ -17,8 +17,9 @@ export interface NamedSwitchesOptions<Options> {
    * Makes what leads out of a switch, of what its machines say of it; null for nothing.
    *
    * @param part - names, in errors, what asks
+   * @param machineAt - tells machines apart by their Ethernet addresses, as `machineAt` of a NAT
    */
-  gateway(options: Options, part: string): Gateway | null
+  gateway(options: Options, part: string, machineAt: (mac: number) => unknown): Gateway | null
 }
 
 /** Switches that machines name, and what leads out of each. */
@@ -47,7 +48,7 @@ export function namedSwitches<Options extends { readonly mtu?: number }>({ deliv
 
   const make = (name: string, options: Options, text: string, part: string): Named => {
     const lan = virtualSwitch({ name })
-    const out = gateway(options, part)
+    const out = gateway(options, part, (mac) => lan.portAt(mac))
     const made: Named = { lan, options: text, members: new Set(), end: () => undefined }
     const failed = (error: unknown): void => {
       drop(name, made)

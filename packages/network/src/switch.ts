@@ -31,6 +31,8 @@ export interface Switch {
   port(options?: SwitchPortOptions): Port
   /** Addresses that it remembers, with the names of their ports. */
   readonly addresses: ReadonlyMap<number, string>
+  /** The port at which an address was heard last; null when it is not remembered. */
+  portAt(mac: number): Port | null
 }
 
 interface Member {
@@ -180,6 +182,7 @@ export function virtualSwitch(options: SwitchOptions = {}): Switch {
       }, { ...given, ...(given.address === undefined && sources?.[0] !== undefined && { address: sources[0] }) }, `${name}.port${String(made++)}`)
       return end
     },
+    portAt: (mac) => table.get(mac)?.member.end ?? null,
     get addresses() {
       return new Map([...table].map(([mac, { member }]) => [mac, member.end.name]))
     },

@@ -19,10 +19,10 @@ function fits(value: unknown, type: (typeof NAT_OPTIONS)[string]): boolean {
  * and `resolvers`.
  *
  * @param warn - is told of what goes wrong later
- * @param shared - several machines are behind it, as `shared` of a NAT says
+ * @param machineAt - several machines are behind it, which this tells apart, as `machineAt` of a NAT does
  * @throws typed errors `'backend-option'`, `'nat-option'`
  */
-export function natFrom(descriptor: BackendDescriptor, part: string, warn: (message: string) => void, shared: boolean = false): Nat {
+export function natFrom(descriptor: BackendDescriptor, part: string, warn: (message: string) => void, machineAt?: (mac: number) => unknown): Nat {
   const { type: _type, ...given } = typeof descriptor === 'string' ? { type: descriptor } : descriptor
   for (const [name, value] of Object.entries(given)) {
     const type = Object.hasOwn(NAT_OPTIONS, name) ? NAT_OPTIONS[name] : undefined
@@ -35,5 +35,5 @@ export function natFrom(descriptor: BackendDescriptor, part: string, warn: (mess
     }
   }
   const { resolvers, ...options } = given as NatOptions & { readonly resolvers?: readonly string[] }
-  return nat(nodeSockets({ ...(resolvers !== undefined && { resolvers }) }), { ...options, shared, warn })
+  return nat(nodeSockets({ ...(resolvers !== undefined && { resolvers }) }), { ...options, ...(machineAt && { shared: true, machineAt }), warn })
 }

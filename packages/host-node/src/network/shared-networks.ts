@@ -38,7 +38,7 @@ export function sharedNetworks(): SharedNetworks {
   const warn = (message: string): void => { process.emitWarning(message, { code: 'MACHINIST_NAT' }) }
   const switches = namedSwitches<SharedNetwork>({
     deliver: queueMicrotask,
-    gateway: (network, part) => (network.type === 'nat' ? natFrom(network, part, warn, true) : null),
+    gateway: (network, part, machineAt) => (network.type === 'nat' ? natFrom(network, part, warn, machineAt) : null),
   })
   return {
     serve(line) {

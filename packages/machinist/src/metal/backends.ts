@@ -34,7 +34,7 @@ export function backends(): MetalBackends {
   let deliver: UplinkHost['deliver'] = (callback) => { callback() }
   const switches = namedSwitches<Network>({
     deliver: (callback) => { deliver(callback) },
-    gateway: ({ type, ...options }, part) => (type === 'nat' ? behind(part).nat(options) : null),
+    gateway: ({ type, ...options }, part, machineAt) => (type === 'nat' ? behind(part).nat({ ...options, shared: true, machineAt }) : null),
   })
   const member = (name: unknown, network: Network, part: string): Backend<NetPort> => {
     if (typeof name !== 'string' || name === '') throw machinistError({ code: 'backend-option', part, value: String(name), remedy: "Give it a name, such as 'lan'." }, 'a switch without a name')

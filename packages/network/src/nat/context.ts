@@ -12,6 +12,8 @@ export interface NatContext {
   readonly link: Link
   readonly policy: Policy
   readonly dhcp: DhcpServer
+  /** Whose an Ethernet address is, of those who share what there is. */
+  holderOf(mac: number): unknown
   /** Milliseconds that have passed through the gate. */
   now(): number
   /** Runs something when the machine's gate lets it in; not after the end. */

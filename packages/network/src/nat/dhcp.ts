@@ -1,6 +1,7 @@
 import { get32, macAt, set16, set32 } from '@machinist/packets'
 import { type Address, addressKey, sameAddress } from './address.ts'
 import { be32, field, LEAST_LENGTH, MAGIC, message, option, readOptions } from './dhcp-message.ts'
+import { Holders } from './holders.ts'
 import { addressIn, type NatSettings } from './options.ts'
 
 const LEASE = 86_400
@@ -11,17 +12,21 @@ export interface DhcpAnswer {
   readonly bytes: Uint8Array
 }
 
-/** Gives out addresses (RFC 2131): to each Ethernet address one, always the same while there are enough. */
+/** Gives out addresses (RFC 2131): to each Ethernet address one, always the same while there are enough. Then who has most gives the one away that was longest unused. */
 export class DhcpServer {
   readonly #settings: NatSettings
   /** By Ethernet address, the longest unused first. */
   readonly #leases = new Map<number, Address>()
   readonly #taken = new Set<string>()
   readonly #stations = new Map<string, number>()
+  readonly #holders = new Holders<number>()
+  readonly #holderOf: (mac: number) => unknown
   #fresh = 0
 
-  constructor(settings: NatSettings) {
+  /** @param holderOf - whose an Ethernet address is */
+  constructor(settings: NatSettings, holderOf: (mac: number) => unknown) {
     this.#settings = settings
+    this.#holderOf = holderOf
   }
 
   /** The address of a client; null when it may have none, because it never asked. */
@@ -34,20 +39,27 @@ export class DhcpServer {
     return this.#stations.get(addressKey(address)) ?? null
   }
 
-  #lease(mac: number): Address {
+  #lease(mac: number, sender: number): Address {
     const { pool } = this.#settings
-    let address = this.#leases.get(mac)
+    const known = this.#leases.get(mac)
+    let address = known
     this.#leases.delete(mac)
     while (address === undefined && this.#fresh < pool.count) {
       const next = addressIn({ address: pool.first, bits: 32 }, this.#fresh++)
       if (!this.#taken.has(addressKey(next))) address = next
     }
+    const holder = this.#holderOf(sender)
     if (address === undefined) {
-      const [oldest] = this.#leases
-      address = oldest?.[1] ?? pool.first
-      if (oldest !== undefined) this.#leases.delete(oldest[0])
+      const [longest] = this.#leases.keys()
+      const oldest = this.#holders.oldest(this.#holders.giver(holder)) ?? longest ?? mac
+      address = this.#leases.get(oldest) ?? pool.first
+      this.#leases.delete(oldest)
+      this.#holders.delete(oldest)
     }
     this.#leases.set(mac, address)
+    // Whoever asks in the name of another, it stays whose it is.
+    if (known === undefined) this.#holders.add(holder, mac)
+    else this.#holders.touch(mac)
     this.#stations.set(addressKey(address), mac)
     return address
   }
@@ -65,6 +77,7 @@ export class DhcpServer {
       const index = get32(address, 0) - first
       if (index < 0 || index >= pool.count || this.#taken.has(addressKey(address))) continue
       this.#leases.set(mac, address)
+      this.#holders.add(this.#holderOf(mac), mac)
       this.#stations.set(addressKey(address), mac)
       // Every address that was ever given out belongs to somebody.
       this.#fresh = Math.max(this.#fresh, index + 1)
@@ -76,8 +89,8 @@ export class DhcpServer {
     this.#taken.add(addressKey(address))
   }
 
-  /** Takes a message of a client. Null when it wants no answer. */
-  take(bytes: Uint8Array): DhcpAnswer | null {
+  /** Takes a message of a client, which an Ethernet address sent. Null when it wants no answer. */
+  take(bytes: Uint8Array, sender: number): DhcpAnswer | null {
     if (bytes.length < field.options || bytes[field.operation] !== 1 || bytes[field.hardware] !== 1 || bytes[field.hardwareLength] !== 6) return null
     if (get32(bytes, field.magic) !== MAGIC) return null
     const options = readOptions(bytes)
@@ -87,10 +100,10 @@ export class DhcpServer {
     const mine = server === undefined || sameAddress(server, this.#settings.gateway)
     switch (options.get(option.type)?.[0]) {
       case message.discover:
-        return this.#answer(bytes, message.offer, this.#lease(mac), client)
+        return this.#answer(bytes, message.offer, this.#lease(mac, sender), client)
       case message.request: {
         if (!mine) return null
-        const lease = this.#lease(mac)
+        const lease = this.#lease(mac, sender)
         const wanted = options.get(option.requested) ?? client
         if (!sameAddress(wanted, lease)) return this.#answer(bytes, message.nak, null, new Uint8Array(4))
         return this.#answer(bytes, message.ack, lease, client)

@@ -18,6 +18,7 @@ import { linkLocal, routerOf } from './router.ts'
 import type { NatState } from './saved.ts'
 import type { HostDatagrams, HostListener, HostSockets, SocketError, StreamEvents } from './sockets.ts'
 import type { TcpFlow } from './tcp-flow.ts'
+import { Stations } from './stations.ts'
 import { TcpFlows } from './tcp-flows.ts'
 import { UdpFlows } from './udp-flows.ts'
 
@@ -58,6 +59,7 @@ export class Engine implements NetPort {
   readonly #deliver: Deliver
   readonly #link: Link
   readonly #context: NatContext
+  readonly #stations: Stations
   readonly #router: Router
   readonly #tcp: TcpFlows
   readonly #udp: UdpFlows
@@ -85,12 +87,19 @@ export class Engine implements NetPort {
     this.#clock = natClock(clock, sockets, (work) => { this.#gate(work) }, () => { this.#expire() })
     this.mtu = settings.mtu
     this.#link = new Link(settings.mac, settings.mtu)
+    this.#stations = new Stations({
+      find: (address) => this.#link.find(address),
+      leased: (address) => (address.length === 4 ? this.#context.dhcp.stationOf(address) : null),
+      ask: (address) => { this.#ask(address) },
+      now: () => this.#clock.now(),
+    })
     this.#router = routerOf(settings, (address) => this.#owns(address))
     const own = (): readonly Address[] => sockets.addresses()
-    const dhcp = new DhcpServer(settings)
+    const holderOf = settings.shared || joinOutside !== null ? (mac: number): unknown => settings.machineAt(mac) ?? mac : () => null
+    const dhcp = new DhcpServer(settings, holderOf)
     for (const { from } of settings.services) dhcp.reserve(from.address)
     this.#context = {
-      settings, sockets, dhcp,
+      settings, sockets, dhcp, holderOf,
       link: this.#link,
       policy: new Policy({ rules: settings.rules, otherwise: settings.otherwise, permit: settings.permit, own }),
       now: () => this.#clock.now(),
@@ -100,6 +109,7 @@ export class Engine implements NetPort {
     const dns = new DnsRelay(sockets, (work) => { this.#gate(work) })
     this.#tcp = new TcpFlows(this.#context, dns)
     this.#udp = new UdpFlows(this.#context, dns)
+    this.#link.holderOf = holderOf
     this.#link.onReady = () => { this.#untold = true }
     this.#link.onUnknown = (address) => { this.#ask(address) }
     this.#link.onLearned = (address) => { this.#tcp.wake(address) }
@@ -214,9 +224,9 @@ export class Engine implements NetPort {
     return network6 !== null && (contains(network6, address) || contains(linkLocal, address))
   }
 
-  /** Whether an address is not another station's by DHCP. Where one device is all that there is, it may call itself what it likes. */
+  /** Where one device is all that there is, it may call itself what it likes. */
   #mayUse(address: Address, mac: number): boolean {
-    return (this.#outside === null && !this.#settings.shared) || address.length !== 4 || (this.#context.dhcp.stationOf(address) ?? mac) === mac
+    return (this.#outside === null && !this.#settings.shared) || this.#stations.mayUse(address, mac)
   }
 
   #owns(address: Address): boolean {
@@ -297,7 +307,7 @@ export class Engine implements NetPort {
 
   #dhcp({ bytes, payload, end, mac }: Packet): boolean {
     const { gateway } = this.#settings
-    const answer = payload === null ? null : this.#context.dhcp.take(bytes.subarray(payload, end))
+    const answer = payload === null ? null : this.#context.dhcp.take(bytes.subarray(payload, end), mac)
     if (answer === null) return false
     const lease = this.#context.dhcp.leaseOf(mac)
     if (lease !== null) this.#link.learn(lease, mac)

@@ -2,6 +2,7 @@ import { type Frame, noOffloads, type Offloads, type PartialChecksum } from '@ma
 import { adapt, broadcast, checksum, ethernet, fillChecksum, isGroup, pseudoHeaderSum, set16 } from '@machinist/packets'
 import { FrameQueue } from '../frame-queue.ts'
 import { type Address, addressKey } from './address.ts'
+import { Holders } from './holders.ts'
 import { fragments, newPacket } from './packet.ts'
 
 /** Neighbours that are remembered; IPv6 lets a guest have as many addresses as it likes. */
@@ -19,6 +20,9 @@ export class Link {
   readonly #queue = new FrameQueue(MOST_FRAMES, MOST_BYTES)
   #identification = 0
   readonly #neighbors = new Map<string, number>()
+  readonly #holders = new Holders<string>()
+  /** Whose an Ethernet address is: who has most addresses forgets first. */
+  holderOf: (mac: number) => unknown = () => null
   /** Told that there is a frame. */
   onReady: () => void = () => {}
   /** Told that something waits for an address of which nothing was heard, and when something was. */
@@ -37,8 +41,14 @@ export class Link {
     if (this.#neighbors.get(key) === mac) return
     this.#neighbors.delete(key)
     this.#neighbors.set(key, mac)
-    const [oldest] = this.#neighbors.size > MOST_NEIGHBORS ? this.#neighbors.keys() : []
-    if (oldest !== undefined) this.#neighbors.delete(oldest)
+    const holder = this.holderOf(mac)
+    this.#holders.add(holder, key)
+    if (this.#neighbors.size > MOST_NEIGHBORS) {
+      const [first = key] = this.#neighbors.keys()
+      const oldest = this.#holders.oldest(this.#holders.giver(holder)) ?? first
+      this.#neighbors.delete(oldest)
+      this.#holders.delete(oldest)
+    }
     this.onLearned(address)
   }
 

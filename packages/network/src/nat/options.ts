@@ -17,8 +17,13 @@ export interface NatOptions {
   readonly network6?: string | false
   /** Largest IP packet on the link, 1280 to 65535; 1500 unless given. */
   readonly mtu?: number
-  /** Several machines are behind it: none may use an address that another got by DHCP. False unless given: a device alone may call itself what it likes. */
+  /**
+   * Several machines are behind it. None may use an address that another got by DHCP, that is made of another's Ethernet address, or that another has and answers for; and what there is for all (connections, conversations, buffers, leases) goes to who has least of
+   * it. False unless given: a device alone may call itself what it likes.
+   */
   readonly shared?: boolean
+  /** Of several machines, tells by an Ethernet address which one it is: any value that is the same for one machine, null when that is not known. Each Ethernet address is one unless given. */
+  readonly machineAt?: (mac: number) => unknown
   /** The gateway's Ethernet address; `52:55:0a:00:02:02` unless given. */
   readonly mac?: string
   /** Ports of the host that lead to a guest: `'tcp:127.0.0.1:2222-:22'`. Without an address before the port the host's is 127.0.0.1 and the guest's that of the first lease. */
@@ -63,6 +68,7 @@ export interface NatSettings {
   readonly resolver6: Address
   readonly mtu: number
   readonly shared: boolean
+  readonly machineAt: (mac: number) => unknown
   readonly mac: number
   readonly forwards: readonly Forward[]
   readonly services: readonly Forward[]
@@ -171,6 +177,7 @@ export function natSettings(options: NatOptions): NatSettings {
     resolver6: addressIn(six, HOST.resolver),
     mtu: whole(options.mtu ?? 1500, 'mtu', LEAST_MTU, 65535),
     shared: options.shared ?? false,
+    machineAt: options.machineAt ?? (() => null),
     rules: (options.rules ?? []).flatMap(parseRule),
     connections: whole(options.connections ?? 1024, 'connections', 1, 16384),
     conversations: whole(options.conversations ?? 512, 'conversations', 1, 16384),

@@ -3,6 +3,7 @@ import { ethernet, get16, ipProtocol, pseudoHeaderSum, set16, set32, tcp, tcpFla
 import { type Address, addressKey, sameAddress } from './address.ts'
 import { type NatContext, route } from './context.ts'
 import { type DnsRelay, dnsStream } from './dns.ts'
+import { Holders } from './holders.ts'
 import { quoteOf, sendTrouble } from './icmp.ts'
 import { newPacket, type Packet } from './packet.ts'
 import type { LostConnection } from './saved.ts'
@@ -26,7 +27,10 @@ export class TcpFlows {
   /** Those whose guest has finished, but which still have bytes for the host. */
   readonly #lingering = new Set<TcpFlow>()
   readonly #ready = new Set<TcpFlow>()
+  readonly #holders = new Holders<TcpFlow>()
   #free: number
+  /** Bytes of buffers, by who has them. */
+  readonly #buffers = new Map<unknown, number>()
 
   constructor(nat: NatContext, dns: DnsRelay) {
     this.#nat = nat
@@ -76,9 +80,10 @@ export class TcpFlows {
     const where = route(this.#nat, 'tcp', remote)
     if (where.kind === 'denied') return sendTrouble(this.#nat.link, this.#nat.gatewayFor(guest.address), quoteOf(packet), 'prohibited')
     if (where.kind === 'nobody' || guest.port === 0 || remote.port === 0) return this.#refuse(remote, guest, segment)
+    const holder = this.#nat.holderOf(packet.mac)
     // Dropped: the guest asks again.
-    if (!this.#room()) return
-    const flow = this.#add(key, guest, remote)
+    if (!this.#room(holder)) return
+    const flow = this.#add(key, guest, remote, holder)
     flow.quote = quoteOf(packet)
     flow.endpoint.called(segment)
     if (where.kind === 'dns') {
@@ -91,13 +96,14 @@ export class TcpFlows {
 
   /** A connection from the host's side. Null when there is no room. */
   call(guest: Place, stream: HostStream): TcpFlow | null {
-    if (!this.#room()) return null
+    const holder = this.#holderAt(guest)
+    if (!this.#room(holder)) return null
     const address = this.#nat.gatewayFor(guest.address)
     for (let tries = 0; tries < 64; tries++) {
       const remote = { address, port: EPHEMERAL + this.#nat.sockets.random() % (65_536 - EPHEMERAL) }
       const key = keyOf(guest, remote)
       if (this.#flows.has(key)) continue
-      const flow = this.#add(key, guest, remote)
+      const flow = this.#add(key, guest, remote, holder)
       flow.attach(stream, true)
       flow.endpoint.connect(this.#nat.now())
       return flow
@@ -114,25 +120,39 @@ export class TcpFlows {
   lost({ guest, remote, sequence, acknowledgment }: LostConnection): void {
     const key = keyOf(guest, remote)
     // For those beyond, the guest is told when it says something.
-    if (this.#flows.has(key) || !this.#room()) return
-    this.#add(key, guest, remote).endpoint.lost(sequence, acknowledgment)
+    const holder = this.#holderAt(guest)
+    if (this.#flows.has(key) || !this.#room(holder)) return
+    this.#add(key, guest, remote, holder).endpoint.lost(sequence, acknowledgment)
   }
 
-  /** Room for one more: the oldest that is only being remembered gives way. */
-  #room(): boolean {
+  #holderAt({ address }: Place): unknown {
+    const mac = this.#nat.link.find(address)
+    return mac === null ? null : this.#nat.holderOf(mac)
+  }
+
+  /** Room for one more: the oldest that is only being remembered gives way; else the oldest of a machine that has more than the one that wants it would have. */
+  #room(holder: unknown): boolean {
     if (this.size < this.#nat.settings.connections) return true
     for (const flow of this.#flows.values()) {
       if (flow.endpoint.state !== 'time-wait') continue
       flow.forget()
       return true
     }
-    return false
+    const giver = this.#holders.giver(holder)
+    if (giver === holder) return false
+    // Its machine is told when it says something.
+    this.#holders.oldest(giver)?.forget()
+    return true
   }
 
-  #add(key: string, guest: Place, remote: Place): TcpFlow {
-    const { sockets, settings: { mtu } } = this.#nat
-    const limit = Math.min(MOST_BUFFER, Math.max(LEAST_BUFFER, Math.floor(this.#free / 32)))
+  #add(key: string, guest: Place, remote: Place, holder: unknown): TcpFlow {
+    const { sockets, settings: { mtu, shared } } = this.#nat
+    const own = this.#buffers.get(holder) ?? 0
+    // Of several machines each may have as much as is left: so there is some for those that come.
+    const free = shared ? this.#free - own : this.#free
+    const limit = Math.min(MOST_BUFFER, Math.max(LEAST_BUFFER, Math.floor(free / 32)))
     this.#free -= 2 * limit
+    this.#buffers.set(holder, own + 2 * limit)
     const headers = guest.address.length === 4 ? 40 : 60
     const flow = new TcpFlow(guest, remote, { limit, mss: mtu - headers, initial: sockets.random() >>> 0 }, {
       now: () => this.#nat.now(),
@@ -151,10 +171,15 @@ export class TcpFlows {
         if (this.#flows.get(key) === flow) this.#flows.delete(key)
         this.#lingering.delete(flow)
         this.#ready.delete(flow)
+        this.#holders.delete(flow)
         this.#free += 2 * limit
+        const left = (this.#buffers.get(holder) ?? 0) - 2 * limit
+        if (left > 0) this.#buffers.set(holder, left)
+        else this.#buffers.delete(holder)
       },
     })
     this.#flows.set(key, flow)
+    this.#holders.add(holder, flow)
     return flow
   }
 

@@ -3,6 +3,7 @@ import { addressKey } from './address.ts'
 import { guestOf, type NatContext, route } from './context.ts'
 import { datagram } from './dhcp.ts'
 import type { DnsRelay } from './dns.ts'
+import { Holders } from './holders.ts'
 import { type Quote, quoteOf, sendTrouble } from './icmp.ts'
 import type { Forward } from './options.ts'
 import type { Packet } from './packet.ts'
@@ -33,6 +34,7 @@ export class UdpFlows {
   readonly #dns: DnsRelay
   /** The longest silent first. */
   readonly #flows = new Map<string, Conversation>()
+  readonly #holders = new Holders<string>()
   /** Those that came through a forward, by forward and peer. */
   readonly #inward = new Map<string, string>()
 
@@ -99,7 +101,7 @@ export class UdpFlows {
             })
           },
         })
-        const opened = this.#add(key, { guest, remote, quote: quoteOf(packet), until: 0, send: (out) => { socket.send(out) }, close: () => { socket.close() } })
+        const opened = this.#add(key, this.#nat.holderOf(packet.mac), { guest, remote, quote: quoteOf(packet), until: 0, send: (out) => { socket.send(out) }, close: () => { socket.close() } })
         socket.send(data)
       }
     }
@@ -121,16 +123,21 @@ export class UdpFlows {
       const remote = { address, port: EPHEMERAL + this.#nat.sockets.random() % (65_536 - EPHEMERAL) }
       const key = keyOf(guest, remote)
       if (this.#flows.has(key)) continue
-      this.#add(key, { guest, remote, quote: null, until: 0, send: (out) => { socket.send(out, from) }, close: () => { this.#inward.delete(peer) } })
+      const mac = this.#nat.link.find(guest.address)
+      this.#add(key, mac === null ? null : this.#nat.holderOf(mac), { guest, remote, quote: null, until: 0, send: (out) => { socket.send(out, from) }, close: () => { this.#inward.delete(peer) } })
       this.#inward.set(peer, key)
       this.#reply(remote, guest, data)
       return
     }
   }
 
-  #add(key: string, flow: Conversation): Conversation {
-    const [oldest] = this.#flows.size >= this.#nat.settings.conversations ? this.#flows.keys() : []
-    if (oldest !== undefined) this.#end(oldest)
+  /** When there are too many, the longest silent of who has most ends. */
+  #add(key: string, holder: unknown, flow: Conversation): Conversation {
+    if (this.#flows.size >= this.#nat.settings.conversations) {
+      const [longest = key] = this.#flows.keys()
+      this.#end(this.#holders.oldest(this.#holders.giver(holder)) ?? longest)
+    }
+    this.#holders.add(holder, key)
     this.#touch(key, flow, FIRST_PATIENCE)
     return flow
   }
@@ -139,11 +146,13 @@ export class UdpFlows {
     flow.until = this.#nat.now() + patience
     this.#flows.delete(key)
     this.#flows.set(key, flow)
+    this.#holders.touch(key)
   }
 
   #end(key: string): void {
     const flow = this.#flows.get(key)
     this.#flows.delete(key)
+    this.#holders.delete(key)
     flow?.close()
   }
 

@@ -57,9 +57,12 @@ export class Side {
   readonly owners: Map<number, Owner> = new Map()
   tcp: number = 0
   other: number = 0
+  /** Whose an Ethernet address is. */
+  readonly holderOf: (mac: number) => unknown
 
-  constructor(most: { readonly tcp: number; readonly other: number }) {
+  constructor(most: { readonly tcp: number; readonly other: number }, holderOf: (mac: number) => unknown) {
     this.most = most
+    this.holderOf = holderOf
   }
 }
 
@@ -247,11 +250,17 @@ export class Table {
     }
   }
 
-  /** Ends some of the sessions of the guest that has most: those that would end first. */
-  #thin({ owners }: Side, kind: 'tcp' | 'other'): void {
-    let most: Set<Session> | null = null
-    for (const owner of owners.values()) if (most === null || owner[kind].size > most.size) most = owner[kind]
-    const sorted = [...most ?? []].sort((one, other) => one.until - other.until)
+  /** Ends some of the sessions of the machine that has most, whatever addresses it uses: those that would end first. */
+  #thin({ owners, holderOf }: Side, kind: 'tcp' | 'other'): void {
+    const held = new Map<unknown, Session[]>()
+    for (const owner of owners.values()) {
+      const holder = holderOf(owner.mac)
+      const sessions = held.get(holder) ?? []
+      sessions.push(...owner[kind])
+      held.set(holder, sessions)
+    }
+    const most = [...held.values()].reduce<Session[]>((most, each) => (each.length > most.length ? each : most), [])
+    const sorted = most.sort((one, other) => one.until - other.until)
     for (const session of sorted.slice(0, Math.ceil(sorted.length / PART))) this.end(session)
   }
 }

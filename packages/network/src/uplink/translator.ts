@@ -42,7 +42,7 @@ export class Translator implements Outside {
     this.#shared = shared
     this.#inside = inside
     const { settings } = inside.context
-    this.#side = new Side({ tcp: settings.connections, other: settings.conversations })
+    this.#side = new Side({ tcp: settings.connections, other: settings.conversations }, inside.context.holderOf)
     shared.translators.set(this.#side, this)
     for (const forward of settings.forwards) this.forward(forward)
   }
