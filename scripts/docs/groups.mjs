@@ -38,7 +38,8 @@ export const groups = {
     'Assemble and disassemble': ['isa/'],
   },
   '@machinist/cpu-x86': {
-    'Execute': ['', 'interpreter', 'flags', 'vector', 'extended-state'],
+    'Have processors': ['', 'cpu', 'hart'],
+    'Execute': ['interpreter', 'flags', 'vector', 'extended-state'],
     'Choose a model': ['model/'],
     'Assemble and disassemble': ['isa/', 'decode/'],
   },

@@ -1,5 +1,7 @@
+export { MAX_PROCESSORS, x86, type X86Config } from './cpu.ts'
 export { EXTENDED_STATE_SIZE } from './extended-state.ts'
 export { Flag, flagBits, STATUS } from './flags.ts'
+export type { X86Wants } from './hart.ts'
 export { Interpreter } from './interpreter.ts'
 export type { CpuEvent, Devices, InterpreterOptions, Ports, SegmentOptions, Step } from './interpreter.ts'
 export { cpuid } from './model/cpuid.ts'

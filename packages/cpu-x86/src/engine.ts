@@ -1,0 +1,143 @@
+import { machinistError } from '@machinist/api'
+import { type Cluster, HartWindow, ModuleCache, readDevice, writeDevice } from '@machinist/cpu-core'
+import type { Arena } from '@machinist/memory'
+import { instantiate } from '@machinist/wasm'
+import { writeCore } from './emit/core.ts'
+import { decodeSlot } from './emit/decode-slot.ts'
+import { State, STATE_SIZE, x86Layout } from './emit/layout.ts'
+import { DECODED, decodedLayout } from './emit/steps.ts'
+import { type OutsideFunctions, outsideNames } from './emit/system/outside.ts'
+import type { Model } from './model/models.ts'
+import { lackedBy } from './model/forms.ts'
+import type { X86Record } from './record.ts'
+
+/** Bits of a physical address (CPUID leaf 8000_0008h). */
+const PHYSICAL_BITS = 40
+const DECODED_BYTES = DECODED * decodedLayout.size
+
+/** What generated code calls of the processor that runs. */
+export type HartCalls = Readonly<Record<keyof OutsideFunctions, (...args: never[]) => number | bigint | void>>
+
+/** Who runs: a processor. */
+export interface EngineClient {
+  readonly cluster: Cluster
+  readonly record: X86Record
+  /** What its code calls, over a record in the window. */
+  readonly outside: HartCalls
+}
+
+/** What the module of the core exports. */
+export interface CoreExports {
+  /** Runs until the budget is used up or `leave` is set. */
+  crawl(): void
+  /** The status flags of RFLAGS. */
+  status(): number
+  /** After control registers, EFER or CS were set from outside. */
+  updateView(): void
+  updateMode(): void
+  /** Forgets all translations of the processor in the window. */
+  flushAll(): void
+  flushBank(bank: number): void
+  startBanks(first: number): void
+}
+
+/** Nearly always one is all that there are. */
+const modules = new ModuleCache(null, 4)
+
+/** Engines of each arena, by the model of their processors. */
+const engines = new WeakMap<Arena, Map<Model, Engine>>()
+
+/**
+ * The generated code for all processors of one model in an arena, and the instructions that it has decoded. Code addresses the record of the processor that runs
+ * at a fixed place, the window; processors move in and out of it.
+ */
+export class Engine {
+  readonly arena: Arena
+  readonly window: HartWindow<EngineClient>
+  readonly #decoded: number
+  /** Whatever holds the arena's linear memory; null once the last machine is gone. */
+  #exports: CoreExports | null
+  readonly #clusters = new Set<Cluster>()
+  readonly #forget: () => void
+
+  /** The engine of an arena. Machines that share the arena and have the same model share it. */
+  static of(arena: Arena, model: Model): Engine {
+    let known = engines.get(arena)
+    if (known === undefined) engines.set(arena, known = new Map())
+    let engine = known.get(model)
+    if (engine === undefined) known.set(model, engine = new Engine(arena, model, () => known.delete(model)))
+    return engine
+  }
+
+  private constructor(arena: Arena, model: Model, forget: () => void) {
+    this.arena = arena
+    this.#forget = forget
+    this.window = new HartWindow(arena.allocateFirst(STATE_SIZE), x86Layout.offset.ramTable)
+    this.#decoded = arena.allocate(DECODED_BYTES)
+    this.#exports = this.#instantiate(model)
+  }
+
+  #instantiate(model: Model): CoreExports {
+    const { arena, window: { address } } = this
+    const linear = arena.memory
+    const state = new State(address)
+    const shared = !(linear.buffer instanceof ArrayBuffer)
+    const key = [address, this.#decoded, shared].join()
+    const module = modules.get(key, () => writeCore({ state, decoded: this.#decoded, physicalBits: PHYSICAL_BITS, memory: { initial: 1, maximum: 65536, shared } }))
+    const mailbox = state.field('mailbox')
+    return instantiate(module, {
+      host: {
+        memory: linear,
+        decode: decodeSlot(() => ({ view: arena.data, bytes: arena.u8 }), state, lackedBy(model)),
+        readFault: (entry: number) => this.window.client.cluster.memory.fault(entry >>> 0, 'read'),
+        writeFault: (entry: number) => this.window.client.cluster.memory.fault(entry >>> 0, 'write'),
+        mmioRead: (address: number, bytes: number) => {
+          const { cluster } = this.window.client
+          cluster.deviceAccesses++
+          return readDevice(cluster.bus, arena, mailbox, address, bytes)
+        },
+        mmioWrite: (address: number, bytes: number) => {
+          const { cluster } = this.window.client
+          cluster.deviceAccesses++
+          return writeDevice(cluster.bus, arena, mailbox, address, bytes)
+        },
+        ...Object.fromEntries(outsideNames.map((name) => [name, (...args: never[]) => this.window.client.outside[name](...args)])),
+      },
+    })
+  }
+
+  get exports(): CoreExports {
+    if (this.#exports === null) throw machinistError({ code: 'disposed', part: 'cpu', remedy: 'Look at harts before the machine is disposed of.' }, 'the machine was disposed of')
+    return this.#exports
+  }
+
+  /** Makes processors known, whose TLBs begin empty. */
+  add(cluster: Cluster): void {
+    const { memory, banks } = cluster
+    this.#clusters.add(cluster)
+    // Each bank gets a stamp of its own.
+    this.flushBanks(banks)
+    memory.onProtect = () => { this.flushBanks(banks) }
+    memory.onRelease = () => { this.flushBanks(banks) }
+    memory.onMove = () => { this.flushBanks(banks) }
+  }
+
+  /** Forgets processors, none of which runs. */
+  remove(cluster: Cluster): void {
+    if (!this.#clusters.delete(cluster)) return
+    if (this.window.current?.cluster === cluster) this.window.leave()
+    this.flushBanks(cluster.banks)
+    cluster.free()
+    const { memory } = cluster
+    memory.onProtect = memory.onRelease = memory.onMove = null
+    if (this.#clusters.size > 0) return
+    this.#forget()
+    this.arena.free(this.window.address, STATE_SIZE)
+    this.arena.free(this.#decoded, DECODED_BYTES)
+    this.#exports = null
+  }
+
+  flushBanks(banks: readonly number[]): void {
+    for (const bank of banks) this.exports.flushBank(bank)
+  }
+}

@@ -1,0 +1,186 @@
+import type { CountedVcpu, CpuContext, Exit, X86Start } from '@machinist/api'
+import type { AddressSpace } from '@machinist/bus'
+import type { GuestMemory } from '@machinist/memory'
+import { type Cluster, CountedHart, Leave } from '@machinist/cpu-core'
+import { STATE_SIZE } from './emit/layout.ts'
+import { BANKS_PER_HART } from './emit/tlb.ts'
+import { Activity, Line } from './emit/system/events.ts'
+import type { Engine, EngineClient, HartCalls } from './engine.ts'
+import { restoreHart, saveHart } from './hart-state.ts'
+import type { Model } from './model/models.ts'
+import { outsideCalls } from './outside.ts'
+import { becomeModel } from './model/power-on.ts'
+import { X86Record } from './record.ts'
+import { resetState } from './reset.ts'
+import { begin } from './start.ts'
+
+/** Shutdown switches the machine off and on; RDRAND and RDSEED want random bits. */
+export type X86Wants = { readonly power: 'power'; readonly entropy: 'entropy' }
+
+/** What a processor reaches of its machine. */
+export type X86Context = CpuContext<GuestMemory, AddressSpace, X86Wants>
+
+const EXITS: Readonly<Record<number, Exit>> = { [Leave.halt]: 'halt', [Leave.yield]: 'yield', [Leave.debug]: 'debug' }
+/** IA32_APIC_BASE of the processor that starts the others has this (SDM volume 3, 10.4.2). */
+const BOOTSTRAP = 1n << 8n
+/** The vector when nobody gives one: what a bus has that nobody drives. */
+const NO_VECTOR = 0xff
+
+/** What makes a processor. */
+export interface HartParts {
+  readonly engine: Engine
+  readonly cluster: Cluster
+  readonly context: X86Context
+  readonly model: Model
+  readonly index: number
+  /** How many there are. */
+  readonly harts: number
+}
+
+/** One x86 processor. */
+export class X86Hart extends CountedHart implements CountedVcpu, EngineClient {
+  readonly index: number
+  readonly record: X86Record
+  readonly cluster: Cluster
+  readonly outside: HartCalls
+  readonly #engine: Engine
+  readonly #context: X86Context
+  readonly #model: Model
+  readonly #home: number
+
+  constructor({ engine, cluster, context, model, index, harts }: HartParts) {
+    super(engine.arena)
+    this.index = index
+    this.cluster = cluster
+    this.#engine = engine
+    this.#context = context
+    this.#model = model
+    this.#home = engine.arena.allocate(STATE_SIZE)
+    this.record = new X86Record(engine.arena, this.#home)
+    const word = new Uint8Array(8)
+    this.outside = {
+      ...outsideCalls(() => engine.arena.data, engine.window.address, {
+        model, hart: index, harts, timeFrequency: context.counter.frequency, ports: context.ports ?? null,
+        ticks: () => context.counter.elapsed(),
+        entropy: () => {
+          context.backends.entropy.fill(word)
+          return new DataView(word.buffer).getBigUint64(0, true)
+        },
+        local: () => context.local?.() ?? null,
+      }),
+      acknowledge: () => context.acknowledge?.(`hart${index}.intr`) ?? NO_VECTOR,
+      initialise: () => {
+        resetState(engine.arena.data, this.record.state, 'init', model.signature)
+        engine.exports.flushAll()
+      },
+    }
+  }
+
+  /** Power-on or reset (SDM volume 3, 10.1): the first processor begins at `start`, others wait for a start-up. */
+  reset(start: X86Start): void {
+    const { record } = this
+    const [steps, unretired] = [record.get64('steps'), record.get64('unretired')]
+    record.clear()
+    // What was retired stays retired.
+    record.set64('steps', steps)
+    record.set64('unretired', unretired)
+    resetState(this.arena.data, record.state, 'cold', this.#model.signature)
+    becomeModel(this.arena.data, record.base, this.#model)
+    if (this.index > 0) {
+      record.set64('apicBase', record.get64('apicBase') & ~BOOTSTRAP)
+      record.set('waiting', Activity.waitingForStartUp)
+      record.set('attention', 0)
+    }
+    this.#inWindow(() => {
+      this.#engine.exports.startBanks(this.cluster.banks[this.index * BANKS_PER_HART] ?? 0)
+      if (this.index === 0) begin(record, start)
+      this.#engine.exports.updateView()
+      this.#engine.exports.updateMode()
+    })
+    this.updateTimeBase()
+  }
+
+  #inWindow(action: () => void): void {
+    this.#engine.window.enter(this, this.#home)
+    action()
+  }
+
+  updateTimeBase(): void {
+    this.record.set64('timeBase', this.#context.counter.base)
+  }
+
+  /** INTR, as its line is; an edge of NMI, SMI or INIT. */
+  setLine(line: number, level: boolean): void {
+    const { record } = this
+    const lines = record.get('lines')
+    // An INIT takes a start-up that came before it.
+    const others = line === Line.init ? lines & ~Line.startUp : lines
+    record.set('lines', level ? others | line : others & ~line)
+    record.set('attention', 1)
+    this.#wanted()
+  }
+
+  /** A start-up: at the page `vector` (SDM volume 3, 10.4.4). */
+  startUp(vector: number): void {
+    this.record.set('sipi', vector & 0xff)
+    this.setLine(Line.startUp, true)
+  }
+
+  /** It may be able to run now: the processor that runs should give way when it spins. */
+  #wanted(): void {
+    const { current } = this.#engine.window
+    if (current !== null && current !== this && current.cluster === this.cluster) current.record.set('others', 1)
+  }
+
+  get runnable(): boolean {
+    // What has not been looked at may end a wait.
+    return this.record.get('waiting') === Activity.running || this.record.get('attention') !== 0
+  }
+
+  /** It has no timer of its own: the local APIC has. */
+  deadline(): number {
+    return Infinity
+  }
+
+  run(budget: number, _exact: boolean, again: boolean = false): Exit {
+    if (again && budget <= 0) return 'budget'
+    const { record } = this
+    this.#engine.window.enter(this, this.#home)
+    if (!this.runnable) return 'halt'
+    this.running = true
+    try {
+      this.pass(budget, this.#engine.exports.crawl)
+    } finally {
+      this.running = false
+    }
+    if (record.get('waiting') === Activity.shutdown && record.get('leave') === Leave.halt) this.#shutDown()
+    return EXITS[record.get('leave')] ?? 'budget'
+  }
+
+  /** A board resets all processors when one says that it is shut down (SDM volume 3, 7.15). */
+  #shutDown(): void {
+    this.#context.trace.warn(`processor ${this.index} shut down: three exceptions, each on the way to the handler of the one before`)
+    this.#context.backends.power.reset()
+  }
+
+  save(): unknown {
+    let state: unknown
+    this.#inWindow(() => { state = saveHart(this.record, this.#engine.exports.status()) })
+    return state
+  }
+
+  restore(state: unknown): void {
+    this.#inWindow(() => {
+      restoreHart(this.record, state, `hart${this.index}`)
+      this.#engine.exports.startBanks(this.cluster.banks[this.index * BANKS_PER_HART] ?? 0)
+      this.#engine.exports.updateView()
+      this.#engine.exports.updateMode()
+    })
+    this.updateTimeBase()
+  }
+
+  /** Gives its record back. */
+  dispose(): void {
+    this.arena.free(this.#home, STATE_SIZE)
+  }
+}
