@@ -8,7 +8,7 @@ import type { OutsideFunctions } from './system/outside.ts'
 export interface MemoryCalls extends Pick<OutsideFunctions, 'localRead' | 'localWrite'> {
   readonly readFault: FuncRef<readonly ['i32'], 'i32'>
   readonly writeFault: FuncRef<readonly ['i32', 'i32', 'i32'], 'i32'>
-  /** `(frame, entry)`: the ops of the code in a frame, whose page-map entry is at that address. */
+  /** `(frame, entry)` → decoded code of that page of RAM, or 0: nobody keeps any. */
   readonly codePage: FuncRef<readonly ['i32', 'i32'], 'i32'>
   /** `(address, bytes)` of 1, 2, 4 or 8: not zero when nobody answers. */
   readonly mmioRead: FuncRef<readonly ['f64', 'i32'], 'i32'>

@@ -10,7 +10,7 @@ import { type BankFunctions, currentBank, emitBanks } from './tlb.ts'
 export { Cr0, Cr4, Efer } from './control-bits.ts'
 export { USER_ONLY } from './slow-place.ts'
 
-export interface MemoryFunctions extends Pick<SlowPlace, 'commit' | 'unusual'>, BankFunctions {
+export interface MemoryFunctions extends Pick<SlowPlace, 'codeOps' | 'commit' | 'unusual'>, BankFunctions {
   /**
    * `(linear, bytes, access, system)` → where an access of up to 32 bytes finds them in linear memory; 0 after a fault. `system` is 1 for implicit accesses
    * to system structures, which are supervisor's at any CPL (SDM volume 3, 5.6). The place is good until the next call, and what is stored at `bounce` is to be committed.
@@ -18,8 +18,6 @@ export interface MemoryFunctions extends Pick<SlowPlace, 'commit' | 'unusual'>, 
   readonly place: FuncRef<readonly ['i64', 'i32', 'i32', 'i32'], 'i32'>
   /** `(linear)`: bytes from there on that `place` may be asked for at once, and finds in one page. */
   readonly rest: FuncRef<readonly ['i64'], 'i32'>
-  /** `(linear)`: the ops of the page of code there, which the fetch TLB has then; 0 when that is no RAM, or faults. */
-  readonly codeOps: FuncRef<readonly ['i64'], 'i32'>
   /** After CR0, CR4 or EFER has changed. */
   readonly updateView: FuncRef<readonly [], 'void'>
   /** `(cr3)`: fills the PDPTE registers; 1 when one has reserved bits, and nothing has changed. */
@@ -45,7 +43,7 @@ export function emitMemory(m: ModuleBuilder, state: State, host: MemoryCalls, de
   const pdptes = state.field('pdptes')
   const walker = emitX86Walker(m, { ram, physicalBits, gigabytePages: true, pdpte: (n) => i64.load(i32.shl(n, 3), pdptes) })
   const banks = emitBanks(m, state, walker)
-  const { slowPlace, commit, translate, ramEntry, unusual } = emitSlowPlace(m, state, ram, walker, banks, host, debug)
+  const { slowPlace, codeOps, commit, unusual } = emitSlowPlace(m, state, ram, walker, banks, host, debug)
   const bit = (value: Expr<'i64'>, mask: number): Expr<'i32'> => i64.ne(i64.and(value, mask), 0)
 
   const place = m.func('place', ['i64', 'i32', 'i32', 'i32'], 'i32', (f, linear, bytes, access, system) => {
@@ -67,17 +65,6 @@ export function emitMemory(m: ModuleBuilder, state: State, host: MemoryCalls, de
 
   const rest = m.func('rest', ['i64'], 'i32', (f, linear) => f.return(i32.sub(4096, i32.and(i32.wrap(linear), 4095))))
 
-  const codeOps = m.func('codeOps', ['i64'], 'i32', (f, linear) => {
-    f.if(call(unusual, linear), () => f.return(0))
-    f.if(i32.eqz(call(place, linear, 1, Access.fetch, 0)), () => f.return(0))
-    const slot = f.let(fetchEntry(currentBank(state), linear))
-    f.if(i64.ne(i64.load(slot, tlbLayout.fetch), tagOf(linear)), () => f.return(0))
-    const entry = f.let(call(ramEntry, call(translate, linear, Access.fetch, 0)))
-    f.if(i32.eqz(entry), () => f.return(0))
-    const ops = f.let(call(host.codePage, i32.load(slot, tlbLayout.fetch + tlbLayout.frameOffset), entry))
-    f.do(i32.store(slot, ops, tlbLayout.fetch + tlbLayout.dataOffset))
-    f.return(ops)
-  })
   const updateView = m.func('updateView', [], 'void', (f) => {
     const [cr0, cr4, efer] = [f.let(state.get64('cr0')), f.let(state.get64('cr4')), f.let(state.get64('efer'))]
     const long = select('i32', bit(cr4, Cr4.la57), Paging.fiveLevel, Paging.fourLevel)
@@ -105,5 +92,5 @@ export function emitMemory(m: ModuleBuilder, state: State, host: MemoryCalls, de
     f.do(state.set64('cr3', i64.and(value, (1n << 63n) - 1n)))
     f.do(call(banks.enterContext, kept))
   })
-  return { ...banks, place, codeOps, rest, commit, unusual, updateView, loadPdptes, setCr3 }
+  return { ...banks, place, rest, codeOps, commit, unusual, updateView, loadPdptes, setCr3 }
 }

@@ -8,7 +8,7 @@ import { emitDevices, type MemoryCalls } from './devices.ts'
 import type { State } from './layout.ts'
 import { noteInTlb } from './page-hints.ts'
 import { BreakpointKind, type DebugFunctions } from './system/debug.ts'
-import type { BankFunctions } from './tlb.ts'
+import { type BankFunctions, currentBank } from './tlb.ts'
 
 /** The `view` of user mode alone: linear addresses are physical ones, and what is not RAM is a page fault. */
 export const USER_ONLY = 7
@@ -17,9 +17,10 @@ export interface SlowPlace {
   /** `place` of MemoryFunctions for an access that its bank of the TLB does not have: `(linear, bytes, access, system, bank)`. */
   readonly slowPlace: FuncRef<readonly ['i64', 'i32', 'i32', 'i32', 'i32'], 'i32'>
   readonly commit: FuncRef<readonly [], 'void'>
-  /** `(linear, access, system)`: the physical address, or −1 after a fault. And the page-map entry of RAM there, or 0. */
-  readonly translate: FuncRef<readonly ['i64', 'i32', 'i32'], 'i64'>
-  readonly ramEntry: FuncRef<readonly ['i64'], 'i32'>
+  /**
+   * `(linear)` → decoded code of the page that an instruction there is fetched from, which its entry in the TLB then has as well; 0 when it cannot be fetched from RAM, or nobody keeps such code.
+   */
+  readonly codeOps: FuncRef<readonly ['i64'], 'i32'>
   /** `(linear)` → whether it is not canonical (SDM volume 1, 3.3.7.1). */
   readonly unusual: FuncRef<readonly ['i64'], 'i32'>
 }
@@ -59,19 +60,23 @@ export function emitSlowPlace(m: ModuleBuilder, state: State, ram: RamFunctions,
     f.return(i64.ne(i64.shrS(i64.shl(linear, shift), shift), linear))
   })
 
+  const note = (f: Func, bank: Local<'i32'>, linear: Local<'i64'>): void => f.if(i32.and(state.get32('view'), 7), () => banks.remember(f, bank, linear))
+  const fillFetch = (f: Func, linear: Local<'i64'>, frame: Expr<'i32'>, ops: Expr<'i32'>, bank: Local<'i32'>): void => {
+    note(f, bank, linear)
+    const slot = f.let(fetchEntry(bank, linear))
+    f.do(i32.store8(bank, 1, tlbLayout.fetched))
+    f.do(i64.store(slot, tagOf(linear), tlbLayout.fetch))
+    f.do(i32.store(slot, ops, tlbLayout.fetch + tlbLayout.dataOffset))
+    f.do(i32.store(slot, frame, tlbLayout.fetch + tlbLayout.frameOffset))
+  }
+
   /** Enters a page of RAM whose entry is at an address, unless its writers must be seen; returns where its byte is. */
   const fill = (f: Func, entry: Local<'i32'>, linear: Local<'i64'>, pa: Local<'i64'>, bytes: Local<'i32'>, access: Local<'i32'>, bank: Local<'i32'>): void => {
     const low = i32.and(i32.wrap(pa), 4095)
     const value = f.let(call(ram.touched, entry))
     const place = (): Expr<'i32'> => i32.or(i32.and(value, -4096), low)
-    const note = (): void => f.if(i32.and(state.get32('view'), 7), () => banks.remember(f, bank, linear))
     f.if(i32.eq(access, Access.fetch), () => {
-      note()
-      const slot = f.let(fetchEntry(bank, linear))
-      f.do(i32.store8(bank, 1, tlbLayout.fetched))
-      f.do(i64.store(slot, tagOf(linear), tlbLayout.fetch))
-      f.do(i32.store(slot, 0, tlbLayout.fetch + tlbLayout.dataOffset))
-      f.do(i32.store(slot, i32.and(value, -4096), tlbLayout.fetch + tlbLayout.frameOffset))
+      fillFetch(f, linear, i32.and(value, -4096), i32.const(0), bank)
       f.return(place())
     })
     const slot = f.let(dataEntry(bank, linear))
@@ -84,7 +89,7 @@ export function emitSlowPlace(m: ModuleBuilder, state: State, ram: RamFunctions,
     })
     f.if(i32.or(writes, i32.and(value, PAGE_SHARED)), () => noteInTlb(f, entry, value, linear))
     f.do(noteFilled(bank, linear, select('i32', writes, tlbLayout.writeGroups, tlbLayout.readGroups)))
-    note()
+    note(f, bank, linear)
     f.do(i64.store(slot, tagOf(linear)))
     f.do(i32.store(slot, i32.sub(i32.and(value, -4096), i32.and(i32.wrap(linear), -4096)), tlbLayout.dataOffset))
     f.return(place())
@@ -127,6 +132,22 @@ export function emitSlowPlace(m: ModuleBuilder, state: State, ram: RamFunctions,
     f.if(i32.ne(access, Access.write), () => f.do(call(transfer, 0)))
     f.return(bounce)
   })
+  const codeOps = m.func('codeOps', ['i64'], 'i32', (f, linear) => {
+    f.if(call(unusual, linear), () => f.return(0))
+    const access = f.let(i32.const(Access.fetch))
+    const physical = f.let(call(translate, linear, access, 0))
+    f.if(i64.eq(physical, -1), () => {
+      // Whoever executes it finds the fault again.
+      f.do(state.set32('fault', 0))
+      f.return(0)
+    })
+    const entry = f.let(call(ramEntry, physical))
+    f.if(i32.eqz(entry), () => f.return(0))
+    const frame = f.let(i32.and(call(ram.touched, entry), -4096))
+    const ops = f.let(call(host.codePage, frame, entry))
+    fillFetch(f, linear, frame, ops, f.let(currentBank(state)))
+    f.return(ops)
+  })
   const commit = m.func('commit', [], 'void', (f) => f.do(call(transfer, 1)))
-  return { slowPlace, commit, translate, ramEntry, unusual }
+  return { slowPlace, codeOps, commit, unusual }
 }
