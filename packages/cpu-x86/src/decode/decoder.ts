@@ -91,6 +91,7 @@ function decodeFrom(cursor: Cursor, mode: Mode, lacks: ReadonlySet<Form>): Decod
   if (form === undefined) return 'invalid'
 
   const addressSize = mode === 64 ? (prefixes.address ? 4 : 8) : (mode === 32) !== prefixes.address ? 4 : 2
+  if (form.vsib && (addressSize === 2 || (modrm & 7) !== SIB)) return 'invalid'
   const sizes = operandSizes(form, mode)
   const chosen = sizes.length === 1 ? sizes[0] ?? 1 : vex ? (rex & 8) !== 0 ? 8 : 4 : chooseSize(form, mode, rex, prefixes.operand && form.prefix !== 0x66)
   // REX.W says nothing to what has no 64 bits.
@@ -106,7 +107,7 @@ function decodeFrom(cursor: Cursor, mode: Mode, lacks: ReadonlySet<Form>): Decod
     reg = ((modrm >> 3) & 7) | (few(['sreg', 'mreg']) ? 0 : (rex & 4) << 1)
     if (modrm >= 0xc0 || ofControl(form)) rm = (modrm & 7) | (few(['mrm', 'mrmreg', 'stack']) ? 0 : (rex & 1) << 3)
     else {
-      address = readModrm(cursor, modrm, { mode, addressSize, rex })
+      address = readModrm(cursor, modrm, { mode, addressSize, rex, vsib: form.vsib })
       if (address.onStack) defaultSegment = SS
     }
   }
@@ -141,6 +142,8 @@ function ofControl(form: Form): boolean {
   return form.operands.some(({ kind }) => kind === 'control' || kind === 'debug')
 }
 
+/** ModRM.rm that says that SIB follows. */
+const SIB = 4
 const CS = 1
 const SS = 2
 const DS = 3

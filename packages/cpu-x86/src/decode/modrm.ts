@@ -3,7 +3,7 @@ import type { Cursor } from './cursor.ts'
 
 /** A memory operand: base + index * 2^scale + displacement, cut to the address size. */
 export interface Address {
-  /** A register's number, or -1. */
+  /** A register's number, or -1; the index may be a vector's (VSIB). */
   readonly base: number
   readonly index: number
   /** 0 to 3. */
@@ -22,7 +22,7 @@ const [BX, SP, BP, SI, DI] = [3, 4, 5, 6, 7]
 const pairs = [[BX, SI], [BX, DI], [BP, SI], [BP, DI], [SI, NONE], [DI, NONE], [BP, NONE], [BX, NONE]] as const
 
 /** Reads SIB and displacement after `modrm`, whose mod is not 3 (SDM volume 2, tables 2-1 to 2-3 and 2.2.1.6). */
-export function readModrm(cursor: Cursor, modrm: number, { mode, addressSize, rex }: { mode: Mode; addressSize: 2 | 4 | 8; rex: number }): Address {
+export function readModrm(cursor: Cursor, modrm: number, { mode, addressSize, rex, vsib }: { mode: Mode; addressSize: 2 | 4 | 8; rex: number; vsib: boolean }): Address {
   const mod = modrm >> 6
   const rm = modrm & 7
   if (addressSize === 2) {
@@ -37,7 +37,7 @@ export function readModrm(cursor: Cursor, modrm: number, { mode, addressSize, re
     const sib = cursor.byte()
     scale = sib >> 6
     index = ((sib >> 3) & 7) | (rex & 2) << 2
-    if (index === SP) index = NONE
+    if (index === SP && !vsib) index = NONE
     base = (sib & 7) | (rex & 1) << 3
   }
   if (mod === 0 && (base & 7) === BP) {

@@ -18,6 +18,8 @@ export interface VectorOps {
   half(operand: number, index?: 0 | 1): Half
   /** A register is written, of MMX the lower half; or memory, of the operand's size. */
   setHalves(operand: number, halves: readonly Half[]): void
+  /** One half of a vector register alone: what an instruction has done when it faults on the way. */
+  setHalf(operand: number, index: 0 | 1, value: Half): void
   /** Arithmetic of numbers. Before it exceptions are cleared; what it raised becomes the instruction's at the end, which may be #XM. */
   readonly float: FloatFunctions
   beginSimd(): void
@@ -27,6 +29,10 @@ export interface VectorOps {
   setFirstVector(value: Half): void
   /** Bytes of an operand that is a vector, or of the memory that stands in its place. */
   vectorBytes(operand: number): number
+  /** Of VSIB: base and displacement, the scale as a shift, and halves of the index. */
+  vectorAddress(): { readonly base: Expr<'i64'>; readonly scale: Expr<'i64'>; readonly index: (half: 0 | 1) => Half }
+  /** Whether two of destination, mask and index of VSIB are one register. */
+  sameVectors(destination: number, mask: number): Expr<'i32'>
   /** Whether an operand is an MMX register. */
   readonly mmx: boolean
   /** What an MMX instruction does first: raises an x87 exception that is pending. And last: all registers are valid, TOP is zero (SDM volume 1, 9.5.1 and 9.6.2). */

@@ -7,6 +7,7 @@ import type { FloatFunctions } from './float/functions.ts'
 import { C1, raise, scratch } from './float/extended.ts'
 import { Exception } from './float/sse.ts'
 import { STACK_FAULT } from './float/x87.ts'
+import { opLayout } from './layout.ts'
 import { OpStage } from './op-stage.ts'
 import type { Stage } from './stage.ts'
 import type { Half } from './vector-ops.ts'
@@ -93,6 +94,10 @@ export class VectorStage extends OpStage implements Stage {
     this.f.do(i64.store16(address, i64.const(0xffff), 8))
   }
 
+  setHalf(operand: number, index: 0 | 1, value: Half): void {
+    this.f.do(v128.store(this.registerOf(operand), value, 16 * index))
+  }
+
   #store(half: Half, bytes: number, index: 0 | 1): void {
     const offset = index === 0 ? this.offset() : i64.add(this.offset(), 16)
     if (bytes === 16) {
@@ -114,6 +119,16 @@ export class VectorStage extends OpStage implements Stage {
 
   firstVector(): Half {
     return v128.load(this.state.float.vector(0))
+  }
+
+  vectorAddress(): { readonly base: Expr<'i64'>; readonly scale: Expr<'i64'>; readonly index: (half: 0 | 1) => Half } {
+    const base = i64.add(i64.load(i32.load(this.op, opLayout.base)), i64.load(this.op, opLayout.displacement))
+    return { base: this.f.let(base), scale: this.f.let(i64.extendU(i32.load(this.op, opLayout.scale))), index: (half) => v128.load(i32.load(this.op, opLayout.index), 16 * half) }
+  }
+
+  sameVectors(destination: number, mask: number): Expr<'i32'> {
+    const [a, b, c] = [this.registerOf(destination), this.registerOf(mask), i32.load(this.op, opLayout.index)] as const
+    return i32.or(i32.or(i32.eq(a, b), i32.eq(a, c)), i32.eq(b, c))
   }
 
   setFirstVector(value: Half): void {

@@ -17,7 +17,7 @@ export function writeOp(view: DataView, at: number, state: State, decoded: Decod
   set(opLayout.length, length)
   form.operands.forEach(({ kind, size }, i) => set(opLayout.operands + 4 * i, operandAddress(decoded, state, kind, size)))
   set(opLayout.base, address?.relative === true ? state.field('next') : register(address?.base ?? -1))
-  set(opLayout.index, register(address?.index ?? -1))
+  set(opLayout.index, form.vsib ? state.float.vector(address?.index ?? 0) : register(address?.index ?? -1))
   set(opLayout.scale, address?.scale ?? 0)
   set(opLayout.segment, state.segment(segment))
   set64(opLayout.displacement, address?.displacement ?? 0n)

@@ -116,10 +116,11 @@ function immediateBits(decoded: Decoded, bytes: number): number {
   return first.kind === 'imm' && first.size === 'w' ? 16 : bytesOf(first.kind === 'imm' ? 'v' : first.size, operandSize) * 8
 }
 
-function addressText({ base, index, scale, displacement, relative }: Address, { addressSize }: Decoded, next: bigint): string {
+function addressText({ base, index, scale, displacement, relative }: Address, { addressSize, form, vector }: Decoded, next: bigint): string {
   const terms: string[] = []
   if (base >= 0) terms.push(registerName(base, addressSize, true))
-  if (index >= 0) terms.push(registerName(index, addressSize, true) + (addressSize === 2 ? '' : `*${1 << scale}`))
+  if (form.vsib) terms.push(`${vectorName('vreg', index, form.opcode & 1 || form.operands[1]?.size === 'd' ? vector : 16)}*${1 << scale}`)
+  else if (index >= 0) terms.push(registerName(index, addressSize, true) + (addressSize === 2 ? '' : `*${1 << scale}`))
   const absolute = BigInt.asUintN(addressSize * 8, displacement + (relative ? next : 0n))
   if (terms.length === 0) return `[${relative ? 'rel ' : ''}${hex(absolute)}]`
   const sign = displacement < 0n ? '-' : '+'

@@ -57,6 +57,8 @@ export interface Form {
   readonly wide: boolean
   /** Its memory operand must be aligned. */
   readonly aligned: boolean
+  /** The index of its memory operand is a vector (SDM volume 2, 2.3.12, VSIB). */
+  readonly vsib: boolean
 }
 
 /** A short list of words on an encoding, after a semicolon. */
@@ -117,6 +119,7 @@ function parseForm(instruction: Instruction, text: string, words: Words): Form {
     repeat: words.repeat ?? null,
     wide: has('wide') || operands.some(({ size }) => size === 'y'),
     aligned: has('aligned') || vex === undefined && !has('unaligned') && operands.some(({ kind, size }) => (kind === 'vrm' || kind === 'mem') && (size === 'x' || size === 'o')),
+    vsib: has('vsib'),
   }
 }
 

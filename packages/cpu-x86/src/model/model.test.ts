@@ -30,7 +30,7 @@ describe.each(every)('$name', (model) => {
       for (const form of forms.filter((each) => each.modes.includes(mode))) {
         const feature = featureOf(form)
         const memory = form.operands.some(({ kind }) => kind === 'mem')
-        const bytes = encode(form, { mode, operandSize: operandSizes(form, mode)[0] ?? 4, reg: form.digit ?? 3, rm: memory ? { base: 6 } : 2, immediates: [1n, 1n] })
+        const bytes = encode(form, { mode, operandSize: operandSizes(form, mode)[0] ?? 4, reg: form.digit ?? 3, rm: memory ? { base: 6, ...form.vsib ? { index: 1 } : {} } : 2, immediates: [1n, 1n] })
         const decoded = decode(bytes, mode, lacks)
         // What it has not may be something else: a prefix is ignored (TZCNT and LZCNT are BSF and BSR, PAUSE is NOP).
         const found = typeof decoded === 'object' && decoded.form === form

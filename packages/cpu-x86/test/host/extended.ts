@@ -71,8 +71,8 @@ function extendedNumber(random: Random): [bigint, number] {
 const ALL_MASKED = 0x3f
 const SUMMARY_AND_BUSY = 0x8080
 
-/** A random state of the x87 FPU, of SSE and of AVX. Masks are mostly all set, and no x87 exception is pending. */
-export function randomExtended(random: Random): Uint8Array {
+/** A random state of the x87 FPU, of SSE and of AVX. Masks are mostly all set, and no x87 exception is pending. With `indices` half of the vectors hold small numbers, of 32 or 64 bits. */
+export function randomExtended(random: Random, indices: boolean): Uint8Array {
   const image = new Uint8Array(EXTENDED_STATE_SIZE)
   const view = new DataView(image.buffer)
   const masks = (): number => random.below(3) === 0 ? random.below(64) : ALL_MASKED
@@ -91,6 +91,18 @@ export function randomExtended(random: Random): Uint8Array {
   }
   for (let at: number = legacyRegion.vectors; at < legacyRegion.vectors + 256; at += 8) view.setBigUint64(at, floats(random), true)
   for (let at: number = legacyRegion.upper; at < legacyRegion.upper + 256; at += 8) view.setBigUint64(at, floats(random), true)
+  if (indices) {
+    const small = (): number => random.below(400) - 200
+    for (let i = 0; i < 16; i++) {
+      const wide = random.below(2) === 0
+      if (random.below(2) === 0) for (const from of [legacyRegion.vectors + 16 * i, legacyRegion.upper + 16 * i]) {
+        for (let at = from; at < from + 16; at += 8) {
+          if (wide) view.setBigInt64(at, BigInt(small()), true)
+          else view.setBigInt64(at, BigInt(small()) << 32n | BigInt(small() >>> 0), true)
+        }
+      }
+    }
+  }
   return image
 }
 

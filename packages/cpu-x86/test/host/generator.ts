@@ -48,7 +48,7 @@ function instruction(random: Random, form: Form, mode: Mode): Uint8Array | null 
   const memory = takesMemory && (onlyMemory || random.below(2) === 0)
   const indexed = random.below(takesVectors(form) ? 16 : 4) === 0
   // The bit number of BT and its like moves the access itself, so its register is one that holds a small number.
-  const rm = memory ? { base: random.of(POINTERS), ...indexed ? { index: RCX, scale: random.below(4) } : {}, displacement: displacement(random, form) } : register()
+  const rm = memory ? { base: random.of(POINTERS), ...form.vsib ? { index: register(), scale: random.below(4) } : indexed ? { index: RCX, scale: random.below(4) } : {}, displacement: displacement(random, form) } : register()
   const offset = form.operands.some(({ kind }) => kind === 'offset')
   const immediates = form.operands.filter(({ kind }) => kind === 'imm' || kind === 'rel' || kind === 'vimm').map(({ kind }) => kind === 'rel' ? 0n : number(random))
   if (size === 2 && doubleShifts.has(form.instruction.name)) {
@@ -90,7 +90,7 @@ export function randomRun(random: Random, forms: readonly Form[], mode: 32 | 64,
   const down = random.below(4) === 0
   // Downwards REP must not come to the code.
   if (down || random.below(4) !== 0) registers[RCX] = BigInt(random.below(70))
-  return { mode, code: Uint8Array.from(code), registers, flags: random.below(0x1000) & 0x8d5 | (down ? 0x400 : 0), data, extended: usable.some(takesExtended) ? randomExtended(random) : initialExtended }
+  return { mode, code: Uint8Array.from(code), registers, flags: random.below(0x1000) & 0x8d5 | (down ? 0x400 : 0), data, extended: usable.some(takesExtended) ? randomExtended(random, usable.some(({ vsib }) => vsib)) : initialExtended }
 }
 
 /** The form and size of the instruction at the start of code. */
