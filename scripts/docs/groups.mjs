@@ -5,7 +5,7 @@
  */
 export const groups = {
   '@machinist/api': {
-    'Write a device': ['device', 'interrupt', 'dma', 'clock', 'trace', 'fdt', 'pci', 'shortcut'],
+    'Write a device': ['device', 'interrupt', 'dma', 'clock', 'trace', 'fdt', 'acpi', 'pci', 'shortcut'],
     'Write a CPU': ['cpu', 'debug', 'local-controller', 'x86-start'],
     'Serve a device: backends': ['', 'backend', 'backend-state', 'net', 'vsock', 'files', 'balloon', 'hotplug', 'display', 'input', 'audio'],
     'Refuse': ['errors'],
@@ -19,6 +19,7 @@ export const groups = {
     'Place a kernel': ['riscv-boot', 'opensbi', 'chosen', 'x86/'],
     'Read programs': ['elf', 'linux-image', 'flat', 'x86/linux-setup'],
     'Build and read device trees': ['fdt-builder', 'fdt-reader'],
+    'Build ACPI tables': ['acpi/'],
     'Make an initial file system': ['cpio'],
     'Find the Linux of a disk': ['linux-disk', 'ext4/'],
     'Texts': ['', 'text'],
@@ -48,7 +49,7 @@ export const groups = {
     'Tell the time': ['goldfish-rtc/', 'mc146818/'],
     'Have the timer of a PC': ['i8254/', 'ticks'],
     'Know copies apart': ['vmgenid/'],
-    'Switch off': ['', 'syscon/'],
+    'Switch off': ['', 'syscon/', 'acpi-pm/'],
   },
   '@machinist/display': {
     'See the screen': ['', 'memory-display', 'picture'],

@@ -1,3 +1,4 @@
+import type { AcpiTables } from './acpi.ts'
 import type { BackendWants, PortsOf } from './backend.ts'
 import type { Clock, TimeCounter } from './clock.ts'
 import type { DmaSpace } from './dma.ts'
@@ -147,6 +148,8 @@ export interface DeviceSpec<Config = unknown, S = unknown, Irq extends string = 
   inputs?(config: Config): number
   /** What a device tree calls an input by, after the controller's phandle (`#interrupt-cells`); its number alone when absent. */
   inputCells?(line: number): readonly number[]
+  /** What ACPI calls an input: its number among all interrupts of the system; only for I/O APICs. */
+  systemInterrupt?(line: number, config: Config): number | undefined
   /** Makes a PCI function of the device: its regions are behind BARs, and it has a slot instead of an address. */
   pci?(config: Config): PciFunctionSpec
   /** How many PCI devices it has room for; only for PCI host bridges. */
@@ -161,7 +164,7 @@ export interface DeviceSpec<Config = unknown, S = unknown, Irq extends string = 
   /** Brings a state saved by an older version up to date. */
   migrate?(old: unknown, from: number): S
   /** Adds this device's nodes to firmware tables. */
-  describe?(config: Config, at: Resolved, out: { readonly fdt?: FdtNode }): void
+  describe?(config: Config, at: Resolved, out: { readonly fdt?: FdtNode; readonly acpi?: AcpiTables }): void
 }
 
 /** Where an interrupt output goes; see {@link Resolved}. */
@@ -171,6 +174,8 @@ export interface ResolvedIrq {
   readonly line: number | string
   readonly ref: string
   readonly cells: readonly number[]
+  /** What ACPI calls it, where that can. */
+  readonly systemInterrupt?: number | undefined
 }
 
 /** Where the machine put a device. */

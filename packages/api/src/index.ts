@@ -1,3 +1,4 @@
+export * from './acpi.ts'
 export * from './audio.ts'
 export * from './backend.ts'
 export * from './backend-state.ts'

@@ -1,3 +1,5 @@
+export { createAcpi } from './acpi/tables.ts'
+export type { Acpi, AcpiImage } from './acpi/tables.ts'
 export { describeChosen } from './chosen.ts'
 export type { Chosen } from './chosen.ts'
 export { concatInitrds, cpio, readCpio } from './cpio.ts'

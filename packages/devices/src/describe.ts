@@ -1,4 +1,4 @@
-import type { FdtNode, Resolved } from '@machinist/api'
+import type { AcpiResource, FdtNode, Resolved, ResolvedIrq } from '@machinist/api'
 
 /** The node `/soc/<name>@<base>` with its `reg`, and its interrupt where a device tree can name that. */
 export function socNode(fdt: FdtNode, name: string, at: Resolved): FdtNode {
@@ -11,4 +11,15 @@ export function socNode(fdt: FdtNode, name: string, at: Resolved): FdtNode {
     node.set('interrupt-parent', [{ ref: irq.ref }]).set('interrupts', irq.cells)
   }
   return node
+}
+
+/** What ACPI calls the interrupt of a device that has one; undefined where it goes to no I/O APIC. */
+export function systemInterrupt(irqs: readonly ResolvedIrq[]): number | undefined {
+  return irqs.find((each) => each.systemInterrupt !== undefined)?.systemInterrupt
+}
+
+/** The resources of a device as ISA has them: ports, and an edge. */
+export function isaResources({ regions, irqs }: Resolved): readonly AcpiResource[] {
+  const interrupt = systemInterrupt(irqs)
+  return [...regions.map(({ base, size }) => ({ ports: base, size })), ...(interrupt === undefined ? [] : [{ interrupt, level: false }])]
 }

@@ -1,3 +1,5 @@
+export { type AcpiPmState } from './acpi-pm/device.ts'
+export { acpiPm, type AcpiPmBackends } from './acpi-pm/spec.ts'
 export { type GoldfishRtcState } from './goldfish-rtc/device.ts'
 export { goldfishRtc, type RtcBackends } from './goldfish-rtc/spec.ts'
 export { type I8254CounterState } from './i8254/counter.ts'

@@ -24,6 +24,7 @@ export const microvmIrq = {
   timer: 2,
   com1: 4,
   rtc: 8,
+  pm: 9,
   /** Of the PCI bus's first interrupt; the three others follow. */
   pci: 12,
   /** Of the first virtio slot; the others follow. */

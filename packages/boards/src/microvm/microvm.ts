@@ -1,6 +1,6 @@
 import { type BlockPort, type CharPort, type CpuSpec, machinistError, type NetPort } from '@machinist/api'
 import { type AddressSpace, pciHost } from '@machinist/bus'
-import { i8254, mc146818, uart16550a } from '@machinist/devices'
+import { acpiPm, i8254, mc146818, uart16550a } from '@machinist/devices'
 import { i8259, ioApic, localApic } from '@machinist/interrupts'
 import { defineMachine, type DevicePart, type ImageSource, type MachineBlueprint, type MachineDefinition, part } from '@machinist/machine'
 import type { X86Protocol } from '@machinist/boot'
@@ -96,6 +96,7 @@ export function microvm(options: MicrovmOptions): MachineBlueprint {
     pic: part(i8259, { irq: { to: 'apic', line: 0 } }),
     pit: part(i8254, { irq: isa(0, microvmIrq.timer) }),
     rtc: part(mc146818, { irq: isa(microvmIrq.rtc) }),
+    pm: part(acpiPm, { irq: isa(microvmIrq.pm), backends: { button: 'power-button' } }),
     com1: part(uart16550a, { config: { space: 'pio' }, irq: isa(microvmIrq.com1), backends: { console } }),
     pci: part(pciHost, {
       at: [microvmMap.pciEcam, microvmMap.pciMemory, microvmMap.pciMemory64],

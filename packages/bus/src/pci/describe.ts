@@ -1,4 +1,4 @@
-import { type FdtCell, type FdtNode, PCI_DEVICES, type Resolved } from '@machinist/api'
+import { type AcpiResource, type AcpiTables, type AcpiValue, type FdtCell, type FdtNode, PCI_DEVICES, type Resolved } from '@machinist/api'
 import { hostRegions, type PciHostConfig, pciIrqs } from './config.ts'
 
 /** Address spaces in the first cell of a PCI address (IEEE 1275 PCI Bus Binding 2.1, 2.2.1.1). */
@@ -8,9 +8,27 @@ const DEVICE_MASK = 0x1800
 const PIN_MASK = 7
 const DEVICE_SHIFT = 11
 
+/** Adds the bridge to ACPI's tables (PCI Firmware 3.3, 4): what it hands on, where its interrupts go, and configuration space, which must also be somebody's. */
+function describeAcpi(config: PciHostConfig, at: Resolved, ecam: Resolved['regions'][number], acpi: AcpiTables): void {
+  acpi.ecam(ecam.base, config.buses)
+  acpi.device('ECM', 'PNP0C02').set('_CRS', { resources: [{ memory: ecam.base, size: ecam.size }] })
+  const windows = hostRegions(config).flatMap(({ window }, index): AcpiResource[] => {
+    const seen = at.regions[index]
+    return window?.space === 'memory' && seen !== undefined ? [{ window: seen.base, size: seen.size }] : []
+  })
+  const wires = pciIrqs.map((irq) => at.irqs.find((each) => each.irq === irq && each.systemInterrupt !== undefined)?.systemInterrupt)
+  const routes = Array.from({ length: PCI_DEVICES }, (_, device) => pciIrqs.flatMap((_irq, pin): AcpiValue[] => {
+    const interrupt = wires[(device + pin) % pciIrqs.length]
+    return interrupt === undefined ? [] : [[device * 0x1_0000 + 0xffff, pin, 0, interrupt]]
+  })).flat()
+  acpi.device('PCI', 'PNP0A08').set('_CID', { id: 'PNP0A03' }).set('_SEG', 0).set('_BBN', 0)
+    .set('_CRS', { resources: [{ buses: [0, config.buses - 1] }, ...windows] }).set('_PRT', routes)
+}
+
 /** Adds the node of a generic ECAM host (binding `pci-host-ecam-generic`), labelled with the part's name. */
-export function describeHost(config: PciHostConfig, at: Resolved, out: { readonly fdt?: FdtNode }): void {
+export function describeHost(config: PciHostConfig, at: Resolved, out: { readonly fdt?: FdtNode; readonly acpi?: AcpiTables }): void {
   const ecam = at.regions[0]
+  if (ecam !== undefined && out.acpi !== undefined) describeAcpi(config, at, ecam, out.acpi)
   if (ecam === undefined || out.fdt === undefined) return
   const ranges: FdtCell[] = hostRegions(config).flatMap(({ window }, index): FdtCell[] => {
     const seen = at.regions[index]

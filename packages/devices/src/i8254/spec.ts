@@ -1,5 +1,6 @@
 import type { DeviceSpec } from '@machinist/api'
 import { plainData } from '@machinist/registers'
+import { systemInterrupt } from '../describe.ts'
 import { I8254, type I8254State } from './device.ts'
 
 /**
@@ -17,4 +18,10 @@ export const i8254: DeviceSpec<Readonly<Record<never, never>>, I8254State, 'out0
   regions: () => [{ name: 'counters', size: 4, space: 'pio', at: 0x40 }, { name: 'port-b', size: 1, space: 'pio', at: 0x61 }],
   irqs: () => ['out0'],
   create: (_config, context) => new I8254(context),
+  describe(_config, { regions, irqs }, { acpi }) {
+    acpi?.device('TIM', 'PNP0100').set('_CRS', { resources: regions.map(({ base, size }) => ({ ports: base, size })) })
+    const interrupt = systemInterrupt(irqs)
+    // Systems take it for interrupt 0 of ISA.
+    if (interrupt !== undefined && interrupt !== 0) acpi?.override(0, interrupt, false)
+  },
 }

@@ -1,6 +1,6 @@
 import { machinistError, type DeviceSpec } from '@machinist/api'
 import { plainData } from '@machinist/registers'
-import { socNode } from '../describe.ts'
+import { isaResources, socNode } from '../describe.ts'
 import { Uart16550a, type Uart16550aState } from './device.ts'
 import { uartShortcuts } from './shortcuts.ts'
 
@@ -55,6 +55,7 @@ export const uart16550a: DeviceSpec<Uart16550aConfig, Uart16550aState, 'interrup
     return { ...rest, timeoutLeft: Math.min(timeoutAt, 0) } as Uart16550aState
   },
   describe(config, at, out) {
+    if (config.space === 'pio') out.acpi?.device('COM', 'PNP0501').set('_CRS', { resources: isaResources(at) })
     if (out.fdt === undefined || config.space === 'pio') return
     const node = socNode(out.fdt, 'serial', at)
       .set('compatible', 'ns16550a')

@@ -37,4 +37,8 @@ export const i8259: DeviceSpec<I8259Config, I8259State, I8259Irq, NoBackends> = 
   inputs: () => 16,
   defaultRoute: (_irq, { cpu }): IrqRoute => ({ to: cpu, line: 'hart0.intr' }),
   create: (config, context) => new I8259Pair(config, context),
+  describe(_config, { regions }, { acpi }) {
+    acpi?.legacyControllers()
+    acpi?.device('PIC', 'PNP0000').set('_CRS', { resources: regions.map(({ base, size }) => ({ ports: base, size })) })
+  },
 }

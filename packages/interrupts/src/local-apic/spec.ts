@@ -53,4 +53,7 @@ export const localApic: DeviceSpec<LocalApicConfig, LocalApicsState, LocalApicIr
   perHart: true,
   defaultRoute: (irq, { cpu, ioApic }) => irq === 'eoi' ? { to: ioApic, line: EOI_INPUT, shared: true } : { to: cpu, line: irq },
   create: (config, context) => new LocalApics(config, context),
+  describe({ harts }, _at, { acpi }) {
+    for (let hart = 0; hart < harts; hart++) acpi?.processor(hart, hart)
+  },
 }

@@ -98,9 +98,11 @@ export function resolvedFor(machine: ResolvedMachine, device: ResolvedDevice): R
   }
 }
 
-function referenceTo(machine: ResolvedMachine, to: string, line: number | string): Pick<ResolvedIrq, 'ref' | 'cells'> {
+function referenceTo(machine: ResolvedMachine, to: string, line: number | string): Pick<ResolvedIrq, 'ref' | 'cells' | 'systemInterrupt'> {
   if (typeof line !== 'number') return machine.cpu.spec.inputReference?.(line) ?? { ref: to, cells: [] }
-  return { ref: to, cells: machine.devices.find(({ name }) => name === to)?.spec.inputCells?.(line) ?? [line] }
+  const controller = machine.devices.find(({ name }) => name === to)
+  const systemInterrupt = controller?.spec.systemInterrupt?.(line, controller.config)
+  return { ref: to, cells: controller?.spec.inputCells?.(line) ?? [line], ...(systemInterrupt !== undefined && { systemInterrupt }) }
 }
 
 const hex = (value: number): string => `0x${value.toString(16).padStart(8, '0')}`

@@ -51,6 +51,9 @@ export function virtioMmio<Config, S, Wants extends BackendWants>(
     create: (config, context) => new MmioTransport(spec, config, context),
     describe: (_config, at, out) => {
       if (out.fdt !== undefined) describeMmio(at, out.fdt)
+      const [region, irq] = [at.regions[0], at.irqs[0]?.systemInterrupt]
+      if (region === undefined || irq === undefined) return
+      out.acpi?.device('VIO', 'LNRO0005').set('_CCA', 1).set('_CRS', { resources: [{ memory: region.base, size: region.size }, { interrupt: irq, level: true }] })
     },
   }
 }
