@@ -258,7 +258,7 @@ function bareCore(): { core: { poll(): number }; view: DataView; set(field: 'lin
   const memory = createMemory({ initial: 2 })
   const view = new DataView(memory.buffer)
   const nothing = (): number => 0
-  const host = new Proxy({ memory, initialise: () => resetState(view, STATE, 'init') }, { get: (target, name) => Reflect.get(target, name) ?? nothing })
+  const host = new Proxy({ memory, initialise: () => resetState(view, STATE, 'init') }, { get: (target, name): unknown => Reflect.get(target, name) ?? nothing })
   const core = instantiate<{ poll(): number }>(compileNow(writeCore({ state: STATE, decoded: 8192, physicalBits: 40, memory: { initial: 1 } })), { host })
   return { core, view, set: (field, value) => view.setUint32(STATE.field(field), value, true) }
 }

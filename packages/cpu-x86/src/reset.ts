@@ -1,4 +1,4 @@
-import { Register, SegmentBit, segmentLayout, SegmentRight, type State, x86Layout } from './emit/layout.ts'
+import { Register, SegmentBit, segmentLayout, SegmentRight, type State, type StateField } from './emit/layout.ts'
 import { FlagKind } from './emit/flags.ts'
 import { Cr0 } from './emit/control-bits.ts'
 import { DR6_RESET, DR7_RESET } from './emit/system/debug.ts'
@@ -6,7 +6,6 @@ import { Activity } from './emit/system/events.ts'
 import { EventKind } from './emit/system/interrupts.ts'
 import { initialExtendedState, writeExtendedState } from './extended-state.ts'
 
-const { offset } = x86Layout
 const RDX = 2
 const BOOTSTRAP = 1n << 8n
 const ALL_LINES = 2n ** 64n - 1n
@@ -20,9 +19,9 @@ const DATA = SegmentBit.present | SegmentBit.notSystem | SegmentBit.writable | S
  * @param signature - what EDX tells: family, model and stepping as CPUID does
  */
 export function resetState(view: DataView, state: State, kind: 'cold' | 'init', signature = 0): void {
-  const set32 = (field: keyof typeof offset, value: number): void => view.setUint32(state.field(field), value, true)
-  const set64 = (field: keyof typeof offset, value: bigint): void => view.setBigUint64(state.field(field), value, true)
-  const get64 = (field: keyof typeof offset): bigint => view.getBigUint64(state.field(field), true)
+  const set32 = (field: StateField, value: number): void => view.setUint32(state.field(field), value, true)
+  const set64 = (field: StateField, value: bigint): void => view.setBigUint64(state.field(field), value, true)
+  const get64 = (field: StateField): bigint => view.getBigUint64(state.field(field), true)
   const caches = kind === 'init' ? get64('cr0') & BigInt(Cr0.cd | Cr0.nw) : BigInt(Cr0.cd | Cr0.nw)
 
   for (let register = 0; register < 16; register++) view.setBigUint64(state.register(register), register === RDX ? BigInt(signature >>> 0) : 0n, true)

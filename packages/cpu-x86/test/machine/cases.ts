@@ -3,6 +3,7 @@ import { Assembler, DS, EAX, EBX, ECX, EDX, ES, ESI, ESP, FS, GS, SS } from './a
 import type { Case } from './image.ts'
 import { END } from './image.ts'
 import { at, codeOf, dataOf, descriptor, gate, selector } from './layout.ts'
+import { putLow, real } from './real-cases.ts'
 
 /** A TSS in the LDT is #GP by way of a task gate (SDM volume 2, INT n), and #TS in QEMU. */
 const globalSelector = (random: Random): number => anySelector(random) & ~4
@@ -240,8 +241,7 @@ const virtual: Writer = (random, a) => {
   const [name, write] = random.of(choices)
   write()
   low.raw(0xcd, END)
-  const bytes = [...low.bytes, ...new Array<number>(4).fill(0x90)]
-  for (let i = 0; i + 4 <= bytes.length; i += 4) a.storeNumber(at.low + 0x1000 + i, bytes[i]! | bytes[i + 1]! << 8 | bytes[i + 2]! << 16 | bytes[i + 3]! << 24)
+  putLow(a, at.low + 0x1000, low.bytes)
   a.op('iret')
   return `virtual-8086 ${name} iopl ${iopl}`
 }
@@ -290,8 +290,8 @@ const paging: Writer = (random, a) => {
   return `${what} at ${offset.toString(16)}, ${pae ? 'PAE' : 'two levels'}, ${large ? 'large' : 'small'}, entry ${first.toString(16)}, CR4 ${cr4.toString(16)}, ${user ? 'user' : 'supervisor'}`
 }
 
-const families: Readonly<Record<Family, Writer>> = { loads, looks, tables, transfers, returns, interrupts, privileges, virtual, paging }
-export type Family = 'loads' | 'looks' | 'tables' | 'transfers' | 'returns' | 'interrupts' | 'privileges' | 'virtual' | 'paging'
+const families: Readonly<Record<Family, Writer>> = { loads, looks, tables, transfers, returns, interrupts, privileges, virtual, real, paging }
+export type Family = 'loads' | 'looks' | 'tables' | 'transfers' | 'returns' | 'interrupts' | 'privileges' | 'virtual' | 'real' | 'paging'
 export const familyNames: readonly Family[] = Object.keys(families) as Family[]
 
 /** So many random cases of a family. */
