@@ -140,6 +140,61 @@ describe('a breakpoint at an instruction', () => {
   })
 })
 
+// SDM volume 3, 18.2.5 and 18.3.1.2.
+describe('a breakpoint at data', () => {
+  const WRITE = 1
+  const BOTH = 3
+  /** DR0 at an address, then an instruction. */
+  const after = (kind: number, length: number, address: number, instruction: (a: Assembler) => Assembler): readonly [vector: number, from: number, status: number] => {
+    const small = new SmallSystem(32)
+    let end = 0
+    small.code((a) => {
+      end = instruction(debug(debug(a, 0, address), 7, global(0, kind, length)).set(EBX, place.data)).here
+      return nops(a)
+    })
+    return caught(small, end)
+  }
+  const memory = { rm: { base: EBX }, operandSize: 4 } as const
+  const hit = [Vector.debug, 0, 1]
+
+  test('comes after what writes there, or reads as well, by each byte that it has in common', () => {
+    const load = (a: Assembler): Assembler => a.op('mov', 'reg rm', { reg: EAX, ...memory })
+    const store = (a: Assembler): Assembler => a.op('mov', 'rm reg', { reg: EAX, ...memory })
+    const change = (a: Assembler): Assembler => a.op('inc', 'rm', memory)
+    for (const instruction of [store, change]) expect(after(WRITE, 0, place.data, instruction)).toEqual(hit)
+    for (const instruction of [load, store, change]) expect(after(BOTH, 0, place.data, instruction)).toEqual(hit)
+    expect(after(WRITE, 0, place.data, load)[0]).toBe(-1)
+    // The last byte of the operand; the one behind it; four bytes of which it has the first; those before it; eight bytes.
+    expect([[0, 3], [0, 4], [3, 0], [3, -4], [3, 5], [2, 0], [2, -8], [1, 2], [1, 5]].map(([length = 0, distance = 0]) => after(WRITE, length, place.data + distance, store)[0])).toEqual([1, -1, 1, -1, -1, 1, -1, 1, -1])
+  })
+
+  test('comes after a push, an iteration of REP, and what goes across a page', () => {
+    expect(after(WRITE, 3, place.stack - 4, (a) => a.push(1))).toEqual(hit)
+    expect(after(BOTH, 3, place.stack - 8, (a) => a.push(1).raw(0x5f))[0]).toBe(-1)
+    const string = new SmallSystem(32).code((a) => debug(debug(a, 0, place.data + 2), 7, global(0, WRITE)).set(ECX, 5).set(7, place.data).raw(0xf3, 0xaa))
+    caught(string, 0)
+    expect([string.vector, string.cpu.register(ECX)]).toEqual([Vector.debug, 2n])
+    expect(after(WRITE, 0, place.data + 0x1001, (a) => a.op('mov', 'rm reg', { reg: EAX, operandSize: 4, rm: { base: EBX, displacement: 0xffe } }))).toEqual(hit)
+  })
+
+  test('is nothing of an instruction that faults', () => {
+    // movsd from a place that is watched to one that is not in the segment.
+    const small = new SmallSystem(32).code((a) => debug(debug(a, 0, place.data), 7, global(0, BOTH, 3)).set(EAX, 0).segment(0, EAX).set(6, place.data).set(7, 0).raw(0xa5))
+    for (let i = 0; i < 30 && small.vector < 0; i++) small.step()
+    expect([small.vector, (read(small, 6) ^ NOTHING) >>> 0]).toEqual([Vector.generalProtection, 0])
+    small.cpu.memory[Number(small.cpu.rip)] = 0x90
+    small.step()
+    expect(small.vector).toBe(-1)
+  })
+
+  test('that MOV SS meets comes after the next instruction', () => {
+    const small = new SmallSystem(32)
+    small.words(place.data, select.data)
+    small.code((a) => nops(debug(debug(a, 0, place.data), 7, global(0, BOTH, 3)).set(EBX, place.data).raw(0x8e, 0x13, 0x90, 0x90)))
+    expect(caught(small, place.code + 16 + 5)).toEqual([Vector.debug, 3, 1])
+  })
+})
+
 // SDM volume 3, 18.3.1.3, and CR4.DE.
 test('a breakpoint of ports comes after the access, when extensions are on', () => {
   for (const de of [8, 0]) {

@@ -74,3 +74,19 @@ test('in long mode a descriptor at no canonical address is #GP', () => {
   small.code((a) => a.op('lgdt', 'mem', { rm: { displacement: place.data } }).set(EAX, 0x10).segment(ES, EAX)).step(2)
   expect(small.cpu.step()).toMatchObject({ vector: Vector.generalProtection, error: 0 })
 })
+
+// SDM volume 2, INT n.
+test('an interrupt in virtual-8086 mode goes to level 0 alone', () => {
+  for (const level of [0, 1, 2, 3]) {
+    const small = new SmallSystem(32)
+    small.describe(select.free, descriptor(0, 0xf_ffff, 0x9a | level << 5, 12))
+    small.words(place.tss + 8 * level + 4, place.stack, select.data)
+    small.gate(0x30, small.handler(0x30), 0xee, select.free)
+    small.cpu.memory.set([0xcd, 0x30], place.code + 0x100)
+    small.code((a) => {
+      for (const value of [0, 0, 0, 0, place.outer >> 4, 0x80, 0x2_3002, place.code >> 4, 0x100]) a.push(value)
+      return a.op('iret')
+    }).step(11)
+    expect([small.vector, level === 0 ? 0 : small.word(Number(small.cpu.register(ESP)))]).toEqual(level === 0 ? [0x30, 0] : [Vector.generalProtection, select.free])
+  }
+})

@@ -107,7 +107,7 @@ export function emitSlowPlace(m: ModuleBuilder, state: State, ram: RamFunctions,
     const first = f.let(i32.sub(4096, i32.and(i32.wrap(linear), 4095)))
     const physical = f.let(call(translate, linear, access, system))
     f.if(i64.eq(physical, -1), () => f.return(0))
-    const watched = f.let(i32.and(state.get32('watching'), BreakpointKind.data))
+    const watched = f.let(i32.ne(i32.and(state.get32('watching'), BreakpointKind.data), 0))
     f.if(i32.and(i32.and(watched, i32.ne(access, Access.fetch)), i32.eqz(system)), () => f.do(call(debug.accesses, linear, bytes, access)))
     f.do(state.set64('tlbMisses', i64.add(state.get64('tlbMisses'), 1)))
     const next = f.local('i64')

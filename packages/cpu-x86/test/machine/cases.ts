@@ -226,6 +226,8 @@ const virtual: Writer = (random, a) => {
   subjects(random, a)
   const iopl = random.of([0, 3, 3])
   if (random.below(3) === 0) a.storeNumber(at.idt + 0x30 * 8 + 4, gate(0, 0, random.of([0x8e, 0xee, 0xef]))[1] | (at.image & 0xffff_0000))
+  // To levels 1 and 2 it is #GP (SDM volume 2, INT n), and not in QEMU.
+  if (random.below(3) === 0) words(a, at.idt + 0x30 * 8, gate(random.of([selector.code0, selector.code3]), at.pads + 2 * random.below(16), random.of([0x8e, 0xee, 0xef])))
   const paragraph = at.low >> 4
   // GS, FS, DS, ES, SS, SP, EFLAGS, CS, IP.
   for (const value of [0x1234, 0x2345, paragraph, 0x3456, paragraph, 0x1ff0, 0x2_0002 | iopl << 12 | random.of([0, 0x200, 0x4000, 0x8_0000]), paragraph, 0x1000]) a.push(value)

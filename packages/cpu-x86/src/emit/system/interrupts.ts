@@ -121,7 +121,7 @@ export function emitInterrupts(m: ModuleBuilder, state: State, basics: Basics, s
     code.raiseIf(i32.and(long, i32.ne(i32.and(high(), SegmentBit.long | SegmentBit.big), SegmentBit.long)), Vector.generalProtection, bad)
     code.raiseIf(i32.eqz(has(high(), SegmentBit.present)), Vector.segmentNotPresent, bad)
     const conforming = f.let(has(high(), SegmentBit.conforming))
-    code.raiseIf(i32.and(virtual, i32.or(conforming, dpl)), Vector.generalProtection, bad)
+    code.raiseIf(i32.and(virtual, i32.or(conforming, i32.ne(dpl, 0))), Vector.generalProtection, bad)
     const inner = f.let(i32.and(i32.eqz(conforming), i32.ltU(dpl, code.cpl)))
     const level = f.let(select('i32', inner, dpl, code.cpl))
     const image = f.let(allFlags(state, flags))
