@@ -103,6 +103,13 @@ export class CodePages {
     for (const frame of [...this.#pages.keys()]) this.forget(frame)
   }
 
+  /** Gives the pool back as it was. */
+  dispose(): void {
+    const { memory, pool } = this.#options
+    memory().u8.fill(0, pool, pool + this.#used * densePage.size)
+    this.#pages.clear()
+  }
+
   /** Empties the write entries of every TLB: those that there are, group by group. */
   #forgetWriters(): void {
     const { u8, u32 } = this.#options.memory()

@@ -1,10 +1,13 @@
 import { machinistError } from '@machinist/api'
 import { type Cluster, HartWindow, ModuleCache, readDevice, writeDevice } from '@machinist/cpu-core'
-import type { Arena } from '@machinist/memory'
+import { type Arena, frameOf, PAGE_CODE, PAGE_SIZE } from '@machinist/memory'
 import { instantiate } from '@machinist/wasm'
+import { CodePages } from './code-pages.ts'
+import { decodeRun } from './decode/run-decoder.ts'
 import { writeCore } from './emit/core.ts'
 import { decodeSlot } from './emit/decode-slot.ts'
 import { State, STATE_SIZE, x86Layout } from './emit/layout.ts'
+import { densePage } from './emit/op-format.ts'
 import { DECODED, decodedLayout } from './emit/steps.ts'
 import { type OutsideFunctions, outsideNames } from './emit/system/outside.ts'
 import type { Model } from './model/models.ts'
@@ -14,6 +17,9 @@ import type { X86Record } from './record.ts'
 /** Bits of a physical address (CPUID leaf 8000_0008h). */
 const PHYSICAL_BITS = 40
 const DECODED_BYTES = DECODED * decodedLayout.size
+/** 16 MiB of code. Of pages of ops that nothing was written to nothing is there. */
+const CODE_PAGES = 4096
+const CODE_BYTES = CODE_PAGES * densePage.size
 
 /** What generated code calls of the processor that runs. */
 export type HartCalls = Readonly<Record<keyof OutsideFunctions, (...args: never[]) => number | bigint | void>>
@@ -28,7 +34,9 @@ export interface EngineClient {
 
 /** What the module of the core exports. */
 export interface CoreExports {
-  /** Runs until the budget is used up or `leave` is set. */
+  /** Runs until the budget is used up or `leave` is set; by pages of ops, up to OVERRUN steps more than the budget. */
+  run(): void
+  /** The same, one step at a time, and never more. */
   crawl(): void
   /** The status flags of RFLAGS. */
   status(): number
@@ -55,6 +63,9 @@ export class Engine {
   readonly arena: Arena
   readonly window: HartWindow<EngineClient>
   readonly #decoded: number
+  readonly #ops: number
+  readonly #code: CodePages
+  readonly #deaf: () => void
   /** Whatever holds the arena's linear memory; null once the last machine is gone. */
   #exports: CoreExports | null
   readonly #clusters = new Set<Cluster>()
@@ -74,6 +85,11 @@ export class Engine {
     this.#forget = forget
     this.window = new HartWindow(arena.allocateFirst(STATE_SIZE), x86Layout.offset.ramTable)
     this.#decoded = arena.allocate(DECODED_BYTES)
+    this.#ops = arena.allocate(CODE_BYTES)
+    this.#code = new CodePages({
+      memory: () => arena, pool: this.#ops, limit: CODE_PAGES, banks: () => [...this.#clusters].flatMap(({ banks }) => banks), mark: (frame) => { arena.markCode(frame) },
+    })
+    this.#deaf = arena.onCodeFreed((frame) => { this.#code.forget(frame) })
     this.#exports = this.#instantiate(model)
   }
 
@@ -89,8 +105,10 @@ export class Engine {
       host: {
         memory: linear,
         decode: decodeSlot(() => ({ view: arena.data, bytes: arena.u8 }), state, lackedBy(model)),
+        decodeRun: decodeRun(() => ({ view: arena.data, bytes: arena.u8 }), state, lackedBy(model)),
+        codePage: (frame: number, entry: number) => this.#code.page(frame >>> 0, entry >>> 0),
         readFault: (entry: number) => this.window.client.cluster.memory.fault(entry >>> 0, 'read'),
-        writeFault: (entry: number) => this.window.client.cluster.memory.fault(entry >>> 0, 'write'),
+        writeFault: (entry: number, offset: number, bytes: number) => this.#writeFault(entry >>> 0, offset, bytes),
         mmioRead: (address: number, bytes: number) => {
           const { cluster } = this.window.client
           cluster.deviceAccesses++
@@ -117,6 +135,7 @@ export class Engine {
     this.#clusters.add(cluster)
     // Each bank gets a stamp of its own.
     this.flushBanks(banks)
+    memory.onCodeWrite = (frame, gpa, length) => { this.#code.written(frame, gpa % PAGE_SIZE, length, memory.entryAddress(gpa)) }
     memory.onProtect = () => { this.flushBanks(banks) }
     memory.onRelease = () => { this.flushBanks(banks) }
     memory.onMove = () => { this.flushBanks(banks) }
@@ -129,12 +148,28 @@ export class Engine {
     this.flushBanks(cluster.banks)
     cluster.free()
     const { memory } = cluster
-    memory.onProtect = memory.onRelease = memory.onMove = null
+    memory.onCodeWrite = memory.onProtect = memory.onRelease = memory.onMove = null
     if (this.#clusters.size > 0) return
     this.#forget()
     this.arena.free(this.window.address, STATE_SIZE)
     this.arena.free(this.#decoded, DECODED_BYTES)
+    this.#deaf()
+    this.#code.dispose()
+    this.arena.freeZeroed(this.#ops, CODE_BYTES)
     this.#exports = null
+  }
+
+  #writeFault(entry: number, offset: number, bytes: number): number {
+    const { arena } = this
+    const before = arena.u32[entry >>> 2] ?? 0
+    const now = this.window.client.cluster.memory.fault(entry, 'write')
+    if ((now & PAGE_CODE) === 0) {
+      // Nothing is written yet, and the page has lost its code: the store is made where that makes no difference, outside of all code.
+      return bytes === 0 && frameOf(before) !== frameOf(now) && arena.hasCode(frameOf(before)) ? now | PAGE_CODE : now
+    }
+    if (bytes === 0) return now
+    this.#code.written(frameOf(now), offset, bytes, entry)
+    return arena.u32[entry >>> 2] ?? now
   }
 
   flushBanks(banks: readonly number[]): void {

@@ -3,6 +3,7 @@ import type { AddressSpace } from '@machinist/bus'
 import type { GuestMemory } from '@machinist/memory'
 import { type Cluster, CountedHart, Leave } from '@machinist/cpu-core'
 import { STATE_SIZE } from './emit/layout.ts'
+import { OVERRUN } from './emit/run.ts'
 import { BANKS_PER_HART } from './emit/tlb.ts'
 import { Activity, Line } from './emit/system/events.ts'
 import type { Engine, EngineClient, HartCalls } from './engine.ts'
@@ -142,19 +143,29 @@ export class X86Hart extends CountedHart implements CountedVcpu, EngineClient {
     return Infinity
   }
 
-  run(budget: number, _exact: boolean, again: boolean = false): Exit {
+  run(budget: number, exact: boolean, again: boolean = false): Exit {
     if (again && budget <= 0) return 'budget'
     const { record } = this
     this.#engine.window.enter(this, this.#home)
     if (!this.runnable) return 'halt'
     this.running = true
     try {
-      this.pass(budget, this.#engine.exports.crawl)
+      this.#go(budget, exact)
     } finally {
       this.running = false
     }
     if (record.get('waiting') === Activity.shutdown && record.get('leave') === Leave.halt) this.#shutDown()
     return EXITS[record.get('leave')] ?? 'budget'
+  }
+
+  #go(budget: number, exact: boolean): void {
+    const { run, crawl } = this.#engine.exports
+    if (!exact) {
+      this.pass(budget, run)
+      return
+    }
+    const left = budget > OVERRUN ? budget - this.pass(budget - OVERRUN, run) : budget
+    if (left === budget || left > 0 && this.record.get('leave') === Leave.budget) this.pass(left, crawl)
   }
 
   /** A board resets all processors when one says that it is shut down (SDM volume 3, 7.15). */
