@@ -79,7 +79,7 @@ function leafOf(model: Model, leaf: number, subleaf: number, { hart, harts, time
       return [type | level << 5 | 1 << 8 | (shared ? cores : 0) << 14 | Math.min(cores, 63) << 26, LINE - 1 | (ways - 1) << 22, sets - 1, 0]
     }
     case 6: return [bitsOf(model, 6, 'eax'), 0, 0, 0]
-    case 7: return subleaf === 0 ? [0, bitsOf(model, 7, 'ebx'), bitsOf(model, 7, 'ecx'), bitsOf(model, 7, 'edx')] : [0, 0, 0, 0]
+    case 7: return [subleaf === 0 && has('bhiCtrl') ? 2 : 0, bitsOf(model, 7, 'ebx', subleaf), bitsOf(model, 7, 'ecx', subleaf), bitsOf(model, 7, 'edx', subleaf)]
     // Levels of topology: one thread in each core, all cores in one package.
     case 0xb: return subleaf === 0 ? [0, 1, 1 << 8, hart] : subleaf === 1 ? [bitsFor(harts), harts, 2 << 8 | 1, hart] : [0, 0, subleaf & 255, hart]
     case 0xd: return has('xsave') ? xsaveLeaf(model, subleaf, xcr0) : [0, 0, 0, 0]

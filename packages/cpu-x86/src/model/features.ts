@@ -28,7 +28,7 @@ export type Feature =
   | 'clfsh' | 'mmx' | 'fxsr' | 'sse' | 'sse2' | 'ss' | 'sse3' | 'pclmulqdq' | 'ssse3' | 'fma' | 'cx16' | 'pcid' | 'sse4_1' | 'sse4_2' | 'x2apic'
   | 'movbe' | 'popcnt' | 'tscDeadline' | 'aes' | 'xsave' | 'avx' | 'f16c' | 'rdrand' | 'hypervisor' | 'arat' | 'fsgsbase' | 'tscAdjust' | 'bmi1'
   | 'avx2' | 'smep' | 'bmi2' | 'erms' | 'invpcid' | 'noFcsFds' | 'rdseed' | 'adx' | 'smap' | 'clflushopt' | 'clwb' | 'sha' | 'umip' | 'la57'
-  | 'rdpid' | 'fsrm' | 'specCtrl' | 'stibp' | 'archCapabilities' | 'ssbd' | 'xsaveopt' | 'xsavec' | 'xgetbv1' | 'syscall' | 'nx' | 'pdpe1gb'
+  | 'rdpid' | 'fsrm' | 'specCtrl' | 'stibp' | 'archCapabilities' | 'ssbd' | 'bhiCtrl' | 'xsaveopt' | 'xsavec' | 'xgetbv1' | 'syscall' | 'nx' | 'pdpe1gb'
   | 'rdtscp' | 'lm' | 'lahf' | 'lzcnt' | 'prefetchw' | 'invariantTsc'
 
 /** Everything that a model may have or not: each is one bit of CPUID (SDM volume 2, CPUID), and the bits of control registers that come with it (SDM volume 3, 2.5). */
@@ -42,7 +42,7 @@ export const features: Readonly<Record<Feature, FeatureBit>> = {
   fsgsbase: ebx7(0, { cr4: Cr4.fsgsbase }), tscAdjust: ebx7(1), bmi1: ebx7(3), avx2: ebx7(5), smep: ebx7(7, { cr4: Cr4.smep }), bmi2: ebx7(8), erms: ebx7(9), invpcid: ebx7(10), noFcsFds: ebx7(13), rdseed: ebx7(18), adx: ebx7(19),
   smap: ebx7(20, { cr4: Cr4.smap }), clflushopt: ebx7(23), clwb: ebx7(24), sha: ebx7(29),
   umip: ecx7(2, { cr4: Cr4.umip }), la57: ecx7(16, { cr4: Cr4.la57 }), rdpid: ecx7(22),
-  fsrm: edx7(4), specCtrl: edx7(26), stibp: edx7(27), archCapabilities: edx7(29), ssbd: edx7(31),
+  fsrm: edx7(4), specCtrl: edx7(26), stibp: edx7(27), archCapabilities: edx7(29), ssbd: edx7(31), bhiCtrl: at(7, 'edx', 2)(4),
   xsaveopt: eaxD(0), xsavec: eaxD(1), xgetbv1: eaxD(2),
   syscall: edxExtended(11, { efer: Efer.sce }), nx: edxExtended(20, { efer: Efer.nxe }), pdpe1gb: edxExtended(26), rdtscp: edxExtended(27), lm: edxExtended(29, { efer: Efer.lme }),
   lahf: ecxExtended(0), lzcnt: ecxExtended(5), prefetchw: ecxExtended(8),

@@ -21,7 +21,7 @@ const i686: readonly Feature[] = [...pentium, 'pae', 'sep', 'mtrr', 'pge', 'mca'
 const baseline: readonly Feature[] = [
   ...i686, 'clfsh', 'sse2', 'syscall', 'nx', 'lm', 'rdtscp', 'pdpe1gb', 'prefetchw', 'lahf', 'cx16',
   'pcid', 'invpcid', 'x2apic', 'tscDeadline', 'tscAdjust', 'arat', 'invariantTsc', 'fsgsbase', 'smep', 'smap', 'umip', 'erms', 'fsrm', 'noFcsFds', 'rdrand', 'rdseed', 'hypervisor',
-  'specCtrl', 'stibp', 'ssbd', 'archCapabilities',
+  'specCtrl', 'stibp', 'ssbd', 'bhiCtrl', 'archCapabilities',
 ]
 const v2: readonly Feature[] = [...baseline, 'sse3', 'ssse3', 'sse4_1', 'sse4_2', 'popcnt']
 const v3: readonly Feature[] = [...v2, 'xsave', 'xsaveopt', 'xsavec', 'xgetbv1', 'avx', 'avx2', 'fma', 'f16c', 'bmi1', 'bmi2', 'movbe', 'lzcnt', 'adx', 'aes', 'pclmulqdq', 'sha', 'clflushopt', 'clwb', 'rdpid']

@@ -38,7 +38,8 @@ const LOCKED = 1
 const ARCH_CAPABILITIES = [0, 1, 3, 4, 5, 6, 8, 13, 14, 15, 20, 24, 26, 27, 62].reduce((value, place) => value | 1n << BigInt(place), 0n)
 /** IA32_MISC_ENABLE: fast strings are on; no branch trace storage, no event-based sampling. Software may turn fast strings off, and limit CPUID. */
 export const MISC_ENABLE = { reset: 0x1801, writable: 0x40_0001 } as const
-const SPEC_CTRL_BITS = 7
+/** IBRS, STIBP, SSBD and BHI_DIS_S of IA32_SPEC_CTRL, which a kernel sets once and then needs no code of its own against speculation. */
+const SPEC_CTRL_BITS = 0x407
 
 /** Model-specific registers. What belongs to a local APIC is asked of it. */
 export function emitMsr(m: ModuleBuilder, state: State, basics: Basics, memory: MemoryFunctions, outside: OutsideFunctions, { physicalBits }: { physicalBits: number }): MsrFunctions {
