@@ -1,5 +1,6 @@
 import { type BlockPort, type CharPort, type CpuSpec, machinistError, type NetPort } from '@machinist/api'
 import { type AddressSpace, pciHost } from '@machinist/bus'
+import { x86, type X86Config } from '@machinist/cpu-x86'
 import { acpiPm, i8254, mc146818, uart16550a } from '@machinist/devices'
 import { i8259, ioApic, localApic } from '@machinist/interrupts'
 import { defineMachine, type DevicePart, type ImageSource, type MachineBlueprint, type MachineDefinition, part } from '@machinist/machine'
@@ -20,12 +21,14 @@ const MAX_MEMORY = 3584 * MIB
 const PCI_BUSES = 256
 
 /** A CPU that can be the machine's. */
-export type MicrovmCpu = CpuSpec<{ readonly harts: number }, GuestMemory, AddressSpace>
+export type MicrovmCpu = CpuSpec<Pick<X86Config, 'harts' | 'model'>, GuestMemory, AddressSpace, { readonly power: 'power'; readonly entropy: 'entropy' }>
 
 /** What {@link microvm} may be told. */
 export interface MicrovmOptions {
-  /** Its CPU, of x86. */
-  readonly cpu: MicrovmCpu
+  /** Its CPU; the software core, `x86`, unless given. */
+  readonly cpu?: MicrovmCpu
+  /** What that is like: `x86-64-v2` unless given. Other CPUs have it for nothing. */
+  readonly model?: X86Config['model']
   /** Bytes of RAM, a multiple of 4096, 16 MiB to 3.5 GiB; 256 MiB unless given. */
   readonly memory?: number
   /** 1 to 8; 1 unless given. */
@@ -76,8 +79,8 @@ function isa(line: number, input: number = line): { readonly to: string; readonl
  *
  * @throws a typed error `'microvm-option'`
  */
-export function microvm(options: MicrovmOptions): MachineBlueprint {
-  const { memory = DEFAULT_MEMORY, harts = 1, cpu, console = 'null', disks = [], nets = [], rng = true, virtio = 'pci' } = options
+export function microvm(options: MicrovmOptions = {}): MachineBlueprint {
+  const { memory = DEFAULT_MEMORY, harts = 1, cpu = x86, console = 'null', disks = [], nets = [], rng = true, virtio = 'pci' } = options
   within(harts, 1, MAX_HARTS, 'harts', `Use 1 to ${MAX_HARTS}.`)
   within(memory, MIN_MEMORY, MAX_MEMORY, 'memory', `Use ${MIN_MEMORY / MIB} MiB to ${MAX_MEMORY / MIB} MiB.`)
   let slots = 0
@@ -127,12 +130,12 @@ export function microvm(options: MicrovmOptions): MachineBlueprint {
     const wantsSlot = each.spec.irqs(each.spec.configure(each.options.config ?? {}, name)).includes('irq') && each.options.at === undefined
     devices[name] = wantsSlot ? slotted(each) : each
   }
-  const { kernel, initrd, append, start, time, timeFrequency = TSC_FREQUENCY, randomness, wallClock } = options
+  const { model, kernel, initrd, append, start, time, timeFrequency = TSC_FREQUENCY, randomness, wallClock } = options
   const low = Math.min(memory, microvmMap.lowEnd)
   return defineMachine({
     name: 'microvm',
     memory: [{ name: 'ram', base: 0, size: low }, ...(memory > low ? [{ name: 'high-ram', base: microvmMap.highRam, size: memory - low }] : [])],
-    cpu: part(cpu, { config: { harts } }),
+    cpu: part(cpu, { config: { harts, ...(model !== undefined && { model }) } }),
     devices,
     interruptController: 'ioapic',
     window: { base: microvmMap.window, size: microvmMap.windowSize },
