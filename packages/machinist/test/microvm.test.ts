@@ -23,7 +23,7 @@ function make(options: MicrovmOptions = {}): { readonly machine: Machine; readon
 
 /** Runs on until virtual time is `until`, or to the end. */
 function run(machine: Machine, until = Infinity): void {
-  if (machine.state === 'new') machine.start({ drive: 'caller' })
+  if (machine.state === 'created') machine.start({ drive: 'caller' })
   else if (machine.state === 'paused') machine.resume()
   while (machine.state === 'running' && machine.stats.virtualTime < until) machine.runSlice(1e5)
 }
