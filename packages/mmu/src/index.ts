@@ -1,4 +1,5 @@
 export { peekSv } from './peek.ts'
+export { peekX86, type X86Space } from './peek-x86.ts'
 export { emitRam, type RamFaults, type RamFunctions } from './ram.ts'
 export { Access, emitSvWalker, type SvWalker, View, type WalkerEnvironment, WalkFault } from './sv.ts'
 export { emitX86Walker, PageFault, Paging, X86View, type X86Walker, type X86WalkerEnvironment } from './x86.ts'
