@@ -3,6 +3,7 @@ import { Assembler, DS, EAX, EBX, ECX, EDX, ES, ESP, FS, GS } from './assembler.
 import { type Case, END } from './image.ts'
 import { at, descriptor } from './layout.ts'
 import { long, longGate } from './long-image.ts'
+import { registers } from './long-registers.ts'
 
 type Writer = (random: Random, a: Assembler) => string
 
@@ -150,8 +151,14 @@ const paging: Writer = (random, a) => {
   return `${what}, ${upper ? 'upper' : 'lower'}, ${large ? 'large' : 'small'}, ${user ? 'user' : 'supervisor'}`
 }
 
-export type LongFamily = 'transfers' | 'returns' | 'interrupts' | 'kernels' | 'paging'
-const families: Readonly<Record<LongFamily, Writer>> = { transfers, returns, interrupts, kernels, paging }
+const ofRegisters: Writer = (random, a) => {
+  const name = registers(random, a, () => level(random, a, random.of([2, 2, 0x3002])))
+  a.int(END)
+  return name
+}
+
+export type LongFamily = 'transfers' | 'returns' | 'interrupts' | 'kernels' | 'registers' | 'paging'
+const families: Readonly<Record<LongFamily, Writer>> = { transfers, returns, interrupts, kernels, registers: ofRegisters, paging }
 export const longFamilyNames: readonly LongFamily[] = Object.keys(families) as LongFamily[]
 
 /** So many random cases of a family, in 64-bit mode. */
