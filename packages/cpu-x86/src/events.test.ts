@@ -76,6 +76,18 @@ describe('an interrupt from outside', () => {
     // What returns there has RF, so that a breakpoint is not met again (18.3.1.1).
     expect([next(small), small.cpu.register(ECX), small.word(Number(small.cpu.register(ESP)) + 8) >> 16 & 1]).toEqual([[INTR, 10], 3n, 1])
   })
+
+  test('comes after iterations that were done at once as after each of them', () => {
+    // After two of them the rest of the budget is one chunk; and so is what REP ends with.
+    for (const [steps, resumes] of [[2 + 6, 1], [2 + 10 + 1, 0]] as const) {
+      const small = system().code((a) => nops(a.set(ECX, 10).set(7, place.data).raw(0xf3, 0xaa)))
+      small.cpu.flags |= IF
+      small.step()
+      small.cpu.run(steps - 1)
+      small.cpu.signal('interrupt')
+      expect([next(small), small.cpu.register(ECX), small.word(Number(small.cpu.register(ESP)) + 8) >> 16 & 1]).toEqual([[INTR, 10 + (resumes === 1 ? 0 : 3)], resumes === 1 ? 4n : 0n, resumes])
+    }
+  })
 })
 
 // SDM volume 3, 7.8.3; volume 2, STI and MOV.

@@ -90,7 +90,9 @@ export abstract class ControlStage extends MemoryStage {
     }
     if (chunk) {
       this.when(this.chunk(chunk), () => {
-        this.branch(i64.ne(this.register(RCX, this.addressSize), 0), this.state.get64('pc'))
+        const again = this.let(i64.ne(this.register(RCX, this.addressSize), 0))
+        this.f.do(this.state.set32('repeating', again))
+        this.branch(again, this.state.get64('pc'))
         this.f.return(0)
       })
     }
