@@ -28,12 +28,12 @@ export class X86Cpu implements CountedCpu {
   readonly #engine: Engine
   readonly #cluster: Cluster
 
-  constructor({ harts, model: name }: X86Config, context: X86Context) {
+  constructor({ harts: count, model: name }: X86Config, context: X86Context) {
     const model = models[name]
     this.#engine = Engine.of(context.memory.arena, model)
-    this.#cluster = new Cluster(context.memory, context.bus, harts * BANKS_PER_HART)
+    this.#cluster = new Cluster(context.memory, context.bus, count * BANKS_PER_HART)
     this.#engine.add(this.#cluster)
-    this.vcpus = Array.from({ length: harts }, (_, index) => new X86Hart({ engine: this.#engine, cluster: this.#cluster, context, model, index, harts }))
+    this.vcpus = Array.from({ length: count }, (_, index) => new X86Hart({ engine: this.#engine, cluster: this.#cluster, context, model, index, count, harts: () => this.vcpus }))
     context.counter.onWrite(() => {
       for (const hart of this.vcpus) hart.updateTimeBase()
     })
@@ -72,9 +72,8 @@ export class X86Cpu implements CountedCpu {
     for (const hart of this.vcpus) hart.reset(start)
   }
 
-  memoryChanged(): void {
-    // The page map may have changed: translations hold frames. What was decoded is compared with the bytes that are there.
-    this.#engine.flushBanks(this.#cluster.banks)
+  memoryChanged(address: number, length: number): void {
+    this.#engine.memoryChanged(this.#cluster, address, length)
   }
 
   dispose(): void {

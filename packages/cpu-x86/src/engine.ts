@@ -83,7 +83,7 @@ export class Engine {
   private constructor(arena: Arena, model: Model, forget: () => void) {
     this.arena = arena
     this.#forget = forget
-    this.window = new HartWindow(arena.allocateFirst(STATE_SIZE), x86Layout.offset.ramTable)
+    this.window = new HartWindow(arena.allocate(STATE_SIZE), x86Layout.offset.ramTable)
     this.#decoded = arena.allocate(DECODED_BYTES)
     this.#ops = arena.allocate(CODE_BYTES)
     this.#code = new CodePages({
@@ -157,6 +157,17 @@ export class Engine {
     this.#code.dispose()
     this.arena.freeZeroed(this.#ops, CODE_BYTES)
     this.#exports = null
+  }
+
+  /** Somebody else wrote bytes of a machine's memory, or moved them. */
+  memoryChanged({ memory, banks }: Cluster, address: number, length: number): void {
+    // The page map may have changed: translations hold frames.
+    this.flushBanks(banks)
+    for (let at = address - (address % PAGE_SIZE); at < address + length; at += PAGE_SIZE) {
+      const entry = memory.entryAddress(at)
+      const value = this.arena.u32[entry >>> 2] ?? 0
+      if (entry !== 0 && (value & PAGE_CODE) !== 0) this.#code.written(frameOf(value), 0, PAGE_SIZE, entry)
+    }
   }
 
   #writeFault(entry: number, offset: number, bytes: number): number {

@@ -1,4 +1,4 @@
-import type { CountedVcpu, CpuContext, Exit, X86Start } from '@machinist/api'
+import { type CountedVcpu, type CpuContext, type Exit, machinistError, type X86Start } from '@machinist/api'
 import type { AddressSpace } from '@machinist/bus'
 import type { GuestMemory } from '@machinist/memory'
 import { type Cluster, CountedHart, Leave } from '@machinist/cpu-core'
@@ -34,8 +34,9 @@ export interface HartParts {
   readonly context: X86Context
   readonly model: Model
   readonly index: number
-  /** How many there are. */
-  readonly harts: number
+  /** All there are. */
+  readonly harts: () => readonly X86Hart[]
+  readonly count: number
 }
 
 /** One x86 processor. */
@@ -48,20 +49,22 @@ export class X86Hart extends CountedHart implements CountedVcpu, EngineClient {
   readonly #context: X86Context
   readonly #model: Model
   readonly #home: number
+  readonly #harts: () => readonly X86Hart[]
 
-  constructor({ engine, cluster, context, model, index, harts }: HartParts) {
+  constructor({ engine, cluster, context, model, index, harts, count }: HartParts) {
     super(engine.arena)
     this.index = index
     this.cluster = cluster
     this.#engine = engine
     this.#context = context
     this.#model = model
+    this.#harts = harts
     this.#home = engine.arena.allocate(STATE_SIZE)
     this.record = new X86Record(engine.arena, this.#home)
     const word = new Uint8Array(8)
     this.outside = {
       ...outsideCalls(() => engine.arena.data, engine.window.address, {
-        model, hart: index, harts, timeFrequency: context.counter.frequency, ports: context.ports ?? null,
+        model, hart: index, harts: count, timeFrequency: context.counter.frequency, ports: context.ports ?? null,
         ticks: () => context.counter.elapsed(),
         entropy: () => {
           context.backends.entropy.fill(word)
@@ -148,6 +151,7 @@ export class X86Hart extends CountedHart implements CountedVcpu, EngineClient {
     const { record } = this
     this.#engine.window.enter(this, this.#home)
     if (!this.runnable) return 'halt'
+    if (!again) record.set('others', this.#harts().some((hart) => hart !== this && hart.runnable) ? 1 : 0)
     this.running = true
     try {
       this.#go(budget, exact)
@@ -172,6 +176,19 @@ export class X86Hart extends CountedHart implements CountedVcpu, EngineClient {
   #shutDown(): void {
     this.#context.trace.warn(`processor ${this.index} shut down: three exceptions, each on the way to the handler of the one before`)
     this.#context.backends.power.reset()
+  }
+
+  /** Whether PAUSE gives way: what a run looked at when it began. */
+  saveRun(): { readonly others: boolean } {
+    return { others: this.record.get('others') !== 0 }
+  }
+
+  restoreRun(saved: unknown): void {
+    const others = typeof saved === 'object' && saved !== null ? (saved as { readonly others?: unknown }).others : undefined
+    if (typeof others !== 'boolean') {
+      throw machinistError({ code: 'bad-state', part: `hart${this.index}`, value: 'others', remedy: 'Restore a state that this version saved.' }, 'the saved run is not valid')
+    }
+    this.record.set('others', others ? 1 : 0)
   }
 
   save(): unknown {

@@ -1,12 +1,10 @@
+import { Leave } from '@machinist/cpu-core'
 import { call, type FuncRef, i32, i64, type ModuleBuilder } from '@machinist/wasm'
 import type { State } from './layout.ts'
 import type { StepFunctions } from './steps.ts'
 import { Polled } from './system/events.ts'
 import type { SharedFunctions } from './system/functions.ts'
 import { EventKind } from './system/interrupts.ts'
-
-/** Why a run ends: `leave` of the state. */
-export const Leave = { none: 0, budget: 1, halt: 2, yield: 3, debug: 4 } as const
 
 /**
  * Emits `turn`, which does one step, or sets `leave`; and `crawl`, which is exported: one step at a time, until the budget is used up or `leave` is set. A step is an instruction

@@ -4,7 +4,7 @@ import { Pseudo } from './op-format.ts'
 import { type Variant, variants } from './variant.ts'
 
 const names: ReadonlySet<string> = new Set([
-  'mov', 'movzx', 'movsx', 'movsxd', 'lea', 'nop', 'pause', 'xchg', 'cbw', 'cwd', 'bswap',
+  'mov', 'movzx', 'movsx', 'movsxd', 'lea', 'nop', 'xchg', 'cbw', 'cwd', 'bswap',
   'add', 'or', 'adc', 'sbb', 'and', 'sub', 'xor', 'cmp', 'test', 'inc', 'dec', 'not', 'neg', 'xadd', 'cmpxchg',
   'shl', 'shr', 'sar', 'rol', 'ror', 'shld', 'shrd', 'mul', 'imul', 'bt', 'bsf', 'bsr', 'tzcnt', 'lzcnt', 'popcnt',
   'push', 'pop', 'leave', 'call', 'ret', 'jmp', 'jrcxz',

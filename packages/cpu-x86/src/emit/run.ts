@@ -1,6 +1,6 @@
+import { Leave } from '@machinist/cpu-core'
 import { fetchEntry, tagOf, tlbLayout } from '@machinist/mmu'
 import { call, type Func, type FuncRef, i32, i64, type Label, type ModuleBuilder } from '@machinist/wasm'
-import { Leave } from './crawl.ts'
 import type { CoreParts } from './core.ts'
 import { hotHandlers } from './hot-variants.ts'
 import { goTo, type HotPlace, HotStage } from './hot-stage.ts'

@@ -1,3 +1,4 @@
+import { Leave } from '@machinist/cpu-core'
 import { i32, i64 } from '@machinist/wasm'
 import { Vector } from '../vector.ts'
 import type { Stage } from '../emit/stage.ts'
@@ -21,7 +22,10 @@ define('movsx', ['0F.BE Gv Eb', '0F.BF Gv Ew'], signExtend)
 define('movsxd', ['63 Gv Ez; only64'], signExtend)
 define('lea', ['8D Gv Mv'], (s) => s.write(0, s.truncate(s.offset(), s.size(0))))
 define('nop', ['90', '0F.18/r Ev', '0F.19 Ev Gv', '0F.1A Ev Gv', '0F.1B Ev Gv', '0F.1C Ev Gv', '0F.1D Ev Gv', '0F.1E Ev Gv', '0F.1F Ev Gv'], (s) => s.nothing())
-define('pause', ['F3.90'], (s) => s.nothing())
+/** Others may run that it waits for. */
+define('pause', ['F3.90'], (s) => {
+  s.when(i64.eqz(i64.or(i64.extendU(i64.eqz(s.field('others'))), s.field('leave'))), () => s.setField('leave', i64.const(Leave.yield)))
+})
 
 const exchange = (s: Stage): void => {
   const a = s.let(s.read(0))
