@@ -4,7 +4,7 @@ import { compileNow, createMemory, instantiate, type WasmImports, type WasmModul
 import { CodePages } from './code-pages.ts'
 import { decodeRun } from './decode/run-decoder.ts'
 import { writeCore } from './emit/core.ts'
-import { Leave } from './emit/crawl.ts'
+import { Leave } from '@machinist/cpu-core'
 import { densePage } from './emit/op-format.ts'
 import { OVERRUN } from './emit/run.ts'
 import { decodeSlot } from './emit/decode-slot.ts'
