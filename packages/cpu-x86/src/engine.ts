@@ -15,7 +15,7 @@ import { lackedBy } from './model/forms.ts'
 import type { X86Record } from './record.ts'
 
 /** Bits of a physical address (CPUID leaf 8000_0008h). */
-const PHYSICAL_BITS = 40
+export const PHYSICAL_BITS = 40
 const DECODED_BYTES = DECODED * decodedLayout.size
 /** 16 MiB of code. Of pages of ops that nothing was written to nothing is there. */
 const CODE_PAGES = 4096

@@ -1,4 +1,4 @@
-import { type CountedVcpu, type CpuContext, type Exit, machinistError, type X86Start } from '@machinist/api'
+import { type CountedVcpu, type CpuContext, type Exit, machinistError, type VcpuSample, type X86Start } from '@machinist/api'
 import type { AddressSpace } from '@machinist/bus'
 import type { GuestMemory } from '@machinist/memory'
 import { type Cluster, CountedHart, Leave } from '@machinist/cpu-core'
@@ -13,6 +13,7 @@ import { outsideCalls } from './outside.ts'
 import { becomeModel } from './model/power-on.ts'
 import { X86Record } from './record.ts'
 import { resetState } from './reset.ts'
+import { sampleHart } from './sample.ts'
 import { begin } from './start.ts'
 
 /** Shutdown switches the machine off and on; RDRAND and RDSEED want random bits. */
@@ -189,6 +190,10 @@ export class X86Hart extends CountedHart implements CountedVcpu, EngineClient {
       throw machinistError({ code: 'bad-state', part: `hart${this.index}`, value: 'others', remedy: 'Restore a state that this version saved.' }, 'the saved run is not valid')
     }
     this.record.set('others', others ? 1 : 0)
+  }
+
+  sample(depth: number): VcpuSample {
+    return sampleHart(this.record, this.cluster.memory, depth)
   }
 
   save(): unknown {
