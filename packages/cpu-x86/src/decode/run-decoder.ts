@@ -1,7 +1,7 @@
 import type { Views } from '../emit/decode-slot.ts'
 import { fusedHandler, hotHandler } from '../emit/hot-variants.ts'
 import type { State } from '../emit/layout.ts'
-import { denseLayout, densePage, INDEX_BITS, LINE, MOST_OPS, PLACE_BITS, Pseudo } from '../emit/op-format.ts'
+import { denseLayout, densePage, INDEX_BITS, LINE, MOST_OPS, PLACE_BITS, Pseudo, WINDOW } from '../emit/op-format.ts'
 import { variantOf } from '../emit/variant.ts'
 import type { Form } from '../isa/form.ts'
 import { decode, type Decoded, MAX_LENGTH } from './decoder.ts'
@@ -66,6 +66,15 @@ function fieldsOf(decoded: Decoded, state: State, offset: number): Fields {
   }
 }
 
+/** Groups, and others by their names, after which translations, the mode or what is to be looked for may be others. */
+const system: ReadonlySet<string> = new Set(['system', 'far', 'ports', 'segments', 'control', 'caches', 'xsave', 'fxsr'])
+const systemNames: ReadonlySet<string> = new Set(['popf', 'ud2'])
+
+/** Whether nothing but numbers is changed by an instruction without handler, all of whose bytes its function finds. */
+function isPlain({ form: { instruction: { name, group } } }: Decoded, offset: number): boolean {
+  return !system.has(group) && !systemNames.has(name) && offset + WINDOW <= PAGE
+}
+
 /** Whether what stands behind an instruction need not be code. */
 function ends({ form: { instruction: { name } } }: Decoded): boolean {
   return name === 'jmp' || name === 'ret'
@@ -106,7 +115,8 @@ export function decodeRun(views: () => Views, state: State, lacks: ReadonlySet<F
         break
       }
       const decoded = decode(bytes.subarray(frame + offset, frame + Math.min(PAGE, offset + MAX_LENGTH)), 64, lacks)
-      const fields = typeof decoded === 'string' ? cold : fieldsOf(decoded, state, offset)
+      const own = typeof decoded === 'string' ? cold : fieldsOf(decoded, state, offset)
+      const fields = own.handler === Pseudo.cold && typeof decoded !== 'string' && isPlain(decoded, offset) ? { ...cold, handler: Pseudo.function } : own
       const length = typeof decoded === 'string' ? 0 : decoded.length
       mark(view, ops, offset, Math.min(PAGE, offset + Math.max(1, typeof decoded === 'string' ? MAX_LENGTH : length)))
       view.setUint16(ops + densePage.map + 2 * offset, used, true)

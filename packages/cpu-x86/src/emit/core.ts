@@ -41,7 +41,6 @@ export function writeCore({ state, decoded, physicalBits, memory }: CoreOptions)
     if (m.tableEntry(target) !== number) throw new RangeError('the table has functions before these')
   })
   const steps = emitSteps(m, state, { memory: shared, decoded, decode })
-  const turn = emitCrawl(m, state, steps, shared)
-  emitRun(m, { parts, turn, decodeRun })
+  emitRun(m, { ...steps, ...emitCrawl(m, state, steps, shared), parts, decodeRun })
   return m.toBytes()
 }

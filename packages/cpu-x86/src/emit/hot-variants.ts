@@ -14,7 +14,7 @@ const kinds: ReadonlySet<OperandKind> = new Set(['rm', 'mem', 'reg', 'opreg', 'f
 /** Bit strings are longer than an operand. */
 const inRegister: ReadonlySet<string> = new Set(['bt'])
 /** Operands of 16 bits are rare, but for these. */
-const words: ReadonlySet<string> = new Set(['mov', 'cmp', 'test', 'and', 'or', 'add', 'sub', 'xor', 'cmove', 'cmovne'])
+const words: ReadonlySet<string> = new Set(['nop', 'mov', 'cmp', 'test', 'and', 'or', 'add', 'sub', 'xor', 'cmove', 'cmovne'])
 const firsts: ReadonlySet<string> = new Set(['cmp', 'test'])
 
 /** Whether `run` has code for a variant: 64-bit code of general registers, as it comes up all the time. */

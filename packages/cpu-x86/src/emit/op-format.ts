@@ -32,5 +32,10 @@ export const MOST_OPS = 2048
 /** Bytes that have one bit of `lines`. */
 export const LINE = 64
 
-/** Handlers that are no variants. `cold`: `step` executes the instruction. `go`: no instruction, but the next one is at the target. */
-export const Pseudo = { cold: 0, go: 1, count: 2 } as const
+/**
+ * Handlers that are no variants. `cold`: `step` executes the instruction. `go`: no instruction, but the next one is at the target. `function`: the instruction's function is called, and
+ * control goes on behind it as a rule.
+ */
+export const Pseudo = { cold: 0, go: 1, function: 2, count: 3 } as const
+/** Bytes from an instruction on that its function must find in the page: those that decoding looks at. */
+export const WINDOW = 16

@@ -1,19 +1,19 @@
 import { Leave } from '@machinist/cpu-core'
 import { fetchEntry, tagOf, tlbLayout } from '@machinist/mmu'
-import { call, type Func, type FuncRef, i32, i64, type Label, type ModuleBuilder } from '@machinist/wasm'
+import { call, type Expr, type Func, type FuncRef, i32, i64, type Label, type ModuleBuilder } from '@machinist/wasm'
+import type { CrawlFunctions } from './crawl.ts'
 import type { CoreParts } from './core.ts'
 import { hotHandlers } from './hot-variants.ts'
 import { goTo, type HotPlace, HotStage } from './hot-stage.ts'
 import { denseLayout, densePage, PLACE_BITS, Pseudo } from './op-format.ts'
+import type { StepFunctions } from './steps.ts'
 import { currentBank } from './tlb.ts'
 
 /** Steps that a run may do beyond its budget. */
 export const OVERRUN = 4096
 
-export interface RunParts {
+export interface RunParts extends CrawlFunctions, Pick<StepFunctions, 'stepAt'> {
   readonly parts: CoreParts
-  /** One step, as `crawl` does them. */
-  readonly turn: FuncRef<readonly [], 'void'>
   /** `(ops, offset)` → the number of the op that begins there, decoded with those behind it. */
   readonly decodeRun: FuncRef<readonly ['i32', 'i32'], 'i32'>
 }
@@ -22,7 +22,7 @@ export interface RunParts {
  * Emits and exports `run`: as `crawl`, but 64-bit code goes by the ops of its page, and the budget is looked at where control jumps, so that it may be
  * overrun by what a page has.
  */
-export function emitRun(m: ModuleBuilder, { parts, turn, decodeRun }: RunParts): void {
+export function emitRun(m: ModuleBuilder, { parts, turn, stepped, stepAt, decodeRun }: RunParts): void {
   const { state, shared } = parts
   const run = m.func('run', [], 'void', (f) => {
     const place = {
@@ -37,6 +37,37 @@ export function emitRun(m: ModuleBuilder, { parts, turn, decodeRun }: RunParts):
       f.do(state.set64('flagSource', source))
       f.do(state.set64('flagResult', result))
     }
+    const load = (): void => {
+      f.set(budget, state.get32('budget'))
+      f.set(kind, state.get32('flagKind'))
+      f.set(shift, state.get32('flagShift'))
+      f.set(source, state.get64('flagSource'))
+      f.set(result, state.get64('flagResult'))
+    }
+    const offsetOf = (): Expr<'i32'> => i32.and(i32.load16U(op, denseLayout.place), 2 ** PLACE_BITS - 1)
+    /** With the instruction of the op as the one that is to be executed, and counted. */
+    const leave = (): void => {
+      f.set(budget, i32.add(budget, 1))
+      save()
+      f.do(state.set64('pc', i64.add(page, i64.extendU(offsetOf()))))
+    }
+    /** Calls the function of the op's instruction; goes on behind it when nothing has happened, the page has the same code as before, and that is decoded. */
+    const callFunction = (next: Label, resume: Label): void => {
+      leave()
+      const frame = f.let(i32.load(ops, densePage.frame))
+      const raised = f.let(call(stepAt, i32.add(frame, offsetOf()), 64))
+      f.do(call(stepped, raised))
+      f.do(state.set32('budget', i32.sub(state.get32('budget'), 1)))
+      f.brIf(resume, i32.or(i32.or(raised, state.get32('leave')), i32.or(state.get32('attention'), state.get32('waiting'))))
+      const pc = f.let(state.get64('pc'))
+      const behind = f.let(i32.sub(i32.wrap(pc), i32.wrap(page)))
+      f.brIf(resume, i32.or(i64.ne(pc, state.get64('next')), i32.geU(behind, 4096)))
+      const number = f.let(i32.load16U(i32.add(ops, i32.shl(behind, 1)), densePage.map))
+      f.brIf(resume, i32.or(i32.eqz(number), i32.ne(i32.load(ops, densePage.frame), frame)))
+      load()
+      f.set(op, i32.add(ops, i32.shl(number, Math.log2(denseLayout.size))))
+      f.br(next)
+    }
     f.loop((resume) => {
       f.if(state.get32('leave'), () => f.return())
       f.if(i32.or(i32.or(state.get32('attention'), state.get32('waiting')), i32.ne(state.get32('mode'), 64)), () => {
@@ -44,12 +75,8 @@ export function emitRun(m: ModuleBuilder, { parts, turn, decodeRun }: RunParts):
         f.br(resume)
       })
       f.set(target, state.get64('pc'))
-      f.set(budget, state.get32('budget'))
       f.set(tlb, currentBank(state))
-      f.set(kind, state.get32('flagKind'))
-      f.set(shift, state.get32('flagShift'))
-      f.set(source, state.get64('flagSource'))
-      f.set(result, state.get64('flagResult'))
+      load()
       f.loop((jump) => {
         f.if(i32.leS(budget, 0), () => {
           save()
@@ -75,10 +102,11 @@ export function emitRun(m: ModuleBuilder, { parts, turn, decodeRun }: RunParts):
         f.if(i32.eqz(op), () => f.set(op, call(decodeRun, ops, offset)))
         f.set(op, i32.add(ops, i32.shl(op, Math.log2(denseLayout.size))))
         f.loop((next) => {
-          f.block((escape) => emitHandlers(f, parts, { ...place, next, jump, escape }))
-          f.set(budget, i32.add(budget, 1))
-          save()
-          f.do(state.set64('pc', i64.add(page, i64.extendU(i32.and(i32.load16U(op, denseLayout.place), 2 ** PLACE_BITS - 1)))))
+          f.block((escape) => {
+            f.block((outside) => emitHandlers(f, parts, { ...place, next, jump, escape }, outside))
+            callFunction(next, resume)
+          })
+          leave()
           f.do(call(turn))
           f.br(resume)
         })
@@ -89,10 +117,10 @@ export function emitRun(m: ModuleBuilder, { parts, turn, decodeRun }: RunParts):
 }
 
 /** The dispatch, and the code of every handler; never falls through. */
-function emitHandlers(f: Func, parts: CoreParts, place: HotPlace): void {
+function emitHandlers(f: Func, parts: CoreParts, place: HotPlace, outside: Label): void {
   const { op, budget, escape } = place
   const go = f.open('block')
-  const labels: Label[] = [escape, go]
+  const labels: Label[] = [escape, go, outside]
   for (let i = hotHandlers.length - 1; i >= 0; i--) labels[Pseudo.count + i] = f.open('block')
   f.set(budget, i32.sub(budget, 1))
   f.brTable(i32.load16U(op, denseLayout.handler), labels, escape)
