@@ -1,15 +1,17 @@
 import { describe, expect, test } from 'vitest'
 import { Interpreter } from '../../src/index.ts'
+import { descriptor } from '../machine/layout.ts'
+import { boot, hex } from '../memory/boot.ts'
 
 const BASE = 0x40_0000
 const [RAX, RCX, RBX, RSP, RSI, RDI] = [0, 1, 3, 4, 6, 7]
 /** More than `run` leaves to single steps. */
-const ENOUGH = 20_000
+const ENOUGH = 10_000
 
 /** User code at an address, with RBX at the start of memory, and a stack. */
-function machine(at: number, hex: string, registers: Readonly<Record<number, number>> = {}): Interpreter {
+function machine(at: number, code: string, registers: Readonly<Record<number, number>> = {}): Interpreter {
   const cpu = new Interpreter({ mode: 64, base: BigInt(BASE), size: 0x2_0000 })
-  cpu.memory.set(Buffer.from(hex.replaceAll(' ', ''), 'hex'), at - BASE)
+  cpu.memory.set(hex(code), at - BASE)
   cpu.rip = BigInt(at)
   for (const [number, value] of Object.entries({ [RBX]: BASE, [RSP]: BASE + 0x1_f000, ...registers })) cpu.setRegister(Number(number), BigInt(value))
   return cpu
@@ -70,10 +72,23 @@ describe('code that changes', () => {
     expect([cpu.rip, cpu.register(RAX), cpu.register(2), cpu.register(RDI)]).toEqual([BigInt(BASE), BigInt(1000 + 100 * 1000), 2000n, BigInt(target + 6)])
   })
 
+  test('is what its mode says, when 64-bit and 32-bit code share a page', () => {
+    // call; jmp far [rip+0x45]; in 32 bits call; jmp far; what is called is inc rax, or dec eax and inc eax; then inc ebx; ret
+    const [code, compatible] = [0x9000, 0x30]
+    const cpu = boot('64', hex('e83b000000 ff2d45000000'), { gdt: [descriptor(0, 0xf_ffff, 0x9b, 12)] })
+    cpu.memory.set(hex('e81b000000 ea009000000800'), code + 0x20)
+    cpu.memory.set(hex('48ffc0 ffc3 c3'), code + 0x40)
+    cpu.memory.set([0x20, 0x90, 0, 0, compatible, 0], code + 0x50)
+    cpu.setRegister(RAX, 0n)
+    cpu.setRegister(RBX, 0n)
+    cpu.run(11 * 2000)
+    expect([cpu.rip, cpu.mode, cpu.register(RAX), cpu.register(RBX)]).toEqual([BigInt(code), 64, 2000n, 4000n])
+  })
+
   test('and budgets of every size end at the same instruction as single steps', () => {
-    const hex = '4801d8 48894608 488b0e 4831c2 48ffcf 75ee 0f0b'
-    for (let budget = 5000; budget < 5030; budget++) {
-      const [fast, slow] = [machine(BASE, hex, { [RSI]: BASE + 0x2000, [RDI]: 100_000 }), machine(BASE, hex, { [RSI]: BASE + 0x2000, [RDI]: 100_000 })]
+    const code = '4801d8 48894608 488b0e 4831c2 48ffcf 75ee 0f0b'
+    for (let budget = 5000; budget < 5010; budget++) {
+      const [fast, slow] = [machine(BASE, code, { [RSI]: BASE + 0x2000, [RDI]: 100_000 }), machine(BASE, code, { [RSI]: BASE + 0x2000, [RDI]: 100_000 })]
       fast.run(budget)
       for (let i = 0; i < budget; i++) slow.step()
       expect([fast.rip, fast.register(RDI), fast.register(2), fast.flags]).toEqual([slow.rip, slow.register(RDI), slow.register(2), slow.flags])
