@@ -147,3 +147,18 @@ test('time is what V8 saw of the machine: regions, interpreter, what they call, 
   expect(spent).toEqual({ 'translated code': 8, interpreter: 4, 'slow path': 16, compiling: 384, devices: 96, other: 514 })
   expect(statsText({ retired: 1, steps: 1, runTime: 1, idleTime: 1, virtualTime: 1, exits: { budget: 1, halt: 2, yield: 3, debug: 0, interrupt: 0 }, events: 7, touchedMemory: 1, cpu: {} }, 1, spent)).toContain('37.6 % compiling')
 })
+
+test('machines of another instruction set are refused what only RISC-V has', () => {
+  const code = (...args: string[]): string => {
+    try {
+      const command = parseCommand(args)
+      return command.kind === 'run' ? `${command.options.arch ?? 'riscv64'} ${command.options.virtio ?? 'default'}` : command.kind
+    } catch (error) {
+      if (isMachinistError(error)) return `${error.code} ${error.part}`
+      throw error
+    }
+  }
+  expect([code('--arch', 'x86_64'), code('--arch', 'i386', '--virtio', 'mmio'), code('--arch', 'riscv64')]).toEqual(['x86_64 pci', 'i386 mmio', 'riscv64 default'])
+  expect(code('--arch', 'mips')).toBe('usage --arch')
+  for (const [flag, value] of [['firmware', 'fw'], ['interrupts', 'aia'], ['dump-dtb', 'x.dtb'], ['kernel', 'none'], ['virtio', 'mmio-legacy']] as const) expect(code('--arch', 'x86_64', `--${flag}`, value), flag).toBe(`usage --${flag}`)
+})

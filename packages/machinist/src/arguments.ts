@@ -45,6 +45,8 @@ export interface RunOptions {
   /** Bytes. */
   readonly memory?: number
   readonly harts?: number
+  /** The instruction set, by the names that `uname -m` has; `'riscv64'` unless given. */
+  readonly arch?: 'x86_64' | 'i386'
   readonly virtio?: 'mmio' | 'mmio-legacy' | 'pci'
   readonly interrupts?: 'plic' | 'aia'
   /** Networks; a NAT of its own unless given. */
@@ -128,6 +130,8 @@ export const NO_FIRMWARE = 'none'
 
 const SUBCOMMANDS: readonly string[] = ['run', 'profile']
 const MAX_HARTS = 8
+/** Instruction sets of the software cores. */
+const ARCHITECTURES = ['riscv64', 'x86_64', 'i386'] as const
 const PROFILE_OUT = 'guest.cpuprofile'
 const PROFILE_RATE = 1000
 /** More than this, and the guest's time is that of the profiler. */
@@ -137,7 +141,7 @@ const HELP_FLAGS = { ...HELP_OPTIONS, ...COMMON_OPTIONS } as const
 const FLAGS = { ...RUN_OPTIONS, ...PROFILE_OPTIONS } as const
 
 /** Flags that say what a machine file says already. */
-const NOT_WITH_FILE = ['disk', 'share', 'vsock', 'net', 'balloon', 'pmem', 'memory', 'harts', 'virtio', 'interrupts', 'exec', 'console'] as const
+const NOT_WITH_FILE = ['disk', 'share', 'vsock', 'net', 'balloon', 'pmem', 'memory', 'harts', 'arch', 'virtio', 'interrupts', 'exec', 'console'] as const
 
 function oneOf<const Choice extends string>(flag: string, value: string, choices: readonly Choice[]): Choice {
   const found = choices.find((choice) => choice === value)
@@ -379,6 +383,14 @@ export function parseCommand(args: readonly string[]): Command {
   const snapshots = parseSnapshots(values, files, [...disks, ...pmems ?? []].some(({ mode }) => mode === 'overlay'), args)
   if (snapshots !== undefined && (machineFile !== undefined || profile !== null)) throw usageError('--snapshots', 'is for machines of the command line', profile === null ? 'Give options instead of a machine file.' : 'Leave it out, or run.')
   checkRecord(values.record, values)
+  const arch = oneOf('--arch', values.arch ?? 'riscv64', ARCHITECTURES)
+  if (arch !== 'riscv64') {
+    const other = (['firmware', 'interrupts', 'dump-dtb'] as const).find((name) => values[name] !== undefined)
+    if (other !== undefined) throw usageError(`--${other}`, 'is for RISC-V', `Leave it out, or --arch.`, values[other])
+    if (values.virtio === 'mmio-legacy') throw usageError('--virtio', 'kernels for x86 find no virtio devices of version 1 there', 'Use pci or mmio.', values.virtio)
+    if (image !== null && values.kernel === undefined) throw usageError('--arch', 'the kernel of a disk is started on RISC-V alone', 'Give --kernel and --disk.', arch)
+    if (values.kernel === 'none') throw usageError('--kernel', 'there is no firmware for x86', 'Give a kernel.', values.kernel)
+  }
   const options: RunOptions = {
     ...(machineFile !== undefined && { machineFile }),
     ...(values.kernel !== undefined && { kernel: values.kernel }),
@@ -391,6 +403,7 @@ export function parseCommand(args: readonly string[]): Command {
     ...(values.vsock !== undefined && { vsock: values.vsock }),
     ...(values.memory !== undefined && { memory: parseMemory(values.memory) }),
     ...(values.harts !== undefined && { harts: parseHarts(values.harts) }),
+    ...(arch !== 'riscv64' && { arch, virtio: 'pci' as const }),
     ...(values.virtio !== undefined && { virtio: parseVirtio(values.virtio) }),
     ...(values.interrupts !== undefined && { interrupts: parseInterrupts(values.interrupts) }),
     ...(values.net !== undefined && { nets: values.net.flatMap(parseNet) }),

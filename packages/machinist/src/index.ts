@@ -16,7 +16,7 @@ export { type CallFrame, type CodeSymbol, type CpuProfile, profile, ProfileBuild
 export { run } from './run.ts'
 export { statsText } from './stats.ts'
 export { execRequest, extractDebian, guestCommandLine, prepareGuest, terminalProgress } from './guest/index.ts'
-export type { ExecOptions, ExecOutput, ExecRequest, ExecSinks, ExtractDebianOptions, GuestCommandLine, PreparedGuest, PrepareGuestOptions, Progress } from './guest/index.ts'
+export type { ExecOptions, ExecOutput, ExecRequest, ExecSinks, ExtractDebianOptions, GuestArchitecture, GuestCommandLine, PreparedGuest, PrepareGuestOptions, Progress } from './guest/index.ts'
 export { translate } from './translate/translate.ts'
 export type { TranslateOptions } from './translate/arguments.ts'
 export { USAGE_ERROR } from './usage.ts'

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { dirname, extname, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { isMachinistError, machinistError } from '@machinist/api'
-import { virtCatalogue } from '@machinist/boards'
+import { boardCatalogue } from '@machinist/boards'
 import { fileError, openDisks, readImages } from '@machinist/host-node'
 import { type MachineBlueprint, type MachineDefinition, parseDefinition } from '@machinist/machine'
 import { openControls } from './balloon.ts'
@@ -99,7 +99,7 @@ export async function readMachineFile(given: string): Promise<MachineBlueprint> 
   const exported = await exportOf(given)
   if (isFleet(exported)) throw machinistError({ code: 'machine-file', part: given, remedy: `Use machinist up ${given}` }, 'it names several machines')
   // The parts of definitions from files are those of the `virt` machine's catalogue.
-  return isBlueprint(exported) ? exported : { definition: parseDefinition(exported), catalogue: virtCatalogue, backends: new Map() }
+  return isBlueprint(exported) ? exported : { definition: parseDefinition(exported), catalogue: boardCatalogue, backends: new Map() }
 }
 
 /**

@@ -4,7 +4,7 @@ import { COMMON_OPTIONS, type CommandInfo } from './command-line/table.ts'
 const BOOT = {
   kernel: {
     type: 'string', offers: 'file',
-    forms: [['PATH', "a Linux Image, an ELF file for S-mode such as U-Boot, or flat code that begins at 0x80200000. Without it, Debian 13's kernel and a small user land are fetched once and cached. 'none' starts the firmware alone."]],
+    forms: [['PATH', "for RISC-V a Linux Image, an ELF file for S-mode such as U-Boot, or flat code that begins at 0x80200000; for x86 a bzImage, or an ELF file for multiboot or PVH. Without it, Debian 13's kernel and a small user land are fetched once and cached. 'none' starts the firmware alone."]],
   },
   initrd: { type: 'string', offers: 'file', forms: [['PATH', "the kernel's initial file system"]] },
   append: { type: 'string', forms: [['TEXT', "the kernel's command line (added to ours for the Debian guest)"]] },
@@ -21,9 +21,13 @@ const BOOT = {
 const MACHINE = {
   memory: { type: 'string', forms: [['SIZE', 'RAM, such as 512M or 2G; 256M by default']] },
   harts: { type: 'string', offers: ['1', '2', '4', '8'], forms: [['N', '1 to 8 harts; 1 by default']] },
+  arch: {
+    type: 'string', offers: ['riscv64', 'x86_64', 'i386'],
+    forms: [['riscv64|x86_64|i386', "the instruction set: RISC-V by default; with x86_64 or i386 the machine is a small PC without firmware, and the Debian guest is for that"]],
+  },
   virtio: {
     type: 'string', offers: ['mmio', 'pci', 'mmio-legacy'],
-    forms: [['mmio|pci', 'where disks and other virtio devices are; mmio by default, which has room for 8; mmio-legacy is for drivers of version 1 alone']],
+    forms: [['mmio|pci', 'where disks and other virtio devices are; mmio by default, which has room for 8 (pci for x86); mmio-legacy is for drivers of version 1 alone']],
   },
   interrupts: {
     type: 'string', offers: ['plic', 'aia'],

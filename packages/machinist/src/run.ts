@@ -1,7 +1,7 @@
 import { Transform, type Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { concatInitrds } from '@machinist/boot'
-import { type Given, virt, VIRTIO_SLOTS } from '@machinist/boards'
+import { type Given, microvm, virt, VIRTIO_SLOTS } from '@machinist/boards'
 import { type CharPort, machinistError } from '@machinist/api'
 import { type CharBackend, collector, nodeHost, openDiskImage, readWhole, sharedFolder, stream, terminal, unixSockets } from '@machinist/host-node'
 import { type BackendDescriptor, createMachine, deviceTree, type DevicePart, type Machine, type MachineBlueprint, type MachineStats, part } from '@machinist/machine'
@@ -28,6 +28,8 @@ import { TimeMeter } from './time-shares.ts'
 const EXEC_ANSWERS = 3
 /** What of the console is shown when a command never answered, in bytes. */
 const CONSOLE_TAIL = 4096
+/** What Debian calls architectures. */
+const DEBIAN_NAMES = { x86_64: 'amd64', i386: 'i386' } as const
 /** RAM for the system of a disk, unless the user says otherwise, in bytes. */
 export const DISK_MEMORY: number = 1 << 30
 /** What shells report of a program whose reader went away: 128 and the number of SIGPIPE. */
@@ -85,7 +87,9 @@ async function images(options: RunOptions, request: ExecRequest | null): Promise
     }
   }
   const { progress, done } = terminalProgress(process.stderr)
+  const architecture = options.arch === undefined ? 'riscv64' : DEBIAN_NAMES[options.arch]
   const guest = await prepareGuest({
+    architecture,
     ...(options.quiet ? {} : { progress }),
     modules: [...options.balloon === undefined ? [] : ['virtio_balloon'] as const, ...options.pmems === undefined ? [] : ['virtio_pmem', 'nd_pmem'] as const],
   }).finally(done)
@@ -95,6 +99,7 @@ async function images(options: RunOptions, request: ExecRequest | null): Promise
     kernel: readWhole(guest.kernel, 'kernel'),
     initrd: request === null ? initrd : concatInitrds([initrd, request.initrd]),
     append: guestCommandLine({
+      architecture,
       console: 'ttyS0',
       shell: options.console,
       quiet: options.quiet || request !== null,
@@ -129,17 +134,14 @@ async function plan(options: RunOptions, request: ExecRequest | null, console: G
   if (options.machineFile !== undefined) return override(await loadMachineFile(options.machineFile), options)
   const backends = Object.fromEntries(EXEC_PORTS.map((name, index) => [name, answers[index] ?? 'null']))
   const pmems = await Promise.all((options.pmems ?? []).map((disk) => pmemPart(disk, options.virtio)))
-  return virt({
+  const common = {
     ...await images(options, request),
-    ...(options.firmware !== undefined && options.firmware !== NO_FIRMWARE && { firmware: readWhole(options.firmware, '--firmware') }),
     ...(options.memory !== undefined ? { memory: options.memory } : options.bootDisk !== undefined && { memory: DISK_MEMORY }),
     ...(options.harts !== undefined && { harts: options.harts }),
-    ...(options.virtio !== undefined && { virtio: options.virtio }),
-    ...(options.interrupts !== undefined && { interrupts: options.interrupts }),
     nets: networks(options).map((net) => ({ net, config: {} })),
     disks: await Promise.all(options.disks.map(openChoice)),
     // The kernel's messages, and the SBI's, go where the shell is.
-    ...(options.console === 'hvc0' ? { virtioConsole: console, console: { type: 'share', with: 'hvc.console' } } : { console }),
+    ...(options.console === 'hvc0' ? { virtioConsole: console, console: { type: 'share' as const, with: 'hvc.console' } } : { console }),
     devices: {
       ...(request !== null && { exec: part(options.virtio === 'pci' ? virtioPci(execConsole) : virtioMmio(execConsole), { backends: { console: 'null', ...backends } }) }),
       ...Object.fromEntries(options.shares.map(({ path, tag, readOnly }, index) =>
@@ -150,6 +152,15 @@ async function plan(options: RunOptions, request: ExecRequest | null, console: G
       ...Object.fromEntries(pmems.map((pmem, index) => [`pmem${index}`, pmem])),
       ...(options.vsock !== undefined && { vsock: part(options.virtio === 'pci' ? virtioVsockPci : virtioVsock, { backends: { host: unixSockets(options.vsock, { name: '--vsock' }) } }) }),
     },
+  }
+  if (options.arch !== undefined) {
+    return microvm({ ...common, ...(options.arch === 'i386' && { model: 'i686' }), virtio: options.virtio === 'mmio' ? 'mmio' : 'pci' })
+  }
+  return virt({
+    ...common,
+    ...(options.firmware !== undefined && options.firmware !== NO_FIRMWARE && { firmware: readWhole(options.firmware, '--firmware') }),
+    ...(options.virtio !== undefined && { virtio: options.virtio }),
+    ...(options.interrupts !== undefined && { interrupts: options.interrupts }),
   })
 }
 

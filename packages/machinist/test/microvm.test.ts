@@ -47,7 +47,7 @@ it('goes on from its middle as if nothing had happened: saved, copied, and repla
   const file = join(folder, 'middle')
   await saveSnapshotFile(machine, file)
   const copied = collector()
-  const copy = await machine.fork({ start: false, exact: true, backends: { 'com1.console': copied } })
+  const copy = await machine.fork({ start: false, exact: true, backends: { 'uart0.console': copied } })
   run(machine)
   const [end, retired] = [machineDigest(machine), machine.stats.retired]
   machine.dispose()
@@ -55,7 +55,7 @@ it('goes on from its middle as if nothing had happened: saved, copied, and repla
 
   const heard = collector()
   const stored = openSnapshotFile(file)
-  const restored = instantiateStored(stored, microvmCatalogue, nodeHost(), { exact: true, backends: { 'com1.console': heard } })
+  const restored = instantiateStored(stored, microvmCatalogue, nodeHost(), { exact: true, backends: { 'uart0.console': heard } })
   stored.close()
   for (const [each, said] of [[copy, copied], [restored, heard]] as const) {
     each.start({ drive: 'caller' })

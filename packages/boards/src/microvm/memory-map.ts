@@ -22,7 +22,7 @@ export const microvmMap = {
 /** Inputs of the I/O APIC. Those of ISA are 1 to 15; that of the timer is 2, as in PCs. */
 export const microvmIrq = {
   timer: 2,
-  com1: 4,
+  uart0: 4,
   rtc: 8,
   pm: 9,
   /** Of the PCI bus's first interrupt; the three others follow. */

@@ -100,7 +100,7 @@ export function microvm(options: MicrovmOptions = {}): MachineBlueprint {
     pit: part(i8254, { irq: isa(0, microvmIrq.timer) }),
     rtc: part(mc146818, { irq: isa(microvmIrq.rtc) }),
     pm: part(acpiPm, { irq: isa(microvmIrq.pm), backends: { button: 'power-button' } }),
-    com1: part(uart16550a, { config: { space: 'pio' }, irq: isa(microvmIrq.com1), backends: { console } }),
+    uart0: part(uart16550a, { config: { space: 'pio' }, irq: isa(microvmIrq.uart0), backends: { console } }),
     pci: part(pciHost, {
       at: [microvmMap.pciEcam, microvmMap.pciMemory, microvmMap.pciMemory64],
       irq: Object.fromEntries(['inta', 'intb', 'intc', 'intd'].map((irq, index) => [irq, microvmIrq.pci + index])),

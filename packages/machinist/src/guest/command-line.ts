@@ -1,7 +1,11 @@
+import type { GuestArchitecture } from './packages.ts'
+
 /** What the guest should know before it starts. */
 export interface GuestCommandLine {
   /** The kernel's console: `'ttyS0'`, `'hvc0'`. */
   readonly console: string
+  /** What it runs on: `'riscv64'` unless given. */
+  readonly architecture?: GuestArchitecture | undefined
   /** Where the shell is, when not there. */
   readonly shell?: string | undefined
   /** Keeps the kernel's messages off the console. */
@@ -23,7 +27,7 @@ export function guestCommandLine(options: GuestCommandLine): string {
     `console=${options.console}`,
     ...(options.quiet === true ? ['quiet'] : []),
     // A kernel that comes to its end before it knows its console should say why. Behind `quiet`, which it heeds only from there on.
-    'earlycon=sbi',
+    (options.architecture ?? 'riscv64') === 'riscv64' ? 'earlycon=sbi' : 'earlycon=uart8250,io,0x3f8',
     ...(options.shell !== undefined && options.shell !== options.console ? [`machinist.console=${options.shell}`] : []),
     ...size('rows', options.rows),
     ...size('columns', options.columns),

@@ -6,16 +6,22 @@ import type { PrivateApt } from './apt.ts'
 import { undoneWhenInterrupted } from './interruption.ts'
 import type { Progress } from './progress.ts'
 
-/** The release and architecture of the guest. */
+/** What guests can be built for, by Debian's names. */
+export type GuestArchitecture = 'riscv64' | 'amd64' | 'i386'
+
+/** The release of the guest, and its architecture unless another is asked for. */
 export const SUITE = 'trixie'
-export const ARCHITECTURE = 'riscv64'
+/** The last release with kernels for i386. */
+const I386_SUITE = 'bookworm'
+export const suiteOf = (architecture: GuestArchitecture): string => architecture === 'i386' ? I386_SUITE : SUITE
+export const ARCHITECTURE: GuestArchitecture = 'riscv64'
 /** Holds the links from `/bin`, `/lib` and `/sbin` to `/usr`, which must be there before a package writes to them. */
 const LAYOUT_PACKAGE = 'base-files'
 
 /** Sets up apt for the guest's release in `folder`, and reads the package lists. */
-export async function openArchive(folder: string, progress: Progress | undefined): Promise<PrivateApt> {
-  const apt = await privateApt(folder, SUITE, ARCHITECTURE)
-  await apt.update(step(progress, `Reading the package lists of Debian ${SUITE} (${ARCHITECTURE})`))
+export async function openArchive(folder: string, progress: Progress | undefined, architecture: GuestArchitecture = ARCHITECTURE): Promise<PrivateApt> {
+  const apt = await privateApt(folder, suiteOf(architecture), architecture)
+  await apt.update(step(progress, `Reading the package lists of Debian ${suiteOf(architecture)} (${architecture})`))
   return apt
 }
 

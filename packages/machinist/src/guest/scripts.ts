@@ -22,8 +22,8 @@ export PATH=/sbin:/usr/sbin:/bin:/usr/bin
 [ -f /machinist/exec ] && exit
 exec 2>/dev/null
 renice -n 19 -p $$
-for modalias in ${POWER}/virtio*/modalias; do
-  [ -f "$modalias" ] || exit
+for modalias in ${POWER}/virtio*/modalias /sys/bus/acpi/devices/LNXPWRBN:*/modalias; do
+  [ -f "$modalias" ] || continue
   read level rest </proc/sys/kernel/printk
   dmesg -n 6
   modprobe -q "$(cat "$modalias")"
@@ -62,6 +62,7 @@ ln -s fd/2 /dev/stderr
 hostname -F /etc/hostname
 ifconfig lo 127.0.0.1 up
 modprobe -q virtio_mmio
+modprobe -q virtio_pci
 power=${POWER}
 for class in bus/virtio/devices bus/nd/devices class/input; do
   for device in /sys/$class/*/modalias; do

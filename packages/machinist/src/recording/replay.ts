@@ -1,5 +1,5 @@
 import { isMachinistError } from '@machinist/api'
-import { virtCatalogue } from '@machinist/boards'
+import { boardCatalogue } from '@machinist/boards'
 import { nodeHost, openRecordingFile } from '@machinist/host-node'
 import { type Catalogue, type Machine, type ReplayStatus, type Saying, Seeker } from '@machinist/machine'
 import { type OpenRecording, replayMachine } from '@machinist/snapshot'
@@ -12,7 +12,7 @@ import { EXEC_ERROR, EXEC_OUTPUT, execConsole } from '../exec-ports.ts'
 import type { ReplayChoice } from './arguments.ts'
 
 /** The parts of machines that machinist makes. */
-const CATALOGUE: Catalogue = [...virtCatalogue, virtioMmio(execConsole), virtioPci(execConsole)]
+const CATALOGUE: Catalogue = [...boardCatalogue, virtioMmio(execConsole), virtioPci(execConsole)]
 
 /** Shows what a machine says that is replayed: its console, or the output of the command that it was made for. */
 function show(token: string | null): (saying: Saying) => void {

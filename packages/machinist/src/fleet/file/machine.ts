@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path'
 import { isMachinistError } from '@machinist/api'
-import { virtCatalogue } from '@machinist/boards'
+import { boardCatalogue } from '@machinist/boards'
 import { parseDefinition } from '@machinist/machine'
 import type { MachineSpec } from '@machinist/hypervisor'
 import { parseCommand, type RunOptions } from '../../arguments.ts'
@@ -55,7 +55,7 @@ export async function definitionAt(input: unknown, place: Place, folder: string,
   }
   const definition = refusedAt(place, () => parseDefinition(blueprint === null ? input : blueprint.definition))
   const kinds = [definition.cpu, ...Object.values(definition.devices)].map(({ kind }) => kind)
-  const strange = kinds.find((kind) => !virtCatalogue.some((spec) => spec.kind === kind))
+  const strange = kinds.find((kind) => !boardCatalogue.some((spec) => spec.kind === kind))
   if (strange === undefined) return plainDefinition(definition, folder)
   if (blueprint !== null && file !== undefined) return { file }
   return place.refuse(strange, 'is a part that processors do not know', 'Use the parts of the virt machine, or export what defineMachine returns from a module of its own, and name that as "file".')
