@@ -170,7 +170,7 @@ export const groups = {
     'Compare a CPU with QEMU': ['differential/'],
   },
   '@machinist/translator': {
-    'Bring an instruction set': ['', 'code'],
+    'Bring an instruction set': ['', 'code', 'uses'],
     'Compile regions': ['compiler', 'emit', 'exits'],
     'Find structure': ['graph', 'structure'],
   },

@@ -201,6 +201,15 @@ describe('HLT', () => {
   })
 })
 
+// As saved states have it.
+test('whether something may come is one or zero, whatever flags and breakpoints say', () => {
+  const small = system().code((a) => nops(a.push(0x302).op('popf').op('cli').op('sti')))
+  for (let i = 0; i < 6; i++) {
+    small.step()
+    expect(new DataView(small.cpu.memory.buffer).getUint32(STATE.field('attention'), true)).toBeLessThan(2)
+  }
+})
+
 // SDM volume 3, table 7-2.
 test('what comes at once comes by its priority: the trap of single step, NMI, an interrupt', () => {
   const small = system().code((a) => nops(a))

@@ -21,21 +21,43 @@ export interface Instruction {
   /** Numbers of the guest registers that it may read and write, of {@link Frontend.registers}. */
   readonly reads: readonly number[]
   readonly writes: readonly number[]
+  /**
+   * Whether it may leave the region by `escapeIf` or `missIf`, before it has had an effect; or `behind`, which is any other way as well. Unless given, `'behind'`. What jumps may always leave.
+   */
+  readonly leaves?: 'never' | 'before' | 'behind'
   /** Writes its code; ends control flow only through `stage`. */
   emit(stage: RegionStage): void
 }
 
+export type RegisterType = 'i32' | 'i64' | 'v128'
+
 /** A guest register: kept in a local inside a region, and in linear memory outside. */
 export interface RegisterSpec {
-  readonly type: 'i64'
+  readonly type: RegisterType
   readonly address: number
+  /**
+   * When it is stored: before each test that may leave, unless given, which is once for what many accesses follow; or `'out'`, on the ways out alone, which is for
+   * what most instructions write and few read, such as flags.
+   */
+  readonly stored?: 'before' | 'out'
 }
+
+/** How control leaves a region, for {@link Frontend.wayOut}: by an exit, or for the time that a function outside has it. */
+export type WayOut = 'jump' | 'miss' | 'escape' | 'behind' | 'outside'
 
 /** An instruction set, as the translator sees it. */
 export interface Frontend {
   readonly registers: readonly RegisterSpec[]
   /** Bytes of a unit; a power of two. */
   readonly unitSize: number
+  /** Bytes of which addresses of instructions are multiples: 2 unless given. */
+  readonly granule?: 1 | 2
+  /** Writes what a block begins with, before its first instruction, as which it may leave. */
+  beginBlock?(stage: RegionStage): void
+  /** Writes what control does on its way to another block of the region, or to the same. */
+  edge?(f: Func): void
+  /** Writes what is done on a way out, after which memory has to have everything. */
+  wayOut?(f: Func, kind: WayOut): void
   /** The instruction at `offset`; null when it does not lie wholly in the unit, or is not worth translating. */
   decode(offset: number): Instruction | null
 }
@@ -55,9 +77,14 @@ export const Exit = {
 /** What instructions are written with. */
 export interface RegionStage {
   readonly f: Func
-  /** The value of a guest register. */
+  /** The value of a guest register, which is of type i64 unless another is named. */
   get(register: number): Expr<'i64'>
-  set(register: number, value: Expr<'i64'>): void
+  get<T extends RegisterType>(register: number, type: T): Expr<T>
+  set(register: number, value: Expr<RegisterType>): void
+  /** Whether anybody wants what the instruction leaves in a register that is stored on the ways out: if not, it need not be set. */
+  needed(register: number): boolean
+  /** Takes more off the budget than the one that the instruction counts. */
+  budgetBy(steps: Expr<'i32'>): void
   /** Guest-virtual address of the unit. */
   readonly unit: Expr<'i64'>
   /** Number of the block that is being written. */

@@ -1,13 +1,14 @@
-import { machinistError } from '@machinist/api'
 import { call, type Expr, type Func, i32, i64, type Label, type Local } from '@machinist/wasm'
-import type { Frontend, Instruction, RegionObserver, RegionStage } from './code.ts'
+import type { Frontend, Instruction, RegionObserver, RegionStage, RegisterType, WayOut } from './code.ts'
+import { regionError } from './errors.ts'
 import type { RegionExits } from './exits.ts'
 import type { Graph } from './graph.ts'
-import { liveIn } from './liveness.ts'
+import { type Liveness, liveness } from './liveness.ts'
+import { RegionRegisters } from './registers.ts'
 import type { Item, Loop } from './structure.ts'
 
 export interface RegionPlace {
-  /** Address of the region's entry map: for each halfword of the unit, 16 bits: entry number + 1, or 0. */
+  /** Address of the region's entry map: for each place of the unit where an instruction may begin, 16 bits: entry number + 1, or 0. */
   readonly entryMap: number
 }
 
@@ -30,9 +31,8 @@ export class RegionEmitter {
   readonly #frontend: Frontend
   readonly #graph: Graph
   readonly #place: RegionPlace
-  readonly #registers = new Map<number, Local<'i64'>>()
-  /** Registers written in the current block and not yet stored. */
-  readonly #dirty = new Set<number>()
+  #registers: RegionRegisters
+  #liveness: Liveness | null = null
   readonly #exits: RegionExits
   readonly #entry: Local<'i32'>
   readonly #unit: Local<'i64'>
@@ -58,6 +58,7 @@ export class RegionEmitter {
     this.#unit = f.param('i64', 1)
     this.#budget = f.param('i32', 2)
     this.#target = f.local('i64')
+    this.#registers = new RegionRegisters(f, [], { blocks: [], entries: [], byOffset: new Map() }, undefined)
     observer?.local(this.#target, 'target')
   }
 
@@ -68,7 +69,8 @@ export class RegionEmitter {
   emit(items: readonly Item[], constants: Readonly<Record<string, Expr<'i32'>>>): void {
     const f = this.#f
     this.#observer?.code(f.position, { kind: 'entry' })
-    this.#declareRegisters()
+    this.#registers = new RegionRegisters(f, this.#frontend.registers, this.#graph, this.#observer)
+    this.#liveness = liveness(this.#graph, this.#frontend, headersOf(items))
     this.#declareSelectors(items)
     this.#sources = constants
     this.#constants = Object.fromEntries(Object.entries(constants).map(([name, value]) => [name, f.let(value)]))
@@ -79,36 +81,6 @@ export class RegionEmitter {
       this.#list(items, null)
     })
     f.unreachable()
-  }
-
-  /**
-   * Stores what the block has written since it last did. It is done before every test that may leave, and not on the way
-   * out: a block of many accesses has as many ways out, and each would store the same registers again.
-   */
-  #store(): void {
-    for (const register of this.#dirty) {
-      const local = this.#registers.get(register)
-      const spec = this.#frontend.registers[register]
-      if (local && spec) this.#f.do(i64.store(0, local, spec.address))
-    }
-    this.#dirty.clear()
-  }
-
-  /** A local for each register that the region uses; they are loaded on the way in. */
-  #declareRegisters(): void {
-    const f = this.#f
-    const used = new Set<number>()
-    for (const block of this.#graph.blocks) {
-      for (const { reads, writes } of block.instructions) {
-        for (const register of reads) used.add(register)
-        for (const register of writes) used.add(register)
-      }
-    }
-    for (const register of [...used].sort((a, b) => a - b)) {
-      const local = f.local('i64')
-      this.#registers.set(register, local)
-      this.#observer?.local(local, register)
-    }
   }
 
   #list(items: readonly Item[], loop: { readonly loop: Loop; readonly label: Label } | null): void {
@@ -150,7 +122,6 @@ export class RegionEmitter {
   #dispatchRoot(): void {
     const f = this.#f
     const { entries, byOffset } = this.#graph
-    const live = liveIn(this.#graph, this.#frontend.registers.length)
     const stubs: Label[] = []
     for (let i = entries.length - 1; i >= 0; i--) {
       this.#observer?.label(f.position, `entry${i}`)
@@ -162,11 +133,7 @@ export class RegionEmitter {
       const stub = stubs[i]
       if (stub) f.close(stub)
       const block = byOffset.get(offset) ?? 0
-      for (const register of live[block] ?? []) {
-        const local = this.#registers.get(register)
-        const spec = this.#frontend.registers[register]
-        if (local && spec) f.set(local, i64.load(0, spec.address))
-      }
+      for (const register of this.#liveness?.liveIn[block] ?? []) this.#registers.load(register)
       this.#goto(block)
     })
   }
@@ -206,6 +173,7 @@ export class RegionEmitter {
   }
 
   #exitTo(address: Expr<'i64'>): void {
+    this.#leave('jump')
     // A tail call, since the region that it may go on to must not grow the stack.
     this.#f.returnCall(this.#exits.jump, address, this.#budget)
   }
@@ -214,7 +182,16 @@ export class RegionEmitter {
   #gotoOffset(offset: number): void {
     const block = this.#graph.byOffset.get(offset)
     if (block === undefined) this.#exitTo(i64.add(this.#unit, offset))
-    else this.#goto(block)
+    else {
+      this.#frontend.edge?.(this.#f)
+      this.#goto(block)
+    }
+  }
+
+  /** On a way out, before control is gone. */
+  #leave(kind: WayOut): void {
+    this.#frontend.wayOut?.(this.#f, kind)
+    this.#registers.storeOut()
   }
 
   #goto(block: number): void {
@@ -257,17 +234,21 @@ export class RegionEmitter {
     const executed = block.instructions.filter(({ flow }) => flow.kind !== 'leave').length
     this.#observer?.code(f.position, { kind: 'block', block: index })
     if (executed > 0) f.set(this.#budget, i32.sub(this.#budget, executed))
+    const [first] = block.instructions
+    if (first && this.#frontend.beginBlock) f.scope(() => this.#frontend.beginBlock?.(this.#stage(index, first, 0, executed)))
     block.instructions.forEach((instruction, i) => {
       const left = executed - i
       this.#observer?.code(f.position, { kind: 'instruction', block: index, instruction })
-      if (instruction.flow.kind !== 'next') this.#store()
-      if (instruction.flow.kind === 'leave') f.return(call(this.#exits.escape, instruction.offset, this.#unit, this.#budget))
-      else f.scope(() => instruction.emit(this.#stage(index, instruction, left)))
+      if (instruction.flow.kind !== 'next') this.#registers.flush()
+      if (instruction.flow.kind === 'leave') {
+        this.#leave('escape')
+        f.return(call(this.#exits.escape, instruction.offset, this.#unit, this.#budget))
+      } else f.scope(() => instruction.emit(this.#stage(index, instruction, i, left)))
     })
     const last = block.instructions.at(-1)
     this.#observer?.code(f.position, { kind: 'block', block: index })
     // Whatever did not go elsewhere goes on behind the block.
-    this.#store()
+    this.#registers.flush()
     if (!last || last.flow.kind === 'next' || last.flow.kind === 'branch') this.#gotoOffset(block.end)
   }
 
@@ -275,8 +256,16 @@ export class RegionEmitter {
     for (const [name, local] of Object.entries(this.#constants)) this.#f.set(local, this.#sources[name] ?? 0)
   }
 
-  #stage(block: number, instruction: Instruction, left: number): RegionStage {
+  #stage(block: number, instruction: Instruction, index: number, left: number): RegionStage {
     const f = this.#f
+    const registers = this.#registers
+    const leaveIf = (condition: Expr<'i32'>, kind: WayOut, exit: () => Expr<'i32'>): void => {
+      registers.flush()
+      f.if(condition, () => {
+        this.#leave(kind)
+        f.return(exit())
+      })
+    }
     const at = instruction.offset | (left << 16)
     return {
       f,
@@ -284,13 +273,14 @@ export class RegionEmitter {
       block,
       offset: instruction.offset,
       constants: this.#constants,
-      get: (register) => known(this.#registers.get(register) ?? null),
+      get: ((register: number, type: RegisterType = 'i64') => registers.get(register, type)) as RegionStage['get'],
       set: (register, value) => {
-        f.set(known(this.#registers.get(register) ?? null), value)
-        this.#dirty.add(register)
+        registers.set(register, value)
         // A jump stores what it writes itself before it leaves the block.
-        if (instruction.flow.kind !== 'next') this.#store()
+        if (instruction.flow.kind !== 'next') registers.flush()
       },
+      needed: (register) => this.#liveness?.needed(block, index, register) ?? true,
+      budgetBy: (steps) => f.set(this.#budget, i32.sub(this.#budget, steps)),
       branch: (condition) => {
         const { flow } = instruction
         if (flow.kind === 'branch') f.if(condition, () => this.#gotoOffset(flow.target))
@@ -300,40 +290,33 @@ export class RegionEmitter {
       },
       indirect: (address) => this.#indirect(address),
       outside: (invoke) => {
-        this.#store()
+        registers.flush()
+        this.#leave('outside')
         const back = invoke(i64.add(this.#unit, instruction.offset), i32.add(this.#budget, left))
         f.if(i32.eqz(back), () => f.return(call(this.#exits.moved)))
-        for (const register of instruction.writes) {
-          const local = this.#registers.get(register)
-          const spec = this.#frontend.registers[register]
-          if (local && spec) f.set(local, i64.load(0, spec.address))
-        }
+        for (const register of instruction.writes) registers.load(register)
         this.#readConstants()
       },
       leaveBehindIf: (condition) => {
-        this.#store()
-        f.if(condition, () => f.return(call(this.#exits.behind, (instruction.offset + instruction.length) | ((left - 1) << 16), this.#unit, this.#budget)))
+        leaveIf(condition, 'behind', () => call(this.#exits.behind, (instruction.offset + instruction.length) | ((left - 1) << 16), this.#unit, this.#budget))
         this.#readConstants()
       },
-      escapeIf: (condition) => {
-        this.#store()
-        f.if(condition, () => f.return(call(this.#exits.escape, at, this.#unit, this.#budget)))
-      },
-      missIf: (condition, va, access) => {
-        this.#store()
-        f.if(condition, () => f.return(call(this.#exits.miss, at, va, access, this.#unit, this.#budget)))
-      },
+      escapeIf: (condition) => leaveIf(condition, 'escape', () => call(this.#exits.escape, at, this.#unit, this.#budget)),
+      missIf: (condition, va, access) => leaveIf(condition, 'miss', () => call(this.#exits.miss, at, va, access, this.#unit, this.#budget)),
     }
   }
 
   /** To an address of the same unit that is an entry, directly; to any other, out of the region. */
   #indirect(address: Expr<'i64'>): void {
     const f = this.#f
-    const size = this.#frontend.unitSize
+    const { unitSize: size, granule = 2 } = this.#frontend
     f.set(this.#target, address)
     f.if(i64.eq(i64.and(this.#target, -size), this.#unit), () => {
-      f.set(this.#entry, i32.load16U(i32.and(i32.wrap(this.#target), size - 2), this.#place.entryMap))
+      const inside = i32.and(i32.wrap(this.#target), size - granule)
+      f.set(this.#entry, i32.load16U(granule === 2 ? inside : i32.shl(inside, 1), this.#place.entryMap))
       f.if(i32.and(i32.ne(this.#entry, 0), i32.gtS(this.#budget, 0)), () => {
+        // Its registers are read again where it enters.
+        this.#leave('jump')
         f.set(this.#entry, i32.sub(this.#entry, 1))
         f.br(known(this.#root))
       })
@@ -347,7 +330,21 @@ function headOf(item: Item | undefined): number {
   return item?.kind === 'loop' ? item.header : (item?.block ?? 0)
 }
 
+/** Blocks whose budget is looked at when they begin. */
+function headersOf(items: readonly Item[]): Set<number> {
+  const headers = new Set<number>()
+  const add = (list: readonly Item[]): void => {
+    for (const item of list) {
+      if (item.kind === 'block') continue
+      headers.add(item.header)
+      add(item.items)
+    }
+  }
+  add(items)
+  return headers
+}
+
 function known<T>(value: T | null | undefined): T {
-  if (value === null || value === undefined) throw machinistError({ code: 'translator', part: 'region', remedy: 'Use it only while it is emitted' }, 'is used outside its emission')
+  if (value === null || value === undefined) throw regionError('it is used outside its emission')
   return value
 }
