@@ -1,5 +1,6 @@
 import { machinistError } from '@machinist/api'
 import { EXTENDED_STATE_SIZE, readExtendedState, writeExtendedState } from './extended-state.ts'
+import { Efer } from './emit/control-bits.ts'
 import { FlagKind } from './emit/flags.ts'
 import type { StateField } from './emit/layout.ts'
 import { Flag, STATUS } from './flags.ts'
@@ -58,6 +59,10 @@ export function restoreHart(record: X86Record, state: unknown, part: string): vo
   const { flags, extended, ...tables } = table(state, 'state')
   const given = { words: table(tables['words'], 'words'), arrays: table(tables['arrays'], 'arrays'), small: table(tables['small'], 'small') }
   for (const field of words) if (!isLong(given.words[field])) fail(field)
+  // What the model has not, its guest could not have set.
+  for (const [field, bits, more] of [['cr4', 'cr4Bits', 0n], ['efer', 'eferBits', BigInt(Efer.lma)], ['xcr0', 'xcr0Bits', 0n]] as const) {
+    if (((given.words[field] as bigint) & ~(record.get64(bits) | more)) !== 0n) fail(field)
+  }
   for (const field of arrays) {
     const list = given.arrays[field]
     if (!Array.isArray(list) || list.length !== lengthOf(record, field) || !list.every(isLong)) fail(field)

@@ -230,6 +230,8 @@ test('a saved state that is none is refused, and nothing has changed', () => {
   const bad: [string, unknown][] = [
     ['state', 7], ['words', { ...good, words: null }], ['cr3', { ...good, words: { ...good['words'], cr3: 7 } }], ['cr0', { ...good, words: { ...good['words'], cr0: -1n } }],
     ['segments', { ...good, arrays: { ...good['arrays'], segments: [1n] } }], ['cpl', { ...good, small: { ...good['small'], cpl: 4 } }], ['waiting', { ...good, small: { ...good['small'], waiting: 0.5 } }],
+    // Bits that the model has not: LA57, FFXSR, AVX.
+    ['cr4', { ...good, words: { ...good['words'], cr4: 0x1020n } }], ['efer', { ...good, words: { ...good['words'], efer: 1n << 14n } }], ['xcr0', { ...good, words: { ...good['words'], xcr0: 7n } }],
     ['flags', { ...good, flags: -1 }], ['extended', { ...good, extended: new Uint8Array(7) }],
   ]
   for (const [value, state] of bad) expect(() => { hart.restore(state) }).toThrow(expect.objectContaining({ code: 'bad-state', value }))

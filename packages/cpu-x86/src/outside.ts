@@ -38,8 +38,10 @@ export function outsideCalls(view: () => DataView, at: number, outside: Outside)
   const words = new Uint32Array(2)
   let found: LocalController | null | undefined
   const local = (): LocalController | null => found === undefined ? found = outside.local() : found
-  /** From the machine's count to what the guest calls the time-stamp counter: deadlines are the machine's. */
-  const adjusted = (): bigint => get('tscAdjust')
+  /** From the machine's count to what the guest calls the time-stamp counter, with its sign: deadlines are the machine's. */
+  const adjusted = (): bigint => BigInt.asIntN(64, get('tscAdjust'))
+  /** A deadline of the machine's, which is not zero; one that the machine has behind it has come. */
+  const deadlineAt = (count: bigint): bigint => count < 1n ? 1n : BigInt.asUintN(64, count)
   const readLocalMsr = (msr: number): number => {
     const controller = local()
     if (!controller) {
@@ -80,11 +82,19 @@ export function outsideCalls(view: () => DataView, at: number, outside: Outside)
       const controller = local()
       const value = get('mailbox')
       if (!controller) return 1
-      const given = msr === TSC_DEADLINE && value !== 0n ? BigInt.asUintN(64, value - adjusted()) : value
+      const given = msr === TSC_DEADLINE && value !== 0n ? deadlineAt(value - adjusted()) : value
       if (!controller.writeMsr(hart, msr, Number(given & 0xffff_ffffn), Number(given >> 32n))) return 1
       // Accesses to the APIC's page are found by a copy of its base.
       if (msr === APIC_BASE && readLocalMsr(msr) === 0) set('apicBase', get('mailbox'))
       return 0
+    },
+    timeMoved: (by: bigint): void => {
+      const controller = local()
+      if (!controller?.readMsr(hart, TSC_DEADLINE, words)) return
+      const count = BigInt(words[1] ?? 0) << 32n | BigInt(words[0] ?? 0)
+      if (count === 0n) return
+      const next = deadlineAt(count - BigInt.asIntN(64, by))
+      controller.writeMsr(hart, TSC_DEADLINE, Number(next & 0xffff_ffffn), Number(next >> 32n))
     },
     readPriority: (): number => local()?.readPriority(hart) ?? Number(get('cr8')),
     writePriority: (value: number): void => {

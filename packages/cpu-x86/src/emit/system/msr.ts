@@ -49,7 +49,7 @@ export function emitMsr(m: ModuleBuilder, state: State, basics: Basics, memory: 
     [MSR.star, 'star', MsrGroup.long, 'any'], [MSR.lstar, 'lstar', MsrGroup.long, 'canonical'], [MSR.cstar, 'cstar', MsrGroup.long, 'canonical'], [MSR.fmask, 'fmask', MsrGroup.long, 'low'],
     [MSR.kernelGsBase, 'kernelGsBase', MsrGroup.long, 'canonical'], [MSR.tscAux, 'tscAux', MsrGroup.tscAux, 'low'],
     [MSR.sysenterCs, 'sysenterCs', MsrGroup.sep, 'any'], [MSR.sysenterEsp, 'sysenterEsp', MsrGroup.sep, 'canonical'], [MSR.sysenterEip, 'sysenterEip', MsrGroup.sep, 'canonical'],
-    [MSR.specCtrl, 'specCtrl', MsrGroup.speculation, SPEC_CTRL_BITS], [MSR.tscAdjust, 'tscAdjust', MsrGroup.tscAdjust, 'any'], [MSR.mcgStatus, 'mcgStatus', MsrGroup.machineCheck, 0],
+    [MSR.specCtrl, 'specCtrl', MsrGroup.speculation, SPEC_CTRL_BITS], [MSR.mcgStatus, 'mcgStatus', MsrGroup.machineCheck, 0],
   ]
   const bases = [[MSR.fsBase, Register.fs], [MSR.gsBase, Register.gs]] as const
   /** Those that never change: what they read as, and what may be written, to no effect. */
@@ -91,6 +91,7 @@ export function emitMsr(m: ModuleBuilder, state: State, basics: Basics, memory: 
     for (const [which, field, group] of plain) is(f, number, which, group, () => answer(f, state.get64(field)))
     is(f, number, MSR.efer, MsrGroup.efer, () => answer(f, state.get64('efer')))
     is(f, number, MSR.tsc, MsrGroup.tsc, () => answer(f, call(timestamp)))
+    is(f, number, MSR.tscAdjust, MsrGroup.tscAdjust, () => answer(f, state.get64('tscAdjust')))
     f.if(isLocal(f, number), () => {
       code.raiseIf(call(outside.readLocalMsr, number), gp)
       answer(f, state.get64('mailbox'))
@@ -125,10 +126,15 @@ export function emitMsr(m: ModuleBuilder, state: State, basics: Basics, memory: 
       f.if(i32.eq(number, MSR.apicBase), () => f.do(call(memory.flushAll)))
       f.return(0)
     })
-    is(f, number, MSR.tsc, MsrGroup.tsc, () => {
-      f.do(state.set64('tscAdjust', i64.add(state.get64('tscAdjust'), i64.sub(value, call(timestamp)))))
+    /** What WRMSR adds to the counter it adds to IA32_TSC_ADJUST, and the other way round (SDM volume 3, 18.17.3). */
+    const moves = (by: Expr<'i64'>): void => {
+      const distance = f.let(by)
+      f.do(state.set64('tscAdjust', i64.add(state.get64('tscAdjust'), distance)))
+      f.do(call(outside.timeMoved, distance))
       f.return(0)
-    })
+    }
+    is(f, number, MSR.tsc, MsrGroup.tsc, () => moves(i64.sub(value, call(timestamp))))
+    is(f, number, MSR.tscAdjust, MsrGroup.tscAdjust, () => moves(i64.sub(value, state.get64('tscAdjust'))))
     is(f, number, MSR.efer, MsrGroup.efer, () => {
       const now = f.let(state.get64('efer'))
       // LMA is not written; LME does not change while paging is on.

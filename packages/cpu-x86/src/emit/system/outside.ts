@@ -17,6 +17,8 @@ const signatures = {
   /** `(offset, bytes)` of 1, 2, 4 or 8: registers on the page of the local APIC, to and from `mailbox`; 1 when that is not there. */
   localRead: [['i32', 'i32'], 'i32'],
   localWrite: [['i32', 'i32'], 'i32'],
+  /** `(by)`: the time-stamp counter was moved; the deadline that the local APIC waits for is one of it. */
+  timeMoved: [['i64'], 'void'],
   /** CR8: the local APIC's task priority. */
   readPriority: [[], 'i32'],
   writePriority: [['i32'], 'void'],
