@@ -4,10 +4,11 @@ export interface DebugRegister {
   readonly name: string
   /** Its number in the numbering that debuggers use for this instruction set; sparse. */
   readonly number: number
-  readonly bits: 32 | 64
-  /** Integer registers and the program counter; floating-point ones with their status; those of the system; what no instruction names. */
-  readonly group: 'general' | 'float' | 'system' | 'virtual'
-  readonly type: 'integer' | 'code' | 'data' | 'float'
+  readonly bits: 32 | 64 | 80 | 128
+  /** Integer registers and the program counter; floating-point ones with their status; vectors with theirs; those of the system; what no instruction names. */
+  readonly group: 'general' | 'float' | 'vector' | 'system' | 'virtual'
+  /** `float` is of 32 or 64 bits, as its user has it; `extended` is a floating-point number of 80 bits. */
+  readonly type: 'integer' | 'code' | 'data' | 'float' | 'extended' | 'vector'
 }
 
 /** Where a hart is to stop: for a debugger. */
@@ -29,7 +30,7 @@ export type DebugReason =
  * for this. All addresses and values are unsigned.
  */
 export interface VcpuDebug {
-  /** What debuggers call the instruction set: `'riscv:rv64'`. */
+  /** What debuggers call the instruction set: `'riscv:rv64'`, `'i386:x86-64'`, `'i386'`. */
   readonly architecture: string
   readonly registers: readonly DebugRegister[]
   /** The value of the register of that number; null when there is none. Changes nothing. */

@@ -46,7 +46,7 @@ export class CodePages {
   /** The ops of the page in `frame`, made if need be; `entry` is the address of the page-map entry by which somebody came to it. */
   page(frame: number, entry: number): number {
     const { memory, pool, limit, mark } = this.#options
-    const { u8, u32, data } = memory()
+    const { u32, data } = memory()
     const flags = u32[entry >>> 2] ?? 0
     if ((flags & (PAGE_CODE | PAGE_SHARED)) === 0) {
       this.#forgetWriters()
@@ -60,7 +60,6 @@ export class CodePages {
     }
     const free = this.#free.pop()
     const ops = free ?? pool + this.#used++ * densePage.size
-    if (free !== undefined) u8.fill(0, ops + densePage.map, ops + densePage.size)
     data.setUint32(ops + densePage.frame, frame, true)
     this.#pages.set(frame, { ops, writes: 0 })
     mark?.(frame)
@@ -95,6 +94,8 @@ export class CodePages {
     this.#pages.delete(frame)
     this.#free.push(page.ops)
     const { u8 } = this.#options.memory()
+    // Who executes in it finds nothing more.
+    u8.fill(0, page.ops + densePage.map, page.ops + densePage.size)
     for (const bank of this.#options.banks()) if (u8[bank + tlbLayout.fetched] !== 0) u8.fill(0, bank + tlbLayout.fetch, bank + tlbLayout.fetch + 16 * tlbLayout.fetchEntries)
   }
 

@@ -46,6 +46,8 @@ export interface CoreExports {
   /** Forgets all translations of the processor in the window. */
   flushAll(): void
   flushBank(bank: number): void
+  writeControl(number: number, value: bigint): number
+  writeMsr(number: number, value: bigint): number
   startBanks(first: number): void
 }
 

@@ -43,7 +43,8 @@ export function saveHart(record: X86Record, status: number): SavedHart {
   return {
     words: of(words, (field) => record.get64(field)),
     arrays: of(arrays, (field) => Array.from({ length: lengthOf(record, field) }, (_, index) => record.get64(field, index))),
-    small: of(small, (field) => record.get(field)),
+    // Attention is what made somebody ask for it, and asks for a look alone.
+    small: of(small, (field) => field === 'attention' ? Math.min(record.get(field), 1) : record.get(field)),
     flags: (status | record.get('system') | (record.get('direction') === 0 ? 0 : Flag.direction)) >>> 0,
     extended: readExtendedState(record.data, record.state.float),
   }

@@ -55,6 +55,19 @@ test('a budget is kept to the step, and where runs end, or a copy goes on, makes
   expect(memory[1]).toEqual(memory[0])
 })
 
+test('a state after any step can be restored: behind POPF, STI, and in the middle of REP', () => {
+  // sti; pushf; popf; mov ecx, 40h; mov edi, 30000h; rep stosb; jmp back
+  let machine = booted(hex('fb9c9db940000000bf00000300f3aaebef'))
+  const whole = booted(hex('fb9c9db940000000bf00000300f3aaebef'))
+  for (const { hart } of [machine, whole]) hart.record.set64('registers', 0x2_0000n, 4)
+  for (let step = 0; step < 100; step++) {
+    machine.hart.run(1, true)
+    whole.hart.run(1, true)
+    expect(machine.hart.save()).toEqual(whole.hart.save())
+    machine = machine.fork()
+  }
+})
+
 test('code that somebody else writes is what runs, also on a page that goes by its ops', () => {
   // inc ebx; jmp back
   const machine = booted(hex('ffc3ebfc'))
@@ -243,7 +256,7 @@ test('every field of a record is saved, follows from what is, or lasts for a ste
   /** Of control registers, CS, and the model. */
   const derived: StateField[] = ['mode', 'view', 'cr4Bits', 'eferBits', 'xcr0Bits', 'msrGroups', 'timeBase']
   const forAStep: StateField[] = ['zero', 'external', 'fault', 'error', 'faultAddress', 'event', 'saved', 'from', 'next', 'fetched', 'bounce', 'bounceBytes', 'bounceFirst', 'bounceAt', 'bounceNext', 'mailbox']
-  const ofRuns: StateField[] = ['page', 'budgetStart', 'budget', 'leave', 'others', 'ramTable']
+  const ofRuns: StateField[] = ['page', 'budgetStart', 'budget', 'leave', 'others', 'ramTable', 'debug']
   const ofTheTlb: StateField[] = ['banks', 'firstBank', 'slot', 'slotPcid', 'slotUsed', 'slotClock', 'privatePages', 'largeRegions', 'tlbMisses']
   expect([...savedFields, ...flags, ...derived, ...forAStep, ...ofRuns, ...ofTheTlb].sort()).toEqual(Object.keys(x86Layout.fields).sort())
 })

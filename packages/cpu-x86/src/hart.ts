@@ -1,7 +1,8 @@
-import { type CountedVcpu, type CpuContext, type Exit, machinistError, type VcpuSample, type X86Start } from '@machinist/api'
+import { type CountedVcpu, type CpuContext, type Exit, machinistError, type VcpuDebug, type VcpuSample, type X86Start } from '@machinist/api'
 import type { AddressSpace } from '@machinist/bus'
 import type { GuestMemory } from '@machinist/memory'
 import { type Cluster, CountedHart, Leave } from '@machinist/cpu-core'
+import { HartDebug } from './debug/hart-debug.ts'
 import { STATE_SIZE } from './emit/layout.ts'
 import { OVERRUN } from './emit/run.ts'
 import { BANKS_PER_HART } from './emit/tlb.ts'
@@ -40,6 +41,12 @@ export interface HartParts {
   readonly count: number
 }
 
+/** What of a run that was cut short is not in the state. */
+interface SavedRun {
+  readonly others: boolean
+  readonly owed: 'halt' | 'yield' | null
+}
+
 /** One x86 processor. */
 export class X86Hart extends CountedHart implements CountedVcpu, EngineClient {
   readonly index: number
@@ -51,6 +58,9 @@ export class X86Hart extends CountedHart implements CountedVcpu, EngineClient {
   readonly #model: Model
   readonly #home: number
   readonly #harts: () => readonly X86Hart[]
+  #debug: HartDebug | null = null
+  /** How the last run ended besides that a debugger stopped it. */
+  #owed: 'halt' | 'yield' | null = null
 
   constructor({ engine, cluster, context, model, index, harts, count }: HartParts) {
     super(engine.arena)
@@ -73,6 +83,9 @@ export class X86Hart extends CountedHart implements CountedVcpu, EngineClient {
         },
         local: () => context.local?.() ?? null,
       }),
+      debugFetch: () => this.#debug?.fetches() === true ? 1 : 0,
+      debugPage: (low: number, high: number) => this.#debug?.hasPage(low, high) === true ? 1 : 0,
+      debugAccess: (low: number, high: number, bytes: number, access: number) => this.#debug?.accesses(low, high, bytes, access) === true ? 1 : 0,
       acknowledge: () => context.acknowledge?.(`hart${index}.intr`) ?? NO_VECTOR,
       initialise: () => {
         resetState(engine.arena.data, this.record.state, 'init', model.signature)
@@ -103,6 +116,7 @@ export class X86Hart extends CountedHart implements CountedVcpu, EngineClient {
       this.#engine.exports.updateMode()
     })
     this.updateTimeBase()
+    this.#debug?.apply()
   }
 
   #inWindow(action: () => void): void {
@@ -138,6 +152,7 @@ export class X86Hart extends CountedHart implements CountedVcpu, EngineClient {
   }
 
   get runnable(): boolean {
+    if (this.#debug?.mode === 'hold') return false
     // What has not been looked at may end a wait.
     return this.record.get('waiting') === Activity.running || this.record.get('attention') !== 0
   }
@@ -148,19 +163,48 @@ export class X86Hart extends CountedHart implements CountedVcpu, EngineClient {
   }
 
   run(budget: number, exact: boolean, again: boolean = false): Exit {
+    const owed = again ? this.#owed : null
+    this.#owed = null
+    if (owed !== null) return owed
     if (again && budget <= 0) return 'budget'
     const { record } = this
     this.#engine.window.enter(this, this.#home)
     if (!this.runnable) return 'halt'
     if (!again) record.set('others', this.#harts().some((hart) => hart !== this && hart.runnable) ? 1 : 0)
+    const debug = this.#debug?.active === true ? this.#debug : null
     this.running = true
     try {
-      this.#go(budget, exact)
+      if (debug !== null) debug.run(budget, exact)
+      else this.#go(budget, exact)
     } finally {
       this.running = false
     }
     if (record.get('waiting') === Activity.shutdown && record.get('leave') === Leave.halt) this.#shutDown()
-    return EXITS[record.get('leave')] ?? 'budget'
+    const exit = EXITS[record.get('leave')] ?? 'budget'
+    if (debug === null || debug.reason === null) return exit
+    // A debugger comes first; what else it ended for is owed to whoever goes on.
+    if (exit === 'halt' || exit === 'yield') this.#owed = exit
+    return 'debug'
+  }
+
+  get debug(): VcpuDebug {
+    this.#debug ??= new HartDebug({
+      record: this.record,
+      memory: this.cluster.memory,
+      wide: this.#model.features.has('lm'),
+      window: (action) => {
+        this.#engine.window.enter(this, this.#home)
+        return action(this.#engine.exports)
+      },
+      go: (budget, exact) => { this.#go(budget, exact) },
+      crawl: (budget) => { this.pass(budget, this.#engine.exports.crawl) },
+      flush: () => { this.#engine.flushBanks(this.#banks) },
+    })
+    return this.#debug
+  }
+
+  get #banks(): readonly number[] {
+    return this.cluster.banks.slice(this.index * BANKS_PER_HART, (this.index + 1) * BANKS_PER_HART)
   }
 
   #go(budget: number, exact: boolean): void {
@@ -179,17 +223,19 @@ export class X86Hart extends CountedHart implements CountedVcpu, EngineClient {
     this.#context.backends.power.reset()
   }
 
-  /** Whether PAUSE gives way: what a run looked at when it began. */
-  saveRun(): { readonly others: boolean } {
-    return { others: this.record.get('others') !== 0 }
+  /** Whether PAUSE gives way: what a run looked at when it began; and what a debugger kept from being told. */
+  saveRun(): SavedRun {
+    return { others: this.record.get('others') !== 0, owed: this.#owed }
   }
 
   restoreRun(saved: unknown): void {
-    const others = typeof saved === 'object' && saved !== null ? (saved as { readonly others?: unknown }).others : undefined
-    if (typeof others !== 'boolean') {
-      throw machinistError({ code: 'bad-state', part: `hart${this.index}`, value: 'others', remedy: 'Restore a state that this version saved.' }, 'the saved run is not valid')
+    const { others, owed } = typeof saved === 'object' && saved !== null ? saved as Partial<Record<keyof SavedRun, unknown>> : {}
+    if (typeof others !== 'boolean' || owed !== null && owed !== 'halt' && owed !== 'yield') {
+      const value = typeof others === 'boolean' ? 'owed' : 'others'
+      throw machinistError({ code: 'bad-state', part: `hart${this.index}`, value, remedy: 'Restore a state that this version saved.' }, 'the saved run is not valid')
     }
     this.record.set('others', others ? 1 : 0)
+    this.#owed = owed
   }
 
   sample(depth: number): VcpuSample {

@@ -67,6 +67,10 @@ export function outsideCalls(view: () => DataView, at: number, outside: Outside)
       if (!controller) return 1
       return bytes < 4 || controller.write(hart, to, Number(get('mailbox') & 0xffff_ffffn)) ? 0 : 1
     },
+    // There is no debugger.
+    debugFetch: () => 0,
+    debugPage: () => 0,
+    debugAccess: () => 0,
     readPort: (port: number, bytes: 1 | 2 | 4): number => ports ? ports.read(port, bytes) : -1,
     writePort: (port: number, bytes: 1 | 2 | 4, value: number): void => ports?.write(port, bytes, value >>> 0),
     cpuid: (): void => {

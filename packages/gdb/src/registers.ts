@@ -1,19 +1,24 @@
 import type { DebugRegister, VcpuDebug } from '@machinist/api'
 import { parseSmallHex, registerFromHex, registerToHex } from './text.ts'
 
-/** What a `g` packet holds: what programs have. GDB asks for the others one by one. */
-const inGeneral = ({ group, type }: DebugRegister): boolean => group === 'general' || (group === 'float' && type === 'float')
+/** What a `g` packet holds: those whose numbers come one after the other from 0 on, which are what programs have. GDB asks for the others one by one. */
+function inGeneral({ registers }: VcpuDebug): readonly DebugRegister[] {
+  const numbers = new Map(registers.map((register) => [register.number, register]))
+  const found: DebugRegister[] = []
+  for (let register = numbers.get(0); register !== undefined; register = numbers.get(found.length)) found.push(register)
+  return found
+}
 
 /** `g`. */
 export function readAll(hart: VcpuDebug): string {
-  return hart.registers.filter(inGeneral).map(({ number, bits }) => registerToHex(hart.readRegister(number) ?? 0n, bits)).join('')
+  return inGeneral(hart).map(({ number, bits }) => registerToHex(hart.readRegister(number) ?? 0n, bits)).join('')
 }
 
 /** `G`: all of them, or those that come first. Nothing is written when it is not understood. */
 export function writeAll(hart: VcpuDebug, text: string): string {
   const values: [number, bigint][] = []
   let at = 0
-  for (const { number, bits } of hart.registers.filter(inGeneral)) {
+  for (const { number, bits } of inGeneral(hart)) {
     if (at === text.length) break
     const value = registerFromHex(text.slice(at, at + bits / 4), bits)
     if (value === null) return 'E01'

@@ -1,7 +1,7 @@
 import type { Views } from '../emit/decode-slot.ts'
 import { fusedHandler, hotHandler } from '../emit/hot-variants.ts'
 import type { State } from '../emit/layout.ts'
-import { denseLayout, densePage, INDEX_BITS, LINE, MOST_OPS, PLACE_BITS, Pseudo } from '../emit/op-format.ts'
+import { DenseKey, denseLayout, densePage, INDEX_BITS, LINE, MOST_OPS, PLACE_BITS, Pseudo, WINDOW } from '../emit/op-format.ts'
 import { variantOf } from '../emit/variant.ts'
 import type { Form } from '../isa/form.ts'
 import { decode, type Decoded, MAX_LENGTH } from './decoder.ts'
@@ -10,7 +10,7 @@ const PAGE = 4096
 /** Instructions that are decoded at once. */
 const MOST = 32
 const HIGH_BYTES = 4
-const FS = 4
+const [CS, FS] = [1, 4] as const
 const NO_FORMS: ReadonlySet<Form> = new Set()
 
 /** An op of 16 bytes: its handler, and the fields that it has. */
@@ -32,16 +32,20 @@ function fits(value: bigint): boolean {
 
 /** Where the parts of an address lie, or null of one that `run` does not have. */
 function addressOf(decoded: Decoded, state: State, next: number): Pick<Fields, 'base' | 'index' | 'displacement'> | null {
-  const { address, segment, form } = decoded
+  const { address, segment, form, mode } = decoded
   if (!address) return { base: 0, index: 0, displacement: 0 }
   const position = (at: number): number => (at - state.field('registers')) / 8
   const registerAt = (number: number): number => position(number < 0 ? state.field('zero') : state.register(number))
-  const displacement = address.displacement + (address.relative ? BigInt(next) : 0n)
+  const all = address.displacement + (address.relative ? BigInt(next) : 0n)
+  // Those of 32 bits are cut to that.
+  const displacement = mode === 64 ? all : BigInt.asIntN(32, all)
   if (!fits(displacement)) return null
+  if (segment === CS && form.instruction.name !== 'lea') return null
   let index = registerAt(address.index) | address.scale << INDEX_BITS
   // LEA has no segment.
   if (segment >= FS && form.instruction.name !== 'lea') {
-    if (address.index >= 0) return null
+    // Outside 64-bit mode their limits are looked at.
+    if (address.index >= 0 || mode !== 64) return null
     index = position(state.segment(segment))
   }
   return { base: address.relative ? position(state.field('page')) : registerAt(address.base), index, displacement: Number(displacement) }
@@ -50,7 +54,7 @@ function addressOf(decoded: Decoded, state: State, next: number): Pick<Fields, '
 function fieldsOf(decoded: Decoded, state: State, offset: number): Fields {
   const { form, rex, reg, rm, immediates, length } = decoded
   const handler = hotHandler(variantOf(decoded))
-  if (handler === 0 || decoded.addressSize !== 8) return cold
+  if (handler === 0 || decoded.addressSize !== decoded.mode / 8 || decoded.mode !== 64 && form.counted) return cold
   const next = offset + length
   const address = addressOf(decoded, state, next)
   const [immediate = 0n] = immediates
@@ -66,23 +70,35 @@ function fieldsOf(decoded: Decoded, state: State, offset: number): Fields {
   }
 }
 
+/** Groups, and others by their names, after which translations, the mode or what is to be looked for may be others. */
+const system: ReadonlySet<string> = new Set(['system', 'far', 'ports', 'segments', 'control', 'caches', 'xsave', 'fxsr'])
+const systemNames: ReadonlySet<string> = new Set(['popf', 'ud2'])
+
+/** Whether nothing but numbers is changed by an instruction without handler, all of whose bytes its function finds. */
+function isPlain({ form: { instruction: { name, group } } }: Decoded, offset: number): boolean {
+  return !system.has(group) && !systemNames.has(name) && offset + WINDOW <= PAGE
+}
+
 /** Whether what stands behind an instruction need not be code. */
 function ends({ form: { instruction: { name } } }: Decoded): boolean {
   return name === 'jmp' || name === 'ret'
 }
 
 /**
- * Decodes for `run`: from an offset of the page whose ops lie there, up to where control does not go on by itself, or to an instruction that was decoded before, and says the number
+ * Decodes for `run`, as code of a DenseKey: from an offset of the page whose ops lie there, up to where control does not go on by itself, or to an instruction that was decoded before, and says the number
  * of the first op. An instruction that goes on in the next page, or is none, is left to `step`.
  */
-export function decodeRun(views: () => Views, state: State, lacks: ReadonlySet<Form> = NO_FORMS): (ops: number, offset: number) => number {
-  return (ops, from) => {
+export function decodeRun(views: () => Views, state: State, lacks: ReadonlySet<Form> = NO_FORMS): (ops: number, offset: number, key: number) => number {
+  return (ops, from, key) => {
+    const mode = key === DenseKey.long ? 64 : 32
     const { view, bytes } = views()
     const frame = view.getUint32(ops + densePage.frame, true)
     let used = Math.max(1, view.getUint32(ops + densePage.used, true))
-    if (used + MOST + 1 > MOST_OPS) {
+    if (used + MOST + 1 > MOST_OPS || view.getUint32(ops + densePage.key, true) !== key) {
       // Everything anew.
       bytes.fill(0, ops + densePage.map, ops + densePage.used)
+      bytes.fill(0, ops + densePage.lines, ops + densePage.size)
+      view.setUint32(ops + densePage.key, key, true)
       used = 1
     }
     const first = used
@@ -105,8 +121,9 @@ export function decodeRun(views: () => Views, state: State, lacks: ReadonlySet<F
         put({ ...cold, handler: Pseudo.go, displacement: offset }, 0)
         break
       }
-      const decoded = decode(bytes.subarray(frame + offset, frame + Math.min(PAGE, offset + MAX_LENGTH)), 64, lacks)
-      const fields = typeof decoded === 'string' ? cold : fieldsOf(decoded, state, offset)
+      const decoded = decode(bytes.subarray(frame + offset, frame + Math.min(PAGE, offset + MAX_LENGTH)), mode, lacks)
+      const own = typeof decoded === 'string' ? cold : fieldsOf(decoded, state, offset)
+      const fields = own.handler === Pseudo.cold && typeof decoded !== 'string' && isPlain(decoded, offset) ? { ...cold, handler: Pseudo.function } : own
       const length = typeof decoded === 'string' ? 0 : decoded.length
       mark(view, ops, offset, Math.min(PAGE, offset + Math.max(1, typeof decoded === 'string' ? MAX_LENGTH : length)))
       view.setUint16(ops + densePage.map + 2 * offset, used, true)

@@ -32,7 +32,7 @@ export function writeCore({ state, decoded, physicalBits, memory }: CoreOptions)
   const m = new ModuleBuilder()
   m.importMemory({ module: 'host', name: 'memory', ...memory })
   const decode = m.importFunction('host', 'decode', ['i32', 'i32', 'i32', 'i32'], 'i32')
-  const decodeRun = m.importFunction('host', 'decodeRun', ['i32', 'i32'], 'i32')
+  const decodeRun = m.importFunction('host', 'decodeRun', ['i32', 'i32', 'i32'], 'i32')
   const shared = emitShared(m, state, { physicalBits })
   const parts: CoreParts = { state, shared, float: emitFloat(m, state.float) }
   variants.forEach((variant, number) => {
@@ -41,7 +41,6 @@ export function writeCore({ state, decoded, physicalBits, memory }: CoreOptions)
     if (m.tableEntry(target) !== number) throw new RangeError('the table has functions before these')
   })
   const steps = emitSteps(m, state, { memory: shared, decoded, decode })
-  const turn = emitCrawl(m, state, steps, shared)
-  emitRun(m, { parts, turn, decodeRun })
+  emitRun(m, { ...steps, ...emitCrawl(m, state, steps, shared), parts, decodeRun })
   return m.toBytes()
 }

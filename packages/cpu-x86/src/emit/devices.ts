@@ -5,7 +5,7 @@ import type { State } from './layout.ts'
 import type { OutsideFunctions } from './system/outside.ts'
 
 /** What generated code asks whoever runs it, about memory. Values of devices pass by the field `mailbox`. */
-export interface MemoryCalls extends Pick<OutsideFunctions, 'localRead' | 'localWrite'> {
+export interface MemoryCalls extends Pick<OutsideFunctions, 'localRead' | 'localWrite' | 'debugPage' | 'debugAccess'> {
   readonly readFault: FuncRef<readonly ['i32'], 'i32'>
   readonly writeFault: FuncRef<readonly ['i32', 'i32', 'i32'], 'i32'>
   /** `(frame, entry)` → decoded code of that page of RAM, or 0: nobody keeps any. */

@@ -17,6 +17,8 @@ export interface HotPlace {
   readonly page: Local<'i64'>
   readonly budget: Local<'i32'>
   readonly tlb: Local<'i32'>
+  /** What addresses are cut to. */
+  readonly mask: Local<'i64'>
   /** Where to go, for `jump`. */
   readonly target: Local<'i64'>
   /** What the last writer of flags did: see flags.ts. */
@@ -36,12 +38,12 @@ export function odd(linear: Value): Expr<'i32'> {
 }
 
 /**
- * Semantics of 64-bit code in a page of ops, within `run`: flags are in locals, accesses hit the TLB, and whatever is not usual escapes to `step`,
+ * Semantics of 64-bit code, and of flat 32-bit code, in a page of ops, within `run`: flags are in locals, accesses hit the TLB, and whatever is not usual escapes to `step`,
  * before it has had an effect.
  */
 export class HotStage extends VectorStage {
   override readonly addressSize: Width = 8
-  override readonly stackSize: Width = 8
+  override readonly stackSize: Width
   readonly #place: HotPlace
   readonly #direct: Value | null
   /** Flags are those of a subtraction; this is the second instruction of an op. */
@@ -51,7 +53,8 @@ export class HotStage extends VectorStage {
   constructor(f: Func, parts: CoreParts, place: HotPlace, variant: Variant) {
     super(f, parts, place.op, variant)
     this.#place = place
-    this.#direct = variant.form.operands[0]?.kind === 'rel' ? i64.add(place.page, this.#displacement()) : null
+    this.stackSize = variant.form.size64 !== null && variant.operandSize === 4 ? 4 : 8
+    this.#direct = variant.form.operands[0]?.kind === 'rel' ? i64.and(i64.add(place.page, this.#displacement()), place.mask) : null
   }
 
   override emit(): void {
@@ -103,7 +106,7 @@ export class HotStage extends VectorStage {
     const index = this.f.let(i32.load8U(this.op, denseLayout.index))
     const base = i64.load(i32.shl(i32.load8U(this.op, denseLayout.base), 3), registers)
     const scaled = i64.shl(i64.load(i32.shl(i32.and(index, 2 ** INDEX_BITS - 1), 3), registers), i64.extendU(i32.shrU(index, INDEX_BITS)))
-    return i64.add(i64.add(base, scaled), this.#displacement())
+    return i64.and(i64.add(i64.add(base, scaled), this.#displacement()), this.#place.mask)
   }
 
   // Memory
@@ -225,7 +228,7 @@ export class HotStage extends VectorStage {
 }
 
 /** To the target of an op, from the start of its page; or to `jump`, when that is not there or the budget is used up. */
-export function goTo(f: Func, { op, ops, page, budget, target, next, jump }: HotPlace): void {
+export function goTo(f: Func, { op, ops, page, budget, mask, target, next, jump }: HotPlace): void {
   const to = f.let(i32.load(op, denseLayout.displacement))
   f.if(i32.ltU(to, 4096), () => {
     const number = f.let(i32.load16U(i32.add(ops, i32.shl(to, 1)), densePage.map))
@@ -234,6 +237,6 @@ export function goTo(f: Func, { op, ops, page, budget, target, next, jump }: Hot
       f.brIf(next, i32.gtS(budget, 0))
     })
   })
-  f.set(target, i64.add(page, i64.extendS(to)))
+  f.set(target, i64.and(i64.add(page, i64.extendS(to)), mask))
   f.br(jump)
 }

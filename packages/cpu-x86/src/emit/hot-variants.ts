@@ -10,27 +10,28 @@ const names: ReadonlySet<string> = new Set([
   'push', 'pop', 'leave', 'call', 'ret', 'jmp', 'jrcxz',
   ...conditionNames.flatMap((name) => [`j${name}`, `set${name}`, `cmov${name}`]),
 ])
-const kinds: ReadonlySet<OperandKind> = new Set(['rm', 'mem', 'reg', 'opreg', 'fixed', 'imm', 'one', 'rel'])
+const kinds: ReadonlySet<OperandKind> = new Set(['rm', 'mem', 'offset', 'reg', 'opreg', 'fixed', 'imm', 'one', 'rel'])
 /** Bit strings are longer than an operand. */
 const inRegister: ReadonlySet<string> = new Set(['bt'])
 /** Operands of 16 bits are rare, but for these. */
-const words: ReadonlySet<string> = new Set(['mov', 'cmp', 'test', 'and', 'or', 'add', 'sub', 'xor', 'cmove', 'cmovne'])
+const words: ReadonlySet<string> = new Set(['nop', 'mov', 'cmp', 'test', 'and', 'or', 'add', 'sub', 'xor', 'cmove', 'cmovne'])
 const firsts: ReadonlySet<string> = new Set(['cmp', 'test'])
 
-/** Whether `run` has code for a variant: 64-bit code of general registers, as it comes up all the time. */
+/** Whether `run` has code for a variant: of general registers, as it comes up all the time. */
 function isHot({ form, operandSize, memory, repeat }: Variant): boolean {
   const { instruction: { name, group }, operands, size64 } = form
-  if (!names.has(name) || group === 'segments' || group === 'far' || !form.modes.includes(64) || repeat !== 'none') return false
+  if (!names.has(name) || group === 'segments' || group === 'far' || !form.modes.includes(64) && !form.modes.includes(32) || repeat !== 'none') return false
   if (operands.some(({ kind }) => !kinds.has(kind)) || operands.filter(({ kind }) => kind === 'imm').length > 1) return false
   if (memory && (inRegister.has(name) && operands[1]?.kind !== 'imm' || name === 'pop')) return false
-  if (size64 !== null) return operandSize === 8
+  if (size64 !== null) return operandSize >= 4
   return operandSize !== 2 || words.has(name)
 }
 
-/** What code depends on: immediates and displacements of all sizes are the same field. */
+/** What code depends on: immediates and displacements of all sizes are the same field, and addresses are cut by a mask. */
 function keyOf({ form, operandSize, memory }: Variant): string {
   const operands = form.operands.map(({ kind, size, register }) => kind === 'imm' || kind === 'rel' ? kind : `${kind}${size}${register}`)
-  return [form.instruction.name, operandSize, memory, ...operands].join()
+  const size = form.operands[0]?.kind === 'rel' && form.instruction.name !== 'call' ? 0 : operandSize
+  return [form.instruction.name, size, memory, ...operands].join()
 }
 
 /** A handler of `run`: a variant, and maybe a conditional jump right behind it, done at once. */

@@ -98,6 +98,8 @@ const fields = {
   attention: 'u32',
   /** Not zero: leave the run after this instruction, for this reason; see `Leave`. */
   leave: 'u32',
+  /** What a debugger wants to be told of; see Debug. */
+  debug: 'u32',
   /** Not zero: other processors may be able to run, so PAUSE gives way to them. */
   others: 'u32',
   /** What comes from outside: 1: INTR, as its line is; 2: NMI, 4: INIT, 8: SIPI, 16: SMI, until they are taken. The vector of the SIPI. */
@@ -131,6 +133,9 @@ const fields = {
   /** Statistics: accesses that the TLB did not have. */
   tlbMisses: 'i64',
 } as const
+
+/** Bits of `debug`: pages that are fetched from and each instruction of those, and accesses that the TLB does not have. */
+export const Debug = { fetches: 1, accesses: 2 } as const
 
 /** PCIDs whose translations a processor keeps at a time. */
 export const PCID_SLOTS: 4 = fields.slotPcid[1]

@@ -21,16 +21,24 @@ export const INDEX_BITS = 6
 export const densePage = {
   ops: 0,
   map: 0x8000,
-  /** How many of the ops are used; and where the page's bytes lie. */
+  /** How many of the ops are used; where the page's bytes lie; and as what code they were decoded: see `DenseKey`. */
   used: 0xa000,
   frame: 0xa004,
   /** A bit for each 64 bytes that were decoded. */
   lines: 0xa008,
+  key: 0xa010,
   size: 0xa040,
 } as const
+/** Code that `run` has, by the key that `step` has for it: of 64 bits, and of 32 with a stack of 32, all of whose segments are flat. */
+export const DenseKey = { long: 64, flat: 33 } as const
 export const MOST_OPS = 2048
 /** Bytes that have one bit of `lines`. */
 export const LINE = 64
 
-/** Handlers that are no variants. `cold`: `step` executes the instruction. `go`: no instruction, but the next one is at the target. */
-export const Pseudo = { cold: 0, go: 1, count: 2 } as const
+/**
+ * Handlers that are no variants. `cold`: `step` executes the instruction. `go`: no instruction, but the next one is at the target. `function`: the instruction's function is called, and
+ * control goes on behind it as a rule.
+ */
+export const Pseudo = { cold: 0, go: 1, function: 2, count: 3 } as const
+/** Bytes from an instruction on that its function must find in the page: those that decoding looks at. */
+export const WINDOW = 16

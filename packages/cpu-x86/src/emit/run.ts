@@ -1,35 +1,38 @@
 import { Leave } from '@machinist/cpu-core'
 import { fetchEntry, tagOf, tlbLayout } from '@machinist/mmu'
-import { call, type Func, type FuncRef, i32, i64, type Label, type ModuleBuilder } from '@machinist/wasm'
+import { call, type Expr, type Func, type FuncRef, i32, i64, type Label, type ModuleBuilder, select } from '@machinist/wasm'
+import type { CrawlFunctions } from './crawl.ts'
 import type { CoreParts } from './core.ts'
 import { hotHandlers } from './hot-variants.ts'
 import { goTo, type HotPlace, HotStage } from './hot-stage.ts'
-import { denseLayout, densePage, PLACE_BITS, Pseudo } from './op-format.ts'
+import { Register, SegmentBit, segmentLayout, SegmentRight, type State } from './layout.ts'
+import { DenseKey, denseLayout, densePage, PLACE_BITS, Pseudo } from './op-format.ts'
+import type { StepFunctions } from './steps.ts'
 import { currentBank } from './tlb.ts'
 
 /** Steps that a run may do beyond its budget. */
 export const OVERRUN = 4096
 
-export interface RunParts {
+export interface RunParts extends CrawlFunctions, Pick<StepFunctions, 'stepAt'> {
   readonly parts: CoreParts
-  /** One step, as `crawl` does them. */
-  readonly turn: FuncRef<readonly [], 'void'>
-  /** `(ops, offset)` → the number of the op that begins there, decoded with those behind it. */
-  readonly decodeRun: FuncRef<readonly ['i32', 'i32'], 'i32'>
+  /** `(ops, offset, key)` → the number of the op that begins there, decoded with those behind it as code of that DenseKey. */
+  readonly decodeRun: FuncRef<readonly ['i32', 'i32', 'i32'], 'i32'>
 }
 
 /**
- * Emits and exports `run`: as `crawl`, but 64-bit code goes by the ops of its page, and the budget is looked at where control jumps, so that it may be
+ * Emits and exports `run`: as `crawl`, but 64-bit code, and flat 32-bit code, goes by the ops of its page, and the budget is looked at where control jumps, so that it may be
  * overrun by what a page has.
  */
-export function emitRun(m: ModuleBuilder, { parts, turn, decodeRun }: RunParts): void {
+export function emitRun(m: ModuleBuilder, { parts, turn, stepped, stepAt, decodeRun }: RunParts): void {
   const { state, shared } = parts
+  const flat = emitFlat(m, state)
   const run = m.func('run', [], 'void', (f) => {
     const place = {
-      op: f.local('i32'), ops: f.local('i32'), page: f.local('i64'), budget: f.local('i32'), tlb: f.local('i32'), target: f.local('i64'),
+      op: f.local('i32'), ops: f.local('i32'), page: f.local('i64'), budget: f.local('i32'), tlb: f.local('i32'), mask: f.local('i64'), target: f.local('i64'),
       kind: f.local('i32'), shift: f.local('i32'), source: f.local('i64'), result: f.local('i64'),
     }
-    const { op, ops, page, budget, tlb, target, kind, shift, source, result } = place
+    const key = f.local('i32')
+    const { op, ops, page, budget, tlb, mask, target, kind, shift, source, result } = place
     const save = (): void => {
       f.do(state.set32('budget', budget))
       f.do(state.set32('flagKind', kind))
@@ -37,19 +40,50 @@ export function emitRun(m: ModuleBuilder, { parts, turn, decodeRun }: RunParts):
       f.do(state.set64('flagSource', source))
       f.do(state.set64('flagResult', result))
     }
-    f.loop((resume) => {
-      f.if(state.get32('leave'), () => f.return())
-      f.if(i32.or(i32.or(state.get32('attention'), state.get32('waiting')), i32.ne(state.get32('mode'), 64)), () => {
-        f.do(call(turn))
-        f.br(resume)
-      })
-      f.set(target, state.get64('pc'))
+    const load = (): void => {
       f.set(budget, state.get32('budget'))
-      f.set(tlb, currentBank(state))
       f.set(kind, state.get32('flagKind'))
       f.set(shift, state.get32('flagShift'))
       f.set(source, state.get64('flagSource'))
       f.set(result, state.get64('flagResult'))
+    }
+    const offsetOf = (): Expr<'i32'> => i32.and(i32.load16U(op, denseLayout.place), 2 ** PLACE_BITS - 1)
+    /** With the instruction of the op as the one that is to be executed, and counted. */
+    const leave = (): void => {
+      f.set(budget, i32.add(budget, 1))
+      save()
+      f.do(state.set64('pc', i64.add(page, i64.extendU(offsetOf()))))
+    }
+    /** Calls the function of the op's instruction; goes on behind it when nothing has happened, the page has the same code as before, and that is decoded. */
+    const callFunction = (next: Label, resume: Label): void => {
+      leave()
+      const frame = f.let(i32.load(ops, densePage.frame))
+      const raised = f.let(call(stepAt, i32.add(frame, offsetOf()), key))
+      f.do(call(stepped, raised))
+      f.do(state.set32('budget', i32.sub(state.get32('budget'), 1)))
+      f.brIf(resume, i32.or(i32.or(raised, state.get32('leave')), i32.or(state.get32('attention'), state.get32('waiting'))))
+      const pc = f.let(state.get64('pc'))
+      const behind = f.let(i32.sub(i32.wrap(pc), i32.wrap(page)))
+      f.brIf(resume, i32.or(i64.ne(pc, state.get64('next')), i32.geU(behind, 4096)))
+      const number = f.let(i32.load16U(i32.add(ops, i32.shl(behind, 1)), densePage.map))
+      f.brIf(resume, i32.or(i32.eqz(number), i32.ne(i32.load(ops, densePage.frame), frame)))
+      load()
+      f.set(op, i32.add(ops, i32.shl(number, Math.log2(denseLayout.size))))
+      f.br(next)
+    }
+    f.loop((resume) => {
+      f.if(state.get32('leave'), () => f.return())
+      f.set(key, select('i32', i32.eq(state.get32('mode'), 64), DenseKey.long, DenseKey.flat))
+      f.set(mask, select('i64', i32.eq(key, DenseKey.long), -1n, 0xffff_ffffn))
+      const odd = f.let(i32.or(state.get32('attention'), state.get32('waiting')))
+      f.if(i32.ne(key, DenseKey.long), () => f.set(odd, i32.or(odd, i32.eqz(call(flat)))))
+      f.if(odd, () => {
+        f.do(call(turn))
+        f.br(resume)
+      })
+      f.set(target, state.get64('pc'))
+      f.set(tlb, currentBank(state))
+      load()
       f.loop((jump) => {
         f.if(i32.leS(budget, 0), () => {
           save()
@@ -72,13 +106,14 @@ export function emitRun(m: ModuleBuilder, { parts, turn, decodeRun }: RunParts):
         f.do(state.set64('page', page))
         const offset = f.let(i32.and(i32.wrap(target), 4095))
         f.set(op, i32.load16U(i32.add(ops, i32.shl(offset, 1)), densePage.map))
-        f.if(i32.eqz(op), () => f.set(op, call(decodeRun, ops, offset)))
+        f.if(i32.or(i32.eqz(op), i32.ne(i32.load(ops, densePage.key), key)), () => f.set(op, call(decodeRun, ops, offset, key)))
         f.set(op, i32.add(ops, i32.shl(op, Math.log2(denseLayout.size))))
         f.loop((next) => {
-          f.block((escape) => emitHandlers(f, parts, { ...place, next, jump, escape }))
-          f.set(budget, i32.add(budget, 1))
-          save()
-          f.do(state.set64('pc', i64.add(page, i64.extendU(i32.and(i32.load16U(op, denseLayout.place), 2 ** PLACE_BITS - 1)))))
+          f.block((escape) => {
+            f.block((outside) => emitHandlers(f, parts, { ...place, next, jump, escape }, outside))
+            callFunction(next, resume)
+          })
+          leave()
           f.do(call(turn))
           f.br(resume)
         })
@@ -88,11 +123,26 @@ export function emitRun(m: ModuleBuilder, { parts, turn, decodeRun }: RunParts):
   m.export('run', run)
 }
 
+/** Whether code is of 32 bits, and its segments but for FS and GS are all that there is. */
+function emitFlat(m: ModuleBuilder, state: State): FuncRef<readonly [], 'i32'> {
+  return m.func('isFlat', [], 'i32', (f) => {
+    f.if(i32.ne(state.get32('mode'), 32), () => f.return(0))
+    const both = SegmentRight.read | SegmentRight.write
+    for (const [register, wanted, bits] of [[Register.cs, 0, 0], [Register.ss, both | SegmentBit.big, both | SegmentBit.big], [Register.ds, both, both], [Register.es, both, both]] as const) {
+      const at = state.segment(register)
+      const limits = i64.ne(i64.load(at + segmentLayout.low), BigInt.asIntN(64, 0xffff_ffff_0000_0000n))
+      const rights = i32.ne(i32.and(i32.load(at + segmentLayout.rights), bits), wanted)
+      f.if(i32.or(i32.or(limits, rights), i64.ne(i64.load(at + segmentLayout.base), 0)), () => f.return(0))
+    }
+    f.return(1)
+  })
+}
+
 /** The dispatch, and the code of every handler; never falls through. */
-function emitHandlers(f: Func, parts: CoreParts, place: HotPlace): void {
+function emitHandlers(f: Func, parts: CoreParts, place: HotPlace, outside: Label): void {
   const { op, budget, escape } = place
   const go = f.open('block')
-  const labels: Label[] = [escape, go]
+  const labels: Label[] = [escape, go, outside]
   for (let i = hotHandlers.length - 1; i >= 0; i--) labels[Pseudo.count + i] = f.open('block')
   f.set(budget, i32.sub(budget, 1))
   f.brTable(i32.load16U(op, denseLayout.handler), labels, escape)

@@ -5,7 +5,7 @@ import { Flag } from '../flags.ts'
 import { Vector } from '../vector.ts'
 import { Cr4, Efer } from './control-bits.ts'
 import { emitDevices, type MemoryCalls } from './devices.ts'
-import type { State } from './layout.ts'
+import { Debug, type State } from './layout.ts'
 import { noteInTlb } from './page-hints.ts'
 import { BreakpointKind, type DebugFunctions } from './system/debug.ts'
 import { type BankFunctions, currentBank } from './tlb.ts'
@@ -109,9 +109,14 @@ export function emitSlowPlace(m: ModuleBuilder, state: State, ram: RamFunctions,
     f.if(i64.eq(physical, -1), () => f.return(0))
     const watched = f.let(i32.ne(i32.and(state.get32('watching'), BreakpointKind.data), 0))
     f.if(i32.and(i32.and(watched, i32.ne(access, Access.fetch)), i32.eqz(system)), () => f.do(call(debug.accesses, linear, bytes, access)))
+    /** Asks a debugger about the bytes of one page. */
+    const ask = (at: Local<'i64'>, count: Expr<'i32'>): void => f.if(i32.and(i32.ne(access, Access.fetch), i32.ne(i32.and(state.get32('debug'), Debug.accesses), 0)), () => {
+      f.set(watched, i32.or(watched, call(host.debugAccess, i32.wrap(at), i32.wrap(i64.shrU(at, 32)), select('i32', system, 0, count), access)))
+    })
     f.do(state.set64('tlbMisses', i64.add(state.get64('tlbMisses'), 1)))
     const next = f.local('i64')
     f.if(i32.geU(first, bytes), () => {
+      ask(linear, bytes)
       const entry = f.let(call(ramEntry, physical))
       f.if(i32.and(i32.ne(entry, 0), watched), () => {
         f.if(i32.eq(access, Access.write), () => f.return(call(ram.writable, entry, physical, bytes)))
@@ -122,8 +127,11 @@ export function emitSlowPlace(m: ModuleBuilder, state: State, ram: RamFunctions,
       f.set(next, i64.add(i64.or(linear, 4095), 1))
       // System structures have 64 bits of address in long mode, whatever the mode of the code.
       f.if(select('i32', system, i32.eqz(long), i32.ne(state.get32('mode'), 64)), () => f.set(next, i64.and(next, 0xffff_ffff)))
+      const second = f.let(next)
       f.set(next, call(translate, next, access, system))
       f.if(i64.eq(next, -1), () => f.return(0))
+      ask(linear, first)
+      ask(second, i32.sub(bytes, first))
     })
     f.do(state.set64('bounceAt', physical))
     f.do(state.set64('bounceNext', next))
@@ -134,6 +142,7 @@ export function emitSlowPlace(m: ModuleBuilder, state: State, ram: RamFunctions,
   })
   const codeOps = m.func('codeOps', ['i64'], 'i32', (f, linear) => {
     f.if(call(unusual, linear), () => f.return(0))
+    f.if(i32.and(state.get32('debug'), Debug.fetches), () => f.if(call(host.debugPage, i32.wrap(linear), i32.wrap(i64.shrU(linear, 32))), () => f.return(0)))
     const access = f.let(i32.const(Access.fetch))
     const physical = f.let(call(translate, linear, access, 0))
     f.if(i64.eq(physical, -1), () => {

@@ -3,6 +3,7 @@ import { call, type Expr, type Func, type FuncRef, i32, i64, type Local, memoryC
 import { Vector } from '../vector.ts'
 import { opLayout, Register, SegmentBit, segmentLayout, type State } from './layout.ts'
 import type { MemoryFunctions } from './memory.ts'
+import { WINDOW } from './op-format.ts'
 import { EventKind } from './system/interrupts.ts'
 
 /** An instruction that was decoded: the op; the bytes that it was decoded from, with a mask of those that count; and the key of the code that they were in, 0 of none. */
@@ -13,14 +14,14 @@ export const DECODED = 16384
 /** What whoever decodes says of bytes. */
 export const Outcome = { decoded: 0, invalid: 1, long: 2, short: 3 } as const
 
-/** Of a key: SS.B; the rest is the mode. */
+/** Of a key: SS.B, outside 64-bit mode; the rest is the mode. */
 export const KEY_BIG = 1
-/** Bytes that are looked at, one more than the longest instruction has. */
-const WINDOW = 16
 
 export interface StepFunctions {
   /** Executes the instruction at rIP; 1 after it, or its fetch, has raised something. */
   readonly step: FuncRef<readonly [], 'i32'>
+  /** `(at, key)`: the same of the instruction at rIP whose bytes are there, `WINDOW` of them at least. */
+  readonly stepAt: FuncRef<readonly ['i32', 'i32'], 'i32'>
 }
 
 interface StepParts {
@@ -64,21 +65,12 @@ export function emitSteps(m: ModuleBuilder, state: State, { memory, decoded, dec
 
   const stepSlowly = emitSlow(m, state, { memory, decode, slotOf, holds, raise, execute, undecoded, cs, is64 })
 
-  const step = m.func('step', [], 'i32', (f) => {
+  const begin = (f: Func): void => {
     f.do(state.set32('event', EventKind.fault))
     f.do(state.set32('external', 0))
-    const pc = f.let(state.get64('pc'))
-    const big = i32.and(i32.load(state.segment(Register.ss) + segmentLayout.rights), SegmentBit.big)
-    const key = f.let(i32.or(state.get32('mode'), i32.shrU(big, Math.log2(SegmentBit.big / KEY_BIG))))
-    const linear = f.let(pc)
-    f.if(i32.eqz(is64()), () => {
-      f.set(linear, i64.and(i64.add(pc, i64.load(cs('base'))), 0xffff_ffff))
-      f.if(i64.gtS(i64.add(pc, WINDOW - 1), i64.load32U(cs('high'))), () => f.return(call(stepSlowly, linear, key)))
-    })
-    f.if(i32.ltU(call(memory.rest, linear), WINDOW), () => f.return(call(stepSlowly, linear, key)))
-    f.if(call(memory.unusual, linear), () => raise(f, Vector.generalProtection))
-    const at = f.let(call(memory.place, linear, WINDOW, Access.fetch, 0))
-    f.if(i32.eqz(at), () => f.return(1))
+  }
+  const stepAt = m.func('stepAt', ['i32', 'i32'], 'i32', (f, at, key) => {
+    begin(f)
     const slot = f.let(slotOf(at))
     f.if(i32.eqz(holds(slot, at, key)), () => {
       const outcome = f.let(call(decode, at, WINDOW, slot, key))
@@ -86,8 +78,25 @@ export function emitSteps(m: ModuleBuilder, state: State, { memory, decoded, dec
     })
     execute(f, slot)
   })
+  const step = m.func('step', [], 'i32', (f) => {
+    begin(f)
+    const pc = f.let(state.get64('pc'))
+    const key = f.let(state.get32('mode'))
+    const linear = f.let(pc)
+    f.if(i32.eqz(is64()), () => {
+      const big = i32.and(i32.load(state.segment(Register.ss) + segmentLayout.rights), SegmentBit.big)
+      f.set(key, i32.or(key, i32.shrU(big, Math.log2(SegmentBit.big / KEY_BIG))))
+      f.set(linear, i64.and(i64.add(pc, i64.load(cs('base'))), 0xffff_ffff))
+      f.if(i64.gtS(i64.add(pc, WINDOW - 1), i64.load32U(cs('high'))), () => f.return(call(stepSlowly, linear, key)))
+    })
+    f.if(i32.ltU(call(memory.rest, linear), WINDOW), () => f.return(call(stepSlowly, linear, key)))
+    f.if(call(memory.unusual, linear), () => raise(f, Vector.generalProtection))
+    const at = f.let(call(memory.place, linear, WINDOW, Access.fetch, 0))
+    f.if(i32.eqz(at), () => f.return(1))
+    f.return(call(stepAt, at, key))
+  })
   m.export('step', step)
-  return { step }
+  return { step, stepAt }
 }
 
 function raiseUndecoded(f: Func, outcome: Local<'i32'>, raise: (f: Func, vector: number) => void): void {

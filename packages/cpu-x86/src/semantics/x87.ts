@@ -5,7 +5,7 @@ import type { Stage } from '../emit/stage.ts'
 import { STATUS } from '../flags.ts'
 import { group, type Instruction } from '../isa/form.ts'
 
-/** The x87 FPU (SDM volume 1, chapter 8; volume 2 for each), without its transcendental functions. */
+/** The x87 FPU (SDM volume 1, chapter 8; volume 2 for each). */
 const { instructions, define } = group('x87')
 export const x87: readonly Instruction[] = instructions
 
@@ -143,6 +143,9 @@ define('fscale', ['D9:FD'], waiting((s) => s.f.do(call(s.float.x87.scale))))
 define('fxtract', ['D9:F4'], waiting((s) => s.f.do(call(s.float.x87.extract))))
 define('fprem', ['D9:F8'], waiting((s) => s.f.do(call(s.float.x87.remainder, 0))))
 define('fprem1', ['D9:F5'], waiting((s) => s.f.do(call(s.float.x87.remainder, 1))))
+for (const [name, modrm, operation] of [
+  ['f2xm1', 'F0', 'exp'], ['fyl2x', 'F1', 'log'], ['fptan', 'F2', 'tan'], ['fpatan', 'F3', 'atan'], ['fyl2xp1', 'F9', 'logOnePlus'], ['fsincos', 'FB', 'sincos'], ['fsin', 'FE', 'sin'], ['fcos', 'FF', 'cos'],
+] as const) define(name, [`D9:${modrm}`], waiting((s) => s.f.do(call(s.float.x87.transcendental[operation]))))
 /** Significand, exponent, and the bits below (SDM volume 2, FLD1). */
 const constants = [
   ['fld1', 'E8', 1n << 63n, 0, 0n], ['fldl2t', 'E9', 0xd49a_784b_cd1b_8afen, 1, 0x492bn << 48n], ['fldl2e', 'EA', 0xb8aa_3b29_5c17_f0bbn, 0, 0xbe87n << 48n],

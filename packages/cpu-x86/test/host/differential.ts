@@ -16,9 +16,11 @@ const features: Readonly<Record<string, string>> = {
  * POPF of random bits turns single step and alignment checks on: it has a test of its own. The upper half of a selector that is pushed
  * differs between processors (SDM volume 2, PUSH), and so do approximations.
  */
-const excluded = ({ instruction: { name, group } }: Form): boolean => name === 'popf' || name === 'push' && group === 'segments' || /^v?r(cp|sqrt)[ps]s$/.test(name) || savesAddresses.has(name) || tellsOfHost.has(name)
+const excluded = ({ instruction: { name, group } }: Form): boolean => name === 'popf' || name === 'push' && group === 'segments' || /^v?r(cp|sqrt)[ps]s$/.test(name) || savesAddresses.has(name) || tellsOfHost.has(name) || transcendental.has(name)
 /** What stores the addresses of the last x87 instruction and operand, which are not kept. */
 const savesAddresses: ReadonlySet<string> = new Set(['fnstenv', 'fnsave', 'fxsave', 'xsave', 'xsaveopt', 'xsavec'])
+/** What is right to a unit in the last place, and not to the bit of any processor: transcendental.test.ts compares it. */
+export const transcendental: ReadonlySet<string> = new Set(['f2xm1', 'fyl2x', 'fyl2xp1', 'fptan', 'fpatan', 'fsin', 'fcos', 'fsincos'])
 /** What tells of parts that only the host has. */
 const tellsOfHost: ReadonlySet<string> = new Set(['xgetbv', 'xsetbv'])
 /** Groups that user mode cannot run, or not without a system's tables. */

@@ -1,16 +1,18 @@
 import { describe, expect, test } from 'vitest'
 import { Interpreter } from '../../src/index.ts'
 import { Random } from '../host/random.ts'
-import { at, type Program, randomProgram } from './programs.ts'
+import { at, type Program, randomProgram, ROUNDS_AT } from './programs.ts'
 
 const seed = Number(process.env.MACHINIST_SEED ?? 1)
+const ROUNDS = 400
 const runs = Number(process.env.MACHINIST_RUNS ?? 16)
 
-function start(program: Program): Interpreter {
-  const cpu = new Interpreter({ mode: 64, base: at.base, size: at.size })
+function start(program: Program, mode: 32 | 64): Interpreter {
+  const cpu = new Interpreter({ mode, base: at.base, size: at.size })
   cpu.memory.set(program.code, at.code)
   cpu.memory.set(program.data, at.data)
   program.registers.forEach((value, i) => cpu.setRegister(i, value))
+  new DataView(cpu.memory.buffer, cpu.memory.byteOffset).setUint32(ROUNDS_AT, ROUNDS, true)
   cpu.rip = at.base
   return cpu
 }
@@ -32,12 +34,12 @@ function differences(a: Interpreter, b: Interpreter): string[] {
 }
 
 describe('run', () => {
-  for (const changes of [false, true]) {
-    test(`has the state of single steps after as many of them${changes ? ', of code that changes itself' : ''}`, () => {
+  for (const [mode, changes] of [[64, false], [64, true], [32, false], [32, true]] as const) {
+    test(`has the state of single steps after as many of them, in ${mode}-bit code${changes ? ' that changes itself' : ''}`, () => {
       for (let i = 0; i < runs; i++) {
         const random = new Random(seed + 1000 * i + (changes ? 500 : 0))
-        const program = randomProgram(random, { length: 5 + random.below(60), rounds: 400, changes })
-        const [fast, slow] = [start(program), start(program)]
+        const program = randomProgram(random, { mode, length: 5 + random.below(60), rounds: ROUNDS, changes })
+        const [fast, slow] = [start(program, mode), start(program, mode)]
         for (let slice = 0; slice < 4; slice++) {
           const steps = 1 + random.below(9000)
           fast.run(steps)

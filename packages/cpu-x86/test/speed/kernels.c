@@ -49,7 +49,7 @@ static u64 sha256(u64 rounds) {
     }
     h[0] += a; h[1] += b; h[2] += c; h[3] += d; h[4] += e; h[5] += f; h[6] += g; h[7] += s;
   }
-  return h[0] ^ (u64)h[7] << 32;
+  return h[0] ^ (u64)h[7] << 13;
 }
 
 typedef int (*Compare)(const void *, const void *);

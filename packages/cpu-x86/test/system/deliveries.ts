@@ -79,7 +79,7 @@ export function deliverAtRandom(random: Random, start: Start, runs: number): str
   const { cpu, state, memory, name } = start
   const linear = new Uint8Array(cpu.memory.buffer)
   const view = new DataView(cpu.memory.buffer)
-  const field = (of: 'fault' | 'event' | 'external' | 'cpl' | 'mode' | 'waiting'): number => view.getUint32(STATE.field(of), true)
+  const field = (of: 'attention' | 'fault' | 'event' | 'external' | 'cpl' | 'mode' | 'waiting'): number => view.getUint32(STATE.field(of), true)
   const found: string[] = []
   for (let run = 0; run < runs && found.length < 5; run++) {
     linear.set(state)
@@ -97,6 +97,7 @@ export function deliverAtRandom(random: Random, start: Start, runs: number): str
       for (let i = 0; i < 8 && step.kind === 'done'; i++) {
         step = cpu.step()
         if (step.kind === 'exception') step = cpu.deliver(step)
+        if (field('attention') > 1) found.push(`${name}, run ${run}: attention is ${field('attention')}`)
       }
     } catch (error) {
       found.push(`${name}, run ${run}, vector ${vector} ${cause}: ${String(error)}`)

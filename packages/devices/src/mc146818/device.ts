@@ -88,8 +88,8 @@ export class Mc146818 implements Device<Mc146818State> {
     this.#update(now)
   }
 
+  /** As far as the guest has seen: the host's clock is not asked, since a machine that is replayed has it only where the guest asked. */
   save(): Mc146818State {
-    this.#settle(this.#now)
     return {
       address: this.#address, bytes: [...this.#bytes], flags: this.#flags, offset: this.#offset, ahead: this.#ahead, weekday: this.#weekday, seen: this.#seen, periods: this.#periods,
     }
@@ -116,7 +116,10 @@ export class Mc146818 implements Device<Mc146818State> {
     this.#weekday = weekday
     this.#seen = seen
     this.#periods = periods
-    this.#update(this.#now)
+    this.#drive()
+    // Nothing is due that the guest does not wait for.
+    if (this.#waiting !== 0) this.#update(this.#now)
+    else this.#timer.cancel()
   }
 
   /** The time that it shows. */
@@ -235,12 +238,20 @@ export class Mc146818 implements Device<Mc146818State> {
     if (runs) writeTime(this.#bytes, second, this.#weekday)
   }
 
+  #drive(): void {
+    this.#context.irq.interrupt.set((this.#flags & this.#get(Place.b) & B.interrupts) !== 0)
+  }
+
+  /** Flags that interrupt when they come. */
+  get #waiting(): number {
+    return this.#divides ? this.#get(Place.b) & B.interrupts & ~this.#flags : 0
+  }
+
   /** Drives the interrupt, and waits for what interrupts next, at least `least` nanoseconds. */
   #update(now: Moment, least = 0): void {
     this.#settle(now)
-    const enabled = this.#get(Place.b) & B.interrupts
-    this.#context.irq.interrupt.set((this.#flags & enabled) !== 0)
-    const waiting = this.#divides ? enabled & ~this.#flags : 0
+    this.#drive()
+    const waiting = this.#waiting
     let left = Infinity
     if ((waiting & C.uf) !== 0) left = SECOND - now.phase
     if ((waiting & C.af) !== 0 && this.#runs) left = Math.min(left, (nextAlarm(this.#bytes, this.#seen) - this.#seen) * SECOND - now.phase)

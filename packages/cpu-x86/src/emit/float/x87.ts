@@ -4,6 +4,7 @@ import { emitHelpers } from '../helpers.ts'
 import { BIAS, type Bounds, C1, Class, doubleBounds, emitExtended, exponentAt, MAX_EXPONENT, raise, scratch, signAt, significandAt, singleBounds, TOP_BIT } from './extended.ts'
 import { emitExtendedArithmetic } from './extended-arithmetic.ts'
 import { Exception, Relation } from './sse.ts'
+import { emitTranscendental, type TranscendentalFunctions } from './transcendental.ts'
 
 /**
  * The stack of the x87 FPU and what its instructions share (SDM volume 1, chapter 8). A result is computed into a scratch number, and what was raised
@@ -63,6 +64,7 @@ export interface X87Functions {
   readonly constant: Fn<readonly ['i64', 'i32', 'i64'], 'void'>
   /** `(condition, number)`: FCMOV. */
   readonly move: Fn<readonly ['i32', 'i32'], 'void'>
+  readonly transcendental: TranscendentalFunctions
   /** The tag word: two bits for each register (SDM volume 1, 8.1.7). */
   readonly tagWord: Fn<readonly [], 'i32'>
   readonly setTagWord: Fn<readonly ['i32'], 'void'>
@@ -571,6 +573,21 @@ export function emitX87(m: ModuleBuilder, state: FloatState): X87Functions {
     conclude(f, 0)
   })
 
+  const transcendental = emitTranscendental(m, state, x, helpers, {
+    at, empty, underflow, conclude, copyNumber, finish,
+    setC2: (f, value) => f.do(state.set32('status', value === 0 ? i32.and(state.get32('status'), ~Condition.c2) : i32.or(state.get32('status'), Condition.c2))),
+    concludeTwo: (f, second) => {
+      f.if(i32.eqz(raised(f, BEFORE)), () => {
+        copyNumber(f, at(0), RESULT)
+        setTag(f, 0, true)
+        moveTop(f, -1)
+        copyNumber(f, at(0), second)
+        setTag(f, 0, true)
+      })
+      f.do(call(finish))
+      f.return()
+    },
+  })
   const tagWord = m.func('x87.tagWord', [], 'i32', (f) => {
     const word = f.let(i32.const(0))
     for (let number = 0; number < 8; number++) {
@@ -592,6 +609,6 @@ export function emitX87(m: ModuleBuilder, state: FloatState): X87Functions {
     empty, finish, arithmetic, compare, widenSingle: widen('Single', 32), widenDouble: widen('Double', 64), fromInteger, load, duplicate,
     toSingle: narrow('Single', 32, singleBounds), toDouble: narrow('Double', 64, doubleBounds), toInteger, abandoned, pop, copy, exchange,
     sqrt: one('rootOfTop', (f) => f.do(call(sqrt, RESULT, at(0)))), integral: one('integralOfTop', (f) => f.do(call(integral, RESULT, at(0)))),
-    sign, examine, scale, extract, remainder, constant, move, tagWord, setTagWord, summarize, register,
+    transcendental, sign, examine, scale, extract, remainder, constant, move, tagWord, setTagWord, summarize, register,
   }
 }

@@ -107,7 +107,7 @@ export function emitDebug(m: ModuleBuilder, state: State): DebugFunctions {
   })
   const tell = (f: Func, hits: Local<'i32'>): void => {
     f.do(state.set32('debugPending', i32.or(state.get32('debugPending'), hits)))
-    f.do(state.set32('attention', i32.or(state.get32('attention'), hits)))
+    f.do(state.set32('attention', i32.or(state.get32('attention'), i32.ne(hits, 0))))
   }
   const accesses = m.func('watchData', ['i64', 'i32', 'i32'], 'void', (f, linear, bytes, access) => {
     const hits = f.let(i32.const(0))

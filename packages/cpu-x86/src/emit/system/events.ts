@@ -113,7 +113,7 @@ export function emitEvents(m: ModuleBuilder, state: State, deliver: FuncRef<read
     f.do(state.set32('system', i32.and(state.get32('system'), ~SystemFlag.resume)))
     f.do(state.set32('single', flag(SystemFlag.trap)))
     const waits = i32.and(i32.ne(shadow, 0), line(Line.interrupt | Line.nonMaskable))
-    f.do(state.set32('attention', i32.or(i32.or(state.get32('single'), breakpoints), i32.or(waits, pending))))
+    f.do(state.set32('attention', i32.or(i32.or(state.get32('single'), breakpoints), i32.or(waits, i32.ne(pending, 0)))))
     f.return(Polled.clear)
   })
 

@@ -24,5 +24,5 @@ export function setAllFlags(f: Func, state: State, value: Expr<'i32'>, changed: 
   f.do(state.set32('direction', i32.and(i32.shrU(bits, DIRECTION_BIT), 1)))
   const system = f.let(i32.or(i32.and(state.get32('system'), i32.xor(mask, -1)), i32.and(bits, mask)))
   f.do(state.set32('system', system))
-  f.do(state.set32('attention', i32.or(state.get32('attention'), i32.and(system, AWAITED))))
+  f.do(state.set32('attention', i32.or(state.get32('attention'), i32.ne(i32.and(system, AWAITED), 0))))
 }

@@ -26,6 +26,12 @@ const signatures = {
   acknowledge: [[], 'i32'],
   /** INIT: makes the state what that leaves (`resetState`). */
   initialise: [[], 'void'],
+  /** What a debugger is asked while the state's `debug` says so. Before an instruction is executed: 1 when it is not to be, with `leave` set. */
+  debugFetch: [[], 'i32'],
+  /** `(low, high)` of a linear address: 1 when the code of its page is to go step by step. */
+  debugPage: [['i32', 'i32'], 'i32'],
+  /** `(low, high, bytes, access)` on one page: 1 when the TLB is not to have it. With 0 bytes it is no access of a program's. */
+  debugAccess: [['i32', 'i32', 'i32', 'i32'], 'i32'],
 } as const
 
 export type OutsideFunctions = { readonly [Name in keyof typeof signatures]: FuncRef<(typeof signatures)[Name][0], (typeof signatures)[Name][1]> }
