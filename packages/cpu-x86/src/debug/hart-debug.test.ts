@@ -123,6 +123,27 @@ test('a step takes no interrupt, what puts off interrupts is as it was after a s
   expect(t.hart.runnable).toBe(false)
 })
 
+test('whoever was stepped goes on as if it had not been', () => {
+  const handled = [false, true].map((stepped) => {
+    const t = machine()
+    t.memory.write(CODE, hex('fb 48ffc0 ebfb'))
+    t.vector = 0x21
+    t.hart.run(20, true)
+    if (stepped) t.hart.debug.mode = 'step'
+    t.hart.run(1, true)
+    if (stepped) t.hart.debug.mode = 'run'
+    t.hart.run(3, true)
+    t.hart.setLine(1, true)
+    const trail = Array.from({ length: 6 }, () => {
+      t.hart.run(1, true)
+      return pc(t)
+    })
+    return { trail, state: t.hart.save() }
+  })
+  expect(handled[0]?.trail).toContain(BigInt(HANDLER))
+  expect(handled[1]).toEqual(handled[0])
+})
+
 test('registers are read, and written as instructions would', () => {
   const t = machine()
   const { debug } = t.hart

@@ -138,8 +138,8 @@ export class HartDebug implements VcpuDebug {
       return
     }
     const { record } = this.#hart
-    // Whoever steps through a program does not want to end in the handler of a timer each time.
-    if (record.get('waiting') === 0 && record.get('shadow') === 0) record.set('shadow', Shadow.interrupts)
+    // Whoever steps through a program does not want to end in the handler of a timer each time. With attention the shadow is used up by this step; without, nothing comes anyway.
+    if (record.get('attention') !== 0 && record.get('waiting') === 0 && record.get('shadow') === 0) record.set('shadow', Shadow.interrupts)
     const steps = record.getNumber('steps')
     this.#stepping = true
     this.#hart.crawl(1)
