@@ -20,14 +20,14 @@ const failure = (run: () => unknown): string => {
   return 'none'
 }
 
-interface Header { readonly version?: number; readonly flags?: number; readonly preferred?: number; readonly initSize?: number; readonly alignment?: number; readonly packed?: Uint8Array }
+interface Header { readonly version?: number; readonly flags?: number; readonly preferred?: number; readonly initSize?: number; readonly alignment?: number; readonly packed?: Uint8Array; readonly length?: number }
 
 /** A bzImage of 4 setup sectors and 64 KiB. */
-function bzImage({ version = 0x20f, flags = 3, preferred = 16 * MIB, initSize = 3 * MIB, alignment = 2 * MIB, packed }: Header = {}): Uint8Array {
+function bzImage({ version = 0x20f, flags = 3, preferred = 16 * MIB, initSize = 3 * MIB, alignment = 2 * MIB, packed, length = (packed?.length ?? -4) + 4 }: Header = {}): Uint8Array {
   const bytes = new Uint8Array(5 * 512 + 0x1_0000).fill(0x90, 5 * 512)
   for (const [at, size, value] of [
     [0x1f1, 1, 4], [0x1f4, 4, 0x1000], [0x1fe, 2, 0xaa55], [0x200, 2, 0x6aeb], [0x202, 4, 0x5372_6448], [0x206, 2, version], [0x211, 1, 1], [0x22c, 4, 0x7fff_ffff], [0x230, 4, alignment], [0x234, 1, 1],
-    [0x236, 2, flags], [0x238, 4, 255], [0x248, 4, 0x400], [0x24c, 4, packed === undefined ? 0 : packed.length + 4], [0x258, 8, preferred], [0x260, 4, initSize],
+    [0x236, 2, flags], [0x238, 4, 255], [0x248, 4, 0x400], [0x24c, 4, length], [0x258, 8, preferred], [0x260, 4, initSize],
   ] as const) put(bytes, at, size, value)
   if (packed !== undefined) bytes.set(packed, 5 * 512 + 0x400)
   return bytes
@@ -96,23 +96,29 @@ describe('a bzImage', () => {
     expect(plan({ kernel: bzImage({ version: 0x209 }) }).entry.pc, 'older ones lie at 1 MiB').toBe(MIB)
   })
 
-  test('is unpacked where somebody can', () => {
-    const packed = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 1, 2, 3, 4)
-    const kernel = bzImage({ packed })
+  test('is unpacked where that can be', () => {
+    const gzip = bzImage({ packed: Uint8Array.of(0x1f, 0x8b, 8, 0, 1, 2, 3, 4), length: 8 })
     const seen: unknown[] = []
     const made = plan({
-      kernel,
-      unpack(packing, bytes, limit) {
-        seen.push(packing, [...bytes], limit)
+      kernel: gzip,
+      inflate(bytes, limit) {
+        seen.push([...bytes], limit)
         return elf(64)
       },
     })
-    expect(seen).toEqual(['zstd', [...packed], 256 * MIB])
+    expect(seen).toEqual([[0x1f, 0x8b, 8, 0, 1, 2, 3, 4], 256 * MIB])
     expect(made.start).toMatchObject({ kind: 'linux64', pc: 2 * MIB + 16 })
     expect(get(part(made, 'boot parameters').bytes, 0x260, 4), 'its own header').toBe(3 * MIB)
-    expect(plan({ kernel, unpack: () => elf(32) }).start).toMatchObject({ kind: 'protected', pc: 2 * MIB + 16 })
-    for (const unpack of [() => null, () => new Uint8Array(9)]) expect(plan({ kernel, unpack }).entry.pc).toBe(16 * MIB + 0x200)
-    expect(plan({ kernel, unpack: () => elf(64), protocol: 'linux32' }).entry.pc, 'not by an entry that it has not').toBe(16 * MIB)
+    for (const inflate of [undefined, () => new Uint8Array(9), () => elf(32)]) expect(plan({ kernel: gzip, inflate }).entry.pc).toBe(16 * MIB + 0x200)
+    expect(plan({ kernel: gzip, inflate: () => elf(64), protocol: 'linux32' }).entry.pc, 'not by an entry that it has not').toBe(16 * MIB)
+    const both = bzImage({ flags: 2, packed: Uint8Array.of(0x1f, 0x8b, 8, 0, 1, 2, 3, 4), length: 8 })
+    expect(plan({ kernel: both, inflate: () => elf(32) }).start).toMatchObject({ kind: 'protected', pc: 2 * MIB + 16 })
+    // Zstandard: one block as it is, and 4 bytes of its length behind it.
+    const content = elf(64)
+    const frame = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0, 0x88, content.length << 3 & 0xff | 1, content.length >> 5, 0, ...content)
+    expect(plan({ kernel: bzImage({ packed: frame }) }).entry.pc).toBe(2 * MIB + 16)
+    frame[6] = (frame[6] ?? 0) | 6
+    expect(failure(() => plan({ kernel: bzImage({ packed: frame }) }))).toBe('image-compressed')
   })
 
   test('lies elsewhere where it does not fit, if it can', () => {
@@ -202,7 +208,7 @@ test('whatever a file has in it, it is refused with a reason, or all of it lies 
       for (const [at, value] of changes) if (at < kernel.length) kernel[at] = value
       let made: X86BootPlan
       try {
-        made = plan({ kernel, initrd: new Uint8Array(100), ...(protocol !== undefined && { protocol }), unpack: () => elf(64) })
+        made = plan({ kernel, initrd: new Uint8Array(100), ...(protocol !== undefined && { protocol }), inflate: () => elf(64) })
       } catch (error) {
         expect(isMachinistError(error), String(error)).toBe(true)
         return

@@ -3,7 +3,8 @@ import { alignUp, hex } from '../bytes.ts'
 import { ELF_MACHINE, type ElfFile, isElf, parseElf } from '../elf.ts'
 import type { BootSegment } from '../riscv-boot.ts'
 import { encodeUtf8 } from '../text.ts'
-import { bootParams, entry64, isBzImage, type Packing, parseBzImage, rngSeedData } from './linux-setup.ts'
+import { type Inflate, unpackKernel } from '../unpack/kernel.ts'
+import { bootParams, entry64, isBzImage, parseBzImage, rngSeedData } from './linux-setup.ts'
 import { BOOT_GDT, descriptors, identityPages, LOW, MAX_COMMAND_LINE, segment } from './low-memory.ts'
 import { type AddressRange, FIRMWARE, highest, isRam, memoryMap } from './memory-map.ts'
 import { MULTIBOOT_LOADED, multibootHeader, multibootInfo } from './multiboot.ts'
@@ -36,8 +37,8 @@ export interface X86BootOptions {
   readonly rsdp?: number | undefined
   /** Random bytes for the kernel's generator, which Linux's protocols have a place for. */
   readonly rngSeed?: Uint8Array | undefined
-  /** Unpacks a kernel, at most `limit` bytes of it, which saves the guest that work; null when it cannot. Without it bzImages unpack themselves. */
-  readonly unpack?: ((packing: Packing, bytes: Uint8Array, limit: number) => Uint8Array | null) | undefined
+  /** Decompresses gzip, for kernels that are: at most `limit` bytes come out. Zstandard needs nobody; others unpack themselves, which takes the guest long. */
+  readonly inflate?: Inflate | undefined
 }
 
 /** Where everything goes, and where to begin. */
@@ -150,19 +151,19 @@ function load(options: X86BootOptions): Loaded {
   return { ...common, protocol: linux, entry: physicalEntry(elf), segments: segmentsOf(elf), initrdMax: OLD_INITRD_MAX }
 }
 
-function loadBzImage({ memory, kernel, protocol, unpack }: X86BootOptions): Loaded {
+function loadBzImage({ memory, kernel, protocol, inflate }: X86BootOptions): Loaded {
   const image = parseBzImage(kernel)
   const common = { header: image.header, initrdMax: image.initrdMax, commandLine: image.commandLine }
   if (protocol === 'multiboot' || protocol === 'pvh' || (protocol === 'linux64' && !image.has64)) {
     throw machinistError({ code: 'boot-protocol', part: 'kernel', value: protocol, remedy: `Use ${image.has64 ? "'linux64' or " : ''}'linux32'` }, 'a bzImage is not started so')
   }
   const total = memory.reduce((sum, { size }) => sum + size, 0)
-  const unpacked = image.payload === null ? null : unpack?.(image.payload.packing, image.payload.bytes, total) ?? null
+  // A kernel of 64 bits is entered with 32 only where it unpacks itself.
+  const own = image.has64 ? 'linux64' : 'linux32'
+  const unpacked = image.payload === null || (protocol ?? own) !== own ? null : unpackKernel(image.payload.packing, image.payload.bytes, total, inflate)
   if (unpacked !== null && isElf(unpacked)) {
     const elf = parseElf(unpacked, 'kernel')
-    const own = elf.bits === 64 ? 'linux64' : 'linux32'
-    // A kernel of 64 bits is entered with 32 only where it unpacks itself.
-    if (protocol === undefined || protocol === own) return { ...common, protocol: own, entry: physicalEntry(elf), segments: segmentsOf(elf) }
+    if (elf.bits === (image.has64 ? 64 : 32)) return { ...common, protocol: own, entry: physicalEntry(elf), segments: segmentsOf(elf) }
   }
   const chosen = protocol ?? (image.has64 ? 'linux64' : 'linux32')
   const map = memoryMap(memory)

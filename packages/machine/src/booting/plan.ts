@@ -68,7 +68,7 @@ export function planBoot(machine: ResolvedMachine, entropy: EntropyPort | null, 
       memory: machine.memory,
       kernel: bytesOf(kernel, 'kernel', host),
       initrd: initrd && bytesOf(initrd, 'initrd', host),
-      append, protocol: start, rngSeed,
+      append, protocol: start, rngSeed, inflate: host.inflate?.bind(host),
       ...(acpi !== null && { tables: [{ part: 'acpi', address: ACPI_TABLES, bytes: acpi.bytes }], rsdp: ACPI_TABLES, reserved: acpi.reserved }),
     })
   }
