@@ -19,6 +19,10 @@ export class Board implements OtherProcessors {
     this.count = count
   }
 
+  get running(): number {
+    return this.away.length
+  }
+
   /** When the first comes back. */
   get next(): number {
     return Math.min(Infinity, ...this.away.map(({ at }) => at))

@@ -18,6 +18,10 @@ export class OtherHarts {
   /** Does what the hardware wants while a hart of a guest runs here. False: that hart is to leave, so that the event loop turns. */
   interlude: () => boolean = () => false
 
+  get running(): number {
+    return this.#away.size
+  }
+
   /** Those of the hardware, which all machines share. */
   static of(native: Native): OtherHarts {
     const harts = known.get(native) ?? new OtherHarts(native)

@@ -17,11 +17,17 @@ interface Trial {
   run(ms: number): Readonly<Record<string, number>>
 }
 
-function trial(others: number, machines: Readonly<Record<string, readonly [Habit, EntityParameters]>>, finding = 0): Trial {
+function trial(others: number, machines: Readonly<Record<string, readonly [Habit, EntityParameters]>>, { finding = 0, deciding = 0 } = {}): Trial {
   const loop = testLoop()
   const board = new Board(loop, others)
   board.finding = finding
   const runner = new ParallelRunner(loop, board, () => loop.now() - board.interrupted)
+  const { policy } = runner
+  const { pick } = policy
+  policy.pick = (...given) => {
+    loop.time += deciding
+    return pick.apply(policy, given)
+  }
   const guests = Object.fromEntries(Object.entries(machines).map(([name, [habit, parameters]]) => {
     const guest = new Guest(board, habit, () => { runner.wake(name) })
     runner.add(name, (slice, here = true) => guest.slice(slice, here), parameters, guest)
@@ -74,7 +80,7 @@ test.each([1, 2, 3])('who floods this thread pays for it, with %d processors mor
 })
 
 test.each([1, 2])('who runs on this thread does not pay for what others interrupt it for, with %d processors more: they do', (others) => {
-  const { board, guests, runner, run } = trial(others, { good: [{ ...busy, bound: true }, {}], bad: [{ ...floods, service: 0, harts: others }, {}] }, 50_000)
+  const { board, guests, runner, run } = trial(others, { good: [{ ...busy, bound: true }, {}], bad: [{ ...floods, service: 0, harts: others }, {}] }, { finding: 50_000 })
   run(50)
   const paid = (name: string): number => runner.time(name).used - (guests[name]?.worked ?? 0)
   const before = ['good', 'bad'].map(paid)
@@ -85,6 +91,17 @@ test.each([1, 2])('who runs on this thread does not pay for what others interrup
   expect(took).toBeGreaterThan(100 * MS)
   expect(Math.abs(good) / took).toBeLessThan(0.1)
   expect(Math.abs(bad / took - 1)).toBeLessThan(0.1)
+})
+
+test.each([[1, 0.95], [2, 0.9], [3, 0.8]])('who has this thread decide often who is next pays for it, and for processors that wait meanwhile, with %d processors more', (others, least) => {
+  const work = (bad: Habit): number => {
+    const { guests, run } = trial(others, { good: [{ ...busy, harts: 4 }, {}], bad: [bad, {}] }, { deciding: 40_000 })
+    run(50)
+    const before = guests['good']?.worked ?? 0
+    run(1000)
+    return (guests['good']?.worked ?? 0) - before
+  }
+  expect(work({ harts: others + 1, run: 2_000, service: 5_000 }) / work({ ...busy, harts: others + 1 })).toBeGreaterThan(least)
 })
 
 test('a processor that is free is given away before others are served', () => {

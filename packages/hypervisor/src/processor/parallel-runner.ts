@@ -42,7 +42,8 @@ interface Place {
 
 /**
  * Runs machines on several processors of which one, this thread's, also does all that their harts come back for. The policy knows each hart that could run as one who wants a processor. A machine is charged what the processors worked for it, as they count it
- * themselves; the time in which this thread did something on its behalf, or found out that there is something, whoever ran here meanwhile; and the same again for a processor that waited for that.
+ * themselves; the time in which this thread did something on its behalf, or found out that there is something, whoever ran here meanwhile; and the same again for each processor that waited for the
+ * thread meanwhile, whoever had it.
  */
 export class ParallelRunner implements CpuRunner {
   readonly policy: ProportionalShare<string>
@@ -60,6 +61,9 @@ export class ParallelRunner implements CpuRunner {
   /** Whose hart runs here, and the time meanwhile that was not its own. */
   #current: Seat | null = null
   #elsewhere = 0
+  /** Until when the time of this thread is accounted for, but for that of runs here; and how many processors have been waiting for this thread since. */
+  #charged = 0
+  #waiting = 0
   #lively = 0
 
   /** @param cpuTime - time of this thread that its machines have, in nanoseconds */
@@ -76,7 +80,14 @@ export class ParallelRunner implements CpuRunner {
       if (place !== undefined) place.asks = 0
       this.#turns.soon()
     }
-    others.attend = () => this.#attend()
+    others.attend = () => {
+      const began = this.#loop.now()
+      this.#charged = began
+      this.#count()
+      const free = this.#look()
+      this.#elsewhere += this.#loop.now() - began
+      return free
+    }
     this.#turns.soon()
   }
 
@@ -145,8 +156,10 @@ export class ParallelRunner implements CpuRunner {
   #run(end: number, chore: number): number | null {
     let now: number
     do {
+      this.#charged = this.#loop.now()
       this.#others.poll()
-      this.#attend()
+      this.#count()
+      this.#look()
       now = this.#loop.now()
       const choice = this.policy.pick(HERE, now)
       if ('entity' in choice) {
@@ -164,7 +177,7 @@ export class ParallelRunner implements CpuRunner {
   }
 
   /** Does what came in for machines that run elsewhere, and gives processors that are free to who is next. False when it is for the machine a hart of which runs here. */
-  #attend(): boolean {
+  #look(): boolean {
     const began = this.#loop.now()
     for (const seat of this.#stirred) seat.debt += this.#others.found / this.#stirred.size
     this.#others.found = 0
@@ -189,9 +202,9 @@ export class ParallelRunner implements CpuRunner {
         if (seat.claims.running.size > 0) this.#serve(seat)
         else this.#want(seat, 1)
         free = this.#fillAll() && free
+        this.#owes(seat)
       }
     }
-    this.#elsewhere += this.#loop.now() - began
     return free
   }
 
@@ -239,17 +252,31 @@ export class ParallelRunner implements CpuRunner {
   }
 
   #serve(seat: Seat): void {
-    const before = this.#loop.now()
     const result = seat.task(SHORT, false)
-    // A processor of its own waited meanwhile.
-    seat.debt += (this.#loop.now() - before) * (seat.claims.running.size > 0 ? 2 : 1)
+    this.#owes(seat)
     this.#after(seat, result)
+  }
+
+  /** What this thread did since it was charged last was for a machine, and that is why processors waited meanwhile, whoever has them. */
+  #owes(seat: Seat): void {
+    const now = this.#loop.now()
+    seat.debt += (now - this.#charged) * (1 + this.#waiting)
+    this.#charged = now
+    this.#count()
+  }
+
+  /** Those that were lent, and on which nothing runs, have somebody that wants something of this thread. */
+  #count(): void {
+    let lent = 0
+    for (const { number, on } of this.#places) if (number !== HERE && on !== null) lent++
+    this.#waiting = Math.max(0, lent - this.#others.running)
   }
 
   #here(claim: string, slice: number): void {
     const seat = this.#owner(claim)
     const place = this.#places[HERE]
     if (place === undefined) return
+    this.#owes(seat)
     this.#put(place, seat, claim)
     this.#stirred.delete(seat)
     this.#current = seat
@@ -257,8 +284,11 @@ export class ParallelRunner implements CpuRunner {
     const before = this.#cpuTime()
     const result = seat.task(slice, true)
     this.#current = null
+    this.#charged = this.#loop.now()
+    this.#count()
     this.#end(place, Math.max(0, this.#cpuTime() - before - this.#elsewhere))
     this.#after(seat, result)
+    this.#owes(seat)
   }
 
   /** The run on a processor is over. */

@@ -1,19 +1,20 @@
 /* Bare guests of fairness.long.test.ts: MODE says what one does for ever. The first page of the image is the program, wherever it is. */
 #include <stdint.h>
 
-enum { WORK, DEVICE, CALLS, CONSOLE, IPIS, TIMERS, MEMORY, FRAMES };
+enum { WORK, DEVICE, CALLS, CONSOLE, IPIS, TIMERS, MEMORY, FRAMES, IPIS_ELSEWHERE };
 
 #define UART ((volatile uint8_t *)0x10000000)
 #define RAM 0x80000000ul
 
-__asm__(".section .text.start\n.globl _start\n_start: la sp, stack_end\n j neighbour\n.section .bss\n.balign 16\nstack: .space 1024\nstack_end:\n.text");
+__asm__(".section .text.start\n.globl _start\n_start: la sp, stack_end\n slli t0, a0, 10\n sub sp, sp, t0\n j neighbour\n.section .bss\n.balign 16\nstack: .space 2048\nstack_end:\n.text");
 
-static long sbi(long extension, long function, long first, long second) {
+static long sbi(long extension, long function, long first, long second, long third) {
   register long a0 __asm__("a0") = first;
   register long a1 __asm__("a1") = second;
+  register long a2 __asm__("a2") = third;
   register long a6 __asm__("a6") = function;
   register long a7 __asm__("a7") = extension;
-  __asm__ volatile("ecall" : "+r"(a0), "+r"(a1) : "r"(a6), "r"(a7) : "memory");
+  __asm__ volatile("ecall" : "+r"(a0), "+r"(a1) : "r"(a2), "r"(a6), "r"(a7) : "memory");
   return a0;
 }
 
@@ -70,26 +71,30 @@ static void frames(void) {
   }
 }
 
-void neighbour(void) {
+void _start(void);
+
+void neighbour(unsigned long hart) {
+  /* The other hart does the same, but where it is to be one that is stopped. */
+  if (HARTS > 1 && hart == 0 && MODE != IPIS_ELSEWHERE) sbi(0x48534d, 0, 1, (long)_start, 0);
   switch (MODE) {
   case WORK:
     for (;;) __asm__ volatile("");
   case DEVICE:
     for (;;) (void)UART[5];
   case CALLS:
-    for (;;) sbi(0x10, 0, 0, 0);
+    for (;;) sbi(0x10, 0, 0, 0, 0);
   case CONSOLE:
     for (;;) UART[0] = 'x';
   case IPIS:
     for (;;) {
-      sbi(0x735049, 0, 1, 0);
+      sbi(0x735049, 0, 1l << hart, 0, 0);
       __asm__ volatile("csrci sip, 2");
-      sbi(0x52464e43, 1, 1, 0);
+      sbi(0x52464e43, 1, 1l << hart, 0, 0);
     }
   case TIMERS:
     __asm__ volatile("csrs sie, %0" ::"r"(32));
     for (;;) {
-      sbi(0x54494d45, 0, (long)now() + 20, 0);
+      sbi(0x54494d45, 0, (long)now() + 20, 0, 0);
       __asm__ volatile("wfi");
     }
   case MEMORY:
@@ -98,8 +103,11 @@ void neighbour(void) {
   again:
     for (volatile uint8_t *at = (volatile uint8_t *)RAM + (1 << 20) * 8;; at += 4096) *at = 1;
   case FRAMES:
-    frames();
+    if (hart == 0) frames();
+    for (;;) __asm__ volatile("wfi");
+  case IPIS_ELSEWHERE:
+    for (;;) sbi(0x735049, 0, 2, 0, 0);
   }
   /* What could not be done is not done by waiting. */
-  sbi(0x53525354, 0, 0, 0);
+  sbi(0x53525354, 0, 0, 0, 0);
 }
