@@ -20,22 +20,14 @@ export interface CodePagesOptions {
   readonly mark?: (frame: number) => void
 }
 
-interface CodePage {
-  readonly ops: number
-  /** Stores into its code since it was made. */
-  writes: number
-}
-
-/** After so many stores into its code a page is taken for data. */
-const WRITES_UNTIL_DATA = 64
-
 /**
  * Pages of ops, by frame. Memory that code was decoded from is watched: its page-map entry says PAGE_CODE, no write TLB has it, and a store
- * into lines that were decoded empties the page's ops.
+ * into lines that were decoded empties the page's ops. A store into a page that has none any more ends that: it is data.
  */
 export class CodePages {
   readonly #options: CodePagesOptions
-  readonly #pages = new Map<number, CodePage>()
+  /** The address of ops, by frame. */
+  readonly #pages = new Map<number, number>()
   readonly #free: number[] = []
   #used = 0
 
@@ -53,7 +45,7 @@ export class CodePages {
       u32[entry >>> 2] = flags | PAGE_CODE
     }
     const known = this.#pages.get(frame)
-    if (known) return known.ops
+    if (known !== undefined) return known
     if (this.#pages.size >= limit) for (const oldest of this.#pages.keys()) {
       this.forget(oldest)
       break
@@ -61,7 +53,7 @@ export class CodePages {
     const free = this.#free.pop()
     const ops = free ?? pool + this.#used++ * densePage.size
     data.setUint32(ops + densePage.frame, frame, true)
-    this.#pages.set(frame, { ops, writes: 0 })
+    this.#pages.set(frame, ops)
     mark?.(frame)
     return ops
   }
@@ -69,33 +61,29 @@ export class CodePages {
   /** Bytes of a code page are about to change: `length` of them from `offset` on, in the page whose map entry is at `entry`. */
   written(frame: number, offset: number, length: number, entry: number): void {
     const { u8, u32, data } = this.#options.memory()
-    const clearFlag = (): void => { u32[entry >>> 2] = (u32[entry >>> 2] ?? 0) & ~PAGE_CODE }
-    const page = this.#pages.get(frame)
-    if (!page) {
-      clearFlag()
+    const ops = this.#pages.get(frame)
+    if (ops === undefined || data.getBigUint64(ops + densePage.lines, true) === 0n) {
+      this.forget(frame)
+      u32[entry >>> 2] = (u32[entry >>> 2] ?? 0) & ~PAGE_CODE
       return
     }
-    const { ops } = page
     const holds = (line: number): boolean => (data.getUint8(ops + densePage.lines + (line >>> 3)) >> (line & 7) & 1) !== 0
     let touched = false
     for (let line = Math.floor(offset / LINE); line * LINE < Math.min(PAGE_SIZE, offset + length); line++) touched ||= holds(line)
     if (!touched) return
     u8.fill(0, ops + densePage.map, ops + densePage.frame)
     u8.fill(0, ops + densePage.lines, ops + densePage.size)
-    if (++page.writes <= WRITES_UNTIL_DATA) return
-    this.forget(frame)
-    clearFlag()
   }
 
   /** The frame has no code any more. */
   forget(frame: number): void {
-    const page = this.#pages.get(frame)
-    if (!page) return
+    const ops = this.#pages.get(frame)
+    if (ops === undefined) return
     this.#pages.delete(frame)
-    this.#free.push(page.ops)
+    this.#free.push(ops)
     const { u8 } = this.#options.memory()
     // Who executes in it finds nothing more.
-    u8.fill(0, page.ops + densePage.map, page.ops + densePage.size)
+    u8.fill(0, ops + densePage.map, ops + densePage.size)
     for (const bank of this.#options.banks()) if (u8[bank + tlbLayout.fetched] !== 0) u8.fill(0, bank + tlbLayout.fetch, bank + tlbLayout.fetch + 16 * tlbLayout.fetchEntries)
   }
 

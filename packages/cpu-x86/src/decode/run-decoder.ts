@@ -89,7 +89,9 @@ function ends({ form: { instruction: { name } } }: Decoded): boolean {
  * of the first op. An instruction that goes on in the next page, or is none, is left to `step`.
  */
 export function decodeRun(views: () => Views, state: State, lacks: ReadonlySet<Form> = NO_FORMS): (ops: number, offset: number, key: number) => number {
-  return (ops, from, key) => {
+  return (page, from, key) => {
+    // Numbers of WebAssembly have signs.
+    const ops = page >>> 0
     const mode = key === DenseKey.long ? 64 : 32
     const { view, bytes } = views()
     const frame = view.getUint32(ops + densePage.frame, true)

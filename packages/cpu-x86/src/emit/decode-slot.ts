@@ -16,8 +16,10 @@ const outcomes = { invalid: Outcome.invalid, long: Outcome.long, short: Outcome.
  * Decodes for `step` (steps.ts): the bytes at an address, into a slot, by the key of the code that they are in. `views` is asked each time, since memories grow; `lacks` has what the processor has not.
  */
 export function decodeSlot(views: () => Views, state: State, lacks: ReadonlySet<Form>): (at: number, count: number, slot: number, key: number) => number {
-  return (at, count, slot, key) => {
+  return (from, count, to, key) => {
     const { view, bytes } = views()
+    // Numbers of WebAssembly have signs.
+    const [at, slot] = [from >>> 0, to >>> 0]
     const decoded = decode(bytes.subarray(at, at + count), (key & ~KEY_BIG) as Mode, lacks)
     if (typeof decoded === 'string') return outcomes[decoded]
     writeOp(view, slot + decodedLayout.op, state, decoded, (key & KEY_BIG) !== 0)

@@ -54,19 +54,22 @@ export function emitRun(m: ModuleBuilder, { parts, turn, stepped, stepAt, decode
       save()
       f.do(state.set64('pc', i64.add(page, i64.extendU(offsetOf()))))
     }
-    /** Calls the function of the op's instruction; goes on behind it when nothing has happened, the page has the same code as before, and that is decoded. */
+    /** Calls the function of the op's instruction; goes on behind it when nothing has happened, the page is where it was, and its next instruction is decoded. */
     const callFunction = (next: Label, resume: Label): void => {
       leave()
-      const frame = f.let(i32.load(ops, densePage.frame))
-      const raised = f.let(call(stepAt, i32.add(frame, offsetOf()), key))
+      const raised = f.let(call(stepAt, i32.add(i32.load(ops, densePage.frame), offsetOf()), key))
       f.do(call(stepped, raised))
       f.do(state.set32('budget', i32.sub(state.get32('budget'), 1)))
       f.brIf(resume, i32.or(i32.or(raised, state.get32('leave')), i32.or(state.get32('attention'), state.get32('waiting'))))
       const pc = f.let(state.get64('pc'))
       const behind = f.let(i32.sub(i32.wrap(pc), i32.wrap(page)))
       f.brIf(resume, i32.or(i64.ne(pc, state.get64('next')), i32.geU(behind, 4096)))
+      // Whatever moves the page, or forgets its ops, empties its entry.
+      const slot = f.let(fetchEntry(tlb, page))
+      const same = i32.and(i64.eq(i64.load(slot, tlbLayout.fetch), tagOf(page)), i32.eq(i32.load(slot, tlbLayout.fetch + tlbLayout.dataOffset), ops))
+      f.brIf(resume, i32.eqz(same))
       const number = f.let(i32.load16U(i32.add(ops, i32.shl(behind, 1)), densePage.map))
-      f.brIf(resume, i32.or(i32.eqz(number), i32.ne(i32.load(ops, densePage.frame), frame)))
+      f.brIf(resume, i32.eqz(number))
       load()
       f.set(op, i32.add(ops, i32.shl(number, Math.log2(denseLayout.size))))
       f.br(next)
