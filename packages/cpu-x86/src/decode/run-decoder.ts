@@ -4,6 +4,7 @@ import type { State } from '../emit/layout.ts'
 import { DenseKey, denseLayout, densePage, INDEX_BITS, LINE, MOST_OPS, PLACE_BITS, Pseudo, WINDOW } from '../emit/op-format.ts'
 import { variantOf } from '../emit/variant.ts'
 import type { Form } from '../isa/form.ts'
+import type { OperandKind } from '../isa/operand.ts'
 import { decode, type Decoded, MAX_LENGTH } from './decoder.ts'
 
 const PAGE = 4096
@@ -63,9 +64,11 @@ function fieldsOf(decoded: Decoded, state: State, offset: number): Fields {
     const high = form.operands.some(({ kind, size }) => kinds.includes(kind) && size === 'b') && !rex && number >= HIGH_BYTES && number < 2 * HIGH_BYTES
     return high ? 8 * (number - HIGH_BYTES) + 1 : 8 * number
   }
+  // The numbers of vector registers are as they are.
+  const has = (...kinds: readonly OperandKind[]): boolean => form.operands.some(({ kind }) => kinds.includes(kind))
   const branches = form.operands[0]?.kind === 'rel'
   return {
-    handler, reg: byte(reg, ['reg']), rm: byte(rm, ['rm', 'opreg']), ...address,
+    handler, reg: has('vreg') ? reg : byte(reg, ['reg']), rm: has('vrm', 'vrmreg') ? rm : byte(rm, ['rm', 'opreg']), ...address,
     ...branches ? { displacement: next + Number(immediate), immediate: 0 } : { immediate: Number(immediate) },
   }
 }

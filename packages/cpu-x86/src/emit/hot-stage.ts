@@ -1,6 +1,7 @@
 import { dataEntry, lastTag, tlbLayout } from '@machinist/mmu'
 import { call, type Expr, type Func, i32, i64, type Label, type Local } from '@machinist/wasm'
 import type { Size } from '../isa/form.ts'
+import { isVector } from '../isa/operand.ts'
 import { quickCondition } from './conditions.ts'
 import type { CoreParts } from './core.ts'
 import { FlagKind } from './flags.ts'
@@ -32,6 +33,9 @@ export interface HotPlace {
   readonly escape: Label
 }
 
+/** From one vector register to the next. */
+const VECTOR_BYTES = 32
+
 /** Whether an address may be one that is not canonical. */
 export function odd(linear: Value): Expr<'i32'> {
   return i64.ne(i64.shrU(i64.add(linear, 2 ** 47), 48), 0)
@@ -58,6 +62,7 @@ export class HotStage extends VectorStage {
   }
 
   override emit(): void {
+    this.checkAvailable()
     this.begin()
     this.variant.form.instruction.semantics(this)
     if (!this.jumped) this.#goOn()
@@ -84,7 +89,9 @@ export class HotStage extends VectorStage {
   }
 
   protected override registerOf(operand: number): Expr<'i32'> {
-    return i32.load8U(this.op, this.operand(operand).kind === 'reg' ? denseLayout.reg : denseLayout.rm)
+    const { kind } = this.operand(operand)
+    const field = i32.load8U(this.op, kind === 'reg' || kind === 'vreg' ? denseLayout.reg : denseLayout.rm)
+    return isVector.has(kind) ? i32.add(i32.shl(field, Math.log2(VECTOR_BYTES)), this.state.float.vector(0)) : field
   }
 
   protected override readRegister(operand: number, size: Size): Value {
@@ -111,9 +118,10 @@ export class HotStage extends VectorStage {
 
   // Memory
 
-  protected override place(offset: Value, bytes: number, { right }: { segment: Segment; right: 'read' | 'write' }): Local<'i32'> {
+  protected override place(offset: Value, bytes: number, { right, align = 1 }: { segment: Segment; right: 'read' | 'write'; align?: number }): Local<'i32'> {
     const { f } = this
     const linear = f.let(offset)
+    if (align > 1) f.brIf(this.#place.escape, i32.and(i32.wrap(linear), align - 1))
     const entry = f.let(dataEntry(this.#place.tlb, linear))
     const array = right === 'write' ? tlbLayout.write : tlbLayout.read
     f.brIf(this.#place.escape, i64.ne(i64.load(entry, array), lastTag(linear, bytes)))

@@ -10,7 +10,16 @@ const names: ReadonlySet<string> = new Set([
   'push', 'pop', 'leave', 'call', 'ret', 'jmp', 'jrcxz',
   ...conditionNames.flatMap((name) => [`j${name}`, `set${name}`, `cmov${name}`]),
 ])
-const kinds: ReadonlySet<OperandKind> = new Set(['rm', 'mem', 'offset', 'reg', 'opreg', 'fixed', 'imm', 'one', 'rel'])
+/** Of vectors what copies and compares strings, and what compilers make of loops over numbers. */
+const vectorNames: ReadonlySet<string> = new Set([
+  'movaps', 'movups', 'movapd', 'movupd', 'movdqa', 'movdqu', 'movd', 'movq', 'movlps', 'movhps', 'movlpd', 'movhpd', 'movhlps', 'movlhps', 'movss', 'movsd', 'movntps', 'movntpd', 'movntdq',
+  'pmovmskb', 'movmskps', 'movmskpd', 'pshufd', 'pshufhw', 'pshuflw', 'shufps', 'shufpd', 'unpcklps', 'unpcklpd', 'unpckhps', 'unpckhpd',
+  'andps', 'andpd', 'andnps', 'andnpd', 'orps', 'orpd', 'xorps', 'xorpd', 'pand', 'pandn', 'por', 'pxor', 'pslldq', 'psrldq', 'pmuludq', 'packuswb', 'packsswb', 'packssdw',
+  ...['b', 'w', 'd', 'q'].flatMap((size) => [`padd${size}`, `psub${size}`, `psll${size}`, `psrl${size}`, `psra${size}`]),
+  ...['b', 'w', 'd'].flatMap((size) => [`pcmpeq${size}`, `pcmpgt${size}`]), 'pminub', 'pmaxub', 'pminsw', 'pmaxsw', 'pmullw', 'pmulhw', 'pmaddwd',
+  ...['bw', 'wd', 'dq', 'qdq'].flatMap((sizes) => [`punpckl${sizes}`, `punpckh${sizes}`]),
+])
+const kinds: ReadonlySet<OperandKind> = new Set(['rm', 'mem', 'offset', 'reg', 'opreg', 'fixed', 'imm', 'one', 'rel', 'vreg', 'vrm', 'vrmreg'])
 /** Bit strings are longer than an operand. */
 const inRegister: ReadonlySet<string> = new Set(['bt'])
 /** Operands of 16 bits are rare, but for these. */
@@ -20,11 +29,13 @@ const firsts: ReadonlySet<string> = new Set(['cmp', 'test'])
 /** Whether `run` has code for a variant: of general registers, as it comes up all the time. */
 function isHot({ form, operandSize, memory, repeat }: Variant): boolean {
   const { instruction: { name, group }, operands, size64 } = form
-  if (!names.has(name) || group === 'segments' || group === 'far' || !form.modes.includes(64) && !form.modes.includes(32) || repeat !== 'none') return false
+  const general = names.has(name) && group !== 'segments' && group !== 'far' && group !== 'sse2'
+  const ofVectors = vectorNames.has(name) && (group === 'sse' || group === 'sse2')
+  if (!general && !ofVectors || !form.modes.includes(64) && !form.modes.includes(32) || repeat !== 'none') return false
   if (operands.some(({ kind }) => !kinds.has(kind)) || operands.filter(({ kind }) => kind === 'imm').length > 1) return false
   if (memory && (inRegister.has(name) && operands[1]?.kind !== 'imm' || name === 'pop')) return false
   if (size64 !== null) return operandSize >= 4
-  return operandSize !== 2 || words.has(name)
+  return ofVectors || operandSize !== 2 || words.has(name)
 }
 
 /** What code depends on: immediates and displacements of all sizes are the same field, and addresses are cut by a mask. */
@@ -58,7 +69,7 @@ export const hotHandlers: readonly HotHandler[] = (() => {
     byVariant.set(number, handler)
   })
   const jumps = handlers.map((handler, i) => ({ ...handler, number: Pseudo.count + i })).filter(({ variant: { form } }) => isConditional(form.instruction.name))
-  handlers.map((handler, i) => ({ ...handler, number: Pseudo.count + i })).filter(({ variant }) => firsts.has(variant.form.instruction.name) && !variant.memory).forEach((first) => {
+  handlers.map((handler, i) => ({ ...handler, number: Pseudo.count + i })).filter(({ variant }) => firsts.has(variant.form.instruction.name) && !variant.memory && variant.operandSize !== 2).forEach((first) => {
     for (const jump of jumps) fused.set(first.number << 16 | jump.number, Pseudo.count + handlers.push({ variant: first.variant, second: jump.variant }) - 1)
   })
   return handlers

@@ -21,12 +21,12 @@ export class VectorStage extends OpStage implements Stage {
   #source: Local<'i32'> | null = null
 
   override emit(this: this & Stage): void {
-    this.#checkAvailable()
+    this.checkAvailable()
     super.emit()
   }
 
   /** #UD and #NM of what has floating-point or vector registers (SDM volume 3, tables 2-2 and 14-1). */
-  #checkAvailable(): void {
+  protected checkAvailable(): void {
     const kind = floatClass(this.variant.form)
     if (kind === null) return
     const [cr0, cr4, xcr0] = (['cr0', 'cr4', 'xcr0'] as const).map((name) => this.state.get64(name)) as [Expr<'i64'>, Expr<'i64'>, Expr<'i64'>]

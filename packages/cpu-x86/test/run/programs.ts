@@ -25,8 +25,8 @@ type Mode = keyof typeof modes
 export const ROUNDS_AT = 0x1f00
 
 /** Groups of what programs are made of, and names that need more than a register, or leave the program. */
-const groups: ReadonlySet<string> = new Set(['arithmetic', 'shifts', 'multiply', 'bits', 'moves', 'stack'])
-const excluded: ReadonlySet<string> = new Set(['popf', 'leave', 'enter', 'ud2', 'xlat', 'div', 'idiv', 'cmpxchg8b', 'std', 'cld', 'rdrand', 'rdseed', 'rdpid', 'xchg', 'pushf'])
+const groups: ReadonlySet<string> = new Set(['arithmetic', 'shifts', 'multiply', 'bits', 'moves', 'stack', 'sse', 'sse2'])
+const excluded: ReadonlySet<string> = new Set(['popf', 'leave', 'enter', 'ud2', 'xlat', 'div', 'idiv', 'cmpxchg8b', 'std', 'cld', 'rdrand', 'rdseed', 'rdpid', 'xchg', 'pushf', 'maskmovq', 'maskmovdqu', 'ldmxcsr', 'stmxcsr'])
 
 const usable = (mode: Mode): Form[] => forms.filter((form) => {
   const { instruction: { group, name }, operands } = form
@@ -55,7 +55,7 @@ function plain(random: Random, mode: Mode): Uint8Array {
   // A bit string reaches as far as its number says.
   const far = bits && form.operands[1]?.kind === 'reg'
   const memory = form.operands.some(({ kind }) => kind === 'mem') || form.operands.some(({ kind }) => kind === 'rm') && random.below(2) === 0 && !(far && mode === 32)
-  const address = { base: DATA, displacement: random.below(4000), ...bits || mode === 32 || random.below(4) !== 0 ? {} : { index: SMALL, scale: random.below(4) } }
+  const address = { base: DATA, displacement: form.aligned ? random.below(250) * 16 : random.below(4000), ...bits || form.aligned || mode === 32 || random.below(4) !== 0 ? {} : { index: SMALL, scale: random.below(4) } }
   const immediates = form.operands.filter(({ kind }) => kind === 'imm').map(() => random64(random))
   const register = memory && far ? SMALL : random.of(free)
   return encode(form, {

@@ -28,6 +28,7 @@ function differences(a: Interpreter, b: Interpreter): string[] {
   for (let i = 0; i < 16; i++) if (a.register(i) !== b.register(i)) out.push(`register ${i}: ${a.register(i).toString(16)} ${b.register(i).toString(16)}`)
   if (a.rip !== b.rip) out.push(`rip: ${a.rip.toString(16)} ${b.rip.toString(16)}`)
   if (a.flags !== b.flags) out.push(`flags: ${a.flags.toString(16)} ${b.flags.toString(16)}`)
+  if (Buffer.compare(a.extendedState, b.extendedState) !== 0) out.push('vectors')
   const place = a.memory.findIndex((byte, i) => byte !== b.memory[i])
   if (place >= 0) out.push(`memory at ${place.toString(16)}`)
   return out
