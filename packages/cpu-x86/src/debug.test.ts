@@ -63,6 +63,19 @@ describe('single step', () => {
     expect(small.cpu.rip).toBe(BigInt(small.handler(0x30) + 2))
   })
 
+  // SDM volume 3, 18.4.3.
+  test('goes from one taken branch to the next with DEBUGCTL.BTF, once', () => {
+    const small = new SmallSystem(32)
+    const start = place.code + 17 + 6
+    // Two NOPs, a branch that is not taken, an iteration of REP and one more, a jump over a byte; then what is stepped over again.
+    small.code((a) => nops(wrmsr(a, 0x1d9, 2).push(2 | TF).op('popf').raw(0x90, 0x90, 0x70, 0x10, 0xb9, 2, 0, 0, 0, 0xf3, 0xac, 0xeb, 0x01, 0xf4)))
+    small.cpu.setRegister(6, BigInt(place.data))
+    expect([caught(small, start), frame(small, 2) & TF]).toEqual([[Vector.debug, 14, BS], TF])
+    small.cpu.memory[Number(small.cpu.rip)] = 0xcf
+    small.step(3)
+    expect([small.vector, frame(small, 0) - start]).toEqual([Vector.debug, 15])
+  })
+
   // SDM volume 2, SYSCALL and SYSRET: IA32_FMASK has TF, so the kernel is not traced.
   test('goes by the flags that SYSCALL and SYSRET leave', () => {
     const small = new SmallSystem(64)

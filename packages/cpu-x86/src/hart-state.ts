@@ -9,7 +9,7 @@ import type { X86Record } from './record.ts'
 /** What the architecture says a processor is, besides RFLAGS and what XSAVE has; everything else in its record follows from it, or lasts for a step. */
 const words = [
   ...(['pc', 'steps', 'unretired', 'cr0', 'cr2', 'cr3', 'cr4', 'efer', 'a20', 'cr8', 'apicBase', 'sysenterCs', 'sysenterEsp', 'sysenterEip', 'pat', 'star', 'lstar', 'cstar', 'fmask'] as const),
-  ...(['kernelGsBase', 'tscAux', 'xcr0', 'specCtrl', 'mcgStatus', 'miscEnable', 'mtrrDefault', 'tscAdjust'] as const),
+  ...(['kernelGsBase', 'tscAux', 'xcr0', 'specCtrl', 'mcgStatus', 'miscEnable', 'debugCtl', 'next', 'mtrrDefault', 'tscAdjust'] as const),
 ] as const
 const arrays = ['registers', 'segments', 'pdptes', 'dr', 'mtrrFixed', 'mtrrVariable'] as const
 const small = ['cpl', 'shadow', 'waiting', 'attention', 'lines', 'sipi', 'single', 'repeating', 'debugPending', 'nmiBlocked', 'watching'] as const

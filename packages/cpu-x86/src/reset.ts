@@ -27,7 +27,7 @@ export function resetState(view: DataView, state: State, kind: 'cold' | 'init', 
   for (let register = 0; register < 16; register++) view.setBigUint64(state.register(register), register === RDX ? BigInt(signature >>> 0) : 0n, true)
   set64('pc', 0xfff0n)
   for (const field of ['direction', 'system', 'cpl', 'external', 'error', 'saved', 'shadow', 'nmiBlocked', 'single', 'repeating', 'debugPending', 'watching', 'fault', 'view'] as const) set32(field, 0)
-  for (const field of ['flagResult', 'cr2', 'cr3', 'cr4', 'cr8', 'efer'] as const) set64(field, 0n)
+  for (const field of ['flagResult', 'cr2', 'cr3', 'cr4', 'cr8', 'efer', 'debugCtl'] as const) set64(field, 0n)
   set32('flagKind', FlagKind.plain)
   set32('event', EventKind.fault)
   set32('mode', 16)

@@ -74,6 +74,7 @@ const fields = {
   specCtrl: 'i64',
   mcgStatus: 'i64',
   miscEnable: 'i64',
+  debugCtl: 'i64',
   mtrrDefault: 'i64',
   mtrrFixed: ['i64', 11],
   mtrrVariable: ['i64', 16],

@@ -7,6 +7,8 @@ import { bit, has } from './code.ts'
 
 /** Bits of DR6, besides B0 to B3 for the four addresses (SDM volume 3, 18.2.3). */
 export const DebugStatus = { access: 0x2000, step: 0x4000, task: 0x8000 } as const
+/** Bits of IA32_DEBUGCTL (SDM volume 3, 18.4.1): nothing records branches, but LBR can be set; with BTF single step goes from one taken branch to the next. */
+export const DebugControl = { lbr: 1, btf: 2 } as const
 /** DR7.GD. */
 export const GENERAL_DETECT = 0x2000
 /** What breakpoints are there for: bits of the state's `watching`. */

@@ -2,7 +2,7 @@ import { call, type Expr, type Func, type FuncRef, i32, i64, type Local, type Mo
 import { Vector } from '../../vector.ts'
 import { Register, segmentLayout, type State } from '../layout.ts'
 import { has, SystemFlag } from './code.ts'
-import { BreakpointKind, type DebugFunctions, DebugStatus, GENERAL_DETECT } from './debug.ts'
+import { BreakpointKind, DebugControl, type DebugFunctions, DebugStatus, GENERAL_DETECT } from './debug.ts'
 import { EventKind } from './interrupts.ts'
 import type { OutsideFunctions } from './outside.ts'
 
@@ -87,7 +87,11 @@ export function emitEvents(m: ModuleBuilder, state: State, deliver: FuncRef<read
     f.do(state.set32('shadow', 0))
     const stack = i32.eq(shadow, Shadow.stack)
     const pending = f.let(state.get32('debugPending'))
-    f.if(i32.and(state.get32('single'), i32.eqz(stack)), () => f.set(pending, i32.or(pending, DebugStatus.step)))
+    f.if(i32.and(state.get32('single'), i32.eqz(stack)), () => {
+      const byBranch = i64.ne(i64.and(state.get64('debugCtl'), DebugControl.btf), 0)
+      const branched = i32.and(i64.ne(state.get64('pc'), state.get64('next')), i32.eqz(state.get32('repeating')))
+      f.if(i32.or(i32.eqz(byBranch), branched), () => f.set(pending, i32.or(pending, DebugStatus.step)))
+    })
     f.do(state.set32('single', 0))
     const shutdown = f.let(i32.eq(state.get32('waiting'), Activity.shutdown))
     f.if(i32.and(i32.and(i32.ne(pending, 0), i32.eqz(stack)), i32.eqz(shutdown)), () => {
@@ -135,6 +139,7 @@ export function emitEvents(m: ModuleBuilder, state: State, deliver: FuncRef<read
     f.if(has(kind, EventKind.fault), () => f.do(state.set32('debugPending', 0)))
     f.if(i32.and(i32.eq(vector, Vector.debug), i32.eqz(has(kind, EventKind.software | EventKind.external))), () => {
       f.do(i64.store(state.field('dr') + 8 * 7, i64.and(i64.load(state.field('dr') + 8 * 7), ~BigInt(GENERAL_DETECT))))
+      f.do(state.set64('debugCtl', 0))
     })
     f.do(state.set32('single', 0))
     f.do(state.set32('repeating', 0))

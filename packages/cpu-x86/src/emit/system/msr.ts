@@ -4,6 +4,7 @@ import { Efer } from '../control-bits.ts'
 import { type Numbers, Register, segmentLayout, type State, type StateField } from '../layout.ts'
 import type { MemoryFunctions } from '../memory.ts'
 import { type Basics, bit, SystemCode } from './code.ts'
+import { DebugControl } from './debug.ts'
 import type { OutsideFunctions } from './outside.ts'
 
 export interface MsrFunctions {
@@ -50,12 +51,13 @@ export function emitMsr(m: ModuleBuilder, state: State, basics: Basics, memory: 
     [MSR.kernelGsBase, 'kernelGsBase', MsrGroup.long, 'canonical'], [MSR.tscAux, 'tscAux', MsrGroup.tscAux, 'low'],
     [MSR.sysenterCs, 'sysenterCs', MsrGroup.sep, 'any'], [MSR.sysenterEsp, 'sysenterEsp', MsrGroup.sep, 'canonical'], [MSR.sysenterEip, 'sysenterEip', MsrGroup.sep, 'canonical'],
     [MSR.specCtrl, 'specCtrl', MsrGroup.speculation, SPEC_CTRL_BITS], [MSR.mcgStatus, 'mcgStatus', MsrGroup.machineCheck, 0],
+    [MSR.debugCtl, 'debugCtl', MsrGroup.intel, DebugControl.lbr | DebugControl.btf],
   ]
   const bases = [[MSR.fsBase, Register.fs], [MSR.gsBase, Register.gs]] as const
   /** Those that never change: what they read as, and what may be written, to no effect. */
   const constant: readonly (readonly [number, bigint, number, bigint | null])[] = [
     [MSR.platformId, 0n, MsrGroup.intel, null], [MSR.featureControl, BigInt(LOCKED), MsrGroup.intel, null], [MSR.biosSignId, 1n << 32n, MsrGroup.intel, -1n], [MSR.mtrrCap, BigInt(MTRR_CAP), MsrGroup.mtrr, null],
-    [MSR.archCapabilities, ARCH_CAPABILITIES, MsrGroup.capabilities, null], [MSR.mcgCap, 0n, MsrGroup.machineCheck, null], [MSR.debugCtl, 0n, MsrGroup.intel, 0n],
+    [MSR.archCapabilities, ARCH_CAPABILITIES, MsrGroup.capabilities, null], [MSR.mcgCap, 0n, MsrGroup.machineCheck, null],
     [MSR.p5Address, 0n, MsrGroup.p5, -1n], [MSR.p5Type, 0n, MsrGroup.p5, -1n],
   ]
   const fixedRanges = [MSR.mtrrFix64K, MSR.mtrrFix16K, MSR.mtrrFix16K + 1, ...Array.from({ length: 8 }, (_, i) => MSR.mtrrFix4K + i)]
