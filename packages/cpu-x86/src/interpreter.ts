@@ -132,8 +132,8 @@ const STATE = new State(0)
 let compiled: WasmModule | null = null
 
 /**
- * Executes code one instruction at a time, in one piece of memory. Each instruction is decoded where
- * it stands when its turn comes, so code may change itself.
+ * Executes code in one piece of memory: one instruction at a time, or many at once. What is decoded is what stands there
+ * when its turn comes, so code may change itself.
  */
 export class Interpreter {
   /** The guest's memory. */
