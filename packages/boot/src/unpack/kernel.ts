@@ -1,5 +1,6 @@
 import { machinistError } from '@machinist/api'
 import type { Packing } from '../x86/linux-setup.ts'
+import { unpackXz } from './xz.ts'
 import { unpackZstd } from './zstd.ts'
 
 /** Decompresses gzip: at most `limit` bytes come out. */
@@ -14,6 +15,7 @@ export function unpackKernel(packing: Packing, bytes: Uint8Array, limit: number,
   try {
     switch (packing) {
       case 'zstd': return unpackZstd(bytes, limit)
+      case 'xz': return unpackXz(bytes, limit)
       case 'gzip': return inflate?.(bytes, limit) ?? null
       default: return null
     }

@@ -1,25 +1,12 @@
 import { spawnSync } from 'node:child_process'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { sample } from './testing.ts'
 import { unpackZstd } from './zstd.ts'
 
 const LIMIT = 2 ** 20
 /** printf '%s' "$(seq 1 60)" | zstd -19 --no-check */
 const SEQ = 'KLUv/QBojQIAokoTCbDrJEmIcFKYdUDfbHPNNM8sc8ydOcN8ssklkzyyyCFXpgzyxRZXTPHEEkfcmDHE161Xpz5devR2dujHjRcnPlx48HJy4Ldd07McdwYA'
-
-/** Text with much that repeats, numbers, noise, a run. */
-function sample(seed: number, length: number): Uint8Array {
-  let state = seed
-  const random = (): number => (state = state * 1_103_515_245 + 12_345 & 0x7fff_ffff) >>> 8
-  const parts: string[] = []
-  for (let size = 0; size < length;) {
-    const kind = random() % 4
-    const part = kind === 0 ? `line ${random() % 50} of the kernel\n` : kind === 1 ? String.fromCharCode(...Array.from({ length: 1 + random() % 40 }, () => random() & 0xff)) : kind === 2 ? 'x'.repeat(random() % 300) : parts[random() % Math.max(1, parts.length)] ?? ''
-    parts.push(part)
-    size += part.length + 1
-  }
-  return Buffer.from(parts.join(''), 'latin1').subarray(0, length)
-}
 
 test('raw blocks, runs, frames one after the other, and frames to skip', () => {
   const frame = [0x28, 0xb5, 0x2f, 0xfd, 0x24, 7, 16, 0, 0, 0x61, 0x62, 35, 0, 0, 0x7a, 1, 2, 3, 4]

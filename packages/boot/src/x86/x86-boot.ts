@@ -37,7 +37,7 @@ export interface X86BootOptions {
   readonly rsdp?: number | undefined
   /** Random bytes for the kernel's generator, which Linux's protocols have a place for. */
   readonly rngSeed?: Uint8Array | undefined
-  /** Decompresses gzip, for kernels that are: at most `limit` bytes come out. Zstandard needs nobody; others unpack themselves, which takes the guest long. */
+  /** Decompresses gzip, for kernels that are: at most `limit` bytes come out. Zstandard and xz need nobody; others unpack themselves, which takes the guest long. */
   readonly inflate?: Inflate | undefined
 }
 
