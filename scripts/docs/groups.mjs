@@ -32,6 +32,7 @@ export const groups = {
     'Have harts': ['counted-hart', 'cluster', 'hart-window', 'structure'],
     'Have generated code': ['module-cache', 'base64'],
     'Reach devices': ['device-access'],
+    'Drop translations': ['tlb-hints'],
   },
   '@machinist/cpu-riscv': {
     'Have harts': ['', 'cpu', 'hart', 'hart-layout', 'describe', 'cause'],

@@ -1,7 +1,7 @@
+import { dropFetches, dropTranslations, withoutHints } from '@machinist/cpu-core'
 import { type Arena, PAGE_CODE, PAGE_SHARED, PAGE_SIZE } from '@machinist/memory'
 import { tlbLayout } from '@machinist/mmu'
 import { ENTER_FIELD, ENTRY_BITS, handlerOf, JUMP_SIZE, JUMPS, MAX_ENTERS, OP_SIZE, OPS_BYTES, PAGE_TAIL, Pseudo } from './handlers.ts'
-import { dropFetches, dropTranslations, withoutHints } from './tlb-hints.ts'
 
 /** One op for each halfword, and the one behind the last, which leads to the next page. */
 const PAGE_OPS_BYTES: number = OPS_BYTES + PAGE_TAIL.marks + PAGE_SIZE / 2

@@ -1,5 +1,5 @@
 import { machinistError } from '@machinist/api'
-import { HartWindow, readDevice, writeDevice } from '@machinist/cpu-core'
+import { dropTranslations, HartWindow, readDevice, writeDevice } from '@machinist/cpu-core'
 import { type Arena, frameOf, PAGE_CODE } from '@machinist/memory'
 import { createTable, instantiate, type WasmTable } from '@machinist/wasm'
 import type { Cluster } from './cluster.ts'
@@ -11,7 +11,6 @@ import type { HartExports } from './emit/module.ts'
 import { hartLayout } from './hart-layout.ts'
 import { writeOp } from './op-writer.ts'
 import type { HartRecord } from './record.ts'
-import { dropTranslations } from './tlb-hints.ts'
 import { Translation, type TranslationMode } from './translate/translation.ts'
 
 /** Pages of pre-decoded code an engine keeps: 32 MiB of guest code. */

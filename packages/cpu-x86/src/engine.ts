@@ -1,5 +1,5 @@
 import { machinistError } from '@machinist/api'
-import { type Cluster, HartWindow, ModuleCache, readDevice, writeDevice } from '@machinist/cpu-core'
+import { type Cluster, dropFetchesOf, dropTranslations, HartWindow, ModuleCache, readDevice, writeDevice } from '@machinist/cpu-core'
 import { type Arena, frameOf, PAGE_CODE, PAGE_SIZE } from '@machinist/memory'
 import { instantiate } from '@machinist/wasm'
 import { CodePages } from './code-pages.ts'
@@ -140,7 +140,10 @@ export class Engine {
     memory.onCodeWrite = (frame, gpa, length) => { this.#code.written(frame, gpa % PAGE_SIZE, length, memory.entryAddress(gpa)) }
     memory.onProtect = () => { this.flushBanks(banks) }
     memory.onRelease = () => { this.flushBanks(banks) }
-    memory.onMove = () => { this.flushBanks(banks) }
+    memory.onMove = (from) => {
+      dropTranslations(this.arena, banks, 'read', from)
+      dropFetchesOf(this.arena, banks, frameOf(from))
+    }
   }
 
   /** Forgets processors, none of which runs. */

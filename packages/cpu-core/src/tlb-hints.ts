@@ -5,8 +5,9 @@ import { tlbLayout } from '@machinist/mmu'
  * What a page-map entry says of the TLBs, in the bits that are the CPU's: some TLB may hold the page, in the group of entries of this number,
  * or, if the last is set, in several. It tells of write entries; while the page is shared nobody may write to it, and it tells of read entries.
  */
-export const PAGE_IN_TLB = 4
-export const GROUP_SHIFT = 3
+export const PAGE_IN_TLB: 4 = 4
+/** Where that number begins. */
+export const GROUP_SHIFT: 3 = 3
 export const PAGE_GROUP: number = 63 << GROUP_SHIFT
 export const PAGE_IN_GROUPS: number = 1 << 9
 
@@ -47,5 +48,15 @@ export function dropFetches(arena: Arena, banks: readonly number[], ops?: number
     const end = first + 16 * tlbLayout.fetchEntries
     if (ops === undefined) u8.fill(0, first, end)
     else for (let at = first >>> 2; at < end >>> 2; at += 4) if (u32[at + 2] === ops) u32[at] = u32[at + 1] = 0
+  }
+}
+
+/** Takes the page of this frame out of the fetch TLBs, whoever's code it is. */
+export function dropFetchesOf(arena: Arena, banks: readonly number[], frame: number): void {
+  const { u8, u32 } = arena
+  for (const bank of banks) {
+    if (u8[bank + tlbLayout.fetched] === 0) continue
+    const first = (bank + tlbLayout.fetch) >>> 2
+    for (let at = first; at < first + 4 * tlbLayout.fetchEntries; at += 4) if (u32[at + tlbLayout.frameOffset / 4] === frame) u32[at] = u32[at + 1] = 0
   }
 }
