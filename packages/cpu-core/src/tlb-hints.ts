@@ -8,7 +8,9 @@ import { tlbLayout } from '@machinist/mmu'
 export const PAGE_IN_TLB: 4 = 4
 /** Where that number begins. */
 export const GROUP_SHIFT: 3 = 3
+/** The bits of that number. */
 export const PAGE_GROUP: number = 63 << GROUP_SHIFT
+/** It is in several groups. */
 export const PAGE_IN_GROUPS: number = 1 << 9
 
 /** Takes a page out of every TLB that its entry tells of. */
