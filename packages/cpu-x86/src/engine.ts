@@ -1,10 +1,10 @@
 import { machinistError } from '@machinist/api'
-import { type Cluster, dropFetchesOf, dropTranslations, HartWindow, ModuleCache, readDevice, writeDevice } from '@machinist/cpu-core'
+import { type Cluster, dropFetchesOf, dropTranslations, HartWindow, readDevice, writeDevice } from '@machinist/cpu-core'
 import { type Arena, frameOf, PAGE_CODE, PAGE_SIZE } from '@machinist/memory'
 import { instantiate } from '@machinist/wasm'
 import { CodePages } from './code-pages.ts'
+import { coreModule, placeWindow } from './core-module.ts'
 import { decodeRun } from './decode/run-decoder.ts'
-import { writeCore } from './emit/core.ts'
 import { decodeSlot } from './emit/decode-slot.ts'
 import { State, STATE_SIZE, x86Layout } from './emit/layout.ts'
 import { densePage } from './emit/op-format.ts'
@@ -51,9 +51,6 @@ export interface CoreExports {
   startBanks(first: number): void
 }
 
-/** Nearly always one is all that there are. */
-const modules = new ModuleCache(null, 4)
-
 /** Engines of each arena, by the model of their processors. */
 const engines = new WeakMap<Arena, Map<Model, Engine>>()
 
@@ -85,7 +82,7 @@ export class Engine {
   private constructor(arena: Arena, model: Model, forget: () => void) {
     this.arena = arena
     this.#forget = forget
-    this.window = new HartWindow(arena.allocate(STATE_SIZE), x86Layout.offset.ramTable)
+    this.window = new HartWindow(placeWindow(arena), x86Layout.offset.ramTable)
     this.#decoded = arena.allocate(DECODED_BYTES)
     this.#ops = arena.allocate(CODE_BYTES)
     this.#code = new CodePages({
@@ -100,12 +97,11 @@ export class Engine {
     const linear = arena.memory
     const state = new State(address)
     const shared = !(linear.buffer instanceof ArrayBuffer)
-    const key = [address, this.#decoded, shared].join()
-    const module = modules.get(key, () => writeCore({ state, decoded: this.#decoded, physicalBits: PHYSICAL_BITS, memory: { initial: 1, maximum: 65536, shared } }))
     const mailbox = state.field('mailbox')
-    return instantiate(module, {
+    return instantiate(coreModule(address, shared), {
       host: {
         memory: linear,
+        decoded: this.#decoded,
         decode: decodeSlot(() => ({ view: arena.data, bytes: arena.u8 }), state, lackedBy(model)),
         decodeRun: decodeRun(() => ({ view: arena.data, bytes: arena.u8 }), state, lackedBy(model)),
         codePage: (frame: number, entry: number) => this.#code.page(frame >>> 0, entry >>> 0),

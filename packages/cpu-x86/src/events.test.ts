@@ -282,8 +282,8 @@ function bareCore(): { core: { poll(): number }; view: DataView; set(field: 'lin
   const memory = createMemory({ initial: Math.ceil((banksAt + BANKS_PER_HART * tlbLayout.size) / 0x1_0000) })
   const view = new DataView(memory.buffer)
   const nothing = (): number => 0
-  const host = new Proxy({ memory, initialise: () => resetState(view, STATE, 'init') }, { get: (target, name): unknown => Reflect.get(target, name) ?? nothing })
-  const core = instantiate<{ poll(): number; startBanks(first: number): void }>(compileNow(writeCore({ state: STATE, decoded: 8192, physicalBits: 40, memory: { initial: 1 } })), { host })
+  const host = new Proxy({ memory, decoded: 8192, initialise: () => resetState(view, STATE, 'init') }, { get: (target, name): unknown => Reflect.get(target, name) ?? nothing })
+  const core = instantiate<{ poll(): number; startBanks(first: number): void }>(compileNow(writeCore({ state: STATE, physicalBits: 40, memory: { initial: 1 } })), { host })
   core.startBanks(banksAt)
   return { core, view, set: (field, value) => view.setUint32(STATE.field(field), value, true) }
 }

@@ -160,10 +160,11 @@ export class Interpreter {
     const views = { view: this.#view, bytes: new Uint8Array(linear.buffer) }
     const model = options.model ?? models.max
     let random = 1n
-    compiled ??= compileNow(writeCore({ state: STATE, decoded: DECODED_AT, physicalBits: PHYSICAL_BITS, memory: { initial: 1 } }))
+    compiled ??= compileNow(writeCore({ state: STATE, physicalBits: PHYSICAL_BITS, memory: { initial: 1 } }))
     this.#core = instantiate(compiled, {
       host: {
         memory: linear,
+        decoded: DECODED_AT,
         decode: decodeSlot(() => views, STATE, lackedBy(model)),
         decodeRun: decodeRun(() => views, STATE, lackedBy(model)),
         codePage: (frame: number, entry: number) => this.#code.page(frame, entry),

@@ -83,6 +83,7 @@ export class Arena implements ArenaViews {
   /** Bytes that this arena may grow to. */
   readonly maximum: number
   #first = 64
+  #firstEnd = FIRST_END
   #next = 64
   #end: number
   #reserved = 0
@@ -183,12 +184,19 @@ export class Arena implements ArenaViews {
   /**
    * The same, at an address that depends on nothing but what was taken so before: code that names it can be the same for all arenas. When there is no
    * room, it is any address.
+   *
+   * @param fromEnd - taken from the other end of the room, on which what is taken from this one has no influence: for another kind of code
    */
-  allocateFirst(bytes: number): number {
+  allocateFirst(bytes: number, fromEnd: boolean = false): number {
     const again = this.#freeStructures.get(bytes)?.pop()
     if (again !== undefined) return again
+    if (fromEnd) {
+      const address = Math.floor((this.#firstEnd - bytes) / 64) * 64
+      if (this.maximum < LEAST_WITH_FIRST || address < this.#first) return this.allocate(bytes)
+      return this.#firstEnd = address
+    }
     const end = Math.ceil((this.#first + bytes) / 64) * 64
-    if (this.maximum < LEAST_WITH_FIRST || end > FIRST_END) return this.allocate(bytes)
+    if (this.maximum < LEAST_WITH_FIRST || end > this.#firstEnd) return this.allocate(bytes)
     const address = this.#first
     this.#first = end
     return address

@@ -17,9 +17,8 @@ export interface CoreParts {
 
 /** What a core is written for. */
 export interface CoreOptions {
-  /** Where the state lies, and the instructions that were decoded: see steps.ts. */
+  /** Where the state lies. */
   readonly state: State
-  readonly decoded: number
   readonly physicalBits: number
   readonly memory: Pick<MemoryImport, 'initial' | 'maximum' | 'shared'>
 }
@@ -28,11 +27,13 @@ export interface CoreOptions {
  * The module that executes instructions: a function for each variant of an encoding, in its table; what they call; and `step`, which
  * calls one. The mode of code, the size of addresses and that of the stack are numbers when they run, so there is one function for all modes.
  */
-export function writeCore({ state, decoded, physicalBits, memory }: CoreOptions): Uint8Array<ArrayBuffer> {
+export function writeCore({ state, physicalBits, memory }: CoreOptions): Uint8Array<ArrayBuffer> {
   const m = new ModuleBuilder()
   m.importMemory({ module: 'host', name: 'memory', ...memory })
   const decode = m.importFunction('host', 'decode', ['i32', 'i32', 'i32', 'i32'], 'i32')
   const decodeRun = m.importFunction('host', 'decodeRun', ['i32', 'i32', 'i32'], 'i32')
+  // Where the instructions lie that were decoded: see steps.ts.
+  const decoded = m.importGlobal('host', 'decoded', 'i32')
   const shared = emitShared(m, state, { physicalBits })
   const parts: CoreParts = { state, shared, float: emitFloat(m, state.float) }
   variants.forEach((variant, number) => {

@@ -1,5 +1,5 @@
 import { Access } from '@machinist/mmu'
-import { call, type Expr, type Func, type FuncRef, i32, i64, type Local, memoryCopy, type ModuleBuilder, select } from '@machinist/wasm'
+import { call, type Expr, type Func, type FuncRef, type Global, i32, i64, type Local, memoryCopy, type ModuleBuilder, select } from '@machinist/wasm'
 import { Vector } from '../vector.ts'
 import { opLayout, Register, SegmentBit, segmentLayout, type State } from './layout.ts'
 import type { MemoryFunctions } from './memory.ts'
@@ -27,7 +27,7 @@ export interface StepFunctions {
 interface StepParts {
   readonly memory: Pick<MemoryFunctions, 'place' | 'unusual' | 'rest'>
   /** Where the decoded instructions lie. */
-  readonly decoded: number
+  readonly decoded: Global<'i32'>
   /** `(at, bytes, slot, key)` → Outcome: writes one. */
   readonly decode: FuncRef<readonly ['i32', 'i32', 'i32', 'i32'], 'i32'>
 }
