@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { virt } from '@machinist/boards'
+import { microvm, virt } from '@machinist/boards'
 import { type Collector, collector, nodeHost, readWhole, recordIntoFile } from '@machinist/host-node'
 import { createMachine, type MachineBlueprint } from '@machinist/machine'
 import { memoryDisk } from '@machinist/storage'
@@ -19,12 +19,14 @@ afterAll(() => { rmSync(folder, { recursive: true }) })
 /** What the disk begins with, which the guest reads. */
 const MARK = 'A mark that is nowhere else: 6f1e9c.'
 
-async function guest(harts: number, console: Collector): Promise<MachineBlueprint> {
-  const { kernel, initrd } = await prepareGuest()
+type Kind = 'riscv64' | 'amd64'
+
+async function guest(architecture: Kind, harts: number, console: Collector): Promise<MachineBlueprint> {
+  const { kernel, initrd } = await prepareGuest({ architecture })
   const disk = new Uint8Array(4 << 20)
   disk.set(Buffer.from(MARK))
-  return virt({
-    harts, console, kernel: readWhole(kernel, 'kernel'), initrd: readWhole(initrd, 'initrd'), append: guestCommandLine({ console: 'ttyS0', quiet: true }),
+  return { riscv64: virt, amd64: microvm }[architecture]({
+    harts, console, kernel: readWhole(kernel, 'kernel'), initrd: readWhole(initrd, 'initrd'), append: guestCommandLine({ console: 'ttyS0', architecture, quiet: true }),
     time: { instructionsPerSecond: 1e9 }, randomness: 'host', wallClock: 'host', disks: [memoryDisk(disk)], nets: [{ net: 'nat', config: {} }],
   })
 }
@@ -33,11 +35,11 @@ async function untilSaid(console: Collector, text: string): Promise<void> {
   while (!console.text().includes(text)) await new Promise((resolve) => { setTimeout(resolve, 20) })
 }
 
-it.each([1, 3])('a boot with %d harts, a disk, a network, random numbers and somebody who types is the same in another process', async (harts) => {
+it.each<[Kind, number]>([['riscv64', 1], ['riscv64', 3], ['amd64', 2]])('a boot of %s with %d harts, a disk, a network, random numbers and somebody who types is the same in another process', async (architecture, harts) => {
   const console = collector()
   const path = join(folder, 'boot.recording')
   const file = recordIntoFile(path)
-  const machine = createMachine(await guest(harts, console), nodeHost(), { record: { sink: file.sink, paced: true } })
+  const machine = createMachine(await guest(architecture, harts, console), nodeHost(), { record: { sink: file.sink, paced: true } })
   await file.begin(machine)
   machine.start()
   await untilSaid(console, '# ')
@@ -53,17 +55,17 @@ it.each([1, 3])('a boot with %d harts, a disk, a network, random numbers and som
   expect(await machine.finished()).toMatchObject({ status: 0, error: null })
   const expected = { retired: machine.stats.retired, digest: machineDigest(machine) }
   machine.dispose()
-  process.stderr.write(`${harts} harts: ${expected.retired} instructions, ${(statSync(path).size / 1e6).toFixed(1)} MB\n`)
+  process.stderr.write(`${architecture}, ${harts} harts: ${expected.retired} instructions, ${(statSync(path).size / 1e6).toFixed(1)} MB\n`)
   const program = join(folder, 'replay.mjs')
   buildSync({ entryPoints: [join(import.meta.dirname, 'replay.ts')], outfile: program, bundle: true, platform: 'node', format: 'esm', target: 'node20', conditions: ['@machinist/source'], logLevel: 'error', external: ['koffi'] })
-  const outcome = JSON.parse(execFileSync(process.execPath, [program, path], { encoding: 'utf8' })) as { replay: { checks: number } }
+  const outcome = JSON.parse(execFileSync(process.execPath, [program, path, architecture], { encoding: 'utf8' })) as { replay: { checks: number } }
   expect(outcome).toMatchObject({ ...expected, status: 0, error: null, replay: { ended: true, whole: true, off: true, difference: null } })
   expect(outcome.replay.checks).toBeGreaterThan(10)
 })
 
 it('one byte of a disk that is another one is found', async () => {
   const console = collector()
-  const blueprint = await guest(1, console)
+  const blueprint = await guest('riscv64', 1, console)
   const parts: Uint8Array[] = []
   const machine = createMachine(blueprint, nodeHost(), { record: { sink: { write: (bytes) => { parts.push(bytes) }, end() {} }, paced: true } })
   machine.start()
