@@ -2,6 +2,7 @@ import { Arena, GuestMemory, PAGE_CODE, ramTable } from '@machinist/memory'
 import { Access, tlbLayout } from '@machinist/mmu'
 import { compileNow, createMemory, instantiate, ModuleBuilder } from '@machinist/wasm'
 import { State, STATE_SIZE, x86Layout } from '../../src/emit/layout.ts'
+import { outsideNames } from '../../src/emit/system/outside.ts'
 import { emitShared } from '../../src/emit/system/functions.ts'
 import { BANKS_PER_HART } from '../../src/emit/tlb.ts'
 import { becomeModel } from '../../src/model/power-on.ts'
@@ -57,8 +58,8 @@ export class Paged {
         memory: linear,
         readFault: (entry: number) => this.guest.fault(entry >>> 0, 'read'),
         writeFault: (entry: number, from: number, bytes: number) => this.#writeFault(entry >>> 0, from, bytes),
+        codePage: nothing, ...Object.fromEntries(outsideNames.map((name) => [name, nothing])), entropy: () => 0n,
         mmioRead: device, mmioWrite: device, localRead: device, localWrite: device,
-        codePage: nothing, readPort: nothing, writePort: nothing, cpuid: nothing, ticks: nothing, entropy: () => 0n, readLocalMsr: nothing, writeLocalMsr: nothing, readPriority: nothing, writePriority: nothing, acknowledge: nothing, initialise: nothing,
       },
     })
     this.reset()
