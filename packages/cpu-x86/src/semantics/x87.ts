@@ -130,6 +130,33 @@ const integers = [['fist', 'DF', 2, 'w', 2, 0, false], ['fist', 'DB', 2, 'd', 4,
 for (const [name, opcode, digit, size, bytes, truncates, pops] of integers) {
   define(name, [`${opcode}/${digit} M${size}`], waiting((s) => store(s, call(s.float.x87.toInteger, bytes * 8, truncates), bytes, pops)))
 }
+/** Eighteen digits, two in each byte, and a sign (SDM volume 1, 4.7). */
+define('fbld', ['DF/4 Mt'], waiting((s) => {
+  const low = s.load(s.offset(), 8)
+  const high = s.load(s.truncate(i64.add(s.offset(), 8), s.addressSize), 2)
+  const [value, place] = [s.let(i64.const(0)), s.let(i64.const(72))]
+  s.f.loop((again) => {
+    s.f.set(place, i64.sub(place, 4))
+    const digit = i64.and(select('i64', i64.ltU(place, 64), i64.shrU(low, place), i64.shrU(high, i64.sub(place, 64))), 15)
+    s.f.set(value, i64.add(i64.mul(value, 10), digit))
+    s.f.brIf(again, i64.ne(place, 0))
+  })
+  const count = s.let(i64.clz(value))
+  const exponent = s.select(i64.eqz(value), i64.const(0), i64.sub(16383 + 63, count))
+  s.setSource(i64.shl(value, count), i64.or(exponent, i64.and(high, 0x8000)))
+  s.f.do(call(s.float.x87.load, 0, 0))
+}))
+define('fbstp', ['DF/6 Mt'], waiting((s) => {
+  const { toDecimal, upperDecimal, abandoned, pop, finish } = s.float.x87
+  const low = s.let(call(toDecimal))
+  s.writable(s.offset(), 10)
+  s.when(i32.eqz(call(abandoned)), () => {
+    s.store(s.offset(), low, 8)
+    s.store(s.truncate(i64.add(s.offset(), 8), s.addressSize), call(upperDecimal), 2)
+    s.f.do(call(pop))
+  })
+  s.f.do(call(finish))
+}))
 define('fxch', ['D9/1 Tn'], waiting((s) => s.f.do(call(s.float.x87.exchange, number(s, 0)))))
 
 // One number, and constants

@@ -45,6 +45,9 @@ export interface X87Functions {
   readonly toSingle: Fn<readonly [], 'i64'>
   readonly toDouble: Fn<readonly [], 'i64'>
   readonly toInteger: Fn<readonly ['i32', 'i32'], 'i64'>
+  /** ST(0) as digits: the lower 64 bits; and then what is above, with the sign. */
+  readonly toDecimal: Fn<readonly [], 'i64'>
+  readonly upperDecimal: Fn<readonly [], 'i64'>
   /** 1 when an exception that is not masked keeps the store from happening. */
   readonly abandoned: Fn<readonly [], 'i32'>
   readonly pop: Fn<readonly [], 'void'>
@@ -290,6 +293,30 @@ export function emitX87(m: ModuleBuilder, state: FloatState): X87Functions {
     })
     f.return(select('i64', sign, i64.sub(0, value), value))
   })
+  /** Digits of a number below 10¹⁸, two in each byte; what has none is the indefinite, whose lower part is returned. */
+  const decimalHigh = m.global('i64', 0)
+  const toDecimal = m.func('x87.toDecimal', [], 'i64', (f) => {
+    const before = f.let(state.get32('exceptions'))
+    const value = f.let(call(toInteger, 64, 0))
+    const negative = f.let(signAt(at(0)))
+    f.if(i64.ltS(value, 0), () => f.set(value, i64.sub(0, value)))
+    f.if(i32.and(i64.geU(value, 10n ** 18n), i32.eqz(i32.and(state.get32('exceptions'), Exception.invalid))), () => f.do(state.set32('exceptions', i32.or(before, Exception.invalid))))
+    f.if(i32.and(state.get32('exceptions'), Exception.invalid), () => {
+      f.setGlobal(decimalHigh, 0xffff)
+      f.return(i64.const(-(1n << 62n)))
+    })
+    const [low, place] = [f.let(i64.const(0)), f.let(i64.const(0))]
+    f.setGlobal(decimalHigh, i64.shl(i64.extendU(negative), 15))
+    f.loop((again) => {
+      const digit = f.let(i64.remU(value, 10))
+      f.set(value, i64.divU(value, 10))
+      f.if(i64.ltU(place, 64), () => f.set(low, i64.or(low, i64.shl(digit, place))), () => f.setGlobal(decimalHigh, i64.or(decimalHigh, i64.shl(digit, i64.sub(place, 64)))))
+      f.set(place, i64.add(place, 4))
+      f.brIf(again, i64.ltU(place, 72))
+    })
+    f.return(low)
+  })
+  const upperDecimal = m.func('x87.upperDecimal', [], 'i64', (f) => f.return(decimalHigh))
   const abandoned = m.func('x87.abandoned', [], 'i32', (f) => {
     f.if(raised(f, Exception.invalid | Exception.overflow | Exception.underflow), () => {
       // What is not stored is not rounded.
@@ -607,7 +634,7 @@ export function emitX87(m: ModuleBuilder, state: FloatState): X87Functions {
   })
   return {
     empty, finish, arithmetic, compare, widenSingle: widen('Single', 32), widenDouble: widen('Double', 64), fromInteger, load, duplicate,
-    toSingle: narrow('Single', 32, singleBounds), toDouble: narrow('Double', 64, doubleBounds), toInteger, abandoned, pop, copy, exchange,
+    toSingle: narrow('Single', 32, singleBounds), toDouble: narrow('Double', 64, doubleBounds), toInteger, toDecimal, upperDecimal, abandoned, pop, copy, exchange,
     sqrt: one('rootOfTop', (f) => f.do(call(sqrt, RESULT, at(0)))), integral: one('integralOfTop', (f) => f.do(call(integral, RESULT, at(0)))),
     transcendental, sign, examine, scale, extract, remainder, constant, move, tagWord, setTagWord, summarize, register,
   }
