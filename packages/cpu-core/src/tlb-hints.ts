@@ -5,9 +5,9 @@ import { tlbLayout } from '@machinist/mmu'
  * What a page-map entry says of the TLBs, in the bits that are the CPU's: some TLB may hold the page, in the group of entries of this number,
  * or, if the last is set, in several. It tells of write entries; while the page is shared nobody may write to it, and it tells of read entries.
  */
-export const PAGE_IN_TLB: 4 = 4
+export const PAGE_IN_TLB = 4
 /** Where that number begins. */
-export const GROUP_SHIFT: 3 = 3
+export const GROUP_SHIFT = 3
 /** The bits of that number. */
 export const PAGE_GROUP: number = 63 << GROUP_SHIFT
 /** It is in several groups. */
