@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { Assembler, EAX, EBX, ECX, EDX, ESP, SS } from '../test/machine/assembler.ts'
-import { descriptor } from '../test/machine/layout.ts'
+import { descriptor, gate } from '../test/machine/layout.ts'
 import { place, select, SmallSystem, toUser } from '../test/system/machine.ts'
 import { Vector } from './index.ts'
 
@@ -135,6 +135,19 @@ describe('the limit of the code segment that is gone to', () => {
 describe('selectors and descriptors that long mode looks at', () => {
   test('LTR takes no null selector', () => {
     for (const mode of [32, 64] as const) expect(of(mode, (a) => a.set(EAX, 0).op('ltr', 'rm', { rm: EAX }))).toEqual(GP)
+  })
+
+  // SDM volume 3, figure 8-4 and 6.8.3.1.
+  test('LTR, LLDT and a call gate have no type in their second half', () => {
+    for (const [access, use] of [[0x89, (a: Assembler) => a.set(EAX, select.free).op('ltr', 'rm', { rm: EAX })], [0x82, (a: Assembler) => a.set(EAX, select.free).op('lldt', 'rm', { rm: EAX })], [0x8c, (a: Assembler) => a.push(select.free).push(0).op('call', 'mem', { operandSize: 8, rm: { base: ESP } })]] as const) {
+      for (const type of [0, 0x100, 0x1000]) {
+        const small = new SmallSystem(64)
+        small.describe(select.free, access === 0x8c ? gate(select.code, place.code + 0x100, access) : descriptor(place.other, 0x67, access, 0))
+        small.words(place.gdt + select.free + 8, 0, type)
+        small.cpu.memory.fill(0x90, place.code + 0x100, place.code + 0x120)
+        expect(raised(small.code((a) => use(a).raw(0x90, 0x90)), 5), `${access.toString(16)} ${type}`).toEqual(type === 0 ? NONE : [generalProtection, select.free])
+      }
+    }
   })
 
   test('code has not both L and D', () => {

@@ -116,7 +116,9 @@ export class SystemCode {
   }
 }
 
+/** Whether one of the low 32 bits that `mask` has is set. */
 export function bit(value: I64, mask: number): I32 {
+  if (mask > 0xffff_ffff) throw new RangeError(`${mask} has more than 32 bits`)
   return i64.ne(i64.and(value, mask >>> 0), 0)
 }
 

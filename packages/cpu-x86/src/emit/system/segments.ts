@@ -36,7 +36,7 @@ const DATA = SegmentBit.present | SegmentBit.notSystem | SegmentBit.writable | S
 /** Of a task segment's type. */
 const BUSY = 0x200
 /** Bits of the second half of a descriptor of 16 bytes that must be zero (SDM volume 3, figure 8-4). */
-const UPPER_TYPE = 0x1f00 * 2 ** 32
+const UPPER_TYPE = 0x1f00n << 32n
 
 /** Descriptors and segment registers (SDM volume 3, 3.4 and 6.5). */
 export function emitSegments(m: ModuleBuilder, state: State, basics: Basics, memory: MemoryFunctions): SegmentFunctions {
@@ -67,7 +67,7 @@ export function emitSegments(m: ModuleBuilder, state: State, basics: Basics, mem
     code.raiseIf(i32.gtU(last, i32.load(select('i32', has(selector, 4), ldtr, gdtr), segmentLayout.high)), Vector.generalProtection, code.errorOf(selector))
     const value = code.read(i64.add(at, 8), 8)
     f.setGlobal(upper, value)
-    code.raiseIf(bit(value, UPPER_TYPE), Vector.generalProtection, code.errorOf(selector))
+    code.raiseIf(i64.ne(i64.and(value, UPPER_TYPE), 0), Vector.generalProtection, code.errorOf(selector))
     f.return(0)
   })
 
