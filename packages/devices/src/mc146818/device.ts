@@ -117,8 +117,8 @@ export class Mc146818 implements Device<Mc146818State> {
     this.#seen = seen
     this.#periods = periods
     this.#drive()
-    // Nothing is due that the guest does not wait for.
-    if (this.#waiting !== 0) this.#update(this.#now)
+    // Nothing is due that the guest does not wait for. What is due already comes by the timer, so that what was restored is what was saved.
+    if (this.#waiting !== 0) this.#wait(this.#now)
     else this.#timer.cancel()
   }
 
@@ -251,12 +251,17 @@ export class Mc146818 implements Device<Mc146818State> {
   #update(now: Moment, least = 0): void {
     this.#settle(now)
     this.#drive()
+    this.#wait(now, least)
+  }
+
+  #wait(now: Moment, least = 0): void {
     const waiting = this.#waiting
     let left = Infinity
-    if ((waiting & C.uf) !== 0) left = SECOND - now.phase
-    if ((waiting & C.af) !== 0 && this.#runs) left = Math.min(left, (nextAlarm(this.#bytes, this.#seen) - this.#seen) * SECOND - now.phase)
+    if ((waiting & C.uf) !== 0) left = this.#runs && now.second > this.#seen ? 0 : SECOND - now.phase
+    if ((waiting & C.af) !== 0 && this.#runs) left = Math.min(left, (nextAlarm(this.#bytes, this.#seen) - now.second) * SECOND - now.phase)
     const rate = this.#get(Place.a) & A.rate
     if ((waiting & C.pf) !== 0 && rate !== 0) {
+      if (this.#periodsAt(now) > this.#periods) left = 0
       const within = Math.floor(now.phase * frequencyOf(rate) / SECOND) + 1
       left = Math.min(left, Math.ceil(within * SECOND / frequencyOf(rate)) - now.phase)
     }
