@@ -29,7 +29,9 @@ export function emitChunks(m: ModuleBuilder, state: State, { linear }: Pick<Segm
   /** How many there may be, by rCX, DF and the budget; returns 0 from the function when that is less than two. */
   const begin = (f: Func, mask: Local<'i64'>): Local<'i64'> => {
     const n = f.let(register(RCX, mask))
-    least(f, n, i64.extendS(state.get32('budget')))
+    // It may be overrun by now.
+    f.if(i32.ltS(state.get32('budget'), 2), () => f.return(0))
+    least(f, n, i64.extendU(state.get32('budget')))
     f.if(i32.or(i32.or(state.get32('direction'), state.get32('attention')), i64.ltS(n, 2)), () => f.return(0))
     return n
   }

@@ -1,6 +1,10 @@
 /* Bare guests of fairness.long.test.ts: MODE says what one does for ever. The first page of the image is the program, wherever it is. */
 #include <stdint.h>
 
+#ifndef HARTS
+#define HARTS 1
+#endif
+
 enum { WORK, DEVICE, CALLS, CONSOLE, IPIS, TIMERS, MEMORY, FRAMES, IPIS_ELSEWHERE };
 
 #define UART ((volatile uint8_t *)0x10000000)
