@@ -55,6 +55,18 @@ test('a budget is kept to the step, and where runs end, or a copy goes on, makes
   expect(memory[1]).toEqual(memory[0])
 })
 
+test('a REP that comes when the budget is overrun keeps to it', () => {
+  // 20 times inc ebx; mov ecx, 1000h; mov edi, 30000h; rep stosb; jmp back
+  const machine = booted(hex('ffc3'.repeat(20) + 'b900100000bf00000300f3aaebca'))
+  machine.hart.run(50_000, true)
+  for (let each = 0; each < 200; each++) {
+    const before = machine.hart.steps
+    const budget = 4097 + each % 24
+    machine.hart.run(budget, true)
+    expect(machine.hart.steps - before).toBe(budget)
+  }
+})
+
 test('a state after any step can be restored: behind POPF, STI, and in the middle of REP', () => {
   // sti; pushf; popf; mov ecx, 40h; mov edi, 30000h; rep stosb; jmp back
   let machine = booted(hex('fb9c9db940000000bf00000300f3aaebef'))
