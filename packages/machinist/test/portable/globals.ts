@@ -122,10 +122,17 @@ export class EventTarget {
   }
 }
 
-type Encoding = 'utf8' | 'utf-8' | 'latin1' | 'ascii' | 'binary' | 'hex'
+type Encoding = 'utf8' | 'utf-8' | 'latin1' | 'ascii' | 'binary' | 'hex' | 'base64'
+
+const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 
 function encoded(text: string, encoding: Encoding): ArrayLike<number> {
   if (encoding === 'hex') return Array.from({ length: text.length >> 1 }, (_, at) => Number.parseInt(text.slice(2 * at, 2 * at + 2), 16))
+  if (encoding === 'base64') {
+    const digits = Array.from(text.replace(/=+$/, ''), (letter) => DIGITS.indexOf(letter))
+    const bit = (at: number): number => (digits[Math.floor(at / 6)] ?? 0) >> 5 - at % 6 & 1
+    return Array.from({ length: digits.length * 6 >> 3 }, (_, byte) => Array.from({ length: 8 }, (_, at) => bit(8 * byte + at)).reduce((sum, each) => 2 * sum + each, 0))
+  }
   if (encoding === 'utf8' || encoding === 'utf-8') return new TextEncoder().encode(text)
   return Array.from(text, (letter) => letter.charCodeAt(0) & 0xff)
 }
