@@ -36,7 +36,7 @@ export function writeCore({ state, physicalBits, memory }: CoreOptions): Uint8Ar
   const decoded = m.importGlobal('host', 'decoded', 'i32')
   const shared = emitShared(m, state, { physicalBits })
   const parts: CoreParts = { state, shared, float: emitFloat(m, state.float) }
-  variants.forEach((variant, number) => {
+  variants().forEach((variant, number) => {
     const name = `${variant.form.instruction.name}${variant.operandSize * 8}${variant.memory ? 'm' : ''}`
     const target = m.func(name, ['i32'], 'i32', (f, op) => new VectorStage(f, parts, op, variant).emit())
     if (m.tableEntry(target) !== number) throw new RangeError('the table has functions before these')

@@ -1,5 +1,6 @@
 import { conditionNames } from '../isa/names.ts'
 import type { OperandKind } from '../isa/operand.ts'
+import { once } from '../once.ts'
 import { Pseudo } from './op-format.ts'
 import { type Variant, variants } from './variant.ts'
 
@@ -51,14 +52,13 @@ export interface HotHandler {
   readonly second: Variant | null
 }
 
-const numbers = new Map<string, number>()
-const byVariant = new Map<number, number>()
-const fused = new Map<number, number>()
-
-/** Every handler, by its number less `Pseudo.count`. */
-export const hotHandlers: readonly HotHandler[] = (() => {
+/** Handlers, and the numbers of those of a variant, and of two of them at once. */
+const hot = once(() => {
+  const numbers = new Map<string, number>()
+  const byVariant = new Map<number, number>()
+  const fused = new Map<number, number>()
   const handlers: HotHandler[] = []
-  variants.forEach((variant, number) => {
+  variants().forEach((variant, number) => {
     if (!isHot(variant)) return
     const key = keyOf(variant)
     let handler = numbers.get(key)
@@ -72,13 +72,16 @@ export const hotHandlers: readonly HotHandler[] = (() => {
   handlers.map((handler, i) => ({ ...handler, number: Pseudo.count + i })).filter(({ variant }) => firsts.has(variant.form.instruction.name) && !variant.memory && variant.operandSize !== 2).forEach((first) => {
     for (const jump of jumps) fused.set(first.number << 16 | jump.number, Pseudo.count + handlers.push({ variant: first.variant, second: jump.variant }) - 1)
   })
-  return handlers
-})()
+  return { handlers, byVariant, fused }
+})
+
+/** Every handler, by its number less `Pseudo.count`. */
+export const hotHandlers = (): readonly HotHandler[] => hot().handlers
 
 function isConditional(name: string): boolean {
   return name.startsWith('j') && name !== 'jmp' && name !== 'jrcxz'
 }
 
 /** The handler of a variant, and of two of them at once; 0 when there is none. */
-export const hotHandler = (variant: number): number => byVariant.get(variant) ?? 0
-export const fusedHandler = (first: number, second: number): number => fused.get(first << 16 | second) ?? 0
+export const hotHandler = (variant: number): number => hot().byVariant.get(variant) ?? 0
+export const fusedHandler = (first: number, second: number): number => hot().fused.get(first << 16 | second) ?? 0

@@ -146,10 +146,10 @@ function emitHandlers(f: Func, parts: CoreParts, place: HotPlace, outside: Label
   const { op, budget, escape } = place
   const go = f.open('block')
   const labels: Label[] = [escape, go, outside]
-  for (let i = hotHandlers.length - 1; i >= 0; i--) labels[Pseudo.count + i] = f.open('block')
+  for (let i = hotHandlers().length - 1; i >= 0; i--) labels[Pseudo.count + i] = f.open('block')
   f.set(budget, i32.sub(budget, 1))
   f.brTable(i32.load16U(op, denseLayout.handler), labels, escape)
-  hotHandlers.forEach(({ variant, second }, i) => {
+  hotHandlers().forEach(({ variant, second }, i) => {
     const label = labels[Pseudo.count + i]
     if (label) f.close(label)
     f.scope(() => {

@@ -1,7 +1,8 @@
 import type { Decoded } from '../decode/decoder.ts'
 import { type Form, operandSizes, type Size } from '../isa/form.ts'
 import { mayBeMemory, type OperandKind, type VectorSize } from '../isa/operand.ts'
-import { forms } from '../isa/table.ts'
+import { allForms } from '../isa/table.ts'
+import { once } from '../once.ts'
 
 /** What of a decoded instruction code is written for; the rest are fields that it reads. */
 export interface Variant {
@@ -23,23 +24,23 @@ function variantsOf(form: Form): Variant[] {
   return sizes.flatMap((operandSize) => memories.flatMap((memory) => repeats.flatMap((repeat) => vectors.map((vector) => ({ form, operandSize, memory, repeat, vector })))))
 }
 
-const byForm = forms.map(variantsOf)
+const byForm = once(() => allForms().map(variantsOf))
 
 /** Every variant there is, by its number. */
-export const variants: readonly Variant[] = byForm.flat()
+export const variants: () => readonly Variant[] = once(() => byForm().flat())
 
-const firsts: ReadonlyMap<Form, { readonly first: number; readonly own: readonly Variant[] }> = (() => {
+const firsts = once((): ReadonlyMap<Form, { readonly first: number; readonly own: readonly Variant[] }> => {
   let first = 0
-  return new Map(byForm.flatMap((own) => {
+  return new Map(byForm().flatMap((own) => {
     const entry = own[0] && [own[0].form, { first, own }] as const
     first += own.length
     return entry ? [entry] : []
   }))
-})()
+})
 
 /** The number of a decoded instruction's variant. */
 export function variantOf({ form, operandSize, address, repeat, vector }: Decoded): number {
-  const { first, own } = firsts.get(form) ?? { first: 0, own: [] }
+  const { first, own } = firsts().get(form) ?? { first: 0, own: [] }
   const repeated = form.repeat === 'rep' && repeat === 'repne' ? 'repe' : repeat
   const length = form.vex?.ignoresLength === true ? 16 : vector
   const found = own.findIndex((v) => v.operandSize === operandSize && v.memory === (address !== null) && v.repeat === repeated && v.vector === length)

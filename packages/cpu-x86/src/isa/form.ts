@@ -1,5 +1,6 @@
 import { machineError } from './errors.ts'
 import type { Stage } from '../emit/stage.ts'
+import { once } from '../once.ts'
 import { inModrm, isMmx, isVector, type Operand, parseOperand, type VectorSize } from './operand.ts'
 
 /** Bytes of an integer operand. */
@@ -81,9 +82,8 @@ export function group(name: string): {
   return {
     instructions,
     define(mnemonic, encodings, semantics, words = {}) {
-      const forms: Form[] = []
-      const instruction: Instruction = { name: mnemonic, group: name, forms, undefinedFlags: words.undefinedFlags ?? '', semantics }
-      for (const encoding of encodings) forms.push(parseForm(instruction, encoding, words))
+      const forms = once(() => encodings.map((encoding) => parseForm(instruction, encoding, words)))
+      const instruction: Instruction = { name: mnemonic, group: name, get forms() { return forms() }, undefinedFlags: words.undefinedFlags ?? '', semantics }
       instructions.push(instruction)
     },
   }

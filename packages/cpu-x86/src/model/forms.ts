@@ -1,5 +1,5 @@
 import type { Form } from '../isa/form.ts'
-import { forms } from '../isa/table.ts'
+import { allForms } from '../isa/table.ts'
 import { type Feature, features } from './features.ts'
 import type { Model } from './models.ts'
 
@@ -24,7 +24,7 @@ export function featureOf(form: Form): Feature | null {
 
 /** The encodings that a model has not. */
 export function lackedBy(model: Model): ReadonlySet<Form> {
-  return new Set(forms.filter((form) => {
+  return new Set(allForms().filter((form) => {
     const feature = featureOf(form)
     return feature !== null && !model.features.has(feature)
   }))
