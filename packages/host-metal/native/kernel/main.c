@@ -31,6 +31,21 @@ static void take_pages(void) {
   ranges_remove(&memory_guests, base, largest->base + largest->length - base);
 }
 
+/* With what the tree said there is, and what the image takes of it. */
+static void no_memory(void) __attribute__((noreturn));
+static void no_memory(void) {
+  for (uint32_t i = 0; i <= memory_all.count; i++) {
+    bool own = i == memory_all.count;
+    uint64_t base = own ? (uint64_t)image_start : memory_all.list[i].base, length = own ? (uint64_t)(image_end - image_start) : memory_all.list[i].length;
+    console_text(own ? "\nthe image: " : "\nmemory: ");
+    console_hex(base);
+    console_text(", ");
+    console_hex(length);
+    console_text(" bytes");
+  }
+  panic("there is no memory for guests");
+}
+
 void kernel_main(uint64_t hart_id, const uint8_t *fdt) {
   struct hart *hart = &harts[0];
   hart->id = hart_id;
@@ -48,7 +63,7 @@ void kernel_main(uint64_t hart_id, const uint8_t *fdt) {
   time_init(board.frequency);
   ranges_remove(&memory_guests, (uint64_t)image_start, (uint64_t)(image_end - image_start));
   ranges_align(&memory_guests, 4096);
-  if (memory_guests.count == 0) panic("there is no memory for guests");
+  if (memory_guests.count == 0) no_memory();
   take_pages();
   plic_init();
   if (!csr_has_interrupt_file()) board.identities = 0;
