@@ -30,6 +30,7 @@ export const groups = {
   },
   '@machinist/cpu-core': {
     'Have harts': ['counted-hart', 'cluster', 'hart-window', 'structure'],
+    'Debug': ['debugged'],
     'Have generated code': ['module-cache', 'base64'],
     'Reach devices': ['device-access'],
     'Drop translations': ['tlb-hints'],

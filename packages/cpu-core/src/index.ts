@@ -1,6 +1,7 @@
 export { fromBase64, toBase64 } from './base64.ts'
 export { Cluster } from './cluster.ts'
 export { type CountedFields, CountedHart, Leave } from './counted-hart.ts'
+export { Debug, type DebuggedHart, DebuggedVcpu } from './debugged.ts'
 export { readDevice, writeDevice } from './device-access.ts'
 export { ModuleCache, type WrittenModule } from './module-cache.ts'
 export { Structure } from './structure.ts'

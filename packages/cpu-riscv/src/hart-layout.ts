@@ -24,7 +24,7 @@ const fields = {
   attention: 'u32',
   /** Not zero: leave the run after this instruction, with this exit. */
   leave: 'u32',
-  /** What a debugger wants to be told of; see {@link Debug}. */
+  /** What a debugger wants to be told of; see Debug of cpu-core. */
   debug: 'u32',
   /** In WFI. */
   waiting: 'u32',
@@ -129,6 +129,3 @@ export const PMP_ENTRIES: 16 = fields.pmpcfg[1]
 
 /** Address spaces whose translations a hart keeps at a time. */
 export const ASID_SLOTS: 8 = fields.slotAsid[1]
-
-/** Bits of `debug`: pages that the fetch TLB lacks, and accesses that the data TLB lacks. */
-export const Debug = { fetches: 1, accesses: 2 } as const

@@ -1,6 +1,6 @@
-import { Leave } from '@machinist/cpu-core'
+import { Debug, Leave } from '@machinist/cpu-core'
 import { call, type Expr, type FuncRef, i32, i64, type ModuleBuilder } from '@machinist/wasm'
-import { Debug, type State } from './layout.ts'
+import type { State } from './layout.ts'
 import type { StepFunctions } from './steps.ts'
 import { Polled } from './system/events.ts'
 import type { SharedFunctions } from './system/functions.ts'

@@ -99,7 +99,7 @@ const fields = {
   attention: 'u32',
   /** Not zero: leave the run after this instruction, for this reason; see `Leave`. */
   leave: 'u32',
-  /** What a debugger wants to be told of; see Debug. */
+  /** What a debugger wants to be told of; see Debug of cpu-core. */
   debug: 'u32',
   /** Not zero: other processors may be able to run, so PAUSE gives way to them. */
   others: 'u32',
@@ -134,9 +134,6 @@ const fields = {
   /** Statistics: accesses that the TLB did not have. */
   tlbMisses: 'i64',
 } as const
-
-/** Bits of `debug`: pages that are fetched from and each instruction of those, and accesses that the TLB does not have. */
-export const Debug = { fetches: 1, accesses: 2 } as const
 
 /** PCIDs whose translations a processor keeps at a time. */
 export const PCID_SLOTS: 4 = fields.slotPcid[1]
