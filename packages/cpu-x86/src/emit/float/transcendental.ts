@@ -3,8 +3,8 @@ import type { Helpers } from '../helpers.ts'
 import type { FloatState } from '../float-state.ts'
 import { BIAS, C1, Class, type Extended, MAX_EXPONENT, raise, scratch, signAt, TOP_BIT } from './extended.ts'
 import { Exception } from './sse.ts'
-import { STACK_FAULT } from './x87.ts'
 import { arcTangents, emitWide, LN2, LOG2E, PI_QUARTERS, ratio, type Wide, WideCode } from './wide.ts'
+import { Condition, STACK_FAULT, type X87Stack } from './x87-stack.ts'
 
 /**
  * Transcendental functions of the x87 FPU (SDM volume 1, 8.3.7 to 8.3.10). Their results are rounded once from 128 bits, so they are within the manual's bound of one unit in the last place, and
@@ -19,19 +19,6 @@ export interface TranscendentalFunctions {
   readonly exp: FuncRef<readonly [], 'void'>
   readonly log: FuncRef<readonly [], 'void'>
   readonly logOnePlus: FuncRef<readonly [], 'void'>
-}
-
-/** What x87.ts has for its instructions. */
-export interface X87Kit {
-  readonly at: (number: number) => Expr<'i32'>
-  readonly empty: FuncRef<readonly ['i32'], 'i32'>
-  readonly underflow: (f: Func) => void
-  readonly conclude: (f: Func, to: number, pops?: number) => void
-  /** Ends with the result in ST(0), and a second number pushed in front of it, from an address. */
-  readonly concludeTwo: (f: Func, second: number) => void
-  readonly copyNumber: (f: Func, to: Expr<'i32'> | number, from: Expr<'i32'> | number) => void
-  readonly setC2: (f: Func, value: 0 | 1) => void
-  readonly finish: FuncRef<readonly [], 'void'>
 }
 
 /** π is this by 2⁻⁶⁶. */
@@ -60,11 +47,11 @@ const SMALL = -40
 /** √2 as a significand. */
 const ROOT_2 = 0xb504_f333_f9de_6484n
 
-export function emitTranscendental(m: ModuleBuilder, state: FloatState, x: Extended, helpers: Helpers, kit: X87Kit): TranscendentalFunctions {
+export function emitTranscendental(m: ModuleBuilder, state: FloatState, x: Extended, helpers: Helpers, stack: X87Stack): TranscendentalFunctions {
   const wide = emitWide(m, helpers)
   const RESULT = scratch(state, 0)
   const SECOND = scratch(state, 2)
-  const { at, conclude } = kit
+  const { at, conclude } = stack
   /** Rounds a normalized number to all 64 bits, whatever PC says. */
   const put = (f: Func, to: number, sign: Expr<'i32'> | number, exponent: Expr<'i32'>, [high, low]: Wide): void => {
     f.do(call(x.round, sign, i32.add(exponent, BIAS), high, low, 64, 1, MAX_EXPONENT - 1))
@@ -74,8 +61,8 @@ export function emitTranscendental(m: ModuleBuilder, state: FloatState, x: Exten
   /** NaNs and unsupported numbers, and a denormal: of one operand, or of two. */
   const operands = (f: Func, count: 1 | 2, denormal = true): { readonly of: readonly Local<'i32'>[] } => {
     const all = [at(0), at(1)].slice(0, count).map((address) => f.let(address))
-    f.if(all.map((_, i) => call(kit.empty, i)).reduce((a, b) => i32.or(a, b)), () => {
-      kit.underflow(f)
+    f.if(all.map((_, i) => call(stack.empty, i)).reduce((a, b) => i32.or(a, b)), () => {
+      stack.underflow(f)
       conclude(f, count - 1, count - 1)
     })
     const of = all.map((address) => f.let(call(x.classify, address)))
@@ -97,9 +84,9 @@ export function emitTranscendental(m: ModuleBuilder, state: FloatState, x: Exten
     f.do(call(x.normalize, address))
     return [f.let(x.significand), f.let(i32.sub(x.exponent, BIAS))]
   }
-  const trigonometry = emitTrigonometry({ m, state, x, kit, code, put, operands, parts, RESULT, SECOND })
-  const atan = emitArcTangent({ m, state, x, kit, code, put, operands, parts, RESULT, SECOND })
-  const logarithms = emitLogarithms({ m, state, x, kit, code, put, operands, parts, RESULT, SECOND })
+  const trigonometry = emitTrigonometry({ m, state, x, stack, code, put, operands, parts, RESULT, SECOND })
+  const atan = emitArcTangent({ m, state, x, stack, code, put, operands, parts, RESULT, SECOND })
+  const logarithms = emitLogarithms({ m, state, x, stack, code, put, operands, parts, RESULT, SECOND })
 
   /** 2^x − 1. */
   const exp = m.func('x87.exp', [], 'void', (f) => {
@@ -107,11 +94,11 @@ export function emitTranscendental(m: ModuleBuilder, state: FloatState, x: Exten
     const a = f.let(at(0))
     const sign = f.let(signAt(a))
     f.if(i32.eqz(found), () => {
-      kit.copyNumber(f, RESULT, a)
+      stack.copyNumber(f, RESULT, a)
       conclude(f, 0)
     })
     f.if(i32.eq(found, Class.infinity), () => {
-      f.if(sign, () => f.do(call(x.put, RESULT, 1, i64.const(TOP_BIT), BIAS)), () => kit.copyNumber(f, RESULT, a))
+      f.if(sign, () => f.do(call(x.put, RESULT, 1, i64.const(TOP_BIT), BIAS)), () => stack.copyNumber(f, RESULT, a))
       conclude(f, 0)
     })
     const [value, power] = parts(f, a)
@@ -139,7 +126,7 @@ interface Parts {
   readonly m: ModuleBuilder
   readonly state: FloatState
   readonly x: Extended
-  readonly kit: X87Kit
+  readonly stack: X87Stack
   readonly code: (f: Func) => WideCode
   readonly put: (f: Func, to: number, sign: Expr<'i32'> | number, exponent: Expr<'i32'>, value: Wide) => void
   readonly operands: (f: Func, count: 1 | 2, denormal?: boolean) => { readonly of: readonly Local<'i32'>[] }
@@ -148,22 +135,22 @@ interface Parts {
   readonly SECOND: number
 }
 
-function emitTrigonometry({ m, x, kit, code, put, parts, RESULT, SECOND }: Parts): Pick<TranscendentalFunctions, 'sin' | 'cos' | 'sincos' | 'tan'> {
-  const { at, conclude } = kit
+function emitTrigonometry({ m, state, x, stack, code, put, parts, RESULT, SECOND }: Parts): Pick<TranscendentalFunctions, 'sin' | 'cos' | 'sincos' | 'tan'> {
+  const { at, conclude } = stack
   type Kind = 'sin' | 'cos' | 'sincos' | 'tan'
   const emit = (kind: Kind): FuncRef<readonly [], 'void'> => m.func(`x87.${kind}`, [], 'void', (f) => {
     const two = kind === 'sincos' || kind === 'tan'
-    kit.setC2(f, 0)
-    const finish = (): void => two ? kit.concludeTwo(f, SECOND) : conclude(f, 0)
+    f.do(state.set32('status', i32.and(state.get32('status'), ~Condition.c2)))
+    const finish = (): void => two ? stack.concludeTwo(f, RESULT, SECOND) : conclude(f, 0)
     const alike = (): void => {
-      if (two) kit.copyNumber(f, SECOND, RESULT)
+      if (two) stack.copyNumber(f, SECOND, RESULT)
       finish()
     }
-    f.if(call(kit.empty, 0), () => {
-      kit.underflow(f)
+    f.if(call(stack.empty, 0), () => {
+      stack.underflow(f)
       alike()
     })
-    if (two) f.if(i32.eqz(call(kit.empty, 7)), () => {
+    if (two) f.if(i32.eqz(call(stack.empty, 7)), () => {
       raise(f, x.state, STACK_FAULT | C1)
       f.do(call(x.invalid, RESULT))
       alike()
@@ -186,15 +173,15 @@ function emitTrigonometry({ m, x, kit, code, put, parts, RESULT, SECOND }: Parts
     const one = (to: number): void => f.do(call(x.put, to, 0, i64.const(TOP_BIT), BIAS))
     f.if(i32.eqz(found), () => {
       if (kind === 'cos') one(RESULT)
-      else kit.copyNumber(f, RESULT, a)
+      else stack.copyNumber(f, RESULT, a)
       if (two) one(SECOND)
       finish()
     })
     f.if(i32.eq(found, Class.denormal), () => raise(f, x.state, Exception.denormal))
     const [value, power] = parts(f, a)
     f.if(i32.geS(power, 63), () => {
-      kit.setC2(f, 1)
-      f.do(call(kit.finish))
+      f.do(state.set32('status', i32.or(state.get32('status'), Condition.c2)))
+      f.do(call(stack.finish))
       f.return()
     })
     const w = code(f)
@@ -281,8 +268,8 @@ function emitTrigonometry({ m, x, kit, code, put, parts, RESULT, SECOND }: Parts
 }
 
 /** The angle of the point whose coordinates are ST(0) and ST(1). */
-function emitArcTangent({ m, x, kit, code, put, operands, parts, RESULT }: Parts): FuncRef<readonly [], 'void'> {
-  const { at, conclude } = kit
+function emitArcTangent({ m, x, stack, code, put, operands, parts, RESULT }: Parts): FuncRef<readonly [], 'void'> {
+  const { at, conclude } = stack
   return m.func('x87.atan', [], 'void', (f) => {
     const { of: [ofX, ofY] } = operands(f, 2) as { readonly of: readonly [Local<'i32'>, Local<'i32'>] }
     const [signX, signY] = [f.let(signAt(at(0))), f.let(signAt(at(1)))]
@@ -348,8 +335,8 @@ function emitArcTangent({ m, x, kit, code, put, operands, parts, RESULT }: Parts
 }
 
 /** ST(1) by the logarithm of ST(0), or of one more, to the base of two. */
-function emitLogarithms({ m, state, x, kit, code, put, operands, parts, RESULT }: Parts): Pick<TranscendentalFunctions, 'log' | 'logOnePlus'> {
-  const { at, conclude } = kit
+function emitLogarithms({ m, state, x, stack, code, put, operands, parts, RESULT }: Parts): Pick<TranscendentalFunctions, 'log' | 'logOnePlus'> {
+  const { at, conclude } = stack
   const [high, lower, exponent, sign] = [m.global('i64', 0), m.global('i64', 0), m.global('i32', 0), m.global('i32', 0)]
   const give = (f: Func, value: Wide, power: Expr<'i32'>, negative: Expr<'i32'>): void => {
     f.setGlobal(high, value[0])
@@ -498,7 +485,7 @@ function emitLogarithms({ m, state, x, kit, code, put, operands, parts, RESULT }
       // It is defined up to 1 − √2/2 only. What would be of a negative number stays, as AMD's processors have it.
       f.if(negative, () => {
         raise(f, state, Exception.precision)
-        kit.copyNumber(f, RESULT, at(0))
+        stack.copyNumber(f, RESULT, at(0))
         conclude(f, 1, 1)
       })
       const sum = f.let(i64.add(i64.shrU(value, 1), i64.shrU(i64.const(1n << 62n), i64.extendU(power))))

@@ -1,24 +1,18 @@
-import { call, type Expr, type Func, type FuncRef, i32, i64, type Local, type ModuleBuilder, select } from '@machinist/wasm'
+import { call, type Expr, type Func, type FuncRef, i32, i64, type ModuleBuilder, select } from '@machinist/wasm'
 import type { FloatState } from '../float-state.ts'
 import { emitHelpers } from '../helpers.ts'
 import { BIAS, type Bounds, C1, Class, doubleBounds, emitExtended, exponentAt, MAX_EXPONENT, raise, scratch, signAt, significandAt, singleBounds, TOP_BIT } from './extended.ts'
 import { emitExtendedArithmetic } from './extended-arithmetic.ts'
 import { Exception, Relation } from './sse.ts'
+import { emitExponents } from './exponents.ts'
 import { emitTranscendental, type TranscendentalFunctions } from './transcendental.ts'
+import { BEFORE, Condition, emitStack, STACK_FAULT } from './x87-stack.ts'
 
 /**
  * The stack of the x87 FPU and what its instructions share (SDM volume 1, chapter 8). A result is computed into a scratch number, and what was raised
  * decides what becomes of it: with an exception that comes before the computation and is not masked, nothing.
  */
 
-export const STACK_FAULT: number = 1 << 6
-export const SUMMARY: number = 1 << 7
-const BUSY = 1 << 15
-const TOP = 11
-/** Condition codes in the status word. */
-export const Condition: Readonly<Record<'c0' | 'c1' | 'c2' | 'c3', number>> = { c0: 1 << 8, c1: C1, c2: 1 << 10, c3: 1 << 14 }
-const ALL = 63
-const BEFORE = Exception.invalid | Exception.denormal | Exception.divide
 /** Of arithmetic, by the digit of its opcodes: add, multiply, compare, compare and pop, subtract, the same reversed, divide, the same reversed. */
 export const Operation = { add: 0, mul: 1, sub: 4, subr: 5, div: 6, divr: 7 } as const
 
@@ -83,76 +77,8 @@ export function emitX87(m: ModuleBuilder, state: FloatState): X87Functions {
   const { add, sub, mul, div, sqrt, integral, relation } = emitExtendedArithmetic(x, helpers.divu, helpers.mulhu)
   const RESULT = scratch(state, 0)
   const SOURCE = scratch(state, 1)
-  const top = (): Expr<'i32'> => i32.and(i32.shrU(state.get32('status'), TOP), 7)
-  const physical = (number: Expr<'i32'> | number): Expr<'i32'> => i32.and(i32.add(top(), number), 7)
-  const register = m.func('x87.register', ['i32'], 'i32', (f, number) => f.return(i32.add(state.register(0), i32.shl(physical(number), 4))))
-  const at = (number: Expr<'i32'> | number): Expr<'i32'> => call(register, number)
-  const empty = m.func('x87.empty', ['i32'], 'i32', (f, number) => f.return(i32.eqz(i32.and(i32.shrU(state.get32('tags'), physical(number)), 1))))
-  const raised = (f: Func, exceptions: number): Expr<'i32'> => i32.and(i32.and(f.let(state.get32('exceptions')), i32.xor(state.get32('control'), -1)), exceptions)
-  const copyNumber = (f: Func, to: Expr<'i32'> | number, from: Expr<'i32'> | number): void => {
-    const [target, source] = [f.let(typeof to === 'number' ? i32.const(to) : to), f.let(typeof from === 'number' ? i32.const(from) : from)]
-    const value = f.let(i64.load(source))
-    f.do(i32.store16(target, i32.load16U(source, 8), 8))
-    f.do(i64.store(target, value))
-  }
-  const setTag = (f: Func, number: Expr<'i32'> | number, valid: boolean): void => {
-    const bit = i32.shl(1, physical(number))
-    f.do(state.set32('tags', valid ? i32.or(state.get32('tags'), bit) : i32.and(state.get32('tags'), i32.xor(bit, -1))))
-  }
-  const moveTop = (f: Func, by: number): void => f.do(state.set32('status', i32.or(i32.and(state.get32('status'), ~(7 << TOP)), i32.shl(physical(by), TOP))))
-  const pop = m.func('x87.pop', [], 'void', (f) => {
-    setTag(f, 0, false)
-    moveTop(f, 1)
-  })
-  const summarize = m.func('x87.summarize', [], 'void', (f) => {
-    const pending = f.let(i32.and(i32.and(state.get32('status'), i32.xor(state.get32('control'), -1)), ALL))
-    f.do(state.set32('status', i32.or(i32.and(state.get32('status'), ~(SUMMARY | BUSY)), i32.mul(i32.ne(pending, 0), SUMMARY | BUSY))))
-  })
-  const filter = m.func('x87.filter', [], 'void', (f) => {
-    // What comes before the computation keeps the rest from happening.
-    f.if(raised(f, BEFORE), () => {
-      const kept = select('i32', i32.and(state.get32('exceptions'), STACK_FAULT), BEFORE | STACK_FAULT | C1, BEFORE)
-      f.do(state.set32('exceptions', i32.and(state.get32('exceptions'), kept)))
-    })
-  })
-  const settle = m.func('x87.settle', [], 'void', (f) => {
-    f.do(state.set32('status', i32.or(i32.and(state.get32('status'), ~C1), state.get32('exceptions'))))
-    f.do(call(summarize))
-  })
-  const finish = m.func('x87.finish', [], 'void', (f) => {
-    f.do(call(filter))
-    f.do(call(settle))
-  })
-  /** Ends an instruction whose result is in RESULT: it goes to ST(to), unless what was raised keeps it. */
-  const conclude = (f: Func, to: Expr<'i32'> | number, pops: Expr<'i32'> | number = 0): void => {
-    f.if(i32.eqz(raised(f, BEFORE)), () => {
-      copyNumber(f, at(to), RESULT)
-      setTag(f, to, true)
-      f.if(pops, () => f.do(call(pop)))
-    })
-    f.do(call(finish))
-    f.return()
-  }
-  /** An operand is missing: IE and a stack fault, C1 clear. */
-  const underflow = (f: Func): void => {
-    raise(f, state, STACK_FAULT)
-    f.do(call(x.invalid, RESULT))
-  }
-  const pushResult = (f: Func): void => {
-    // A missing operand comes before a stack that is full.
-    f.if(i32.and(i32.eqz(call(empty, 7)), i32.eqz(i32.and(state.get32('exceptions'), STACK_FAULT))), () => {
-      f.do(state.set32('exceptions', STACK_FAULT | C1))
-      f.do(call(x.invalid, RESULT))
-    })
-    // A denormal is loaded even when that is not masked (SDM volume 1, 8.5.2).
-    f.if(i32.eqz(raised(f, Exception.invalid)), () => {
-      moveTop(f, -1)
-      copyNumber(f, at(0), RESULT)
-      setTag(f, 0, true)
-    })
-    f.do(call(finish))
-    f.return()
-  }
+  const stack = emitStack(m, state, x)
+  const { register, at, empty, raised, copyNumber, setTag, pop, summarize, filter, settle, finish, conclude, underflow, pushResult } = stack
 
   const arithmetic = m.func('x87.arithmetic', ['i32', 'i32', 'i32', 'i32', 'i32'], 'void', (f, operation, to, other, denormal, pops) => {
     const second = f.let(i32.const(SOURCE))
@@ -393,228 +319,8 @@ export function emitX87(m: ModuleBuilder, state: FloatState): X87Functions {
     f.do(call(settle))
   })
 
-  const missingTwo = (f: Func): void => f.if(i32.or(call(empty, 0), call(empty, 1)), () => {
-    underflow(f)
-    conclude(f, 0)
-  })
-  /** ST(0) by two to the power of ST(1), truncated. */
-  const scale = m.func('x87.scale', [], 'void', (f) => {
-    missingTwo(f)
-    const [a, b] = [f.let(at(0)), f.let(at(1))]
-    const [ofA, ofB] = [f.let(call(x.classify, a)), f.let(call(x.classify, b))]
-    const invalid = (): void => {
-      f.do(call(x.invalid, RESULT))
-      conclude(f, 0)
-    }
-    f.if(i32.or(i32.eq(ofA, Class.unsupported), i32.eq(ofB, Class.unsupported)), invalid)
-    f.if(i32.or(i32.geU(ofA, Class.nan), i32.geU(ofB, Class.nan)), () => {
-      f.do(call(x.propagate, RESULT, a, b))
-      conclude(f, 0)
-    })
-    f.if(i32.eq(ofB, Class.infinity), () => {
-      f.if(signAt(b), () => f.if(i32.eq(ofA, Class.infinity), invalid), () => f.if(i32.eqz(ofA), invalid))
-      f.if(i32.eq(ofA, Class.denormal), () => raise(f, state, Exception.denormal))
-      f.do(call(x.put, RESULT, signAt(a), select('i64', signAt(b), 0, i64.const(TOP_BIT)), select('i32', signAt(b), 0, MAX_EXPONENT)))
-      conclude(f, 0)
-    })
-    f.if(i32.or(i32.eq(ofA, Class.denormal), i32.eq(ofB, Class.denormal)), () => raise(f, state, Exception.denormal))
-    f.if(i32.or(i32.eqz(ofA), i32.eq(ofA, Class.infinity)), () => {
-      copyNumber(f, RESULT, a)
-      conclude(f, 0)
-    })
-    const power = f.let(exponentAt(b))
-    // Beyond sixteen bits it makes no difference.
-    const by = f.let(i32.const(0))
-    f.if(i32.geU(power, BIAS), () => f.set(by, i32.wrap(i64.shrU(significandAt(b), i64.extendU(i32.sub(63, select('i32', i32.gtU(power, BIAS + 15), 15, i32.sub(power, BIAS))))))))
-    f.if(i32.gtU(power, BIAS + 15), () => f.set(by, 0x10000))
-    f.if(signAt(b), () => f.set(by, i32.sub(0, by)))
-    f.do(call(x.normalize, a))
-    // Precision control does not apply.
-    f.do(call(x.round, signAt(a), i32.add(x.exponent, by), x.significand, i64.const(0), 64, 1, MAX_EXPONENT - 1))
-    f.do(call(x.put, RESULT, signAt(a), x.significand, x.exponent))
-    // What is beyond even a changed exponent is infinite or zero.
-    f.if(i32.geS(x.exponent, MAX_EXPONENT), () => {
-      raise(f, state, C1 | Exception.precision)
-      f.do(call(x.put, RESULT, signAt(a), i64.const(TOP_BIT), MAX_EXPONENT))
-    })
-    f.if(i32.ltS(x.exponent, 0), () => {
-      raise(f, state, Exception.precision)
-      f.do(call(x.put, RESULT, signAt(a), i64.const(0), 0))
-    })
-    conclude(f, 0)
-  })
-  /** The exponent in place of ST(0), and the significand above it. */
-  const extract = m.func('x87.extract', [], 'void', (f) => {
-    const SECOND = scratch(state, 2)
-    const both = (): void => {
-      f.if(i32.eqz(raised(f, BEFORE)), () => {
-        copyNumber(f, at(0), SECOND)
-        setTag(f, 0, true)
-        moveTop(f, -1)
-        copyNumber(f, at(0), RESULT)
-        setTag(f, 0, true)
-      })
-      f.do(call(finish))
-      f.return()
-    }
-    const alike = (): void => {
-      copyNumber(f, SECOND, RESULT)
-      both()
-    }
-    f.if(call(empty, 0), () => {
-      underflow(f)
-      alike()
-    })
-    f.if(i32.eqz(call(empty, 7)), () => {
-      raise(f, state, STACK_FAULT | C1)
-      f.do(call(x.invalid, RESULT))
-      alike()
-    })
-    const from = f.let(at(0))
-    const found = f.let(call(x.classify, from))
-    f.if(i32.eq(found, Class.unsupported), () => {
-      f.do(call(x.invalid, RESULT))
-      alike()
-    })
-    f.if(i32.geU(found, Class.nan), () => {
-      f.do(call(x.propagate, RESULT, from, from))
-      alike()
-    })
-    copyNumber(f, RESULT, from)
-    f.if(i32.eq(found, Class.infinity), () => {
-      f.do(call(x.put, SECOND, 0, i64.const(TOP_BIT), MAX_EXPONENT))
-      both()
-    })
-    f.if(i32.eqz(found), () => {
-      raise(f, state, Exception.divide)
-      f.do(call(x.put, SECOND, 1, i64.const(TOP_BIT), MAX_EXPONENT))
-      both()
-    })
-    f.if(i32.eq(found, Class.denormal), () => raise(f, state, Exception.denormal))
-    f.do(call(x.normalize, from))
-    f.do(call(x.put, RESULT, signAt(from), x.significand, BIAS))
-    f.do(call(fromInteger, i64.extendS(i32.sub(x.exponent, BIAS))))
-    copyNumber(f, SECOND, SOURCE)
-    both()
-  })
-  const remainder = m.func('x87.remainder', ['i32'], 'void', (f, nearest) => {
-    f.do(state.set32('status', i32.and(state.get32('status'), ~Condition.c2)))
-    missingTwo(f)
-    const [a, b] = [f.let(at(0)), f.let(at(1))]
-    const [ofA, ofB] = [f.let(call(x.classify, a)), f.let(call(x.classify, b))]
-    const { c0, c1, c2, c3 } = Condition
-    const codes = (value: Expr<'i32'> | number): void => f.do(state.set32('status', i32.or(i32.and(state.get32('status'), ~(c0 | c2 | c3)), value)))
-    f.if(i32.or(i32.eq(ofA, Class.unsupported), i32.eq(ofB, Class.unsupported)), () => {
-      f.do(call(x.invalid, RESULT))
-      conclude(f, 0)
-    })
-    f.if(i32.or(i32.geU(ofA, Class.nan), i32.geU(ofB, Class.nan)), () => {
-      f.do(call(x.propagate, RESULT, a, b))
-      conclude(f, 0)
-    })
-    f.if(i32.or(i32.eq(ofA, Class.infinity), i32.eqz(ofB)), () => {
-      f.do(call(x.invalid, RESULT))
-      conclude(f, 0)
-    })
-    f.if(i32.or(i32.eq(ofA, Class.denormal), i32.eq(ofB, Class.denormal)), () => raise(f, state, Exception.denormal))
-    f.if(i32.or(i32.eqz(ofA), i32.eq(ofB, Class.infinity)), () => {
-      f.if(i32.eqz(raised(f, BEFORE)), () => codes(0))
-      copyNumber(f, RESULT, a)
-      // A denormal that stays one underflows, as any result does.
-      f.if(i32.eq(ofA, Class.denormal), () => {
-        f.do(call(x.normalize, a))
-        f.do(call(x.round, signAt(a), x.exponent, x.significand, i64.const(0), 64, 1, MAX_EXPONENT - 1))
-        f.do(call(x.put, RESULT, signAt(a), x.significand, x.exponent))
-      })
-      conclude(f, 0)
-    })
-    f.if(raised(f, BEFORE), () => {
-      f.do(call(finish))
-      f.return()
-    })
-    f.do(call(x.normalize, a))
-    const [high, powerA] = [f.let(x.significand), f.let(x.exponent)]
-    f.do(call(x.normalize, b))
-    const [divisor, powerB] = [f.let(x.significand), f.let(x.exponent)]
-    const distance = f.let(i32.sub(powerA, powerB))
-    const quotient = f.let(i64.const(0))
-    const sign = f.let(signAt(a))
-    const deliver = (power: Local<'i32'>): void => {
-      f.if(i64.eqz(high), () => f.do(call(x.put, RESULT, sign, i64.const(0), 0)), () => {
-        const count = f.let(i64.clz(high))
-        f.do(call(x.round, sign, i32.sub(power, i32.wrap(count)), i64.shl(high, count), i64.const(0), 64, 1, MAX_EXPONENT - 1))
-        f.do(call(x.put, RESULT, sign, x.significand, x.exponent))
-      })
-    }
-    /** So many bits of the quotient: high becomes the remainder, at the exponent of the divisor or above. */
-    const steps = (count: Local<'i32'>): void => {
-      const carry = f.let(i32.const(0))
-      f.block((out) => f.loop((again) => {
-        f.if(i32.or(carry, i64.geU(high, divisor)), () => {
-          f.set(high, i64.sub(high, divisor))
-          f.set(quotient, i64.or(quotient, 1))
-        })
-        f.brIf(out, i32.eqz(count))
-        f.set(count, i32.sub(count, 1))
-        f.set(carry, i32.wrap(i64.shrU(high, 63)))
-        f.set(high, i64.shl(high, 1))
-        f.set(quotient, i64.shl(quotient, 1))
-        f.br(again)
-      }))
-    }
-    f.if(i32.geS(distance, 64), () => {
-      // Between 32 and 63 bits are taken away at once (SDM volume 2, FPREM).
-      const taken = f.let(i32.or(i32.and(distance, 31), 32))
-      const power = f.let(i32.sub(powerA, taken))
-      steps(taken)
-      codes(c2)
-      deliver(power)
-      conclude(f, 0)
-    })
-    const power = f.let(powerB)
-    f.if(i32.geS(distance, 0), () => steps(f.let(distance)), () => f.set(power, powerA))
-    f.if(nearest, () => {
-      // Twice the remainder against the divisor, both at the exponent of the remainder's last place.
-      const above = f.let(i32.const(0))
-      const tie = f.let(i32.const(0))
-      f.if(i32.geS(distance, 0), () => {
-        const other = f.let(i64.sub(divisor, high))
-        f.set(above, i64.gtU(high, other))
-        f.set(tie, i64.eq(high, other))
-      })
-      f.if(i32.eq(distance, -1), () => {
-        f.set(above, i64.gtU(high, divisor))
-        f.set(tie, i64.eq(high, divisor))
-      })
-      f.if(i32.or(above, i32.and(tie, i32.wrap(i64.and(quotient, 1)))), () => {
-        // At one exponent less the divisor is twice as much; the difference has no more bits than either.
-        f.set(high, select('i64', i32.eq(distance, -1), i64.sub(i64.sub(divisor, high), i64.sub(0, divisor)), i64.sub(divisor, high)))
-        f.set(sign, i32.xor(sign, 1))
-        f.set(quotient, i64.add(quotient, 1))
-      })
-    })
-    const low = f.let(i32.wrap(quotient))
-    codes(i32.or(i32.mul(i32.and(i32.shrU(low, 2), 1), c0), i32.mul(i32.and(i32.shrU(low, 1), 1), c3)))
-    deliver(power)
-    raise(f, state, i32.mul(i32.and(low, 1), c1))
-    conclude(f, 0)
-  })
-
-  const transcendental = emitTranscendental(m, state, x, helpers, {
-    at, empty, underflow, conclude, copyNumber, finish,
-    setC2: (f, value) => f.do(state.set32('status', value === 0 ? i32.and(state.get32('status'), ~Condition.c2) : i32.or(state.get32('status'), Condition.c2))),
-    concludeTwo: (f, second) => {
-      f.if(i32.eqz(raised(f, BEFORE)), () => {
-        copyNumber(f, at(0), RESULT)
-        setTag(f, 0, true)
-        moveTop(f, -1)
-        copyNumber(f, at(0), second)
-        setTag(f, 0, true)
-      })
-      f.do(call(finish))
-      f.return()
-    },
-  })
+  const { scale, extract, remainder } = emitExponents(m, state, x, stack, fromInteger)
+  const transcendental = emitTranscendental(m, state, x, helpers, stack)
   const tagWord = m.func('x87.tagWord', [], 'i32', (f) => {
     const word = f.let(i32.const(0))
     for (let number = 0; number < 8; number++) {
