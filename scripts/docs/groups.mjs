@@ -32,6 +32,7 @@ export const groups = {
     'Have harts': ['counted-hart', 'cluster', 'hart-window', 'structure'],
     'Debug': ['debugged'],
     'Have generated code': ['module-cache', 'base64'],
+    'Translate hot code': ['linking-builder'],
     'Reach devices': ['device-access'],
     'Drop translations': ['tlb-hints'],
   },

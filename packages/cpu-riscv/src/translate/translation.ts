@@ -1,8 +1,8 @@
+import { CORE } from '@machinist/cpu-core'
 import type { Arena } from '@machinist/memory'
 import { RegionCompiler } from '@machinist/translator'
 import type { WasmMemory, WasmTable } from '@machinist/wasm'
 import type { CodeCache, CodePage } from '../code-cache.ts'
-import { CORE } from './imports.ts'
 import { Regions } from './regions.ts'
 
 /** Bytes of an entry map: 16 bits for each halfword of a page. */
