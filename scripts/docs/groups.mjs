@@ -21,6 +21,7 @@ export const groups = {
     'Build and read device trees': ['fdt-builder', 'fdt-reader'],
     'Build ACPI tables': ['acpi/'],
     'Make an initial file system': ['cpio'],
+    'Unpack': ['unpack/'],
     'Find the Linux of a disk': ['linux-disk', 'ext4/'],
     'Texts': ['', 'text'],
   },
@@ -55,6 +56,7 @@ export const groups = {
     'Switch off': ['', 'syscon/', 'acpi-pm/'],
   },
   '@machinist/display': {
+    'Talk to a console': ['console/'],
     'See the screen': ['', 'memory-display', 'picture'],
     'Press keys and move the pointer': ['input', 'codes'],
     'Hear and speak': ['memory-audio', 'wav'],

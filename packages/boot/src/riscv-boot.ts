@@ -4,6 +4,8 @@ import { alignDown, alignUp, hex } from './bytes.ts'
 import { ELF_MACHINE, isElf, parseElf } from './elf.ts'
 import { isFlatProgram, isLinuxImage, parseLinuxImage } from './linux-image.ts'
 import { FW_DYNAMIC_INFO_SIZE, fwDynamicInfo } from './opensbi.ts'
+import { isGzip } from './unpack/inflate.ts'
+import { type Inflate, unpackKernel } from './unpack/kernel.ts'
 
 const MIB = 1024 * 1024
 const PAGE = 4096
@@ -24,7 +26,6 @@ const LOADER_ROOM = 64 * MIB
  * of half its size boot with 2.6, and no less.
  */
 const LINUX_ROOM = 2.6
-const GZIP_MAGIC = [0x1f, 0x8b] as const
 
 /** What to boot, and in what RAM. */
 export interface RiscvBootOptions {
@@ -43,8 +44,8 @@ export interface RiscvBootOptions {
    * Makes the device tree. It is called once, when it is known where the initrd lies; see {@link describeChosen}.
    */
   readonly dtb: (placed: { readonly initrd: { readonly start: number; readonly end: number } | null }) => Uint8Array
-  /** Decompresses gzip, for kernels that are: at most `limit` bytes come out. Without it they are refused. */
-  readonly inflate?: ((bytes: Uint8Array, limit: number) => Uint8Array) | undefined
+  /** Decompresses gzip, for kernels that are, sooner than ECMAScript does: at most `limit` bytes come out. */
+  readonly inflate?: Inflate | undefined
 }
 
 /** Bytes for guest memory. */
@@ -102,8 +103,7 @@ function loadElf(bytes: Uint8Array, part: string, base: number, preferred: numbe
 
 function loadKernel(given: Uint8Array, options: RiscvBootOptions): Loaded {
   const { memory, firmware, inflate } = options
-  const compressed = GZIP_MAGIC.every((byte, index) => given[index] === byte)
-  const bytes = compressed && inflate !== undefined ? inflate(given, memory.size) : given
+  const bytes = isGzip(given) ? unpackKernel('gzip', given, memory.size, inflate) ?? given : given
   if (isElf(bytes)) return loadElf(bytes, 'kernel', memory.base, memory.base + NEXT_STAGE_OFFSET)
   if (isFlatProgram(bytes)) {
     const address = memory.base + NEXT_STAGE_OFFSET

@@ -1,3 +1,8 @@
+export { charStream } from './console/char-stream.ts'
+export type { CharBackend, CharStream, CharStreamOptions } from './console/char-stream.ts'
+export type { OutputSink } from './console/char-output.ts'
+export { ESCAPE_KEY, escapeParser } from './console/escape.ts'
+export type { EscapeParser } from './console/escape.ts'
 export { buttonCode, keysOf } from './codes.ts'
 export type { ButtonName } from './codes.ts'
 export { inputSource } from './input.ts'

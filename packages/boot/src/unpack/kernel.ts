@@ -1,5 +1,6 @@
 import { machinistError } from '@machinist/api'
 import type { Packing } from '../x86/linux-setup.ts'
+import { gunzip } from './inflate.ts'
 import { unpackXz } from './xz.ts'
 import { unpackZstd } from './zstd.ts'
 
@@ -16,7 +17,7 @@ export function unpackKernel(packing: Packing, bytes: Uint8Array, limit: number,
     switch (packing) {
       case 'zstd': return unpackZstd(bytes, limit)
       case 'xz': return unpackXz(bytes, limit)
-      case 'gzip': return inflate?.(bytes, limit) ?? null
+      case 'gzip': return (inflate ?? gunzip)(bytes, limit)
       default: return null
     }
   } catch (error) {

@@ -109,7 +109,7 @@ describe('a bzImage', () => {
     expect(seen).toEqual([[0x1f, 0x8b, 8, 0, 1, 2, 3, 4], 256 * MIB])
     expect(made.start).toMatchObject({ kind: 'linux64', pc: 2 * MIB + 16 })
     expect(get(part(made, 'boot parameters').bytes, 0x260, 4), 'its own header').toBe(3 * MIB)
-    for (const inflate of [undefined, () => new Uint8Array(9), () => elf(32)]) expect(plan({ kernel: gzip, inflate }).entry.pc).toBe(16 * MIB + 0x200)
+    for (const inflate of [() => new Uint8Array(9), () => elf(32)]) expect(plan({ kernel: gzip, inflate }).entry.pc).toBe(16 * MIB + 0x200)
     expect(plan({ kernel: gzip, inflate: () => elf(64), protocol: 'linux32' }).entry.pc, 'not by an entry that it has not').toBe(16 * MIB)
     const both = bzImage({ flags: 2, packed: Uint8Array.of(0x1f, 0x8b, 8, 0, 1, 2, 3, 4), length: 8 })
     expect(plan({ kernel: both, inflate: () => elf(32) }).start).toMatchObject({ kind: 'protected', pc: 2 * MIB + 16 })
@@ -119,6 +119,7 @@ describe('a bzImage', () => {
     expect(plan({ kernel: bzImage({ packed: frame }) }).entry.pc).toBe(2 * MIB + 16)
     frame[6] = (frame[6] ?? 0) | 6
     expect(failure(() => plan({ kernel: bzImage({ packed: frame }) }))).toBe('image-compressed')
+    expect(failure(() => plan({ kernel: gzip })), 'it is no gzip behind its header').toBe('image-compressed')
   })
 
   test('lies elsewhere where it does not fit, if it can', () => {

@@ -1,8 +1,8 @@
 import type { Readable } from 'node:stream'
 import type { BackendClock } from '@machinist/api'
 import type { ReadStream, WriteStream } from 'node:tty'
-import { type CharBackend, stream } from './char-stream.ts'
-import { escapeParser } from './escape.ts'
+import { type CharBackend, escapeParser } from '@machinist/display'
+import { stream } from './char-stream.ts'
 
 /** What users are shown for Ctrl-A H. */
 export const TERMINAL_HELP: string = [

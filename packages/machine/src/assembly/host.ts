@@ -38,6 +38,6 @@ export interface MachineHost {
    * @param part - part and port: `'disk0.disk'`
    */
   attach?(backend: Backend<unknown>, kind: BackendKind, part: string): Backend<unknown>
-  /** Decompresses gzip, for kernels that are. At most `limit` bytes come out. */
+  /** Decompresses gzip, for kernels that are, sooner than ECMAScript does. At most `limit` bytes come out. Hosts whose decompressors are streams unpack kernels as they load them. */
   inflate?(bytes: Uint8Array, limit: number): Uint8Array
 }

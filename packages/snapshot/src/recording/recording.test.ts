@@ -8,7 +8,8 @@ import { createMachine, defineMachine, instantiateStored, type Machine, type Mac
 import { createMemory } from '@machinist/wasm'
 import { expect, test } from 'vitest'
 import type { SnapshotCodec, SnapshotInput } from '../index.ts'
-import { crc32, portableCodec } from '../portable/codec.ts'
+import { crc32 } from '@machinist/boot'
+import { portableCodec } from '../portable/codec.ts'
 import { openRecording, openSnapshot, RecordingWriter, replayMachine, writeSnapshot } from '../index.ts'
 
 const RAM = 0x8000_0000
