@@ -140,7 +140,7 @@ export const groups = {
   '@machinist/storage': {
     'Have disks': ['disk', 'raw', 'memory-disk', 'limited', 'with-limits', 'read-only', 'fork/', 'eager', 'later'],
     'Keep changes apart': ['overlay', 'overlay-file', 'overlay-store'],
-    'Open and make images': ['', 'formats', 'format', 'file', 'copy-image', 'work-on-images', 'switched'],
+    'Open and make images': ['', 'formats', 'format', 'file', 'http/', 'copy-image', 'work-on-images', 'switched'],
     'Look into disks': ['partitions/'],
     'Formats of images': ['all-formats', 'raw-format', 'cluster-map', 'bochs/', 'cloop/', 'dmg/', 'parallels/', 'qcow/', 'qcow2/', 'vdi/', 'vhd/', 'vhdx/', 'vmdk/'],
     'Share trees of files': ['tree/'],
