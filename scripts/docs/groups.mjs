@@ -19,7 +19,7 @@ export const groups = {
     'Place a kernel': ['riscv-boot', 'opensbi', 'chosen', 'x86/'],
     'Read programs': ['elf', 'linux-image', 'flat', 'x86/linux-setup'],
     'Build and read device trees': ['fdt-builder', 'fdt-reader'],
-    'Build ACPI tables': ['acpi/'],
+    'Build ACPI and MP tables': ['acpi/', 'mp/'],
     'Make an initial file system': ['cpio'],
     'Unpack': ['unpack/'],
     'Find the Linux of a disk': ['linux-disk', 'ext4/'],

@@ -30,8 +30,24 @@ export interface AcpiFixedHardware {
   readonly reset: { readonly port: number; readonly value: number }
 }
 
+/** What a system learns of its processors, and of where interrupts go: it is in ACPI's tables and in those of the MultiProcessor Specification. */
+export interface InterruptTables {
+  /** What all processors are, as CPUID's leaf 1 has it in EAX and EDX. */
+  processors(signature: number, features: number): void
+  /** A processor, by its number and the ID of its local APIC. */
+  processor(number: number, apicId: number): void
+  /** An I/O APIC, the number of its first input among all interrupts, and what its version register says. */
+  ioApic(id: number, address: number, first: number, version: number): void
+  /** An interrupt of ISA that is not the one of its number, or no edge. */
+  override(isa: number, interrupt: number, level: boolean): void
+  /** There are two 8259A as well. */
+  legacyControllers(): void
+  /** An interrupt pin, 0 … 3, of a device on bus 0 of PCI, and where it goes. */
+  pciPin(device: number, pin: number, interrupt: number): void
+}
+
 /** ACPI tables in the making; a device adds what it is. */
-export interface AcpiTables {
+export interface AcpiTables extends InterruptTables {
   /**
    * A device below `\_SB`.
    *
@@ -39,14 +55,6 @@ export interface AcpiTables {
    * @param id - its `_HID`: `'PNP0501'`
    */
   device(prefix: string, id: string): AcpiDevice
-  /** A processor, by its number and the ID of its local APIC. */
-  processor(number: number, apicId: number): void
-  /** An I/O APIC, and the number of its first input among all interrupts. */
-  ioApic(id: number, address: number, first: number): void
-  /** An interrupt of ISA that is not the one of its number, or no edge. */
-  override(isa: number, interrupt: number, level: boolean): void
-  /** There are two 8259A as well. */
-  legacyControllers(): void
   /** Configuration space of PCI, by ECAM. */
   ecam(base: number, buses: number): void
   fixedHardware(hardware: AcpiFixedHardware): void

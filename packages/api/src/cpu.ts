@@ -1,3 +1,4 @@
+import type { AcpiTables } from './acpi.ts'
 import type { BackendWants, PortsOf } from './backend.ts'
 import type { Clock, TimeCounter } from './clock.ts'
 import type { VcpuDebug } from './debug.ts'
@@ -231,5 +232,5 @@ export interface CpuSpec<Config = unknown, Memory = unknown, Bus = unknown, Want
   /** Brings the state of a hart that an older version saved up to date. */
   migrate?(old: unknown, from: number): unknown
   /** Adds `/cpus`, each hart's interrupt controller (labelled `hart0`, …) and whatever its firmware contributes. */
-  describe(config: Config, at: { readonly name: string; readonly timeFrequency: number }, out: { readonly fdt?: FdtNode }): void
+  describe(config: Config, at: { readonly name: string; readonly timeFrequency: number }, out: { readonly fdt?: FdtNode; readonly acpi?: AcpiTables }): void
 }

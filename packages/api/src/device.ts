@@ -80,6 +80,8 @@ export interface RegionSpec {
   readonly space: 'mmio' | 'pio' | 'config'
   /** Its address or port by custom, where the definition does not say. */
   readonly at?: number
+  /** Of ports: only accesses of this width are for it, and others go to whoever has the same ports besides. */
+  readonly width?: Width
 }
 
 /** Memory that a device brings along: the guest uses it like RAM, but no firmware table names it. */

@@ -45,6 +45,28 @@ test('each byte of an access reaches whoever has its port, at one instant; the o
   }))
 })
 
+test('what is for one width alone is in front of the others, and they have the rest', () => {
+  const space = new PortSpace('ports')
+  const log: string[] = []
+  const target = (name: string) => ({
+    read(_region: number, offset: number, width: Width) {
+      log.push(`${name} ${offset} ${width}`)
+      return 1
+    },
+    write(_region: number, offset: number, width: Width) { log.push(`${name} ${offset} ${width}`) },
+  })
+  space.attach('address', 0xcf8, 4, 0, target('address'), 4)
+  space.attach('reset', 0xcf9, 1, 0, target('reset'))
+  expect([space.read(0xcf8, 4), space.read(0xcf9, 1), space.read(0xcf8, 2), space.read(0xcfa, 2), space.read(0xcf9, 4)]).toEqual([1, 1, 0x1ff, 0xffff, 0xffff_ff01])
+  space.write(0xcf8, 4, 5)
+  space.write(0xcf8, 2, 5)
+  expect(log).toEqual(['address 0 4', 'reset 0 1', 'reset 0 1', 'reset 0 1', 'address 0 4', 'reset 0 1'])
+  expect(space.ranges.map(({ owner }) => owner)).toEqual(['address', 'reset'])
+  expect(() => { space.attach('second', 0xcf8, 4, 0, target('second'), 4) }).toThrow(expect.objectContaining({ code: 'overlap' }))
+  space.detach('address')
+  expect(space.read(0xcf8, 4)).toBe(0xffff_01ff)
+})
+
 test('there are 65536 ports', () => {
   const space = new PortSpace('ports')
   const target = { read: () => 7, write() {} }

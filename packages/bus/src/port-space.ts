@@ -9,28 +9,33 @@ const PORTS = 0x1_0000
  */
 export class PortSpace implements PortBus {
   readonly #space: AddressSpace
+  /** What answers accesses of one width alone. */
+  readonly #single: ReadonlyMap<Width, AddressSpace>
   /** Called before each access: the instant that it sees begins. */
   onAccess: (() => void) | null = null
 
   constructor(name: string) {
     this.#space = new AddressSpace(name)
+    this.#single = new Map(([1, 2, 4] as const).map((width) => [width, new AddressSpace(name)]))
   }
 
   /**
    * Routes `size` ports from `base` to region number `region` of `target`.
    *
+   * @param width - only accesses of this width, in front of whoever has the ports besides
    * @throws a typed error `'overlap'` that names both owners, or `'bad-range'`
    */
-  attach(owner: string, base: number, size: number, region: number, target: BusTarget): void {
+  attach(owner: string, base: number, size: number, region: number, target: BusTarget, width?: Width): void {
     if (base + size > PORTS) {
       throw machinistError({ code: 'bad-range', part: owner, value: `${size} ports from ${base}`, remedy: 'Use ports below 65536.' }, 'not a range of ports')
     }
-    this.#space.attach(owner, base, size, region, target)
+    this.#spaceFor(width).attach(owner, base, size, region, target)
   }
 
   /** Ends all routes to `owner`. */
   detach(owner: string): void {
     this.#space.detach(owner)
+    for (const space of this.#single.values()) space.detach(owner)
   }
 
   read(port: number, width: Width): number {
@@ -43,8 +48,13 @@ export class PortSpace implements PortBus {
     this.#write(port, width, value)
   }
 
+  #spaceFor(width: Width | undefined): AddressSpace {
+    return (width === undefined ? undefined : this.#single.get(width)) ?? this.#space
+  }
+
   #read(port: number, width: Width): number {
-    const value = this.#space.read(port, width, true)
+    const single = this.#spaceFor(width).read(port, width, true)
+    const value = single >= 0 ? single : this.#space.read(port, width, true)
     if (value >= 0) return value
     if (width === 1) return 0xff
     const half = width === 4 ? 2 : 1
@@ -53,7 +63,7 @@ export class PortSpace implements PortBus {
   }
 
   #write(port: number, width: Width, value: number): void {
-    if (this.#space.write(port, width, value, true) || width === 1) return
+    if (this.#spaceFor(width).write(port, width, value, true) || this.#space.write(port, width, value, true) || width === 1) return
     const half = width === 4 ? 2 : 1
     this.#write(port, half, value & (2 ** (8 * half) - 1))
     this.#write(port + half, half, value >>> (8 * half))
@@ -61,7 +71,7 @@ export class PortSpace implements PortBus {
 
   /** What is attached, in order of ports. */
   get ranges(): AddressSpace['ranges'] {
-    return this.#space.ranges
+    return [this.#space, ...this.#single.values()].flatMap(({ ranges }) => ranges).sort((one, other) => one.base - other.base)
   }
 
   /** Who answers at a port, for diagnostics. */

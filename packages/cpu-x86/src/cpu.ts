@@ -6,6 +6,7 @@ import { BANKS_PER_HART } from './emit/tlb.ts'
 import { Line } from './emit/system/events.ts'
 import { Engine } from './engine.ts'
 import { type X86Context, X86Hart, type X86Wants } from './hart.ts'
+import { cpuid } from './model/cpuid.ts'
 import { type ModelName, models } from './model/models.ts'
 import { checkedStart } from './start.ts'
 
@@ -103,5 +104,8 @@ export const x86: CpuSpec<X86Config, GuestMemory, AddressSpace, X86Wants> = {
   harts: (config) => config.harts,
   create: (config, context) => new X86Cpu(config, context),
   // Programs of these machines learn of processors by other tables than device trees.
-  describe: () => undefined,
+  describe({ harts, model }, { timeFrequency }, { acpi }) {
+    const [signature, , , features] = cpuid(models[model], 1, 0, { hart: 0, harts, timeFrequency, osxsave: false, xcr0: 0, apic: true })
+    acpi?.processors(signature >>> 0, features >>> 0)
+  },
 }

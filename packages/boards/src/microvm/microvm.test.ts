@@ -13,7 +13,7 @@ test('has the parts of a PC where kernels look for them', () => {
   const text = printMachine(resolve(blueprint.definition, blueprint.catalogue))
   for (const line of [
     '0x00000000 - 0xbfffffff  ram', '0x100000000 - 0x10fffffff  high-ram', '0xfec00000 - 0xfec00fff  ioapic', '0xfee00000 - 0xfeefffff  apic', '0xe0000000 - 0xefffffff  pci ecam', '0xc0000000 - 0xdfffffff  pci memory',
-    'ports 0x0020 - 0x0021  pic', 'ports 0x0040 - 0x0043  pit', 'ports 0x0061 - 0x0061  pit', 'ports 0x0070 - 0x0071  rtc', 'ports 0x03f8 - 0x03ff  uart0', 'ports 0x0600 - 0x060b  pm', 'ports 0x0cf9 - 0x0cf9  pm', 'pm.sci -> ioapic 9', '00:01.0  disk0', '00:02.0  net0', '00:03.0  rng', '00:04.0  hvc',
+    'ports 0x0020 - 0x0021  pic', 'ports 0x0040 - 0x0043  pit', 'ports 0x0061 - 0x0061  pit', 'ports 0x0070 - 0x0071  rtc', 'ports 0x03f8 - 0x03ff  uart0', 'ports 0x0600 - 0x060b  pm', 'ports 0x0cf9 - 0x0cf9  pm', 'ports 0x0cf8 - 0x0cfb  pci address', 'ports 0x0cfc - 0x0cff  pci data', 'pm.sci -> ioapic 9', '00:01.0  disk0', '00:02.0  net0', '00:03.0  rng', '00:04.0  hvc',
     '0xfeb00000 - 0xfeb00fff  mine', 'mine.irq -> ioapic 16', 'pit.out0 -> ioapic 2', 'pit.out0 -> pic 0', 'uart0.interrupt -> ioapic 4', 'uart0.interrupt -> pic 4', 'rtc.interrupt -> ioapic 8', 'rtc.interrupt -> pic 8',
     'pci.inta -> ioapic 12', 'pci.intd -> ioapic 15', 'pic.intr -> apic 0', 'apic.hart0.intr -> cpu hart0.intr', 'apic.hart1.sipi -> cpu hart1.sipi', 'apic.eoi -> ioapic 24', 'ioapic.apic -> apic 4',
   ]) expect(text).toContain(line)

@@ -107,6 +107,7 @@ export function microvm(options: MicrovmOptions = {}): MachineBlueprint {
       config: {
         buses: PCI_BUSES,
         io: 0,
+        ports: true,
         memory: { base: microvmMap.pciMemory, size: microvmMap.pciMemorySize },
         memory64: { base: microvmMap.pciMemory64, size: microvmMap.pciMemory64Size },
       },

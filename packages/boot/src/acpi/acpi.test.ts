@@ -56,7 +56,7 @@ test('controllers, processors, PCI and fixed hardware have their tables', () => 
   const image = made((acpi) => {
     acpi.processor(0, 0)
     acpi.processor(1, 5)
-    acpi.ioApic(2, 0xfec0_0000, 0)
+    acpi.ioApic(2, 0xfec0_0000, 0, 0x20)
     acpi.override(0, 2, false)
     acpi.override(9, 9, true)
     acpi.legacyControllers()

@@ -79,6 +79,7 @@ export function createAcpi(): Acpi {
       }
       return face
     },
+    processors: () => undefined,
     processor(number, apicId) {
       structure(MADT.localApic, [2, 1, number], [3, 1, apicId], [4, 4, 1])
       tables.device('CPU', 'ACPI0007')
@@ -86,6 +87,8 @@ export function createAcpi(): Acpi {
     ioApic: (id, address, first) => { structure(MADT.ioApic, [2, 1, id], [4, 4, address], [8, 4, first]) },
     override: (isa, interrupt, level) => { structure(MADT.override, [3, 1, isa], [4, 4, interrupt], [8, 2, level ? LEVEL_HIGH : 0]) },
     legacyControllers: () => { legacy = true },
+    // The bridge has them in its _PRT.
+    pciPin: () => undefined,
     ecam: (base, buses) => { ecams.push({ base, buses }) },
     fixedHardware: (given) => { hardware = given },
   }

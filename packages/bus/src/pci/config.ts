@@ -19,6 +19,8 @@ export interface PciHostConfig {
   readonly memory: PciWindow
   /** More memory, for 64-bit BARs; none when absent. */
   readonly memory64: PciWindow | null
+  /** Whether configuration space is reached by ports 0CF8H and 0CFCH too (PCI 3.0, 3.2.2.3.2), as in PCs; false when absent. */
+  readonly ports: boolean
   /** Name of the part that takes message-signalled interrupts, which the device tree names; null when absent: guests use the pins. */
   readonly messages: string | null
 }
@@ -36,19 +38,21 @@ export function ecamSize({ buses }: PciHostConfig): number {
   return buses * BUS_BYTES
 }
 
-/** A region of a host bridge, and the range of the bus that it shows; null for configuration space. */
+/** A region of a host bridge, and what it shows: configuration space, whole or by an address and a window, or a range of the bus. */
 export interface HostRegion extends RegionSpec {
-  readonly window: { readonly space: 'memory' | 'io'; readonly base: number } | null
+  readonly window: 'ecam' | 'address' | 'data' | { readonly space: 'memory' | 'io'; readonly base: number }
 }
 
-/** ECAM, then the windows that there are: I/O, memory, memory beyond 4 GiB. */
+/** ECAM, then the windows that there are: I/O, memory, memory beyond 4 GiB; then the ports of configuration space. */
 export function hostRegions(config: PciHostConfig): readonly HostRegion[] {
-  const { io, memory, memory64 } = config
+  const { io, memory, memory64, ports } = config
   return [
-    { name: 'ecam', size: ecamSize(config), space: 'mmio', window: null },
+    { name: 'ecam', size: ecamSize(config), space: 'mmio', window: 'ecam' },
     ...(io === 0 ? [] : [{ name: 'io', size: io, space: 'mmio', window: { space: 'io', base: 0 } } as const]),
     { name: 'memory', size: memory.size, space: 'mmio', window: { space: 'memory', base: memory.base } },
     ...(memory64 === null ? [] : [{ name: 'memory64', size: memory64.size, space: 'mmio', window: { space: 'memory', base: memory64.base } } as const]),
+    // Narrower accesses to the address are somebody else's: a reset register is among its bytes.
+    ...(ports ? [{ name: 'address', size: 4, space: 'pio', at: 0xcf8, width: 4, window: 'address' }, { name: 'data', size: 4, space: 'pio', at: 0xcfc, window: 'data' }] as const : []),
   ]
 }
 
@@ -75,6 +79,7 @@ export function configureHost(input: unknown, name: string): PciHostConfig {
     io: data.integer('io', 0, IO_BYTES, IO_BYTES),
     memory: memory === undefined ? { base: 0x4000_0000, size: 0x400_0000 } : windowOf(`${name}.memory`, memory, 2 ** 32),
     memory64: memory64 === undefined || memory64 === null ? null : windowOf(`${name}.memory64`, memory64, MOST),
+    ports: data.boolean('ports', false),
     messages: messages === undefined || messages === null ? null : data.string('messages'),
   }
   data.done()

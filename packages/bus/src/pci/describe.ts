@@ -14,15 +14,20 @@ function describeAcpi(config: PciHostConfig, at: Resolved, ecam: Resolved['regio
   acpi.device('ECM', 'PNP0C02').set('_CRS', { resources: [{ memory: ecam.base, size: ecam.size }] })
   const windows = hostRegions(config).flatMap(({ window }, index): AcpiResource[] => {
     const seen = at.regions[index]
-    return window?.space === 'memory' && seen !== undefined ? [{ window: seen.base, size: seen.size }] : []
+    return typeof window === 'object' && window.space === 'memory' && seen !== undefined ? [{ window: seen.base, size: seen.size }] : []
   })
+  // One range, as systems know it.
+  const address = hostRegions(config).findIndex(({ window }) => window === 'address')
+  const ports = address < 0 ? [] : [{ ports: at.regions[address]?.base ?? 0, size: 8 }]
   const wires = pciIrqs.map((irq) => at.irqs.find((each) => each.irq === irq && each.systemInterrupt !== undefined)?.systemInterrupt)
   const routes = Array.from({ length: PCI_DEVICES }, (_, device) => pciIrqs.flatMap((_irq, pin): AcpiValue[] => {
     const interrupt = wires[(device + pin) % pciIrqs.length]
-    return interrupt === undefined ? [] : [[device * 0x1_0000 + 0xffff, pin, 0, interrupt]]
+    if (interrupt === undefined) return []
+    acpi.pciPin(device, pin, interrupt)
+    return [[device * 0x1_0000 + 0xffff, pin, 0, interrupt]]
   })).flat()
   acpi.device('PCI', 'PNP0A08').set('_CID', { id: 'PNP0A03' }).set('_SEG', 0).set('_BBN', 0)
-    .set('_CRS', { resources: [{ buses: [0, config.buses - 1] }, ...windows] }).set('_PRT', routes)
+    .set('_CRS', { resources: [{ buses: [0, config.buses - 1] }, ...ports, ...windows] }).set('_PRT', routes)
 }
 
 /** Adds the node of a generic ECAM host (binding `pci-host-ecam-generic`), labelled with the part's name. */
@@ -32,7 +37,7 @@ export function describeHost(config: PciHostConfig, at: Resolved, out: { readonl
   if (ecam === undefined || out.fdt === undefined) return
   const ranges: FdtCell[] = hostRegions(config).flatMap(({ window }, index): FdtCell[] => {
     const seen = at.regions[index]
-    if (window === null || seen === undefined) return []
+    if (typeof window === 'string' || seen === undefined) return []
     const space = window.space === 'io' ? SPACE.io : window.base + seen.size > 2 ** 32 ? SPACE.memory64 : SPACE.memory
     return [space, { u64: window.base }, { u64: seen.base }, { u64: seen.size }]
   })

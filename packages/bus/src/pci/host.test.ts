@@ -10,7 +10,8 @@ const MEMORY = 2
 const MEMORY64 = 3
 const BASE = 0x4000_0000
 const BASE64 = 0x4_0000_0000
-const configuration = { buses: 2, memory: { base: BASE, size: 0x10_0000 }, memory64: { base: BASE64, size: 0x10_0000 } }
+const [ADDRESS, DATA] = [4, 5] as const
+const configuration = { buses: 2, memory: { base: BASE, size: 0x10_0000 }, memory64: { base: BASE64, size: 0x10_0000 }, ports: true }
 
 const regions: readonly RegionSpec[] = [
   { name: 'wide', size: 0x4000, space: 'mmio' }, { name: 'ports', size: 32, space: 'pio' }, { name: 'small', size: 16, space: 'mmio' },
@@ -152,6 +153,7 @@ const setup = fc.tuple(...slots.map((_, slot) => fc.tuple(...[0x10, 0x18, 0x1c, 
 test('configuration space and windows are those of a simple model, whatever a guest does', () => {
   let reached = 0
   let contested = 0
+  let accesses = 0
   fc.assert(fc.property(setup, fc.array(step, { minLength: 20, maxLength: 60 }), (first, more) => {
     const steps = [...first.flat(), ...more]
     const { dut, log } = make()
@@ -189,11 +191,15 @@ test('configuration space and windows are those of a simple model, whatever a gu
         expect(log).toEqual(expected)
       } else {
         const model = models[slot]
-        const at = (model?.at ?? 0x20) * 4096 + offset
-        if (value === null) expect(dut.read(at, width, ECAM)).toBe(model === undefined ? 2 ** (8 * width) - 1 : model.read(offset, width))
+        const number = model?.at ?? 0x20
+        // Every other time by ports, where that is possible: in the first 256 bytes, within a word.
+        const byPorts = ++accesses % 2 === 0 && offset < 256 && offset % 4 + width <= 4
+        if (byPorts) dut.write(0, (0xff00_0003 | number << 8 | offset & 0xfc) >>> 0, 4, ADDRESS)
+        const [at, region] = byPorts ? [offset % 4, DATA] as const : [number * 4096 + offset, ECAM] as const
+        if (value === null) expect(dut.read(at, width, region)).toBe(model === undefined ? 2 ** (8 * width) - 1 : model.read(offset, width))
         else {
           const cut = value % 2 ** (8 * width)
-          dut.write(at, cut, width, ECAM)
+          dut.write(at, cut, width, region)
           model?.write(offset, width, cut)
         }
         expect(log).toEqual([])
@@ -210,6 +216,31 @@ describe('a bus', () => {
     const { dut } = make()
     expect([dut.read(0x2_0000), dut.read(0x1000, 2), dut.read(0x10_8000), dut.read(0x1f_fffc, 1)]).toEqual([0xffff_ffff, 0xffff, 0xffff_ffff, 0xff])
     expect(dut.read(0x8000)).toBe(0x1042_1af4)
+  })
+
+  test('has its configuration space behind two ports when it is told to, while that is enabled (PCI 3.0, 3.2.2.3.2)', () => {
+    const { dut } = make()
+    const select = (value: number): number => {
+      dut.write(0, value, 4, ADDRESS)
+      return dut.read(0, 4, ADDRESS)
+    }
+    // Reserved bits are zeros.
+    expect([select(0xffff_ffff), select(0x8000_0803)]).toEqual([0x80ff_fffc, 0x8000_0800])
+    expect([dut.read(0, 4, DATA), dut.read(2, 2, DATA), dut.read(3, 1, DATA)]).toEqual([0x1042_1af4, 0x1042, 0x10])
+    expect(dut.device.save()).toMatchObject({ address: 0x8000_0800 })
+    for (const nobody of [0x0000_0800, 0x8001_0800, 0x8000_0900]) {
+      select(nobody)
+      dut.write(0, 0, 4, DATA)
+      expect([dut.read(0, 4, DATA), dut.read(1, 1, DATA)]).toEqual([0xffff_ffff, 0xff])
+    }
+    dut.device.reset('warm')
+    expect(dut.read(0, 4, ADDRESS)).toBe(0)
+    const without = testDevice(pciHost, {}, { backends: {} })
+    expect(pciHost.regions(pciHost.configure({}, 'pci')).map(({ name }) => name)).toEqual(['ecam', 'io', 'memory'])
+    without.device.restore({ ...without.device.save(), address: 0x8000_0000 })
+    expect(without.device.save().address).toBe(0)
+    const old = pciHost.migrate?.({ functions: without.device.save().functions }, 2) ?? expect.unreachable()
+    without.device.restore(old)
   })
 
   test('has its host bridge at 00:00.0, with nothing behind it, and takes no other there', () => {
@@ -322,9 +353,9 @@ describe('a bus', () => {
     dut.write(0x8010, BASE)
     const good = dut.device.save()
     const first = good.functions['1.0']
-    for (const bad of [null, {}, { functions: {} }, { functions: { ...good.functions, '7.0': first } }, { functions: { ...good.functions, '31.7': { ...first } } },
-      { functions: { ...good.functions, '2.0': { ...first, msix: null } } }, { functions: { ...good.functions, '5.0': { ...first, header: { BAR: 1 } } } },
-      { functions: { ...good.functions, '5.0': { ...first, msix: { capability: first?.msix?.capability, table: {} } } } }]) {
+    for (const bad of [null, {}, { functions: {}, address: 0 }, { ...good, address: -1 }, { functions: good.functions }, { address: 0, functions: { ...good.functions, '7.0': first } }, { address: 0, functions: { ...good.functions, '31.7': { ...first } } },
+      { address: 0, functions: { ...good.functions, '2.0': { ...first, msix: null } } }, { address: 0, functions: { ...good.functions, '5.0': { ...first, header: { BAR: 1 } } } },
+      { address: 0, functions: { ...good.functions, '5.0': { ...first, msix: { capability: first?.msix?.capability, table: {} } } } }]) {
       expect(() => { dut.device.restore(bad as typeof good) }).toThrow()
       expect(dut.device.save()).toEqual(good)
     }

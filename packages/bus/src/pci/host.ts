@@ -10,11 +10,15 @@ import { ecamSize, hostRegions, type PciHostConfig, type PciIrq, pciIrqs } from 
 /** Saved state of a host bridge: the bus side of every function, by slot as `device.function`. */
 export interface PciHostState {
   readonly functions: Readonly<Record<string, PciFunctionState>>
+  /** What the port with the address of configuration space holds; 0 where there is none. */
+  readonly address: number
 }
 
 /** Bits of an ECAM offset below device and function (PCI Express Base 6.0, 7.2.2), and all below the bus. */
 const FUNCTION_SHIFT = 12
 const BUS_SHIFT = 20
+/** The address by port (PCI 3.0, 3.2.2.3.2): enabled, and bits for bus, device, function and register, which begin 4 bits lower than those of ECAM. */
+const ADDRESS = { enable: 0x8000_0000, bits: 0x80ff_fffc, register: 0xfc, functionShift: 8, functions: 0xffff } as const
 
 /**
  * The function that stands for the host itself: a host bridge (class code: PCI 3.0, appendix D), by the numbers of QEMU's generic one. Nothing
@@ -37,15 +41,17 @@ export class EcamHost implements Device<PciHostState>, PciHost {
   readonly #functions: (PciFunction | undefined)[] = new Array<PciFunction | undefined>(PCI_DEVICES * PCI_FUNCTIONS).fill(undefined)
   readonly #memory: Routes = new Routes(() => this.#present.flatMap((each) => each.claims('memory')))
   readonly #io: Routes = new Routes(() => this.#present.flatMap((each) => each.claims('io')))
-  /** For each region, what it shows: configuration space (null), or addresses of the bus from `base`. */
-  readonly #windows: readonly ({ readonly routes: Routes; readonly base: number } | null)[]
+  /** For each region, what it shows: configuration space, or addresses of the bus from `base`. */
+  readonly #windows: readonly ('ecam' | 'address' | 'data' | { readonly routes: Routes; readonly base: number })[]
   readonly #ecamSize: number
+  /** What the address port holds. */
+  #address = 0
 
   constructor(config: PciHostConfig, context: DeviceContext<PciIrq, Readonly<Record<never, never>>>) {
     this.#context = context
     this.#outputs = pciIrqs.map((irq) => context.irq[irq])
     this.#ecamSize = ecamSize(config)
-    this.#windows = hostRegions(config).map(({ window }) => window === null ? null : {
+    this.#windows = hostRegions(config).map(({ window }) => typeof window === 'string' ? window : {
       routes: window.space === 'io' ? this.#io : this.#memory, base: window.base,
     })
     const { name, dma } = context
@@ -78,7 +84,9 @@ export class EcamHost implements Device<PciHostState>, PciHost {
   read(region: number, offset: number, width: Width): number {
     const window = this.#windows[region]
     if (window === undefined) return ones(width)
-    if (window === null) return this.#selected(offset)?.read(offset % 2 ** FUNCTION_SHIFT, width) ?? ones(width)
+    if (window === 'ecam') return this.#selected(offset)?.read(offset % 2 ** FUNCTION_SHIFT, width) ?? ones(width)
+    if (window === 'address') return this.#address
+    if (window === 'data') return this.#addressed()?.read((this.#address & ADDRESS.register) + offset, width) ?? ones(width)
     const address = window.base + offset
     const claim = window.routes.find(address, width)
     return claim === null ? ones(width) : claim.target.read(address - claim.base, width)
@@ -87,8 +95,16 @@ export class EcamHost implements Device<PciHostState>, PciHost {
   write(region: number, offset: number, width: Width, value: number): void {
     const window = this.#windows[region]
     if (window === undefined) return
-    if (window === null) {
+    if (window === 'ecam') {
       this.#selected(offset)?.write(offset % 2 ** FUNCTION_SHIFT, width, value)
+      return
+    }
+    if (window === 'address') {
+      this.#address = (value & ADDRESS.bits) >>> 0
+      return
+    }
+    if (window === 'data') {
+      this.#addressed()?.write((this.#address & ADDRESS.register) + offset, width, value)
       return
     }
     const address = window.base + offset
@@ -102,6 +118,7 @@ export class EcamHost implements Device<PciHostState>, PciHost {
   }
 
   reset(kind: 'cold' | 'warm'): void {
+    this.#address = 0
     for (const each of this.#present) {
       if (kind === 'cold') each.setLevel(false)
       each.reset()
@@ -112,13 +129,14 @@ export class EcamHost implements Device<PciHostState>, PciHost {
   save(): PciHostState {
     const functions: Record<string, PciFunctionState> = {}
     for (const [at, each] of this.#functions.entries()) if (each !== undefined) functions[nameOf(at)] = each.save()
-    return { functions }
+    return { functions, address: this.#address }
   }
 
   restore(state: PciHostState): void {
     const { name } = this.#context
     const data = plainData(name, state, 'state')
     const given = data.unknown('functions')
+    const address = data.integer('address', 0, ADDRESS.bits)
     data.done()
     const functions = plainData(name, given, 'state')
     const states = [...this.#functions.entries()].flatMap(([at, each]) => each === undefined ? [] : [{ each, before: each.save(), state: functions.unknown(nameOf(at)) }])
@@ -133,6 +151,7 @@ export class EcamHost implements Device<PciHostState>, PciHost {
       for (const { each, before } of done) each.restore(before)
       throw error
     }
+    this.#address = this.#windows.includes('address') ? (address & ADDRESS.bits) >>> 0 : 0
   }
 
   /** In order of slots: who comes first wins where two claim an address. */
@@ -143,6 +162,12 @@ export class EcamHost implements Device<PciHostState>, PciHost {
   /** The function whose configuration space is at an offset of ECAM. There is bus 0 alone. */
   #selected(offset: number): PciFunction | null {
     return offset < Math.min(this.#ecamSize, 2 ** BUS_SHIFT) ? this.#functions[offset >>> FUNCTION_SHIFT] ?? null : null
+  }
+
+  /** The function that the address port selects. */
+  #addressed(): PciFunction | null {
+    const at = this.#address >>> ADDRESS.functionShift & ADDRESS.functions
+    return (this.#address & ADDRESS.enable) === 0 ? null : this.#functions[at] ?? null
   }
 
   /** Drives the four outputs: pins are swizzled by device (PCI-to-PCI Bridge 1.2, 9.1), and those of one output are ORed. */

@@ -39,5 +39,5 @@ export const ioApic: DeviceSpec<IoApicConfig, IoApicState, 'apic', NoBackends> =
   defaultRoute: (_irq, { apic, harts }) => ({ to: apic, line: harts * LINTS, shared: true }),
   create: (config, context) => new IoApic(config, context),
   systemInterrupt: (line) => line < PINS ? line : undefined,
-  describe: (_config, { regions }, { acpi }) => { acpi?.ioApic(0, regions[0]?.base ?? 0, 0) },
+  describe: ({ version }, { regions }, { acpi }) => { acpi?.ioApic(0, regions[0]?.base ?? 0, 0, version) },
 }

@@ -191,7 +191,10 @@ export function makeParts(
       live = device
       inputs.set(each.name, device)
       devices.push({ resolved: each, device })
-      each.regions.forEach(({ base, size, space }, region) => { (space === 'pio' ? ports : bus).attach(each.name, base, size, region, target) })
+      each.regions.forEach(({ base, size, space, width }, region) => {
+        if (space === 'pio') ports.attach(each.name, base, size, region, target, width)
+        else bus.attach(each.name, base, size, region, target)
+      })
     }
     connector.check()
     return {

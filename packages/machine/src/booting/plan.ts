@@ -3,7 +3,7 @@ import { type BootSegment, planRiscvBoot, planX86Boot } from '@machinist/boot'
 import type { BootDefinition, ImageSource } from '../definition/definition.ts'
 import type { MachineHost } from '../assembly/host.ts'
 import type { ResolvedMachine } from '../resolving/resolve.ts'
-import { ACPI_TABLES, buildAcpi } from './acpi.ts'
+import { firmwareTables } from './firmware-tables.ts'
 import { buildTree } from './tree.ts'
 
 /** What to put where, and where to begin. */
@@ -63,13 +63,11 @@ export function planBoot(machine: ResolvedMachine, entropy: EntropyPort | null, 
   if (boot.protocol === 'x86') {
     const { kernel, initrd, append, start } = boot
     if (kernel === undefined) return { segments: [], entry: RESET }
-    const acpi = buildAcpi(machine)
     return planX86Boot({
       memory: machine.memory,
       kernel: bytesOf(kernel, 'kernel', host),
       initrd: initrd && bytesOf(initrd, 'initrd', host),
-      append, protocol: start, rngSeed, inflate: host.inflate?.bind(host),
-      ...(acpi !== null && { tables: [{ part: 'acpi', address: ACPI_TABLES, bytes: acpi.bytes }], rsdp: ACPI_TABLES, reserved: acpi.reserved }),
+      append, protocol: start, rngSeed, inflate: host.inflate?.bind(host), ...firmwareTables(machine),
     })
   }
   const segments = boot.images.map(({ name, at, bytes }) => ({ part: name, address: at, bytes: bytesOf(bytes, name, host) }))

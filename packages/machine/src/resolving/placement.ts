@@ -4,6 +4,8 @@ import type { ConfiguredDevice } from './resolve.ts'
 
 interface Range {
   readonly owner: string
+  /** Of ports that answer accesses of one width alone. */
+  readonly width?: RegionSpec['width']
   readonly base: number
   readonly size: number
 }
@@ -17,8 +19,8 @@ const PORT_WINDOW = { base: 0x1000, size: 0xf000 } as const
 
 const hex = (value: number): string => `0x${value.toString(16)}`
 
-function overlapOf(taken: readonly Range[], base: number, size: number): Range | undefined {
-  return taken.find((other) => base < other.base + other.size && other.base < base + size)
+function overlapOf(taken: readonly Range[], base: number, size: number, width?: RegionSpec['width']): Range | undefined {
+  return taken.find((other) => width === other.width && base < other.base + other.size && other.base < base + size)
 }
 
 function regionsOf(device: ConfiguredDevice, portSpace: boolean): readonly RegionSpec[] {
@@ -49,6 +51,8 @@ export interface PlacedRegion {
   readonly base: number
   readonly size: number
   readonly space: 'mmio' | 'pio'
+  /** Of ports that answer accesses of one width alone. */
+  readonly width?: RegionSpec['width']
 }
 
 /**
@@ -60,14 +64,14 @@ export interface PlacedRegion {
  */
 export function placeDevices(devices: readonly ConfiguredDevice[], definition: MachineDefinition, portSpace: boolean): ReadonlyMap<string, readonly PlacedRegion[]> {
   const taken: Record<PlacedRegion['space'], Range[]> = { mmio: [], pio: [] }
-  const claim = (owner: string, space: PlacedRegion['space'], base: number, size: number): void => {
-    const other = overlapOf(taken[space], base, size)
+  const claim = (owner: string, space: PlacedRegion['space'], base: number, size: number, width?: RegionSpec['width']): void => {
+    const other = overlapOf(taken[space], base, size, width)
     if (other !== undefined) {
       throw machinistError(
         { code: 'overlap', part: owner, value: `${hex(base)} … ${hex(base + size - 1)}`, remedy: `Move ${owner} or ${other.owner}.` },
         `it overlaps ${other.owner} at ${hex(other.base)} … ${hex(other.base + other.size - 1)}`)
     }
-    taken[space].push({ owner, base, size })
+    taken[space].push({ owner, base, size, width })
   }
   for (const { name, base, size } of definition.memory) claim(name, 'mmio', base, size)
   const bases = new Map<string, (number | undefined)[]>()
@@ -88,7 +92,7 @@ export function placeDevices(devices: readonly ConfiguredDevice[], definition: M
         const remedy = space === 'pio' ? 'Use a port, so that the last one is below 65536.' : 'Use a multiple of 4 below 2^53.'
         throw machinistError({ code: 'bad-address', part: device.name, value: base, remedy }, 'not an address for registers')
       }
-      claim(device.name, space, base, region.size)
+      claim(device.name, space, base, region.size, region.width)
       return base
     }))
   }
@@ -97,7 +101,7 @@ export function placeDevices(devices: readonly ConfiguredDevice[], definition: M
     const { name, size } = region
     const space = spaceOf(region)
     const given = bases.get(device.name)?.[index]
-    if (given !== undefined) return { name, base: given, size, space }
+    if (given !== undefined) return { name, base: given, size, space, width: region.width }
     const base = space === 'pio' ? findRoom(taken.pio, PORT_WINDOW, size, alignOf(size, 1)) : findRoom(taken.mmio, window, size, alignOf(size, PAGE))
     if (base === null) {
       throw machinistError(
