@@ -30,10 +30,10 @@ export const groups = {
     'Have PCI': ['pci/'],
   },
   '@machinist/cpu-core': {
-    'Have harts': ['counted-hart', 'cluster', 'hart-window', 'structure'],
+    'Have harts': ['counted-hart', 'cluster', 'hart-window', 'structure', 'recent-pages'],
     'Debug': ['debugged'],
     'Have generated code': ['module-cache', 'base64'],
-    'Translate hot code': ['linking-builder'],
+    'Translate hot code': ['code-cache', 'jump-cache', 'linking-builder', 'sampled-hart', 'translation'],
     'Reach devices': ['device-access'],
     'Drop translations': ['tlb-hints'],
   },

@@ -13,8 +13,11 @@ export const PAGE_GROUP: number = 63 << GROUP_SHIFT
 /** It is in several groups. */
 export const PAGE_IN_GROUPS: number = 1 << 9
 
+/** Linear memory. */
+type Memory = Pick<Arena, 'u8' | 'u32'>
+
 /** Takes a page out of every TLB that its entry tells of. */
-export function dropTranslations(arena: Arena, banks: readonly number[], kind: 'read' | 'write', entry: number): void {
+export function dropTranslations(arena: Memory, banks: readonly number[], kind: 'read' | 'write', entry: number): void {
   if ((entry & PAGE_IN_TLB) === 0) return
   const { u32 } = arena
   const frame = frameOf(entry)
@@ -42,7 +45,7 @@ export function withoutHints(entry: number): number {
 }
 
 /** Takes the page of these ops out of the fetch TLBs, or all pages. */
-export function dropFetches(arena: Arena, banks: readonly number[], ops?: number): void {
+export function dropFetches(arena: Memory, banks: readonly number[], ops?: number): void {
   const { u8, u32 } = arena
   for (const bank of banks) {
     if (u8[bank + tlbLayout.fetched] === 0) continue
@@ -54,7 +57,7 @@ export function dropFetches(arena: Arena, banks: readonly number[], ops?: number
 }
 
 /** Takes the page of this frame out of the fetch TLBs, whoever's code it is. */
-export function dropFetchesOf(arena: Arena, banks: readonly number[], frame: number): void {
+export function dropFetchesOf(arena: Memory, banks: readonly number[], frame: number): void {
   const { u8, u32 } = arena
   for (const bank of banks) {
     if (u8[bank + tlbLayout.fetched] === 0) continue

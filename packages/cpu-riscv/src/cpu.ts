@@ -1,5 +1,6 @@
 import { type BootEntry, type CountedCpu, type CpuContext, type CpuSpec, type IrqLine, machinistError } from '@machinist/api'
 import type { AddressSpace } from '@machinist/bus'
+import { recentPages } from '@machinist/cpu-core'
 import { frameOf, type GuestMemory, PAGE_CODE, PAGE_SIZE } from '@machinist/memory'
 import { HsmState, Sbi } from '@machinist/sbi'
 import { Interrupt } from './cause.ts'
@@ -8,7 +9,6 @@ import { Cluster } from './cluster.ts'
 import { Engine } from './engine.ts'
 import { Hart } from './hart.ts'
 import { MAX_IDENTITIES } from './interrupt-file.ts'
-import { recentPages } from './recent.ts'
 
 /** Interpreted instructions after which a page is translated unless the configuration says otherwise. */
 const HOT = 1_500_000

@@ -1,9 +1,9 @@
 import { machinistError } from '@machinist/api'
-import { dropTranslations, HartWindow, readDevice, writeDevice } from '@machinist/cpu-core'
+import { dropTranslations, HartWindow, readDevice, Translation, type TranslationMode, writeDevice } from '@machinist/cpu-core'
 import { type Arena, frameOf, PAGE_CODE } from '@machinist/memory'
 import { createTable, instantiate, type WasmTable } from '@machinist/wasm'
 import type { Cluster } from './cluster.ts'
-import { CodeCache } from './code-cache.ts'
+import { type Enter, RiscvCode } from './code-cache.ts'
 import { coreModule, type CorePlaces, fillCore, freeCore, placeCore } from './core/core.ts'
 import type { HostCallName } from './emit/context.ts'
 import type { InterruptFile } from './interrupt-file.ts'
@@ -11,7 +11,7 @@ import type { HartExports } from './emit/module.ts'
 import { hartLayout } from './hart-layout.ts'
 import { writeOp } from './op-writer.ts'
 import type { HartRecord } from './record.ts'
-import { Translation, type TranslationMode } from './translate/translation.ts'
+import { Regions } from './translate/regions.ts'
 
 /** Pages of pre-decoded code an engine keeps: 32 MiB of guest code. */
 const CODE_PAGES = 8192
@@ -35,8 +35,8 @@ interface EngineCode {
   /** The same for code that is translated from now on. */
   readonly core: Record<string, unknown>
   readonly table: WasmTable
-  readonly cache: CodeCache
-  readonly translation: Translation
+  readonly cache: RiscvCode
+  readonly translation: Translation<Enter>
 }
 
 /** Engines of each arena, by how they translate. */
@@ -71,13 +71,18 @@ export class Engine {
     this.#places = placeCore(arena)
     this.window = new HartWindow(this.#places.window, hartLayout.offset.ramTable)
     fillCore(arena, this.#places)
-    const cache = new CodeCache(arena, this.#places, this.#clusters, CODE_PAGES)
+    const cache = new RiscvCode(arena, this.#places, this.#clusters, CODE_PAGES)
     const table = createTable(256)
     const exports = this.#instantiate(table, false)
     cache.decode = exports.decode
     const core = { ...exports }
     // No function that somebody keeps may capture these: it would keep them.
-    this.#code = { exports, core, table, cache, translation: new Translation({ cache, arena, window: this.window.address, table, core, mode, hot }) }
+    const regions = new Regions(this.window.address, !(arena.memory.buffer instanceof ArrayBuffer))
+    const translation = new Translation({
+      cache, arena, table, core, mode, hot, regions, granule: 2,
+      source: (page, entryMap) => regions.page(() => cache.code(page), (offset) => cache.reached(page, offset), entryMap),
+    })
+    this.#code = { exports, core, table, cache, translation }
   }
 
   #instantiate(table: WasmTable, anew: boolean): HartExports & Readonly<Record<string, unknown>> {
@@ -138,11 +143,11 @@ export class Engine {
     return this.#live.exports
   }
 
-  get cache(): CodeCache {
+  get cache(): RiscvCode {
     return this.#live.cache
   }
 
-  get translation(): Translation {
+  get translation(): Translation<Enter> {
     return this.#live.translation
   }
 

@@ -106,24 +106,14 @@ export const CROSSINGS = 64
 export const CROSSING_SIZE = 16
 export const CROSSING_FIELD = { bits: 0, op: 8 } as const
 
-/**
- * Jumps from region to region are remembered, {@link JUMPS} of them: in each place the target's pc, the stamp of the
- * TLB bank that it was fetched through, and what an `enter` op has at `target`.
- */
-export const JUMPS = 2048
-export const JUMP_SIZE = 32
-export const JUMP_FIELD = { pc: 0, stamp: 8, target: 16 } as const
-
 /** What lies behind the ops of a page: the op that ends it, the address of its frame, and a byte for each halfword, set where control arrived. */
 export const PAGE_TAIL = { frame: 8, marks: 64 } as const
 
 /**
  * An `enter` op has, at `record`, the number of the place where the op is kept that it replaced (16 bits), and at
- * `target` the function's place in the table and, in the low {@link ENTRY_BITS} bits, the number of the entry.
+ * `target` the target of `jump-cache.ts` of cpu-core.
  */
 export const ENTER_FIELD = { record: 2, target: 4 } as const
-/** A page has 2048 halfwords, and no more entries. */
-export const ENTRY_BITS = 12
 
 /** Most places at which translated code can be entered at a time. */
 export const MAX_ENTERS = 65536

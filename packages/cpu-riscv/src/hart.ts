@@ -1,5 +1,5 @@
 import type { CountedVcpu, Exit, VcpuDebug, VcpuSample } from '@machinist/api'
-import { CountedHart, Leave } from '@machinist/cpu-core'
+import { Leave, SampledHart } from '@machinist/cpu-core'
 import { Interrupt } from './cause.ts'
 import { BANKS_PER_HART, type Cluster } from './cluster.ts'
 import { HartDebug } from './debug/hart-debug.ts'
@@ -20,15 +20,13 @@ import { SPIN_LOOK, SpinWatch } from './spin-watch.ts'
 
 /** The fast interpreter may overrun its budget by what fits into a page. */
 const OVERRUN = 2048
-/** Offsets in the record, for what is done many thousand times in a second. */
-const AT = hartLayout.offset
 const STIP = 1 << Interrupt.stip
 const SSIP = 2n
 const PAGE_OFFSET = 4095n
 const EXITS: Readonly<Record<number, Exit>> = { [Leave.halt]: 'halt', [Leave.yield]: 'yield', [Leave.debug]: 'debug' }
 
 /** One RV64GC hart. */
-export class Hart extends CountedHart implements CountedVcpu, EngineClient, SbiHart {
+export class Hart extends SampledHart implements CountedVcpu, EngineClient, SbiHart {
   readonly index: number
   readonly record: HartRecord
   /** For supervisor mode; null without Ssaia. */
@@ -49,9 +47,6 @@ export class Hart extends CountedHart implements CountedVcpu, EngineClient, SbiH
   #flushRequested = false
   /** CSRs were set from outside, and what follows from them is not worked out yet. */
   #stale = false
-  /** Instructions between the last sample and the next one, and how many of them are to come. */
-  #stride = 0
-  #untilSample = 0
   #debug: HartDebug | null = null
   /** What the last run ended for, besides its debugger's reason. */
   #owed: RunEnd | null = null
@@ -377,24 +372,14 @@ export class Hart extends CountedHart implements CountedVcpu, EngineClient, SbiH
     this.#spin.restore(look)
   }
 
-  /**
-   * Runs the fast interpreter in short passes, after each of which the translator learns where control is. A pass that a halt, an
-   * exit or the end of the budget cuts short goes on in the next run: a guest that sleeps often would else never be seen.
-   */
+  /** Runs the fast interpreter, and shows the translator where control is. */
   #fast(budget: number): number {
-    const { translation, exports, arena } = this.#engine
-    const { base } = this.record
-    let left = budget
-    do {
-      if (this.#untilSample <= 0) this.#untilSample = this.#stride = translation.stride()
-      const steps = this.pass(Math.min(left, this.#untilSample), exports.run)
-      left -= steps
-      this.#untilSample -= steps
-      const { data } = arena
-      if (data.getUint32(base + AT.leave, true) !== Leave.budget) break
-      if (this.#untilSample <= 0) translation.sample(base + AT.pc, data.getUint32(base + AT.fetchBank, true), this.#stride - this.#untilSample)
-    } while (left > 0)
-    return budget - left
+    const { translation, exports } = this.#engine
+    return this.sampled(budget, exports.run, translation)
+  }
+
+  protected override fetchBank(): number {
+    return this.record.get('fetchBank')
   }
 
   sample(depth: number): VcpuSample {

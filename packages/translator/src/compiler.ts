@@ -77,7 +77,9 @@ function write(planned: readonly Planned[], prepare: RegionModule['prepare'], ob
 }
 
 export interface CompilerOptions extends RegionModule {
+  /** Functions get places in it from `firstSlot` on, which is 0 unless given. */
   readonly table: WasmTable
+  readonly firstSlot?: number
   readonly imports: WasmImports
   /** `'later'`: compile in the background. `'now'`: at once, for tests and for hosts that never yield. */
   readonly mode: 'later' | 'now'
@@ -88,12 +90,13 @@ export class RegionCompiler {
   readonly #options: CompilerOptions
   readonly #queue: RegionRequest[] = []
   readonly #freeSlots: number[] = []
-  #used = 0
+  #used: number
   /** Functions made, and bytes of wasm written. */
   readonly stats: { regions: number; modules: number; bytes: number } = { regions: 0, modules: 0, bytes: 0 }
 
   constructor(options: CompilerOptions) {
     this.#options = options
+    this.#used = options.firstSlot ?? 0
   }
 
   get pending(): number {

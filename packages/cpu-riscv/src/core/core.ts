@@ -1,8 +1,8 @@
-import { fromBase64, ModuleCache } from '@machinist/cpu-core'
+import { fromBase64, JUMPS_BYTES, ModuleCache } from '@machinist/cpu-core'
 import type { Arena } from '@machinist/memory'
 import type { WasmModule } from '@machinist/wasm'
 import { emitHartModule } from '../emit/module.ts'
-import { CROSSING_SIZE, CROSSINGS, JUMP_SIZE, JUMPS, MAX_ENTERS, OP_SIZE } from '../handlers.ts'
+import { CROSSING_SIZE, CROSSINGS, MAX_ENTERS, OP_SIZE } from '../handlers.ts'
 import { hartLayout } from '../hart-layout.ts'
 import { written } from './written.ts'
 import { RULES_SIZE, writeRules } from './rules.ts'
@@ -19,7 +19,7 @@ export interface CorePlaces {
   readonly rules: number
 }
 
-const sizes: CorePlaces = { window: hartLayout.size, enters: MAX_ENTERS * OP_SIZE, jumps: JUMPS * JUMP_SIZE, crossings: CROSSINGS * CROSSING_SIZE, rules: RULES_SIZE }
+const sizes: CorePlaces = { window: hartLayout.size, enters: MAX_ENTERS * OP_SIZE, jumps: JUMPS_BYTES, crossings: CROSSINGS * CROSSING_SIZE, rules: RULES_SIZE }
 
 /** Takes the structures: in every arena, those of the first engine are at the same addresses. */
 export function placeCore(arena: Arena): CorePlaces {

@@ -55,7 +55,7 @@ export interface Emit {
   readonly helpers: Helpers
   /** Address of the ops that `enter` ops have replaced. */
   readonly enters: number
-  /** Addresses of the {@link CROSSINGS} and the {@link JUMPS}. */
+  /** Addresses of the {@link CROSSINGS} and the remembered jumps. */
   readonly crossings: number
   readonly jumps: number
   /** Address of the rules by which instructions are decoded. */

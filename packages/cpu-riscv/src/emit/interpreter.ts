@@ -1,8 +1,8 @@
 import { fetchEntry, tagOf, tlbLayout } from '@machinist/mmu'
-import { Exit, REGION_PARAMS } from '@machinist/translator'
+import { Exit } from '@machinist/translator'
 import { call, type Func, type FuncRef, i32, i64, type Label, type Local } from '@machinist/wasm'
-import { CROSSING_FIELD, CROSSING_SIZE, CROSSINGS, ENTER_FIELD, ENTRY_BITS, OP_SIZE, Pseudo, variants } from '../handlers.ts'
-import { Debug, Leave } from '@machinist/cpu-core'
+import { CROSSING_FIELD, CROSSING_SIZE, CROSSINGS, ENTER_FIELD, OP_SIZE, Pseudo, variants } from '../handlers.ts'
+import { callRegion, Debug, Leave } from '@machinist/cpu-core'
 import { compressible } from '../isa/compressed.ts'
 import { instructions } from '../isa/decoder.ts'
 import type { Instruction } from '../isa/instruction.ts'
@@ -133,7 +133,6 @@ export function emitInterpreter(parts: PreciseParts, decode: Decode): Interprete
   ): void {
     const to = f.let(i32.load(op, ENTER_FIELD.target))
     const unit = i64.and(i64.add(bias, i64.extendU(i32.shrU(op, 2))), -4096)
-    const entry = i32.and(to, (1 << ENTRY_BITS) - 1)
     // Dispatching the op has counted one instruction too many.
     f.set(budget, i32.add(budget, 1))
     // Forward the interpreter may overrun its budget by a page, and no further.
@@ -141,7 +140,7 @@ export function emitInterpreter(parts: PreciseParts, decode: Decode): Interprete
       f.set(target, i64.add(bias, i64.extendU(i32.shrU(op, 2))))
       f.br(jump)
     })
-    const left = m.callIndirect(REGION_PARAMS, 'i32', i32.shrU(to, ENTRY_BITS), entry, unit, budget)
+    const left = callRegion(m, to, unit, budget)
     increment(e, f, 'regionEnters')
     increment(e, f, 'regionSteps', i64.extendS(i32.sub(budget, f.tee(budget, left))))
     f.set(target, s.get('pc'))

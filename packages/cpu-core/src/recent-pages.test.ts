@@ -2,7 +2,7 @@ import { Arena, frameOf, GuestMemory, PAGE_CODE, PAGE_SIZE } from '@machinist/me
 import { tlbLayout } from '@machinist/mmu'
 import { createMemory } from '@machinist/wasm'
 import { expect, test } from 'vitest'
-import { recentPages } from './recent.ts'
+import { recentPages } from './recent-pages.ts'
 
 test('the pages of a memory that TLBs lead to, in whichever array and bank, then those with code, and no others', () => {
   const maximum = 2 ** 26
