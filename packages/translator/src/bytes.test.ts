@@ -229,7 +229,7 @@ describe('what a front end adds', () => {
         s.escapeIf(i64.eq(s.get(0), 9))
       },
       edge: (f) => { count(f, 1) },
-      wayOut: (f, kind) => {
+      wayOut: ({ f }, kind) => {
         kinds.push(kind)
         count(f, 2)
       },

@@ -34,13 +34,17 @@ export type RegisterType = 'i32' | 'i64' | 'v128'
 /** A guest register: kept in a local inside a region, and in linear memory outside. */
 export interface RegisterSpec {
   readonly type: RegisterType
-  readonly address: number
+  /** Null of a value of the front end's own, which is in no memory, and zero where control comes in. */
+  readonly address: number | null
   /**
    * When it is stored: before each test that may leave, unless given, which is once for what many accesses follow; or `'out'`, on the ways out alone, which is for
-   * what most instructions write and few read, such as flags.
+   * what most instructions write and few read, such as flags; or on those `'by wayOut'` of the front end.
    */
-  readonly stored?: 'before' | 'out'
+  readonly stored?: 'before' | 'out' | 'by wayOut'
 }
+
+/** Registers of a region, where no instruction is written. */
+export type RegionValues = Pick<RegionStage, 'f' | 'get' | 'set' | 'uses'>
 
 /** How control leaves a region, for {@link Frontend.wayOut}: by an exit, or for the time that a function outside has it. */
 export type WayOut = 'jump' | 'miss' | 'escape' | 'behind' | 'outside'
@@ -52,12 +56,14 @@ export interface Frontend {
   readonly unitSize: number
   /** Bytes of which addresses of instructions are multiples: 2 unless given. */
   readonly granule?: 1 | 2
+  /** What addresses of instructions are cut to: all 64 bits unless given. */
+  readonly addressMask?: bigint
   /** Writes what a block begins with, before its first instruction, as which it may leave. */
   beginBlock?(stage: RegionStage): void
   /** Writes what control does on its way to another block of the region, or to the same. */
   edge?(f: Func): void
-  /** Writes what is done on a way out, after which memory has to have everything. */
-  wayOut?(f: Func, kind: WayOut): void
+  /** Writes what is done on a way out, after which memory has to have everything. After `'outside'` control may come back. */
+  wayOut?(values: RegionValues, kind: WayOut): void
   /** The instruction at `offset`; null when it does not lie wholly in the unit, or is not worth translating. */
   decode(offset: number): Instruction | null
 }
@@ -77,12 +83,16 @@ export const Exit = {
 /** What instructions are written with. */
 export interface RegionStage {
   readonly f: Func
+  /** Whether an instruction of the region reads or writes a register: others have no value. */
+  uses(register: number): boolean
   /** The value of a guest register, which is of type i64 unless another is named. */
   get(register: number): Expr<'i64'>
   get<T extends RegisterType>(register: number, type: T): Expr<T>
   set(register: number, value: Expr<RegisterType>): void
   /** Whether anybody wants what the instruction leaves in a register that is stored on the ways out: if not, it need not be set. */
   needed(register: number): boolean
+  /** Stores what was written and is stored before tests: before code under a condition that may leave. */
+  settle(): void
   /** Takes more off the budget than the one that the instruction counts. */
   budgetBy(steps: Expr<'i32'>): void
   /** Guest-virtual address of the unit. */

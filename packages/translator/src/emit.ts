@@ -1,5 +1,5 @@
 import { call, type Expr, type Func, i32, i64, type Label, type Local } from '@machinist/wasm'
-import type { Frontend, Instruction, RegionObserver, RegionStage, RegisterType, WayOut } from './code.ts'
+import type { Frontend, Instruction, RegionObserver, RegionStage, RegionValues, RegisterType, WayOut } from './code.ts'
 import { regionError } from './errors.ts'
 import type { RegionExits } from './exits.ts'
 import type { Graph } from './graph.ts'
@@ -174,8 +174,9 @@ export class RegionEmitter {
 
   #exitTo(address: Expr<'i64'>): void {
     this.#leave('jump')
+    const { addressMask } = this.#frontend
     // A tail call, since the region that it may go on to must not grow the stack.
-    this.#f.returnCall(this.#exits.jump, address, this.#budget)
+    this.#f.returnCall(this.#exits.jump, addressMask === undefined ? address : i64.and(address, addressMask), this.#budget)
   }
 
   /** Continues at `offset`, inside the region if it can. */
@@ -190,8 +191,18 @@ export class RegionEmitter {
 
   /** On a way out, before control is gone. */
   #leave(kind: WayOut): void {
-    this.#frontend.wayOut?.(this.#f, kind)
+    if (this.#frontend.wayOut) this.#f.scope(() => this.#frontend.wayOut?.(this.#values(), kind))
     this.#registers.storeOut()
+  }
+
+  #values(): RegionValues {
+    const registers = this.#registers
+    return {
+      f: this.#f,
+      get: ((register: number, type: RegisterType = 'i64') => registers.get(register, type)) as RegionStage['get'],
+      set: (register, value) => registers.set(register, value),
+      uses: (register) => registers.uses(register),
+    }
   }
 
   #goto(block: number): void {
@@ -268,12 +279,12 @@ export class RegionEmitter {
     }
     const at = instruction.offset | (left << 16)
     return {
-      f,
+      ...this.#values(),
       unit: this.#unit,
       block,
       offset: instruction.offset,
       constants: this.#constants,
-      get: ((register: number, type: RegisterType = 'i64') => registers.get(register, type)) as RegionStage['get'],
+      settle: () => registers.flush(),
       set: (register, value) => {
         registers.set(register, value)
         // A jump stores what it writes itself before it leaves the block.

@@ -1,4 +1,4 @@
-export { type CodePurpose, Exit, type Flow, type Frontend, type Instruction, type RegionObserver, type RegionStage, type RegisterSpec, type RegisterType, type WayOut } from './code.ts'
+export { type CodePurpose, Exit, type Flow, type Frontend, type Instruction, type RegionObserver, type RegionStage, type RegionValues, type RegisterSpec, type RegisterType, type WayOut } from './code.ts'
 export { type CompilerOptions, LIMITS, RegionCompiler, type RegionModule, type RegionRequest, type RegionSource, writeRegions } from './compiler.ts'
 export { REGION_PARAMS, RegionEmitter, type RegionPlace } from './emit.ts'
 export { emitExits, type ExitPlace, type RegionExits } from './exits.ts'

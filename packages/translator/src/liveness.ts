@@ -1,6 +1,6 @@
 import type { Frontend, Instruction } from './code.ts'
 import type { Graph } from './graph.ts'
-import { storedOut } from './registers.ts'
+import { isStoredOut, storedOut } from './registers.ts'
 
 /** What is needed of registers, and where. */
 export interface Liveness {
@@ -68,7 +68,7 @@ export function liveness(graph: Graph, { registers }: Pick<Frontend, 'registers'
   return {
     liveIn: blocks.map((_, i) => list((word) => live[i * width + word] ?? 0)),
     needed(block, instruction, register) {
-      if (registers[register]?.stored !== 'out') return true
+      if (!isStoredOut(registers[register])) return true
       const { successors = [], instructions = [] } = blocks[block] ?? {}
       now.fill(0)
       for (const next of successors) for (let word = 0; word < width; word++) now[word] = (now[word] ?? 0) | (live[next * width + word] ?? 0)

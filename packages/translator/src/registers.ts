@@ -3,10 +3,15 @@ import type { RegionObserver, RegisterSpec, RegisterType } from './code.ts'
 import { regionError } from './errors.ts'
 import type { Graph } from './graph.ts'
 
+/** Whether a register is stored on the ways out only. */
+export function isStoredOut(spec: RegisterSpec | undefined): boolean {
+  return spec?.stored === 'out' || spec?.stored === 'by wayOut'
+}
+
 /** The registers that instructions of a graph write and that are stored on the ways out only, in the order of their numbers. */
 export function storedOut(graph: Graph, registers: readonly RegisterSpec[]): readonly number[] {
   const written = new Set<number>()
-  for (const { instructions } of graph.blocks) for (const { writes } of instructions) for (const register of writes) if (registers[register]?.stored === 'out') written.add(register)
+  for (const { instructions } of graph.blocks) for (const { writes } of instructions) for (const register of writes) if (isStoredOut(registers[register])) written.add(register)
   return [...written].sort((a, b) => a - b)
 }
 
@@ -22,7 +27,7 @@ export class RegionRegisters {
   constructor(f: Func, specs: readonly RegisterSpec[], graph: Graph, observer: RegionObserver | undefined) {
     this.#f = f
     this.#specs = specs
-    this.#out = storedOut(graph, specs)
+    this.#out = storedOut(graph, specs).filter((register) => specs[register]?.stored === 'out')
     const used = new Set<number>()
     for (const { instructions } of graph.blocks) for (const { reads, writes } of instructions) for (const register of [...reads, ...writes]) used.add(register)
     for (const register of [...used].sort((a, b) => a - b)) {
@@ -46,19 +51,25 @@ export class RegionRegisters {
 
   set<T extends RegisterType>(register: number, value: Expr<T>): void {
     this.#f.set(this.get(register, value.type), value)
-    if (this.#spec(register).stored !== 'out') this.#dirty.add(register)
+    if (!isStoredOut(this.#spec(register))) this.#dirty.add(register)
   }
 
   load(register: number): void {
     const { type, address } = this.#spec(register)
     const local = this.#locals.get(register)
-    if (local) this.#f.set(local, type === 'i64' ? i64.load(0, address) : type === 'i32' ? i32.load(0, address) : v128.load(0, address))
+    if (!local) return
+    if (address === null) this.#f.set(local, type === 'v128' ? v128.const(0n, 0n) : 0)
+    else this.#f.set(local, type === 'i64' ? i64.load(0, address) : type === 'i32' ? i32.load(0, address) : v128.load(0, address))
+  }
+
+  uses(register: number): boolean {
+    return this.#locals.has(register)
   }
 
   #store(register: number): void {
     const { type, address } = this.#spec(register)
     const local = this.#locals.get(register)
-    if (!local) return
+    if (!local || address === null) return
     this.#f.do(type === 'i64' ? i64.store(0, local as Local<'i64'>, address) : type === 'i32' ? i32.store(0, local as Local<'i32'>, address) : v128.store(0, local as Local<'v128'>, address))
   }
 

@@ -42,7 +42,9 @@ export function usesOf(registers: readonly RegisterSpec[], emit: (stage: RegionS
         if (depthOf(f) === outermost) always.add(register)
         else if (!always.has(register)) reads.add(register)
       },
+      uses: () => true,
       needed: () => true,
+      settle: () => undefined,
       budgetBy: (steps) => f.drop(steps),
       unit: i64.const(0), block: 0, offset: 0,
       branch: (condition) => f.drop(condition),
