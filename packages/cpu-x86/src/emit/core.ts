@@ -1,5 +1,6 @@
 import { type MemoryImport, ModuleBuilder } from '@machinist/wasm'
 import { emitCrawl } from './crawl.ts'
+import { emitRegionFunctions } from './exits.ts'
 import { emitFloat, type FloatFunctions } from './float/functions.ts'
 import type { State } from './layout.ts'
 import { emitRun } from './run.ts'
@@ -42,6 +43,10 @@ export function writeCore({ state, physicalBits, memory }: CoreOptions): Uint8Ar
     if (m.tableEntry(target) !== number) throw new RangeError('the table has functions before these')
   })
   const steps = emitSteps(m, state, { memory: shared, decoded, decode })
+  // Regions import these, by name.
+  const before = m.functionCount
+  emitRegionFunctions(m, state, shared)
+  m.exportSince(before)
   emitRun(m, { ...steps, ...emitCrawl(m, state, steps, shared), parts, decodeRun })
   return m.toBytes()
 }

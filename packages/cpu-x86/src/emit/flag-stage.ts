@@ -64,7 +64,7 @@ export abstract class FlagStage {
     return (code & 1) === 0 ? test : i32.xor(test, 1)
   }
 
-  setArithmetic(kind: 'add' | 'sub', source: Value, result: Value, size: Size, carry: Value | null): void {
+  setArithmetic(kind: 'add' | 'sub', [, source]: readonly [Value, Value], result: Value, size: Size, carry: Value | null): void {
     const plain = kind === 'add' ? FlagKind.add : FlagKind.subtract
     // With a carry-in of one the kind is the next.
     this.setLazy(carry ? i32.add(i32.wrap(carry), plain) : i32.const(plain), this.toTop(source, size), result, size)

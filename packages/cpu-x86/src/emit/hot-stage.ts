@@ -205,8 +205,8 @@ export class HotStage extends VectorStage {
     this.#known = true
   }
 
-  override setArithmetic(kind: 'add' | 'sub', source: Value, result: Value, size: Size, carry: Value | null): void {
-    super.setArithmetic(kind, source, result, size, carry)
+  override setArithmetic(kind: 'add' | 'sub', operands: readonly [Value, Value], result: Value, size: Size, carry: Value | null): void {
+    super.setArithmetic(kind, operands, result, size, carry)
     if (kind === 'sub' && carry === null) this.#known = true
   }
 

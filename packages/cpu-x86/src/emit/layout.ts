@@ -131,6 +131,10 @@ const fields = {
   /** Not zero: the supervisor's bank has pages that are not global. In which gigabytes any bank has pieces of large pages. */
   privatePages: 'u32',
   largeRegions: 'i64',
+  /** How a region was left: `Exit` of translator; the address and kind of an access that missed. */
+  exitKind: 'u32',
+  exitAccess: 'u32',
+  exitVa: 'i64',
   /** Statistics: accesses that the TLB did not have. */
   tlbMisses: 'i64',
 } as const

@@ -37,6 +37,10 @@ export abstract class OperandStage extends FlagStage {
     return this.operand(operand).kind === 'imm'
   }
 
+  known(operand: number): number | null {
+    return this.operand(operand).kind === 'one' ? 1 : null
+  }
+
   register(number: number, size: Width): Value {
     const at = i32.const(this.state.register(number))
     return typeof size === 'object' ? this.truncate(this.loadAt(at, 8), size) : this.loadAt(at, size)

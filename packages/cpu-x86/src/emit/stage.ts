@@ -49,6 +49,8 @@ export interface Stage extends VectorOps {
   size(operand: number): Size
   isMemory(operand: number): boolean
   isImmediate(operand: number): boolean
+  /** The lowest byte of an operand that is a number when the code is written; null of others. */
+  known(operand: number): number | null
   /** An immediate is sign-extended to `size`, or cut. */
   read(operand: number, size?: Size): Value
   write(operand: number, value: Value): void
@@ -129,8 +131,8 @@ export interface Stage extends VectorOps {
   flags(): Expr<'i32'>
   /** 0 or 1, by the number of the condition. */
   condition(code: number): Expr<'i32'>
-  /** Those of an addition or subtraction of `source`, with carry-in or without. */
-  setArithmetic(kind: 'add' | 'sub', source: Value, result: Value, size: Size, carry: Value | null): void
+  /** Those of an addition or subtraction of two, with carry-in or without. */
+  setArithmetic(kind: 'add' | 'sub', operands: readonly [Value, Value], result: Value, size: Size, carry: Value | null): void
   /** Those of AND, OR, XOR and TEST. AF, which is undefined, is clear. */
   setLogic(result: Value, size: Size): void
   /** Those of INC and DEC, which keep CF. */

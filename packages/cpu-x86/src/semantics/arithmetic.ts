@@ -17,7 +17,7 @@ const combine = (kind: 'add' | 'sub', { store, carry }: { store: boolean; carry:
   const sum = i64[kind](a, b)
   const result = s.let(s.truncate(cf ? i64[kind](sum, cf) : sum, s.size(0)))
   if (store) s.write(0, result)
-  s.setArithmetic(kind, b, result, s.size(0), cf)
+  s.setArithmetic(kind, [a, b], result, s.size(0), cf)
 }
 
 const logic = (operation: (a: Local<'i64'>, b: Local<'i64'>) => Expr<'i64'>, store: boolean): Meaning => (s) => {
@@ -61,7 +61,7 @@ define('neg', ['F6/3 Eb', 'F7/3 Ev'], (s) => {
   const a = s.let(s.read(0))
   const result = s.let(s.truncate(i64.sub(0, a), s.size(0)))
   s.write(0, result)
-  s.setArithmetic('sub', a, result, s.size(0), null)
+  s.setArithmetic('sub', [i64.const(0), a], result, s.size(0), null)
 }, { lock: true })
 
 define('xadd', ['0F.C0 Eb Gb', '0F.C1 Ev Gv'], (s) => {
@@ -72,7 +72,7 @@ define('xadd', ['0F.C0 Eb Gb', '0F.C1 Ev Gv'], (s) => {
   if (s.isMemory(0)) s.write(0, result)
   s.write(1, a)
   if (!s.isMemory(0)) s.write(0, result)
-  s.setArithmetic('add', b, result, s.size(0), null)
+  s.setArithmetic('add', [a, b], result, s.size(0), null)
 }, { lock: true })
 
 define('cmpxchg', ['0F.B0 Eb Gb', '0F.B1 Ev Gv'], (s) => {
@@ -84,7 +84,7 @@ define('cmpxchg', ['0F.B0 Eb Gb', '0F.B1 Ev Gv'], (s) => {
   if (s.isMemory(0)) s.write(0, s.select(equal, s.read(1), old))
   else s.when(equal, () => s.write(0, s.read(1)))
   s.when(i32.eqz(equal), () => s.setRegister(0, old, size))
-  s.setArithmetic('sub', old, s.truncate(i64.sub(accumulator, old), size), size, null)
+  s.setArithmetic('sub', [accumulator, old], s.truncate(i64.sub(accumulator, old), size), size, null)
 }, { lock: true })
 
 /** CMPXCHG8B and 16B: rDX:rAX against memory, rCX:rBX into it. */

@@ -26,8 +26,10 @@ function shift(operand: number, rotates: boolean, by: (s: Stage, a: Local<'i64'>
   return (s) => {
     const size = s.size(0)
     const a = s.let(s.read(0))
-    const count = s.let(i64.and(s.read(operand, 1), size === 8 ? 63 : 31))
-    s.when(i64.eqz(count), () => s.write(0, a), () => {
+    const mask = size === 8 ? 63 : 31
+    const known = s.known(operand)
+    const count = s.let(known === null ? i64.and(s.read(operand, 1), mask) : i64.const(known & mask))
+    const shifted = (): void => {
       const { result: value, carry: cf, overflow } = by(s, a, count)
       const carry = s.let(cf)
       const result = s.let(s.truncate(value, size))
@@ -35,7 +37,10 @@ function shift(operand: number, rotates: boolean, by: (s: Stage, a: Local<'i64'>
       const bits = i32.or(carry, i32.shl(overflow(result, carry), 11))
       if (rotates) s.setFlags(Flag.carry | Flag.overflow, bits)
       else s.setGiven(bits, result, size)
-    })
+    }
+    if (known === null) s.when(i64.eqz(count), () => s.write(0, a), shifted)
+    else if ((known & mask) === 0) s.write(0, a)
+    else shifted()
   }
 }
 const shapes = (digit: number): string[] => [`C0/${digit} Eb Ib`, `C1/${digit} Ev Ib`, `D0/${digit} Eb 1`, `D1/${digit} Ev 1`, `D2/${digit} Eb CL`, `D3/${digit} Ev CL`]

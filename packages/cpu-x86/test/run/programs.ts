@@ -33,6 +33,8 @@ const usable = (mode: Mode): Form[] => forms.filter((form) => {
   return form.modes.includes(mode) && groups.has(group) && !excluded.has(name) && !operands.some(({ kind, size }) => kind === 'offset' || kind === 'rel' || size === 'n')
 })
 const usableIn = { 64: usable(64), 32: usable(32) } as const
+const vectors: ReadonlySet<string> = new Set(['sse', 'sse2'])
+const generalIn = { 64: usableIn[64].filter(({ instruction: { group } }) => !vectors.has(group)), 32: usableIn[32].filter(({ instruction: { group } }) => !vectors.has(group)) } as const
 const named = (name: string, found: (form: Form) => boolean = () => true): Form => {
   const form = forms.find((candidate) => candidate.instruction.name === name && found(candidate))
   if (!form) throw new RangeError(`there is no ${name}`)
@@ -48,8 +50,8 @@ function random64(random: Random): bigint {
 }
 
 /** One instruction on free registers and data. */
-function plain(random: Random, mode: Mode): Uint8Array {
-  const form = random.of(usableIn[mode])
+function plain(random: Random, mode: Mode, general: boolean): Uint8Array {
+  const form = random.of((general ? generalIn : usableIn)[mode])
   const { free } = modes[mode]
   const bits = /^bt/.test(form.instruction.name)
   // A bit string reaches as far as its number says.
@@ -72,9 +74,9 @@ export interface Program {
 }
 
 /**
- * A loop of random instructions, with branches within it, calls of a function behind it, REP, and, when it `changes` itself, stores into immediates of its own.
+ * A loop of random instructions, with branches within it, calls of a function behind it, REP, and, when it `changes` itself, stores into immediates of its own. A `general` one has no vectors.
  */
-export function randomProgram(random: Random, { mode, length, rounds, changes }: { readonly mode: Mode; readonly length: number; readonly rounds: number; readonly changes: boolean }): Program {
+export function randomProgram(random: Random, { mode, length, rounds, changes, general = false }: { readonly mode: Mode; readonly length: number; readonly rounds: number; readonly changes: boolean; readonly general?: boolean }): Program {
   const { immediate, destination, source, repeats, round, called } = modes[mode]
   const parts: Uint8Array[] = []
   const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'hex'))
@@ -85,7 +87,7 @@ export function randomProgram(random: Random, { mode, length, rounds, changes }:
     const choice = random.below(12)
     if (choice === 0) {
       // A branch over the next few.
-      const inner = Array.from({ length: 1 + random.below(3) }, () => plain(random, mode))
+      const inner = Array.from({ length: 1 + random.below(3) }, () => plain(random, mode, general))
       const bytes = inner.reduce((sum, part) => sum + part.length, 0)
       parts.push(encode(random.of(jumps), { mode, immediates: [BigInt(bytes)] }), ...inner)
     } else if (choice === 1) {
@@ -102,7 +104,7 @@ export function randomProgram(random: Random, { mode, length, rounds, changes }:
       // A place for rDI; mov ecx, n; REP; and rSI as before.
       const from = random.below(3000)
       parts.push(hex(destination), Uint8Array.of(from & 255, from >> 8, 0, 0, 0xb9, random.below(90), 0, 0, 0), hex(random.of(repeats)), hex(source))
-    } else parts.push(plain(random, mode))
+    } else parts.push(plain(random, mode, general))
   }
   parts.push(hex(round))
   const starts = [0]
