@@ -268,7 +268,7 @@ test('every field of a record is saved, follows from what is, or lasts for a ste
   /** Of control registers, CS, and the model. */
   const derived: StateField[] = ['mode', 'view', 'cr4Bits', 'eferBits', 'xcr0Bits', 'msrGroups', 'timeBase']
   const forAStep: StateField[] = ['zero', 'external', 'fault', 'error', 'faultAddress', 'event', 'saved', 'from', 'fetched', 'bounce', 'bounceBytes', 'bounceFirst', 'bounceAt', 'bounceNext', 'mailbox']
-  const ofRuns: StateField[] = ['page', 'budgetStart', 'budget', 'leave', 'others', 'ramTable', 'debug']
+  const ofRuns: StateField[] = ['page', 'exitKind', 'exitAccess', 'exitVa', 'budgetStart', 'budget', 'leave', 'others', 'ramTable', 'debug']
   const ofTheTlb: StateField[] = ['banks', 'firstBank', 'slot', 'slotPcid', 'slotUsed', 'slotClock', 'privatePages', 'largeRegions', 'tlbMisses']
   expect([...savedFields, ...flags, ...derived, ...forAStep, ...ofRuns, ...ofTheTlb].sort()).toEqual(Object.keys(x86Layout.fields).sort())
 })
