@@ -108,6 +108,8 @@ export function microvm(options: MicrovmOptions = {}): MachineBlueprint {
         buses: PCI_BUSES,
         io: 0,
         ports: true,
+        // Nobody else does it, and systems without ACPI find no windows.
+        assigned: true,
         memory: { base: microvmMap.pciMemory, size: microvmMap.pciMemorySize },
         memory64: { base: microvmMap.pciMemory64, size: microvmMap.pciMemory64Size },
       },

@@ -21,6 +21,8 @@ export interface PciHostConfig {
   readonly memory64: PciWindow | null
   /** Whether configuration space is reached by ports 0CF8H and 0CFCH too (PCI 3.0, 3.2.2.3.2), as in PCs; false when absent. */
   readonly ports: boolean
+  /** Whether a reset leaves the functions as firmware does, for systems that are started without any: their BARs are in the windows, and decoded; false when absent, as after a reset of the hardware. */
+  readonly assigned: boolean
   /** Name of the part that takes message-signalled interrupts, which the device tree names; null when absent: guests use the pins. */
   readonly messages: string | null
 }
@@ -80,6 +82,7 @@ export function configureHost(input: unknown, name: string): PciHostConfig {
     memory: memory === undefined ? { base: 0x4000_0000, size: 0x400_0000 } : windowOf(`${name}.memory`, memory, 2 ** 32),
     memory64: memory64 === undefined || memory64 === null ? null : windowOf(`${name}.memory64`, memory64, MOST),
     ports: data.boolean('ports', false),
+    assigned: data.boolean('assigned', false),
     messages: messages === undefined || messages === null ? null : data.string('messages'),
   }
   data.done()

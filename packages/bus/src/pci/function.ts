@@ -134,6 +134,14 @@ export class PciFunction implements PciFunctionContext {
     })
   }
 
+  /** Puts a BAR at an address, as firmware does, and has it decoded. */
+  assign(index: number, space: Bar['space'], address: number): void {
+    this.#header.set('BAR', barValue(this.bars, index, address % 2 ** 32), index)
+    if (this.bars.some((bar) => bar.index === index && bar.wide)) this.#header.set('BAR', barValue(this.bars, index + 1, Math.floor(address / 2 ** 32)), index + 1)
+    this.#header.set('Command', this.#header.get('Command') | 1 << headerRegisters.Command.fields[space])
+    this.#events.moved()
+  }
+
   /** A read in its configuration space, at any offset. */
   read(offset: number, width: Width): number {
     if (offset % width !== 0) return bytewise(width, (byte) => this.read(offset + byte, 1))

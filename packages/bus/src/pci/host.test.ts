@@ -243,6 +243,37 @@ describe('a bus', () => {
     without.device.restore(old)
   })
 
+  test('has its BARs in its windows after a reset when it is told to, apart and decoded', () => {
+    fc.assert(fc.property(fc.array(fc.array(fc.record({ type: fc.constantFrom('memory32' as const, 'memory64' as const, 'io' as const), bits: fc.integer({ min: 4, max: 20 }) }), { minLength: 1, maxLength: 3 }), { minLength: 1, maxLength: 20 }), (given) => {
+      const windows = { memory: [BASE, 0x20_0000], memory64: [BASE64, 0x10_0000], io: [0, 0x1000] } as const
+      const dut = testDevice(pciHost, { ...configuration, memory: { base: BASE, size: 0x20_0000 }, io: 0x1000, assigned: true }, { backends: {} })
+      given.forEach((bars, index) => {
+        const sizes: RegionSpec[] = bars.map(({ type, bits }, at) => ({ name: `bar${at}`, size: 2 ** Math.min(bits, type === 'io' ? 8 : 20), space: type === 'io' ? 'pio' : 'mmio' }))
+        dut.device.pci?.plug({ device: index + 1, function: 0 }, { ...bare, bars: bars.map(({ type }, at) => ({ index: 2 * at, type, region: at })) }, sizes, { name: `f${index}`, interrupts: true, dma: dut.context.dma, read: () => 0, write() {}, message() {} })
+      })
+      dut.device.reset('cold')
+      const taken: { readonly space: string; readonly base: number; readonly end: number }[] = []
+      given.forEach((bars, index) => {
+        const at = (index + 1) * 0x8000
+        for (const [place, { type, bits }] of bars.entries()) {
+          const size = 2 ** Math.min(bits, type === 'io' ? 8 : 20)
+          const low = dut.read(at + 0x10 + 8 * place)
+          const base = type === 'io' ? low - low % 4 : low - low % 16 + (type === 'memory64' ? dut.read(at + 0x14 + 8 * place) * 2 ** 32 : 0)
+          if (base === 0) continue
+          const space = type === 'io' ? 'io' : base >= BASE64 ? 'memory64' : 'memory'
+          expect([base % size, base >= windows[space][0], base + size <= windows[space][0] + windows[space][1], dut.read(at + 4) >> (space === 'io' ? 0 : 1) & 1]).toEqual([0, true, true, 1])
+          if (space === 'memory64') expect(type).toBe('memory64')
+          for (const other of taken) expect(other.space !== space || other.end <= base || base + size <= other.base).toBe(true)
+          taken.push({ space, base, end: base + size })
+        }
+      })
+      // Nothing is left out for which the windows are large enough.
+      const all = given.flat()
+      const sum = (type: string): number => all.filter((bar) => bar.type === type).reduce((total, { bits }) => total + 2 ** Math.min(bits, type === 'io' ? 8 : 20), 0)
+      if (sum('memory32') + sum('memory64') <= 0x20_0000 && sum('io') <= 0xf00) expect(taken.length).toBe(all.length)
+    }), { numRuns: 60 })
+  })
+
   test('has its host bridge at 00:00.0, with nothing behind it, and takes no other there', () => {
     const { dut } = make()
     dut.write(0x04, 0xffff_ffff)

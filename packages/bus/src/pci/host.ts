@@ -4,6 +4,7 @@ import {
 } from '@machinist/api'
 import { plainData } from '@machinist/registers'
 import { PciFunction, type PciFunctionState } from './function.ts'
+import { assignBars } from './assign.ts'
 import { Routes } from './routes.ts'
 import { ecamSize, hostRegions, type PciHostConfig, type PciIrq, pciIrqs } from './config.ts'
 
@@ -36,6 +37,7 @@ function ones(width: Width): number {
 /** A host bridge with one bus. Functions answer in its windows, wherever the guest has put them. */
 export class EcamHost implements Device<PciHostState>, PciHost {
   readonly #context: DeviceContext<PciIrq, Readonly<Record<never, never>>>
+  readonly #config: PciHostConfig
   readonly #outputs: readonly IrqLine[]
   /** By {@link pciInput}. */
   readonly #functions: (PciFunction | undefined)[] = new Array<PciFunction | undefined>(PCI_DEVICES * PCI_FUNCTIONS).fill(undefined)
@@ -48,6 +50,7 @@ export class EcamHost implements Device<PciHostState>, PciHost {
   #address = 0
 
   constructor(config: PciHostConfig, context: DeviceContext<PciIrq, Readonly<Record<never, never>>>) {
+    this.#config = config
     this.#context = context
     this.#outputs = pciIrqs.map((irq) => context.irq[irq])
     this.#ecamSize = ecamSize(config)
@@ -123,6 +126,7 @@ export class EcamHost implements Device<PciHostState>, PciHost {
       if (kind === 'cold') each.setLevel(false)
       each.reset()
     }
+    if (this.#config.assigned) assignBars(this.#config, this.#present)
     this.#update()
   }
 
