@@ -61,6 +61,20 @@ function elf(bits: 32 | 64, { at = 2 * MIB, entry = at + 16, content = new Uint8
   }
   return file
 }
+/** A header of Multiboot2, 64 bytes from the beginning, with tags of a type, flags and words. */
+function multiboot2(tags: readonly (readonly number[])[]): Uint8Array {
+  const bytes = new Uint8Array(4096)
+  let at = 64 + 16
+  for (const [type = 0, flags = 0, ...words] of [...tags, [0, 0]]) {
+    put(bytes, at, 2, type)
+    put(bytes, at + 2, 2, flags)
+    put(bytes, at + 4, 4, 8 + 4 * words.length)
+    words.forEach((word, index) => { put(bytes, at + 8 + 4 * index, 4, word >>> 0) })
+    at += Math.ceil((8 + 4 * words.length) / 8) * 8
+  }
+  for (const [index, value] of [0xe852_50d6, 0, at - 64, -0xe852_50d6 - (at - 64)].entries()) put(bytes, 64 + 4 * index, 4, value >>> 0)
+  return bytes
+}
 const xen = (entry: number): number[] => [4, 0, 0, 0, 8, 0, 0, 0, 18, 0, 0, 0, 0x58, 0x65, 0x6e, 0, ...[0, 8, 16, 24].map((shift) => entry >>> shift & 0xff), 0, 0, 0, 0]
 
 const plan = (options: Partial<X86BootOptions> & Pick<X86BootOptions, 'kernel'>): X86BootPlan => planX86Boot({ memory, ...options })
@@ -176,6 +190,47 @@ describe('other kernels', () => {
     expect(failure(() => plan({ kernel: header(8) }))).toBe('multiboot-feature')
   })
 
+  test('are started by Multiboot2 when they have its header: as ELF files, or where that says', () => {
+    const first = { part: 'acpi', address: 0xe_0000, bytes: Uint8Array.from({ length: 100 }, (_, index) => index) }
+    /** The information as a kernel reads it: tag by tag, each at a multiple of 8, up to the last. */
+    const told = (made: X86BootPlan): Map<number, Uint8Array> => {
+      const { address, bytes } = part(made, 'multiboot information')
+      expect([made.start, get(bytes, 0, 4), get(bytes, 4, 4)]).toMatchObject([{ kind: 'protected', eax: 0x36d7_6289, ebx: address, esi: 0 }, bytes.length, 0])
+      const tags = new Map<number, Uint8Array>()
+      for (let at = 8; at < bytes.length; at += Math.ceil(get(bytes, at + 4, 4) / 8) * 8) {
+        expect(tags.has(0)).toBe(false)
+        tags.set(get(bytes, at, 4), bytes.subarray(at + 8, at + get(bytes, at + 4, 4)))
+      }
+      expect(tags.get(0)?.length).toBe(0)
+      return tags
+    }
+    const made = plan({ kernel: elf(64, { content: multiboot2([[1, 0, 3, 21, 15], [10, 0, 0, 0, 0, 0], [7, 0], [99, 1]]), note: xen(1) }), initrd: new Uint8Array(10), append: 'hi', tables: [first], rsdp: 0xe_0000 })
+    const tags = told(made)
+    expect([made.protocol, made.entry.pc, [...tags.keys()].sort((a, b) => a - b)]).toEqual(['multiboot2', 2 * MIB + 16, [0, 1, 2, 3, 4, 6, 14, 15, 21]])
+    const tag = (type: number): Uint8Array => tags.get(type) ?? expect.unreachable()
+    expect([1, 2].map((type) => String.fromCharCode(...tag(type)))).toEqual(['hi\0', 'Machinist\0'])
+    expect([get(tag(3), 0, 4), get(tag(3), 4, 4), tag(3)[8], get(tag(4), 0, 4), get(tag(4), 4, 4), get(tag(21), 0, 4)]).toEqual([256 * MIB - 4096, 256 * MIB - 4086, 0, 639, 255 * 1024, 2 * MIB])
+    expect([get(tag(6), 0, 4), get(tag(6), 4, 4), tag(6).length, get(tag(6), 8 + 72, 8), get(tag(6), 16 + 72, 8), get(tag(6), 24 + 72, 4)]).toEqual([24, 0, 8 + 4 * 24, MIB, 255 * MIB, 1])
+    expect([[...tag(14)], [...tag(15)]]).toEqual([[...first.bytes.subarray(0, 20)], [...first.bytes.subarray(0, 36)]])
+
+    const entry = plan({ kernel: elf(64, { content: multiboot2([[3, 0, 2 * MIB + 99]]) }) })
+    expect([entry.entry.pc, [...told(entry).keys()]]).toEqual([2 * MIB + 99, [1, 2, 4, 6, 0]])
+    // A file that is no ELF file, whose header is 64 bytes from its beginning.
+    const flat = plan({ kernel: multiboot2([[2, 0, 3 * MIB + 64, 3 * MIB, 0, 3 * MIB + 8192], [3, 0, 3 * MIB + 100]]) })
+    expect([flat.protocol, flat.entry.pc, part(flat, 'kernel').address, part(flat, 'kernel').memorySize]).toEqual(['multiboot2', 3 * MIB + 100, 3 * MIB, 8192])
+    expect(part(plan({ kernel: multiboot2([[2, 0, 3 * MIB + 64, 0xffff_ffff, 3 * MIB + 1000, 0], [3, 0, 3 * MIB]]) }), 'kernel')).toMatchObject({ address: 3 * MIB, memorySize: 1000 })
+    // The longest command line, and one that is too long.
+    expect(told(plan({ kernel: elf(64, { content: multiboot2([]) }), append: 'x'.repeat(65535) })).get(1)?.length).toBe(65536)
+    expect(failure(() => plan({ kernel: elf(64, { content: multiboot2([]) }), append: 'x'.repeat(65536) }))).toBe('boot-command-line')
+    for (const wrong of [[[2, 0, 3 * MIB, 3 * MIB + 64, 0, 0], [3, 0, 0]], [[2, 0, 3 * MIB + 65, 3 * MIB, 0, 0], [3, 0, 0]], [[2, 0, 3 * MIB + 64, 3 * MIB, 3 * MIB + 4097, 0], [3, 0, 0]], [[2, 0, 3 * MIB + 64, 3 * MIB, 0, 0]], [[2, 0, 1]], [[3, 0]]]) {
+      expect(failure(() => plan({ kernel: multiboot2(wrong) }))).toBe('multiboot-malformed')
+    }
+    for (const wanted of [[1, 0, 22], [4, 0, 1], [5, 0, 640, 480, 32], [11, 0]]) {
+      expect(failure(() => plan({ kernel: elf(64, { content: multiboot2([wanted]) }) }))).toBe('multiboot-feature')
+      expect(plan({ kernel: elf(64, { content: multiboot2([wanted.map((value, index) => index === 1 ? 1 : value)]) }) }).protocol).toBe('multiboot2')
+    }
+  })
+
   test('are Linux of 64 bits when they say nothing, or what is asked for', () => {
     const made = plan({ kernel: elf(64) })
     expect(made.start).toMatchObject({ kind: 'linux64', pc: 2 * MIB + 16 })
@@ -200,10 +255,10 @@ test('tables lie where firmware has them, and nowhere else', () => {
 
 test('whatever a file has in it, it is refused with a reason, or all of it lies in RAM and nothing twice', () => {
   const packed = Uint8Array.of(0x1f, 0x8b, 8, 0, 0, 0, 0, 0)
-  const sources = [bzImage(), bzImage({ packed }), elf(64), elf(32), elf(64, { note: xen(0x20_0000) })]
+  const sources = [bzImage(), bzImage({ packed }), elf(64), elf(32), elf(64, { note: xen(0x20_0000) }), elf(64, { content: multiboot2([[10, 0, 0, 0, 0, 0]]) }), multiboot2([[2, 0, 3 * MIB + 64, 3 * MIB, 0, 3 * MIB + 8192], [3, 0, 3 * MIB + 100]])]
   fc.assert(fc.property(
-    fc.nat(sources.length - 1), fc.array(fc.tuple(fc.oneof(fc.nat(0x300), fc.integer({ min: 0x1f0, max: 0x268 })), fc.oneof(fc.nat(255), fc.constantFrom(0, 1, 0x7f, 0x80, 0xff))), { maxLength: 6 }),
-    fc.option(fc.nat(0x2_0000)), fc.constantFrom(undefined, 'linux64', 'linux32', 'pvh', 'multiboot'),
+    fc.nat(sources.length - 1), fc.array(fc.tuple(fc.oneof(fc.nat(0x300), fc.integer({ min: 0x1f0, max: 0x268 }), fc.integer({ min: 64, max: 112 })), fc.oneof(fc.nat(255), fc.constantFrom(0, 1, 0x7f, 0x80, 0xff))), { maxLength: 6 }),
+    fc.option(fc.nat(0x2_0000)), fc.constantFrom(undefined, 'linux64', 'linux32', 'pvh', 'multiboot', 'multiboot2'),
     (which, changes, cut, protocol) => {
       const kernel = (sources[which] ?? new Uint8Array(0)).slice(0, cut ?? undefined)
       for (const [at, value] of changes) if (at < kernel.length) kernel[at] = value

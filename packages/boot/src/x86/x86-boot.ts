@@ -8,13 +8,14 @@ import { bootParams, entry64, isBzImage, parseBzImage, rngSeedData } from './lin
 import { BOOT_GDT, descriptors, identityPages, LOW, MAX_COMMAND_LINE, segment } from './low-memory.ts'
 import { type AddressRange, FIRMWARE, highest, isRam, memoryMap } from './memory-map.ts'
 import { MULTIBOOT_LOADED, multibootHeader, multibootInfo } from './multiboot.ts'
+import { MULTIBOOT2_INFO, MULTIBOOT2_LOADED, multiboot2Header, multiboot2Info } from './multiboot2.ts'
 import { pvhEntry, pvhInfo } from './pvh.ts'
 
 /**
  * How a kernel is told what there is, and in which mode it begins: Linux's protocols of 64 and of 32 bits (Documentation/arch/x86/boot.rst), that of Xen's guests without firmware (PVH), Multiboot
- * Specification 0.6.96.
+ * Specification 0.6.96, Multiboot2 Specification 2.0.
  */
-export const X86_PROTOCOLS = ['linux64', 'linux32', 'pvh', 'multiboot'] as const
+export const X86_PROTOCOLS = ['linux64', 'linux32', 'pvh', 'multiboot', 'multiboot2'] as const
 export type X86Protocol = typeof X86_PROTOCOLS[number]
 
 /** What to boot, and in what RAM. */
@@ -27,7 +28,7 @@ export interface X86BootOptions {
   readonly initrd?: Uint8Array | undefined
   /** The command line. */
   readonly append?: string | undefined
-  /** Unless given, the one that the file is for: of a bzImage 64 bits rather than 32; of others multiboot, PVH, Linux's, in this order. */
+  /** Unless given, the one that the file is for: of a bzImage 64 bits rather than 32; of others multiboot, Multiboot2, PVH, Linux's, in this order. */
   readonly protocol?: X86Protocol | undefined
   /** Further ranges that the map of memory calls reserved. */
   readonly reserved?: readonly AddressRange[] | undefined
@@ -60,12 +61,16 @@ interface Loaded {
   /** The last address for an initrd, and bytes of a command line. */
   readonly initrdMax: number
   readonly commandLine: number
+  /** Whether it wants to know where it lies. */
+  readonly relocatable?: boolean
 }
 
 const LIMIT = 2 ** 32
 /** Linux has its initrd below this, unless its header says otherwise. */
 const OLD_INITRD_MAX = 0x37ff_ffff
 const PAGE = 4096
+/** Bytes of an ACPI root pointer (ACPI 6.5, 5.2.5.3). */
+const RSDP_SIZE = 36
 
 /**
  * Decides where a kernel, its initrd and what it is told go, and how the first processor begins. Everything but kernel and initrd is in conventional memory, below 640 KiB.
@@ -93,12 +98,15 @@ export function planX86Boot(options: X86BootOptions): X86BootPlan {
   const told = linux ? [segment('boot parameters', LOW.info, bootParams({
     header: kernel.header, commandLine: { address: LOW.commandLine, length: commandLine.length - 1 }, initrd, map, rsdp, setupData: seed.length > 0 ? LOW.lists : 0,
   })), ...seed]
-    : protocol === 'pvh' ? pvhInfo(LOW.commandLine, initrd, map, rsdp) : multibootInfo(LOW.commandLine, initrd, map)
+    : protocol === 'pvh' ? pvhInfo(LOW.commandLine, initrd, map, rsdp)
+    : protocol === 'multiboot' ? multibootInfo(LOW.commandLine, initrd, map)
+    : [multiboot2Info({ commandLine, initrd, map, rsdp: rsdpOf(options), base: kernel.relocatable === true ? Math.min(...kernel.segments.map(({ address }) => address)) : null })]
   const own = [
     descriptors(protocol === 'linux64' ? 64 : 32),
     ...(protocol === 'linux64' ? [identityPages()] : []),
     ...told,
-    segment('command line', LOW.commandLine, commandLine),
+    // Multiboot2 has it among its information.
+    ...(protocol === 'multiboot2' ? [] : [segment('command line', LOW.commandLine, commandLine)]),
   ]
   const given = [...kernel.segments, ...(options.initrd === undefined ? [] : [segment('initrd', initrdAt, options.initrd)])]
   const tables = (options.tables ?? []).map(({ part, address, bytes }) => segment(part, address, bytes))
@@ -116,9 +124,16 @@ export function planX86Boot(options: X86BootOptions): X86BootPlan {
   apart(segments)
   const gdt = BOOT_GDT
   const start: X86Start = protocol === 'linux64' ? { kind: 'linux64', pc, parameters: LOW.info, pages: LOW.pages, gdt } : {
-    kind: 'protected', pc, gdt, eax: protocol === 'multiboot' ? MULTIBOOT_LOADED : 0, ebx: linux ? 0 : LOW.info, esi: linux ? LOW.info : 0,
+    kind: 'protected', pc, gdt, esi: linux ? LOW.info : 0,
+    ...(protocol === 'multiboot2' ? { eax: MULTIBOOT2_LOADED, ebx: MULTIBOOT2_INFO } : { eax: protocol === 'multiboot' ? MULTIBOOT_LOADED : 0, ebx: linux ? 0 : LOW.info }),
   }
   return { segments, protocol, start, entry: { pc, args: [], start } }
+}
+
+/** The ACPI root pointer itself, among the tables. */
+function rsdpOf({ tables = [], rsdp }: X86BootOptions): Uint8Array | null {
+  const table = rsdp === undefined ? undefined : tables.find(({ address, bytes }) => rsdp >= address && rsdp + RSDP_SIZE <= address + bytes.length)
+  return table === undefined || rsdp === undefined ? null : table.bytes.subarray(rsdp - table.address, rsdp - table.address + RSDP_SIZE)
 }
 
 function apart(segments: readonly BootSegment[]): void {
@@ -141,8 +156,14 @@ function load(options: X86BootOptions): Loaded {
     const { entry, address, bytes, memorySize } = multiboot.placed
     return { ...common, protocol: 'multiboot', entry, segments: [{ part: 'kernel', address, bytes, memorySize }] }
   }
+  const second = multiboot === null && (protocol === undefined || protocol === 'multiboot2') ? multiboot2Header(kernel) : null
+  const relocatable = second?.relocatable === true
+  if (second !== null && second.placed !== null && second.entry !== null) {
+    return { ...common, protocol: 'multiboot2', relocatable, entry: second.entry, segments: [{ part: 'kernel', ...second.placed }] }
+  }
   if (!isElf(kernel)) throw refuse()
   const elf = parseElf(kernel, 'kernel')
+  if (second !== null) return { ...common, protocol: 'multiboot2', relocatable, entry: second.entry ?? physicalEntry(elf), segments: segmentsOf(elf) }
   if (multiboot !== null) return { ...common, protocol: 'multiboot', entry: physicalEntry(elf), segments: segmentsOf(elf) }
   const pvh = protocol === undefined || protocol === 'pvh' ? pvhEntry(elf) : null
   if (pvh !== null) return { ...common, protocol: 'pvh', entry: pvh, segments: segmentsOf(elf) }
@@ -154,7 +175,7 @@ function load(options: X86BootOptions): Loaded {
 function loadBzImage({ memory, kernel, protocol, inflate }: X86BootOptions): Loaded {
   const image = parseBzImage(kernel)
   const common = { header: image.header, initrdMax: image.initrdMax, commandLine: image.commandLine }
-  if (protocol === 'multiboot' || protocol === 'pvh' || (protocol === 'linux64' && !image.has64)) {
+  if (protocol === 'multiboot' || protocol === 'multiboot2' || protocol === 'pvh' || (protocol === 'linux64' && !image.has64)) {
     throw machinistError({ code: 'boot-protocol', part: 'kernel', value: protocol, remedy: `Use ${image.has64 ? "'linux64' or " : ''}'linux32'` }, 'a bzImage is not started so')
   }
   const total = memory.reduce((sum, { size }) => sum + size, 0)
