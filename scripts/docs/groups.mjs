@@ -5,7 +5,7 @@
  */
 export const groups = {
   '@machinist/api': {
-    'Write a device': ['device', 'interrupt', 'dma', 'clock', 'trace', 'fdt', 'acpi', 'pci', 'shortcut'],
+    'Write a device': ['device', 'interrupt', 'dma', 'clock', 'trace', 'fdt', 'acpi', 'firmware', 'pci', 'shortcut'],
     'Write a CPU': ['cpu', 'debug', 'local-controller', 'x86-start'],
     'Serve a device: backends': ['', 'backend', 'backend-state', 'net', 'vsock', 'files', 'balloon', 'hotplug', 'display', 'input', 'audio'],
     'Refuse': ['errors'],
@@ -13,7 +13,8 @@ export const groups = {
   '@machinist/boards': {
     'Make a virt machine': ['', 'virt/virt', 'virt/catalogue'],
     'Make a microvm machine': ['microvm/'],
-    'Know its addresses': ['virt/memory-map', 'microvm/memory-map'],
+    'Make a PC': ['pc/'],
+    'Know its addresses': ['virt/memory-map', 'microvm/memory-map', 'pc/memory-map'],
   },
   '@machinist/boot': {
     'Place a kernel': ['riscv-boot', 'opensbi', 'chosen', 'x86/'],
@@ -52,6 +53,8 @@ export const groups = {
     'Have a serial line': ['uart-16550a/'],
     'Tell the time': ['goldfish-rtc/', 'mc146818/'],
     'Have the timer of a PC': ['i8254/', 'ticks'],
+    'Have the chips of a PC': ['i440fx/', 'piix3/', 'port-92/'],
+    'Serve firmware': ['fw-cfg/', 'debug-port/'],
     'Know copies apart': ['vmgenid/'],
     'Switch off': ['', 'syscon/', 'acpi-pm/'],
   },

@@ -6,7 +6,8 @@ export type AcpiResource =
   | { readonly ports: number; readonly size: number }
   /** An interrupt, by its number among all of the system. */
   | { readonly interrupt: number; readonly level: boolean; readonly low?: boolean; readonly shared?: boolean }
-  /** What a bridge hands on: buses, or memory anywhere. */
+  /** What a bridge hands on: buses, ports, or memory anywhere. */
+  | { readonly portWindow: number; readonly size: number }
   | { readonly buses: readonly [first: number, last: number] }
   | { readonly window: number; readonly size: number }
 

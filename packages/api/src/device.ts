@@ -3,6 +3,7 @@ import type { BackendWants, PortsOf } from './backend.ts'
 import type { Clock, TimeCounter } from './clock.ts'
 import type { DmaSpace } from './dma.ts'
 import type { FdtNode } from './fdt.ts'
+import type { FirmwareInfo } from './firmware.ts'
 import type { IrqLine, IrqRoute, MsiPort } from './interrupt.ts'
 import type { LocalController } from './local-controller.ts'
 import type { PciFunctionSpec, PciHost } from './pci.ts'
@@ -41,6 +42,8 @@ export interface Device<S = unknown> {
   readonly local?: LocalController
   /** Only for PCI host bridges; see {@link DeviceSpec.slots}. */
   readonly pci?: PciHost
+  /** What firmware may ask, at each start of a machine that begins with firmware, after {@link Device.reset}; only for devices that firmware asks. */
+  firmware?(info: FirmwareInfo): void
   /** `cold`: power on. `warm`: the machine was reset while running. Drops what is in flight. */
   reset(kind: 'cold' | 'warm'): void
   save(): S
@@ -78,7 +81,7 @@ export interface RegionSpec {
   readonly size: number
   /** `'pio'`: in the port space of processors that have one. `'config'` is for PCI functions: a capability in their configuration space. */
   readonly space: 'mmio' | 'pio' | 'config'
-  /** Its address or port by custom, where the definition does not say. */
+  /** Its address or port by custom, where the definition does not say; of a PCI function, one that no BAR moves. */
   readonly at?: number
   /** Of ports: only accesses of this width are for it, and others go to whoever has the same ports besides. */
   readonly width?: Width

@@ -41,6 +41,14 @@ export interface PciFunctionSpec {
   readonly capabilities: readonly PciCapability[]
   /** MSI-X: how many vectors, 1 … 2048, and the free 32-bit BAR that its table and pending bits go behind. */
   readonly msix?: { readonly vectors: number; readonly bar: number }
+  /** Registers of its own in configuration space: the region of the device, of space `'config'`, that answers from offset `at` on, a multiple of 4 from 0x40, behind all capabilities. */
+  readonly registers?: { readonly region: number; readonly at: number }
+  /** It is a host bridge, and takes slot 0.0 in the place of its host's own. */
+  readonly hostBridge?: true
+  /** Bits of the command register that are always 1; none when absent. */
+  readonly command?: number
+  /** False: its interrupt outputs are wires of its own, as those of a bridge to ISA, and it has no interrupt pin. */
+  readonly pin?: false
 }
 
 /** A function as its bus sees it. */

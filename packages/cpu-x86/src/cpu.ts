@@ -61,6 +61,15 @@ export class X86Cpu implements CountedCpu {
       }
     }
     if (name === 'sipi') return { set: nothing, pulse: nothing, send: (vector) => { hart.startUp(vector) } }
+    // A20M# (SDM volume 3, 9.7.8): while it is asserted, bit 20 of addresses is 0.
+    if (name === 'a20m') {
+      return {
+        set: (level) => {
+          if (hart.maskA20(level)) this.#engine.flushBanks(this.#cluster.banks)
+        },
+        pulse: nothing, send: nothing,
+      }
+    }
     const edge = Object.hasOwn(edges, name) ? edges[name] : undefined
     if (edge === undefined) return null
     const raise = (): void => { hart.setLine(edge, true) }

@@ -13,7 +13,7 @@ import type { Model } from './model/models.ts'
 import { outsideCalls } from './outside.ts'
 import { becomeModel } from './model/power-on.ts'
 import { X86Record } from './record.ts'
-import { resetState } from './reset.ts'
+import { A20, ALL_LINES, resetState } from './reset.ts'
 import { sampleHart } from './sample.ts'
 import { begin } from './start.ts'
 
@@ -137,6 +137,14 @@ export class X86Hart extends CountedHart implements CountedVcpu, EngineClient {
     record.set('lines', level ? others | line : others & ~line)
     record.set('attention', 1)
     this.#wanted()
+  }
+
+  /** Bit 20 of physical addresses is 0 from now on, or is not (A20M#). True when that changes, and translations are to be dropped. */
+  maskA20(masked: boolean): boolean {
+    const lines = masked ? ALL_LINES & ~A20 : ALL_LINES
+    if (this.record.get64('a20') === lines) return false
+    this.record.set64('a20', lines)
+    return true
   }
 
   /** A start-up: at the page `vector` (SDM volume 3, 10.4.4). */

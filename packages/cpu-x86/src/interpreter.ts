@@ -17,7 +17,7 @@ import { Activity, Line, Polled } from './emit/system/events.ts'
 import { EventKind } from './emit/system/interrupts.ts'
 import { BANKS_PER_HART } from './emit/tlb.ts'
 import { Flag, STATUS } from './flags.ts'
-import { resetState } from './reset.ts'
+import { A20, ALL_LINES, resetState } from './reset.ts'
 import { readExtendedState, writeExtendedState } from './extended-state.ts'
 import { machineError } from './isa/errors.ts'
 import type { Mode } from './isa/form.ts'
@@ -119,8 +119,6 @@ const WASM_PAGE = 65536
 const PHYSICAL_BITS = 40
 /** A step counts as a nanosecond. */
 const TIME_FREQUENCY = 1_000_000_000
-const ALL_LINES = 2n ** 64n - 1n
-const A20 = 1n << 20n
 /** What is read where no controller answers. */
 const NO_VECTOR = 255
 const DONE: Step = { kind: 'done' }

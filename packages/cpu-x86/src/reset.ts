@@ -8,7 +8,9 @@ import { initialExtendedState, writeExtendedState } from './extended-state.ts'
 
 const RDX = 2
 const BOOTSTRAP = 1n << 8n
-const ALL_LINES = 2n ** 64n - 1n
+/** All address lines, as A20 lets them be, and A20 itself. */
+export const ALL_LINES: bigint = 2n ** 64n - 1n
+export const A20: bigint = 1n << 20n
 const DATA = SegmentBit.present | SegmentBit.notSystem | SegmentBit.writable | SegmentBit.accessed | SegmentRight.read | SegmentRight.write
 
 /**

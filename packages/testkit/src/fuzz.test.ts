@@ -1,5 +1,5 @@
 import type { BackendWants, DeviceSpec } from '@machinist/api'
-import { goldfishRtc, i8254, mc146818, syscon, uart16550a, vmgenid } from '@machinist/devices'
+import { debugPort, fwCfg, goldfishRtc, i440fx, i8254, mc146818, piix3, port92, syscon, uart16550a, vmgenid } from '@machinist/devices'
 import { aclintMswi, aclintMtimer, aclintSswi, clint, i8259, ioApic, localApic, plic } from '@machinist/interrupts'
 import { fakeBlock, fakeChar, fakeEntropy, fakePower, fakeWallClock } from '@machinist/registers/testing'
 import { pciHost } from '@machinist/bus'
@@ -94,6 +94,12 @@ const devices: Readonly<Record<string, Run>> = {
     },
   })),
   'local-apic': runs(localApic, { harts: 3 }, () => ({ backends: {}, times: [0, 1, 1000, 10 ** 6, 10 ** 7] })),
+  'debug-port': runs(debugPort, {}, () => ({ backends: { console: fakeChar() } })),
+  'port-92': runs(port92, {}, () => ({ backends: { power: fakePower() } })),
+  'piix3': runs(piix3, {}, () => ({ backends: {} })),
+  'i440fx': runs(i440fx, {}, () => ({ backends: { power: fakePower() } })),
+  'fw-cfg': runs(fwCfg, {}, () => ({ backends: {} })),
+  'fw-cfg, in memory': runs(fwCfg, { space: 'mmio' }, () => ({ backends: {} })),
   'i8259': runs(i8259, {}, () => ({ backends: {} })),
   'i8259, without ELCR': runs(i8259, { elcr: false }, () => ({ backends: {} })),
   'virtio-block': runs(virtioBlock, {}, () => {

@@ -7,7 +7,7 @@ const OP = { zero: 0x00, one: 0x01, name: 0x08, byte: 0x0a, word: 0x0b, dword: 0
 /** Tags of resource descriptors (6.4). */
 const TAG = { ports: 0x47, end: 0x79, memory32: 0x86, dwordWindow: 0x87, wordWindow: 0x88, interrupt: 0x89, qwordWindow: 0x8a } as const
 /** Kinds of windows, and their flags: both ends are fixed; memory that can be written. */
-const WINDOW = { memory: 0, buses: 2, fixed: 0x0c, writable: 1 } as const
+const WINDOW = { memory: 0, ports: 1, buses: 2, entireRange: 3, fixed: 0x0c, writable: 1 } as const
 const INTERRUPT = { consumer: 1, edge: 2, low: 4, shared: 8 } as const
 const IDENTIFIER = /^[A-Z]{3}[0-9A-F]{4}$/
 const SEGMENT = /^[A-Z_][A-Z0-9_]{3}$/
@@ -60,6 +60,7 @@ function resource(value: AcpiResource): number[] {
   const window = (tag: number, kind: number, flags: number, count: number, first: number, last: number): number[] => [
     tag, ...bytes(3 + 5 * count, 2), kind, WINDOW.fixed, flags, ...[0, first, last, 0, last - first + 1].flatMap((field) => bytes(field, count)),
   ]
+  if ('portWindow' in value) return window(TAG.wordWindow, WINDOW.ports, WINDOW.entireRange, 2, value.portWindow, value.portWindow + value.size - 1)
   if ('buses' in value) return window(TAG.wordWindow, WINDOW.buses, 0, 2, value.buses[0], value.buses[1])
   const last = value.window + value.size - 1
   return last < 2 ** 32 ? window(TAG.dwordWindow, WINDOW.memory, WINDOW.writable, 4, value.window, last) : window(TAG.qwordWindow, WINDOW.memory, WINDOW.writable, 8, value.window, last)

@@ -9,6 +9,12 @@ export interface AcpiImage {
   readonly bytes: Uint8Array
   /** Ranges that the tables speak of and that the map of memory must call reserved. */
   readonly reserved: readonly AddressRange[]
+  /** Where the tables begin behind the root pointer, in {@link bytes}. */
+  readonly tables: number
+  /** Pointers to tables: where each is in {@link bytes}, and its size. */
+  readonly pointers: readonly (readonly [at: number, size: 4 | 8])[]
+  /** Checksums of what has pointers: where each is, from where on it counts and how much. */
+  readonly sums: readonly (readonly [at: number, start: number, length: number])[]
 }
 
 /** Tables that devices describe themselves in. */
@@ -45,6 +51,8 @@ const CENTURY = 0x32
 const NEVER = [101, 1001] as const
 const SUFFIXES = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ'
 const FACS = 64
+/** The root pointer (5.2.5.3): the address of the XSDT; sums of its first 20 bytes and of all. */
+const ROOT = { checksum: 8, first: 20, xsdt: 24, extended: 32 } as const
 
 interface Entry { readonly bytes: Uint8Array }
 
@@ -114,8 +122,9 @@ export function createAcpi(): Acpi {
       const facsAt = place(facs, FACS)
       const sleep = hardware === null ? [] : [named('_S5_', [hardware.off, hardware.off, 0, 0])]
       const dsdtAt = place(table('DSDT', 2, concatBytes([scope('_SB_', devices.map(({ name, objects }) => device(name, objects))), ...sleep])))
+      const fixed = place(fadt(hardware, facsAt, dsdtAt))
       const listed = [
-        place(fadt(hardware, facsAt, dsdtAt)),
+        fixed,
         place(table('APIC', 5, concatBytes([
           Uint8Array.of(...word(localApic), ...word(legacy ? 1 : 0)), ...controllers.map(({ bytes }) => bytes),
           // NMI at LINT1 of all processors.
@@ -130,10 +139,16 @@ export function createAcpi(): Acpi {
       root.set(encodeUtf8(OEM), 9)
       root[15] = 2
       put(root, 20, 4, root.length)
-      put(root, 24, 4, xsdt)
-      root[8] = checksum(root.subarray(0, 20))
-      root[32] = checksum(root)
-      return { bytes: concatBytes(parts), reserved: ecams.map(({ base, buses }) => ({ base, size: buses * 2 ** 20 })) }
+      put(root, ROOT.xsdt, 4, xsdt)
+      root[ROOT.checksum] = checksum(root.subarray(0, ROOT.first))
+      root[ROOT.extended] = checksum(root)
+      const [fadtAt, xsdtAt] = [fixed - address, xsdt - address]
+      return {
+        bytes: concatBytes(parts), reserved: ecams.map(({ base, buses }) => ({ base, size: buses * 2 ** 20 })), tables: facsAt - address,
+        pointers: [[ROOT.xsdt, 8], [fadtAt + FADT.firmware, 4], [fadtAt + FADT.dsdt, 4], [fadtAt + FADT.wideDsdt, 8], ...listed.map((_, index) => [xsdtAt + HEADER + 8 * index, 8] as const)],
+        // The root pointer's second sum counts the first as well.
+        sums: [[fadtAt + AT.checksum, fadtAt, FADT.size], [xsdtAt + AT.checksum, xsdtAt, HEADER + pointers.length], [ROOT.checksum, 0, ROOT.first], [ROOT.extended, 0, root.length]],
+      }
     },
   }
 }

@@ -37,6 +37,11 @@ export class Capabilities {
     this.#entries.push({ start, end: start + size, target })
   }
 
+  /** Offset behind the last. */
+  get end(): number {
+    return this.#end
+  }
+
   /** An aligned read. */
   read(offset: number, width: Width): number {
     let value = 0

@@ -23,6 +23,8 @@ export interface PciHostConfig {
   readonly ports: boolean
   /** Whether a reset leaves the functions as firmware does, for systems that are started without any: their BARs are in the windows, and decoded; false when absent, as after a reset of the hardware. */
   readonly assigned: boolean
+  /** I/O addresses that processors reach by the ports of the same numbers; none when absent. */
+  readonly ioPorts: PciWindow | null
   /** Name of the part that takes message-signalled interrupts, which the device tree names; null when absent: guests use the pins. */
   readonly messages: string | null
 }
@@ -47,7 +49,7 @@ export interface HostRegion extends RegionSpec {
 
 /** ECAM, then the windows that there are: I/O, memory, memory beyond 4 GiB; then the ports of configuration space. */
 export function hostRegions(config: PciHostConfig): readonly HostRegion[] {
-  const { io, memory, memory64, ports } = config
+  const { io, memory, memory64, ports, ioPorts } = config
   return [
     { name: 'ecam', size: ecamSize(config), space: 'mmio', window: 'ecam' },
     ...(io === 0 ? [] : [{ name: 'io', size: io, space: 'mmio', window: { space: 'io', base: 0 } } as const]),
@@ -55,6 +57,7 @@ export function hostRegions(config: PciHostConfig): readonly HostRegion[] {
     ...(memory64 === null ? [] : [{ name: 'memory64', size: memory64.size, space: 'mmio', window: { space: 'memory', base: memory64.base } } as const]),
     // Narrower accesses to the address are somebody else's: a reset register is among its bytes.
     ...(ports ? [{ name: 'address', size: 4, space: 'pio', at: 0xcf8, width: 4, window: 'address' }, { name: 'data', size: 4, space: 'pio', at: 0xcfc, window: 'data' }] as const : []),
+    ...(ioPorts === null ? [] : [{ name: 'ports', size: ioPorts.size, space: 'pio', at: ioPorts.base, window: { space: 'io', base: ioPorts.base } } as const]),
   ]
 }
 
@@ -71,10 +74,19 @@ function windowOf(part: string, input: unknown, limit: number): PciWindow {
   return window
 }
 
+function portsOf(part: string, input: unknown): PciWindow {
+  const data = plainData(part, input, 'configuration')
+  const base = data.integer('base', 0, IO_BYTES - 1)
+  const size = data.integer('size', 1, IO_BYTES - base)
+  data.done()
+  return { base, size }
+}
+
 export function configureHost(input: unknown, name: string): PciHostConfig {
   const data = plainData(name, input, 'configuration')
   const memory = data.unknown('memory')
   const memory64 = data.unknown('memory64')
+  const ioPorts = data.unknown('ioPorts')
   const messages = data.unknown('messages')
   const config: PciHostConfig = {
     buses: data.integer('buses', 1, 256, 1),
@@ -83,6 +95,7 @@ export function configureHost(input: unknown, name: string): PciHostConfig {
     memory64: memory64 === undefined || memory64 === null ? null : windowOf(`${name}.memory64`, memory64, MOST),
     ports: data.boolean('ports', false),
     assigned: data.boolean('assigned', false),
+    ioPorts: ioPorts === undefined || ioPorts === null ? null : portsOf(`${name}.ioPorts`, ioPorts),
     messages: messages === undefined || messages === null ? null : data.string('messages'),
   }
   data.done()

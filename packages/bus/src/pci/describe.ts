@@ -12,9 +12,11 @@ const DEVICE_SHIFT = 11
 function describeAcpi(config: PciHostConfig, at: Resolved, ecam: Resolved['regions'][number], acpi: AcpiTables): void {
   acpi.ecam(ecam.base, config.buses)
   acpi.device('ECM', 'PNP0C02').set('_CRS', { resources: [{ memory: ecam.base, size: ecam.size }] })
-  const windows = hostRegions(config).flatMap(({ window }, index): AcpiResource[] => {
+  const windows = hostRegions(config).flatMap(({ window, space }, index): AcpiResource[] => {
     const seen = at.regions[index]
-    return typeof window === 'object' && window.space === 'memory' && seen !== undefined ? [{ window: seen.base, size: seen.size }] : []
+    if (typeof window !== 'object' || seen === undefined) return []
+    if (window.space === 'memory') return [{ window: seen.base, size: seen.size }]
+    return space === 'pio' ? [{ portWindow: seen.base, size: seen.size }] : []
   })
   // One range, as systems know it.
   const address = hostRegions(config).findIndex(({ window }) => window === 'address')
@@ -35,9 +37,9 @@ export function describeHost(config: PciHostConfig, at: Resolved, out: { readonl
   const ecam = at.regions[0]
   if (ecam !== undefined && out.acpi !== undefined) describeAcpi(config, at, ecam, out.acpi)
   if (ecam === undefined || out.fdt === undefined) return
-  const ranges: FdtCell[] = hostRegions(config).flatMap(({ window }, index): FdtCell[] => {
+  const ranges: FdtCell[] = hostRegions(config).flatMap(({ window, space: where }, index): FdtCell[] => {
     const seen = at.regions[index]
-    if (typeof window === 'string' || seen === undefined) return []
+    if (typeof window === 'string' || where === 'pio' || seen === undefined) return []
     const space = window.space === 'io' ? SPACE.io : window.base + seen.size > 2 ** 32 ? SPACE.memory64 : SPACE.memory
     return [space, { u64: window.base }, { u64: seen.base }, { u64: seen.size }]
   })

@@ -33,6 +33,9 @@ export class PciFunction implements PciFunctionContext {
   readonly #header: RegisterBlock<typeof headerRegisters>
   readonly #capabilities: Capabilities
   readonly #msix: Msix | null
+  /** Registers of its own, from an offset on. */
+  readonly #own: { readonly region: number; readonly from: number; readonly end: number } | null
+  readonly #command: number
   readonly #events: FunctionEvents
   #level = false
 
@@ -71,11 +74,13 @@ export class PciFunction implements PciFunctionContext {
         read: (offset, width) => table.readCapability(offset, width), write: (offset, width, value) => { table.writeCapability(offset, width, value) },
       })
     }
+    this.#own = spec.registers === undefined ? null : ownRegisters(name, spec.registers, regions, this.#capabilities.end)
+    this.#command = spec.command ?? 0
     this.#header = new RegisterBlock(headerRegisters, {
       name, trace,
       reset: {
         VendorID: spec.vendorId, DeviceID: spec.deviceId, RevisionID: spec.revision, SubsystemVendorID: spec.subsystemVendorId, SubsystemID: spec.subsystemId,
-        CapabilitiesPointer: this.#capabilities.first, InterruptPin: port.interrupts ? 1 : 0,
+        Command: this.#command, CapabilitiesPointer: this.#capabilities.first, InterruptPin: port.interrupts ? 1 : 0,
       },
       read: {
         Status: () => (this.#capabilities.first === 0 ? 0 : 1 << headerRegisters.Status.fields.capabilitiesList)
@@ -84,7 +89,8 @@ export class PciFunction implements PciFunctionContext {
         HeaderType: () => this.multiFunction ? MULTI_FUNCTION : 0,
       },
       write: {
-        Command: () => {
+        Command: (value) => {
+          this.#header.set('Command', value | this.#command)
           events.moved()
           events.interrupt()
         },
@@ -146,13 +152,22 @@ export class PciFunction implements PciFunctionContext {
   read(offset: number, width: Width): number {
     if (offset % width !== 0) return bytewise(width, (byte) => this.read(offset + byte, 1))
     if (offset >= CONFIG_SIZE) return 0
-    return offset < HEADER_SIZE ? this.#header.read(offset, width) : this.#capabilities.read(offset, width)
+    if (offset < HEADER_SIZE) return this.#header.read(offset, width)
+    const own = this.#own
+    if (own !== null && offset >= own.from && offset + width <= own.end) return this.#port.read(own.region, offset - own.from, width)
+    return this.#capabilities.read(offset, width)
   }
 
   write(offset: number, width: Width, value: number): void {
     if (offset % width !== 0) for (let byte = 0; byte < width; byte++) this.write(offset + byte, 1, (value >>> (8 * byte)) & 0xff)
     else if (offset < HEADER_SIZE) this.#header.write(offset, width, value)
-    else if (offset < CONFIG_SIZE) this.#capabilities.write(offset, width, value)
+    else if (offset < CONFIG_SIZE) this.#writeBehind(offset, width, value)
+  }
+
+  #writeBehind(offset: number, width: Width, value: number): void {
+    const own = this.#own
+    if (own !== null && offset >= own.from && offset + width <= own.end) this.#port.write(own.region, offset - own.from, width, value)
+    else this.#capabilities.write(offset, width, value)
   }
 
   reset(): void {
@@ -189,7 +204,7 @@ export class PciFunction implements PciFunctionContext {
     const now = this.#header.save()
     // Only what a guest can write is the state's to say.
     this.#header.restore({ ...before, BAR: now['BAR'] ?? [], CacheLineSize: now['CacheLineSize'] ?? 0, LatencyTimer: now['LatencyTimer'] ?? 0, InterruptLine: now['InterruptLine'] ?? 0 })
-    this.#header.set('Command', Number(now['Command']) & headerRegisters.Command.writable)
+    this.#header.set('Command', (Number(now['Command']) & headerRegisters.Command.writable) | this.#command)
     for (let index = 0; index < 6; index++) this.#header.set('BAR', barValue(this.bars, index, this.#header.get('BAR', index)), index)
     this.#level = level
     this.#events.moved()
@@ -201,6 +216,12 @@ function bytewise(width: Width, byte: (index: number) => number): number {
   let value = 0
   for (let index = width - 1; index >= 0; index--) value = (value << 8) | byte(index)
   return value >>> 0
+}
+
+function ownRegisters(part: string, { region, at }: { readonly region: number; readonly at: number }, regions: readonly RegionSpec[], from: number): { readonly region: number; readonly from: number; readonly end: number } {
+  const size = regions[region]?.size ?? 0
+  if (at % 4 === 0 && at >= from && size > 0 && at + size <= CONFIG_SIZE) return { region, from: at, end: at + size }
+  throw machinistError({ code: 'pci-function', part, value: at, remedy: `Use a multiple of 4 from ${from}, and end at ${CONFIG_SIZE}.` }, 'there is no room for its registers in configuration space')
 }
 
 function vectorsOf(part: string, { vectors }: { readonly vectors: number }): number {

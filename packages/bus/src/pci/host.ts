@@ -67,7 +67,7 @@ export class EcamHost implements Device<PciHostState>, PciHost {
 
   plug(slot: PciSlot, spec: PciFunctionSpec, regions: readonly RegionSpec[], port: PciFunctionPort): PciFunctionContext {
     const at = pciInput(slot)
-    if (this.#functions[at] !== undefined) {
+    if (this.#functions[at] !== undefined && spec.hostBridge !== true) {
       throw machinistError({ code: 'pci-function', part: port.name, value: `${slot.device}.${slot.function}`, remedy: 'Use another slot.' }, 'its slot is taken')
     }
     const made = new PciFunction(spec, regions, port, {

@@ -191,7 +191,7 @@ export function makeParts(
       live = device
       inputs.set(each.name, device)
       devices.push({ resolved: each, device })
-      each.regions.forEach(({ base, size, space, width }, region) => {
+      each.regions.forEach(({ index: region, base, size, space, width }) => {
         if (space === 'pio') ports.attach(each.name, base, size, region, target, width)
         else bus.attach(each.name, base, size, region, target)
       })

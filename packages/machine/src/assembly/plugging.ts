@@ -14,7 +14,7 @@ export function plug(
   if (host === undefined) {
     throw machinistError({ code: 'no-pci-host', part: name, value: slot.host, remedy: 'Correct the spec of the host: its device lacks `pci`.' }, 'nothing can be plugged into its PCI host')
   }
-  return host.plug(slot, about, spec.regions(config), { name, interrupts: spec.irqs(config).length > 0, ...port })
+  return host.plug(slot, about, spec.regions(config), { name, interrupts: about.pin !== false && spec.irqs(config).length > 0, ...port })
 }
 
 /** Takes message-signalled interrupts to the controller that has registers at their address. They reach nothing else. */

@@ -47,6 +47,8 @@ export class Boot {
       if (parts.memory.write(address, bytes)) continue
       throw machinistError({ code: 'boot-outside', part, value: `0x${address.toString(16)}`, remedy: 'Give the machine more memory.' }, 'it does not lie in RAM')
     }
+    const { firmware } = plan
+    if (firmware !== undefined) for (const { resolved: { name }, device } of parts.devices) contain(name, () => { device.firmware?.(firmware) })
   }
 
   /** The images are not needed any more. */

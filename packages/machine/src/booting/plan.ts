@@ -1,15 +1,17 @@
-import { type BootEntry, type EntropyPort, machinistError, type X86Start } from '@machinist/api'
-import { type BootSegment, planRiscvBoot, planX86Boot } from '@machinist/boot'
+import { type BootEntry, type EntropyPort, type FirmwareInfo, machinistError, type X86Start } from '@machinist/api'
+import { type BootSegment, planFirmware, planRiscvBoot, planX86Boot } from '@machinist/boot'
 import type { BootDefinition, ImageSource } from '../definition/definition.ts'
 import type { MachineHost } from '../assembly/host.ts'
 import type { ResolvedMachine } from '../resolving/resolve.ts'
-import { firmwareTables } from './firmware-tables.ts'
+import { firmwareFiles, firmwareTables } from './firmware-tables.ts'
 import { buildTree } from './tree.ts'
 
 /** What to put where, and where to begin. */
 export interface BootPlacement {
   readonly segments: readonly Pick<BootSegment, 'part' | 'address' | 'bytes'>[]
   readonly entry: BootEntry
+  /** What firmware is told, if it begins with some. */
+  readonly firmware?: FirmwareInfo
 }
 
 /** Linux credits 256 bits from `rng-seed`; twice that leaves room for conditioning. */
@@ -61,7 +63,21 @@ export function planBoot(machine: ResolvedMachine, entropy: EntropyPort | null, 
     })
   }
   if (boot.protocol === 'x86') {
-    const { kernel, initrd, append, start } = boot
+    const { kernel, initrd, append, start, firmware, files = [] } = boot
+    if (firmware !== undefined) {
+      if (kernel !== undefined) throw machinistError({ code: 'boot-protocol', part: 'firmware', remedy: 'Give either.' }, 'firmware and a kernel cannot both be first')
+      const own = firmwareFiles(machine)
+      return {
+        segments: planFirmware(bytesOf(firmware, 'firmware', host)),
+        entry: RESET,
+        firmware: {
+          memory: machine.memory.filter((range) => range.firmware !== true),
+          reserved: own.reserved,
+          harts: machine.cpu.spec.harts(machine.cpu.config),
+          files: [...own.files, ...files.map(({ name, bytes }) => ({ name, bytes: bytesOf(bytes, name, host) }))],
+        },
+      }
+    }
     if (kernel === undefined) return { segments: [], entry: RESET }
     return planX86Boot({
       memory: machine.memory,

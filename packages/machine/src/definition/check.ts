@@ -112,11 +112,12 @@ function memoryOf(input: unknown): readonly MemoryRange[] {
   if (list.length === 0) refuse('memory', input, 'the machine has no RAM', 'Give at least one range.')
   const ranges = list.map((each, index) => {
     const part = list.length === 1 ? 'memory' : `memory[${index}]`
-    const fields = fieldsOf(each, part, ['name', 'base', 'size'])
+    const fields = fieldsOf(each, part, ['name', 'base', 'size', 'firmware'])
     return {
       name: fields['name'] === undefined ? (list.length === 1 ? 'ram' : `ram${index}`) : nameOf(fields['name'], `${part}.name`),
       base: parseNumber(fields['base'], `${part}.base`),
       size: parseNumber(fields['size'], `${part}.size`),
+      ...(fields['firmware'] === true && { firmware: true }),
     }
   })
   for (const { name, base, size } of ranges) {
@@ -130,6 +131,14 @@ function imageOf(input: unknown, part: string): ImageSource {
   if (input instanceof Uint8Array) return input
   const fields = fieldsOf(typeof input === 'string' ? { file: input } : input, part, ['file'])
   return { file: textOf(fields['file'], `${part}.file`) }
+}
+
+function filesOf(input: unknown, part: string): { readonly name: string; readonly bytes: ImageSource }[] {
+  if (!Array.isArray(input)) return refuse(part, input, 'is not a list', 'Give a list of files.')
+  return input.map((each: unknown, index) => {
+    const fields = fieldsOf(each, `${part}[${index}]`, ['name', 'bytes'])
+    return { name: textOf(fields['name'], `${part}[${index}].name`), bytes: imageOf(fields['bytes'], `${part}[${index}].bytes`) }
+  })
 }
 
 function startOf(input: unknown, part: string): X86Protocol {
@@ -152,9 +161,11 @@ function bootOf(input: unknown): BootDefinition {
     }
   }
   if (protocol === 'x86') {
-    const fields = fieldsOf(input, 'boot', ['protocol', 'kernel', 'initrd', 'append', 'start'])
+    const fields = fieldsOf(input, 'boot', ['protocol', 'firmware', 'files', 'kernel', 'initrd', 'append', 'start'])
     return {
       protocol,
+      ...optional(fields['firmware'], 'firmware', imageOf),
+      ...optional(fields['files'], 'files', filesOf),
       ...optional(fields['kernel'], 'kernel', imageOf),
       ...optional(fields['initrd'], 'initrd', imageOf),
       ...optional(fields['append'], 'append', textOf),

@@ -1,7 +1,7 @@
 import { type Backend, type BackendPorts, type BackendWants, type CpuSpec, type DeviceSpec, machinistError } from '@machinist/api'
 import type { AnySpec, Catalogue } from './catalogue.ts'
 import { parseDefinition } from './check.ts'
-import type { BackendDescriptor, IrqChoice, MachineDefinition, SlotChoice } from './definition.ts'
+import type { BackendDescriptor, IrqChoice, MachineDefinition, MemoryRange, SlotChoice } from './definition.ts'
 
 /** Backends of a part: live ones, or descriptors that a host turns into them. */
 export type BackendChoices<Wants extends BackendWants> = {
@@ -47,9 +47,12 @@ export function part(spec: AnySpec, options: unknown = {}): CpuPart | DevicePart
   return { spec, options } as CpuPart | DevicePart
 }
 
+/** A {@link MemoryRange}, which need not have a name. */
+export type MemoryOptions = Omit<MemoryRange, 'name'> & Partial<Pick<MemoryRange, 'name'>>
+
 /** What {@link defineMachine} is given: a {@link MachineDefinition} with parts in the place of kinds. */
 export interface MachineOptions extends Omit<MachineDefinition, 'version' | 'cpu' | 'devices' | 'memory' | 'time'> {
-  readonly memory: { readonly name?: string; readonly base: number; readonly size: number } | readonly { readonly name?: string; readonly base: number; readonly size: number }[]
+  readonly memory: MemoryOptions | readonly MemoryOptions[]
   readonly cpu: CpuPart
   readonly devices: Readonly<Record<string, DevicePart>>
   /** `'real'` unless given. */

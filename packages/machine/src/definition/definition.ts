@@ -11,6 +11,8 @@ export interface MemoryRange {
   readonly base: number
   /** Bytes, a positive multiple of 4096. */
   readonly size: number
+  /** For firmware alone, which is not told of it as RAM; false unless given. */
+  readonly firmware?: boolean
 }
 
 /**
@@ -93,6 +95,10 @@ export type BootDefinition =
   | {
       /** A kernel for x86: `planX86Boot` of `@machinist/boot`. Without one the first processor begins as after a reset, below 4 GiB. */
       readonly protocol: 'x86'
+      /** In the place of a kernel: firmware, which ends at 4 GiB, and whose last 128 KiB are below 1 MiB, too. */
+      readonly firmware?: ImageSource
+      /** Further files for firmware, by name: see `Device.firmware`. */
+      readonly files?: readonly { readonly name: string; readonly bytes: ImageSource }[]
       /** A bzImage of Linux, or an ELF file for PVH, multiboot or Linux's protocol. */
       readonly kernel?: ImageSource
       /** The initial file system, or the only module. */

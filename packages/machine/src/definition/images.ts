@@ -6,7 +6,10 @@ function bootWith(boot: BootDefinition, take: (source: ImageSource, name: string
   switch (boot.protocol) {
     case 'raw': return { ...boot, images: boot.images.map((each, index) => ({ ...each, bytes: take(each.bytes, `image${index}`, each.name) })) }
     case 'riscv': return { ...boot, ...kernel, ...initrd, ...(boot.firmware && { firmware: take(boot.firmware, 'firmware', 'firmware') }) }
-    case 'x86': return { ...boot, ...kernel, ...initrd }
+    case 'x86': return {
+      ...boot, ...kernel, ...initrd, ...(boot.firmware && { firmware: take(boot.firmware, 'firmware', 'firmware') }),
+      ...(boot.files && { files: boot.files.map((each, index) => ({ ...each, bytes: take(each.bytes, `file${index}`, each.name) })) }),
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 import { machinistError, type RegionSpec } from '@machinist/api'
 import { DEFAULT_WINDOW, type MachineDefinition, type MemoryRange } from '../definition/definition.ts'
 import type { ConfiguredDevice } from './resolve.ts'
+import { isFunction } from './slots.ts'
 
 interface Range {
   readonly owner: string
@@ -23,8 +24,12 @@ function overlapOf(taken: readonly Range[], base: number, size: number, width?: 
   return taken.find((other) => width === other.width && base < other.base + other.size && other.base < base + size)
 }
 
-function regionsOf(device: ConfiguredDevice, portSpace: boolean): readonly RegionSpec[] {
-  const regions = device.spec.regions(device.config)
+/** A region, and its number among those of its device. */
+type Region = RegionSpec & { readonly index: number }
+
+/** The regions that the machine places: of a PCI function, those that have a place by custom. */
+function regionsOf(device: ConfiguredDevice, portSpace: boolean): readonly Region[] {
+  const regions = device.spec.regions(device.config).map((region, index): Region => ({ ...region, index })).filter(({ at }) => !isFunction(device) || at !== undefined)
   for (const region of regions) {
     if (region.space === 'pio' && !portSpace) {
       throw machinistError(
@@ -48,6 +53,8 @@ function regionsOf(device: ConfiguredDevice, portSpace: boolean): readonly Regio
 /** Where a region is: its addresses, or ports. */
 export interface PlacedRegion {
   readonly name: string
+  /** Its number among the regions of its device. */
+  readonly index: number
   readonly base: number
   readonly size: number
   readonly space: 'mmio' | 'pio'
@@ -97,11 +104,11 @@ export function placeDevices(devices: readonly ConfiguredDevice[], definition: M
     }))
   }
   const window = definition.window ?? DEFAULT_WINDOW
-  return new Map(devices.map((device) => [device.name, regionsOf(device, portSpace).map((region, index): PlacedRegion => {
-    const { name, size } = region
+  return new Map(devices.map((device) => [device.name, regionsOf(device, portSpace).map((region, place): PlacedRegion => {
+    const { name, size, index } = region
     const space = spaceOf(region)
-    const given = bases.get(device.name)?.[index]
-    if (given !== undefined) return { name, base: given, size, space, width: region.width }
+    const given = bases.get(device.name)?.[place]
+    if (given !== undefined) return { name, index, base: given, size, space, width: region.width }
     const base = space === 'pio' ? findRoom(taken.pio, PORT_WINDOW, size, alignOf(size, 1)) : findRoom(taken.mmio, window, size, alignOf(size, PAGE))
     if (base === null) {
       throw machinistError(
@@ -109,7 +116,7 @@ export function placeDevices(devices: readonly ConfiguredDevice[], definition: M
         `no room for its region ${name} in the window at ${hex((space === 'pio' ? PORT_WINDOW : window).base)}`)
     }
     claim(device.name, space, base, size)
-    return { name, base, size, space }
+    return { name, index, base, size, space }
   })]))
 }
 

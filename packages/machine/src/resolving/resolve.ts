@@ -3,7 +3,7 @@ import { type Catalogue, cpuSpec, deviceSpec } from '../definition/catalogue.ts'
 import { CPU_PART, DEFAULT_TIME_FREQUENCY, type DeviceDefinition, type MachineDefinition, type MemoryRange } from '../definition/definition.ts'
 import { type PlacedRegion, placeDevices, placeMemory } from './placement.ts'
 import { checkHarts, routeInterrupts, type Wire } from './routing.ts'
-import { isFunction, placeFunctions, type ResolvedSlot } from './slots.ts'
+import { placeFunctions, type ResolvedSlot } from './slots.ts'
 
 /** A device, its configuration checked, with its place and wires. */
 export interface ResolvedDevice {
@@ -11,7 +11,7 @@ export interface ResolvedDevice {
   readonly spec: DeviceSpec
   readonly config: unknown
   readonly definition: DeviceDefinition
-  /** Empty for a PCI device: its guest decides. */
+  /** Of a PCI device, those that are not behind BARs: of the others its guest decides. */
   readonly regions: readonly PlacedRegion[]
   /** Memory of its own. */
   readonly memory: readonly MemoryRange[]
@@ -55,7 +55,7 @@ export function resolve(definition: MachineDefinition, catalogue: Catalogue): Re
     return { name, spec: found, config: found.configure(device.config ?? {}, name), definition: device }
   })
   const slots = placeFunctions(configured)
-  const regions = placeDevices(configured.filter((device) => !isFunction(device)), definition, spec.portSpace ?? false)
+  const regions = placeDevices(configured, definition, spec.portSpace ?? false)
   const memory = placeMemory(configured, definition, regions)
   const interruptController = controllerOf(definition, configured)
   const wires = routeInterrupts(configured, interruptController, slots)

@@ -60,7 +60,7 @@ export function routeInterrupts(
   const open: { readonly device: string; readonly irq: string; readonly index: number }[] = []
   for (const { name, spec, config, definition } of devices) {
     const outputs = spec.irqs(config)
-    const slot = slots.get(name)
+    const slot = spec.pci?.(config).pin === false ? undefined : slots.get(name)
     if (slot !== undefined) {
       if (definition.irq !== undefined && definition.irq !== null) {
         throw machinistError({ code: 'bad-irq', part: name, value: slot.host, remedy: `Leave irq out, and route the outputs of ${slot.host}.` }, `the interrupts of a PCI device go to its host, ${slot.host}`)

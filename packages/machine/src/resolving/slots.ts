@@ -35,10 +35,10 @@ export function placeFunctions(devices: readonly ConfiguredDevice[]): ReadonlyMa
   const slots = new Map<string, ResolvedSlot>()
   const open: { readonly name: string; readonly host: string }[] = []
 
-  const take = (name: string, slot: ResolvedSlot): void => {
+  const take = (name: string, slot: ResolvedSlot, bridge: boolean = false): void => {
     const key = `${slot.host} ${print(slot)}`
     const other = users.get(key)
-    if (other !== undefined) {
+    if (other !== undefined && !(bridge && other === slot.host)) {
       throw machinistError({ code: 'slot-taken', part: name, value: key, remedy: `Choose another slot for ${name} or ${other}.` }, `its slot belongs to ${other}`)
     }
     users.set(key, name)
@@ -55,6 +55,13 @@ export function placeFunctions(devices: readonly ConfiguredDevice[]): ReadonlyMa
       throw machinistError({ code: 'bad-address', part: name, remedy: 'Give it a slot, or nothing: the guest decides on its addresses.' }, 'a PCI device has a slot instead of an address')
     }
     const host = hostOf(name, choice, rooms)
+    if (each.spec.pci?.(each.config).hostBridge === true) {
+      if (typeof choice === 'number' || (choice?.device ?? 0) !== 0 || (choice?.function ?? 0) !== 0) {
+        throw machinistError({ code: 'bad-slot', part: name, remedy: 'Leave out slot, or its device and function.' }, 'a host bridge is in slot 0.0')
+      }
+      take(name, { host, device: 0, function: 0 }, true)
+      continue
+    }
     const device = typeof choice === 'number' ? choice : choice?.device
     if (device === undefined) {
       open.push({ name, host })

@@ -1,0 +1,130 @@
+import { type BlockPort, type CharPort, machinistError, type NetPort } from '@machinist/api'
+import { pciHost } from '@machinist/bus'
+import { x86, type X86Config } from '@machinist/cpu-x86'
+import { acpiPm, debugPort, fwCfg, i440fx, i8254, mc146818, piix3, port92, uart16550a } from '@machinist/devices'
+import { i8259, ioApic, localApic } from '@machinist/interrupts'
+import { defineMachine, type DevicePart, type ImageSource, type MachineBlueprint, type MachineDefinition, part } from '@machinist/machine'
+import { virtioBlockPci, virtioEntropyPci, virtioNetPci } from '@machinist/virtio'
+import type { MicrovmCpu } from '../microvm/microvm.ts'
+import type { Given, VirtNet } from '../virt/virt.ts'
+import { pcIrq, pcMap } from './memory-map.ts'
+
+const MIB = 2 ** 20
+const MAX_HARTS = 8
+const DEFAULT_MEMORY = 256 * MIB
+const MIN_MEMORY = 16 * MIB
+/** A wasm memory holds 4 GiB, and a machine's own structures need some of it. */
+const MAX_MEMORY = 3584 * MIB
+const PCI_BUSES = 256
+/** Room for firmware, which ends at 4 GiB. */
+const FIRMWARE_SIZE = 2 * MIB
+/** What the time-stamp counter counts in a second. */
+const TSC_FREQUENCY = 1_000_000_000
+/** Outputs of the bus are turned by the number of the device, and PIRQA is that of device 1 (82371SB, 2.2.12, as QEMU's machine is wired). */
+const PIRQ_OF = { inta: 3, intb: 0, intc: 1, intd: 2 } as const
+
+/** What {@link pc} may be told. */
+export interface PcOptions {
+  /** Its CPU; the software core, `x86`, unless given. */
+  readonly cpu?: MicrovmCpu
+  /** What that is like: `x86-64-v2` unless given. Other CPUs have it for nothing. */
+  readonly model?: X86Config['model']
+  /** Bytes of RAM, a multiple of 4096, 16 MiB to 3.5 GiB; 256 MiB unless given. */
+  readonly memory?: number
+  /** 1 to 8; 1 unless given. */
+  readonly harts?: number
+  /** What it starts: a BIOS, such as Debian's SeaBIOS. */
+  readonly firmware: ImageSource
+  /** Further files for firmware, by the names that it knows. */
+  readonly files?: readonly { readonly name: string; readonly bytes: ImageSource }[]
+  /** The other end of the serial line, COM1; nothing unless given. */
+  readonly console?: Given<CharPort>
+  /** Where firmware's messages go, port 402h; nowhere unless given. */
+  readonly debug?: Given<CharPort>
+  /** Disks, which firmware boots from in this order. */
+  readonly disks?: readonly Given<BlockPort>[]
+  readonly nets?: readonly (Given<NetPort> | VirtNet)[]
+  /** A virtio entropy device; true unless given. */
+  readonly rng?: boolean
+  /** Further devices, by name. */
+  readonly devices?: Readonly<Record<string, DevicePart>>
+  readonly time?: MachineDefinition['time']
+  /** Ticks per second of the machine's counter, which is the time-stamp counter; 1 GHz unless given. */
+  readonly timeFrequency?: number
+  readonly randomness?: MachineDefinition['randomness']
+  readonly wallClock?: MachineDefinition['wallClock']
+}
+
+function within(value: number, from: number, to: number, what: string, remedy: string): void {
+  if (Number.isInteger(value) && value >= from && value <= to) return
+  throw machinistError({ code: 'pc-option', part: what, value, remedy }, 'out of range')
+}
+
+/** A wire of ISA: to both controllers, of which a guest uses one; PCI's interrupts may be routed to the same. */
+function isa(line: number, input: number = line): { readonly to: string; readonly line: number; readonly shared: true }[] {
+  return [{ to: 'ioapic', line: input, shared: true }, { to: 'pic', line, shared: true }]
+}
+
+/**
+ * A PC with the host bridge of the 440FX and firmware: what it boots is on its disks.
+ *
+ * @throws a typed error `'pc-option'`
+ */
+export function pc(options: PcOptions): MachineBlueprint {
+  const { memory = DEFAULT_MEMORY, harts = 1, cpu = x86, console = 'null', debug = 'null', disks = [], nets = [], rng = true } = options
+  within(harts, 1, MAX_HARTS, 'harts', `Use 1 to ${MAX_HARTS}.`)
+  within(memory, MIN_MEMORY, MAX_MEMORY, 'memory', `Use ${MIN_MEMORY / MIB} MiB to ${MAX_MEMORY / MIB} MiB.`)
+  const bridge = piix3.irqs({})
+  const devices: Record<string, DevicePart> = {
+    apic: part(localApic, { config: { harts, ioApic: 'ioapic', virtualWire: true } }),
+    ioapic: part(ioApic, { config: { harts } }),
+    // Behind LINT0 of the first hart, as systems find it.
+    pic: part(i8259, { irq: { to: 'apic', line: 0 } }),
+    pit: part(i8254, { irq: isa(pcIrq.timer, pcIrq.timerInput) }),
+    rtc: part(mc146818, { irq: isa(pcIrq.rtc) }),
+    pm: part(acpiPm, { irq: isa(pcIrq.pm), backends: { button: 'power-button' } }),
+    port92: part(port92, { irq: Array.from({ length: harts }, (_, hart) => ({ to: 'cpu', line: `hart${hart}.a20m` })) }),
+    uart0: part(uart16550a, { config: { space: 'pio' }, irq: isa(pcIrq.uart0), backends: { console } }),
+    fwcfg: part(fwCfg),
+    debug: part(debugPort, { backends: { console: debug } }),
+    pci: part(pciHost, {
+      at: [pcMap.pciEcam, pcMap.pciMemory, pcMap.pciMemory64],
+      irq: Object.fromEntries(Object.entries(PIRQ_OF).map(([irq, line]) => [irq, { to: 'isa', line }])),
+      config: {
+        buses: PCI_BUSES, io: 0, ports: true, ioPorts: { base: pcMap.pciPorts, size: pcMap.pciPortsSize },
+        memory: { base: pcMap.pciMemory, size: pcMap.pciMemorySize },
+        memory64: { base: pcMap.pciMemory64, size: pcMap.pciMemory64Size },
+      },
+    }),
+    bridge: part(i440fx),
+    isa: part(piix3, { slot: 1, irq: Object.fromEntries(bridge.map((irq) => [irq, isa(Number(irq.slice(3)))])) }),
+  }
+  disks.forEach((disk, index) => { devices[`disk${index}`] = part(virtioBlockPci, { backends: { disk } }) })
+  nets.forEach((given, index) => {
+    const { net, config } = typeof given === 'object' && 'net' in given ? given as VirtNet : { net: given, config: {} }
+    devices[`net${index}`] = part(virtioNetPci, { config, backends: { net } })
+  })
+  if (rng) devices['rng'] = part(virtioEntropyPci)
+  Object.assign(devices, options.devices)
+  const { model, firmware, files, time, timeFrequency = TSC_FREQUENCY, randomness, wallClock } = options
+  const low = Math.min(memory, pcMap.lowEnd)
+  return defineMachine({
+    name: 'pc',
+    memory: [
+      { name: 'ram', base: 0, size: pcMap.lowRamEnd },
+      { name: 'shadow', base: pcMap.shadow, size: pcMap.extended - pcMap.shadow, firmware: true },
+      { name: 'extended-ram', base: pcMap.extended, size: low - pcMap.extended },
+      ...(memory > low ? [{ name: 'high-ram', base: pcMap.highRam, size: memory - low }] : []),
+      { name: 'firmware', base: pcMap.firmwareEnd - FIRMWARE_SIZE, size: FIRMWARE_SIZE, firmware: true },
+    ],
+    cpu: part(cpu, { config: { harts, ...(model !== undefined && { model }) } }),
+    devices,
+    interruptController: 'ioapic',
+    window: { base: pcMap.window, size: pcMap.windowSize },
+    timeFrequency,
+    boot: { protocol: 'x86', firmware, ...(files !== undefined && { files }) },
+    ...(time !== undefined && { time }),
+    ...(randomness !== undefined && { randomness }),
+    ...(wallClock !== undefined && { wallClock }),
+  })
+}
