@@ -193,6 +193,12 @@ export abstract class CodeCache<Enter = unknown> {
     for (const { banks } of this.#options.clusters) dropFetches(this.memory, banks, page.ops)
   }
 
+  /** Forgets all pages. */
+  forgetAll(): void {
+    for (const page of [...this.#pages.values()]) this.#remove(page)
+    for (const { banks } of this.#options.clusters) dropFetches(this.memory, banks)
+  }
+
   /** A frame is nobody's any more, and no fetch TLB leads to it. */
   freed(frame: number): void {
     const page = this.#pages.get(frame)

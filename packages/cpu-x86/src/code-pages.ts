@@ -1,115 +1,132 @@
-import { PAGE_CODE, PAGE_SHARED, PAGE_SIZE } from '@machinist/memory'
-import { tlbLayout } from '@machinist/mmu'
-import { densePage, LINE } from './emit/op-format.ts'
+import { type Banks, CodeCache, type CodeMemory, type CodePage } from '@machinist/cpu-core'
+import { PAGE_SIZE } from '@machinist/memory'
+import { denseLayout, densePage, ENTER_FIELD, LINE, MOST_OPS, Pseudo } from './emit/op-format.ts'
 
-/** Linear memory, and what `CodePages` needs of whoever has it. */
-export interface CodeMemory {
-  readonly u8: Uint8Array
-  readonly u32: Uint32Array
-  readonly data: DataView
+/** An op that enters translated code in the place of another, at an offset. */
+export interface Enter {
+  readonly offset: number
+  readonly op: number
+  readonly original: number
 }
 
+/** Most places at which translated code can be entered at a time. */
+const MAX_ENTERS = 65536
+
 export interface CodePagesOptions {
-  readonly memory: () => CodeMemory
+  readonly memory: CodeMemory
   /** Where `limit` pages of `densePage.size` bytes lie, all zero. */
   readonly pool: number
   readonly limit: number
-  /** The banks of every TLB that may lead to the memory. */
-  readonly banks: () => Iterable<number>
-  /** Told of a frame from which code was decoded. */
-  readonly mark?: (frame: number) => void
+  readonly clusters: Banks
+  /** Address of the remembered jumps. */
+  readonly jumps: number
 }
 
 /**
- * Pages of ops, by frame. Memory that code was decoded from is watched: its page-map entry says PAGE_CODE, no write TLB has it, and a store
- * into lines that were decoded empties the page's ops. A store into a page that has none any more ends that: it is data.
+ * Pages of ops. A store into lines that were decoded empties the page's ops; one into a page that has none any more makes it data. Translated code is entered by the page's map:
+ * it leads to an op of its own, and the op that it led to is executed when translated code gives its instruction back.
  */
-export class CodePages {
-  readonly #options: CodePagesOptions
-  /** The address of ops, by frame. */
-  readonly #pages = new Map<number, number>()
-  readonly #free: number[] = []
-  #used = 0
+export class CodePages extends CodeCache<Enter> {
+  /** `(ops, offset)`: decodes from there on, as code of the kind that the page has; see `decodeRun`. */
+  decode: ((ops: number, offset: number) => void) | null = null
+  #enters = 0
 
-  constructor(options: CodePagesOptions) {
-    this.#options = options
+  constructor({ memory, pool, limit, clusters, jumps }: CodePagesOptions) {
+    super({ memory, pool, pageBytes: densePage.size, limit, clusters, jumps })
   }
 
-  /** The ops of the page in `frame`, made if need be; `entry` is the address of the page-map entry by which somebody came to it. */
-  page(frame: number, entry: number): number {
-    const { memory, pool, limit, mark } = this.#options
-    const { u32, data } = memory()
-    const flags = u32[entry >>> 2] ?? 0
-    if ((flags & (PAGE_CODE | PAGE_SHARED)) === 0) {
-      this.#forgetWriters()
-      u32[entry >>> 2] = flags | PAGE_CODE
-    }
-    const known = this.#pages.get(frame)
-    if (known !== undefined) return known
-    if (this.#pages.size >= limit) for (const oldest of this.#pages.keys()) {
-      this.forget(oldest)
-      break
-    }
-    const free = this.#free.pop()
-    const ops = free ?? pool + this.#used++ * densePage.size
-    data.setUint32(ops + densePage.frame, frame, true)
-    this.#pages.set(frame, ops)
-    mark?.(frame)
-    return ops
+  protected override begin(ops: number, frame: number): void {
+    this.memory.data.setUint32(ops + densePage.frame, frame, true)
   }
 
   /** Bytes of a code page are about to change: `length` of them from `offset` on, in the page whose map entry is at `entry`. */
   written(frame: number, offset: number, length: number, entry: number): void {
-    const { u8, u32, data } = this.#options.memory()
-    const ops = this.#pages.get(frame)
-    if (ops === undefined || data.getBigUint64(ops + densePage.lines, true) === 0n) {
-      this.forget(frame)
-      u32[entry >>> 2] = (u32[entry >>> 2] ?? 0) & ~PAGE_CODE
+    const { data } = this.memory
+    const page = this.inFrame(frame)
+    if (page === undefined || data.getBigUint64(page.ops + densePage.lines, true) === 0n) {
+      if (page) this.drop(page)
+      this.isData(entry)
       return
     }
-    const holds = (line: number): boolean => (data.getUint8(ops + densePage.lines + (line >>> 3)) >> (line & 7) & 1) !== 0
+    const lines = page.ops + densePage.lines
+    const holds = (line: number): boolean => (data.getUint8(lines + (line >>> 3)) >> (line & 7) & 1) !== 0
     let touched = false
     for (let line = Math.floor(offset / LINE); line * LINE < Math.min(PAGE_SIZE, offset + length); line++) touched ||= holds(line)
-    if (!touched) return
+    if (touched) this.#empty(page)
+  }
+
+  /** The page with these ops begins anew, as other code say. */
+  renew(ops: number): void {
+    const page = this.byOps(ops)
+    if (page) this.#empty(page)
+  }
+
+  #empty(page: CodePage<Enter>): void {
+    this.dropRegions(page)
+    // Other code has a claim of its own to be translated.
+    page.requests = 0
+    this.startOver(page)
+  }
+
+  override startOver({ ops }: CodePage<Enter>): void {
+    const { u8 } = this.memory
     u8.fill(0, ops + densePage.map, ops + densePage.frame)
     u8.fill(0, ops + densePage.lines, ops + densePage.size)
   }
 
-  /** The frame has no code any more. */
-  forget(frame: number): void {
-    const ops = this.#pages.get(frame)
-    if (ops === undefined) return
-    this.#pages.delete(frame)
-    this.#free.push(ops)
-    const { u8 } = this.#options.memory()
-    // Who executes in it finds nothing more.
-    u8.fill(0, ops + densePage.map, ops + densePage.size)
-    for (const bank of this.#options.banks()) if (u8[bank + tlbLayout.fetched] !== 0) u8.fill(0, bank + tlbLayout.fetch, bank + tlbLayout.fetch + 16 * tlbLayout.fetchEntries)
+  #opAt(ops: number, offset: number): number {
+    return this.memory.data.getUint16(ops + densePage.map + 2 * offset, true)
   }
 
-  /** No frame has. */
-  forgetAll(): void {
-    for (const frame of [...this.#pages.keys()]) this.forget(frame)
+  #isEnter(ops: number, op: number): boolean {
+    return this.memory.data.getUint16(ops + op * denseLayout.size + denseLayout.handler, true) === Pseudo.enter
   }
 
-  /** Gives the pool back as it was. */
-  dispose(): void {
-    const { memory, pool } = this.#options
-    memory().u8.fill(0, pool, pool + this.#used * densePage.size)
-    this.#pages.clear()
+  /** As what code the page was decoded: a DenseKey. */
+  key({ ops }: CodePage<Enter>): number {
+    return this.memory.data.getUint32(ops + densePage.key, true)
   }
 
-  /** Empties the write entries of every TLB: those that there are, group by group. */
-  #forgetWriters(): void {
-    const { u8, u32 } = this.#options.memory()
-    for (const bank of this.#options.banks()) {
-      for (let group = 0; group < 64; group++) {
-        const mask = (bank + tlbLayout.writeGroups + 4 * (group >>> 5)) >>> 2
-        if (((u32[mask] ?? 0) >>> (group & 31) & 1) === 0) continue
-        const first = bank + tlbLayout.write + group * tlbLayout.groupBytes
-        u8.fill(0, first, first + tlbLayout.groupBytes)
-        u32[mask] = (u32[mask] ?? 0) & ~(1 << (group & 31))
-      }
-    }
+  override reached({ ops }: CodePage<Enter>, offset: number): boolean {
+    return this.#opAt(ops, offset) !== 0
+  }
+
+  override arrivals({ ops }: CodePage<Enter>): number[] {
+    const marks = this.memory.u8.subarray(ops + densePage.marks, ops + densePage.marks + PAGE_SIZE)
+    const offsets: number[] = []
+    marks.forEach((mark, offset) => { if (mark !== 0) offsets.push(offset) })
+    return offsets
+  }
+
+  protected override isEntered(ops: number, offset: number): boolean {
+    return this.#isEnter(ops, this.#opAt(ops, offset))
+  }
+
+  protected override enter({ ops }: CodePage<Enter>, offset: number, target: number): Enter | null {
+    const { data } = this.memory
+    // A page has few ops more than a decoder needs: it begins anew then, and this code with it.
+    const room = (count: number): boolean => data.getUint32(ops + densePage.used, true) + count <= MOST_OPS
+    if (this.#enters >= MAX_ENTERS) return null
+    if (this.#opAt(ops, offset) === 0 && room(ROOM_TO_DECODE)) this.decode?.(ops, offset)
+    const original = this.#opAt(ops, offset)
+    if (original === 0 || this.#isEnter(ops, original) || !room(1)) return null
+    const op = data.getUint32(ops + densePage.used, true)
+    const at = ops + op * denseLayout.size
+    data.setUint32(ops + densePage.used, op + 1, true)
+    data.setUint16(at + denseLayout.handler, Pseudo.enter, true)
+    data.setUint16(at + denseLayout.place, offset, true)
+    data.setUint32(at + ENTER_FIELD.target, target, true)
+    data.setUint32(at + ENTER_FIELD.original, original, true)
+    data.setUint16(ops + densePage.map + 2 * offset, op, true)
+    this.#enters++
+    return { offset, op, original }
+  }
+
+  protected override undo({ ops }: CodePage<Enter>, { offset, op, original }: Enter): void {
+    this.#enters--
+    if (this.#opAt(ops, offset) === op) this.memory.data.setUint16(ops + densePage.map + 2 * offset, original, true)
   }
 }
+
+/** More ops than are decoded at once. */
+const ROOM_TO_DECODE = 64

@@ -1,3 +1,4 @@
+import { PAGE_IN_TLB } from '@machinist/cpu-core'
 import { PAGE_CODE, PAGE_SIZE } from '@machinist/memory'
 import { tlbLayout } from '@machinist/mmu'
 import { expect, test } from 'vitest'
@@ -53,13 +54,16 @@ test('addresses beyond 2 GiB, which WebAssembly gives as negative numbers, are w
 test('a page of which nothing is decoded any more is data; one that is written beside its code is code', () => {
   const [entry, bank, frame, pool] = [64, 4096, PAGE_SIZE * 64, PAGE_SIZE * 128]
   const buffer = new ArrayBuffer(PAGE_SIZE * 256)
-  const memory = { u8: new Uint8Array(buffer), u32: new Uint32Array(buffer), data: new DataView(buffer) }
-  const pages = new CodePages({ memory: () => memory, pool, limit: 2, banks: () => [bank] })
+  const memory = { u8: new Uint8Array(buffer), u32: new Uint32Array(buffer), data: new DataView(buffer), markCode: () => undefined }
+  const pages = new CodePages({ memory, pool, limit: 2, clusters: [{ banks: [bank] }], jumps: PAGE_SIZE * 248 })
   const isCode = (): boolean => ((memory.u32[entry >>> 2] ?? 0) & PAGE_CODE) !== 0
   memory.data.setBigUint64(bank + tlbLayout.writeGroups, 1n, true)
-  memory.u8.fill(1, bank + tlbLayout.write, bank + tlbLayout.write + tlbLayout.groupBytes)
-  const ops = pages.page(frame, entry)
-  expect([ops, isCode(), memory.u8[bank + tlbLayout.write], pages.page(frame, entry)]).toEqual([pool, true, 0, pool])
+  // Its entry says in which group of the TLB it is.
+  memory.u32[entry >>> 2] = frame | PAGE_IN_TLB
+    memory.data.setBigUint64(bank + tlbLayout.write, 0x4_0000_0fffn, true)
+  memory.data.setUint32(bank + tlbLayout.write + tlbLayout.dataOffset, frame, true)
+  const ops = pages.page(frame, entry, [bank])
+  expect([ops, isCode(), memory.data.getBigUint64(bank + tlbLayout.write, true), pages.page(frame, entry, [bank])]).toEqual([pool, true, 0n, pool])
   const decode = decodeRun(() => ({ view: memory.data, bytes: memory.u8 }), new State(0))
   memory.u8.set([0x90, 0xc3], frame + 5 * LINE)
   expect(decode(ops, 5 * LINE, DenseKey.long)).toBe(1)
@@ -69,10 +73,10 @@ test('a page of which nothing is decoded any more is data; one that is written b
     expect([offset, isDecoded(), isCode()]).toEqual([offset, decoded, code])
   }
   // The oldest gives way.
-  pages.page(frame, entry)
-  pages.page(frame + PAGE_SIZE, entry)
+  pages.page(frame, entry, [bank])
+  pages.page(frame + PAGE_SIZE, entry, [bank])
   memory.data.setUint8(bank + tlbLayout.fetched, 1)
   memory.data.setUint8(bank + tlbLayout.fetch, 1)
-  pages.page(frame + 2 * PAGE_SIZE, entry)
+  pages.page(frame + 2 * PAGE_SIZE, entry, [bank])
   expect(memory.data.getUint8(bank + tlbLayout.fetch)).toBe(0)
 })

@@ -1,6 +1,6 @@
 import { type BootEntry, type CountedCpu, type CpuSpec, type IrqLine, machinistError } from '@machinist/api'
 import type { AddressSpace } from '@machinist/bus'
-import { Cluster } from '@machinist/cpu-core'
+import { Cluster, recentPages, type TranslationMode } from '@machinist/cpu-core'
 import type { GuestMemory } from '@machinist/memory'
 import { BANKS_PER_HART } from './emit/tlb.ts'
 import { Line } from './emit/system/events.ts'
@@ -19,7 +19,16 @@ export interface X86Config {
   readonly harts: number
   /** Which instructions and registers they have, and what CPUID tells. */
   readonly model: ModelName
+  /** Translation of hot code to WebAssembly: in the background (the default), at once, or not at all. */
+  readonly translate?: TranslationMode
+  /** Instructions executed in a page of code, about, after which it is translated; 1 to 2^24. */
+  readonly hot?: number
 }
+
+const modes: ReadonlySet<unknown> = new Set<TranslationMode>(['off', 'later', 'now'])
+/** As RISC-V has it. */
+const HOT = 1_500_000
+const MAX_HOT = 2 ** 24
 
 const edges: Readonly<Record<string, number>> = { nmi: Line.nonMaskable, smi: Line.systemManagement, init: Line.init }
 
@@ -29,9 +38,9 @@ export class X86Cpu implements CountedCpu {
   readonly #engine: Engine
   readonly #cluster: Cluster
 
-  constructor({ harts: count, model: name }: X86Config, context: X86Context) {
+  constructor({ harts: count, model: name, translate = 'later', hot = HOT }: X86Config, context: X86Context) {
     const model = models[name]
-    this.#engine = Engine.of(context.memory.arena, model)
+    this.#engine = Engine.of(context.memory.arena, model, { translate, hot })
     this.#cluster = new Cluster(context.memory, context.bus, count * BANKS_PER_HART)
     this.#engine.add(this.#cluster)
     this.vcpus = Array.from({ length: count }, (_, index) => new X86Hart({ engine: this.#engine, cluster: this.#cluster, context, model, index, count, harts: () => this.vcpus }))
@@ -40,9 +49,17 @@ export class X86Cpu implements CountedCpu {
     })
   }
 
-  /** Misses of the TLB; accesses to devices by address. */
+  /**
+   * Instructions executed as translated code; misses of the TLB; accesses to devices by address. And for all machines of the arena together: regions translated and dropped, modules compiled, bytes of
+   * WebAssembly written; pages of decoded code held, and evicted so far.
+   */
   get stats(): Readonly<Record<string, number>> {
-    return { tlbMisses: this.vcpus.reduce((total, { record }) => total + record.getNumber('tlbMisses'), 0), deviceAccesses: this.#cluster.deviceAccesses }
+    const { cache, translation } = this.#engine
+    const sum = (field: 'regionSteps' | 'tlbMisses'): number => this.vcpus.reduce((total, { record }) => total + record.getNumber(field), 0)
+    return {
+      translated: sum('regionSteps'), tlbMisses: sum('tlbMisses'), deviceAccesses: this.#cluster.deviceAccesses,
+      ...translation.stats, dropped: cache.dropped, codePages: cache.size, evicted: cache.evicted,
+    }
   }
 
   input(line: string): IrqLine | null {
@@ -82,6 +99,10 @@ export class X86Cpu implements CountedCpu {
     for (const hart of this.vcpus) hart.reset(start)
   }
 
+  recentPages(): readonly number[] {
+    return recentPages(this.#cluster.memory, this.#cluster.banks)
+  }
+
   memoryChanged(address: number, length: number): void {
     this.#engine.memoryChanged(this.#cluster, address, length)
   }
@@ -103,12 +124,14 @@ export const x86: CpuSpec<X86Config, GuestMemory, AddressSpace, X86Wants> = {
       throw machinistError({ code: 'bad-config', part: name, value: `${field} = ${String(value)}`, remedy }, 'a setting is not valid')
     }
     if (typeof input !== 'object' || input === null) return fail('configuration', input, 'Give an object.')
-    const { harts = 1, model = 'x86-64-v2', ...rest } = input as Record<string, unknown>
+    const { harts = 1, model = 'x86-64-v2', translate = 'later', hot = HOT, ...rest } = input as Record<string, unknown>
     const unknown = Object.keys(rest)[0]
-    if (unknown !== undefined) fail(unknown, rest[unknown], 'Settings are harts and model.')
+    if (unknown !== undefined) fail(unknown, rest[unknown], 'Settings are harts, model, translate and hot.')
     if (typeof harts !== 'number' || !Number.isInteger(harts) || harts < 1 || harts > MAX_PROCESSORS) return fail('harts', harts, `Use a whole number from 1 to ${MAX_PROCESSORS}.`)
     if (typeof model !== 'string' || !Object.hasOwn(models, model)) return fail('model', model, `Use one of ${Object.keys(models).join(', ')}.`)
-    return { harts, model: model as ModelName }
+    if (!modes.has(translate)) return fail('translate', translate, 'Use later, now or off.')
+    if (typeof hot !== 'number' || !Number.isInteger(hot) || hot < 1 || hot > MAX_HOT) return fail('hot', hot, `Use a whole number from 1 to ${MAX_HOT}.`)
+    return { harts, model: model as ModelName, translate: translate as TranslationMode, hot }
   },
   harts: (config) => config.harts,
   create: (config, context) => new X86Cpu(config, context),

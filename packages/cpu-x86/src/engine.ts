@@ -1,10 +1,11 @@
 import { machinistError } from '@machinist/api'
-import { type Cluster, dropFetchesOf, dropTranslations, HartWindow, readDevice, writeDevice } from '@machinist/cpu-core'
+import { type Cluster, dropFetchesOf, dropTranslations, HartWindow, JUMPS_BYTES, readDevice, Translation, type TranslationMode, writeDevice } from '@machinist/cpu-core'
 import { type Arena, frameOf, PAGE_CODE, PAGE_SIZE } from '@machinist/memory'
-import { instantiate } from '@machinist/wasm'
-import { CodePages } from './code-pages.ts'
+import { createTable, instantiate, type WasmTable } from '@machinist/wasm'
+import { CodePages, type Enter } from './code-pages.ts'
 import { coreModule, placeWindow } from './core-module.ts'
 import { decodeRun } from './decode/run-decoder.ts'
+import { ownFunctions } from './emit/core.ts'
 import { decodeSlot } from './emit/decode-slot.ts'
 import { State, STATE_SIZE, x86Layout } from './emit/layout.ts'
 import { densePage } from './emit/op-format.ts'
@@ -12,7 +13,9 @@ import { DECODED, decodedLayout } from './emit/steps.ts'
 import { type OutsideFunctions, outsideNames } from './emit/system/outside.ts'
 import type { Model } from './model/models.ts'
 import { lackedBy } from './model/forms.ts'
+import { once } from './once.ts'
 import type { X86Record } from './record.ts'
+import { Regions } from './translate/regions.ts'
 
 /** Bits of a physical address (CPUID leaf 8000_0008h). */
 export const PHYSICAL_BITS = 40
@@ -34,7 +37,7 @@ export interface EngineClient {
 
 /** What the module of the core exports. */
 export interface CoreExports {
-  /** Runs until the budget is used up or `leave` is set; by pages of ops, up to OVERRUN steps more than the budget. */
+  /** Runs until the budget is used up or `leave` is set; up to REGION_OVERRUN steps more than the budget, or OVERRUN while `plain` is set. */
   run(): void
   /** The same, one step at a time, and never more. */
   crawl(): void
@@ -51,8 +54,19 @@ export interface CoreExports {
   startBanks(first: number): void
 }
 
-/** Engines of each arena, by the model of their processors. */
-const engines = new WeakMap<Arena, Map<Model, Engine>>()
+/** How code is translated: see `X86Config`. */
+export interface EngineOptions {
+  readonly translate: TranslationMode
+  readonly hot: number
+}
+
+interface EngineCode {
+  readonly exports: CoreExports
+  readonly translation: Translation<Enter>
+}
+
+/** Engines of each arena, by how they translate, by the model of their processors. */
+const engines = new WeakMap<Arena, Map<string, Map<Model, Engine>>>()
 
 /**
  * The generated code for all processors of one model in an arena, and the instructions that it has decoded. Code addresses the record of the processor that runs
@@ -63,48 +77,76 @@ export class Engine {
   readonly window: HartWindow<EngineClient>
   readonly #decoded: number
   readonly #ops: number
+  readonly #jumps: number
   readonly #code: CodePages
   readonly #deaf: () => void
   /** Whatever holds the arena's linear memory; null once the last machine is gone. */
-  #exports: CoreExports | null
+  #live: EngineCode | null
   readonly #clusters = new Set<Cluster>()
   readonly #forget: () => void
 
   /** The engine of an arena. Machines that share the arena and have the same model share it. */
-  static of(arena: Arena, model: Model): Engine {
+  static of(arena: Arena, model: Model, options: EngineOptions): Engine {
     let known = engines.get(arena)
     if (known === undefined) engines.set(arena, known = new Map())
-    let engine = known.get(model)
-    if (engine === undefined) known.set(model, engine = new Engine(arena, model, () => known.delete(model)))
+    const kind = `${options.translate} ${options.hot}`
+    let alike = known.get(kind)
+    if (alike === undefined) known.set(kind, alike = new Map())
+    let engine = alike.get(model)
+    if (engine === undefined) alike.set(model, engine = new Engine(arena, model, options, () => alike.delete(model)))
     return engine
   }
 
-  private constructor(arena: Arena, model: Model, forget: () => void) {
+  private constructor(arena: Arena, model: Model, options: EngineOptions, forget: () => void) {
     this.arena = arena
     this.#forget = forget
     this.window = new HartWindow(placeWindow(arena), x86Layout.offset.ramTable)
     this.#decoded = arena.allocate(DECODED_BYTES)
     this.#ops = arena.allocate(CODE_BYTES)
-    this.#code = new CodePages({
-      memory: () => arena, pool: this.#ops, limit: CODE_PAGES, banks: () => [...this.#clusters].flatMap(({ banks }) => banks), mark: (frame) => { arena.markCode(frame) },
-    })
-    this.#deaf = arena.onCodeFreed((frame) => { this.#code.forget(frame) })
-    this.#exports = this.#instantiate(model)
+    this.#jumps = arena.allocate(JUMPS_BYTES)
+    this.#code = new CodePages({ memory: arena, pool: this.#ops, limit: CODE_PAGES, clusters: this.#clusters, jumps: this.#jumps })
+    this.#deaf = arena.onCodeFreed((frame) => { this.#code.freed(frame) })
+    const table = createTable(ownFunctions())
+    const exports = this.#instantiate(model, table)
+    this.#live = { exports, translation: this.#translator(model, table, exports, options) }
   }
 
-  #instantiate(model: Model): CoreExports {
+  #translator(model: Model, table: WasmTable, core: Readonly<Record<string, unknown>>, { translate: mode, hot }: EngineOptions): Translation<Enter> {
+    const { arena, window: { address } } = this
+    const cache = this.#code
+    // Most machines that are made for a moment translate nothing.
+    const regions = once(() => new Regions(address, !(arena.memory.buffer instanceof ArrayBuffer), lackedBy(model)))
+    const translation = new Translation<Enter>({
+      cache, arena, table, firstSlot: ownFunctions(), core, mode, hot, granule: 1,
+      regions: { prepare: (m) => regions().prepare(m) },
+      source: (page, entryMap) => regions().page(() => cache.code(page), (offset) => cache.reached(page, offset), entryMap, cache.key(page)),
+    })
+    const release = cache.onRelease
+    cache.onRelease = (slot) => {
+      release?.(slot)
+      arena.u32[address + x86Layout.offset.dropped >>> 2] = 1
+    }
+    return translation
+  }
+
+  #instantiate(model: Model, table: WasmTable): CoreExports & Readonly<Record<string, unknown>> {
     const { arena, window: { address } } = this
     const linear = arena.memory
     const state = new State(address)
     const shared = !(linear.buffer instanceof ArrayBuffer)
     const mailbox = state.field('mailbox')
+    const lacks = lackedBy(model)
+    const decode = decodeRun(() => ({ view: arena.data, bytes: arena.u8 }), state, lacks, (ops) => { this.#code.renew(ops) })
+    this.#code.decode = (ops, offset) => { decode(ops, offset, arena.data.getUint32(ops + densePage.key, true)) }
     return instantiate(coreModule(address, shared), {
       host: {
         memory: linear,
+        table,
         decoded: this.#decoded,
-        decode: decodeSlot(() => ({ view: arena.data, bytes: arena.u8 }), state, lackedBy(model)),
-        decodeRun: decodeRun(() => ({ view: arena.data, bytes: arena.u8 }), state, lackedBy(model)),
-        codePage: (frame: number, entry: number) => this.#code.page(frame >>> 0, entry >>> 0),
+        jumps: this.#jumps,
+        decode: decodeSlot(() => ({ view: arena.data, bytes: arena.u8 }), state, lacks),
+        decodeRun: decode,
+        codePage: (frame: number, entry: number) => this.#code.page(frame >>> 0, entry >>> 0, this.window.client.cluster.banks),
         readFault: (entry: number) => this.window.client.cluster.memory.fault(entry >>> 0, 'read'),
         writeFault: (entry: number, offset: number, bytes: number) => this.#writeFault(entry >>> 0, offset, bytes),
         mmioRead: (address: number, bytes: number) => {
@@ -122,9 +164,21 @@ export class Engine {
     })
   }
 
+  get #now(): EngineCode {
+    if (this.#live === null) throw machinistError({ code: 'disposed', part: 'cpu', remedy: 'Look at harts before the machine is disposed of.' }, 'the machine was disposed of')
+    return this.#live
+  }
+
   get exports(): CoreExports {
-    if (this.#exports === null) throw machinistError({ code: 'disposed', part: 'cpu', remedy: 'Look at harts before the machine is disposed of.' }, 'the machine was disposed of')
-    return this.#exports
+    return this.#now.exports
+  }
+
+  get translation(): Translation<Enter> {
+    return this.#now.translation
+  }
+
+  get cache(): CodePages {
+    return this.#code
   }
 
   /** Makes processors known, whose TLBs begin empty. */
@@ -139,6 +193,7 @@ export class Engine {
     memory.onMove = (from) => {
       dropTranslations(this.arena, banks, 'read', from)
       dropFetchesOf(this.arena, banks, frameOf(from))
+      this.#code.moved(frameOf(from), banks)
     }
   }
 
@@ -155,9 +210,10 @@ export class Engine {
     this.arena.free(this.window.address, STATE_SIZE)
     this.arena.free(this.#decoded, DECODED_BYTES)
     this.#deaf()
-    this.#code.dispose()
+    this.#code.clear()
+    this.arena.free(this.#jumps, JUMPS_BYTES)
     this.arena.freeZeroed(this.#ops, CODE_BYTES)
-    this.#exports = null
+    this.#live = null
   }
 
   /** Somebody else wrote bytes of a machine's memory, or moved them. */

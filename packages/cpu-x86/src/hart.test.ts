@@ -268,13 +268,13 @@ test('every field of a record is saved, follows from what is, or lasts for a ste
   /** Of control registers, CS, and the model. */
   const derived: StateField[] = ['mode', 'view', 'cr4Bits', 'eferBits', 'xcr0Bits', 'msrGroups', 'timeBase']
   const forAStep: StateField[] = ['zero', 'external', 'fault', 'error', 'faultAddress', 'event', 'saved', 'from', 'fetched', 'bounce', 'bounceBytes', 'bounceFirst', 'bounceAt', 'bounceNext', 'mailbox']
-  const ofRuns: StateField[] = ['page', 'exitKind', 'exitAccess', 'exitVa', 'budgetStart', 'budget', 'leave', 'others', 'ramTable', 'debug']
-  const ofTheTlb: StateField[] = ['banks', 'firstBank', 'slot', 'slotPcid', 'slotUsed', 'slotClock', 'privatePages', 'largeRegions', 'tlbMisses']
+  const ofRuns: StateField[] = ['page', 'exitKind', 'exitAccess', 'exitVa', 'plain', 'dropped', 'budgetStart', 'budget', 'leave', 'others', 'ramTable', 'debug']
+  const ofTheTlb: StateField[] = ['banks', 'firstBank', 'slot', 'slotPcid', 'slotUsed', 'slotClock', 'privatePages', 'largeRegions', 'regionSteps', 'tlbMisses']
   expect([...savedFields, ...flags, ...derived, ...forAStep, ...ofRuns, ...ofTheTlb].sort()).toEqual(Object.keys(x86Layout.fields).sort())
 })
 
 test.each<[unknown, string]>([[{ harts: 0 }, 'harts = 0'], [{ harts: 256 }, 'harts = 256'], [{ model: 'z80' }, 'model = z80'], [{ firmware: 'bios' }, 'firmware = bios'], [7, 'configuration = 7']])('a configuration is checked: %j', async (input, value) => {
   const { x86 } = await import('./cpu.ts')
-  expect(x86.configure({}, 'cpu')).toEqual({ harts: 1, model: 'x86-64-v2' })
+  expect(x86.configure({}, 'cpu')).toEqual({ harts: 1, model: 'x86-64-v2', translate: 'later', hot: 1_500_000 })
   expect(() => x86.configure(input, 'cpu')).toThrow(expect.objectContaining({ code: 'bad-config', part: 'cpu', value }))
 })

@@ -1,12 +1,13 @@
 import { type CountedVcpu, type CpuContext, type Exit, machinistError, type VcpuDebug, type VcpuSample, type X86Start } from '@machinist/api'
 import type { AddressSpace } from '@machinist/bus'
 import type { GuestMemory } from '@machinist/memory'
-import { type Cluster, CountedHart, Leave } from '@machinist/cpu-core'
+import { type Cluster, Leave, SampledHart } from '@machinist/cpu-core'
 import { HartDebug } from './debug/hart-debug.ts'
 import { STATE_SIZE } from './emit/layout.ts'
-import { OVERRUN } from './emit/run.ts'
+import { OVERRUN, REGION_OVERRUN } from './emit/run.ts'
 import { BANKS_PER_HART } from './emit/tlb.ts'
 import { Activity, Line } from './emit/system/events.ts'
+import { Flag } from './flags.ts'
 import type { Engine, EngineClient, HartCalls } from './engine.ts'
 import { restoreHart, saveHart } from './hart-state.ts'
 import type { Model } from './model/models.ts'
@@ -48,7 +49,7 @@ interface SavedRun {
 }
 
 /** One x86 processor. */
-export class X86Hart extends CountedHart implements CountedVcpu, EngineClient {
+export class X86Hart extends SampledHart implements CountedVcpu, EngineClient {
   readonly index: number
   readonly record: X86Record
   readonly cluster: Cluster
@@ -187,6 +188,7 @@ export class X86Hart extends CountedHart implements CountedVcpu, EngineClient {
     } finally {
       this.running = false
     }
+    this.#engine.translation.afterRun()
     if (record.get('waiting') === Activity.shutdown && record.get('leave') === Leave.halt) this.#shutDown()
     const exit = EXITS[record.get('leave')] ?? 'budget'
     if (debug === null || debug.reason === null) return exit
@@ -218,11 +220,36 @@ export class X86Hart extends CountedHart implements CountedVcpu, EngineClient {
   #go(budget: number, exact: boolean): void {
     const { run, crawl } = this.#engine.exports
     if (!exact) {
-      this.pass(budget, run)
+      this.sampled(budget, run, this.#engine.translation)
       return
     }
-    const left = budget > OVERRUN ? budget - this.pass(budget - OVERRUN, run) : budget
-    if (left === budget || left > 0 && this.record.get('leave') === Leave.budget) this.pass(left, crawl)
+    // What may go further than told stops before, and the rest is done by what is slower and more exact.
+    const passes = [
+      [REGION_OVERRUN, (most: number) => this.sampled(most, run, this.#engine.translation)],
+      [OVERRUN, (most: number) => this.#plainly(most, run)],
+      [0, (most: number) => this.pass(most, crawl)],
+    ] as const
+    let left = budget
+    for (const [overrun, pass] of passes) {
+      if (left <= overrun) continue
+      left -= pass(left - overrun)
+      if (left <= 0 || this.record.get('leave') !== Leave.budget) return
+    }
+  }
+
+  /** Without translated code. */
+  #plainly(budget: number, run: () => void): number {
+    this.record.set('plain', 1)
+    try {
+      return this.pass(budget, run)
+    } finally {
+      this.record.set('plain', 0)
+    }
+  }
+
+  protected override fetchBank(): number {
+    const { record } = this
+    return record.get('banks', record.get('cpl') | (record.get('system') & Flag.alignment) >>> 16)
   }
 
   /** A board resets all processors when one says that it is shut down (SDM volume 3, 7.15). */

@@ -1,10 +1,10 @@
 import { PAGE_CODE, PAGE_PRESENT, PAGE_SIZE, ramTable } from '@machinist/memory'
 import { tlbLayout } from '@machinist/mmu'
-import { compileNow, createMemory, instantiate, type WasmImports, type WasmModule } from '@machinist/wasm'
+import { compileNow, createMemory, createTable, instantiate, type WasmImports, type WasmModule } from '@machinist/wasm'
 import { CodePages } from './code-pages.ts'
 import { decodeRun } from './decode/run-decoder.ts'
-import { writeCore } from './emit/core.ts'
-import { Leave } from '@machinist/cpu-core'
+import { ownFunctions, writeCore } from './emit/core.ts'
+import { JUMPS_BYTES, Leave } from '@machinist/cpu-core'
 import { densePage } from './emit/op-format.ts'
 import { OVERRUN } from './emit/run.ts'
 import { decodeSlot } from './emit/decode-slot.ts'
@@ -109,7 +109,8 @@ interface Core {
 }
 
 const DECODED_AT = 4096
-const BANKS_AT = DECODED_AT + DECODED * decodedLayout.size
+const JUMPS_AT = DECODED_AT + DECODED * decodedLayout.size
+const BANKS_AT = JUMPS_AT + JUMPS_BYTES
 /** Pages of ops, of which those that were never used cost nothing. */
 const CODE_AT = BANKS_AT + BANKS_PER_HART * tlbLayout.size
 const CODE_PAGES = 256
@@ -154,7 +155,7 @@ export class Interpreter {
     this.#mapMemory(base, size, memoryAt)
     const [u8, u32] = [new Uint8Array(linear.buffer), new Uint32Array(linear.buffer)]
     const banks = Array.from({ length: BANKS_PER_HART }, (_, i) => BANKS_AT + i * tlbLayout.size)
-    this.#code = new CodePages({ memory: () => ({ u8, u32, data: this.#view }), pool: CODE_AT, limit: CODE_PAGES, banks: () => banks })
+    this.#code = new CodePages({ memory: { u8, u32, data: this.#view, markCode: () => undefined }, pool: CODE_AT, limit: CODE_PAGES, clusters: [{ banks }], jumps: JUMPS_AT })
     const views = { view: this.#view, bytes: new Uint8Array(linear.buffer) }
     const model = options.model ?? models.max
     let random = 1n
@@ -162,10 +163,12 @@ export class Interpreter {
     this.#core = instantiate(compiled, {
       host: {
         memory: linear,
+        table: createTable(ownFunctions()),
         decoded: DECODED_AT,
+        jumps: JUMPS_AT,
         decode: decodeSlot(() => views, STATE, lackedBy(model)),
         decodeRun: decodeRun(() => views, STATE, lackedBy(model)),
-        codePage: (frame: number, entry: number) => this.#code.page(frame, entry),
+        codePage: (frame: number, entry: number) => this.#code.page(frame, entry, banks),
         ...this.#memoryCalls(options.devices),
         ...outsideCalls(() => this.#view, 0, {
           model, hart: 0, harts: 1, timeFrequency: TIME_FREQUENCY, ports: options.ports ?? null, local: () => null,

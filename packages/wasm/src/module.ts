@@ -153,6 +153,7 @@ export class ModuleBuilder {
     return this.#table.length - 1
   }
 
+  /** The module's table is another's, of at least `initial` places; what {@link ModuleBuilder.tableEntry} puts into it is put there from 0 on. */
   importTable(module: string, name: string, initial: number): void {
     this.#tableImport = { module, name, initial }
   }
@@ -276,7 +277,7 @@ export class ModuleBuilder {
         body.u32(entry.target.index)
       }
     })
-    section(9, this.#table.length > 0 && !this.#tableImport ? 1 : 0, (body) => {
+    section(9, this.#table.length > 0 ? 1 : 0, (body) => {
       body.byte(0)
       body.byte(0x41)
       body.s32(0)

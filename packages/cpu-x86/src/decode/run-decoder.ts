@@ -89,9 +89,9 @@ function ends({ form: { instruction: { name } } }: Decoded): boolean {
 
 /**
  * Decodes for `run`, as code of a DenseKey: from an offset of the page whose ops lie there, up to where control does not go on by itself, or to an instruction that was decoded before, and says the number
- * of the first op. An instruction that goes on in the next page, or is none, is left to `step`.
+ * of the first op. `renew` is told of a page that begins anew. An instruction that goes on in the next page, or is none, is left to `step`.
  */
-export function decodeRun(views: () => Views, state: State, lacks: ReadonlySet<Form> = NO_FORMS): (ops: number, offset: number, key: number) => number {
+export function decodeRun(views: () => Views, state: State, lacks: ReadonlySet<Form> = NO_FORMS, renew: (ops: number) => void = () => undefined): (ops: number, offset: number, key: number) => number {
   return (page, from, key) => {
     // Numbers of WebAssembly have signs.
     const ops = page >>> 0
@@ -100,9 +100,12 @@ export function decodeRun(views: () => Views, state: State, lacks: ReadonlySet<F
     const frame = view.getUint32(ops + densePage.frame, true)
     let used = Math.max(1, view.getUint32(ops + densePage.used, true))
     if (used + MOST + 1 > MOST_OPS || view.getUint32(ops + densePage.key, true) !== key) {
-      // Everything anew.
-      bytes.fill(0, ops + densePage.map, ops + densePage.used)
-      bytes.fill(0, ops + densePage.lines, ops + densePage.size)
+      // Everything anew, unless it is.
+      if (view.getUint32(ops + densePage.key, true) !== 0) {
+        renew(ops)
+        bytes.fill(0, ops + densePage.map, ops + densePage.used)
+        bytes.fill(0, ops + densePage.lines, ops + densePage.size)
+      }
       view.setUint32(ops + densePage.key, key, true)
       used = 1
     }
@@ -130,6 +133,8 @@ export function decodeRun(views: () => Views, state: State, lacks: ReadonlySet<F
       const own = typeof decoded === 'string' ? cold : fieldsOf(decoded, state, offset)
       const fields = own.handler === Pseudo.cold && typeof decoded !== 'string' && isPlain(decoded, offset) ? { ...cold, handler: Pseudo.function } : own
       const length = typeof decoded === 'string' ? 0 : decoded.length
+      // The head of a loop.
+      if (typeof decoded !== 'string' && fields.handler >= Pseudo.count && decoded.form.operands[0]?.kind === 'rel' && fields.displacement >= 0 && fields.displacement <= offset) view.setUint8(ops + densePage.marks + fields.displacement, 1)
       mark(view, ops, offset, Math.min(PAGE, offset + Math.max(1, typeof decoded === 'string' ? MAX_LENGTH : length)))
       view.setUint16(ops + densePage.map + 2 * offset, used, true)
       const both: number = before && !before.memory ? fusedHandler(before.handler, fields.handler) : 0

@@ -1,5 +1,6 @@
 import { type MemoryImport, ModuleBuilder } from '@machinist/wasm'
 import { emitCrawl } from './crawl.ts'
+import { chainOf } from './chain.ts'
 import { emitRegionFunctions } from './exits.ts'
 import { emitFloat, type FloatFunctions } from './float/functions.ts'
 import type { State } from './layout.ts'
@@ -24,6 +25,10 @@ export interface CoreOptions {
   readonly memory: Pick<MemoryImport, 'initial' | 'maximum' | 'shared'>
 }
 
+/** Places of the table that the module's own functions have; translated code has those behind. */
+export const ownFunctions = (): number => variants().length
+
+
 /**
  * The module that executes instructions: a function for each variant of an encoding, in its table; what they call; and `step`, which
  * calls one. The mode of code, the size of addresses and that of the stack are numbers when they run, so there is one function for all modes.
@@ -33,8 +38,10 @@ export function writeCore({ state, physicalBits, memory }: CoreOptions): Uint8Ar
   m.importMemory({ module: 'host', name: 'memory', ...memory })
   const decode = m.importFunction('host', 'decode', ['i32', 'i32', 'i32', 'i32'], 'i32')
   const decodeRun = m.importFunction('host', 'decodeRun', ['i32', 'i32', 'i32'], 'i32')
-  // Where the instructions lie that were decoded: see steps.ts.
+  m.importTable('host', 'table', ownFunctions())
+  // Where the instructions lie that were decoded: see steps.ts; and the remembered jumps of translated code.
   const decoded = m.importGlobal('host', 'decoded', 'i32')
+  const jumps = m.importGlobal('host', 'jumps', 'i32')
   const shared = emitShared(m, state, { physicalBits })
   const parts: CoreParts = { state, shared, float: emitFloat(m, state.float) }
   variants().forEach((variant, number) => {
@@ -45,7 +52,7 @@ export function writeCore({ state, physicalBits, memory }: CoreOptions): Uint8Ar
   const steps = emitSteps(m, state, { memory: shared, decoded, decode })
   // Regions import these, by name.
   const before = m.functionCount
-  emitRegionFunctions(m, state, shared)
+  emitRegionFunctions(m, state, shared, chainOf(m, state, jumps))
   m.exportSince(before)
   emitRun(m, { ...steps, ...emitCrawl(m, state, steps, shared), parts, decodeRun })
   return m.toBytes()

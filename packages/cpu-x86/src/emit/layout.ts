@@ -135,7 +135,12 @@ const fields = {
   exitKind: 'u32',
   exitAccess: 'u32',
   exitVa: 'i64',
-  /** Statistics: accesses that the TLB did not have. */
+  /** Not zero: only ops are executed, and no translated code is entered. */
+  plain: 'u32',
+  /** Not zero: translated code was dropped, since somebody looked. */
+  dropped: 'u32',
+  /** Statistics: steps of translated code; accesses that the TLB did not have. */
+  regionSteps: 'i64',
   tlbMisses: 'i64',
 } as const
 

@@ -27,7 +27,9 @@ export const densePage = {
   /** A bit for each 64 bytes that were decoded. */
   lines: 0xa008,
   key: 0xa010,
-  size: 0xa040,
+  /** A byte for each of the page, set where control arrived by a jump. */
+  marks: 0xa040,
+  size: 0xb040,
 } as const
 /** Code that `run` has, by the key that `step` has for it: of 64 bits, and of 32 with a stack of 32, all of whose segments are flat. */
 export const DenseKey = { long: 64, flat: 33 } as const
@@ -37,8 +39,10 @@ export const LINE = 64
 
 /**
  * Handlers that are no variants. `cold`: `step` executes the instruction. `go`: no instruction, but the next one is at the target. `function`: the instruction's function is called, and
- * control goes on behind it as a rule.
+ * control goes on behind it as a rule. `enter`: translated code is entered, and comes back when its budget is used up, or an instruction is to be executed elsewhere.
  */
-export const Pseudo = { cold: 0, go: 1, function: 2, count: 3 } as const
+export const Pseudo = { cold: 0, go: 1, function: 2, enter: 3, count: 4 } as const
+/** Of an `enter` op: the target of jump-cache.ts of cpu-core, and the number of the op in whose place it is. */
+export const ENTER_FIELD = { target: 8, original: 12 } as const
 /** Bytes from an instruction on that its function must find in the page: those that decoding looks at. */
 export const WINDOW = 16

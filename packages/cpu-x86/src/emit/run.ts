@@ -1,17 +1,19 @@
-import { Leave } from '@machinist/cpu-core'
+import { callRegion, Leave } from '@machinist/cpu-core'
 import { fetchEntry, tagOf, tlbLayout } from '@machinist/mmu'
+import { Exit, LIMITS } from '@machinist/translator'
 import { call, type Expr, type Func, type FuncRef, i32, i64, type Label, type ModuleBuilder, select } from '@machinist/wasm'
 import type { CrawlFunctions } from './crawl.ts'
 import type { CoreParts } from './core.ts'
 import { hotHandlers } from './hot-variants.ts'
 import { goTo, type HotPlace, HotStage } from './hot-stage.ts'
 import { Register, SegmentBit, segmentLayout, SegmentRight, type State } from './layout.ts'
-import { DenseKey, denseLayout, densePage, PLACE_BITS, Pseudo } from './op-format.ts'
+import { DenseKey, denseLayout, densePage, ENTER_FIELD, PLACE_BITS, Pseudo } from './op-format.ts'
 import type { StepFunctions } from './steps.ts'
 import { currentBank } from './tlb.ts'
 
-/** Steps that a run may do beyond its budget. */
-export const OVERRUN = 4096
+/** Steps that ops may do beyond their budget: of those that are decoded at once there are fewer. And translated code. */
+export const OVERRUN = 64
+export const REGION_OVERRUN: number = LIMITS.most + OVERRUN
 
 export interface RunParts extends CrawlFunctions, Pick<StepFunctions, 'stepAt'> {
   readonly parts: CoreParts
@@ -20,11 +22,12 @@ export interface RunParts extends CrawlFunctions, Pick<StepFunctions, 'stepAt'> 
 }
 
 /**
- * Emits and exports `run`: as `crawl`, but 64-bit code, and flat 32-bit code, goes by the ops of its page, and the budget is looked at where control jumps, so that it may be
- * overrun by what a page has.
+ * Emits and exports `run`: as `crawl`, but 64-bit code, and flat 32-bit code, goes by the ops of its page or as translated code, and the budget is looked at where control jumps, so that it may be
+ * overrun by OVERRUN, or by REGION_OVERRUN unless `plain` is set. And `outside`, for translated code: executes the instruction at an address; 1 when control went on behind it, and nothing else.
  */
 export function emitRun(m: ModuleBuilder, { parts, turn, stepped, stepAt, decodeRun }: RunParts): void {
   const { state, shared } = parts
+  m.export('outside', emitOutside(m, state, turn))
   const flat = emitFlat(m, state)
   const run = m.func('run', [], 'void', (f) => {
     const place = {
@@ -32,6 +35,8 @@ export function emitRun(m: ModuleBuilder, { parts, turn, stepped, stepAt, decode
       kind: f.local('i32'), shift: f.local('i32'), source: f.local('i64'), result: f.local('i64'),
     }
     const key = f.local('i32')
+    // Whether control came to `target` by a jump.
+    const arriving = f.local('i32')
     const { op, ops, page, budget, tlb, mask, target, kind, shift, source, result } = place
     const save = (): void => {
       f.do(state.set32('budget', budget))
@@ -69,10 +74,34 @@ export function emitRun(m: ModuleBuilder, { parts, turn, stepped, stepAt, decode
       const same = i32.and(i64.eq(i64.load(slot, tlbLayout.fetch), tagOf(page)), i32.eq(i32.load(slot, tlbLayout.fetch + tlbLayout.dataOffset), ops))
       f.brIf(resume, i32.eqz(same))
       const number = f.let(i32.load16U(i32.add(ops, i32.shl(behind, 1)), densePage.map))
-      f.brIf(resume, i32.eqz(number))
+      f.brIf(resume, i32.or(i32.eqz(number), i32.leS(state.get32('budget'), 0)))
       load()
       f.set(op, i32.add(ops, i32.shl(number, Math.log2(denseLayout.size))))
       f.br(next)
+    }
+    /** Calls the translated code that an op enters, and goes on where it leaves. */
+    const callTranslated = (next: Label, jump: Label, resume: Label): void => {
+      // Dispatching the op has counted one instruction too many.
+      f.set(budget, i32.add(budget, 1))
+      f.if(state.get32('plain'), () => {
+        f.set(op, i32.add(ops, i32.shl(i32.load(op, ENTER_FIELD.original), Math.log2(denseLayout.size))))
+        f.br(next)
+      })
+      save()
+      const to = f.let(i32.load(op, ENTER_FIELD.target))
+      const left = f.let(callRegion(m, to, page, budget))
+      f.do(state.set64('regionSteps', i64.add(state.get64('regionSteps'), i64.extendS(i32.sub(budget, left)))))
+      f.do(state.set32('budget', left))
+      f.if(i32.eq(state.get32('exitKind'), Exit.jump), () => {
+        load()
+        f.set(target, i64.and(state.get64('pc'), mask))
+        f.set(arriving, 1)
+        f.br(jump)
+      })
+      f.do(state.set64('pc', i64.and(state.get64('pc'), mask)))
+      f.brIf(resume, i32.eq(state.get32('exitKind'), Exit.moved))
+      f.do(call(turn))
+      f.br(resume)
     }
     f.loop((resume) => {
       f.if(state.get32('leave'), () => f.return())
@@ -86,6 +115,7 @@ export function emitRun(m: ModuleBuilder, { parts, turn, stepped, stepAt, decode
       })
       f.set(target, state.get64('pc'))
       f.set(tlb, currentBank(state))
+      f.set(arriving, 0)
       load()
       f.loop((jump) => {
         f.if(i32.leS(budget, 0), () => {
@@ -110,11 +140,16 @@ export function emitRun(m: ModuleBuilder, { parts, turn, stepped, stepAt, decode
         const offset = f.let(i32.and(i32.wrap(target), 4095))
         f.set(op, i32.load16U(i32.add(ops, i32.shl(offset, 1)), densePage.map))
         f.if(i32.or(i32.eqz(op), i32.ne(i32.load(ops, densePage.key), key)), () => f.set(op, call(decodeRun, ops, offset, key)))
+        f.if(arriving, () => f.do(i32.store8(i32.add(ops, offset), 1, densePage.marks)))
+        f.set(arriving, 1)
         f.set(op, i32.add(ops, i32.shl(op, Math.log2(denseLayout.size))))
         f.loop((next) => {
           f.block((escape) => {
-            f.block((outside) => emitHandlers(f, parts, { ...place, next, jump, escape }, outside))
-            callFunction(next, resume)
+            f.block((enter) => {
+              f.block((outside) => emitHandlers(f, parts, { ...place, next, jump, escape }, outside, enter))
+              callFunction(next, resume)
+            })
+            callTranslated(next, jump, resume)
           })
           leave()
           f.do(call(turn))
@@ -124,6 +159,20 @@ export function emitRun(m: ModuleBuilder, { parts, turn, stepped, stepAt, decode
     })
   })
   m.export('run', run)
+}
+
+/** See `emitRun`. What it executes may change numbers and memory, and nothing that translated code takes as known. */
+function emitOutside(m: ModuleBuilder, state: State, turn: CrawlFunctions['turn']): FuncRef<readonly ['i64', 'i32'], 'i32'> {
+  return m.func('outside', ['i64', 'i32'], 'i32', (f, pc, budget) => {
+    const [bank, unretired] = [f.let(currentBank(state)), f.let(state.get64('unretired'))]
+    f.do(state.set64('pc', pc))
+    f.do(state.set32('budget', budget))
+    f.do(state.set32('dropped', 0))
+    f.do(call(turn))
+    const behind = i32.and(i64.eq(state.get64('pc'), state.get64('next')), i64.eq(unretired, state.get64('unretired')))
+    const wanted = (['leave', 'attention', 'waiting', 'dropped', 'repeating'] as const).map((field) => state.get32(field)).reduce((all, one) => i32.or(all, one))
+    f.return(i32.and(behind, i32.and(i32.eqz(wanted), i32.eq(bank, currentBank(state)))))
+  })
 }
 
 /** Whether code is of 32 bits, and its segments but for FS and GS are all that there is. */
@@ -142,10 +191,10 @@ function emitFlat(m: ModuleBuilder, state: State): FuncRef<readonly [], 'i32'> {
 }
 
 /** The dispatch, and the code of every handler; never falls through. */
-function emitHandlers(f: Func, parts: CoreParts, place: HotPlace, outside: Label): void {
+function emitHandlers(f: Func, parts: CoreParts, place: HotPlace, outside: Label, enter: Label): void {
   const { op, budget, escape } = place
   const go = f.open('block')
-  const labels: Label[] = [escape, go, outside]
+  const labels: Label[] = [escape, go, outside, enter]
   for (let i = hotHandlers().length - 1; i >= 0; i--) labels[Pseudo.count + i] = f.open('block')
   f.set(budget, i32.sub(budget, 1))
   f.brTable(i32.load16U(op, denseLayout.handler), labels, escape)

@@ -1,6 +1,7 @@
 import { createTable } from '@machinist/wasm'
 import { CORE } from '@machinist/cpu-core'
 import { Exit, RegionCompiler } from '@machinist/translator'
+import type { X86Config } from '../../src/cpu.ts'
 import { Engine } from '../../src/engine.ts'
 import { DenseKey } from '../../src/emit/op-format.ts'
 import { lackedBy } from '../../src/model/forms.ts'
@@ -12,10 +13,12 @@ import { ENTRY_MAP_BYTES, Regions } from '../../src/translate/regions.ts'
 const SLACK = 1100
 const GDT = 0x8000
 const MODEL = 'x86-64-v2'
+/** The test translates by itself. */
+const OPTIONS = { translate: 'off', hot: 1 } as const
 
 /** A processor with RAM, in long mode or flat protected mode, whose memory is its own at the same addresses. */
-export function flatMachine(mode: 32 | 64, pc: number): TestMachine {
-  const machine = testMachine({ model: MODEL }, { ramMiB: 8 })
+export function flatMachine(mode: 32 | 64, pc: number, options: Pick<X86Config, 'translate' | 'hot'> = OPTIONS): TestMachine {
+  const machine = testMachine({ model: MODEL, ...options }, { ramMiB: 8 })
   const { cpu, memory, hart } = machine
   const start = longMode(memory, pc)
   if (mode === 32) memory.write(GDT + 16, new Uint8Array(BigUint64Array.of(0x00cf_9b00_0000_ffffn, 0x00cf_9300_0000_ffffn).buffer))
@@ -46,7 +49,7 @@ export class RegionMachine {
   constructor(machine: TestMachine, mode: 32 | 64) {
     this.machine = machine
     this.#mode = mode
-    this.#engine = Engine.of(machine.memory.arena, models[MODEL])
+    this.#engine = Engine.of(machine.memory.arena, models[MODEL], OPTIONS)
     const { window: { address }, exports } = this.#engine
     this.#regions = new Regions(address, true, lackedBy(models[MODEL]))
     this.#compiler = new RegionCompiler({
