@@ -1,6 +1,6 @@
 /** Time that counts instructions: a run is a function of the machine's definition. */
 import { readFileSync } from 'node:fs'
-import { virt, type VirtOptions } from '@machinist/boards'
+import { microvm, virt, type VirtOptions } from '@machinist/boards'
 import { collector, nodeHost } from '@machinist/host-node'
 import { createMachine, type Machine } from '@machinist/machine'
 import { Random } from '@machinist/testkit'
@@ -8,12 +8,14 @@ import { expect, it } from 'vitest'
 import { prepareGuest } from '../src/index.ts'
 import { machineDigest, runTo } from './digest.ts'
 
-async function boot(harts: number, instructions: number, engine: Pick<VirtOptions, 'translate' | 'hot'> = {}, disturb?: (machine: Machine) => void): Promise<{ digest: string; retired: number; console: string }> {
-  const { kernel, initrd } = await prepareGuest()
+type Engine = Pick<VirtOptions, 'translate' | 'hot'> & { readonly architecture?: 'riscv64' | 'amd64' | 'i386' }
+
+async function boot(harts: number, instructions: number, { architecture = 'riscv64', ...engine }: Engine = {}, disturb?: (machine: Machine) => void): Promise<{ digest: string; retired: number; console: string }> {
+  const { kernel, initrd } = await prepareGuest({ architecture })
   const console = collector()
-  const machine = createMachine(virt({
+  const machine = createMachine((architecture === 'riscv64' ? virt : microvm)({
     harts, console, ...engine, time: { instructionsPerSecond: 100_000_000 },
-    kernel: new Uint8Array(readFileSync(kernel)), initrd: new Uint8Array(readFileSync(initrd)), append: 'earlycon=sbi console=ttyS0',
+    kernel: new Uint8Array(readFileSync(kernel)), initrd: new Uint8Array(readFileSync(initrd)), append: architecture === 'riscv64' ? 'earlycon=sbi console=ttyS0' : 'console=ttyS0',
   }), nodeHost())
   disturb?.(machine)
   runTo(machine, instructions)
@@ -33,6 +35,12 @@ it.each([[1, 400_000_000], [4, 600_000_000]])('two boots with %d harts are the s
 it.each([[1, 400_000_000], [4, 400_000_000]])('a boot with %d harts is the same interpreted and translated, after %d instructions', async (harts, instructions) => {
   const interpreted = await boot(harts, instructions, { translate: 'off' })
   expect(await boot(harts, instructions, { translate: 'now', hot: 5000 })).toEqual(interpreted)
+})
+
+it.each<['amd64' | 'i386', number]>([['amd64', 2], ['i386', 1]])('a boot of %s with %d processors is the same interpreted and translated', async (architecture, harts) => {
+  const interpreted = await boot(harts, 400_000_000, { architecture, translate: 'off' })
+  expect(interpreted.console).toContain('Linux version')
+  expect(await boot(harts, 400_000_000, { architecture, translate: 'now', hot: 5000 })).toEqual(interpreted)
 })
 
 it.each([1, 3])('a boot with %d harts that is stopped at hundreds of random instructions is the same', async (harts) => {

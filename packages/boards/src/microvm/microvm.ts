@@ -21,7 +21,7 @@ const MAX_MEMORY = 3584 * MIB
 const PCI_BUSES = 256
 
 /** A CPU that can be the machine's. */
-export type MicrovmCpu = CpuSpec<Pick<X86Config, 'harts' | 'model'>, GuestMemory, AddressSpace, { readonly power: 'power'; readonly entropy: 'entropy' }>
+export type MicrovmCpu = CpuSpec<Pick<X86Config, 'harts' | 'model' | 'translate' | 'hot'>, GuestMemory, AddressSpace, { readonly power: 'power'; readonly entropy: 'entropy' }>
 
 /** What {@link microvm} may be told. */
 export interface MicrovmOptions {
@@ -29,6 +29,9 @@ export interface MicrovmOptions {
   readonly cpu?: MicrovmCpu
   /** What that is like: `x86-64-v2` unless given. Other CPUs have it for nothing. */
   readonly model?: X86Config['model']
+  /** How hot code is translated, and when it counts as hot; see `X86Config`. */
+  readonly translate?: X86Config['translate']
+  readonly hot?: X86Config['hot']
   /** Bytes of RAM, a multiple of 4096, 16 MiB to 3.5 GiB; 256 MiB unless given. */
   readonly memory?: number
   /** 1 to 8; 1 unless given. */
@@ -133,12 +136,12 @@ export function microvm(options: MicrovmOptions = {}): MachineBlueprint {
     const wantsSlot = each.spec.irqs(each.spec.configure(each.options.config ?? {}, name)).includes('irq') && each.options.at === undefined
     devices[name] = wantsSlot ? slotted(each) : each
   }
-  const { model, kernel, initrd, append, start, time, timeFrequency = TSC_FREQUENCY, randomness, wallClock } = options
+  const { model, translate, hot, kernel, initrd, append, start, time, timeFrequency = TSC_FREQUENCY, randomness, wallClock } = options
   const low = Math.min(memory, microvmMap.lowEnd)
   return defineMachine({
     name: 'microvm',
     memory: [{ name: 'ram', base: 0, size: low }, ...(memory > low ? [{ name: 'high-ram', base: microvmMap.highRam, size: memory - low }] : [])],
-    cpu: part(cpu, { config: { harts, ...(model !== undefined && { model }) } }),
+    cpu: part(cpu, { config: { harts, ...(model !== undefined && { model }), ...(translate !== undefined && { translate }), ...(hot !== undefined && { hot }) } }),
     devices,
     interruptController: 'ioapic',
     window: { base: microvmMap.window, size: microvmMap.windowSize },
