@@ -1,9 +1,9 @@
 import { tlbLayout } from '@machinist/mmu'
-import { compileNow, createMemory, instantiate } from '@machinist/wasm'
+import { compileNow, createMemory, createTable, instantiate } from '@machinist/wasm'
 import { describe, expect, test } from 'vitest'
 import { Assembler, EAX, EBX, ECX, ESP, SS } from '../test/machine/assembler.ts'
 import { place, select, SmallSystem } from '../test/system/machine.ts'
-import { writeCore } from './emit/core.ts'
+import { ownFunctions, writeCore } from './emit/core.ts'
 import { segmentLayout, State } from './emit/layout.ts'
 import { BANKS_PER_HART } from './emit/tlb.ts'
 import { Activity, Line, Polled } from './emit/system/events.ts'
@@ -282,7 +282,7 @@ function bareCore(): { core: { poll(): number }; view: DataView; set(field: 'lin
   const memory = createMemory({ initial: Math.ceil((banksAt + BANKS_PER_HART * tlbLayout.size) / 0x1_0000) })
   const view = new DataView(memory.buffer)
   const nothing = (): number => 0
-  const host = new Proxy({ memory, decoded: 8192, initialise: () => resetState(view, STATE, 'init') }, { get: (target, name): unknown => Reflect.get(target, name) ?? nothing })
+  const host = new Proxy({ memory, table: createTable(ownFunctions()), decoded: 8192, jumps: 0, initialise: () => resetState(view, STATE, 'init') }, { get: (target, name): unknown => Reflect.get(target, name) ?? nothing })
   const core = instantiate<{ poll(): number; startBanks(first: number): void }>(compileNow(writeCore({ state: STATE, physicalBits: 40, memory: { initial: 1 } })), { host })
   core.startBanks(banksAt)
   return { core, view, set: (field, value) => view.setUint32(STATE.field(field), value, true) }
