@@ -67,6 +67,11 @@ export const groups = {
   '@machinist/gdb': {
     'Debug a machine': [''],
   },
+  '@machinist/host-browser': {
+    'Run a machine in a page': ['', 'page/', 'protocol', 'description'],
+    'Keep disks': ['disks/'],
+    'Be the worker of a machine': ['worker/', 'host', 'loop', 'images', 'network/'],
+  },
   '@machinist/host-metal': {
     'Be a hypervisor on bare metal': [''],
     'Build an image': ['build/'],

@@ -2,7 +2,7 @@ import { constants, crc32 as zlibCrc, deflateRawSync, gzipSync } from 'node:zlib
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { crc32 } from './crc32.ts'
-import { gunzip, inflate, isGzip } from './inflate.ts'
+import { gunzip, inflate, inflateUpTo, isGzip } from './inflate.ts'
 
 const { Z_FIXED, Z_HUFFMAN_ONLY, Z_RLE, Z_DEFAULT_STRATEGY } = constants
 
@@ -14,7 +14,9 @@ const data = fc.tuple(fc.uint8Array({ maxLength: 400 }), fc.array(fc.nat(300), {
 
 test('what zlib compresses in any way comes out again', () => {
   fc.assert(fc.property(data, fc.constantFrom(0, 1, 6, 9), fc.constantFrom(Z_FIXED, Z_HUFFMAN_ONLY, Z_RLE, Z_DEFAULT_STRATEGY), (bytes, level, strategy) => {
-    expect(inflate(deflateRawSync(bytes, { level, strategy }), bytes.length)).toEqual(bytes)
+    const packed = deflateRawSync(bytes, { level, strategy })
+    expect(inflate(packed, bytes.length)).toEqual(bytes)
+    expect(inflateUpTo(Uint8Array.from([...packed, 1, 2, 3]), bytes.length + 5)).toEqual(bytes)
   }))
 })
 

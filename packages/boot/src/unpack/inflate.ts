@@ -211,6 +211,15 @@ export function inflate(bytes: Uint8Array, length: number): Uint8Array {
   return out
 }
 
+/**
+ * Decompresses deflate (RFC 1951) whose length is not known. What follows its end is not looked at.
+ *
+ * @throws a RangeError for damaged data, and when more than `limit` bytes would come out
+ */
+export function inflateUpTo(bytes: Uint8Array, limit: number): Uint8Array {
+  return new Inflater(bytes, 0, Math.min(limit, FIRST), limit).run()
+}
+
 /** Flags of a member (RFC 1952, 2.3.1). */
 const FLAG = { headerCheck: 2, extra: 4, name: 8, comment: 16, reserved: 0xe0 } as const
 const HEADER = 10

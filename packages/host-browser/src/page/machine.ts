@@ -1,0 +1,273 @@
+import { machinistError } from '@machinist/api'
+import type { MachineState, MachineStats } from '@machinist/machine'
+import { cpuOf, type MachineDescription } from '../description.ts'
+import { type Answers, type Asks, errorOf, type MachineNews, type PlainError, type TerminalSize, type ToPage, type ToWorker } from '../protocol.ts'
+
+/** A worker, as a page has it. */
+export interface MachineWorkerHandle {
+  postMessage(message: ToWorker, transfer?: readonly ArrayBuffer[]): void
+  terminate(): void
+  addEventListener(type: string, listener: (event: never) => void): void
+}
+
+/** What {@link openMachine} may be told. */
+export interface OpenMachineOptions {
+  /** What relative URLs of the description are relative to: its own URL, or the page's, unless given. */
+  readonly base?: string | URL
+  /** Files that the user picked or dropped, by the names that the description has for them. */
+  readonly files?: Readonly<Record<string, Blob>>
+  /** Makes the worker, where it is not found beside this package's program: a module worker of `riscv.worker.js` or `x86.worker.js`. */
+  readonly worker?: (cpu: 'riscv' | 'x86') => MachineWorkerHandle
+  /** Size of the terminal, in characters. */
+  readonly size?: TerminalSize
+  /** Told of images that are being loaded. */
+  readonly onProgress?: (progress: MachineNews['progress']) => void
+  /** What happens while nobody sees the page: `'run'` unless given. What is paused, and what the browser freezes, stands still, its clock too. */
+  readonly whenHidden?: 'run' | 'pause'
+}
+
+/** A machine in a worker of this page. */
+export interface PageMachine {
+  readonly name: string
+  readonly state: MachineState
+  /** Consoles of the guest, by part and port; the first one is where it is typed to unless said otherwise. */
+  readonly consoles: readonly string[]
+  /**
+   * Adds a listener; returns the function that removes it. Output that a listener is slow with makes the guest wait: until the promises are settled that
+   * listeners of `output` return.
+   */
+  on<Name extends keyof MachineNews>(name: Name, listener: (event: MachineNews[Name]) => void | Promise<void>): () => void
+  start(): Promise<void>
+  pause(): Promise<void>
+  resume(): Promise<void>
+  /** As a reset button does. */
+  reset(): Promise<void>
+  /** Switches it off at once, as pulling the plug does. */
+  powerOff(): Promise<void>
+  /** @returns false when it has no power button, or does not run */
+  pressPowerButton(): Promise<boolean>
+  /** Types to a console. */
+  type(bytes: Uint8Array | string, console?: string): void
+  /** The terminal has another size, in characters. */
+  resize(size: TerminalSize): void
+  stats(): Promise<MachineStats>
+  /** Resolves when it is off or disposed of; to the status, and the error if a part failed. */
+  finished(): Promise<{ readonly status: number; readonly error: Error | null }>
+  /** Ends it, closes its disks in good order, and ends its worker. Does nothing the second time. */
+  dispose(): Promise<void>
+}
+
+/** The worker beside this program. Bundlers know the form of these two, and bring the worker along. */
+function ownWorker(cpu: 'riscv' | 'x86'): MachineWorkerHandle {
+  const { Worker } = globalThis as unknown as { readonly Worker: new (url: URL, options: { readonly type: 'module'; readonly name?: string }) => MachineWorkerHandle }
+  return cpu === 'x86'
+    ? new Worker(new URL('./x86.worker.js', import.meta.url), { type: 'module' })
+    : new Worker(new URL('./riscv.worker.js', import.meta.url), { type: 'module' })
+}
+
+type Listener = (event: never) => void | Promise<void>
+
+/** {@link PageMachine}. */
+class WorkerMachine implements PageMachine {
+  name = ''
+  consoles: readonly string[] = []
+  state: MachineState = 'created'
+  readonly #worker: MachineWorkerHandle
+  readonly #listeners = new Map<keyof MachineNews, Set<Listener>>()
+  readonly #asked = new Map<number, { readonly resolve: (answer: never) => void; readonly reject: (error: Error) => void }>()
+  readonly #ready: Promise<void>
+  #last = 0
+  #status = 0
+  #error: Error | null = null
+  #disposing: Promise<void> | null = null
+  readonly #ended: (() => void)[] = []
+  /** Undoes what was done to the page. */
+  readonly undo: (() => void)[] = []
+
+  constructor(worker: MachineWorkerHandle) {
+    this.#worker = worker
+    this.#ready = new Promise((resolve, reject) => {
+      worker.addEventListener('message', ({ data }: { readonly data: ToPage }) => {
+        if (data.type === 'ready') resolve()
+        else this.#hear(data)
+      })
+      const failed = (event: { readonly message?: string }): void => {
+        const error = machinistError({ code: 'worker-failed', part: 'worker', value: event.message ?? 'it did not load', remedy: 'Serve riscv.worker.js and x86.worker.js beside the program, or give worker.' }, "the machine's worker does not run")
+        reject(error)
+        this.#fail(error)
+      }
+      worker.addEventListener('error', failed)
+      worker.addEventListener('messageerror', failed)
+    })
+    this.#ready.catch(() => undefined)
+  }
+
+  async ask<What extends keyof Asks>(what: What, ask: Asks[What]): Promise<Answers[What]> {
+    await this.#ready
+    if (this.#disposing !== null && what !== 'dispose') throw machinistError({ code: 'disposed', part: this.name || 'machine', remedy: 'Open another one.' }, 'the machine was disposed of')
+    return new Promise((resolve, reject) => {
+      const id = ++this.#last
+      this.#asked.set(id, { resolve, reject })
+      this.#worker.postMessage({ type: 'ask', id, what, with: ask })
+    })
+  }
+
+  #hear(message: Exclude<ToPage, { readonly type: 'ready' }>): void {
+    if (message.type === 'news') {
+      this.#tell(message.what, message.what === 'error' ? { error: errorOf(message.news as PlainError) } : message.news as never)
+      return
+    }
+    const asked = this.#asked.get(message.id)
+    this.#asked.delete(message.id)
+    if (message.type === 'answer') asked?.resolve(message.answer as never)
+    else asked?.reject(errorOf(message.error))
+  }
+
+  #tell<Name extends keyof MachineNews>(name: Name, event: MachineNews[Name]): void {
+    if (name === 'state') this.#enter((event as MachineNews['state']).to)
+    if (name === 'power') this.#status = (event as MachineNews['power']).status
+    if (name === 'error') this.#error = (event as MachineNews['error']).error
+    const waits: Promise<void>[] = []
+    for (const listener of this.#listeners.get(name) ?? []) {
+      try {
+        const wait = listener(event as never)
+        if (wait !== undefined) waits.push(wait.catch(report))
+      } catch (error) {
+        report(error)
+      }
+    }
+    if (name !== 'output') return
+    const { part, bytes } = event as MachineNews['output']
+    const taken = (): void => { this.#worker.postMessage({ type: 'taken', part, count: bytes.length }) }
+    if (waits.length === 0) taken()
+    else void Promise.all(waits).then(taken)
+  }
+
+  #enter(state: MachineState): void {
+    this.state = state
+    if (state === 'off' || state === 'disposed') for (const end of this.#ended.splice(0)) end()
+  }
+
+  /** Its worker is of no use any more. */
+  #fail(error: Error): void {
+    this.#error = error
+    for (const { reject } of this.#asked.values()) reject(error)
+    this.#asked.clear()
+    this.#tell('error', { error })
+    this.#enter('off')
+  }
+
+  on<Name extends keyof MachineNews>(name: Name, listener: (event: MachineNews[Name]) => void | Promise<void>): () => void {
+    const all = this.#listeners.get(name) ?? new Set<Listener>()
+    this.#listeners.set(name, all)
+    all.add(listener)
+    return () => { all.delete(listener) }
+  }
+
+  async start(): Promise<void> { await this.ask('start', null) }
+  async pause(): Promise<void> { await this.ask('pause', null) }
+  async resume(): Promise<void> { await this.ask('resume', null) }
+  async reset(): Promise<void> { await this.ask('reset', null) }
+  async powerOff(): Promise<void> { await this.ask('powerOff', null) }
+  pressPowerButton(): Promise<boolean> { return this.ask('pressPowerButton', null) }
+  stats(): Promise<MachineStats> { return this.ask('stats', null) }
+
+  type(given: Uint8Array | string, console: string | undefined = this.consoles[0]): void {
+    if (console !== undefined) this.#worker.postMessage({ type: 'typed', part: console, bytes: typeof given === 'string' ? new TextEncoder().encode(given) : given })
+  }
+
+  resize(size: TerminalSize): void {
+    this.#worker.postMessage({ type: 'resize', size })
+  }
+
+  finished(): Promise<{ readonly status: number; readonly error: Error | null }> {
+    const result = (): { readonly status: number; readonly error: Error | null } => ({ status: this.#status, error: this.#error })
+    if (this.state === 'off' || this.state === 'disposed') return Promise.resolve(result())
+    return new Promise((resolve) => { this.#ended.push(() => { resolve(result()) }) })
+  }
+
+  dispose(): Promise<void> {
+    this.#disposing ??= this.#end(this.ask('dispose', null))
+    return this.#disposing
+  }
+
+  async #end(asked: Promise<null>): Promise<void> {
+    for (const each of this.undo.splice(0)) each()
+    await asked.catch(() => undefined)
+    this.#worker.terminate()
+    this.#enter('disposed')
+  }
+}
+
+/** What a listener throws is its page's mistake, and no reason for a machine to end. */
+function report(error: unknown): void {
+  setTimeout(() => { throw error }, 0)
+}
+
+/** A description that stands at a URL. @throws a typed error `'machine-load'` */
+async function descriptionAt(url: URL): Promise<MachineDescription> {
+  const fail = (value: string | number): Error => machinistError({ code: 'machine-load', part: url.href, value, remedy: 'Check the URL, and that it is JSON.' }, 'the machine cannot be loaded')
+  try {
+    const response = await fetch(url)
+    if (!response.ok) throw fail(response.status)
+    return await response.json() as MachineDescription
+  } catch (error) {
+    throw error instanceof Error && 'code' in error ? error : fail(error instanceof Error ? error.message : String(error))
+  }
+}
+
+/**
+ * Makes a machine in a worker of its own. It does not run yet.
+ *
+ * @param what - the machine, or the URL of its description
+ * @throws typed errors: `'machine-load'`, `'machine-description'`, `'worker-failed'`, `'image-load'`; as `openBrowserDisks` and `createMachine`
+ */
+export async function openMachine(what: MachineDescription | string | URL, options: OpenMachineOptions = {}): Promise<PageMachine> {
+  const page = (globalThis as unknown as { readonly location: { readonly href: string } }).location.href
+  const url = typeof what === 'string' || what instanceof URL ? new URL(what, page) : null
+  const description = url === null ? what as MachineDescription : await descriptionAt(url)
+  const cpu = cpuOf(description)
+  const machine = new WorkerMachine((options.worker ?? ownWorker)(cpu))
+  if (options.onProgress !== undefined) machine.on('progress', options.onProgress)
+  try {
+    const { name, consoles } = await machine.ask('make', {
+      description, base: new URL(options.base ?? url ?? page, page).href, files: options.files ?? {}, size: options.size ?? null,
+    })
+    Object.assign(machine, { name, consoles })
+  } catch (error) {
+    await machine.dispose()
+    throw error
+  }
+  machine.undo.push(watchPage(machine, options.whenHidden ?? 'run'))
+  return machine
+}
+
+interface Page {
+  readonly visibilityState: 'visible' | 'hidden'
+  addEventListener(type: string, listener: () => void): void
+  removeEventListener(type: string, listener: () => void): void
+}
+
+/** Has a machine stand still while the browser freezes its page, and while nobody sees it, if so told. Returns what ends that. */
+function watchPage(machine: PageMachine, whenHidden: 'run' | 'pause'): () => void {
+  const { document } = globalThis as unknown as { readonly document?: Page }
+  if (document === undefined) return () => undefined
+  let held = false
+  const hold = (): void => {
+    if (machine.state !== 'running') return
+    held = true
+    void machine.pause().catch(() => undefined)
+  }
+  const release = (): void => {
+    if (!held) return
+    held = false
+    void machine.resume().catch(() => undefined)
+  }
+  const seen = (): void => {
+    if (document.visibilityState === 'visible') release()
+    else if (whenHidden === 'pause') hold()
+  }
+  const events = [['visibilitychange', seen], ['freeze', hold], ['resume', release]] as const
+  for (const [type, listener] of events) document.addEventListener(type, listener)
+  return () => { for (const [type, listener] of events) document.removeEventListener(type, listener) }
+}

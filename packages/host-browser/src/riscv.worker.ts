@@ -1,0 +1,5 @@
+import { virt, virtCatalogue } from '@machinist/boards'
+import { boardOptions } from './worker/board.ts'
+import { serveMachine } from './worker/serve.ts'
+
+serveMachine({ catalogue: virtCatalogue, board: (description) => virt(boardOptions(description, 'virt')) })

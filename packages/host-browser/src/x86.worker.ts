@@ -1,0 +1,5 @@
+import { microvm, microvmCatalogue } from '@machinist/boards'
+import { boardOptions } from './worker/board.ts'
+import { serveMachine } from './worker/serve.ts'
+
+serveMachine({ catalogue: microvmCatalogue, board: (description) => microvm(boardOptions(description, 'microvm')) })
