@@ -1,6 +1,7 @@
 import type { VcpuDebug } from '@machinist/api'
 import type { Machine } from '@machinist/machine'
 import type { DebugMemory } from './memory.ts'
+import { programCounter } from './program-counter.ts'
 import { parseHex, parseSmallHex, toHex } from './text.ts'
 
 /** What commands of the user see of the session. */
@@ -34,13 +35,11 @@ function dump(from: bigint, bytes: Uint8Array): string {
   return lines.join('\n')
 }
 
-const registerOf = (hart: VcpuDebug, name: string): string => hex(hart.readRegister(hart.registers.find((register) => register.name === name)?.number ?? -1) ?? 0n)
-
 const information: Readonly<Record<string, (view: MonitorView) => string>> = {
   devices: ({ machine }) => machine.resolved.devices.map(({ name, spec, regions }) =>
     `${name} (${spec.kind})${regions.map(({ base, size }) => ` ${hex(base)}+${hex(size)}`).join('')}`).join('\n'),
   harts: ({ machine, harts }) => harts.map((hart, index) =>
-    `hart ${index}: pc ${registerOf(hart, 'pc')}, ${machine.vcpus[index]?.sample?.(1).mode ?? 'unknown'} mode, ${machine.vcpus[index]?.runnable === true ? 'runs' : 'waits or is stopped'}`).join('\n'),
+    `hart ${index}: pc ${hex(hart.readRegister(programCounter(hart)) ?? 0n)}, ${machine.vcpus[index]?.sample?.(1).mode ?? 'unknown'} mode, ${machine.vcpus[index]?.runnable === true ? 'runs' : 'waits or is stopped'}`).join('\n'),
   memory: ({ machine }) => machine.memory.regions.map(({ name, base, size }) => `${name} ${hex(base)}+${hex(size)}`).join('\n'),
   registers: ({ hart }) => hart.registers.map(({ name, number }) => `${name.padEnd(12)} ${hex(hart.readRegister(number) ?? 0n)}`).join('\n'),
   stats: ({ machine }) => Object.entries({ ...machine.stats, ...machine.stats.cpu }).filter(([, value]) => typeof value === 'number').map(([name, value]) => `${name} ${String(value)}`).join('\n'),

@@ -3,6 +3,7 @@ import { type Machine, Seeker } from '@machinist/machine'
 import { LiveTarget } from './live-target.ts'
 import { monitor, type MonitorView } from './monitor.ts'
 import { type Incoming, MAX_PACKET, packet, PacketReader } from './packet.ts'
+import { programCounter } from './program-counter.ts'
 import { answerQuery } from './queries.ts'
 import { RecordedTarget } from './recorded-target.ts'
 import { readAll, readOne, writeAll, writeOne } from './registers.ts'
@@ -199,7 +200,7 @@ class Session implements GdbSession, TargetEvents {
   #goOld(command: string, text: string): string | null {
     if (text !== '') {
       const address = parseHex(text)
-      if (address === null || !this.#hart.writeRegister(this.#hart.registers.find(({ name }) => name === 'pc')?.number ?? -1, address)) return 'E01'
+      if (address === null || !this.#hart.writeRegister(programCounter(this.#hart), address)) return 'E01'
     }
     const steps = command.toLowerCase() === 's'
     const only = typeof this.#continued === 'number' ? this.#continued : steps ? this.#looked : null

@@ -158,7 +158,7 @@ test('machines of another instruction set are refused what only RISC-V has', () 
       throw error
     }
   }
-  expect([code('--arch', 'x86_64'), code('--arch', 'i386', '--virtio', 'mmio'), code('--arch', 'riscv64')]).toEqual(['x86_64 pci', 'i386 mmio', 'riscv64 default'])
+  expect([code('--arch', 'x86_64'), code('--arch', 'amd64'), code('--arch', 'i386', '--virtio', 'mmio'), code('--arch', 'riscv64')]).toEqual(['amd64 default', 'amd64 default', 'i386 mmio', 'riscv64 default'])
   expect(code('--arch', 'mips')).toBe('usage --arch')
   for (const [flag, value] of [['firmware', 'fw'], ['interrupts', 'aia'], ['dump-dtb', 'x.dtb'], ['kernel', 'none'], ['virtio', 'mmio-legacy']] as const) expect(code('--arch', 'x86_64', `--${flag}`, value), flag).toBe(`usage --${flag}`)
 })

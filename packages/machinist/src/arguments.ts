@@ -1,6 +1,7 @@
 import type { TreeSession } from '@machinist/host-node'
 import type { OpenSnapshot } from '@machinist/snapshot'
 import type { BackendDescriptor } from '@machinist/machine'
+import { checkArchitecture, parseArchitecture } from './architecture.ts'
 import { type BalloonChoice, parseBalloon } from './balloon.ts'
 import { HELP_OPTIONS, SHELLS } from './command-line/commands.ts'
 import { unknownCommand } from './command-line/help.ts'
@@ -12,6 +13,7 @@ import { DISK, type DiskCommand, parseDiskCommand } from './disk/arguments.ts'
 import { type DiskChoice, hideCommas, parseDisk, showCommas } from './disk-option.ts'
 import { FLEET_WORDS, type FleetCommand, parseFleet } from './fleet/arguments.ts'
 import type { GdbAddress } from './gdb/listen.ts'
+import type { GuestArchitecture } from './guest/index.ts'
 import { parseGdb } from './gdb/option.ts'
 import { METAL, type MetalOptions, parseMetal } from './metal/arguments.ts'
 import { parseNet } from './net-option.ts'
@@ -45,8 +47,8 @@ export interface RunOptions {
   /** Bytes. */
   readonly memory?: number
   readonly harts?: number
-  /** The instruction set, by the names that `uname -m` has; `'riscv64'` unless given. */
-  readonly arch?: 'x86_64' | 'i386'
+  /** The instruction set, by Debian's name. Unless given, a disk's kernel decides, or it is `'riscv64'`. */
+  readonly arch?: GuestArchitecture
   readonly virtio?: 'mmio' | 'mmio-legacy' | 'pci'
   readonly interrupts?: 'plic' | 'aia'
   /** Networks; a NAT of its own unless given. */
@@ -130,8 +132,6 @@ export const NO_FIRMWARE = 'none'
 
 const SUBCOMMANDS: readonly string[] = ['run', 'profile']
 const MAX_HARTS = 8
-/** Instruction sets of the software cores. */
-const ARCHITECTURES = ['riscv64', 'x86_64', 'i386'] as const
 const PROFILE_OUT = 'guest.cpuprofile'
 const PROFILE_RATE = 1000
 /** More than this, and the guest's time is that of the profiler. */
@@ -383,14 +383,7 @@ export function parseCommand(args: readonly string[]): Command {
   const snapshots = parseSnapshots(values, files, [...disks, ...pmems ?? []].some(({ mode }) => mode === 'overlay'), args)
   if (snapshots !== undefined && (machineFile !== undefined || profile !== null)) throw usageError('--snapshots', 'is for machines of the command line', profile === null ? 'Give options instead of a machine file.' : 'Leave it out, or run.')
   checkRecord(values.record, values)
-  const arch = oneOf('--arch', values.arch ?? 'riscv64', ARCHITECTURES)
-  if (arch !== 'riscv64') {
-    const other = (['firmware', 'interrupts', 'dump-dtb'] as const).find((name) => values[name] !== undefined)
-    if (other !== undefined) throw usageError(`--${other}`, 'is for RISC-V', `Leave it out, or --arch.`, values[other])
-    if (values.virtio === 'mmio-legacy') throw usageError('--virtio', 'kernels for x86 find no virtio devices of version 1 there', 'Use pci or mmio.', values.virtio)
-    if (image !== null && values.kernel === undefined) throw usageError('--arch', 'the kernel of a disk is started on RISC-V alone', 'Give --kernel and --disk.', arch)
-    if (values.kernel === 'none') throw usageError('--kernel', 'there is no firmware for x86', 'Give a kernel.', values.kernel)
-  }
+  const arch = values.arch === undefined ? undefined : parseArchitecture(values.arch)
   const options: RunOptions = {
     ...(machineFile !== undefined && { machineFile }),
     ...(values.kernel !== undefined && { kernel: values.kernel }),
@@ -403,7 +396,7 @@ export function parseCommand(args: readonly string[]): Command {
     ...(values.vsock !== undefined && { vsock: values.vsock }),
     ...(values.memory !== undefined && { memory: parseMemory(values.memory) }),
     ...(values.harts !== undefined && { harts: parseHarts(values.harts) }),
-    ...(arch !== 'riscv64' && { arch, virtio: 'pci' as const }),
+    ...(arch !== undefined && { arch }),
     ...(values.virtio !== undefined && { virtio: parseVirtio(values.virtio) }),
     ...(values.interrupts !== undefined && { interrupts: parseInterrupts(values.interrupts) }),
     ...(values.net !== undefined && { nets: values.net.flatMap(parseNet) }),
@@ -421,5 +414,6 @@ export function parseCommand(args: readonly string[]): Command {
     quiet: values.quiet ?? false,
     stats: values.stats ?? false,
   }
+  if (arch !== undefined) checkArchitecture(options, arch)
   return profile === null ? { kind: 'run', options } : { kind: 'profile', options, profile }
 }

@@ -23,7 +23,7 @@ const MACHINE = {
   harts: { type: 'string', offers: ['1', '2', '4', '8'], forms: [['N', '1 to 8 harts; 1 by default']] },
   arch: {
     type: 'string', offers: ['riscv64', 'x86_64', 'i386'],
-    forms: [['riscv64|x86_64|i386', "the instruction set: RISC-V by default; with x86_64 or i386 the machine is a small PC without firmware, and the Debian guest is for that"]],
+    forms: [['riscv64|x86_64|i386', "the instruction set: that of a disk's kernel, or RISC-V; with x86_64 or i386 the machine is a small PC without firmware, and the Debian guest is for that"]],
   },
   virtio: {
     type: 'string', offers: ['mmio', 'pci', 'mmio-legacy'],
@@ -142,7 +142,7 @@ export const RUN_COMMAND: CommandInfo = {
   name: 'run',
   summary: "boot Debian's Linux to a shell, or run another machine",
   usage: [
-    ['[options]', "boot Debian's Linux to a shell on a RISC-V machine"],
+    ['[options]', "boot Debian's Linux to a shell"],
     ['[options] MACHINE-FILE', 'run the machine that a .json, .mjs or .ts file defines'],
     ['[options] DISK', 'boot the Linux on a disk: a .qcow2, .img, .vmdk … file'],
   ],

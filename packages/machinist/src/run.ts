@@ -1,18 +1,19 @@
 import { Transform, type Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { concatInitrds } from '@machinist/boot'
-import { type Given, microvm, virt, VIRTIO_SLOTS } from '@machinist/boards'
+import { type Given, VIRTIO_SLOTS } from '@machinist/boards'
 import { type CharPort, machinistError } from '@machinist/api'
 import { type CharBackend, collector, nodeHost, openDiskImage, readWhole, sharedFolder, stream, terminal, unixSockets } from '@machinist/host-node'
-import { type BackendDescriptor, createMachine, deviceTree, type DevicePart, type Machine, type MachineBlueprint, type MachineStats, part } from '@machinist/machine'
+import { type BackendDescriptor, createMachine, deviceTree, type DevicePart, type Machine, type MachineBlueprint, type MachineStats, parseDefinition, part } from '@machinist/machine'
 import { imageDisk, limited, overlay } from '@machinist/storage'
 import { type BalloonControl, balloonControl, virtio9p, virtio9pPci, virtioBalloon, virtioBalloonPci, virtioMmio, virtioPci, virtioPmem, virtioPmemPci, virtioVsock, virtioVsockPci } from '@machinist/virtio'
+import { board, definedArchitecture, type Settled, settle } from './architecture.ts'
 import { optimiseWhenWarm, withColdCore } from './engine-flags.ts'
 import { NO_FIRMWARE, type RunOptions } from './arguments.ts'
 import { type GdbListener, listenForGdb } from './gdb/listen.ts'
 import { gdbTarget } from './gdb/option.ts'
 import { balloonsOf, balloonText } from './balloon.ts'
-import { bootDisk, bootImage, diskCommandLine } from './debian/index.ts'
+import { bootDisk, bootImage, type DiskBoot, diskCommandLine } from './debian/index.ts'
 import { type DiskChoice, openChoice } from './disk-option.ts'
 import { dumpDtb } from './dump-dtb.ts'
 import { EXEC_PORTS, execConsole } from './exec-ports.ts'
@@ -28,8 +29,6 @@ import { TimeMeter } from './time-shares.ts'
 const EXEC_ANSWERS = 3
 /** What of the console is shown when a command never answered, in bytes. */
 const CONSOLE_TAIL = 4096
-/** What Debian calls architectures. */
-const DEBIAN_NAMES = { x86_64: 'amd64', i386: 'i386' } as const
 /** RAM for the system of a disk, unless the user says otherwise, in bytes. */
 export const DISK_MEMORY: number = 1 << 30
 /** What shells report of a program whose reader went away: 128 and the number of SIGPIPE. */
@@ -66,9 +65,15 @@ function carry(request: ExecRequest, to: Writable, ended: (status: number) => vo
   return through
 }
 
+/** What the disk that is to be booted has for that. What a machine starts from that was saved is in the snapshot. */
+async function diskBoot({ bootDisk: disk, restore }: RunOptions): Promise<DiskBoot | null> {
+  if (disk === undefined || restore !== undefined) return null
+  const { path, mode: _, limits: __, opened, ...image } = disk
+  return opened === undefined ? bootDisk(path, image) : bootImage(opened.image, path)
+}
+
 /** A kernel, its initrd and its command line, from the user or from Debian. */
-async function images(options: RunOptions, request: ExecRequest | null): Promise<{ kernel?: Uint8Array; firmware?: Uint8Array; initrd?: Uint8Array; append?: string }> {
-  // What it starts from is in the snapshot.
+async function images(options: Settled, boot: DiskBoot | null, request: ExecRequest | null): Promise<{ kernel?: Uint8Array; firmware?: Uint8Array; initrd?: Uint8Array; append?: string }> {
   if (options.restore !== undefined) return {}
   if (options.kernel !== undefined) {
     return {
@@ -77,17 +82,16 @@ async function images(options: RunOptions, request: ExecRequest | null): Promise
       append: options.append ?? `console=${options.console ?? 'ttyS0'}`,
     }
   }
-  if (options.bootDisk !== undefined) {
-    const { path, mode: _, limits: __, opened, ...image } = options.bootDisk
-    const { kernel, initrd, root } = await (opened === undefined ? bootDisk(path, image) : bootImage(opened.image, path))
+  const { arch: architecture } = options
+  if (boot !== null) {
+    const { kernel, initrd, root } = boot
     return {
       kernel,
       ...(options.initrd !== undefined ? { initrd: readWhole(options.initrd, '--initrd') } : initrd !== null && { initrd }),
-      append: diskCommandLine(root, options),
+      append: diskCommandLine(root, { ...options, architecture }),
     }
   }
   const { progress, done } = terminalProgress(process.stderr)
-  const architecture = options.arch === undefined ? 'riscv64' : DEBIAN_NAMES[options.arch]
   const guest = await prepareGuest({
     architecture,
     ...(options.quiet ? {} : { progress }),
@@ -130,12 +134,14 @@ async function pmemPart({ path, mode, limits, opened, ...rest }: DiskChoice, vir
   return part(virtio === 'pci' ? virtioPmemPci : virtioPmem, { config: { size: image.size }, backends: { disk } })
 }
 
-async function plan(options: RunOptions, request: ExecRequest | null, console: Given<CharPort>, answers: readonly CharBackend[]): Promise<MachineBlueprint> {
-  if (options.machineFile !== undefined) return override(await loadMachineFile(options.machineFile), options)
+async function plan(given: RunOptions, request: ExecRequest | null, console: Given<CharPort>, answers: readonly CharBackend[]): Promise<MachineBlueprint> {
+  if (given.machineFile !== undefined) return override(await loadMachineFile(given.machineFile), given)
+  const boot = await diskBoot(given)
+  const options = settle(given, boot?.architecture ?? (given.restore === undefined ? null : definedArchitecture(parseDefinition(given.restore.definition))))
   const backends = Object.fromEntries(EXEC_PORTS.map((name, index) => [name, answers[index] ?? 'null']))
   const pmems = await Promise.all((options.pmems ?? []).map((disk) => pmemPart(disk, options.virtio)))
-  const common = {
-    ...await images(options, request),
+  return board(options.arch, {
+    ...await images(options, boot, request),
     ...(options.memory !== undefined ? { memory: options.memory } : options.bootDisk !== undefined && { memory: DISK_MEMORY }),
     ...(options.harts !== undefined && { harts: options.harts }),
     nets: networks(options).map((net) => ({ net, config: {} })),
@@ -152,14 +158,8 @@ async function plan(options: RunOptions, request: ExecRequest | null, console: G
       ...Object.fromEntries(pmems.map((pmem, index) => [`pmem${index}`, pmem])),
       ...(options.vsock !== undefined && { vsock: part(options.virtio === 'pci' ? virtioVsockPci : virtioVsock, { backends: { host: unixSockets(options.vsock, { name: '--vsock' }) } }) }),
     },
-  }
-  if (options.arch !== undefined) {
-    return microvm({ ...common, ...(options.arch === 'i386' && { model: 'i686' }), virtio: options.virtio === 'mmio' ? 'mmio' : 'pci' })
-  }
-  return virt({
-    ...common,
     ...(options.firmware !== undefined && options.firmware !== NO_FIRMWARE && { firmware: readWhole(options.firmware, '--firmware') }),
-    ...(options.virtio !== undefined && { virtio: options.virtio }),
+    virtio: options.virtio,
     ...(options.interrupts !== undefined && { interrupts: options.interrupts }),
   })
 }

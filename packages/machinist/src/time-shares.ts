@@ -12,6 +12,8 @@ const INTERVAL = 1000
 /** Packages whose code, called by the machine, is the work of devices; and those that write and compile translations. */
 const DEVICES = new Set(['bus', 'devices', 'interrupts', 'virtio', 'registers', 'storage', 'network', 'packets', 'host-node'])
 const COMPILERS = new Set(['translator', 'wasm'])
+/** Those of CPUs in software. */
+const CPUS = new Set(['cpu-core', 'cpu-riscv', 'cpu-x86', 'mmu'])
 const WAITING = new Set(['(idle)', '(program)', '(root)'])
 
 /**
@@ -25,7 +27,7 @@ function shareOf({ functionName: name, url }: { readonly functionName: string; r
   if (COMPILERS.has(home)) return 'compiling'
   if (DEVICES.has(home)) return 'devices'
   // Decoding, walks, traps, and the way into generated code and out.
-  return home === 'cpu-riscv' ? 'slow path' : 'other'
+  return CPUS.has(home) ? 'slow path' : 'other'
 }
 
 /** Adds up the time of a profile by what the machine did in it. */

@@ -48,7 +48,7 @@ describe('a guest whose power button is pressed switches itself off', () => {
   })
 
   it('Debian, by systemd-logind', async () => {
-    const { disk } = await baseSystem(await prepareGuest(), { packages: [] })
+    const { disk } = await baseSystem(await prepareGuest(), { architecture: 'riscv64', packages: [] })
     const image = await openDiskImage(disk, { writable: false })
     const { kernel, initrd, root } = await bootImage(image, disk)
     const { status, by, said } = await pressed({

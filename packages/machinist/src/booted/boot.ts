@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises'
 import { machinistError } from '@machinist/api'
-import { virt, type VirtOptions } from '@machinist/boards'
+import type { VirtOptions } from '@machinist/boards'
 import { concatInitrds } from '@machinist/boot'
 import { nodeHost } from '@machinist/host-node'
 import { createMachine, type Machine, part } from '@machinist/machine'
-import { consoleWith, virtioMmio } from '@machinist/virtio'
+import { consoleWith, virtioMmio, virtioPci } from '@machinist/virtio'
+import { board, virtioOf } from '../architecture.ts'
 import { guestCommandLine, prepareGuest, type PrepareGuestOptions } from '../guest/index.ts'
 import { agentInitrd, agentPort, AGENTS } from './agent.ts'
 import { AgentLine } from './agent-line.ts'
@@ -16,7 +17,7 @@ import { AGENT_PART, networkBackend } from './network.ts'
 const DEFAULT_TIMEOUT = 120_000
 const PROMPT = '# '
 
-/** The machine of a guest: what of the options of `virt` the guest itself does not need. */
+/** The machine of a guest: what of the options of `virt` the guest itself does not need. `interrupts` is for RISC-V. */
 export type GuestMachineOptions = Pick<VirtOptions, 'memory' | 'harts' | 'disks' | 'devices' | 'time' | 'randomness' | 'wallClock' | 'interrupts'>
 
 /** What {@link bootGuest} may be given. */
@@ -25,7 +26,7 @@ export interface BootGuestOptions {
   readonly name?: string | undefined
   /** The machine; one hart and 256 MiB unless given. Copies get disks of their own, those of `@machinist/storage` and `openDisk` by themselves. */
   readonly machine?: GuestMachineOptions | undefined
-  /** Where Debian is kept, further modules of its kernel, and who is told of progress. */
+  /** What it is for, which decides what machine it has; where Debian is kept, further modules of its kernel, and who is told of progress. */
   readonly prepare?: PrepareGuestOptions | undefined
   /** More of the kernel's command line. */
   readonly append?: string | undefined
@@ -75,14 +76,16 @@ export async function bootGuest(options: BootGuestOptions = {}): Promise<Guest> 
 function guestMachine(options: BootGuestOptions, kernel: Uint8Array, initrd: Uint8Array, console: ConsoleView, lines: readonly AgentLine[]): Machine {
   const ports = lines.map((_, index) => agentPort(index))
   const backends = Object.fromEntries(lines.map((line, index) => [agentPort(index), line.backend]))
-  return createMachine(virt({
+  const architecture = options.prepare?.architecture ?? 'riscv64'
+  const agent = consoleWith('virtio-agent', ['console', ...ports])
+  return createMachine(board(architecture, {
     ...options.machine,
     kernel, initrd, console: console.backend, nets: [networkBackend({})],
     // A panic is told by a reset. Nobody gives this network its address.
-    append: guestCommandLine({ console: 'ttyS0', quiet: true, append: `panic=-1 ip=off${options.append === undefined ? '' : ` ${options.append}`}` }),
+    append: guestCommandLine({ architecture, console: 'ttyS0', quiet: true, append: `panic=-1 ip=off${options.append === undefined ? '' : ` ${options.append}`}` }),
     devices: {
       ...options.machine?.devices,
-      [AGENT_PART]: part(virtioMmio(consoleWith('virtio-agent', ['console', ...ports])), { backends: { console: 'null', ...backends } }),
+      [AGENT_PART]: part(virtioOf(architecture) === 'pci' ? virtioPci(agent) : virtioMmio(agent), { backends: { console: 'null', ...backends } }),
     },
   }), nodeHost())
 }

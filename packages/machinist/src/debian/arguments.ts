@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { fileError } from '@machinist/host-node'
 import { parseNumber } from '@machinist/machine'
+import { parseArchitecture } from '../architecture.ts'
 import { unknownCommand } from '../command-line/help.ts'
 import { parseFlags, SEE_HELP, usageError, type Values } from '../usage.ts'
 import type { DebianDiskOptions } from './build.ts'
@@ -73,6 +74,7 @@ export function parseDebian(args: readonly string[]): DebianOptions | null {
   }
   return {
     output, packages,
+    ...(values.arch !== undefined && { architecture: parseArchitecture(values.arch) }),
     ...(values.size !== undefined && { size: parseSize(values.size) }),
     ...(hostname !== undefined && { hostname }),
     ...(rootPassword !== undefined && { rootPassword }),

@@ -3,6 +3,8 @@ import { machinistError } from '@machinist/api'
 import { findLinux } from '@machinist/boot'
 import { type DiskImageOptions, openDiskImage } from '@machinist/host-node'
 import { diskFormats, type DiskImage, openExt4, readerOf, readPartitions } from '@machinist/storage'
+import { kernelArchitecture } from '../architecture.ts'
+import { earlyConsole, type GuestArchitecture } from '../guest/index.ts'
 
 /** What a machine needs to start the system of a disk. */
 export interface DiskBoot {
@@ -10,6 +12,8 @@ export interface DiskBoot {
   readonly initrd: Uint8Array | null
   /** Words for the kernel's command line that name its root file system. */
   readonly root: string
+  /** What the kernel is for; null when it does not tell. */
+  readonly architecture: GuestArchitecture | null
   /** Where the kernel was found on the disk. */
   readonly kernelPath: string
 }
@@ -50,7 +54,7 @@ export async function bootImage(image: DiskImage, path: string, part: string = p
       const fs = await openExt4(readerOf(image, partition, part))
       if (fs === null) continue
       const { kernel, initrd, kernelPath } = await findLinux(fs, part)
-      return { kernel, initrd, kernelPath, root: `root=UUID=${fs.uuid} ro` }
+      return { kernel, initrd, kernelPath, architecture: kernelArchitecture(kernel), root: `root=UUID=${fs.uuid} ro` }
     } catch (error) {
       failed = error
     }
@@ -65,11 +69,11 @@ const DEVICE_TIMEOUT = 900
  * The kernel's command line for the system of a disk at the terminal of this process. systemd is told the terminal's size: it would ask
  * the terminal, and wait for an answer where there is none.
  */
-export function diskCommandLine(root: string, { append, quiet, console: tty = 'ttyS0' }: { readonly append?: string; readonly quiet: boolean; readonly console?: string }): string {
+export function diskCommandLine(root: string, { append, quiet, console: tty = 'ttyS0', architecture }: { readonly architecture?: GuestArchitecture; readonly append?: string; readonly quiet: boolean; readonly console?: string }): string {
   const { isTTY, rows = 24, columns = 80 } = process.stdout
   const term = isTTY && /^[\w.+-]{1,40}$/.test(process.env['TERM'] ?? '') ? process.env['TERM'] ?? 'dumb' : 'dumb'
   return [
-    root, `console=${tty}`, `systemd.default_device_timeout_sec=${DEVICE_TIMEOUT}`, ...(quiet ? ['quiet'] : []), 'earlycon=sbi', `TERM=${term}`,
+    root, `console=${tty}`, `systemd.default_device_timeout_sec=${DEVICE_TIMEOUT}`, ...(quiet ? ['quiet'] : []), earlyConsole(architecture), `TERM=${term}`,
     ...['console', tty].flatMap((name) => [
       // A virtio console knows its size, and hears when it changes.
       `systemd.tty.term.${name}=${term}`, ...(tty === 'hvc0' ? [] : [`systemd.tty.rows.${name}=${rows}`, `systemd.tty.columns.${name}=${columns}`]),

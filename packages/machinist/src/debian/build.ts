@@ -7,9 +7,9 @@ import { openDiskImage } from '@machinist/host-node'
 import { type DiskFormat, formatForNew, rawFormat } from '@machinist/storage'
 import { convertDisk } from '../disk/create.ts'
 import { configuredSources, step } from '../guest/apt.ts'
-import { prepareGuest } from '../guest/index.ts'
+import { type GuestArchitecture, prepareGuest } from '../guest/index.ts'
 import { undoneWhenInterrupted } from '../guest/interruption.ts'
-import { SUITE } from '../guest/packages.ts'
+import { ARCHITECTURE, suiteOf } from '../guest/packages.ts'
 import type { Progress } from '../guest/progress.ts'
 import { guestSources, ownFiles } from './files.ts'
 import { runJob } from './machine.ts'
@@ -21,6 +21,8 @@ import { copyDisk, fileSystemTool } from './tools.ts'
 export interface DebianDiskOptions {
   /** Where it goes, in the format that the name ends with, or else raw. What is there is replaced. */
   readonly output: string
+  /** `'riscv64'` unless given. */
+  readonly architecture?: GuestArchitecture | undefined
   /** Bytes; 4 GiB unless given. The file takes what is in it. */
   readonly size?: number | undefined
   /** Packages besides those of every such disk. */
@@ -66,25 +68,25 @@ async function deliver(disk: string, output: string, format: DiskFormat, work: s
 }
 
 /**
- * Makes a disk with Debian 13 for riscv64: an ext4 file system without partitions, with a kernel in `/boot`, which `machinist DISK` boots
+ * Makes a disk with Debian 13 for riscv64 or amd64, or Debian 12 for i386, which has no later kernels: an ext4 file system without partitions, with a kernel in `/boot`, which `machinist DISK` boots
  * to a login. The packages come from the mirror of the machine's own apt configuration and are installed by their own scripts, in a guest of
  * our own machine; the host needs no privileges for it. What takes long is done once and kept in the cache.
  *
  * @throws typed errors `guest-*` (packages) and `debian-*` (the disk)
  */
 export async function buildDebian(options: DebianDiskOptions): Promise<DebianDisk> {
-  const { progress, cache } = options
+  const { progress, cache, architecture = ARCHITECTURE } = options
   const format = formatForNew(options.output)
   const work = await mkdtemp(join(dirname(options.output), '.debian-')).catch((error: unknown) => {
     throw machinistError({ code: 'debian-output', part: '--output', value: options.output, remedy: 'Name a file in a folder that may be written' }, String(error))
   })
   return undoneWhenInterrupted(() => { rmSync(work, { recursive: true, force: true }) }, async () => {
-    const guest = await prepareGuest({ cache, progress })
+    const guest = await prepareGuest({ architecture, cache, progress })
     const { archive, all } = await configuredSources()
-    const sources = guestSources(archive, all, SUITE)
+    const sources = guestSources(archive, all, suiteOf(architecture))
     // What the guest's apt needs to trust such a mirror.
     const trust = /\bhttps:/.test(sources) ? ['ca-certificates'] : []
-    const base = await baseSystem(guest, { packages: [...(options.packages ?? []), ...trust], fresh: options.fresh, cache, progress })
+    const base = await baseSystem(guest, { architecture, packages: [...(options.packages ?? []), ...trust], fresh: options.fresh, cache, progress })
     progress?.('Making the disk')
     const disk = join(work, 'disk.img')
     await copyDisk(base.disk, disk)
@@ -93,7 +95,7 @@ export async function buildDebian(options: DebianDiskOptions): Promise<DebianDis
     await fileSystemTool('tune2fs', ['-U', randomUUID(), disk])
     await fileSystemTool('resize2fs', [disk, `${Math.floor((options.size ?? DEFAULT_SIZE) / 1024)}K`])
     await runJob({
-      guest, script: SETTLE,
+      guest, architecture, script: SETTLE,
       files: ownFiles({ hostname: options.hostname ?? 'debian', sources, sshKeys: options.sshKeys ?? [] }),
       ...(options.rootPassword !== undefined && { inputs: [['password', `root:${options.rootPassword}\n`, 0o600]] }),
       disks: [{ path: disk }],

@@ -13,6 +13,7 @@ describe('machinist debian build', () => {
     expect(parseCommand(args)).toEqual({ kind: 'debian', options: {
       output: 'x', size: 2 ** 33, packages: ['git', 'vim', 'libstdc++6'], hostname: 'a-1', rootPassword: ' p', sshKeys: [KEY], fresh: true, quiet: true,
     } })
+    expect(parseCommand(['debian', 'build', '--arch', 'x86_64'])).toMatchObject({ options: { architecture: 'amd64' } })
     expect(parseCommand(['debian', '--help'])).toEqual({ kind: 'help', topic: 'debian' })
   })
 
@@ -20,7 +21,7 @@ describe('machinist debian build', () => {
     [[], 'debian'], [['make'], 'make'], [['build', 'x'], 'debian'], [['build', '--size', '10M'], '--size'], [['build', '--size', 'x'], '--size'], [['build', '--output', ''], '--output'],
     [['build', '--packages', 'a;b'], '--packages'], [['build', '--packages', '-o=x'], '--packages'], [['build', '--hostname', 'a b'], '--hostname'], [['build', '--hostname', '-a'], '--hostname'],
     [['build', '--root-password', 'a\nb'], '--root-password'], [['build', '--root-password', ''], '--root-password'], [['build', '--ssh-key', '/nonexistent'], '--ssh-key'],
-    [['build', '--ssh-key', '/etc/hostname'], '--ssh-key'], [['build', '--harts', '2'], '--harts'],
+    [['build', '--ssh-key', '/etc/hostname'], '--ssh-key'], [['build', '--harts', '2'], '--harts'], [['build', '--arch', 'mips'], '--arch'],
   ])('refuses %j, naming %s', (args, part) => {
     let caught: unknown
     try {

@@ -1,3 +1,4 @@
+import { type GuestArchitecture, SUITE, suiteOf } from '../guest/packages.ts'
 import type { AptSource } from '../guest/sources.ts'
 
 /** A file of the guest: path, content, mode. */
@@ -14,8 +15,19 @@ export const SHARE_TAG = 'share'
  */
 const INITRAMFS_MODULES = ['virtio_mmio', 'virtio_pci', 'virtio_blk', 'virtio_scsi', 'virtio_net', 'ext4']
 
+/** Of Debian's three kinds of keys one is enough, and RSA takes an emulated machine ten seconds. */
+const KEYGEN = ['ExecStart=', "ExecStart=ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key"] as const
+
+/** Before trixie, keys are made when the package is installed, and no service makes them. */
+const OLDER_FILES: readonly GuestFile[] = [
+  ['etc/systemd/system/sshd-keygen.service', ['[Unit]', 'Description=OpenSSH server keys', 'Before=ssh.service', '', '[Service]', 'Type=oneshot', 'RemainAfterExit=yes', ''].join('\n')],
+  ['etc/systemd/system/ssh.service.d/machinist.conf', ['[Unit]', 'Wants=sshd-keygen.service', 'After=sshd-keygen.service', ''].join('\n')],
+]
+
 /** What every disk has, whoever it is for: part of the cached system. */
-export const SYSTEM_FILES: readonly GuestFile[] = [
+export const systemFiles = (architecture: GuestArchitecture): readonly GuestFile[] => suiteOf(architecture) === SUITE ? SYSTEM_FILES : [...SYSTEM_FILES, ...OLDER_FILES]
+
+const SYSTEM_FILES: readonly GuestFile[] = [
   ['etc/fstab', [
     `LABEL=${LABEL} / ext4 errors=remount-ro 0 1`,
     // Mounted when somebody looks: a machine without it has nothing that failed.
@@ -25,10 +37,9 @@ export const SYSTEM_FILES: readonly GuestFile[] = [
   ['etc/initramfs-tools/conf.d/machinist', 'MODULES=list\nFSTYPE=ext4\nCOMPRESS=zstd\nCOMPRESSLEVEL=1\n'],
   ['etc/initramfs-tools/modules', INITRAMFS_MODULES.map((name) => `${name}\n`).join('')],
   ['etc/systemd/network/80-ethernet.network', '[Match]\nName=en* eth*\n\n[Network]\nDHCP=yes\n\n[DHCPv4]\nUseDomains=yes\n'],
-  // Of Debian's three kinds of keys one is enough, and RSA takes an emulated machine ten seconds.
   ['etc/systemd/system/sshd-keygen.service.d/machinist.conf', [
     '[Unit]', 'ConditionFirstBoot=', 'ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key', '',
-    '[Service]', 'ExecStart=', "ExecStart=ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key", '',
+    '[Service]', ...KEYGEN, '',
   ].join('\n')],
 ]
 

@@ -1,11 +1,11 @@
 import { concatInitrds, cpio } from '@machinist/boot'
-import { virt } from '@machinist/boards'
 import { collector, fileDisk, nodeHost, readWhole, stream } from '@machinist/host-node'
 import { createMachine, part } from '@machinist/machine'
 import { machinistError } from '@machinist/api'
-import { consoleWith, virtioMmio } from '@machinist/virtio'
+import { consoleWith, virtioMmio, virtioPci } from '@machinist/virtio'
+import { board, virtioOf } from '../architecture.ts'
 import { execRequest, guestCommandLine } from '../guest/index.ts'
-import type { PreparedGuest } from '../guest/index.ts'
+import type { GuestArchitecture, PreparedGuest } from '../guest/index.ts'
 import type { GuestFile } from './files.ts'
 
 const MEMORY = 1 << 30
@@ -19,6 +19,8 @@ const PANIC_INTERVAL = 1000
 /** Work for a guest that is started for it alone. */
 export interface Job {
   readonly guest: PreparedGuest
+  /** Of the guest, and of the machine that is made for it. */
+  readonly architecture: GuestArchitecture
   /** Of busybox' shell. */
   readonly script: string
   /** For the script to copy: found below `/machinist/files`, with `root` and `root/.ssh` private. */
@@ -57,15 +59,17 @@ export async function runJob(job: Job): Promise<void> {
   }
   const output = request.output({ stdout: take, stderr: take, exit: (code) => { status = code } })
   const answer = stream({ output: (bytes) => { output.push(bytes) } })
-  const machine = createMachine(virt({
+  const { architecture } = job
+  const exec = consoleWith('virtio-exec', ['console', PORT])
+  const machine = createMachine(board(architecture, {
     kernel: readWhole(job.guest.kernel),
     // The files come first: the request adds to their folder.
     initrd: concatInitrds([readWhole(job.guest.initrd), archive(job), request.initrd]),
-    append: guestCommandLine({ console: 'ttyS0', quiet: true }),
+    append: guestCommandLine({ architecture, console: 'ttyS0', quiet: true }),
     memory: MEMORY,
     console,
     disks: job.disks.map(({ path, readOnly }) => fileDisk(path, { mode: readOnly === true ? 'ro' : 'rw' })),
-    devices: { exec: part(virtioMmio(consoleWith('virtio-exec', ['console', PORT])), { backends: { console: 'null', [PORT]: answer } }) },
+    devices: { exec: part(virtioOf(architecture) === 'pci' ? virtioPci(exec) : virtioMmio(exec), { backends: { console: 'null', [PORT]: answer } }) },
   }), nodeHost())
   const watch = setInterval(() => { if (console.text().includes(PANIC)) machine.powerOff(1) }, PANIC_INTERVAL)
   try {

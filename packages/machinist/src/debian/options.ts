@@ -2,6 +2,7 @@ import { COMMON_OPTIONS, type CommandInfo } from '../command-line/table.ts'
 
 /** Options of `machinist debian build`, besides those of every command. */
 export const DEBIAN_OPTIONS = {
+  'arch': { type: 'string', offers: ['riscv64', 'amd64', 'i386'], forms: [['riscv64|amd64|i386', 'what the system is for; riscv64 by default. For i386 it is Debian 12, the last with kernels for that.']] },
   'output': { type: 'string', offers: 'file', forms: [['PATH', 'the disk to write, in the format that its name ends with, such as .qcow2 or .img (raw); debian.qcow2 by default']] },
   'size': { type: 'string', forms: [['SIZE', 'of the disk; 4G by default. The file takes what is in it.']] },
   'packages': { type: 'string', multiple: true, forms: [['A,B', 'packages besides the usual ones']] },

@@ -6,19 +6,28 @@ import { debPackage } from '../guest/deb.ts'
 import { runProgram } from '../guest/process.ts'
 import { step } from '../guest/apt.ts'
 import type { Progress } from '../guest/progress.ts'
+import { kernelMetapackage } from '../guest/debian.ts'
+import { type GuestArchitecture, SUITE, suiteOf } from '../guest/packages.ts'
 import { fileSystemTool } from './tools.ts'
 
 /** apt's pattern for what every Debian system has. */
 const ESSENTIAL = '?essential'
 
 /**
- * What is installed besides: a kernel, systemd with the network and names it looks after, a shell from elsewhere, and what a person at
+ * What is installed besides a kernel: initial file system, systemd with the network and names it looks after, a shell from elsewhere, and what a person at
  * the console misses first. What these merely recommend is left out.
  */
-export const PACKAGES: readonly string[] = [
-  'linux-image-riscv64', 'initramfs-tools', 'zstd', 'kmod', 'e2fsprogs', 'systemd-sysv', 'systemd-resolved', 'udev', 'dbus', 'apt', 'netbase',
+const PACKAGES: readonly string[] = [
+  'initramfs-tools', 'zstd', 'kmod', 'e2fsprogs', 'systemd-sysv', 'systemd-resolved', 'udev', 'dbus', 'apt', 'netbase',
   'iproute2', 'iputils-ping', 'openssh-server', 'login', 'procps', 'less', 'nano',
 ]
+
+/** Before trixie, who asks for merged folders gets a program that merges them, and Perl for it, unless they are said to be. */
+const MERGED = 'usr-is-merged'
+
+/** The packages of every system of an architecture, besides the essential ones. */
+export const packagesOf = (architecture: GuestArchitecture): readonly string[] =>
+  [kernelMetapackage(architecture), ...PACKAGES, ...(suiteOf(architecture) === SUITE ? [] : [MERGED])]
 
 /** The packages of a system. */
 export interface Selection {
@@ -34,7 +43,7 @@ export interface Selection {
 
 /** Lets apt find all that a system of `names` needs. */
 export async function select(apt: PrivateApt, names: readonly string[]): Promise<Selection> {
-  const essential = (await apt.closure([ESSENTIAL])).map(({ name }) => name)
+  const essential = (await apt.closure([ESSENTIAL, ...names.filter((name) => name === MERGED)])).map(({ name }) => name)
   const packages = await apt.closure([ESSENTIAL, ...names])
   return {
     essential,

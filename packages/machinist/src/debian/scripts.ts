@@ -21,15 +21,24 @@ umount /target/tmp /target/run /target/dev /target/sys /target/proc
 umount /target
 `
 
+/** Before trixie no package has the links from /bin and the like to /usr. */
+const MERGE = `for folder in bin sbin lib; do
+  mkdir -p /target/usr/$folder
+  ln -s usr/$folder /target/$folder
+done
+`
+
 /**
  * Extracts the essential packages, so that dpkg and shell are there, and then lets dpkg install everything, these once more: the order in
  * which packages need one another has no beginning otherwise.
+ *
+ * @param merge - makes the links to /usr first
  */
-export const INSTALL: string = `set -e
+export const installScript = (merge: boolean): string => `set -e
 mkdir -p /target /packages
 mount -t ext4 /dev/vda /target
 mount -t ext4 -o ro /dev/vdb /packages
-echo "@Extracting the essential packages"
+${merge ? MERGE : ''}echo "@Extracting the essential packages"
 for name in base-files $(cat /packages/essential); do
   ar p "/packages/debs/$name.deb" data.tar | tar x -C /target
 done

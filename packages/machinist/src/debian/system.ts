@@ -5,12 +5,12 @@ import { step } from '../guest/apt.ts'
 import { cachedFolder } from '../guest/cache.ts'
 import { cacheFolder } from '../guest/cache-folder.ts'
 import type { PreparedGuest } from '../guest/index.ts'
-import { ARCHITECTURE, openArchive, SUITE } from '../guest/packages.ts'
+import { type GuestArchitecture, openArchive, SUITE, suiteOf } from '../guest/packages.ts'
 import type { Progress } from '../guest/progress.ts'
-import { LABEL, SYSTEM_FILES } from './files.ts'
+import { LABEL, systemFiles } from './files.ts'
 import { runJob } from './machine.ts'
-import { packageDisk, PACKAGES, select } from './packages.ts'
-import { INSTALL, SECOND } from './scripts.ts'
+import { packageDisk, packagesOf, select } from './packages.ts'
+import { installScript, SECOND } from './scripts.ts'
 import { fileSystemTool } from './tools.ts'
 
 /** Room while packages are installed; every disk made of it gets the size that it should have. */
@@ -28,7 +28,8 @@ export interface BaseSystem {
 
 /** Options of {@link baseSystem}. */
 export interface BaseSystemOptions {
-  /** Packages besides {@link PACKAGES}. */
+  readonly architecture: GuestArchitecture
+  /** Packages besides those of every system. */
   readonly packages: readonly string[]
   /** Installs it anew, with what the mirror has now. */
   readonly fresh?: boolean | undefined
@@ -36,9 +37,12 @@ export interface BaseSystemOptions {
   readonly progress?: Progress | undefined
 }
 
-async function install(guest: PreparedGuest, names: readonly string[], folder: string, progress: Progress | undefined): Promise<void> {
+/** What is done in the guest. */
+const installOf = (architecture: GuestArchitecture): string => installScript(suiteOf(architecture) !== SUITE)
+
+async function install(guest: PreparedGuest, architecture: GuestArchitecture, names: readonly string[], folder: string, progress: Progress | undefined): Promise<void> {
   const work = join(folder, 'packages.img')
-  const apt = await openArchive(join(folder, 'apt'), progress)
+  const apt = await openArchive(join(folder, 'apt'), progress, architecture)
   const selection = await select(apt, names)
   await packageDisk(apt, selection, folder, progress)
   const disk = join(folder, 'disk.img')
@@ -49,8 +53,8 @@ async function install(guest: PreparedGuest, names: readonly string[], folder: s
   let told = step(progress, 'Starting Machinist to install the packages')
   let done = 0
   await runJob({
-    guest, script: INSTALL,
-    files: SYSTEM_FILES,
+    guest, architecture, script: installOf(architecture),
+    files: systemFiles(architecture),
     inputs: [['second', SECOND]],
     disks: [{ path: disk }, { path: work, readOnly: true }],
     onLine: (line) => {
@@ -69,12 +73,14 @@ async function install(guest: PreparedGuest, names: readonly string[], folder: s
  * Installs Debian with the given packages, once: in the cache it has a name made of everything that decides what it is, but for the
  * versions that the mirror had.
  *
+ * @param guest - of the same architecture
  * @throws typed errors `guest-*` and `debian-*`
  */
 export async function baseSystem(guest: PreparedGuest, options: BaseSystemOptions): Promise<BaseSystem> {
   const cache = options.cache ?? cacheFolder()
-  const names = [...new Set([...PACKAGES, ...options.packages])].sort()
-  const recipe = JSON.stringify([SUITE, ARCHITECTURE, names, SYSTEM_FILES, INSTALL, SECOND, SIZE])
+  const { architecture } = options
+  const names = [...new Set([...packagesOf(architecture), ...options.packages])].sort()
+  const recipe = JSON.stringify([suiteOf(architecture), architecture, names, systemFiles(architecture), installOf(architecture), SECOND, SIZE])
   const name = `debian-disk-${createHash('sha256').update(recipe).digest('hex').slice(0, 12)}`
   if (options.fresh === true) {
     // Out of the way first: somebody may be reading it.
@@ -83,7 +89,7 @@ export async function baseSystem(guest: PreparedGuest, options: BaseSystemOption
     await rm(old, { recursive: true, force: true })
   }
   const waiting = (): void => options.progress?.('Waiting for another machinist that is installing Debian')
-  const folder = await cachedFolder(cache, name, waiting, (temporary) => install(guest, names, temporary, options.progress))
+  const folder = await cachedFolder(cache, name, waiting, (temporary) => install(guest, architecture, names, temporary, options.progress))
   return {
     disk: join(folder, 'disk.img'),
     packages: JSON.parse(await readFile(join(folder, 'packages.json'), 'utf8')) as Readonly<Record<string, string>>,

@@ -19,6 +19,9 @@ export interface GuestCommandLine {
   readonly append?: string | undefined
 }
 
+/** Words by which a kernel that comes to its end before it knows its console says why. Behind `quiet`, which it heeds only from there on. */
+export const earlyConsole = (architecture: GuestArchitecture = 'riscv64'): string => architecture === 'riscv64' ? 'earlycon=sbi' : 'earlycon=uart8250,io,0x3f8'
+
 /** The kernel command line for a guest of `prepareGuest`. What is not a plain number or name is left out. */
 export function guestCommandLine(options: GuestCommandLine): string {
   const size = (name: string, value: number | undefined): string[] =>
@@ -26,8 +29,7 @@ export function guestCommandLine(options: GuestCommandLine): string {
   return [
     `console=${options.console}`,
     ...(options.quiet === true ? ['quiet'] : []),
-    // A kernel that comes to its end before it knows its console should say why. Behind `quiet`, which it heeds only from there on.
-    (options.architecture ?? 'riscv64') === 'riscv64' ? 'earlycon=sbi' : 'earlycon=uart8250,io,0x3f8',
+    earlyConsole(options.architecture),
     ...(options.shell !== undefined && options.shell !== options.console ? [`machinist.console=${options.shell}`] : []),
     ...size('rows', options.rows),
     ...size('columns', options.columns),

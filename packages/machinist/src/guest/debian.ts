@@ -31,6 +31,8 @@ const FLAVOURS: Readonly<Record<GuestArchitecture, Flavour>> = {
   amd64: { metapackage: 'linux-image-amd64', prefix: 'vmlinuz-', known: isBzImage, file: 'vmlinuz', modules: ['button'] },
   i386: { metapackage: 'linux-image-686', prefix: 'vmlinuz-', known: isBzImage, file: 'vmlinuz', modules: ['virtio_pci', 'button'] },
 }
+/** The package that depends on the current kernel of a release. */
+export const kernelMetapackage = (architecture: GuestArchitecture): string => FLAVOURS[architecture].metapackage
 const BUSYBOX_PACKAGE = 'busybox-static'
 /** What the guest carries of the kernel's modules, where they are not built in. */
 const MODULES: readonly string[] = ['virtio_mmio', 'virtio_blk', 'virtio_console', 'virtio_rng', 'virtio_net', 'crc32c_generic', 'ext4', '9pnet_virtio', '9p', 'vmw_vsock_virtio_transport', 'virtio_input', 'evdev']

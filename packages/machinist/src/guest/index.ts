@@ -1,5 +1,5 @@
 export { cacheFolder } from './cache-folder.ts'
-export { guestCommandLine } from './command-line.ts'
+export { earlyConsole, guestCommandLine } from './command-line.ts'
 export type { GuestCommandLine } from './command-line.ts'
 export { prepareGuest } from './debian.ts'
 export type { PrepareGuestOptions, PreparedGuest } from './debian.ts'

@@ -57,6 +57,11 @@ describe('disks of machines on bare metal', () => {
     expect(readFileSync(path('disk')).equals(bytes)).toBe(true)
   })
 
+  it('are of machines for the processor of the hardware', async () => {
+    const given = await fleet({ pc: { arch: 'x86_64' } })
+    expect(() => imageFiles(given)).toThrow(expect.objectContaining({ code: 'metal-cpu', part: 'pc', value: 'amd64' }))
+  })
+
   it('are refused where names cannot be told apart, or are none', async () => {
     for (const disk of ['other/web.img', 'web.img,format=vhd', 'a b.img', `${'x'.repeat(37)}`]) await expect(metalDisks(await fleet({ a: { disk: 'web.img' }, b: { disk } })), disk).rejects.toMatchObject({ code: 'metal-disk', part: 'b.disk0.disk' })
   })

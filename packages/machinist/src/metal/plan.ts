@@ -4,6 +4,7 @@ import { machinistError } from '@machinist/api'
 import { type AppliancePlan, PLAN } from '@machinist/host-metal'
 import { fileError } from '@machinist/host-node'
 import { type MachineDefinition, withImages } from '@machinist/machine'
+import { definedArchitecture } from '../architecture.ts'
 import type { Fleet } from '../fleet/file/fleet.ts'
 
 /** Most that a compressed kernel may come to, in bytes. */
@@ -36,7 +37,7 @@ function checkBackends(name: string, { devices }: MachineDefinition): void {
 /**
  * What `buildImage` of `@machinist/host-metal/build` is to put into an image, so that it runs the machines of a file: the plan, and their boot images, of which equal ones are there once.
  *
- * @throws typed errors for files that cannot be read, and `'metal-backend'` for folders and sockets
+ * @throws typed errors for files that cannot be read, `'metal-backend'` for folders and sockets, and `'metal-cpu'` for x86
  */
 export function imageFiles({ pools, machines }: Fleet): Record<string, Uint8Array> {
   const files: Record<string, Uint8Array> = {}
@@ -46,6 +47,8 @@ export function imageFiles({ pools, machines }: Fleet): Record<string, Uint8Arra
     machines: machines.map(({ entry: _, machine, ...spec }) => {
       if (!('version' in machine)) throw machinistError({ code: 'metal-backend', part: spec.name, remedy: 'Describe the machine in this file.' }, 'an image has no machine files and snapshots')
       if (spec.snapshots !== undefined) throw machinistError({ code: 'metal-backend', part: `${spec.name}.snapshots`, value: spec.snapshots, remedy: 'Leave it out.' }, 'an image has no folder for snapshots')
+      const architecture = definedArchitecture(machine)
+      if (architecture !== 'riscv64') throw machinistError({ code: 'metal-cpu', part: spec.name, value: architecture, remedy: 'Run it on Node.js, with machinist up.' }, 'machines of an image for bare metal have the processor of the hardware, which is RISC-V')
       checkBackends(spec.name, machine)
       const definition = withImages(machine, (source, part) => {
         const known = source instanceof Uint8Array ? undefined : names.get(source.file)

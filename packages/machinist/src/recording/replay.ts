@@ -39,9 +39,9 @@ function tokenOf({ about }: OpenRecording): string | null {
 
 /** Where harts are. */
 function placeText(machine: Machine): string {
-  const harts = machine.vcpus.map(({ debug, sample }, index) => {
-    const pc = debug?.readRegister(debug.registers.find(({ name }) => name === 'pc')?.number ?? -1) ?? 0n
-    return `hart ${index}: pc 0x${pc.toString(16)}, ${sample?.call(machine.vcpus[index], 1).mode ?? 'unknown'} mode\n`
+  const harts = machine.vcpus.map((vcpu, index) => {
+    const { mode, stack: [pc = 0n] } = vcpu.sample?.(1) ?? { mode: 'unknown', stack: [] }
+    return `hart ${index}: pc 0x${pc.toString(16)}, ${mode} mode\n`
   })
   return `Stopped after ${machine.stats.retired} instructions.\n${harts.join('')}`
 }

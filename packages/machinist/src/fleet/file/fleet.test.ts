@@ -72,6 +72,17 @@ describe('a fleet', () => {
     expect(JSON.parse(JSON.stringify(given))).toEqual(given)
   })
 
+  it('has machines of each instruction set side by side', async () => {
+    const { machines } = await fleet({ machines: { risc: SMALL, pc: { ...SMALL, arch: 'x86_64', disk: 'a.img', share: 'shared' }, old: { ...SMALL, arch: 'i386', virtio: 'mmio' } } })
+    const kinds = machines.map(({ machine }) => 'version' in machine && [machine.name, machine.cpu.config, ...Object.entries(machine.devices).filter(([name]) => /^(?:disk0|net0|rng|share0|balloon)$/.test(name)).map(([name, { kind }]) => `${name} ${kind}`)])
+    expect(kinds).toEqual([
+      ['virt', expect.objectContaining({ harts: 1 }), 'net0 virtio-net', 'rng virtio-rng', 'balloon virtio-balloon'],
+      ['microvm', expect.objectContaining({ harts: 1 }), 'disk0 virtio-blk-pci', 'net0 virtio-net-pci', 'rng virtio-rng-pci', 'share0 virtio-9p-pci', 'balloon virtio-balloon-pci'],
+      ['microvm', expect.objectContaining({ harts: 1, model: 'i686' }), 'net0 virtio-net', 'rng virtio-rng', 'balloon virtio-balloon'],
+    ])
+    await expect(fleet({ machines: { pc: { ...SMALL, arch: 'x86_64', firmware: 'f' } } })).rejects.toThrow('pc.firmware')
+  })
+
   it('numbers what the machines of an entry have for themselves', async () => {
     const given = await fleet({ machines: { web: { ...SMALL, count: 3, disk: 'disk-{n}.img', net: 'nat,forward=tcp:127.0.0.1:808{n}-:80' } } })
     expect([0, 1, 2].map((index) => definition(given, index).devices['disk0']?.backends?.['disk'])).toMatchObject([1, 2, 3].map((n) => ({ path: join(folder, `disk-${n}.img`) })))

@@ -15,7 +15,7 @@ export const WHAT = ['machine', 'file', 'snapshot'] as const
 const BOOT = 'boot'
 /** Options of `machinist run` that say what a machine is. */
 export const MACHINE_OPTIONS: readonly string[] = [
-  BOOT, 'kernel', 'initrd', 'append', 'firmware', 'memory', 'harts', 'virtio', 'interrupts', 'disk', 'pmem', 'share', 'net', 'vsock', 'balloon', 'console',
+  BOOT, 'kernel', 'initrd', 'append', 'firmware', 'arch', 'memory', 'harts', 'virtio', 'interrupts', 'disk', 'pmem', 'share', 'net', 'vsock', 'balloon', 'console',
 ]
 
 /** The text of an option's value, or texts. */
@@ -58,7 +58,7 @@ export async function definitionAt(input: unknown, place: Place, folder: string,
   const strange = kinds.find((kind) => !boardCatalogue.some((spec) => spec.kind === kind))
   if (strange === undefined) return plainDefinition(definition, folder)
   if (blueprint !== null && file !== undefined) return { file }
-  return place.refuse(strange, 'is a part that processors do not know', 'Use the parts of the virt machine, or export what defineMachine returns from a module of its own, and name that as "file".')
+  return place.refuse(strange, 'is a part that processors do not know', 'Use the parts of the machines of @machinist/boards, or export what defineMachine returns from a module of its own, and name that as "file".')
 }
 
 /** What a machine is: one of `machine`, `file`, `snapshot`, or options of `machinist run`. */
