@@ -25,6 +25,8 @@ export interface Instruction {
    * Whether it may leave the region by `escapeIf` or `missIf`, before it has had an effect; or `behind`, which is any other way as well. Unless given, `'behind'`. What jumps may always leave.
    */
   readonly leaves?: 'never' | 'before' | 'behind'
+  /** It is executed by a function outside, which may write any of the registers that others use: no register is one of the region's for its sake. */
+  readonly elsewhere?: boolean
   /** Writes its code; ends control flow only through `stage`. */
   emit(stage: RegionStage): void
 }

@@ -29,7 +29,7 @@ export class RegionRegisters {
     this.#specs = specs
     this.#out = storedOut(graph, specs).filter((register) => specs[register]?.stored === 'out')
     const used = new Set<number>()
-    for (const { instructions } of graph.blocks) for (const { reads, writes } of instructions) for (const register of [...reads, ...writes]) used.add(register)
+    for (const { instructions } of graph.blocks) for (const { reads, writes, elsewhere = false } of instructions) for (const register of [...reads, ...elsewhere ? [] : writes]) used.add(register)
     for (const register of [...used].sort((a, b) => a - b)) {
       const local = f.local(this.#spec(register).type)
       this.#locals.set(register, local)

@@ -77,9 +77,9 @@ function fieldsOf(decoded: Decoded, state: State, offset: number): Fields {
 const system: ReadonlySet<string> = new Set(['system', 'far', 'ports', 'segments', 'control', 'caches', 'xsave', 'fxsr'])
 const systemNames: ReadonlySet<string> = new Set(['popf', 'ud2'])
 
-/** Whether nothing but numbers is changed by an instruction without handler, all of whose bytes its function finds. */
-function isPlain({ form: { instruction: { name, group } } }: Decoded, offset: number): boolean {
-  return !system.has(group) && !systemNames.has(name) && offset + WINDOW <= PAGE
+/** Whether an instruction changes nothing but numbers and memory. */
+export function isPlain({ form: { instruction: { name, group } } }: Decoded): boolean {
+  return !system.has(group) && !systemNames.has(name)
 }
 
 /** Whether what stands behind an instruction need not be code. */
@@ -131,7 +131,7 @@ export function decodeRun(views: () => Views, state: State, lacks: ReadonlySet<F
       }
       const decoded = decode(bytes.subarray(frame + offset, frame + Math.min(PAGE, offset + MAX_LENGTH)), mode, lacks)
       const own = typeof decoded === 'string' ? cold : fieldsOf(decoded, state, offset)
-      const fields = own.handler === Pseudo.cold && typeof decoded !== 'string' && isPlain(decoded, offset) ? { ...cold, handler: Pseudo.function } : own
+      const fields = own.handler === Pseudo.cold && typeof decoded !== 'string' && isPlain(decoded) && offset + WINDOW <= PAGE ? { ...cold, handler: Pseudo.function } : own
       const length = typeof decoded === 'string' ? 0 : decoded.length
       // The head of a loop.
       if (typeof decoded !== 'string' && fields.handler >= Pseudo.count && decoded.form.operands[0]?.kind === 'rel' && fields.displacement >= 0 && fields.displacement <= offset) view.setUint8(ops + densePage.marks + fields.displacement, 1)

@@ -13,6 +13,8 @@ type Written = readonly ['i32', 'i32', 'i64', 'i64', 'i32']
 /** What regions call of the core besides what all code shares. */
 export interface RegionFunctions {
   readonly exits: RegionExits
+  /** `(pc, budget)`: executes the instruction there, which changes nothing but numbers and memory; 1 when control went on behind it, and nothing else wants to be looked at. */
+  readonly outside: FuncRef<readonly ['i64', 'i32'], 'i32'>
   /** The status flags, as a region has them. */
   readonly flagsIn: FuncRef<Written, 'i32'>
   /** Puts them into the state. */
@@ -20,7 +22,7 @@ export interface RegionFunctions {
 }
 
 /** Defines them, once for all regions. `chain` is how one goes on to another. */
-export function emitRegionFunctions(m: ModuleBuilder, state: State, { statusOf }: Pick<FlagFunctions, 'statusOf'>, chain?: ExitPlace['chain']): RegionFunctions {
+export function emitRegionFunctions(m: ModuleBuilder, state: State, { statusOf }: Pick<FlagFunctions, 'statusOf'>, chain?: ExitPlace['chain']): Omit<RegionFunctions, 'outside'> {
   const place = { pc: state.field('pc'), va: state.field('exitVa'), exit: state.field('exitKind'), access: state.field('exitAccess'), budget: state.field('budget') }
   const exits = emitExits(m, chain ? { ...place, chain } : place)
   const flagsIn = m.func('flagsIn', ['i32', 'i32', 'i64', 'i64', 'i32'], 'i32', (f, kind, shift, source, result, replaced) => {

@@ -1,17 +1,18 @@
 import { PAGE_SIZE } from '@machinist/memory'
 import { type Flow, type Frontend, type Instruction, type RegionValues, type RegisterSpec, type Uses, usesOf } from '@machinist/translator'
-import { call } from '@machinist/wasm'
+import { call, i32 } from '@machinist/wasm'
 import { decode, type Decoded, MAX_LENGTH } from '../decode/decoder.ts'
+import { isPlain } from '../decode/run-decoder.ts'
 import type { CoreParts } from '../emit/core.ts'
 import type { RegionFunctions } from '../emit/exits.ts'
 import { variantOf, variants } from '../emit/variant.ts'
 import type { Form } from '../isa/form.ts'
 import { RegionFlags } from './region-flags.ts'
-import { type Conduct, RegionInstruction, Untranslated } from './region-instruction.ts'
+import { type Conduct, RegionInstruction, type Ready, Untranslated } from './region-instruction.ts'
 import { flagRegisters, Kept } from './registers.ts'
 
 /** Groups whose instructions touch nothing but registers, flags and memory; of what else they may do the stage says so. */
-const groups: ReadonlySet<string> = new Set(['arithmetic', 'shifts', 'multiply', 'bits', 'moves', 'stack', 'control', 'strings'])
+const groups: ReadonlySet<string> = new Set(['arithmetic', 'shifts', 'multiply', 'bits', 'moves', 'stack', 'control', 'strings', 'sse', 'sse2', 'sse3', 'ssse3', 'sse4_1', 'sse4_2'])
 
 /** What there is to know of an instruction wherever it stands. */
 interface Known {
@@ -50,7 +51,7 @@ export class KnownInstructions {
     if (!groups.has(decoded.form.instruction.group)) return null
     const conduct: Conduct = { flow: 'next', stores: false }
     try {
-      const found = usesOf(this.#registers, (stage) => { new RegionInstruction(stage, this.#parts, decoded, variants()[variantOf(decoded)] ?? refuse(), flagsOf(this.#parts), conduct).emit() })
+      const found = usesOf(this.#registers, (stage) => { new RegionInstruction(stage, this.#parts, decoded, variants()[variantOf(decoded)] ?? refuse(), flagsOf(this.#parts), conduct, { block: -1, kinds: new Set() }).emit() })
       return { decoded, uses: { reads: together(found.reads), writes: together(found.writes), leaves: found.leaves }, conduct }
     } catch (error) {
       if (error instanceof Untranslated) return null
@@ -88,6 +89,7 @@ export class X86Frontend implements Frontend {
   readonly #parts: CoreParts & { readonly region: RegionFunctions }
   readonly #known: KnownInstructions
   readonly #flags: RegionFlags
+  readonly #ready: Ready = { block: -1, kinds: new Set() }
 
   /**
    * @param code - the page's bytes, asked for at the first use
@@ -112,14 +114,35 @@ export class X86Frontend implements Frontend {
     }
     const found = this.#known.at(this.#code.subarray(offset, offset + MAX_LENGTH), this.#mode)
     if (found === null) return null
-    if (!('conduct' in found)) return { offset, length: found.length, flow: { kind: 'leave' }, reads: [], writes: [], emit: refuse }
+    if (!('conduct' in found)) return this.#elsewhere(found, offset)
     const { decoded, uses, conduct } = found
     const { length } = decoded
     const variant = variants()[variantOf(decoded)]
     if (!variant) return null
     return {
       offset, length, ...uses, flow: flowOf(decoded, conduct, offset),
-      emit: (stage) => { new RegionInstruction(stage, this.#parts, decoded, variant, this.#flags, conduct).emit() },
+      emit: (stage) => { new RegionInstruction(stage, this.#parts, decoded, variant, this.#flags, conduct, this.#ready).emit() },
+    }
+  }
+
+  /** What regions have no code for. */
+  #elsewhere(decoded: Decoded, offset: number): Instruction {
+    const { length } = decoded
+    if (!isPlain(decoded)) return { offset, length, flow: { kind: 'leave' }, reads: [], writes: [], emit: refuse }
+    const { region, state } = this.#parts
+    return {
+      offset, length, flow: { kind: 'next' }, reads: [], writes: this.registers.map((_, register) => register), elsewhere: true,
+      emit: (stage) => {
+        const before = stage.f.local('i32')
+        stage.outside((pc, budget) => {
+          stage.f.set(before, budget)
+          return call(region.outside, pc, before)
+        })
+        // Several iterations of REP at once count as so many.
+        if (decoded.repeat !== 'none') stage.budgetBy(i32.sub(i32.sub(before, state.get32('budget')), 1))
+        this.#flags.forget()
+        this.#ready.block = -1
+      },
     }
   }
 

@@ -3,15 +3,21 @@ import { dataEntry, lastTag, tlbLayout } from '@machinist/mmu'
 import { type Expr, i32, i64, Local } from '@machinist/wasm'
 import type { Decoded } from '../decode/decoder.ts'
 import type { CoreParts } from '../emit/core.ts'
+import { Cr0, Cr4 } from '../emit/control-bits.ts'
 import { FlagKind } from '../emit/flags.ts'
+import type { FloatFunctions } from '../emit/float/functions.ts'
 import { odd } from '../emit/hot-stage.ts'
 import { segmentLayout } from '../emit/layout.ts'
 import type { Segment, Value, Width } from '../emit/stage.ts'
 import type { Variant } from '../emit/variant.ts'
+import type { Half } from '../emit/vector-ops.ts'
 import { VectorStage } from '../emit/vector-stage.ts'
 import { STATUS } from '../flags.ts'
+import { type FloatClass, floatClass } from '../isa/float-class.ts'
 import type { Size } from '../isa/form.ts'
+import { isMmx } from '../isa/operand.ts'
 import type { RegionFlags } from './region-flags.ts'
+import { Kept } from './registers.ts'
 
 const RSP = 4
 const [CS, FS] = [1, 4]
@@ -41,6 +47,12 @@ export interface Conduct {
   stores: boolean
 }
 
+/** Of which kinds of registers it was found in a block that they may be used. */
+export interface Ready {
+  block: number
+  readonly kinds: Set<FloatClass>
+}
+
 /**
  * Semantics of one instruction in a region of 64-bit code, or of flat 32-bit code: operands are constants and locals, accesses hit the TLB, and whatever is not usual
  * leaves the region before it has had an effect.
@@ -52,16 +64,19 @@ export class RegionInstruction extends VectorStage {
   readonly #decoded: Decoded
   readonly #flags: RegionFlags
   readonly #conduct: Conduct
+  readonly #ready: Ready
   readonly #direct: Value | null
   /** Where the memory operand lies, once it was looked for in the write TLB. */
   #writable: Local<'i32'> | null = null
+  #writableBytes = 0
 
-  constructor(region: RegionStage, parts: CoreParts, decoded: Decoded, variant: Variant, flags: RegionFlags, conduct: Conduct) {
+  constructor(region: RegionStage, parts: CoreParts, decoded: Decoded, variant: Variant, flags: RegionFlags, conduct: Conduct, ready: Ready) {
     super(region.f, parts, noOp, variant)
     this.#region = region
     this.#decoded = decoded
     this.#flags = flags
     this.#conduct = conduct
+    this.#ready = ready
     this.addressSize = decoded.addressSize
     this.stackSize = decoded.mode === 64 ? 8 : 4
     this.#direct = decoded.form.operands[0]?.kind === 'rel' ? this.#at(this.#goal) : null
@@ -69,8 +84,24 @@ export class RegionInstruction extends VectorStage {
 
   override emit(): void {
     this.#flags.enter(this.#region.block)
+    this.#checkReady()
     this.begin()
     this.variant.form.instruction.semantics(this)
+  }
+
+  /** Nothing in a block changes what is asked. */
+  #checkReady(): void {
+    const { form } = this.variant
+    const kind = floatClass(form)
+    if (kind === null) return
+    if (kind !== 'sse' || form.operands.some(({ kind }) => isMmx.has(kind))) refuse()
+    const ready = this.#ready
+    if (ready.block !== this.#region.block) ready.kinds.clear()
+    ready.block = this.#region.block
+    if (ready.kinds.has(kind)) return
+    const has = (field: 'cr0' | 'cr4', mask: number): Expr<'i32'> => i64.ne(i64.and(this.state.get64(field), mask), 0)
+    this.#region.escapeIf(i32.or(has('cr0', Cr0.em | Cr0.ts), i32.eqz(has('cr4', Cr4.osfxsr))))
+    ready.kinds.add(kind)
   }
 
   get #wide(): boolean {
@@ -158,6 +189,54 @@ export class RegionInstruction extends VectorStage {
     return i64.const(this.#immediateOf(operand))
   }
 
+  // Vectors
+
+  #vector(operand: number): number {
+    const { kind } = this.operand(operand)
+    const { reg, rm } = this.#decoded
+    if (kind !== 'vreg' && kind !== 'vrm' && kind !== 'vrmreg') return refuse()
+    return Kept.vectors + (kind === 'vreg' ? reg : rm)
+  }
+
+  override half(operand: number, index: 0 | 1 = 0): Half {
+    return this.isMemory(operand) ? super.half(operand, index) : this.#region.get(this.#vector(operand), 'v128')
+  }
+
+  override setHalves(operand: number, halves: readonly Half[]): void {
+    if (this.isMemory(operand)) super.setHalves(operand, halves)
+    else this.#region.set(this.#vector(operand), halves[0] ?? refuse())
+  }
+
+  override setHalf(operand: number, _index: 0 | 1, value: Half): void {
+    this.#region.set(this.#vector(operand), value)
+  }
+
+  override firstVector(): Half {
+    return this.#region.get(Kept.vectors, 'v128')
+  }
+
+  override setFirstVector(value: Half): void {
+    this.#region.set(Kept.vectors, value)
+  }
+
+  // Arithmetic of numbers raises exceptions.
+
+  override get float(): FloatFunctions {
+    return refuse()
+  }
+
+  override beginSimd(): void {
+    refuse()
+  }
+
+  override mxcsr(): Expr<'i32'> {
+    return refuse()
+  }
+
+  override setMxcsr(): void {
+    refuse()
+  }
+
   // Memory
 
   protected override effective(): Value {
@@ -175,7 +254,7 @@ export class RegionInstruction extends VectorStage {
     const { f } = this
     const own = segment === 'operand' && this.variant.memory && offset === this.offset()
     if (own && right === 'write') this.#conduct.stores = true
-    if (own && this.#writable) return this.#writable
+    if (own && this.#writable && bytes <= this.#writableBytes) return this.#writable
     const linear = f.let(this.#linear(offset, segment))
     if (align > 1) this.#region.escapeIf(i32.and(i32.wrap(linear), align - 1))
     const bank = this.#region.constants['tlb'] ?? refuse()
@@ -185,7 +264,10 @@ export class RegionInstruction extends VectorStage {
     const array = write ? tlbLayout.write : tlbLayout.read
     this.#region.escapeIf(i64.ne(i64.load(entry, array), lastTag(linear, bytes)))
     const place = f.let(i32.add(i32.wrap(linear), i32.load(entry, array + tlbLayout.dataOffset)))
-    if (own && write) this.#writable = place
+    if (own && write) {
+      this.#writable = place
+      this.#writableBytes = bytes
+    }
     return place
   }
 

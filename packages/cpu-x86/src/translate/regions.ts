@@ -31,7 +31,7 @@ export class Regions implements RegionModule {
     const state = new State(window)
     const linking = new LinkingBuilder()
     const functions = emitShared(linking, state, { physicalBits: 0 })
-    const region = emitRegionFunctions(linking, state, functions)
+    const region = { ...emitRegionFunctions(linking, state, functions), outside: linking.declare('outside', ['i64', 'i32'], 'i32') }
     this.#state = state
     this.#parts = { state, shared: functions, float: emitFloat(linking, state.float), region }
     this.#registers = registerSpecs(state)
