@@ -27,9 +27,12 @@ export class KnownInstructions {
   readonly #registers: readonly RegisterSpec[]
   readonly #lacks: ReadonlySet<Form>
   readonly #known = new Map<string, Known | Decoded | null>()
+  readonly #aside: () => void
 
-  constructor(parts: CoreParts & { readonly region: RegionFunctions }, registers: readonly RegisterSpec[], lacks: ReadonlySet<Form>) {
+  /** @param aside - makes that what is written until the next module begins is thrown away */
+  constructor(parts: CoreParts & { readonly region: RegionFunctions }, registers: readonly RegisterSpec[], lacks: ReadonlySet<Form>, aside: () => void) {
     this.#parts = parts
+    this.#aside = aside
     this.#registers = registers
     this.#lacks = lacks
   }
@@ -50,6 +53,7 @@ export class KnownInstructions {
   #find(decoded: Decoded): Known | null {
     if (!groups.has(decoded.form.instruction.group)) return null
     const conduct: Conduct = { flow: 'next', stores: false }
+    this.#aside()
     try {
       const found = usesOf(this.#registers, (stage) => { new RegionInstruction(stage, this.#parts, decoded, variants()[variantOf(decoded)] ?? refuse(), flagsOf(this.#parts), conduct, { block: -1, kinds: new Set() }).emit() })
       return { decoded, uses: { reads: together(found.reads), writes: together(found.writes), leaves: found.leaves }, conduct }

@@ -1,5 +1,6 @@
 import { LinkingBuilder } from '@machinist/cpu-core'
 import type { RegionModule, RegionSource, RegisterSpec } from '@machinist/translator'
+import { ModuleBuilder } from '@machinist/wasm'
 import type { CoreParts } from '../emit/core.ts'
 import { emitRegionFunctions, type RegionFunctions } from '../emit/exits.ts'
 import { emitFloat } from '../emit/float/functions.ts'
@@ -35,7 +36,7 @@ export class Regions implements RegionModule {
     this.#state = state
     this.#parts = { state, shared: functions, float: emitFloat(linking, state.float), region }
     this.#registers = registerSpecs(state)
-    this.#known = new KnownInstructions(this.#parts, this.#registers, lacks)
+    this.#known = new KnownInstructions(this.#parts, this.#registers, lacks, () => { linking.begin(new ModuleBuilder()) })
     this.prepare = (m) => {
       m.importMemory({ module: 'host', name: 'memory', initial: 1, maximum: 65536, shared })
       linking.begin(m)

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { TestMachine } from '../../src/test-machine.ts'
+import { encode, forms, operandSizes } from '../../src/isa/index.ts'
 import { Random } from '../host/random.ts'
 import { at, type Program, randomProgram } from '../run/programs.ts'
 import { differences, loadProgram } from './compare.ts'
@@ -40,4 +41,39 @@ describe('regions', () => {
       expect(inRegions / all).toBeGreaterThan(0.2)
     })
   }
+
+  test('call nothing that the core has not', () => {
+    for (const mode of [64, 32] as const) {
+      const machine = flatMachine(mode, BASE)
+      const regions = new RegionMachine(machine, mode)
+      const page = new Uint8Array(4096).fill(0xc3)
+      let [place, roots] = [0, [0]]
+      for (const form of forms.filter(({ modes, vex }) => modes.includes(mode) && vex === null)) {
+        for (const operandSize of operandSizes(form, mode)) {
+          for (const rm of [2, { base: 3, displacement: 64 }]) {
+            const immediates = form.operands.filter(({ kind }) => kind === 'imm' || kind === 'rel').map(() => 1n)
+            let code: Uint8Array
+            try {
+              code = encode(form, { mode, operandSize, immediates, rm, ...form.digit === null ? { reg: 1 } : {} })
+            } catch {
+              // It has no such operand.
+              continue
+            }
+            if (place + code.length > 4096) {
+              machine.memory.write(BASE, page)
+              regions.translate(BASE, roots)
+              page.fill(0xc3)
+              ;[place, roots] = [0, [0]]
+            }
+            page.set(code, place)
+            place += code.length
+            if (roots.length < place / 500) roots.push(place)
+          }
+        }
+      }
+      machine.memory.write(BASE, page)
+      regions.translate(BASE, roots)
+      machine.cpu.dispose?.()
+    }
+  })
 })

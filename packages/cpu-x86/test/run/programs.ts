@@ -25,7 +25,7 @@ type Mode = keyof typeof modes
 export const ROUNDS_AT = 0x1f00
 
 /** Groups of what programs are made of, and names that need more than a register, or leave the program. */
-const groups: ReadonlySet<string> = new Set(['arithmetic', 'shifts', 'multiply', 'bits', 'moves', 'stack', 'sse', 'sse2'])
+const groups: ReadonlySet<string> = new Set(['arithmetic', 'shifts', 'multiply', 'bits', 'moves', 'stack', 'sse', 'sse2', 'sse3', 'ssse3', 'sse4_1', 'sse4_2'])
 const excluded: ReadonlySet<string> = new Set(['popf', 'leave', 'enter', 'ud2', 'xlat', 'div', 'idiv', 'cmpxchg8b', 'std', 'cld', 'rdrand', 'rdseed', 'rdpid', 'xchg', 'pushf', 'maskmovq', 'maskmovdqu', 'ldmxcsr', 'stmxcsr'])
 
 const usable = (mode: Mode): Form[] => forms.filter((form) => {
@@ -33,7 +33,7 @@ const usable = (mode: Mode): Form[] => forms.filter((form) => {
   return form.modes.includes(mode) && groups.has(group) && !excluded.has(name) && !operands.some(({ kind, size }) => kind === 'offset' || kind === 'rel' || size === 'n')
 })
 const usableIn = { 64: usable(64), 32: usable(32) } as const
-const vectors: ReadonlySet<string> = new Set(['sse', 'sse2'])
+const vectors: ReadonlySet<string> = new Set(['sse', 'sse2', 'sse3', 'ssse3', 'sse4_1', 'sse4_2'])
 const generalIn = { 64: usableIn[64].filter(({ instruction: { group } }) => !vectors.has(group)), 32: usableIn[32].filter(({ instruction: { group } }) => !vectors.has(group)) } as const
 const named = (name: string, found: (form: Form) => boolean = () => true): Form => {
   const form = forms.find((candidate) => candidate.instruction.name === name && found(candidate))
