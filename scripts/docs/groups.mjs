@@ -53,6 +53,7 @@ export const groups = {
     'Have a serial line': ['uart-16550a/'],
     'Tell the time': ['goldfish-rtc/', 'mc146818/'],
     'Have the timer of a PC': ['i8254/', 'ticks'],
+    'Have the screen of a PC': ['vga/'],
     'Have the chips of a PC': ['i440fx/', 'piix3/', 'port-92/'],
     'Serve firmware': ['fw-cfg/', 'debug-port/'],
     'Know copies apart': ['vmgenid/'],
@@ -60,7 +61,7 @@ export const groups = {
   },
   '@machinist/display': {
     'Talk to a console': ['console/'],
-    'See the screen': ['', 'memory-display', 'picture'],
+    'See the screen': ['', 'memory-display', 'picture', 'text'],
     'Press keys and move the pointer': ['input', 'codes'],
     'Hear and speak': ['memory-audio', 'wav'],
   },

@@ -32,6 +32,20 @@ export interface CursorImage extends Size {
   readonly hotY: number
 }
 
+/** A screen of characters, as a VGA has it: what is also drawn may be shown as text. It belongs to the device, as {@link Pixels} do. */
+export interface TextScreen {
+  readonly columns: number
+  readonly rows: number
+  /** Row by row: a character of code page 437 in the low byte; in the high one its colour, and above that of what is behind it. */
+  readonly cells: Uint16Array
+  /** Null where none is seen. */
+  readonly cursor: { readonly column: number; readonly row: number } | null
+  /** The sixteen colours: red above green above blue. */
+  readonly colors: readonly number[]
+  /** Whether bit 15 of a cell has it blink; otherwise it is part of the colour behind. */
+  readonly blinks: boolean
+}
+
 /** Screens, numbered from 0. */
 export interface DisplayPort {
   /** How large the host would like a screen to be; null: none is connected. */
@@ -44,6 +58,8 @@ export interface DisplayPort {
   cursor(screen: number, image: CursorImage | null): void
   /** The pointer is there; it may be outside. */
   moveCursor(screen: number, x: number, y: number): void
+  /** What a screen shows is this text as well, after {@link present}; null: it is none. Absent for hosts that have no use for it. */
+  text?(screen: number, text: TextScreen | null): void
   /** Registers the device's interest. Called through the gate. */
   listen(listener: { sizesChanged(): void }): void
 }

@@ -1,4 +1,4 @@
-import type { Backend, CursorImage, Deliver, DisplayPort, Pixels, Rectangle, Size } from '@machinist/api'
+import type { Backend, CursorImage, Deliver, DisplayPort, Pixels, Rectangle, Size, TextScreen } from '@machinist/api'
 import { machinistError } from '@machinist/api'
 import { Picture } from './picture.ts'
 
@@ -27,6 +27,8 @@ export interface Screen {
   /** What the guest shows; null while it shows nothing. Another one after it has changed the size. */
   readonly picture: Picture | null
   readonly cursor: Cursor
+  /** The text that the picture is of, if it is a screen of characters. */
+  readonly text: TextScreen | null
   /** Changes of the picture so far. */
   readonly updates: number
 }
@@ -50,6 +52,7 @@ class MemoryScreen implements Screen {
   wanted: Size | null
   picture: Picture | null = null
   cursor: Cursor = noCursor
+  text: TextScreen | null = null
   updates = 0
 
   constructor(wanted: Size) {
@@ -103,6 +106,10 @@ class Screens implements MemoryDisplay {
       moveCursor: (index, x, y) => {
         const screen = at(index)
         if (screen !== undefined) screen.cursor = { ...screen.cursor, x, y }
+      },
+      text: (index, text) => {
+        const screen = at(index)
+        if (screen !== undefined) screen.text = text === null ? null : { ...text, cells: text.cells.slice() }
       },
       listen: ({ sizesChanged }) => { this.#sizesChanged = sizesChanged },
     }

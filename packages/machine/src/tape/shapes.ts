@@ -70,7 +70,7 @@ export const shapes: Readonly<Record<ShapeName, Shape>> = {
   display: {
     values: {},
     calls: {
-      size: call('plain'), show: call('plain', 'plain'), present: call('plain', 'plain', 'plain'), cursor: call('plain', 'plain'), moveCursor: call('plain', 'plain', 'plain'),
+      size: call('plain'), show: call('plain', 'plain'), present: call('plain', 'plain', 'plain'), cursor: call('plain', 'plain'), moveCursor: call('plain', 'plain', 'plain'), text: call('plain', 'plain'),
       listen: call(listener('sizesChanged')),
     },
   },
