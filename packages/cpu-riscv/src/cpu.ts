@@ -75,7 +75,7 @@ export class RiscvCpu implements CountedCpu {
 
   /**
    * Instructions executed as translated code, and one at a time by the precise stepper; misses of the TLB; accesses to
-   * devices. And for all machines of the arena together: regions translated and dropped, modules compiled, bytes of WebAssembly written; pages
+   * devices. And for all machines of the arena together: regions translated, refused by the host, and dropped, modules compiled, bytes of WebAssembly written; pages
    * of decoded code held, and evicted so far.
    */
   get stats(): Readonly<Record<string, number>> {

@@ -50,7 +50,7 @@ export class X86Cpu implements CountedCpu {
   }
 
   /**
-   * Instructions executed as translated code; misses of the TLB; accesses to devices by address. And for all machines of the arena together: regions translated and dropped, modules compiled, bytes of
+   * Instructions executed as translated code; misses of the TLB; accesses to devices by address. And for all machines of the arena together: regions translated, refused by the host, and dropped, modules compiled, bytes of
    * WebAssembly written; pages of decoded code held, and evicted so far.
    */
   get stats(): Readonly<Record<string, number>> {

@@ -91,8 +91,8 @@ export class RegionCompiler {
   readonly #queue: RegionRequest[] = []
   readonly #freeSlots: number[] = []
   #used: number
-  /** Functions made, and bytes of wasm written. */
-  readonly stats: { regions: number; modules: number; bytes: number } = { regions: 0, modules: 0, bytes: 0 }
+  /** Functions made, modules and bytes of wasm written, and requests that came to nothing. */
+  readonly stats: { regions: number; modules: number; bytes: number; refused: number } = { regions: 0, modules: 0, bytes: 0, refused: 0 }
 
   constructor(options: CompilerOptions) {
     this.#options = options
@@ -112,7 +112,10 @@ export class RegionCompiler {
   flush(): void {
     if (this.#queue.length === 0) return
     const batch: RegionRequest[] = []
-    const refuse = (error: unknown): void => batch.forEach((request) => request.failed(error))
+    const refuse = (error: unknown): void => {
+      this.stats.refused += batch.length
+      batch.forEach((request) => { request.failed(error) })
+    }
     try {
       const planned: Planned[] = []
       let size = 0
