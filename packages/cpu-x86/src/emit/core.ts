@@ -1,4 +1,4 @@
-import { type MemoryImport, ModuleBuilder } from '@machinist/wasm'
+import { type FuncRef, type MemoryImport, ModuleBuilder } from '@machinist/wasm'
 import { emitCrawl } from './crawl.ts'
 import { chainOf } from './chain.ts'
 import { emitRegionFunctions } from './exits.ts'
@@ -51,6 +51,8 @@ export function writeCore({ state, physicalBits, memory }: CoreOptions): Uint8Ar
   })
   const steps = emitSteps(m, state, { memory: shared, decoded, decode })
   // Regions import these, by name.
+  const { sse: { single, double, ...sse }, text } = parts.float
+  for (const part of [single, double, sse, text]) for (const target of Object.values(part) as FuncRef[]) m.export(target.name, target)
   const before = m.functionCount
   emitRegionFunctions(m, state, shared, chainOf(m, state, jumps))
   m.exportSince(before)

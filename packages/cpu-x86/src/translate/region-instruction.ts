@@ -1,11 +1,10 @@
 import type { RegionStage } from '@machinist/translator'
 import { dataEntry, lastTag, tlbLayout } from '@machinist/mmu'
-import { type Expr, i32, i64, Local } from '@machinist/wasm'
+import { call, type Expr, i32, i64, Local } from '@machinist/wasm'
 import type { Decoded } from '../decode/decoder.ts'
 import type { CoreParts } from '../emit/core.ts'
 import { Cr0, Cr4 } from '../emit/control-bits.ts'
 import { FlagKind } from '../emit/flags.ts'
-import type { FloatFunctions } from '../emit/float/functions.ts'
 import { odd } from '../emit/hot-stage.ts'
 import { segmentLayout } from '../emit/layout.ts'
 import type { Segment, Value, Width } from '../emit/stage.ts'
@@ -219,22 +218,10 @@ export class RegionInstruction extends VectorStage {
     this.#region.set(Kept.vectors, value)
   }
 
-  // Arithmetic of numbers raises exceptions.
-
-  override get float(): FloatFunctions {
-    return refuse()
-  }
-
-  override beginSimd(): void {
-    refuse()
-  }
-
-  override mxcsr(): Expr<'i32'> {
-    return refuse()
-  }
-
-  override setMxcsr(): void {
-    refuse()
+  /** As a rule there is nothing to raise. What is raised may be raised twice. */
+  override endSimd(): void {
+    this.#region.settle()
+    this.f.if(this.state.float.get32('exceptions'), () => this.f.if(call(this.float.sse.raise), () => this.raise()))
   }
 
   // Memory

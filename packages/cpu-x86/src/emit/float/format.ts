@@ -20,6 +20,8 @@ export const isNan = (format: Format, a: Number64): Expr<'i32'> => i64.gtU(magni
 export const isSignalling = (format: Format, a: Number64): Expr<'i32'> => i32.and(isNan(format, a), i64.eqz(i64.and(a, i64.const(format.quiet))))
 /** Neither zero nor normal. */
 export const isDenormal = (format: Format, a: Number64): Expr<'i32'> => i64.ltU(i64.sub(magnitude(format, a), 1), i64.const(format.leastNormal - 1n))
+/** At least so much, and finite. */
+export const isFrom = (format: Format, least: bigint, a: Number64): Expr<'i32'> => i64.ltU(i64.sub(magnitude(format, a), i64.const(least)), i64.const(format.infinity - least))
 export const isZero = (format: Format, a: Number64): Expr<'i32'> => i64.eqz(magnitude(format, a))
 export const isNegative = ({ bits }: Format, a: Number64): Expr<'i32'> => i32.wrap(i64.shrU(a, bits - 1))
 /** The integer whose order is that of the numbers. */

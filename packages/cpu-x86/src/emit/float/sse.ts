@@ -1,7 +1,7 @@
 import { emitSoftfloat, flag, roundingMode, type SoftFloat } from '@machinist/softfloat'
 import { call, type Expr, f64, f32, type Func, type FuncRef, i32, i64, type Local, type ModuleBuilder, select } from '@machinist/wasm'
 import type { FloatState } from '../float-state.ts'
-import { double, type Format, isDenormal, isNan, isNegative, isSignalling, isZero, type Number64, ordered, single } from './format.ts'
+import { double, type Format, isDenormal, isFrom, isNan, isNegative, isSignalling, isZero, type Number64, ordered, single } from './format.ts'
 
 /**
  * Arithmetic of SSE and AVX on one element (SDM volume 1, 11.5, 14.5). Each function adds what it raises to the exceptions under way, of which `raise`
@@ -124,12 +124,37 @@ function computed(f: Func, state: FloatState, format: Format, compute: () => Num
   f.return(result)
 }
 
+/** MXCSR as programs have it as a rule: to nearest, denormals as they are, no exception unmasked, and something was inexact already. */
+const USUAL = { mask: 0xffe0, value: 0x1fa0 } as const
+
+const host = {
+  add: [f32.add, f64.add], sub: [f32.sub, f64.sub], mul: [f32.mul, f64.mul], div: [f32.div, f64.div],
+} as const
+
+/**
+ * Returns what the host computes, when that raises nothing but what MXCSR has: operands are normal or zero, and the result is well above what is tiny (or zero, as sums are
+ * exactly, and products of zero), and finite.
+ */
+function usual(f: Func, state: FloatState, format: Format, operation: keyof typeof host, [a, b]: readonly [Local<'i64'>, Local<'i64'>]): void {
+  const ordinary = (x: Number64): Expr<'i32'> => i32.or(isZero(format, x), isFrom(format, format.leastNormal, x))
+  f.if(i32.and(i32.eq(i32.and(state.get32('mxcsr'), USUAL.mask), USUAL.value), i32.and(ordinary(a), ordinary(b))), () => {
+    const [narrow, wide] = host[operation]
+    const value = format === single
+      ? i64.extendU(i32.reinterpret(narrow(f32.reinterpret(i32.wrap(a)), f32.reinterpret(i32.wrap(b)))))
+      : i64.reinterpret(wide(f64.reinterpret(a), f64.reinterpret(b)))
+    const result = f.let(value)
+    const exact = operation === 'add' || operation === 'sub' ? isZero(format, result) : i32.and(isZero(format, result), i32.or(isZero(format, a), isZero(format, b)))
+    f.if(i32.or(isFrom(format, 2n * format.leastNormal, result), exact), () => f.return(result))
+  })
+}
+
 function emitFormat({ m, state, soft }: Kit, format: Format): FormatFunctions {
   const name = format === single ? 'single' : 'double'
   const narrow = format === single
   const of32 = soft.f32
   const of64 = soft.f64
   const two = (operation: 'add' | 'sub' | 'mul' | 'div'): Fn<2> => m.func(`sse.${name}.${operation}`, ['i64', 'i64'], 'i64', (f, a, b) => {
+    usual(f, state, format, operation, [a, b])
     if (operation === 'div') {
       // A division by zero comes before a denormal dividend.
       f.if(i32.and(isZero(format, b), i32.eqz(bit(state, Mxcsr.denormalsAreZeros))), () => {
