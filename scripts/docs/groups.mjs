@@ -61,7 +61,7 @@ export const groups = {
   },
   '@machinist/display': {
     'Talk to a console': ['console/'],
-    'See the screen': ['', 'memory-display', 'picture', 'text'],
+    'See the screen': ['', 'memory-display', 'picture', 'text', 'text-painter'],
     'Press keys and move the pointer': ['input', 'codes'],
     'Hear and speak': ['memory-audio', 'wav'],
   },

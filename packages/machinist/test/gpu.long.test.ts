@@ -39,8 +39,8 @@ it.each([['mmio', 'split'], ['pci', 'packed']] as const)('shows the console of t
       for (const step of ['console', 'pixels', 'drawn', 'resized']) {
         const [screen] = display.screens
         if (!out.includes(step) || step in seen || screen === undefined) continue
-        const { picture, cursor, updates } = screen
-        seen[step] = { picture: picture?.part({ x: 0, y: 0, width: picture.width, height: picture.height }) ?? null, cursor, updates }
+        const { picture, cursor, text, updates } = screen
+        seen[step] = { picture: picture?.part({ x: 0, y: 0, width: picture.width, height: picture.height }) ?? null, cursor, text, updates }
       }
       if (out.endsWith('resize\n')) display.resize(0, { width: 512, height: 384 })
     },
