@@ -64,7 +64,8 @@ async function prepare(suite, options) {
   // What follows `--` the kernel hands to init as its arguments.
   const append = (/** @type {readonly string[]} */ ...words) => ['console=ttyS0', 'panic=-1', ...words, '--', ...names].join(' ')
   if (suite.guest === 'workload') {
-    return { kernel: options.kernel ?? (await debianGuest()).kernel, initrd: buildLinuxWorkload(), append: append(), memory: '256M' }
+    const { architecture } = options
+    return { architecture, kernel: options.kernel ?? (await debianGuest(architecture)).kernel, initrd: buildLinuxWorkload(architecture), append: append(), memory: '256M' }
   }
   if (suite.guest === 'debian') {
     if (options.kernel !== undefined) throw new Unmet('bench: the row login boots the kernel of its disk; leave out --kernel.')

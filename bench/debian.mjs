@@ -7,11 +7,14 @@ import { product } from './product.mjs'
 /** What the real programs' rows run, and what their scripts use. */
 const packages = ['7zip-standalone', 'openssl', 'python3', 'gcc', 'libc6-dev', 'libstb-dev', 'gzip', 'dash', 'coreutils', 'grep', 'sed']
 
-/** Debian's kernel and the initial file system of Machinist's own guest, fetched and cached as for `machinist` itself. */
-export async function debianGuest() {
+/**
+ * Debian's kernel and the initial file system of Machinist's own guest, fetched and cached as for `machinist` itself.
+ * @param {import('./options.mjs').Architecture} [architecture]
+ */
+export async function debianGuest(architecture = 'riscv64') {
   const { prepareGuest, terminalProgress } = await product('machinist')
   const { progress, done } = terminalProgress(process.stderr)
-  return prepareGuest({ progress }).finally(done)
+  return prepareGuest({ progress, architecture }).finally(done)
 }
 
 /** An ext4 disk with Debian's programs, made once and cached; resolves with its path. */

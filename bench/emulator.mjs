@@ -10,7 +10,7 @@ import { cpuSeconds } from './cpu-time.mjs'
  * kept elsewhere and forgotten. `until` is what the guest writes when it has come where it should, if it prints no marks of its own: then it
  * is ended. `services` are ports of 127.0.0.1 that the guest finds at 10.0.2.2, behind a NAT. `other` is the command line of a second guest, of
  * the same kernel, on one network with the first.
- * @typedef {{ kernel: string, initrd?: string, append?: string, memory: string, disk?: string, scratch?: boolean, writable?: boolean, until?: string,
+ * @typedef {{ architecture?: import('./options.mjs').Architecture, kernel: string, initrd?: string, append?: string, memory: string, disk?: string, scratch?: boolean, writable?: boolean, until?: string,
  *   services?: readonly number[], other?: string }} Guest
  * @typedef {'init' | 'start' | 'end' | 'checked'} MarkKind
  * @typedef {{ row: string, mark: MarkKind, cpu: number, wall: number, instret: number, checksum: string, work: number }} Mark
@@ -28,7 +28,14 @@ const cli = fileURLToPath(new URL('../packages/machinist/dist/cli.cjs', import.m
 function commandLine(side, guest) {
   const optional = (/** @type {string} */ flag, /** @type {string | undefined} */ value) => (value === undefined ? [] : [flag, value])
   if (guest.other !== undefined) return pairCommandLine(side, guest, guest.other)
-  const { services } = guest
+  const { services, architecture = 'riscv64' } = guest
+  if (side === 'qemu' && architecture === 'amd64') {
+    // What `machinist` tells its guests to be like; without an HPET, so that both have the same clocks.
+    return ['qemu-system-x86_64', [
+      '-M', 'q35,hpet=off', '-cpu', 'Nehalem', '-accel', 'tcg', '-smp', '1', '-m', guest.memory, '-nodefaults', '-display', 'none', '-no-reboot', '-serial', 'stdio',
+      '-kernel', guest.kernel, ...optional('-initrd', guest.initrd), ...optional('-append', guest.append),
+    ]]
+  }
   if (side === 'qemu') {
     // The transport of ours: virtio 1 by MMIO.
     const disk = guest.disk === undefined ? [] : [
@@ -42,7 +49,7 @@ function commandLine(side, guest) {
     ]]
   }
   return [process.execPath, [
-    cli, 'run', '--net', services === undefined ? 'none' : ['nat', ...services.map((port) => `service=tcp:10.0.2.2:${port}-127.0.0.1:${port}`)].join(),
+    cli, 'run', ...(architecture === 'riscv64' ? [] : ['--arch', 'x86_64']), '--net', services === undefined ? 'none' : ['nat', ...services.map((port) => `service=tcp:10.0.2.2:${port}-127.0.0.1:${port}`)].join(),
     '--harts', '1', '--memory', guest.memory, '--quiet', ...(guest.disk === undefined ? [] : ['--disk', `${guest.disk},${guest.writable === true ? 'format=raw' : guest.scratch === true ? 'overlay' : 'ro'}`]),
     '--kernel', guest.kernel, ...optional('--initrd', guest.initrd), ...optional('--append', guest.append),
   ]]

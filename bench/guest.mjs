@@ -13,16 +13,28 @@ const PLAIN_DISK = 128 * 2 ** 20
 const cross = 'riscv64-linux-gnu-'
 
 // No contraction to fused multiply-add, so that n-body's checksum is the same number on every machine.
-const flags = ['-O2', '-static', '-Wall', '-Wextra', '-Werror', '-ffp-contract=off', '-march=rv64gc', '-mabi=lp64d']
+const common = ['-O2', '-static', '-Wall', '-Wextra', '-Werror', '-ffp-contract=off']
+/**
+ * The compiler of each instruction set, and what it is told.
+ * @type {Readonly<Record<import('./options.mjs').Architecture, { readonly gcc: string, readonly flags: readonly string[] }>>}
+ */
+const compilers = {
+  riscv64: { gcc: `${cross}gcc`, flags: [...common, '-march=rv64gc', '-mabi=lp64d'] },
+  amd64: { gcc: 'x86_64-linux-gnu-gcc', flags: [...common, '-march=x86-64', '-fcf-protection=none'] },
+}
 
-/** Builds the C workload and an initramfs that holds it as /init; returns the archive's path. */
-export function buildLinuxWorkload() {
+/**
+ * Builds the C workload and an initramfs that holds it as /init; returns the archive's path.
+ * @param {import('./options.mjs').Architecture} [architecture]
+ */
+export function buildLinuxWorkload(architecture = 'riscv64') {
   const folder = join(here, 'workload')
   const sources = [...files(folder), ...marks]
-  const archive = join(cache, 'initramfs.cpio')
+  const name = architecture === 'riscv64' ? 'initramfs' : `initramfs-${architecture}`
+  const archive = join(cache, `${name}.cpio`)
   if (newer(archive, [...sources, fileURLToPath(import.meta.url)])) return archive
-  const tree = emptyFolder('initramfs')
-  compile(join(tree, 'init'), sources)
+  const tree = emptyFolder(name)
+  compile(join(tree, 'init'), sources, architecture)
   writeArchive(tree, archive)
   return archive
 }
@@ -88,9 +100,10 @@ export function buildPlainDisk() {
   return disk
 }
 
-/** @param {string} product @param {readonly string[]} sources */
-function compile(product, sources) {
-  command(`${cross}gcc`, [...flags, '-o', product, ...sources.filter((name) => name.endsWith('.c')), '-lm'])
+/** @param {string} product @param {readonly string[]} sources @param {import('./options.mjs').Architecture} [architecture] */
+function compile(product, sources, architecture = 'riscv64') {
+  const { gcc, flags } = compilers[architecture]
+  command(gcc, [...flags, '-o', product, ...sources.filter((name) => name.endsWith('.c')), '-lm'])
 }
 
 /** @param {string} tree @param {string} archive */

@@ -3,7 +3,8 @@ import { defaultRows, rowNames, suites } from './suites.mjs'
 
 /**
  * @typedef {'ours' | 'qemu'} Side
- * @typedef {{ json: string | undefined, only: readonly string[], runs: number, sides: readonly Side[], kernel: string | undefined, verbose: boolean }} Options
+ * @typedef {'riscv64' | 'amd64'} Architecture
+ * @typedef {{ json: string | undefined, only: readonly string[], runs: number, architecture: Architecture, sides: readonly Side[], kernel: string | undefined, verbose: boolean }} Options
  */
 
 export const usage = `Usage: npm run bench -- [options]
@@ -18,6 +19,7 @@ and prints the CPU seconds that each row cost the host: of the emulator's whole 
   --json FILE      write { "rows": [{ "name", "oursCpuSeconds", "qemuCpuSeconds", "ratio" }] }; ratio = QEMU's time / ours
   --ours-only      run Machinist alone
   --peer-only      run QEMU alone
+  --arch NAME      guests of this instruction set: riscv64, or amd64 (the suites linux and programs)
   --kernel FILE    this riscv64 kernel Image in place of Debian's
   --verbose        show the guest's console on stderr
   --help           this text`
@@ -29,7 +31,7 @@ and prints the CPU seconds that each row cost the host: of the emulator's whole 
  */
 export function parseOptions(args) {
   /** @type {Options} */
-  let options = { json: undefined, only: defaultRows, runs: 1, sides: ['ours', 'qemu'], kernel: undefined, verbose: false }
+  let options = { json: undefined, only: defaultRows, runs: 1, architecture: 'riscv64', sides: ['ours', 'qemu'], kernel: undefined, verbose: false }
   for (let at = 0; at < args.length; at++) {
     const flag = args[at]
     const value = () => {
@@ -45,6 +47,7 @@ export function parseOptions(args) {
       case '--kernel': options = { ...options, kernel: value() }; break
       case '--only': options = { ...options, only: checkedNames(value()) }; break
       case '--suite': options = { ...options, only: rowsOf(value()) }; break
+      case '--arch': options = { ...options, architecture: checkedArchitecture(value()) }; break
       case '--runs': options = { ...options, runs: checkedCount(value()) }; break
       case '--ours-only': options = { ...options, sides: ['ours'] }; break
       case '--peer-only': options = { ...options, sides: ['qemu'] }; break
@@ -52,7 +55,18 @@ export function parseOptions(args) {
       default: throw new Unmet(`bench: unknown option ${flag}; see --help.`)
     }
   }
-  return options
+  if (options.architecture === 'riscv64') return options
+  if (options.kernel !== undefined) throw new Unmet('bench: --kernel is for riscv64; leave it out.')
+  const only = options.only.filter((name) => suites.some(({ guest, rows }) => guest === 'workload' && rows.some((row) => row.name === name)))
+  const other = options.only.find((name) => !only.includes(name))
+  if (other !== undefined && options.only !== defaultRows) throw new Unmet(`bench: the row ${other} has no guest for ${options.architecture}; those of the suites linux and programs have.`)
+  return { ...options, only }
+}
+
+/** @param {string} text @returns {Architecture} */
+function checkedArchitecture(text) {
+  if (text !== 'riscv64' && text !== 'amd64') throw new Unmet(`bench: --arch takes riscv64 or amd64, not ${text}.`)
+  return text
 }
 
 /** @param {string} list */

@@ -10,13 +10,13 @@ import { onPath } from './lib/workspace.mjs'
  */
 export const debianPackages = [
   { name: 'qemu-system-misc', shows: 'qemu-system-riscv64', uses: ['bench', 'metal'], why: 'QEMU: the oracle of differential tests and the peer of benchmarks' },
-  { name: 'qemu-system-x86', shows: 'qemu-system-x86_64', uses: [], why: 'QEMU: the oracle of devices of a PC' },
+  { name: 'qemu-system-x86', shows: 'qemu-system-x86_64', uses: ['bench'], why: 'QEMU: the oracle of devices of a PC, and the peer of benchmarks' },
   { name: 'qemu-system-x86', shows: 'qemu-system-x86_64', uses: [], why: 'QEMU: the oracle of what x86 has for systems' },
   { name: 'opensbi', shows: '/usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin', uses: ['bench', 'metal'], why: 'the firmware that QEMU starts, and that ours starts as well' },
   { name: 'gcc-riscv64-linux-gnu', shows: 'riscv64-linux-gnu-gcc', uses: ['bench'], why: 'compiles guest programs' },
   { name: 'libc6-dev-riscv64-cross', shows: '/usr/riscv64-linux-gnu/include/stdio.h', uses: ['bench'], why: 'the C library of guest programs' },
-  { name: 'gcc', shows: 'gcc', uses: ['metal'], why: "compiles tools of Linux's build" },
-  { name: 'libc6-dev', shows: '/usr/include/elf.h', uses: ['metal'], why: 'the C library of these tools' },
+  { name: 'gcc', shows: 'gcc', uses: ['bench', 'metal'], why: "compiles tools of Linux's build, and guest programs for amd64" },
+  { name: 'libc6-dev', shows: '/usr/include/elf.h', uses: ['bench', 'metal'], why: 'the C library of these tools' },
   { name: 'gcc-riscv64-unknown-elf', shows: 'riscv64-unknown-elf-gcc', uses: ['metal'], why: 'compiles what runs on bare metal' },
   { name: 'picolibc-riscv64-unknown-elf', shows: '/usr/lib/picolibc/riscv64-unknown-elf/lib/libc.a', uses: ['metal'], why: 'the C library there' },
   { name: 'make', shows: 'make', uses: [], why: 'builds modules of Linux' },
