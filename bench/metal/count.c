@@ -1,30 +1,13 @@
 /*
  * A plugin of QEMU that counts the instructions of an emulated machine: count.so,out=FILE[,image=END][,profile=FILE]
  *
- * A program of the machine marks a place by `slti zero, zero, N`, which does nothing and is left to software for such things (RISC-V unprivileged specification, 2.9). For each that is executed a line goes to
+ * A program of the machine marks a place (plugin.h). For each mark that is executed a line goes to
  * FILE: N, and how many instructions were executed before it, in all and by where they lie. So does the first instruction of a Linux kernel (mark 0), as its Image begins with the letters MZ.
  */
+#include "plugin.h"
 #include <inttypes.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-/* What is used of QEMU's interface for plugins, version 1. */
-struct qemu_plugin_tb;
-struct qemu_plugin_insn;
-enum { NO_REGISTERS = 0, ADD_U64 = 0 };
-#define SHOWN __attribute__((visibility("default")))
-SHOWN int qemu_plugin_version = 1;
-size_t qemu_plugin_tb_n_insns(const struct qemu_plugin_tb *);
-struct qemu_plugin_insn *qemu_plugin_tb_get_insn(const struct qemu_plugin_tb *, size_t);
-uint64_t qemu_plugin_insn_vaddr(const struct qemu_plugin_insn *);
-const void *qemu_plugin_insn_data(const struct qemu_plugin_insn *);
-size_t qemu_plugin_insn_size(const struct qemu_plugin_insn *);
-void qemu_plugin_register_vcpu_tb_trans_cb(uint64_t, void (*)(uint64_t, struct qemu_plugin_tb *));
-void qemu_plugin_register_vcpu_insn_exec_cb(struct qemu_plugin_insn *, void (*)(unsigned, void *), int, void *);
-void qemu_plugin_register_vcpu_insn_exec_inline(struct qemu_plugin_insn *, int, void *, uint64_t);
-void qemu_plugin_register_atexit_cb(uint64_t, void (*)(uint64_t, void *), void *);
 
 /* Where instructions lie: firmware and the image, at their physical addresses; all else. A guest's first ones, before it has page tables, have the image's addresses: they are few. */
 enum { FIRMWARE, IMAGE, OTHER, PLACES };
@@ -38,7 +21,7 @@ enum { CODE = 4 << 20, GRAIN = 2 };
 static const char *profile;
 static uint64_t *by_address;
 
-enum { MARK_MASK = 0xfffff, MARK = 0x2013, NUMBER_SHIFT = 20, MZ = 0x5a4d, LINUX_ALIGNMENT = 0x200000, FIRST = 0, END = 4095 };
+enum { MZ = 0x5a4d, LINUX_ALIGNMENT = 0x200000, FIRST = 0, END = 4095 };
 
 static void at_mark(unsigned vcpu, void *number) {
   (void)vcpu;
@@ -56,9 +39,8 @@ static void at_translation(uint64_t plugin, struct qemu_plugin_tb *tb) {
   for (size_t i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
     struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
     uint64_t address = qemu_plugin_insn_vaddr(insn);
-    uint32_t bits = 0;
-    memcpy(&bits, qemu_plugin_insn_data(insn), qemu_plugin_insn_size(insn) == 2 ? 2 : 4);
-    if ((bits & MARK_MASK) == MARK) qemu_plugin_register_vcpu_insn_exec_cb(insn, at_mark, NO_REGISTERS, (void *)(uintptr_t)(bits >> NUMBER_SHIFT));
+    uint32_t bits = instruction_of(insn);
+    if (is_mark(bits)) qemu_plugin_register_vcpu_insn_exec_cb(insn, at_mark, NO_REGISTERS, (void *)(uintptr_t)mark_of(bits));
     if (bits == MZ && address % LINUX_ALIGNMENT == 0) qemu_plugin_register_vcpu_insn_exec_cb(insn, at_mark, NO_REGISTERS, (void *)FIRST);
     int place = place_of(address);
     qemu_plugin_register_vcpu_insn_exec_inline(insn, ADD_U64, &counts[place], 1);

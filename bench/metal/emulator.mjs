@@ -21,15 +21,15 @@ const goes = () => { process.exit(1) }
 
 /**
  * Runs the emulated machine until a mark.
- * @param {{ plugin: string, marks: string, args: readonly string[], until: number, seconds: number, imageEnd?: number, profile?: string, sleep?: boolean }} options
- *   `sleep`: when all wait, so does the emulator, where time else goes on at once. Who waits for QEMU's disk, with no timer set, would be at the end of time otherwise.
+ * @param {{ plugin: string, marks: string, args: readonly string[], until: number, seconds: number, imageEnd?: number, profile?: string, sleep?: boolean, other?: string }} options
+ *   `other`: one more plugin, with its options; `sleep`: when all wait, so does the emulator, where time else goes on at once. Who waits for QEMU's disk, with no timer set, would be at the end of time otherwise.
  * @returns {Promise<Mark[]>}
  * @throws {Unmet} when it does not come to it
  */
-export async function count({ plugin, marks, args, until, seconds, imageEnd, profile, sleep = false }) {
+export async function count({ plugin, marks, args, until, seconds, imageEnd, profile, sleep = false, other }) {
   rmSync(marks, { force: true })
   const options = [`out=${marks}`, ...(imageEnd === undefined ? [] : [`image=${imageEnd}`]), ...(profile === undefined ? [] : [`profile=${profile}`])]
-  const child = spawn('qemu-system-riscv64', [...MACHINE, '-icount', `shift=0,sleep=${sleep ? 'on' : 'off'}`, ...args, '-plugin', [plugin, ...options].join()], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn('qemu-system-riscv64', [...MACHINE, '-icount', `shift=0,sleep=${sleep ? 'on' : 'off'}`, ...args, '-plugin', [plugin, ...options].join(), ...(other === undefined ? [] : ['-plugin', other])], { stdio: ['ignore', 'pipe', 'pipe'] })
   // It goes with us, however we end.
   const kill = () => { child.kill('SIGKILL') }
   process.once('exit', kill)

@@ -14,16 +14,18 @@ const folder = join(cache, 'metal')
 const kernelSources = join(root, 'packages/host-metal/native/kernel')
 const MEMORY = 256
 
-/** @param {string} name */
-const place = (name) => join(folder, name)
+/** A file of the cache. @param {string} name */
+export const place = (name) => join(folder, name)
 
-function buildPlugin() {
-  command('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', '-shared', '-fPIC', '-o', place('count.so'), join(here, 'count.c')])
-  return place('count.so')
+/** A plugin of QEMU. @param {string} name of its file of C, without the ending */
+export function buildPlugin(name) {
+  command('gcc', ['-O2', '-Wall', '-Wextra', '-Werror', '-shared', '-fPIC', '-o', place(`${name}.so`), join(here, `${name}.c`)])
+  return place(`${name}.so`)
 }
 
 /** The program whose rows are exits; a Linux Image. */
-function buildBare() {
+export function buildBare() {
+  mkdirSync(folder, { recursive: true })
   writeFileSync(place('rows.h'), rowsHeader())
   const sources = ['start.S', 'main.c', 'machine.c', 'disk.c'].map((name) => join(here, 'guest', name))
   command('riscv64-unknown-elf-gcc', ['--specs=picolibc.specs', '-march=rv64gc', '-mabi=lp64d', '-mcmodel=medany', '-O2', '-std=gnu11', '-Wall', '-Wextra', '-Werror', '-Wno-main', '-ffreestanding', '-msmall-data-limit=0',
@@ -56,16 +58,23 @@ function markedInitrd({ cpio }, initrd) {
  * @param {Awaited<ReturnType<typeof tools>>} make @param {string} engine @param {string} name
  * @param {Record<string, unknown>} entry of the machine file
  * @param {(devices: Record<string, unknown>) => Record<string, unknown>} [more] changes its devices
+ * @param {boolean} [telling] whether its functions tell that they begin and end
  */
-async function buildMachine({ buildImage, fleetOf, imageFiles }, engine, name, entry, more = (devices) => devices) {
+async function buildMachine({ buildImage, fleetOf, imageFiles }, engine, name, entry, more = (devices) => devices, telling = false) {
   const { pools, machines } = await fleetOf({ machines: { guest: entry } }, join(folder, 'machines.json'))
   const changed = machines.map((machine) => 'version' in machine.machine ? { ...machine, machine: { ...machine.machine, devices: /** @type {any} */ (more(machine.machine.devices)) } } : machine)
-  const image = await buildImage({ engine, program: join(here, 'program.ts'), root, files: imageFiles({ ...{ pools }, machines: changed }), output: place(name) })
+  const image = await buildImage({ engine, program: join(here, 'program.ts'), root, files: imageFiles({ ...{ pools }, machines: changed }), output: place(name), telling })
   const symbols = command('riscv64-unknown-elf-nm', [`${image.path}.elf`])
   /** @param {string} symbol */
   const address = (symbol) => Number(`0x${new RegExp(`^([0-9a-f]+) . ${symbol}$`, 'm').exec(symbols)?.[1] ?? '0'}`)
   return { ...image, end: address('image_end'), files: address('files_end') - address('files') }
 }
+
+/**
+ * The image of the bare program.
+ * @param {Awaited<ReturnType<typeof tools>>} make @param {string} engine @param {string} bare @param {boolean} [telling]
+ */
+export const buildProgram = (make, engine, bare, telling = false) => buildMachine(make, engine, telling ? 'bare-telling' : 'bare-machine', { kernel: bare, memory: '64M', net: 'none' }, withDisk, telling)
 
 /** A virtio block device in the place of the first empty slot. @param {Record<string, any>} devices */
 function withDisk(devices) {
@@ -80,16 +89,15 @@ function withDisk(devices) {
  * @param {{ profile?: string, kvm: boolean }} options `profile`: file for how often each instruction of the image was executed in the boot; `kvm`: under KVM too
  */
 export async function measure({ profile, kvm }) {
-  mkdirSync(folder, { recursive: true })
   const make = await tools()
-  const plugin = buildPlugin()
-  const engine = await make.prepareEngine({})
   const bare = buildBare()
+  const plugin = buildPlugin('count')
+  const engine = await make.prepareEngine({})
   const { kernel, initrd } = await make.prepareGuest({})
   const append = make.guestCommandLine({ console: 'ttyS0', quiet: true })
   const marked = markedInitrd(make, initrd)
   const linux = await buildMachine(make, engine, 'linux', { kernel, initrd: marked, append, memory: `${MEMORY}M`, net: 'none' })
-  const program = await buildMachine(make, engine, 'bare-machine', { kernel: bare, memory: '64M', net: 'none' }, withDisk)
+  const program = await buildProgram(make, engine, bare)
   writeFileSync(place('disk.img'), new Uint8Array(2 ** 20))
 
   say('The bare program, without a hypervisor …')

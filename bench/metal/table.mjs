@@ -26,7 +26,7 @@ export function table({ rows, boot, start, image }) {
     '',
     `Not in a row is what it leaves for later, for each round and by the 20 ms of rest behind it: on the metal ${later('metal')}${boot.kvm === null ? '' : `; under KVM ${later('kvm')}`}.`,
     `Of Debian's boot on the metal, ${mega(boot.guest)} are the guest's own instructions. From reset to the first instruction of Debian ${mega(start.linux)}, of the bare program ${mega(start.bare)}${start.kvm === null ? '' : `, to that of Debian under KVM ${mega(start.kvm)}`}.`,
-    `The image with Debian is ${mebi(image.whole)}: kernel and engine ${mebi(image.whole - image.files - image.program)}, the program ${mebi(image.program)}, images of guests ${mebi(image.files)}.`,
+    `The image is ${mebi(image.whole - image.files)} without the guests' own files: kernel and engine ${mebi(image.whole - image.files - image.program)}, the program ${mebi(image.program)}. Debian's kernel and initial file system, as Debian has them, are ${mebi(image.files)} more.`,
     '',
   ].join('\n')
 }

@@ -10,6 +10,8 @@ static volatile struct { uint16_t flags, index; struct { uint32_t id, length; } 
 static struct { uint32_t type, reserved; uint64_t sector; } header;
 static volatile uint8_t status;
 uint8_t disk_data[4096] __attribute__((aligned(4096)));
+/* Requests that an interrupt told of. */
+static volatile uint16_t told;
 
 static void set_address(uint32_t at, const volatile void *area) {
   write32(disk_base + at, (uint32_t)(uint64_t)area);
@@ -47,6 +49,7 @@ void disk_interrupted(void) {
   uint32_t source = read32(claim_register());
   if (source == 0) return;
   write32(disk_base + INTERRUPT_ACK, read32(disk_base + INTERRUPT_STATUS));
+  told = used.index;
   write32(claim_register(), source);
 }
 
@@ -62,8 +65,8 @@ void read_disk(uint64_t sector) {
   avail.index++;
   asm volatile("fence" ::: "memory");
   notify_disk();
-  /* Interrupts are off but here, so that none is missed between the look and the wait. */
-  while (used.index != avail.index) {
+  /* As drivers do, it goes by the interrupt, even if the answer was there before. Interrupts are off but here, so that none is missed between the look and the wait. */
+  while (told != avail.index) {
     asm volatile("wfi");
     csr_set(sstatus, SIE);
     csr_clear(sstatus, SIE);

@@ -14,6 +14,11 @@ export interface DmaSpace {
   read32(address: number): number
   /** Copies words of four bytes, the low byte first, from any address: descriptors, say. Returns false, having copied nothing, when any byte is not RAM. */
   readWords(address: number, into: Uint32Array): boolean
+  /**
+   * Copies a chain of descriptors of a split virtqueue (virtio 1.2, 2.7.5), 4 words each, from number `head` of a table of `entries` on, each followed by the one that it names: up to the first that names none, or an indirect table, or one beyond the table, or as far as there is room.
+   * Nothing is checked. Returns how many; 0 when it cannot say: who asks reads them one by one. Absent where that is as quick.
+   */
+  readDescriptors?(table: number, entries: number, head: number, into: Uint32Array): number
   /** Writes the low 16 bits of `value`, the low byte first. Returns false, having written nothing, when not both bytes are RAM. */
   write16(address: number, value: number): boolean
   /** Writes the low 32 bits of `value`, the low byte first. Returns false, having written nothing, when not all bytes are RAM. */

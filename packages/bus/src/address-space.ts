@@ -14,6 +14,11 @@ interface Entry {
   readonly target: BusTarget
 }
 
+/** Devices have pages of their own, as a rule. */
+const PAGE = 4096
+/** A power of two. */
+const RECENT = 64
+
 /**
  * One space of device registers: guest-physical (memory-mapped) or port I/O. Accesses are synchronous, at most
  * four bytes wide, and never straddle two targets.
@@ -22,7 +27,8 @@ export class AddressSpace {
   readonly name: string
   /** Sorted by base; never overlapping. */
   readonly #entries: Entry[] = []
-  #last: Entry | null = null
+  /** Who answered last, by the low bits of the page. */
+  readonly #recent: (Entry | null)[] = new Array<Entry | null>(RECENT).fill(null)
   /** Called before each access: the instant that it sees begins. */
   onAccess: (() => void) | null = null
   /** Set by a CPU that serves what devices declare, before there are devices. */
@@ -55,12 +61,13 @@ export class AddressSpace {
   /** Ends all routes to `owner`. */
   detach(owner: string): void {
     for (let i = this.#entries.length - 1; i >= 0; i--) if (this.#entries[i]?.owner === owner) this.#entries.splice(i, 1)
-    this.#last = null
+    this.#recent.fill(null)
   }
 
   #find(address: number, width: number): Entry | null {
-    const last = this.#last
-    if (last && address >= last.base && address + width <= last.end) return last
+    const slot = (address / PAGE) & (RECENT - 1)
+    const recent = this.#recent[slot]
+    if (recent && address >= recent.base && address + width <= recent.end) return recent
     let low = 0
     let high = this.#entries.length - 1
     while (low <= high) {
@@ -71,7 +78,7 @@ export class AddressSpace {
       else if (address >= entry.end) low = middle + 1
       else {
         if (address + width > entry.end) return null
-        this.#last = entry
+        this.#recent[slot] = entry
         return entry
       }
     }

@@ -35,6 +35,10 @@ describe('the kernel on the build host', () => {
     writeFileSync(join(folder, 'record.h'), recordHeader())
     runTest('shortcuts', ['shortcuts'])
   })
+  it('does to RAM what its page map says, and touches nothing else', () => {
+    writeFileSync(join(folder, 'record.h'), recordHeader())
+    runTest('ram', ['ram'])
+  })
   it('is an interrupt file for guests, whatever they do to its registers', () => {
     writeFileSync(join(folder, 'record.h'), recordHeader())
     runTest('guest_file', ['guest_file'])

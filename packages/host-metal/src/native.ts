@@ -1,3 +1,5 @@
+import type { QuickMemory } from '@machinist/memory'
+
 /** A range of physical memory. */
 export interface PhysicalRange {
   /** Physical address. */
@@ -55,6 +57,13 @@ export interface Native {
   unmap(vm: number, guest: number, length: number): void
   /** What the kernel may do about accesses of that machine's harts to devices, a `shortcutRecord`, all zeros: it does nothing. */
   shortcuts(vm: number): ArrayBuffer
+  /**
+   * Does what is done to a machine's RAM most often, by its page map.
+   *
+   * @param base - physical address of its arena, of which `length` bytes are used
+   * @param table - where its `ramTable` is in that
+   */
+  quickMemory(vm: number, base: number, length: number, table: number): QuickMemory | null
   /** All that the tables lead to, as the hardware would find it: for each entry guest-physical and physical address, bytes, and 1 when it may be written, as float64 in the hardware's order. For tests. */
   mappings(vm: number): ArrayBuffer
   /** A hart of that machine: its number, and the record of its registers and exits, a {@link vcpuRecord}, all zeros. */

@@ -186,6 +186,10 @@ export class FakeNative implements Native {
     this.vm(vm).unmap(guest, length)
   }
 
+  quickMemory(): null {
+    return null
+  }
+
   shortcuts(id: number): ArrayBuffer {
     const vm = this.vm(id)
     const shortcuts = this.#shortcuts.get(vm) ?? new FakeShortcuts()

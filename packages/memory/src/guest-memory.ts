@@ -3,6 +3,7 @@ import type { Arena } from './arena.ts'
 import { frameOf, hasFrame, isParked, MAX_RAM_REGIONS, PAGE_CODE, PAGE_DIRTY, PAGE_PRESENT, PAGE_SHARED, type RamRegion, ramTable } from './page-map.ts'
 import { type MemoryImage, type MoveListener, Pager, type PageSource } from './pager.ts'
 import { BLOCK_SIZE, PAGE_SIZE } from './page-size.ts'
+import type { QuickMemory } from './quick-memory.ts'
 
 const PAGE_MASK = PAGE_SIZE - 1
 
@@ -48,6 +49,8 @@ export class GuestMemory implements DmaSpace {
   onRelease: (() => void) | null = null
   /** Set by a CPU whose harts run while devices do something: see {@link DmaSpace.fence}. */
   fence?: (() => void) | undefined
+  /** Set by a host that has it. */
+  quick: QuickMemory | null = null
   /** Another thread copies it: pages keep their frames. */
   pinned = false
   /** Set by the CPU: a frame that a page of this memory must keep for now, or 0. */
@@ -286,6 +289,7 @@ export class GuestMemory implements DmaSpace {
   }
 
   read(address: number, into: Uint8Array): boolean {
+    if (this.quick !== null && this.quick.read(address, into)) return true
     const { length } = into
     const region = this.#regionOf(address, length)
     if (region === null) return false
@@ -301,6 +305,7 @@ export class GuestMemory implements DmaSpace {
   }
 
   write(address: number, from: Uint8Array): boolean {
+    if (this.quick !== null && this.quick.write(address, from)) return true
     const { length } = from
     const region = this.#regionOf(address, length)
     if (region === null) return false
@@ -315,6 +320,10 @@ export class GuestMemory implements DmaSpace {
   }
 
   read16(address: number): number {
+    if (this.quick !== null) {
+      const value = this.quick.read16(address)
+      if (value >= 0) return value
+    }
     const region = this.#regionOf(address, 2)
     if (region === null) return -1
     const offset = address - region.base
@@ -325,6 +334,10 @@ export class GuestMemory implements DmaSpace {
   }
 
   read32(address: number): number {
+    if (this.quick !== null) {
+      const value = this.quick.read32(address)
+      if (value >= 0) return value
+    }
     const region = this.#regionOf(address, 4)
     if (region === null) return -1
     const offset = address - region.base
@@ -334,6 +347,7 @@ export class GuestMemory implements DmaSpace {
   }
 
   readWords(address: number, into: Uint32Array): boolean {
+    if (this.quick !== null && this.quick.readWords(address, into)) return true
     const { length } = into
     const region = this.#regionOf(address, 4 * length)
     if (region === null) return false
@@ -352,7 +366,12 @@ export class GuestMemory implements DmaSpace {
     return true
   }
 
+  readDescriptors(table: number, entries: number, head: number, into: Uint32Array): number {
+    return this.quick === null ? 0 : this.quick.readDescriptors(table, entries, head, into)
+  }
+
   write16(address: number, value: number): boolean {
+    if (this.quick !== null && this.quick.write16(address, value)) return true
     const region = this.#regionOf(address, 2)
     if (region === null) return false
     const offset = address - region.base
@@ -364,6 +383,7 @@ export class GuestMemory implements DmaSpace {
   }
 
   write32(address: number, value: number): boolean {
+    if (this.quick !== null && this.quick.write32(address, value)) return true
     const region = this.#regionOf(address, 4)
     if (region === null) return false
     const offset = address - region.base

@@ -6,6 +6,7 @@ export { frameOf, MAX_RAM_REGIONS, PAGE_CODE, PAGE_CPU, PAGE_DIRTY, PAGE_PARKED,
 export { pageHash } from './page-hash.ts'
 export { BLOCK_FRAMES, BLOCK_SIZE, PAGE_SIZE } from './page-size.ts'
 export { pageSums } from './page-sums.ts'
+export type { QuickMemory } from './quick-memory.ts'
 export type { MemoryImage, MoveListener, Pager, PageSource } from './pager.ts'
 export { lzCodec, type PageCodec } from './parked/codec.ts'
 export { CompressedPool, type Packed } from './parked/compressed-pool.ts'

@@ -221,16 +221,13 @@ export class RegisterBlock<Table extends RegisterTable> {
     const slot = register.slot + index * register.halves + half
     const old = this.#words[slot] ?? 0
     const bits = lanes & register.writable[half]
-    let stored: number
-    switch (register.access) {
-      case 'rw': stored = ((old & ~bits) | (value & bits)) >>> 0; break
-      case 'w1c': stored = (old & ~(value & bits)) >>> 0; break
-      case 'w1s': stored = (old | (value & bits)) >>> 0; break
-      case 'wo': stored = (value & bits) >>> 0; break
-      case 'ro':
-      case 'rc': this.#warn(`ignored a write to the read-only register ${register.name}`); return
+    const { access } = register
+    if (access === 'ro' || access === 'rc') {
+      this.#warn(`ignored a write to the read-only register ${register.name}`)
+      return
     }
-    if (register.access !== 'wo') this.#words[slot] = stored
+    const stored = (access === 'wo' ? value & bits : access === 'rw' ? (old & ~bits) | (value & bits) : access === 'w1c' ? old & ~(value & bits) : old | (value & bits)) >>> 0
+    if (access !== 'wo') this.#words[slot] = stored
     this.#onWrite[register.number]?.(stored, old, index, half)
   }
 

@@ -20,6 +20,9 @@ const DIRECT = 4096
  * cost no more than one.
  */
 export class Decoder {
+  /** What was found last, and where. */
+  #lastOffset = -1
+  #last: Register | null = null
   readonly #groups: readonly Group[]
   /** The distinct registers, behind a null. */
   readonly #registers: (Register | null)[] = [null]
@@ -65,7 +68,14 @@ export class Decoder {
 
   /** The register that has a byte at `offset`, or null. */
   find(offset: number): Register | null {
-    if (this.#size > DIRECT) return this.#search(offset)
+    if (this.#size > DIRECT) {
+      // Drivers of interrupt controllers come back to one place.
+      if (offset !== this.#lastOffset) {
+        this.#last = this.#search(offset)
+        this.#lastOffset = offset
+      }
+      return this.#last
+    }
     // Of the devices of a machine that was copied, few are looked at.
     const direct = this.#direct ??= this.#table(this.#size)
     return this.#registers[direct[offset] ?? 0] ?? null

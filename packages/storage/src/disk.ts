@@ -171,12 +171,25 @@ function portOf(engine: DiskEngine, sequencer: Sequencer, deliver: Deliver, clos
     })
   }
 
+  const attempt = (operation: () => Outcome): Outcome => {
+    try {
+      return operation()
+    } catch {
+      return 'io-error'
+    }
+  }
+
   return {
     size,
     readOnly: engine.readOnly,
     blockSize: engine.blockSize,
     read(offset, into, done) {
-      submit(offset, lengthOf(into), false, () => engine.read(offset, into), done)
+      const length = lengthOf(into)
+      if (length === 0 || closed() || !inside(offset, length) || !sequencer.free) return submit(offset, length, false, () => engine.read(offset, into), done)
+      // Nearly always there is nobody to wait for, and nobody who would have to: what is there at once never was under way.
+      const outcome = attempt(() => engine.read(offset, into))
+      if (typeof outcome === 'string') deliver(() => { done(outcome) })
+      else submit(offset, length, false, () => outcome, done)
     },
     ...(engine.readAtOnce !== undefined && {
       readAtOnce(offset: number, into: readonly Uint8Array[], done: Done): boolean {

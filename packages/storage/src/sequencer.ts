@@ -57,6 +57,11 @@ export class Sequencer {
     else this.#begin(entry)
   }
 
+  /** Whether there is nothing that has not finished, and nothing is being begun. */
+  get free(): boolean {
+    return this.#pending === 0 && !this.#beginning
+  }
+
   /** Whether nothing that has not finished changes a byte of a range. */
   readable(start: number, end: number): boolean {
     for (let entry = this.#newest; entry !== null; entry = entry.previous) {

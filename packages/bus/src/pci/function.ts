@@ -237,6 +237,7 @@ function gated(dma: DmaSpace, open: () => boolean): DmaSpace {
     read16: (address) => open() ? dma.read16(address) : -1,
     read32: (address) => open() ? dma.read32(address) : -1,
     readWords: (address, into) => open() && dma.readWords(address, into),
+    readDescriptors: (table, entries, head, into) => open() ? dma.readDescriptors?.(table, entries, head, into) ?? 0 : 0,
     write16: (address, value) => open() && dma.write16(address, value),
     write32: (address, value) => open() && dma.write32(address, value),
     map: (address, length, access) => open() ? dma.map(address, length, access) : null,

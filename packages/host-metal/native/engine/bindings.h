@@ -8,8 +8,8 @@
 bool take_whole(JSContext *context, JSValueConst value, uint64_t least, uint64_t most, const char *name, uint64_t *result);
 bool take_time(JSContext *context, JSValueConst value, double *result);
 
-extern const JSCFunctionListEntry machine_functions[], memory_functions[], board_functions[], page_functions[];
-extern const int machine_function_count, memory_function_count, board_function_count, page_function_count;
+extern const JSCFunctionListEntry machine_functions[], memory_functions[], board_functions[], page_functions[], ram_functions[];
+extern const int machine_function_count, memory_function_count, board_function_count, page_function_count, ram_function_count;
 
 /* Prints an exception with its stack. */
 void show_exception(JSContext *context, JSValueConst error);

@@ -64,6 +64,7 @@ static void make_native(JSContext *context) {
   JS_SetPropertyFunctionList(context, native, machine_functions, machine_function_count);
   JS_SetPropertyFunctionList(context, native, board_functions, board_function_count);
   JS_SetPropertyFunctionList(context, native, page_functions, page_function_count);
+  JS_SetPropertyFunctionList(context, native, ram_functions, ram_function_count);
   add_number(context, native, "harts", hart_count);
   add_number(context, native, "bootHart", (double)harts[0].id);
   add_number(context, native, "identities", interrupt_file_identities());

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include "gstage.h"
 #include "hart.h"
+#include "ram.h"
 #include "record.h"
 
 #define MAX_VCPUS 256
@@ -23,6 +24,8 @@ struct vm {
   struct shortcuts *shortcuts;
   /* The engine's buffer over them. */
   void *shortcuts_page;
+  /* No table: nobody said where it is. */
+  struct ram ram;
 };
 
 enum vcpu_state { VCPU_FREE, VCPU_STOPPED, VCPU_HERE, VCPU_DISPATCHED, VCPU_EXITED };

@@ -1,6 +1,7 @@
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { mended, mendedHeader } from './patches.ts'
+import { tellingPatches } from './telling-patches.ts'
 import { digest, place, run, write } from './tools.ts'
 
 /** The engine's files that are compiled. */
@@ -10,13 +11,14 @@ export const engineFiles = ['quickjs.c', 'cutils.c', 'dtoa.c', 'libregexp.c', 'l
  * The engine's source, mended, in a folder of the cache.
  *
  * @param source - the folder of QuickJS' source, as Debian's source package has it
+ * @param telling - one that tells which of the program's functions begins and ends
  */
-export async function mendedEngine(source: string, cache: string): Promise<string> {
+export async function mendedEngine(source: string, cache: string, telling: boolean = false): Promise<string> {
   const names = (await readdir(source)).filter((name) => /^(?:quickjs|cutils|dtoa|libregexp|libunicode|list)\b.*\.[ch]$/.test(name)).sort()
   const files = await Promise.all(names.map(async (name) => ({ name, text: await readFile(join(source, name), 'utf8') })))
   // Without its main file nothing is the engine.
   if (!names.includes('quickjs.c')) mended('')
-  const mendedFiles = files.map(({ name, text }) => ({ name, text: name === 'quickjs.c' ? mended(text) : name === 'quickjs.h' ? mendedHeader(text) : text }))
+  const mendedFiles = files.map(({ name, text }) => ({ name, text: name === 'quickjs.c' ? mended(text, telling ? tellingPatches : []) : name === 'quickjs.h' ? mendedHeader(text) : text }))
   const folder = join(cache, `engine-${digest(...mendedFiles.flatMap(({ name, text }) => [name, text]))}`)
   for (const { name, text } of mendedFiles) await write(join(folder, name), text)
   return folder

@@ -23,6 +23,8 @@ export interface ImageOptions {
   readonly cache?: string | undefined
   /** What exceptions tell sources' paths from; the working folder unless given. */
   readonly root?: string | undefined
+  /** Whether the engine tells which of the program's functions begins and ends, to a plugin of QEMU that counts what each takes; false unless given. */
+  readonly telling?: boolean | undefined
 }
 
 /** An image. */
@@ -81,7 +83,7 @@ async function archiveOf(files: Readonly<Record<string, Uint8Array>>, cache: str
 export async function buildImage(options: ImageOptions): Promise<Image> {
   const cache = join(options.cache ?? cacheFolder(), 'metal')
   const native = nativeFolder()
-  const engine = await mendedEngine(options.engine, cache)
+  const engine = await mendedEngine(options.engine, cache, options.telling)
   const program = await bytecode(resolve(options.program), resolve(options.root ?? '.'), engine, native, cache)
 
   const record = recordHeader()

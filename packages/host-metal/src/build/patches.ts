@@ -1,7 +1,7 @@
 import { machinistError } from '@machinist/api'
 
 /** A place in the engine's source that is not as it must be. */
-interface Patch {
+export interface Patch {
   readonly why: string
   /** What stands there, exactly once; or how a function begins, all of which is replaced. */
   readonly from: string | { readonly function: string }
@@ -251,6 +251,130 @@ static no_inline __exception int js_binary_logic_slow(JSContext *ctx,
 `,
   },
   {
+    why: 'nobody interrupts the program',
+    from: { function: 'static inline __exception int js_poll_interrupts(' },
+    to: `static inline __exception int js_poll_interrupts(JSContext *ctx)
+{
+    return 0;
+}
+`,
+  },
+  {
+    why: 'the number of a symbol is found without a call',
+    from: { function: 'static JSAtom js_symbol_to_atom(JSContext *ctx, JSValue val)\n' },
+    to: `static JSAtom js_symbol_to_atom(JSContext *ctx, JSValue val)
+{
+    JSAtomStruct *p = JS_VALUE_GET_PTR(val);
+    return likely(p->atom_type == JS_ATOM_TYPE_SYMBOL) ? p->hash_next : js_get_atom_index(ctx->rt, p);
+}
+`,
+  },
+  {
+    why: 'a variable of a block was looked at each time for whether it had its first value: where that stands before in the text of the function, and so comes before in time (unless among the cases of a switch), it has',
+    from: '    int func_pool_idx : 24; /* only used during compilation : index in\n',
+    to: '    uint8_t is_ready : 1; /* only used during compilation: it has its first value from here on */\n    uint8_t is_checked : 1; /* only used during compilation: somewhere that is to be found out */\n    int func_pool_idx : 22; /* only used during compilation : index in\n',
+  },
+  {
+    why: 'the same',
+    from: '    int first;   /* index into fd->vars of the last variable in this scope */\n} JSVarScope;\n',
+    to: '    int first;   /* index into fd->vars of the last variable in this scope */\n    int of_switch; /* what stands before need not come before */\n} JSVarScope;\n',
+  },
+  {
+    why: 'the same',
+    from: '        fd->scopes[scope].first = fd->scope_first;\n',
+    to: '        fd->scopes[scope].first = fd->scope_first;\n        fd->scopes[scope].of_switch = FALSE;\n',
+  },
+  {
+    why: 'the same',
+    from: '    fd->scopes[0].parent = -1;\n',
+    to: '    fd->scopes[0].parent = -1;\n    fd->scopes[0].of_switch = FALSE;\n',
+  },
+  {
+    why: 'the same',
+    from: '            push_scope(s);\n            label_break = new_label(s);\n            push_break_entry(s->cur_func, &break_entry,\n                             label_name, label_break, -1, 1);\n\n            if (js_parse_expect(s, \'{\'))\n',
+    to: '            push_scope(s);\n            s->cur_func->scopes[s->cur_func->scope_level].of_switch = TRUE;\n            label_break = new_label(s);\n            push_break_entry(s->cur_func, &break_entry,\n                             label_name, label_break, -1, 1);\n\n            if (js_parse_expect(s, \'{\'))\n',
+  },
+  {
+    why: 'the same',
+    from: '                    if (s->vars[var_idx].is_lexical)\n                        get_op = OP_get_loc_check;\n',
+    to: '                    if (is_to_be_checked(&s->vars[var_idx]))\n                        get_op = OP_get_loc_check;\n',
+  },
+  {
+    why: 'the same',
+    from: `                            if (var_name == JS_ATOM_this)
+                                dbuf_putc(bc, OP_put_loc_check_init);
+                            else
+                                dbuf_putc(bc, OP_put_loc);
+                        } else {
+                            dbuf_putc(bc, OP_put_loc_check);
+                        }
+`,
+    to: `                            if (var_name == JS_ATOM_this)
+                                dbuf_putc(bc, OP_put_loc_check_init);
+                            else {
+                                dbuf_putc(bc, OP_put_loc);
+                                s->vars[var_idx].is_ready = !s->scopes[s->vars[var_idx].scope_level].of_switch;
+                            }
+                        } else {
+                            dbuf_putc(bc, is_to_be_checked(&s->vars[var_idx]) ? OP_put_loc_check : OP_put_loc);
+                        }
+`,
+  },
+  {
+    why: 'the same',
+    from: `                        } else {
+                            dbuf_putc(bc, OP_get_loc_check);
+                        }
+`,
+    to: `                        } else {
+                            dbuf_putc(bc, is_to_be_checked(&s->vars[var_idx]) ? OP_get_loc_check : OP_get_loc);
+                        }
+`,
+  },
+  {
+    why: 'the same',
+    from: 'static int optimize_scope_make_ref(JSContext *ctx, JSFunctionDef *s,\n',
+    to: `static BOOL is_to_be_checked(JSVarDef *vd)
+{
+    if (!vd->is_lexical || vd->is_ready)
+        return FALSE;
+    vd->is_checked = TRUE;
+    return TRUE;
+}
+
+static int optimize_scope_make_ref(JSContext *ctx, JSFunctionDef *s,
+`,
+  },
+  {
+    why: 'the same',
+    from: `                    if (vd->scope_level == scope) {
+                        if (scope_idx != s->arguments_arg_idx) {
+`,
+    to: `                    if (vd->scope_level == scope) {
+                        vd->is_ready = FALSE;
+                        if (scope_idx != s->arguments_arg_idx) {
+`,
+  },
+  {
+    why: 'the same: nothing then says that it has none, unless other functions look',
+    from: `        case OP_set_name:
+            {
+                /* remove dummy set_name opcodes */
+`,
+    to: `        case OP_set_loc_uninitialized:
+            {
+                JSVarDef *vd = &s->vars[get_u16(bc_buf + pos + 1)];
+                if (!vd->is_captured && !vd->is_checked)
+                    break;
+            }
+            goto no_change;
+
+        case OP_set_name:
+            {
+                /* remove dummy set_name opcodes */
+`,
+  },
+  {
     why: 'properties are looked up where they are wanted, without a call',
     from: `#define FUNC_RET_AWAIT         0
 `,
@@ -269,14 +393,99 @@ static force_inline JSValue get_field(JSContext *ctx, JSValueConst of, JSAtom at
                     return JS_CallFree(ctx, JS_DupValue(ctx, JS_MKPTR(JS_TAG_OBJECT, property->u.getset.getter)), of, 0, NULL);
                 break;
             }
-            if (p->is_exotic)
-                break;
+            if (p->is_exotic) {
+                /* Of an array that is its elements alone. */
+                if (p->class_id != JS_CLASS_ARRAY || __JS_AtomIsTaggedInt(atom)) {
+                    if (atom == JS_ATOM_length && p->class_id >= JS_CLASS_UINT8C_ARRAY && p->class_id <= JS_CLASS_FLOAT64_ARRAY)
+                        return JS_NewInt32(ctx, p->u.array.count);
+                    break;
+                }
+            }
             p = p->shape->proto;
         } while (p);
     }
     return JS_GetProperty(ctx, of, atom);
 }
+/* An element of an array, of one of bytes, or of one of words; JS_EXCEPTION for all else. */
+static force_inline JSValue get_element(JSContext *ctx, JSValueConst of, JSValueConst index)
+{
+    if (JS_VALUE_GET_TAG(of) == JS_TAG_OBJECT && JS_VALUE_GET_TAG(index) == JS_TAG_INT) {
+        JSObject *p = JS_VALUE_GET_OBJ(of);
+        uint32_t at = JS_VALUE_GET_INT(index);
+        if (p->class_id == JS_CLASS_UINT32_ARRAY) {
+            if (likely(at < p->u.array.count))
+                return JS_NewUint32(ctx, p->u.array.u.uint32_ptr[at]);
+        } else if (p->class_id == JS_CLASS_ARRAY) {
+            if (likely(at < p->u.array.count))
+                return JS_DupValue(ctx, p->u.array.u.values[at]);
+        } else if (p->class_id == JS_CLASS_UINT8_ARRAY && at < p->u.array.count)
+            return JS_NewInt32(ctx, p->u.array.u.uint8_ptr[at]);
+    }
+    return JS_EXCEPTION;
+}
 #define FUNC_RET_AWAIT         0
+`,
+  },
+  {
+    why: 'the same',
+    from: `                sf->cur_pc = pc;
+                val = JS_GetProperty(ctx, sp[-1], JS_ATOM_length);
+`,
+    to: `                sf->cur_pc = pc;
+                val = get_field(ctx, sp[-1], JS_ATOM_length);
+`,
+  },
+  {
+    why: 'the same',
+    from: `                sf->cur_pc = pc;
+                val = JS_GetPropertyValue(ctx, sp[-2], sp[-1]);
+                JS_FreeValue(ctx, sp[-2]);
+                sp[-2] = val;
+                sp--;
+`,
+    to: `                val = get_element(ctx, sp[-2], sp[-1]);
+                if (JS_IsException(val)) {
+                    sf->cur_pc = pc;
+                    val = JS_GetPropertyValue(ctx, sp[-2], sp[-1]);
+                }
+                JS_FreeValue(ctx, sp[-2]);
+                sp[-2] = val;
+                sp--;
+`,
+  },
+  {
+    why: 'that an object has the private methods of its class, TypeScript has seen to',
+    from: `                int ret = JS_CheckBrand(ctx, sp[-2], sp[-1]);
+                if (ret < 0)
+                    goto exception;
+                if (!ret) {
+                    JS_ThrowTypeError(ctx, "invalid brand on object");
+                    goto exception;
+                }
+`,
+    to: '',
+  },
+  {
+    why: 'booleans, null and undefined are compared without a call',
+    from: `            OP_CMP(OP_strict_eq, ==, js_strict_eq_slow(ctx, sp, 0));
+            OP_CMP(OP_strict_neq, !=, js_strict_eq_slow(ctx, sp, 1));
+`,
+    to: `            OP_CMP(OP_strict_eq, ==, compared_plainly(sp, 0) ? 0 : js_strict_eq_slow(ctx, sp, 0));
+            OP_CMP(OP_strict_neq, !=, compared_plainly(sp, 1) ? 0 : js_strict_eq_slow(ctx, sp, 1));
+`,
+  },
+  {
+    why: 'the same',
+    from: 'static no_inline int js_shr_slow(JSContext *ctx, JSValue *sp)\n',
+    to: `/* Two values that are integers, booleans, null or undefined. */
+static force_inline BOOL compared_plainly(JSValue *sp, BOOL not)
+{
+    if ((uint32_t)JS_VALUE_GET_TAG(sp[-2]) > JS_TAG_UNDEFINED || (uint32_t)JS_VALUE_GET_TAG(sp[-1]) > JS_TAG_UNDEFINED)
+        return FALSE;
+    sp[-2] = JS_MKVAL(JS_TAG_BOOL, (JS_VALUE_GET_TAG(sp[-2]) == JS_VALUE_GET_TAG(sp[-1]) && JS_VALUE_GET_INT(sp[-2]) == JS_VALUE_GET_INT(sp[-1])) != not);
+    return TRUE;
+}
+static no_inline int js_shr_slow(JSContext *ctx, JSValue *sp)
 `,
   },
   {
@@ -340,6 +549,16 @@ const headerPatches: readonly Patch[] = [
 `,
   },
   {
+    why: 'the same: whether a value is counted, as one comparison of 64 bits',
+    from: '#define JS_VALUE_HAS_REF_COUNT(v) ((unsigned)JS_VALUE_GET_TAG(v) >= (unsigned)JS_TAG_FIRST)\n',
+    to: `#ifdef JS_NAN_BOXING
+#define JS_VALUE_HAS_REF_COUNT(v) ((uint64_t)((int64_t)(v) >> 32) >= (uint64_t)(int64_t)JS_TAG_FIRST)
+#else
+#define JS_VALUE_HAS_REF_COUNT(v) ((unsigned)JS_VALUE_GET_TAG(v) >= (unsigned)JS_TAG_FIRST)
+#endif
+`,
+  },
+  {
     why: 'the same: the tag is above the pointer',
     from: '#define JS_VALUE_GET_PTR(v) (void *)(intptr_t)(v)\n',
     to: '#define JS_VALUE_GET_PTR(v) (void *)(uintptr_t)(uint32_t)(v)\n',
@@ -356,9 +575,9 @@ function find(source: string, { from }: Patch): readonly [number, number] | null
   return end < 0 ? null : [start, end + 3]
 }
 
-/** The engine's `quickjs.c` with its defects mended. @throws typed `metal-engine` when it is not the source that the patches are for */
-export function mended(source: string): string {
-  return patched(source, patches)
+/** The engine's `quickjs.c` with its defects mended; `more`: and changed in other ways, after that. @throws typed `metal-engine` when it is not the source that the patches are for */
+export function mended(source: string, more: readonly Patch[] = []): string {
+  return patched(source, [...patches, ...more])
 }
 
 /** The same for `quickjs.h`. */

@@ -19,6 +19,9 @@ async function bundle(entry: string, root: string): Promise<Bundle> {
     format: 'iife',
     // Private names as WeakMaps are slower than the engine's own.
     target: 'es2022',
+    // Fields are assigned, not defined and then assigned, and what is constant is computed here: the engine does neither.
+    tsconfigRaw: { compilerOptions: { useDefineForClassFields: false, verbatimModuleSyntax: true } },
+    minifySyntax: true,
     platform: 'neutral',
     mainFields: ['module', 'main'],
     ...(entry.endsWith('.ts') ? { conditions: ['@machinist/source'] } : {}),

@@ -1,4 +1,4 @@
-import type { Field, Layout } from '@machinist/memory'
+import { type Field, type Layout, PAGE_CODE, PAGE_DIRTY, PAGE_PRESENT, PAGE_SHARED, ramTable } from '@machinist/memory'
 import { MOST_SHORTCUTS, ShortcutServed, shortcutRecord, WAITING_STORES } from '../shortcut-record.ts'
 import { Answer, VcpuAccess, VcpuExit, vcpuRecord } from '../vcpu-record.ts'
 
@@ -28,10 +28,10 @@ function struct(name: string, layout: AnyLayout): string[] {
   ]
 }
 
-/** The kernel's header for what it and TypeScript both see: the record of a vCPU, and that of a machine's shortcuts. */
+/** The kernel's header for what it and TypeScript both see: the record of a vCPU, that of a machine's shortcuts, and its page map. */
 export function recordHeader(): string {
   return [
-    '/* Generated from src/vcpu-record.ts and src/shortcut-record.ts. */',
+    '/* Generated from src/vcpu-record.ts, src/shortcut-record.ts and page-map.ts of packages/memory. */',
     '#pragma once',
     ...fieldsOf(vcpuRecord).map(({ name, offset }) => `#define RECORD_${name.toUpperCase()} ${offset}`),
     '#ifndef __ASSEMBLER__',
@@ -39,10 +39,12 @@ export function recordHeader(): string {
     '#include <stdint.h>',
     ...struct('record', vcpuRecord),
     ...struct('shortcuts', shortcutRecord),
+    ...struct('ram_table', ramTable),
     constants('VCPU_EXIT', VcpuExit),
     constants('VCPU_ACCESS', VcpuAccess),
     constants('ANSWER', Answer),
     constants('SHORTCUT', ShortcutServed),
+    constants('PAGE', { present: PAGE_PRESENT, dirty: PAGE_DIRTY, shared: PAGE_SHARED, code: PAGE_CODE }),
     `enum { MOST_SHORTCUTS = ${MOST_SHORTCUTS}, WAITING_STORES = ${WAITING_STORES} };`,
     '#endif',
     '',

@@ -40,6 +40,7 @@ export class GuestPages {
       throw machinistError({ code: 'too-much-memory', part: 'memory', value: `${Math.ceil(wanted / 2 ** 20)} MiB`, remedy: `Give the machine at most ${most} MiB.` }, 'a machine lives in one stretch of memory of the hardware, of less than 2 GiB')
     }
     this.vm = native.createVm()
+    memory.quick = native.quickMemory(this.vm, this.#base, memory.arena.maximum, memory.table)
     if (native.harts > 1) memory.fence = () => { native.fence() }
     memory.onProtect = (entries) => {
       if (entries === undefined) this.forget()
@@ -133,6 +134,7 @@ export class GuestPages {
     const memory = this.#memory
     memory.onProtect = memory.onRelease = memory.onMove = null
     memory.fence = undefined
+    memory.quick = null
     this.#native.destroyVm(this.vm)
   }
 }

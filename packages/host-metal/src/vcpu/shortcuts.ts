@@ -5,6 +5,8 @@ import { MOST_SHORTCUTS, ShortcutServed, shortcutRecord, WAITING_STORES } from '
 
 const at = Object.fromEntries(Object.entries(shortcutRecord.offset).map(([name, offset]) => [name, offset >> 2])) as { readonly [Name in keyof typeof shortcutRecord.offset]: number }
 
+const { taken: TAKEN, put: PUT, rung: RUNG } = at
+
 /** What devices of a machine declare, which the kernel serves; and what it left to do. */
 export class Shortcuts implements ShortcutServer {
   readonly #native: Native
@@ -69,15 +71,20 @@ export class Shortcuts implements ShortcutServer {
       while (words[at.lock] !== 0) { /* A few instructions. */ }
       this.#native.fence()
     }
-    for (let more = false; words[at.taken] !== words[at.put]; more = true) {
-      const taken = words[at.taken] ?? 0
+    if (words[TAKEN] !== words[PUT]) this.#makeStores()
+    words[RUNG] = 0
+  }
+
+  #makeStores(): void {
+    const words = this.#words
+    for (let more = false; words[TAKEN] !== words[PUT]; more = true) {
+      const taken = words[TAKEN] ?? 0
       const slot = taken % WAITING_STORES
       const place = this.#places[words[at.place + slot] ?? 0]
-      words[at.taken] = taken + 1
+      words[TAKEN] = taken + 1
       // All at one instant.
       if (place !== undefined) this.#bus.write(place.address, place.width, words[at.stored + slot] ?? 0, more)
     }
-    words[at.rung] = 0
   }
 
   open(): void {

@@ -10,7 +10,7 @@ import type { GuestPages } from './guest-pages.ts'
 import type { GuestTime } from './guest-time.ts'
 import type { OtherHarts } from './other-harts.ts'
 import { Pending } from './pending.ts'
-import { VcpuRegisters } from './registers.ts'
+import { VcpuRegisters, wordOf } from './registers.ts'
 import { restoreVcpu, saveVcpu } from './saved-vcpu.ts'
 import type { Shortcuts } from './shortcuts.ts'
 
@@ -21,6 +21,7 @@ const SHOWN_COUNTERS = 7n
 const TIMER_BIT = 1 << 5
 const EXTERNAL_BIT = 1 << 9
 const PAGE_OFFSET = 4095n
+const { address: ADDRESS, answer: ANSWER, exit: EXIT } = wordOf
 /** Exits in a run, besides that at its end, that are hardly anything. */
 const FEW = 2
 
@@ -98,9 +99,9 @@ export class HardwareHart implements TimedVcpu, SbiHart {
 
   /** Interrupts that are pending and enabled. */
   get #pending(): boolean {
-    const { registers } = this
-    const enabled = registers.low('vsie')
-    const raised = (registers.low('hvip') >> 1) | (registers.low('external') === 0 ? 0 : EXTERNAL_BIT)
+    const { words } = this.registers
+    const enabled = words[wordOf.vsie] ?? 0
+    const raised = ((words[wordOf.hvip] ?? 0) >> 1) | (words[wordOf.external] === 0 ? 0 : EXTERNAL_BIT)
     if ((raised & enabled) !== 0) return true
     return (enabled & TIMER_BIT) !== 0 && this.#timerAt() <= this.#of.now()
   }
@@ -108,8 +109,8 @@ export class HardwareHart implements TimedVcpu, SbiHart {
   #timerAt(): number {
     const { registers } = this
     const timer = this.#timer
-    const low = registers.low('vstimecmp')
-    const high = registers.high('vstimecmp')
+    const low = registers.words[wordOf.vstimecmp] ?? 0
+    const high = registers.words[wordOf.vstimecmp + 1] ?? 0
     const { version } = this.#of.time
     if (low !== timer.low || high !== timer.high || version !== timer.version) {
       timer.low = low
@@ -152,17 +153,19 @@ export class HardwareHart implements TimedVcpu, SbiHart {
   /** @param until - virtual time */
   run(until: number): Exit {
     if (!this.#begin()) return 'halt'
-    const end = this.#of.time.origin + until
+    const { id } = this
+    const { time, native, others } = this.#of
+    const end = time.origin + until
     this.#running = true
     this.quiet = false
     try {
       for (let exits = 0; ; exits++) {
-        this.#of.native.enter(this.id, end)
+        native.enter(id, end)
         let exit = this.#serve(end)
         // What the hardware wants is done in between, without this hart having to leave for it.
-        if (exit === 'interrupt' && this.#of.others.interlude()) exit = this.#left ?? 'budget'
+        if (exit === 'interrupt' && others.interlude()) exit = this.#left ?? 'budget'
         if (exit !== 'budget') return exit
-        if (this.#now >= end) {
+        if (native.now() >= end) {
           this.quiet = exits <= FEW
           return 'budget'
         }
@@ -226,19 +229,20 @@ export class HardwareHart implements TimedVcpu, SbiHart {
 
   /** Does what the hart exited for; `'budget'` when it can go on. */
   #serve(end: number): Exit {
+    const { shortcuts } = this.#of
     this.#answered = false
     // What the guest did before comes first, and nothing more is left to be done meanwhile.
-    this.#of.shortcuts.close()
+    shortcuts.close()
     try {
       return this.#exited(end)
     } finally {
-      this.#of.shortcuts.open()
+      shortcuts.open()
     }
   }
 
   #exited(end: number): Exit {
     const { registers } = this
-    switch (registers.low('exit')) {
+    switch (registers.words[EXIT]) {
       case VcpuExit.access:
         this.#access()
         return this.#leave ?? 'budget'
@@ -261,14 +265,14 @@ export class HardwareHart implements TimedVcpu, SbiHart {
   }
 
   #access(): void {
-    const { registers } = this
-    const address = registers.number('address')
-    const access = registers.low('access')
-    if (this.#of.pages.serve(address, access === VcpuAccess.write)) registers.setLow('answer', Answer.retry)
-    else {
+    const { words } = this.registers
+    const { bus, pages } = this.#of
+    const address = (words[ADDRESS + 1] ?? 0) * 2 ** 32 + (words[ADDRESS] ?? 0)
+    // Where a device is there is no RAM.
+    if (answerAccess(words, address, bus)) {
       this.deviceAccesses++
-      answerAccess(registers, address, this.#of.bus)
-    }
+      words[ANSWER] = Answer.done
+    } else words[ANSWER] = pages.serve(address, words[wordOf.access] === VcpuAccess.write) ? Answer.retry : Answer.fault
     this.#answered = true
   }
 
@@ -289,8 +293,9 @@ export class HardwareHart implements TimedVcpu, SbiHart {
 
   /** The supervisor's external interrupt. */
   setExternal(level: boolean): void {
-    const hvip = this.registers.low('hvip')
-    this.registers.setLow('hvip', level ? hvip | Pending.external : hvip & ~Pending.external)
+    const { words } = this.registers
+    const hvip = words[wordOf.hvip] ?? 0
+    words[wordOf.hvip] = level ? hvip | Pending.external : hvip & ~Pending.external
     if (this.#away) this.#of.native.kick(this.id)
   }
 

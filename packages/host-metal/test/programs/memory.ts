@@ -57,6 +57,89 @@ function check({ memory, pages }: Guest, step: string): void {
   }
 }
 
+/** The same by `GuestMemory` alone, without what the kernel does for it. */
+function plainly<T>(memory: GuestMemory, work: () => T): T {
+  const { quick } = memory
+  memory.quick = null
+  try {
+    return work()
+  } finally {
+    memory.quick = quick
+  }
+}
+
+/** What the kernel does for devices, against what `GuestMemory` does: at pages of all kinds, their borders, those of RAM, and beyond. Memory is left as it was, but that pages may have got their frames. */
+function compareQuick({ memory }: Guest, step: string): void {
+  const address = (): number => {
+    const page = BASE + (random(PAGES + 3) - 1) * PAGE_SIZE
+    return page + (random(2) === 0 ? random(PAGE_SIZE) : [0, 1, 2, 3, PAGE_SIZE - 4, PAGE_SIZE - 3, PAGE_SIZE - 2, PAGE_SIZE - 1][random(8)] ?? 0)
+  }
+  const same = (what: string, work: () => unknown): void => {
+    const [quickly, plain] = [work(), plainly(memory, work)].map((each) => JSON.stringify(each))
+    if (quickly !== plain) fail(`${step}: ${what} is ${quickly}, not ${plain}`)
+  }
+  for (let i = 0; i < 12; i++) {
+    const at = address()
+    const length = random(4) === 0 ? random(3 * PAGE_SIZE) : random(24)
+    same(`read16 ${at.toString(16)}`, () => memory.read16(at))
+    same(`read32 ${at.toString(16)}`, () => memory.read32(at))
+    same(`read ${at.toString(16)} ${length}`, () => {
+      const into = new Uint8Array(length).fill(7)
+      return [memory.read(at, into), [...into.subarray(0, 8)], into.reduce((sum, byte) => (Math.imul(sum, 31) + byte) | 0, 0)]
+    })
+    same(`readWords ${at.toString(16)} ${length >> 2}`, () => {
+      const into = new Uint32Array(length >> 2).fill(7)
+      return [memory.readWords(at, into), [...into]]
+    })
+    // Written, seen by the plain way, and put back.
+    const way = random(3)
+    const count = way === 0 ? length : 2 * way
+    if (count === 0 || count > length) continue
+    const before = new Uint8Array(length)
+    // Only where all of it can be put back.
+    const there = plainly(memory, () => memory.read(at, before))
+    if (!there && plainly(memory, () => memory.contains(at, count))) continue
+    const bytes = Uint8Array.from(before, () => random(256))
+    const written = way === 0 ? memory.write(at, bytes) : way === 1 ? memory.write16(at, bytes[0] ?? 0) : memory.write32(at, bytes[0] ?? 0)
+    const fits = plainly(memory, () => memory.contains(at, count))
+    if (written !== fits) fail(`${step}: a write to ${at.toString(16)} says ${String(written)}`)
+    if (!written || !there) continue
+    const seen = new Uint8Array(length)
+    plainly(memory, () => memory.read(at, seen))
+    if (way > 0) bytes.set(Uint8Array.of(bytes[0] ?? 0, 0, 0, 0).subarray(0, count))
+    if (seen.some((byte, index) => byte !== (index < count ? bytes[index] : before[index]))) fail(`${step}: a write to ${at.toString(16)} is not seen`)
+    const [region] = memory.regions
+    for (let page = Math.floor((at - BASE) / PAGE_SIZE); page * PAGE_SIZE < at - BASE + count; page++) {
+      if (region !== undefined && !memory.isDirty(region, page)) fail(`${step}: page ${page} is not dirty`)
+    }
+    plainly(memory, () => memory.write(at, before))
+  }
+  compareChains(memory, step)
+}
+
+/** Random descriptors in a table, which may end in RAM or not, followed at once and one by one. */
+function compareChains(memory: GuestMemory, step: string): void {
+  const entries = 1 + random(16)
+  const table = random(4) === 0 ? BASE + SIZE - 16 * (1 + random(entries)) : BASE + random(PAGES - 1) * PAGE_SIZE + 16 * random(256)
+  const before = new Uint8Array(16 * entries)
+  plainly(memory, () => memory.read(table, before))
+  for (let entry = 0; entry < entries; entry++) plainly(memory, () => memory.write32(table + 16 * entry + 12, (random(8) === 0 ? 4 : 0) | (random(5) === 0 ? 0 : 1) | (random(entries + 1) << 16)))
+  const head = random(entries + 1)
+  const [all, one] = [new Uint32Array(4 * (1 + random(8))), new Uint32Array(4)]
+  const count = memory.readDescriptors(table, entries, head, all)
+  let index = head
+  for (let at = 0; at < count; at++) {
+    if (index >= entries || !plainly(memory, () => memory.readWords(table + 16 * index, one)) || one.some((word, i) => word !== all[4 * at + i])) fail(`${step}: descriptor ${at} of ${count} is not number ${index}`)
+    const last = one[3] ?? 0
+    if (at + 1 < count && (last & 5) !== 1) fail(`${step}: a chain goes on behind its end`)
+    index = last >>> 16
+  }
+  // Less than all of it only where there is no room, or the next is not to be had.
+  if (count > 0 && ((one[3] ?? 0) & 5) === 1 && index < entries && count < all.length / 4) fail(`${step}: a chain of ${count} ends early`)
+  if (count === 0 && head < entries && plainly(memory, () => memory.readWords(table + 16 * head, one)) && ((one[3] ?? 0) & 1) === 0 && memory.quick?.read32(table + 16 * head) !== -1 && (table + 16 * head) % PAGE_SIZE <= PAGE_SIZE - 16) fail(`${step}: a chain of one is not found`)
+  plainly(memory, () => { for (let entry = 0; entry < entries; entry++) memory.write(table + 16 * entry, before.subarray(16 * entry, 16 * entry + 16)) })
+}
+
 function play(arena: Arena): void {
   const pool = new CompressedPool({ compress: (page, into) => native.compress(page, into), decompress: (packed, into) => { native.decompress(packed, into) } }, arena.budget, 4 * 2 ** 20)
   const parked = arena.parked = new ParkedPages(pool, null)
@@ -78,7 +161,7 @@ function play(arena: Arena): void {
     const { memory, pages, chance, model } = guest
     const first = random(PAGES)
     const count = 1 + random(Math.min(40, PAGES - first))
-    const kind = random(14)
+    const kind = random(15)
     if (kind < 4) for (let page = first; page < first + count; page++) pages.serve(BASE + page * PAGE_SIZE + 8, random(3) !== 0)
     else if (kind < 6) {
       for (let page = first; page < first + count; page++) memory.write(BASE + page * PAGE_SIZE, Uint8Array.of(model[page] = random(3)))
@@ -98,7 +181,8 @@ function play(arena: Arena): void {
       pages.dispose()
       memory.dispose()
       guests.splice(guests.indexOf(guest), 1)
-    } else if (guests.length < 2) add()
+    } else if (kind === 14) compareQuick(guest, `step ${step}`)
+    else if (guests.length < 2) add()
     for (const each of guests) check(each, `step ${step}, ${kind}`)
   }
   const byte = new Uint8Array(1)

@@ -25,8 +25,13 @@ export class Plic implements Device<PlicState> {
   readonly #priority: Uint32Array
   readonly #claimed = new Uint32Array(wordsPerContext)
   readonly #levels = new Uint32Array(wordsPerContext)
-  /** Words that have bits of sources. */
-  readonly #used: number
+  /** Bit n: word n of those that are pending, or claimed, is not 0. Nearly always hardly any is. */
+  #pendingWords = 0
+  #claimedWords = 0
+  /** Of each context: the pending and enabled source of highest priority, the lowest number among equals; 0 for none. */
+  readonly #best: Uint32Array
+  /** How many completions may wait, as it was declared. */
+  #completions = -1
   /** Bits of the sources that exist. */
   readonly #implemented: Uint32Array
 
@@ -37,7 +42,7 @@ export class Plic implements Device<PlicState> {
     const priorityMask = 2 ** config.priorityBits - 1
     this.#name = context.name
     this.#sources = config.sources
-    this.#used = (config.sources >>> 5) + 1
+    this.#best = new Uint32Array(contexts)
     this.#outputs = outputs
     this.#shortcuts = context.shortcuts
     this.#registers = new RegisterBlock(plicRegisters, {
@@ -50,15 +55,15 @@ export class Plic implements Device<PlicState> {
       write: {
         PRIORITY: (value, _, source) => {
           this.#registers.set('PRIORITY', source === 0 ? 0 : value & priorityMask, source)
-          this.#update()
+          this.#updateAll()
         },
         ENABLE: (value, _, word) => {
           this.#registers.set('ENABLE', value & (this.#implemented[word % wordsPerContext] ?? 0), word)
-          this.#updateTarget(Math.floor(word / wordsPerContext))
+          this.#updateTarget(Math.floor(word / wordsPerContext), true)
         },
         THRESHOLD: (value, _, target) => {
           this.#registers.set('THRESHOLD', value & priorityMask, target)
-          this.#updateTarget(target)
+          this.#updateTarget(target, true)
         },
         COMPLETE: (source, _, target) => this.#complete(source, target),
       },
@@ -93,8 +98,9 @@ export class Plic implements Device<PlicState> {
     this.#registers.reset()
     this.#claimed.fill(0)
     if (kind === 'cold') this.#levels.fill(0)
+    this.#countWords()
     this.#sample()
-    this.#update()
+    this.#updateAll()
   }
 
   save(): PlicState {
@@ -110,14 +116,25 @@ export class Plic implements Device<PlicState> {
     this.#levels.set(levels.map((bits, word) => bits & (this.#implemented[word] ?? 0)))
     this.#pending.forEach((bits, word) => { this.#pending[word] = bits & (this.#implemented[word] ?? 0) })
     this.#enable.forEach((bits, word) => { this.#enable[word] = bits & (this.#implemented[word % wordsPerContext] ?? 0) })
-    this.#update()
+    this.#countWords()
+    this.#updateAll()
   }
 
   /** The gateway of a source passes a request to the core, unless one is still pending or being served. */
   #forward(source: number): boolean {
     if (bit(this.#pending, source) || bit(this.#claimed, source)) return false
     setBit(this.#pending, source, true)
+    this.#pendingWords |= 1 << (source >>> 5)
     return true
+  }
+
+  /** All of the words may have changed. */
+  #countWords(): void {
+    this.#pendingWords = this.#claimedWords = 0
+    for (let word = 0; word < wordsPerContext; word++) {
+      if (this.#pending[word] !== 0) this.#pendingWords |= 1 << word
+      if (this.#claimed[word] !== 0) this.#claimedWords |= 1 << word
+    }
   }
 
   #sample(): void {
@@ -126,10 +143,13 @@ export class Plic implements Device<PlicState> {
 
   /** A read of the claim register: takes the best pending source, whatever the threshold ("Interrupt Claim Process"). */
   #claim(target: number): number {
-    const source = this.#best(target)
+    const source = this.#best[target] ?? 0
     if (source === 0) return 0
+    const word = source >>> 5
     setBit(this.#pending, source, false)
     setBit(this.#claimed, source, true)
+    if (this.#pending[word] === 0) this.#pendingWords &= ~(1 << word)
+    this.#claimedWords |= 1 << word
     this.#update()
     return source
   }
@@ -137,18 +157,20 @@ export class Plic implements Device<PlicState> {
   /** A write of the completion register; one for a source not enabled for the target is ignored ("Interrupt Completion"). */
   #complete(source: number, target: number): void {
     if (!within(source, this.#sources)) return
-    const enabled = (this.#enable[target * wordsPerContext + (source >>> 5)] ?? 0) >>> (source & 31) & 1
+    const word = source >>> 5
+    const enabled = (this.#enable[target * wordsPerContext + word] ?? 0) >>> (source & 31) & 1
     if (enabled === 0 || !bit(this.#claimed, source)) return
     setBit(this.#claimed, source, false)
+    if (this.#claimed[word] === 0) this.#claimedWords &= ~(1 << word)
     if (bit(this.#levels, source) && this.#forward(source)) this.#update()
     else this.#declareComplete()
   }
 
-  /** The pending and enabled source of highest priority, the lowest number among equals; 0 for none. */
-  #best(target: number): number {
+  #bestOf(target: number): number {
     let best = 0
     let most = 0
-    for (let word = 0; word < this.#used; word++) {
+    for (let words = this.#pendingWords, word = 0; words !== 0; words >>>= 1, word++) {
+      if ((words & 1) === 0) continue
       let bits = (this.#pending[word] ?? 0) & (this.#enable[target * wordsPerContext + word] ?? 0)
       while (bits !== 0) {
         const lowest = 31 - Math.clz32(bits & -bits)
@@ -164,8 +186,15 @@ export class Plic implements Device<PlicState> {
     return best
   }
 
+  /** What is pending has changed. */
   #update(): void {
-    for (let target = 0; target < this.#outputs.length; target++) this.#updateTarget(target)
+    for (let target = 0; target < this.#best.length; target++) this.#updateTarget(target, false)
+    this.#declareComplete()
+  }
+
+  /** Anything has changed. */
+  #updateAll(): void {
+    for (let target = 0; target < this.#best.length; target++) this.#updateTarget(target, true)
     this.#declareComplete()
   }
 
@@ -173,13 +202,19 @@ export class Plic implements Device<PlicState> {
   #declareComplete(): void {
     if (this.#shortcuts === undefined) return
     let most = MANY
-    for (let word = 0; word < this.#used; word++) if (((this.#claimed[word] ?? 0) & (this.#levels[word] ?? 0)) !== 0) most = 0
-    for (let target = 0; target < this.#outputs.length; target++) this.#shortcuts[2 * target + 1]?.set(most)
+    for (let words = this.#claimedWords, word = 0; words !== 0; words >>>= 1, word++) {
+      if ((words & 1) !== 0 && ((this.#claimed[word] ?? 0) & (this.#levels[word] ?? 0)) !== 0) most = 0
+    }
+    if (most === this.#completions) return
+    this.#completions = most
+    for (let target = 0; target < this.#best.length; target++) this.#shortcuts[2 * target + 1]?.set(most)
   }
 
-  /** Drives a context's output: some pending source is above its threshold ("Priority Thresholds"). */
-  #updateTarget(target: number): void {
-    const best = this.#best(target)
+  /** Drives a context's output: some pending source is above its threshold ("Priority Thresholds"). `anew`: even if its best source is the one that it was. */
+  #updateTarget(target: number, anew: boolean): void {
+    const best = this.#pendingWords === 0 ? 0 : this.#bestOf(target)
+    if (best === this.#best[target] && !anew) return
+    this.#best[target] = best
     const above = best !== 0 && (this.#priority[best] ?? 0) > this.#registers.get('THRESHOLD', target)
     this.#outputs[target]?.set(above)
     // A claim that finds nothing changes nothing.

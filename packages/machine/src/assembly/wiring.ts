@@ -59,11 +59,13 @@ export class Wiring {
 function wire(name: string, nets: readonly Net[]): WiredLine {
   let level = false
   // Who is told of a level may change it at once: each input goes by what it has been told.
-  const told = nets.map(() => false)
+  const ends = nets.map((net) => ({ net, told: false }))
   const tell = (drive: boolean): void => {
-    for (const [index, net] of nets.entries()) {
-      if (told[index] === level) continue
-      told[index] = level
+    for (let index = 0; index < ends.length; index++) {
+      const end = ends[index]
+      if (end === undefined || end.told === level) continue
+      const { net } = end
+      end.told = level
       net.asserted += level ? 1 : -1
       if (drive && net.asserted === (level ? 1 : 0)) net.drive(level)
     }

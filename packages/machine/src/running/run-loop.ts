@@ -83,6 +83,7 @@ export class RunLoop {
         if (exit === 'debug') this.onDebug?.(hart)
       },
       current: (vcpu) => { this.#current = vcpu },
+      goesOn: (until) => this.#goesOn(until),
     })
     this.#hostNow = hostNow
     this.#mayRun = mayRun
@@ -272,6 +273,14 @@ export class RunLoop {
       if (!here || this.#hostNow() >= this.#end) return this.#mayRun() ? RUNNABLE : STOPPED
     }
     return STOPPED
+  }
+
+  /** The same as a round of {@link RunLoop.#runTimed}, where that has nothing else to do. */
+  #goesOn(until: number): boolean {
+    if (!this.#mayRun()) return false
+    const { time, timers, backendTimers } = this.#parts
+    this.#deliver(time.sample())
+    return this.#hostNow() < this.#end && this.#mayRun() && !this.#resting && !this.#hostWants && timers.next >= until && backendTimers.next >= until
   }
 
   /** The turn that was left in the middle, or else the next one, for which is delivered what waits; null when no hart is to run. */

@@ -155,7 +155,7 @@ test('a hart that could run waits for a processor, and for no time, where none m
   const hart = (index: number, runnable: boolean, at: number): TimedVcpu => ({ index, runnable, deadline: () => at, kick: () => undefined }) as unknown as TimedVcpu
   const harts = new TimedHarts(
     { budget: 'time', vcpus: [hart(0, true, 5), hart(1, false, 70)], parallel: { start: () => false, exited: () => -1, finish: () => 'budget' } } as unknown as TimedCpu,
-    { hostNow: () => 10, ran: () => undefined, exited: () => undefined, current: () => undefined, fault: (_part, error) => { throw error } })
+    { hostNow: () => 10, ran: () => undefined, exited: () => undefined, current: () => undefined, goesOn: () => false, fault: (_part, error) => { throw error } })
   expect([harts.deadline(true), harts.deadline(false)]).toEqual([5, 70])
 })
 
@@ -165,7 +165,7 @@ test('harts that are lent processors are away until the first of those times is 
   const vcpus = [0, 1].map((index) => ({ index, runnable: true, deadline: () => Infinity, kick: () => undefined })) as unknown as TimedVcpu[]
   const harts = new TimedHarts(
     { budget: 'time', vcpus, parallel: { start: () => true, exited: () => back.shift() ?? -1, finish: () => 'budget' } } as unknown as TimedCpu,
-    { hostNow: () => host.now, ran: () => undefined, exited: () => undefined, current: () => undefined, fault: (_part, error) => { throw error } })
+    { hostNow: () => host.now, ran: () => undefined, exited: () => undefined, current: () => undefined, goesOn: () => false, fault: (_part, error) => { throw error } })
   harts.lent = true
   const lend = (processor: number, until: number): void => {
     harts.lend(processor, until)

@@ -13,6 +13,8 @@ export interface TimedLoop {
   ran(took: number): void
   /** All that a run came to is done. */
   exited(hart: number, exit: Exit): void
+  /** Delivers what waits, between two runs. False: there is more to look at before a hart may run until then. */
+  goesOn(until: number): boolean
   /** This one runs here, or does what it came back for; null for none any more. */
   current(vcpu: TimedVcpu | null): void
   fault(part: string, error: unknown): void
@@ -202,18 +204,21 @@ export class TimedHarts {
   }
 
   #here(vcpu: TimedVcpu, until: number): Exit {
-    const began = this.#loop.hostNow()
-    this.#loop.current(vcpu)
-    let exit: Exit = 'yield'
-    try {
-      exit = vcpu.run(until)
-    } catch (error) {
-      this.#loop.fault(`cpu.hart${vcpu.index}`, error)
+    for (;;) {
+      const began = this.#loop.hostNow()
+      this.#loop.current(vcpu)
+      let exit: Exit = 'yield'
+      try {
+        exit = vcpu.run(until)
+      } catch (error) {
+        this.#loop.fault(`cpu.hart${vcpu.index}`, error)
+      }
+      this.#loop.current(null)
+      this.#loop.ran(this.#loop.hostNow() - began)
+      this.#loop.exited(vcpu.index, exit)
+      // Nearly always it left for something that is delivered at once, and nobody else is to run.
+      if (exit !== 'yield' || this.#away.size > 0 || !this.#loop.goesOn(until) || !vcpu.runnable || this.wanting > 1) return exit
     }
-    this.#loop.current(null)
-    this.#loop.ran(this.#loop.hostNow() - began)
-    this.#loop.exited(vcpu.index, exit)
-    return exit
   }
 
   #take(wait: boolean): boolean {

@@ -80,6 +80,7 @@ function transfer(host: RequestHost, chain: Chain, sector: number, length: numbe
   if (length % sectorSize !== 0 || !onDisk(port, sector, length / sectorSize)) return done(requestStatus.ioError, 0)
   if (length === 0) return done(requestStatus.ok, 0)
   const start = sector * sectorSize
+  if (direction === 'in' ? length < direct : length <= blockLimits.transfer) return direction === 'in' ? readWhole(host, chain, start, length, done) : writeWhole(host, chain, start, length, done)
   let buffer: Uint8Array | null = null
   let position = 0
   const finish = (status: number): void => {
@@ -112,6 +113,34 @@ function transfer(host: RequestHost, chain: Chain, sector: number, length: numbe
     else finish(requestStatus.ioError)
   }
   step()
+}
+
+/** Nearly all requests are one piece, with a buffer between. */
+function readWhole({ port, pool }: RequestHost, chain: Chain, start: number, length: number, done: RequestDone): void {
+  const buffer = pool.take(length)
+  const piece = buffer.length === length ? buffer : buffer.subarray(0, length)
+  port.read(start, [piece], (status) => {
+    // After a reset nobody waits for it, and memory is not ours to touch: `write` sees to that.
+    const written = status === 'ok' && chain.write(0, piece)
+    pool.give(buffer)
+    if (written) done(requestStatus.ok, length)
+    else done(status === 'ok' ? requestStatus.ioError : statusByte(status), 0)
+  })
+}
+
+function writeWhole(host: RequestHost, chain: Chain, start: number, length: number, done: RequestDone): void {
+  const { port, pool } = host
+  const buffer = pool.take(length)
+  const piece = buffer.length === length ? buffer : buffer.subarray(0, length)
+  if (!chain.read(headerSize, piece)) {
+    pool.give(buffer)
+    return done(requestStatus.ioError, 0)
+  }
+  port.write(start, [piece], (status) => {
+    pool.give(buffer)
+    if (status === 'ok' && host.writeThrough()) return port.flush((flushed) => { done(statusByte(flushed), 0) })
+    done(statusByte(status), 0)
+  })
 }
 
 /** Reads straight into guest memory, when the disk can before this returns: guest memory may not be touched later. */

@@ -2,7 +2,8 @@ const smallest = 4096
 
 /** Buffers used again, by powers of two, so that a busy disk makes no garbage. */
 export class BufferPool {
-  readonly #free = new Map<number, Uint8Array[]>()
+  /** By the logarithm of their size. */
+  readonly #free: Uint8Array[][] = Array.from({ length: 32 }, () => [])
   readonly #limit: number
   #held = 0
 
@@ -11,13 +12,12 @@ export class BufferPool {
     this.#limit = limit
   }
 
-  /** A buffer of at least `length` bytes, with any content. */
+  /** A buffer of at least `length` bytes, below 2^31, with any content. */
   take(length: number): Uint8Array {
-    let size = smallest
-    while (size < length) size *= 2
-    const found = this.#free.get(size)?.pop()
-    if (found === undefined) return new Uint8Array(size)
-    this.#held -= size
+    const order = length <= smallest ? 12 : 32 - Math.clz32(length - 1)
+    const found = this.#free[order]?.pop()
+    if (found === undefined) return new Uint8Array(2 ** order)
+    this.#held -= found.length
     return found
   }
 
@@ -25,8 +25,6 @@ export class BufferPool {
   give(buffer: Uint8Array): void {
     if (this.#held + buffer.length > this.#limit) return
     this.#held += buffer.length
-    const list = this.#free.get(buffer.length)
-    if (list === undefined) this.#free.set(buffer.length, [buffer])
-    else list.push(buffer)
+    this.#free[31 - Math.clz32(buffer.length)]?.push(buffer)
   }
 }

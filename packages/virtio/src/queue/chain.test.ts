@@ -2,14 +2,14 @@ import type { DmaSpace } from '@machinist/api'
 import { fakeContext } from '@machinist/registers/testing'
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { Chain } from './chain.ts'
+import { buffersOf, Chain } from './chain.ts'
 
 const base = 0x8000_0000
 
 function make(segments: readonly { readonly address: number, readonly length: number }[], change: (dma: DmaSpace) => DmaSpace = (dma) => dma) {
   const { dma, memory } = fakeContext({ backends: {}, memorySize: 1 << 16 })
   const owner = { dma: change(dma), life: 0 }
-  return { chain: new Chain(owner, 0, 1, [], segments), memory, owner }
+  return { chain: new Chain(owner, 0, 1, buffersOf([], segments)), memory, owner }
 }
 
 it('views are the bytes that a write goes to, in order', () => {

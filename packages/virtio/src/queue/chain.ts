@@ -7,6 +7,14 @@ export interface Segment {
   readonly length: number
 }
 
+/** The buffers of a request, and how many bytes they have in all. */
+export interface Buffers {
+  readonly readable: readonly Segment[]
+  readonly writable: readonly Segment[]
+  readonly readableLength: number
+  readonly writableLength: number
+}
+
 /** What a {@link Chain} asks of its queue. */
 export interface ChainOwner {
   readonly dma: DmaSpace
@@ -35,13 +43,13 @@ export class Chain {
   readonly #life: number
 
   /** Made by {@link Virtqueue.pop} only. */
-  constructor(owner: ChainOwner, head: number, slots: number, readable: readonly Segment[], writable: readonly Segment[]) {
+  constructor(owner: ChainOwner, head: number, slots: number, { readable, writable, readableLength, writableLength }: Buffers) {
     this.head = head
     this.slots = slots
     this.readable = readable
     this.writable = writable
-    this.readableLength = total(readable)
-    this.writableLength = total(writable)
+    this.readableLength = readableLength
+    this.writableLength = writableLength
     this.#owner = owner
     this.#life = owner.life
   }
@@ -132,8 +140,8 @@ export class Chain {
   }
 }
 
-function total(segments: readonly Segment[]): number {
-  let sum = 0
-  for (let index = 0; index < segments.length; index++) sum += segments[index]?.length ?? 0
-  return sum
+/** Buffers with their lengths. */
+export function buffersOf(readable: readonly Segment[], writable: readonly Segment[]): Buffers {
+  const total = (segments: readonly Segment[]): number => segments.reduce((sum, { length }) => sum + length, 0)
+  return { readable, writable, readableLength: total(readable), writableLength: total(writable) }
 }

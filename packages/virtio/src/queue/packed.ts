@@ -74,7 +74,7 @@ export class PackedRing implements Ring {
       // The driver's own name for it, in the last descriptor (2.8.6).
       if (owner.holds(id)) return owner.broken(`buffer ${String(id)} is in flight already`)
       this.#available = (this.#available + slots) % (2 * size)
-      return new Chain(owner, id, slots, buffers.readable, buffers.writable)
+      return new Chain(owner, id, slots, buffers)
     }
   }
 

@@ -4,7 +4,7 @@
  * waits for a reset; it never costs more than one walk of at most `size` descriptors.
  */
 import type { DmaSpace } from '@machinist/api'
-import { Chain } from './chain.ts'
+import { buffersOf, Chain } from './chain.ts'
 import type { ChainOwner } from './chain.ts'
 import { PackedRing } from './packed.ts'
 import type { Ring, RingFeatures, RingOwner } from './ring.ts'
@@ -170,7 +170,7 @@ export class Virtqueue implements ChainOwner {
     this.#ready = state.ready
     this.#ring.start(this.#at, state)
     for (const { id, slots, readable, writable } of state.inFlight) {
-      this.#inFlight.set(id, new Chain(this.#owner, id, slots, segmentsOf(readable), segmentsOf(writable)))
+      this.#inFlight.set(id, new Chain(this.#owner, id, slots, buffersOf(segmentsOf(readable), segmentsOf(writable))))
     }
     this.#replay = [...this.#inFlight.values()]
   }

@@ -50,9 +50,11 @@ const longestRequest = 2 ** 32
 export class Gathering {
   readonly readable: Segment[] = []
   readonly writable: Segment[] = []
+  /** Bytes of them. */
+  readableLength = 0
+  writableLength = 0
   readonly #most: number
   #count = 0
-  #bytes = 0
 
   /** @param most - descriptors, at most: those of the queue (2.7.5.3.1) */
   constructor(most: number) {
@@ -62,11 +64,11 @@ export class Gathering {
   /** Adds a buffer. Returns what is wrong with it, or null. */
   add(address: number, length: number, write: boolean): string | null {
     // A loop shows as a chain longer than the queue, which is forbidden anyhow.
-    this.#count += 1
-    if (this.#count > this.#most) return 'a chain longer than the queue'
-    this.#bytes += length
-    if (this.#bytes > longestRequest) return 'a chain longer than 2^32 bytes'
-    if (!write && this.writable.length > 0) return 'a device-readable buffer after a device-writable one'
+    if (++this.#count > this.#most) return 'a chain longer than the queue'
+    if (this.readableLength + this.writableLength + length > longestRequest) return 'a chain longer than 2^32 bytes'
+    if (write) this.writableLength += length
+    else if (this.writable.length > 0) return 'a device-readable buffer after a device-writable one'
+    else this.readableLength += length
     // An empty buffer is pointless and not forbidden.
     if (length > 0) (write ? this.writable : this.readable).push({ address, length })
     return null

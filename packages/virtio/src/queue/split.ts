@@ -7,12 +7,18 @@ import type { QueueAddresses, RingCounters } from './state.ts'
 /** Bit of `flags` in the available ring: the driver does not want used buffer notifications (2.7.7). */
 const availNoInterrupt = 1
 
+const { next: NEXT, write: WRITE, indirect: INDIRECT } = descriptorFlag
+const DESCRIPTOR_WORDS = descriptorSize / 4
+/** Descriptors that are copied at once: most chains have no more. */
+const AT_ONCE = 8
+
 /** Split virtqueues, device side (virtio 1.2, 2.7): a descriptor table, an available ring and a used ring. */
 export class SplitRing implements Ring {
   readonly #owner: RingOwner
   readonly #features: RingFeatures
-  /** A descriptor (2.7.5): address, length, flags below next. */
-  readonly #words = new Uint32Array(descriptorSize / 4)
+  /** Some descriptors of a chain (2.7.5), each of 4 words: address, length, flags below next. */
+  readonly #words = new Uint32Array(AT_ONCE * DESCRIPTOR_WORDS)
+  readonly #one = new Uint32Array(DESCRIPTOR_WORDS)
   #at: QueueAddresses = noAddresses
   /** Entries of the available ring that we have taken, modulo 2^16. */
   #lastAvail = 0
@@ -111,30 +117,44 @@ export class SplitRing implements Ring {
     let index = head
     const buffers = new Gathering(this.#at.size)
     const words = this.#words
-    for (;;) {
+    for (let left = 0, at = 0; ; left--, at += DESCRIPTOR_WORDS) {
       if (index >= entries) return owner.broken(`descriptor ${String(index)} does not exist`)
-      if (!owner.dma.readWords(table + descriptorSize * index, words)) return owner.broken('a descriptor table is not in RAM')
-      const address = (words[0] ?? 0) + (words[1] ?? 0) * 2 ** 32
-      const length = words[2] ?? 0
-      const flags = (words[3] ?? 0) & 0xffff
-      const next = (words[3] ?? 0) >>> 16
+      if (left === 0) {
+        left = this.#read(table, entries, index)
+        at = 0
+        if (left === 0) return owner.broken('a descriptor table is not in RAM')
+      }
+      const address = (words[at] ?? 0) + (words[at + 1] ?? 0) * 2 ** 32
+      const length = words[at + 2] ?? 0
+      const last = words[at + 3] ?? 0
 
-      if ((flags & descriptorFlag.indirect) !== 0) {
+      if ((last & INDIRECT) !== 0) {
         if (inside) return owner.broken('an indirect table inside another')
-        if ((flags & descriptorFlag.next) !== 0) return owner.broken('an indirect table that is not the end of its chain')
+        if ((last & NEXT) !== 0) return owner.broken('an indirect table that is not the end of its chain')
         const wrong = tableProblem(length, this.#features.indirect)
         if (wrong !== null) return owner.broken(wrong)
         inside = true
         table = address
         entries = length / descriptorSize
         index = 0
+        left = 1
         continue
       }
-      const wrong = buffers.add(address, length, (flags & descriptorFlag.write) !== 0)
+      const wrong = buffers.add(address, length, (last & WRITE) !== 0)
       if (wrong !== null) return owner.broken(wrong)
-      if ((flags & descriptorFlag.next) === 0) return new Chain(owner, head, 1, buffers.readable, buffers.writable)
-      index = next
+      if ((last & NEXT) === 0) return new Chain(owner, head, 1, buffers)
+      index = last >>> 16
     }
+  }
+
+  /** Copies descriptors of a chain from one on. Returns how many, 0 when the first is not in RAM. */
+  #read(table: number, entries: number, index: number): number {
+    const { dma } = this.#owner
+    const count = dma.readDescriptors?.(table, entries, index, this.#words) ?? 0
+    if (count > 0) return count
+    if (!dma.readWords(table + descriptorSize * index, this.#one)) return 0
+    this.#words.set(this.#one)
+    return 1
   }
 
   #noUsedRing(): false {
