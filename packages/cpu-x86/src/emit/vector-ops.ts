@@ -1,5 +1,6 @@
 import type { Expr } from '@machinist/wasm'
 import type { FloatFunctions } from './float/functions.ts'
+import type { Usual } from './float/sse.ts'
 import type { VectorSize } from '../isa/operand.ts'
 
 /** Half of a YMM register, a whole XMM register, or an MMX register in the lower half. */
@@ -22,6 +23,8 @@ export interface VectorOps {
   setHalf(operand: number, index: 0 | 1, value: Half): void
   /** Arithmetic of numbers. Before it exceptions are cleared; what it raised becomes the instruction's at the end, which may be #XM. */
   readonly float: FloatFunctions
+  /** A sum, difference, product or quotient of two numbers. */
+  computed(format: 'single' | 'double', operation: Usual, a: Expr<'i64'>, b: Expr<'i64'>): Expr<'i64'>
   beginSimd(): void
   endSimd(): void
   /** XMM0, which some instructions have as an operand that is in no encoding. */

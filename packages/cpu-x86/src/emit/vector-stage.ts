@@ -5,7 +5,7 @@ import { Vector } from '../vector.ts'
 import { Cr0, Cr4, Xcr0 } from './control-bits.ts'
 import type { FloatFunctions } from './float/functions.ts'
 import { C1, raise, scratch } from './float/extended.ts'
-import { Exception } from './float/sse.ts'
+import { Exception, type Usual } from './float/sse.ts'
 import { STACK_FAULT } from './float/x87-stack.ts'
 import { opLayout } from './layout.ts'
 import { OpStage } from './op-stage.ts'
@@ -139,6 +139,10 @@ export class VectorStage extends OpStage implements Stage {
 
   get float(): FloatFunctions {
     return this.parts.float
+  }
+
+  computed(format: 'single' | 'double', operation: Usual, a: Expr<'i64'>, b: Expr<'i64'>): Expr<'i64'> {
+    return call(this.float.sse[format][operation], a, b)
   }
 
   beginSimd(): void {

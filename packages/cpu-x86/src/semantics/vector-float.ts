@@ -12,6 +12,7 @@ export const vectorFloat: readonly Instruction[] = set.instructions
 
 /** A format: its lanes, and the letters of its instructions. */
 interface View {
+  readonly format: 'single' | 'double'
   readonly letter: 's' | 'd'
   readonly feature: 'sse' | 'sse2'
   readonly packed: string
@@ -23,11 +24,11 @@ interface View {
   readonly of: (s: Stage) => FormatFunctions
 }
 const single: View = {
-  letter: 's', feature: 'sse', packed: 'NP', scalar: 'F3', size: 'd', lanes: 4,
+  format: 'single', letter: 's', feature: 'sse', packed: 'NP', scalar: 'F3', size: 'd', lanes: 4,
   get: (a, lane) => i64.extendU(i32x4.extractLane(a, lane)), put: (a, lane, value) => i32x4.replaceLane(a, lane, i32.wrap(value)), of: (s) => s.float.sse.single,
 }
 const double: View = {
-  letter: 'd', feature: 'sse2', packed: '66', scalar: 'F2', size: 'q', lanes: 2,
+  format: 'double', letter: 'd', feature: 'sse2', packed: '66', scalar: 'F2', size: 'q', lanes: 2,
   get: (a, lane) => i64x2.extractLane(a, lane), put: (a, lane, value) => i64x2.replaceLane(a, lane, value), of: (s) => s.float.sse.double,
 }
 const formats = [single, double]
@@ -45,7 +46,7 @@ const simd = (compute: (s: Stage) => readonly Half[]): Meaning => (s) => {
 const gather = (s: Stage, { lanes, put }: View, f: (lane: number) => Value, from: Half = zero(), count: number = lanes): Half =>
   lanesOf(count).reduce<Half>((vector, lane) => put(s.let(vector), lane, s.let(f(lane))), from)
 
-type Two = (functions: FormatFunctions, a: Value, b: Value) => Value
+type Two = (s: Stage, view: View, a: Value, b: Value) => Value
 type One = (functions: FormatFunctions, a: Value) => Value
 
 function defineTwo(name: string, opcode: string, f: Two, views: readonly View[] = formats): void {
@@ -54,13 +55,13 @@ function defineTwo(name: string, opcode: string, f: Two, views: readonly View[] 
       const [first, second] = sources(s)
       return indices(s).map((i) => {
         const [a, b] = [s.let(s.half(first, i)), s.let(s.half(second, i))]
-        return s.let(gather(s, view, (lane) => f(view.of(s), view.get(a, lane), view.get(b, lane))))
+        return s.let(gather(s, view, (lane) => f(s, view, view.get(a, lane), view.get(b, lane))))
       })
     })
     const scalar = simd((s) => {
       const [first, second] = sources(s)
       const [a, b] = [s.let(s.half(first)), s.let(s.half(second))]
-      return [view.put(a, 0, f(view.of(s), view.get(a, 0), view.get(b, 0)))]
+      return [view.put(a, 0, f(s, view, view.get(a, 0), view.get(b, 0)))]
     })
     set.define(view.feature, `${name}p${view.letter}`, [`${view.packed}.0F.${opcode} Vx Wx`], packed)
     set.define(view.feature, `${name}s${view.letter}`, [`${view.scalar}.0F.${opcode} Vx W${view.size}`], scalar)
@@ -85,8 +86,8 @@ function defineOne(name: string, opcode: string, f: One, views: readonly View[] 
     set.define('avx', `v${name}s${view.letter}`, [`VEX.LIG.${view.scalar}.0F.${opcode} Vo Ho W${view.size}`], scalar)
   }
 }
-const operations = [['add', '58'], ['mul', '59'], ['sub', '5C'], ['min', '5D'], ['div', '5E'], ['max', '5F']] as const
-for (const [name, opcode] of operations) defineTwo(name, opcode, (functions, a, b) => call(functions[name], a, b))
+for (const [name, opcode] of [['add', '58'], ['mul', '59'], ['sub', '5C'], ['div', '5E']] as const) defineTwo(name, opcode, (s, { format }, a, b) => s.computed(format, name, a, b))
+for (const [name, opcode] of [['min', '5D'], ['max', '5F']] as const) defineTwo(name, opcode, (s, view, a, b) => call(view.of(s)[name], a, b))
 defineOne('sqrt', '51', (functions, a) => call(functions.sqrt, a))
 defineOne('rsqrt', '52', (functions, a) => call(functions.reciprocalRoot, a), [single])
 defineOne('rcp', '53', (functions, a) => call(functions.reciprocal, a), [single])
@@ -237,7 +238,7 @@ const horizontal = (view: View, f: Two): Meaning => simd((s) => {
     return s.let(gather(s, view, (lane) => {
       const from = lane < half ? a : b
       const at = 2 * (lane % half)
-      return f(view.of(s), view.get(from, at), view.get(from, at + 1))
+      return f(s, view, view.get(from, at), view.get(from, at + 1))
     }))
   })
 })
@@ -245,12 +246,12 @@ const alternate = (view: View): Meaning => simd((s) => {
   const [first, second] = sources(s)
   return indices(s).map((i) => {
     const [a, b] = [s.let(s.half(first, i)), s.let(s.half(second, i))]
-    return s.let(gather(s, view, (lane) => call(lane % 2 === 0 ? view.of(s).sub : view.of(s).add, view.get(a, lane), view.get(b, lane))))
+    return s.let(gather(s, view, (lane) => s.computed(view.format, lane % 2 === 0 ? 'sub' : 'add', view.get(a, lane), view.get(b, lane))))
   })
 })
 for (const [view, prefix] of [[single, 'F2'], [double, '66']] as const) {
   const meanings: readonly (readonly [string, string, Meaning])[] = [
-    ['hadd', '7C', horizontal(view, (functions, a, b) => call(functions.add, a, b))], ['hsub', '7D', horizontal(view, (functions, a, b) => call(functions.sub, a, b))], ['addsub', 'D0', alternate(view)],
+    ['hadd', '7C', horizontal(view, (s, { format }, a, b) => s.computed(format, 'add', a, b))], ['hsub', '7D', horizontal(view, (s, { format }, a, b) => s.computed(format, 'sub', a, b))], ['addsub', 'D0', alternate(view)],
   ]
   for (const [name, opcode, meaning] of meanings) {
     set.define('sse3', `${name}p${view.letter}`, [`${prefix}.0F.${opcode} Vx Wx`], meaning)

@@ -5,6 +5,8 @@ import type { Decoded } from '../decode/decoder.ts'
 import type { CoreParts } from '../emit/core.ts'
 import { Cr0, Cr4 } from '../emit/control-bits.ts'
 import { FlagKind } from '../emit/flags.ts'
+import { double, single } from '../emit/float/format.ts'
+import { type Usual, usual } from '../emit/float/sse.ts'
 import { odd } from '../emit/hot-stage.ts'
 import { segmentLayout } from '../emit/layout.ts'
 import type { Segment, Value, Width } from '../emit/stage.ts'
@@ -216,6 +218,13 @@ export class RegionInstruction extends VectorStage {
 
   override setFirstVector(value: Half): void {
     this.#region.set(Kept.vectors, value)
+  }
+
+  override computed(format: 'single' | 'double', operation: Usual, a: Value, b: Value): Value {
+    const operands = [this.f.let(a), this.f.let(b)] as const
+    const { result, valid } = usual(this.f, this.state.float, format === 'single' ? single : double, operation, operands)
+    this.f.if(i32.eqz(valid), () => this.f.set(result, super.computed(format, operation, ...operands)))
+    return result
   }
 
   /** As a rule there is nothing to raise. What is raised may be raised twice. */

@@ -131,21 +131,21 @@ const host = {
   add: [f32.add, f64.add], sub: [f32.sub, f64.sub], mul: [f32.mul, f64.mul], div: [f32.div, f64.div],
 } as const
 
+export type Usual = keyof typeof host
+
 /**
- * Returns what the host computes, when that raises nothing but what MXCSR has: operands are normal or zero, and the result is well above what is tiny (or zero, as sums are
+ * What the host computes, and whether it is the result: when that raises nothing but what MXCSR has: operands are normal or zero, and the result is well above what is tiny (or zero, as sums are
  * exactly, and products of zero), and finite.
  */
-function usual(f: Func, state: FloatState, format: Format, operation: keyof typeof host, [a, b]: readonly [Local<'i64'>, Local<'i64'>]): void {
-  const ordinary = (x: Number64): Expr<'i32'> => i32.or(isZero(format, x), isFrom(format, format.leastNormal, x))
-  f.if(i32.and(i32.eq(i32.and(state.get32('mxcsr'), USUAL.mask), USUAL.value), i32.and(ordinary(a), ordinary(b))), () => {
-    const [narrow, wide] = host[operation]
-    const value = format === single
-      ? i64.extendU(i32.reinterpret(narrow(f32.reinterpret(i32.wrap(a)), f32.reinterpret(i32.wrap(b)))))
-      : i64.reinterpret(wide(f64.reinterpret(a), f64.reinterpret(b)))
-    const result = f.let(value)
-    const exact = operation === 'add' || operation === 'sub' ? isZero(format, result) : i32.and(isZero(format, result), i32.or(isZero(format, a), isZero(format, b)))
-    f.if(i32.or(isFrom(format, 2n * format.leastNormal, result), exact), () => f.return(result))
-  })
+export function usual(f: Func, state: FloatState, format: Format, operation: Usual, [a, b]: readonly [Local<'i64'>, Local<'i64'>]): { readonly result: Local<'i64'>; readonly valid: Expr<'i32'> } {
+  const ordinary = (x: Number64): Expr<'i32'> => i32.or(isFrom(format, format.leastNormal, x), isZero(format, x))
+  const [narrow, wide] = host[operation]
+  const result = f.let(format === single
+    ? i64.extendU(i32.reinterpret(narrow(f32.reinterpret(i32.wrap(a)), f32.reinterpret(i32.wrap(b)))))
+    : i64.reinterpret(wide(f64.reinterpret(a), f64.reinterpret(b))))
+  const exact = operation === 'add' || operation === 'sub' ? isZero(format, result) : i32.and(isZero(format, result), i32.or(isZero(format, a), isZero(format, b)))
+  const ready = i32.eq(i32.and(state.get32('mxcsr'), USUAL.mask), USUAL.value)
+  return { result, valid: i32.and(i32.and(ready, i32.or(isFrom(format, 2n * format.leastNormal, result), exact)), i32.and(ordinary(a), ordinary(b))) }
 }
 
 function emitFormat({ m, state, soft }: Kit, format: Format): FormatFunctions {
@@ -154,7 +154,8 @@ function emitFormat({ m, state, soft }: Kit, format: Format): FormatFunctions {
   const of32 = soft.f32
   const of64 = soft.f64
   const two = (operation: 'add' | 'sub' | 'mul' | 'div'): Fn<2> => m.func(`sse.${name}.${operation}`, ['i64', 'i64'], 'i64', (f, a, b) => {
-    usual(f, state, format, operation, [a, b])
+    const { result, valid } = usual(f, state, format, operation, [a, b])
+    f.if(valid, () => f.return(result))
     if (operation === 'div') {
       // A division by zero comes before a denormal dividend.
       f.if(i32.and(isZero(format, b), i32.eqz(bit(state, Mxcsr.denormalsAreZeros))), () => {
