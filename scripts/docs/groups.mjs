@@ -53,7 +53,7 @@ export const groups = {
     'Have a serial line': ['uart-16550a/'],
     'Tell the time': ['goldfish-rtc/', 'mc146818/'],
     'Have the timer of a PC': ['i8254/', 'ticks'],
-    'Have the screen of a PC': ['vga/'],
+    'Have screen and keyboard of a PC': ['vga/', 'i8042/'],
     'Have the chips of a PC': ['i440fx/', 'piix3/', 'port-92/'],
     'Serve firmware': ['fw-cfg/', 'debug-port/'],
     'Know copies apart': ['vmgenid/'],

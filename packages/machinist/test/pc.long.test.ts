@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pc, type PcOptions } from '@machinist/boards'
-import { type MemoryDisplay, memoryDisplay, textOf } from '@machinist/display'
+import { inputSource, type MemoryDisplay, memoryDisplay, textOf } from '@machinist/display'
 import { collector, nodeHost } from '@machinist/host-node'
 import { createMachine, type Machine } from '@machinist/machine'
 import { preparePcFirmware } from '@machinist/machinist'
@@ -18,7 +18,7 @@ const read = (path: string): Uint8Array => new Uint8Array(readFileSync(path))
 
 function make(options: Partial<PcOptions>): { readonly machine: Machine; readonly screen: MemoryDisplay; debug(): string; shown(): string[] } {
   const [debug, screen] = [collector(), memoryDisplay()]
-  const blueprint = pc({ firmware: read(bios), files: [{ name: 'vgaroms/vgabios.bin', bytes: read(vgaBios) }], debug, screen, time: { instructionsPerSecond: 1e8 }, ...options })
+  const blueprint = pc({ firmware: read(bios), files: [{ name: 'vgaroms/vgabios.bin', bytes: read(vgaBios) }], debug, screen, input: { keyboard: inputSource(), mouse: inputSource() }, time: { instructionsPerSecond: 1e8 }, ...options })
   return {
     machine: createMachine(blueprint, nodeHost()), screen, debug: () => debug.text(),
     shown() {
@@ -39,7 +39,7 @@ it('SeaBIOS finds its machine, places its tables, and says on the screen that th
   runUntil(machine, () => shown().some((line) => line.startsWith('No bootable device')))
   const text = debug()
   for (const line of [
-    'Running on QEMU (i440fx)', 'QEMU fw_cfg DMA interface supported', 'PCI: init bdf=00:00.0 id=8086:1237', 'PCI: init bdf=00:01.0 id=8086:7000', 'Found 2 cpu(s) max supported 2 cpu(s)', 'ACPI: parse DSDT', 'VBE DISPI: lfb_addr=',
+    'Running on QEMU (i440fx)', 'QEMU fw_cfg DMA interface supported', 'PCI: init bdf=00:00.0 id=8086:1237', 'PCI: init bdf=00:01.0 id=8086:7000', 'Found 2 cpu(s) max supported 2 cpu(s)', 'ACPI: parse DSDT', 'VBE DISPI: lfb_addr=', 'PS2 keyboard initialized',
   ]) expect(text).toContain(line)
   expect(shown()[0]).toMatch(/^SeaBIOS \(version /)
   expect(shown()[0]).toContain(version.split('-')[0] ?? '')

@@ -1,5 +1,5 @@
-import type { BackendWants, DeviceSpec } from '@machinist/api'
-import { debugPort, fwCfg, goldfishRtc, i440fx, i8254, mc146818, piix3, port92, syscon, uart16550a, vga, vmgenid } from '@machinist/devices'
+import type { BackendWants, DeviceSpec, InputEvent, InputPort } from '@machinist/api'
+import { debugPort, fwCfg, goldfishRtc, i440fx, i8042, i8254, mc146818, piix3, port92, syscon, uart16550a, vga, vmgenid } from '@machinist/devices'
 import { aclintMswi, aclintMtimer, aclintSswi, clint, i8259, ioApic, localApic, plic } from '@machinist/interrupts'
 import { fakeBlock, fakeChar, fakeEntropy, fakePower, fakeWallClock } from '@machinist/registers/testing'
 import { pciHost } from '@machinist/bus'
@@ -101,6 +101,14 @@ const devices: Readonly<Record<string, Run>> = {
   'fw-cfg': runs(fwCfg, {}, () => ({ backends: {} })),
   'fw-cfg, in memory': runs(fwCfg, { space: 'mmio' }, () => ({ backends: {} })),
   'vga': runs(vga, { memory: 1 }, () => ({ backends: { screen: { size: () => null, show() {}, present() {}, cursor() {}, moveCursor() {}, listen() {} } }, times: [0, 1, 10 ** 7, 10 ** 8] })),
+  'i8042': runs(i8042, {}, () => {
+    const waiting: InputEvent[][] = []
+    const port: InputPort = { receive: () => waiting.shift() ?? null, status() {}, listen() {} }
+    return {
+      backends: { keyboard: port, mouse: port, power: fakePower() },
+      host: (random) => { if (waiting.length < 50) waiting.push([{ type: random.below(3), code: random.pick([random.below(0x120), 0x110, 0, 1, 8]), value: random.u32() | 0 }]) },
+    }
+  }),
   'i8259': runs(i8259, {}, () => ({ backends: {} })),
   'i8259, without ELCR': runs(i8259, { elcr: false }, () => ({ backends: {} })),
   'virtio-block': runs(virtioBlock, {}, () => {

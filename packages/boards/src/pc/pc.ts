@@ -1,7 +1,7 @@
-import { type BlockPort, type CharPort, type DisplayPort, machinistError, type NetPort } from '@machinist/api'
+import { type BlockPort, type CharPort, type DisplayPort, type InputPort, machinistError, type NetPort } from '@machinist/api'
 import { pciHost } from '@machinist/bus'
 import { x86, type X86Config } from '@machinist/cpu-x86'
-import { acpiPm, debugPort, fwCfg, i440fx, i8254, mc146818, piix3, port92, uart16550a, vga } from '@machinist/devices'
+import { acpiPm, debugPort, fwCfg, i440fx, i8042, i8254, mc146818, piix3, port92, uart16550a, vga } from '@machinist/devices'
 import { i8259, ioApic, localApic } from '@machinist/interrupts'
 import { defineMachine, type DevicePart, type ImageSource, type MachineBlueprint, type MachineDefinition, part } from '@machinist/machine'
 import { virtioBlockPci, virtioEntropyPci, virtioNetPci } from '@machinist/virtio'
@@ -43,6 +43,8 @@ export interface PcOptions {
   readonly debug?: Given<CharPort>
   /** What shows its screen: with it there is a VGA. The VGA BIOS is one of `files`, as `vgaroms/NAME`. */
   readonly screen?: Given<DisplayPort>
+  /** Who types and points: with it there is a keyboard controller with both. */
+  readonly input?: { readonly keyboard: Given<InputPort>; readonly mouse: Given<InputPort> }
   /** Disks, which firmware boots from in this order. */
   readonly disks?: readonly Given<BlockPort>[]
   readonly nets?: readonly (Given<NetPort> | VirtNet)[]
@@ -100,6 +102,9 @@ export function pc(options: PcOptions): MachineBlueprint {
     }),
     bridge: part(i440fx),
     isa: part(piix3, { slot: 1, irq: Object.fromEntries(bridge.map((irq) => [irq, isa(Number(irq.slice(3)))])) }),
+  }
+  if (options.input !== undefined) {
+    devices['kbc'] = part(i8042, { irq: { keyboard: isa(pcIrq.keyboard), mouse: isa(pcIrq.mouse), a20m: { to: 'port92', line: 0 } }, backends: options.input })
   }
   if (options.screen !== undefined) devices['vga'] = part(vga, { slot: 2, backends: { screen: options.screen } })
   disks.forEach((disk, index) => { devices[`disk${index}`] = part(virtioBlockPci, { backends: { disk } }) })
