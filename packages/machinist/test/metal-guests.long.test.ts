@@ -18,6 +18,8 @@ it('two guests with Debian\'s kernel run on bare metal: one answers at its shell
   const file = join(folder, 'machines.json')
   writeFileSync(file, JSON.stringify({ machines: { one: { kernel, initrd, append, memory: '192M' }, two: { kernel, initrd: work, append, memory: '192M', net: 'none' } } }))
   const image = await buildMetal({ file, output: join(folder, 'image') })
+  // All that is not the guests' own files, of which Debian's are ten times as much.
+  expect(image.size - image.filesSize).toBeLessThan(4 * 2 ** 20)
   const text = await talk(hardware(image.path, '-netdev', 'user,id=net,restrict=on', '-device', 'virtio-net-device,netdev=net'), [
     [/~# /, 'echo $((6 * 7)) and $(grep -c sstc /proc/cpuinfo); ip -4 -o addr show eth0\n'], [/\b42 and [12]\s[^]*~# /, '\u0001x'],
     // The monitor, and back.

@@ -30,9 +30,10 @@ export interface ImageOptions {
 /** An image. */
 export interface Image {
   readonly path: string
-  /** Bytes, of it and of the program's bytecode in it. */
+  /** Bytes, of it, and of the program's bytecode and the files in it. */
   readonly size: number
   readonly programSize: number
+  readonly filesSize: number
 }
 
 const TOOL = 'riscv64-unknown-elf-'
@@ -125,5 +126,5 @@ export async function buildImage(options: ImageOptions): Promise<Image> {
     await link(elf, await compileAll([await write(join(cache, 'programs', `${digest(output)}-symbols.c`), found)], own, cache))
   }
   await place(output, (temporary) => run(`${TOOL}objcopy`, ['-O', 'binary', elf, temporary]))
-  return { path: output, size: (await stat(output)).size, programSize: (await stat(program)).size }
+  return { path: output, size: (await stat(output)).size, programSize: (await stat(program)).size, filesSize: (await stat(archive)).size }
 }
