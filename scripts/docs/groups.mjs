@@ -65,6 +65,9 @@ export const groups = {
     'Press keys and move the pointer': ['input', 'codes'],
     'Hear and speak': ['memory-audio', 'wav'],
   },
+  '@machinist/element': {
+    'Have a machine in a page': ['', 'element'],
+  },
   '@machinist/gdb': {
     'Debug a machine': [''],
   },

@@ -66,7 +66,7 @@ export async function serve(files: ReadonlyMap<string, SiteFile>, { isolated, po
 /** Programs for browsers, of what packages have for all. What needs Node.js does not get through. */
 export async function bundle(entries: Readonly<Record<string, string>>): Promise<ReadonlyMap<string, Uint8Array>> {
   const { outputFiles } = await build({
-    entryPoints: { ...entries }, outdir: '/', bundle: true, write: false, minify: true, platform: 'browser', format: 'esm', target: 'es2022', conditions: ['@machinist/source'], logLevel: 'error',
+    entryPoints: { ...entries }, outdir: '/', bundle: true, write: false, minify: true, platform: 'browser', format: 'esm', target: 'es2022', conditions: ['@machinist/source'], loader: { '.css': 'text' }, logLevel: 'error',
   })
   return new Map(outputFiles.map(({ path, contents }) => [path, contents]))
 }

@@ -1,0 +1,167 @@
+import { type MachineDescription, type MachineNews, type MachineWorkerHandle, openMachine, type PageMachine } from '@machinist/host-browser'
+import xterm from '@xterm/xterm/css/xterm.css'
+import { dom, type DomNode, type ElementBase } from './dom.ts'
+import { openScreen, type Screen } from './screen.ts'
+import { adoptStyles } from './styles.ts'
+
+const STYLE = `
+:host { display: inline-block; position: relative; background: #000; color: #ddd; padding: 4px; min-width: 20em; min-height: 4em; }
+:host([hidden]) { display: none; }
+[part=status] { position: absolute; inset: auto 0 0 0; padding: 2px 8px; font: 13px system-ui, sans-serif; background: #222c; white-space: pre-wrap; }
+[part=status]:empty { display: none; }
+`
+
+/** What happens to the machine of an element: an event of each name, whose `detail` is this. */
+export interface MachineElementEvents {
+  /** The machine was made, and begins. */
+  readonly 'machine-open': PageMachine
+  readonly 'machine-state': MachineNews['state']
+  readonly 'machine-power': MachineNews['power']
+  readonly 'machine-progress': MachineNews['progress']
+  /** It could not be made, or a part of it failed. */
+  readonly 'machine-error': Error
+}
+
+/** `<machinist-machine>`. */
+export interface MachineElement {
+  /** The machine; null before it was made. */
+  readonly machine: PageMachine | null
+  /** What its terminal shows. */
+  readonly text: string
+  /** A machine as plain data, in the place of `src`: files that the user picked have the names that it names. */
+  load(description: MachineDescription, files?: Readonly<Record<string, Blob>>): Promise<PageMachine>
+  focus(): void
+  addEventListener<Name extends keyof MachineElementEvents>(type: Name, listener: (event: { readonly detail: MachineElementEvents[Name] }) => void): void
+}
+
+const Base: new () => ElementBase = dom.HTMLElement ?? (class {} as unknown as new () => ElementBase)
+
+/** A whole number of an attribute. */
+function numberOf(text: string | null, from: number, to: number, otherwise: number): number {
+  const value = Number(text ?? NaN)
+  return Number.isInteger(value) && value >= from && value <= to ? value : otherwise
+}
+
+/**
+ * `<machinist-machine src="machine.json" columns="80" rows="24" when-hidden="run" workers="/programs/">`: a machine with a terminal. It is made when the element comes into a page,
+ * begins at once unless `paused` is there, and ends when the element goes.
+ */
+class MachinistMachine extends Base implements MachineElement {
+  machine: PageMachine | null = null
+  #screen: Screen | null = null
+  #status: DomNode | null = null
+  #end: (() => void) | null = null
+  /** Counts what was loaded: what comes late from something earlier is of no use. */
+  #turn = 0
+
+  get text(): string {
+    return this.#screen?.text ?? ''
+  }
+
+  connectedCallback(): void {
+    const src = this.getAttribute('src')
+    if (src !== null) this.#load(new URL(src, dom.document.baseURI), {}).catch(() => undefined)
+  }
+
+  disconnectedCallback(): void {
+    this.#leave()
+  }
+
+  load(description: MachineDescription, files: Readonly<Record<string, Blob>> = {}): Promise<PageMachine> {
+    return this.#load(description, files)
+  }
+
+  focus(): void {
+    this.#screen?.focus()
+  }
+
+  #leave(): void {
+    this.#turn++
+    void this.machine?.dispose()
+    this.#screen?.dispose()
+    this.#end?.()
+    this.machine = this.#screen = this.#end = null
+  }
+
+  /** The shadow tree, empty. */
+  #stage(): DomNode {
+    const root = this.shadow ??= this.attachShadow({ mode: 'open' })
+    for (const node of [...root.querySelectorAll(':scope > *')]) node.remove()
+    const [place, status] = [dom.document.createElement('div'), dom.document.createElement('div')]
+    place.setAttribute('part', 'terminal')
+    status.setAttribute('part', 'status')
+    status.setAttribute('role', 'status')
+    root.append(place, status)
+    this.#status = status
+    this.#end = adoptStyles(root, place, [xterm, STYLE])
+    return place
+  }
+
+  /** Made once. */
+  shadow: ReturnType<ElementBase['attachShadow']> | null = null
+
+  async #load(what: MachineDescription | URL, files: Readonly<Record<string, Blob>>): Promise<PageMachine> {
+    this.#leave()
+    const turn = this.#turn
+    const size = { columns: numberOf(this.getAttribute('columns'), 20, 500, 80), rows: numberOf(this.getAttribute('rows'), 5, 200, 24) }
+    const workers = this.getAttribute('workers')
+    try {
+      const screen = await openScreen(this.#stage(), size)
+      this.#screen = screen
+      this.#say('Loading …')
+      const machine = await openMachine(what, {
+        files, size, base: what instanceof URL ? what : dom.document.baseURI, whenHidden: this.getAttribute('when-hidden') === 'pause' ? 'pause' : 'run',
+        onProgress: (progress) => {
+          const { image, loaded, total } = progress
+          this.#say(`Loading ${image}: ${total === null ? `${(loaded / 1e6).toFixed(1)} MB` : `${Math.floor(100 * loaded / total)} %`}`)
+          this.#tell('machine-progress', progress)
+        },
+        ...(workers !== null && { worker: (cpu: string) => workerAt(new URL(`${cpu}.worker.js`, new URL(workers, dom.document.baseURI))) }),
+      })
+      if (turn !== this.#turn) {
+        await machine.dispose()
+        throw new Error('another machine was loaded')
+      }
+      this.machine = machine
+      screen.connect(machine)
+      machine.on('state', (event) => {
+        this.#say(event.to === 'paused' ? 'Paused' : event.to === 'off' ? 'Off' : '')
+        this.#tell('machine-state', event)
+      })
+      machine.on('power', (event) => { this.#tell('machine-power', event) })
+      machine.on('error', ({ error }) => { this.#fail(error) })
+      this.#say('')
+      this.#tell('machine-open', machine)
+      if (!this.hasAttribute('paused')) await machine.start()
+      return machine
+    } catch (error) {
+      if (turn === this.#turn) this.#fail(error instanceof Error ? error : new Error(String(error)))
+      throw error
+    }
+  }
+
+  /** As text: whatever is in it, it is no HTML. */
+  #say(text: string): void {
+    if (this.#status !== null) this.#status.textContent = text
+  }
+
+  #fail(error: Error): void {
+    this.#say(error.message)
+    this.#tell('machine-error', error)
+  }
+
+  #tell<Name extends keyof MachineElementEvents>(name: Name, detail: MachineElementEvents[Name]): void {
+    this.dispatchEvent(new dom.CustomEvent(name, { detail }))
+  }
+}
+
+function workerAt(url: URL): MachineWorkerHandle {
+  const { Worker } = globalThis as unknown as { readonly Worker: new (url: URL, options: { readonly type: 'module' }) => MachineWorkerHandle }
+  return new Worker(url, { type: 'module' })
+}
+
+/** Makes `<machinist-machine>` known to the page, or another name to be called by. Does nothing where there is no page, or when it is known. */
+export function defineMachineElement(name: string = 'machinist-machine'): void {
+  if (dom.customElements === undefined || dom.customElements.get(name) !== undefined) return
+  dom.customElements.define(name, name === 'machinist-machine' ? MachinistMachine : class extends MachinistMachine {})
+}
