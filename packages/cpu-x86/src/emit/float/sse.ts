@@ -127,11 +127,11 @@ function computed(f: Func, state: FloatState, format: Format, compute: () => Num
 /** MXCSR as programs have it as a rule: to nearest, denormals as they are, no exception unmasked, and something was inexact already. */
 const USUAL = { mask: 0xffe0, value: 0x1fa0 } as const
 
-const host = {
-  add: [f32.add, f64.add], sub: [f32.sub, f64.sub], mul: [f32.mul, f64.mul], div: [f32.div, f64.div],
-} as const
+export type Usual = 'add' | 'sub' | 'mul' | 'div'
 
-export type Usual = keyof typeof host
+const host: Readonly<Record<Usual, readonly [typeof f32.add, typeof f64.add]>> = {
+  add: [f32.add, f64.add], sub: [f32.sub, f64.sub], mul: [f32.mul, f64.mul], div: [f32.div, f64.div],
+}
 
 /**
  * What the host computes, and whether it is the result: when that raises nothing but what MXCSR has: operands are normal or zero, and the result is well above what is tiny (or zero, as sums are
