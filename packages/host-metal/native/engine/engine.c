@@ -2,10 +2,10 @@
 #include "../kernel/board.h"
 #include "../kernel/console.h"
 #include "../kernel/crash.h"
-#include "../kernel/heap.h"
 #include "../kernel/interrupt_file.h"
 #include "../kernel/sbi.h"
 #include "../kernel/time.h"
+#include "allocator.h"
 #include "bindings.h"
 
 /* The kernel's own frames below the engine's need some of the stack (image.ld). */
@@ -15,33 +15,6 @@ extern const uint8_t bytecode[];
 extern const uint8_t bytecode_end[];
 extern const uint8_t files[];
 extern const uint8_t files_end[];
-
-/* The engine decides by the state's sizes when to look for garbage; hardly anybody else uses the heap. */
-static void *engine_take(JSMallocState *state, size_t size) {
-  void *block = heap_take(size);
-  if (!block) return NULL;
-  state->malloc_count++;
-  state->malloc_size = heap_used();
-  return block;
-}
-static void engine_give(JSMallocState *state, void *block) {
-  if (!block) return;
-  heap_give(block);
-  state->malloc_count--;
-  state->malloc_size = heap_used();
-}
-static void *engine_resize(JSMallocState *state, void *block, size_t size) {
-  if (!block) return size == 0 ? NULL : engine_take(state, size);
-  if (size == 0) {
-    engine_give(state, block);
-    return NULL;
-  }
-  void *to = heap_resize(block, size);
-  if (to) state->malloc_size = heap_used();
-  return to;
-}
-
-static const JSMallocFunctions allocator = { engine_take, engine_give, engine_resize, heap_size };
 
 void show_exception(JSContext *context, JSValueConst error) {
   const char *text = JS_ToCString(context, error);
@@ -78,7 +51,7 @@ static void make_native(JSContext *context) {
 }
 
 void engine_run(void) {
-  JSRuntime *runtime = JS_NewRuntime2(&allocator, NULL);
+  JSRuntime *runtime = JS_NewRuntime2(&engine_allocator, NULL);
   if (!runtime) panic("there is no room for the engine");
   JS_SetMaxStackSize(runtime, ENGINE_STACK);
   JS_SetHostPromiseRejectionTracker(runtime, note_rejection, NULL);

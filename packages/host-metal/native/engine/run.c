@@ -2,7 +2,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "quickjs.h"
+#include <sys/mman.h>
+#include "allocator.h"
+
+/* All objects lie below 4 GiB, as in an image; what else is there, the linker and the kernel put higher, or lower. */
+#define HEAP_START 0x10000000ul
+#define HEAP_END 0xf0000000ul
 
 static JSContext *context;
 
@@ -54,7 +59,10 @@ int main(int count, char **arguments) {
   if (count != 2) fail("usage: run PROGRAM");
   size_t length;
   char *text = read_file(arguments[1], &length);
-  JSRuntime *runtime = JS_NewRuntime();
+  void *heap = mmap((void *)HEAP_START, HEAP_END - HEAP_START, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+  if (heap != (void *)HEAP_START) fail("no room below 4 GiB");
+  heap_init(heap, (void *)HEAP_END);
+  JSRuntime *runtime = JS_NewRuntime2(&engine_allocator, NULL);
   JS_SetMaxStackSize(runtime, 6 << 20);
   context = JS_NewContext(runtime);
   JSValue global = JS_GetGlobalObject(context);

@@ -24,11 +24,12 @@ export interface HostEngineOptions {
 export async function buildHostEngine(options: HostEngineOptions): Promise<string> {
   const cache = join(options.cache ?? cacheFolder(), 'metal')
   const engine = await mendedEngine(options.engine, cache)
+  const [kernel, port] = [join(nativeFolder(), 'kernel'), join(nativeFolder(), 'engine')]
   const compiler = {
-    program: 'gcc', flags: ['-O2', '-w', '-D_GNU_SOURCE', '-DCONFIG_VERSION="2025-04-26"', `-I${engine}`],
-    inputs: [await headers(engine), await run('gcc', ['--version'])],
+    program: 'gcc', flags: ['-O2', '-w', '-D_GNU_SOURCE', '-DMACHINIST_LOW_POINTERS', '-DCONFIG_VERSION="2025-04-26"', `-I${engine}`],
+    inputs: [await headers(engine, kernel, port), await run('gcc', ['--version'])],
   }
-  const objects = await compileAll([...engineFiles.map((name) => join(engine, name)), join(nativeFolder(), 'engine', 'run.c')], compiler, cache)
+  const objects = await compileAll([...engineFiles.map((name) => join(engine, name)), join(kernel, 'heap.c'), join(port, 'allocator.c'), join(port, 'run.c')], compiler, cache)
   const program = join(cache, `run-${digest(...objects)}`)
   if (await readFile(program).then(() => true, () => false)) return program
   return place(program, (temporary) => run('gcc', [...objects, '-lm', '-o', temporary]))

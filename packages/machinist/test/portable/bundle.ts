@@ -7,16 +7,18 @@ const here = (name: string): string => fileURLToPath(new URL(name, import.meta.u
 /** What test files may use of a host: see globals.ts. */
 const globals = ['setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate', 'queueMicrotask', 'performance', 'console', 'process', 'structuredClone', 'TextEncoder', 'TextDecoder', 'EventTarget', 'Event', 'Buffer']
 
-/** Whatever is used of it throws, when it is used. */
-const absent = (name: string): string => `module.exports = Object.create(new Proxy({}, {
-  get(_, key) { return typeof key === 'symbol' || key === '__esModule' || key === 'default' ? undefined : function () { throw new Error('there is no ${name} here (' + key + ')') } },
+/** Whatever is used of it throws, when it is used; but that there are no programs is told to who asks whether there is one. */
+const absent = (name: string): string => `module.exports = Object.create(new Proxy({ spawnSync: () => ({ status: null }) }, {
+  get(has, key) { return key in has ? has[key] : typeof key === 'symbol' || key === '__esModule' || key === 'default' ? undefined : function () { throw new Error('there is no ${name} here (' + key + ')') } },
 }))`
 
 const portable: Plugin = {
   name: 'portable',
   setup(build) {
     build.onResolve({ filter: /^vitest$/ }, () => ({ path: here('vitest.ts') }))
+    build.onResolve({ filter: /^fast-check$/ }, ({ importer }) => (importer.endsWith('/fewer-runs.ts') ? null : { path: here('fewer-runs.ts') }))
     build.onResolve({ filter: /^portable-globals$/ }, () => ({ path: here('globals.ts') }))
+    build.onResolve({ filter: /^node:(?:fs|path|os)$/ }, () => ({ path: here('files.ts') }))
     build.onResolve({ filter: /^(?:node:.*|esbuild|cborg)$/ }, ({ path }) => ({ path, namespace: 'absent' }))
     build.onLoad({ filter: /./, namespace: 'absent' }, ({ path }) => ({ contents: absent(path), loader: 'js' }))
     const givenGlobals = async (path: string, loader: 'ts' | 'js'): Promise<OnLoadResult> => {
@@ -24,7 +26,7 @@ const portable: Plugin = {
       const used = globals.filter((name) => new RegExp(`(?<![.\\w'"])${name}\\b`).test(text) && !new RegExp(`(?:const|let|function|class) ${name}\\b`).test(text))
       return { contents: used.length === 0 ? text : `import { ${used.join(', ')} } from 'portable-globals'; ${text}`, loader }
     }
-    build.onLoad({ filter: /packages\/[^/]+\/(?:src\/.*\.test\.ts|test\/.*\.ts)$/ }, ({ path }) => path.includes('/test/portable/') ? null : givenGlobals(path, 'ts'))
+    build.onLoad({ filter: /packages\/[^/]+\/(?:src\/.*\.test\.ts|test\/.*\.ts)$/ }, ({ path }) => path.includes('/test/portable/') && !path.endsWith('/files.ts') ? null : givenGlobals(path, 'ts'))
     build.onLoad({ filter: /node_modules\/.*\/(?:chai|fast-check|@vitest\/\w+)\/.*\.m?js$/ }, ({ path }) => givenGlobals(path, 'js'))
   },
 }

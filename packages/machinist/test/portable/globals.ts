@@ -122,7 +122,7 @@ export class EventTarget {
   }
 }
 
-type Encoding = 'utf8' | 'utf-8' | 'latin1' | 'ascii' | 'binary' | 'hex' | 'base64'
+type Encoding = 'utf8' | 'utf16le' | 'utf-8' | 'latin1' | 'ascii' | 'binary' | 'hex' | 'base64'
 
 const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 
@@ -134,6 +134,7 @@ function encoded(text: string, encoding: Encoding): ArrayLike<number> {
     return Array.from({ length: digits.length * 6 >> 3 }, (_, byte) => Array.from({ length: 8 }, (_, at) => bit(8 * byte + at)).reduce((sum, each) => 2 * sum + each, 0))
   }
   if (encoding === 'utf8' || encoding === 'utf-8') return new TextEncoder().encode(text)
+  if (encoding === 'utf16le') return Array.from({ length: 2 * text.length }, (_, at) => text.charCodeAt(at >> 1) >> 8 * (at & 1) & 0xff)
   return Array.from(text, (letter) => letter.charCodeAt(0) & 0xff)
 }
 
@@ -162,11 +163,28 @@ class Bytes extends Uint8Array {
     return new TextEncoder().encode(text).length
   }
 
+  readUInt8(at: number = 0): number { return this.#view.getUint8(at) }
   readUInt16LE(at: number = 0): number { return this.#view.getUint16(at, true) }
   readUInt32LE(at: number = 0): number { return this.#view.getUint32(at, true) }
   readUInt16BE(at: number = 0): number { return this.#view.getUint16(at) }
   readUInt32BE(at: number = 0): number { return this.#view.getUint32(at) }
   readBigUInt64LE(at: number = 0): bigint { return this.#view.getBigUint64(at, true) }
+  readBigUInt64BE(at: number = 0): bigint { return this.#view.getBigUint64(at) }
+  writeUInt8(value: number, at: number = 0): void { this.#view.setUint8(at, value) }
+  writeUInt16LE(value: number, at: number = 0): void { this.#view.setUint16(at, value, true) }
+  writeUInt32LE(value: number, at: number = 0): void { this.#view.setUint32(at, value, true) }
+  writeUInt16BE(value: number, at: number = 0): void { this.#view.setUint16(at, value) }
+  writeUInt32BE(value: number, at: number = 0): void { this.#view.setUint32(at, value) }
+  writeBigUInt64LE(value: bigint, at: number = 0): void { this.#view.setBigUint64(at, value, true) }
+  writeBigUInt64BE(value: bigint, at: number = 0): void { this.#view.setBigUint64(at, value) }
+
+  write(text: string, at: number = 0, encoding: Encoding = 'utf8'): void {
+    this.set(Array.from(encoded(text, encoding)), at)
+  }
+
+  copy(to: Uint8Array, at: number = 0, from: number = 0, end: number = this.length): void {
+    to.set(this.subarray(from, Math.min(end, from + to.length - at)), at)
+  }
 
   get #view(): DataView {
     return new DataView(this.buffer, this.byteOffset, this.length)

@@ -12,7 +12,7 @@ import { type Outcome, runFile } from './run-file.ts'
 
 /** What runs on bare metal, and so must run in the engine for it: plain ECMAScript. */
 const portable = [
-  'api', 'memory', 'registers', 'boot', 'packets', 'bus', 'mmu', 'sbi', 'schedulers', 'interrupts', 'devices', 'network', 'display', 'machine',
+  'api', 'memory', 'registers', 'boot', 'packets', 'bus', 'mmu', 'sbi', 'schedulers', 'interrupts', 'devices', 'network', 'display', 'machine', 'virtio', 'storage', 'hypervisor',
 ]
 const packages = fileURLToPath(new URL('../../..', import.meta.url))
 /** Engines at once. */

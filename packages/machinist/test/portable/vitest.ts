@@ -95,7 +95,7 @@ setState({ assertionCalls: 0, isExpectingAssertions: false, isExpectingAssertion
 Object.assign(globalThis, { [GLOBAL_EXPECT]: expect })
 Object.assign(expect, (globalThis as never)[ASYMMETRIC_MATCHERS_OBJECT])
 const extend = (matchers: unknown): void => { (chai.expect as unknown as { extend(to: unknown, matchers: unknown): void }).extend(expect, matchers) }
-Object.assign(expect, { extend, getState: () => getState(expect as never), setState: (state: never) => { setState(state, expect as never) } })
+Object.assign(expect, { extend, soft: expect, hasAssertions: () => {}, getState: () => getState(expect as never), setState: (state: never) => { setState(state, expect as never) } })
 extend(customMatchers)
 
 const path = (at: Suite | null): string => at === null || at.parent === null ? '' : `${path(at.parent)}${at.name} > `
