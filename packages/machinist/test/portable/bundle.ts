@@ -16,7 +16,7 @@ const portable: Plugin = {
   name: 'portable',
   setup(build) {
     build.onResolve({ filter: /^vitest$/ }, () => ({ path: here('vitest.ts') }))
-    build.onResolve({ filter: /^fast-check$/ }, ({ importer }) => (importer.endsWith('/fewer-runs.ts') ? null : { path: here('fewer-runs.ts') }))
+    build.onResolve({ filter: /^fast-check$/ }, ({ importer }) => (/\/packages\/(?:virtio|storage|hypervisor)\//.test(importer) ? { path: here('fewer-runs.ts') } : null))
     build.onResolve({ filter: /^portable-globals$/ }, () => ({ path: here('globals.ts') }))
     build.onResolve({ filter: /^node:(?:fs|path|os)$/ }, () => ({ path: here('files.ts') }))
     build.onResolve({ filter: /^(?:node:.*|esbuild|cborg)$/ }, ({ path }) => ({ path, namespace: 'absent' }))
