@@ -5,6 +5,7 @@ import { FlagKind } from './emit/flags.ts'
 import type { StateField } from './emit/layout.ts'
 import { Flag, STATUS } from './flags.ts'
 import type { X86Record } from './record.ts'
+import { SMBASE_RESET } from './smm.ts'
 
 /** What the architecture says a processor is, besides RFLAGS and what XSAVE has; everything else in its record follows from it, or lasts for a step. */
 const words = [
@@ -12,10 +13,12 @@ const words = [
   ...(['kernelGsBase', 'tscAux', 'xcr0', 'specCtrl', 'mcgStatus', 'miscEnable', 'debugCtl', 'next', 'mtrrDefault', 'tscAdjust'] as const),
 ] as const
 const arrays = ['registers', 'segments', 'pdptes', 'dr', 'mtrrFixed', 'mtrrVariable'] as const
-const small = ['cpl', 'shadow', 'waiting', 'attention', 'lines', 'sipi', 'single', 'repeating', 'debugPending', 'nmiBlocked', 'watching'] as const
+const small = ['cpl', 'shadow', 'waiting', 'attention', 'lines', 'sipi', 'single', 'repeating', 'debugPending', 'nmiBlocked', 'watching', 'managed', 'smbase', 'managedDebug'] as const
 
 /** The largest values of those that are not any word of 32 bits. */
-const most: Readonly<Partial<Record<(typeof small)[number], number>>> = { cpl: 3, shadow: 2, waiting: 3, attention: 1, lines: 31, sipi: 255, single: 1, repeating: 1, nmiBlocked: 1 }
+const most: Readonly<Partial<Record<(typeof small)[number], number>>> = { cpl: 3, shadow: 2, waiting: 3, attention: 1, lines: 31, sipi: 255, single: 1, repeating: 1, nmiBlocked: 1, managed: 3 }
+/** What older states do not have. */
+const absent: Readonly<Partial<Record<(typeof small)[number], number>>> = { managed: 0, smbase: SMBASE_RESET, managedDebug: 0 }
 
 /** Names of the fields that are saved, apart from those of RFLAGS. */
 export const savedFields: readonly StateField[] = [...words, ...arrays, ...small]
@@ -69,14 +72,14 @@ export function restoreHart(record: X86Record, state: unknown, part: string): vo
     if (!Array.isArray(list) || list.length !== lengthOf(record, field) || !list.every(isLong)) fail(field)
   }
   for (const field of small) {
-    const value = given.small[field]
+    const value = given.small[field] ?? absent[field]
     if (!Number.isInteger(value) || Number(value) < 0 || Number(value) > (most[field] ?? 0xffff_ffff)) fail(field)
   }
   if (!Number.isInteger(flags) || Number(flags) !== Number(flags) >>> 0) fail('flags')
   if (!(extended instanceof Uint8Array) || extended.length !== EXTENDED_STATE_SIZE) return fail('extended')
   for (const field of words) record.set64(field, given.words[field] as bigint)
   for (const field of arrays) (given.arrays[field] as readonly bigint[]).forEach((value, index) => { record.set64(field, value, index) })
-  for (const field of small) record.set(field, given.small[field] as number)
+  for (const field of small) record.set(field, (given.small[field] ?? absent[field]) as number)
   const bits = Number(flags)
   record.set('flagKind', FlagKind.plain)
   record.set64('flagResult', BigInt(bits & STATUS))

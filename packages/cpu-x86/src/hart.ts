@@ -16,6 +16,7 @@ import { becomeModel } from './model/power-on.ts'
 import { X86Record } from './record.ts'
 import { A20, ALL_LINES, resetState } from './reset.ts'
 import { sampleHart } from './sample.ts'
+import { enterManagement, leaveManagement, type Managing } from './smm.ts'
 import { begin } from './start.ts'
 
 /** Shutdown switches the machine off and on; RDRAND and RDSEED want random bits. */
@@ -92,7 +93,13 @@ export class X86Hart extends SampledHart implements CountedVcpu, EngineClient {
         resetState(engine.arena.data, this.record.state, 'init', model.signature)
         engine.exports.flushAll()
       },
+      enterManagement: () => { enterManagement(this.#managing, engine.exports.status()) },
+      leaveManagement: () => leaveManagement(this.#managing) ? 0 : 1,
     }
+  }
+
+  get #managing(): Managing {
+    return { view: this.arena.data, state: this.record.state, model: this.#model, memory: this.cluster.memory }
   }
 
   /** Power-on or reset (SDM volume 3, 10.1): the first processor begins at `start`, others wait for a start-up. */

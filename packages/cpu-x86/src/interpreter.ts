@@ -19,6 +19,7 @@ import { BANKS_PER_HART } from './emit/tlb.ts'
 import { Flag, STATUS } from './flags.ts'
 import { A20, ALL_LINES, resetState } from './reset.ts'
 import { readExtendedState, writeExtendedState } from './extended-state.ts'
+import { enterManagement, leaveManagement } from './smm.ts'
 import { machineError } from './isa/errors.ts'
 import type { Mode } from './isa/form.ts'
 import { lackedBy } from './model/forms.ts'
@@ -159,6 +160,11 @@ export class Interpreter {
     const views = { view: this.#view, bytes: new Uint8Array(linear.buffer) }
     const model = options.model ?? models.max
     let random = 1n
+    const inside = (address: number, length: number): boolean => address >= Number(base) && address + length <= Number(base) + size
+    const physical = {
+      read: (address: number, into: Uint8Array): boolean => inside(address, into.length) && (into.set(this.memory.subarray(address - Number(base), address - Number(base) + into.length)), true),
+      write: (address: number, from: Uint8Array): boolean => inside(address, from.length) && (this.memory.set(from, address - Number(base)), true),
+    }
     compiled ??= compileNow(writeCore({ state: STATE, physicalBits: PHYSICAL_BITS, memory: { initial: 1 } }))
     this.#core = instantiate(compiled, {
       host: {
@@ -176,6 +182,8 @@ export class Interpreter {
         }),
         acknowledge: options.acknowledge ?? (() => NO_VECTOR),
         initialise: () => resetState(this.#view, STATE, 'init'),
+        enterManagement: () => { enterManagement({ view: this.#view, state: STATE, model, memory: physical }, this.#core.status()) },
+        leaveManagement: () => leaveManagement({ view: this.#view, state: STATE, model, memory: physical }) ? 0 : 1,
       },
     })
     resetState(this.#view, STATE, 'cold')

@@ -22,7 +22,7 @@ export interface Outside {
 }
 
 /** The functions by those names, but for those of events, over a state that begins at `at` in `view`. */
-export type OutsideCalls = Readonly<Record<Exclude<keyof OutsideFunctions, 'acknowledge' | 'initialise'>, (...args: never[]) => number | bigint | void>>
+export type OutsideCalls = Readonly<Record<Exclude<keyof OutsideFunctions, 'acknowledge' | 'initialise' | 'enterManagement' | 'leaveManagement'>, (...args: never[]) => number | bigint | void>>
 
 const APIC_BASE = 0x1b
 const TSC_DEADLINE = 0x6e0

@@ -4,6 +4,7 @@ import { Cr0 } from './emit/control-bits.ts'
 import { DR6_RESET, DR7_RESET } from './emit/system/debug.ts'
 import { Activity } from './emit/system/events.ts'
 import { EventKind } from './emit/system/interrupts.ts'
+import { SMBASE_RESET } from './smm.ts'
 import { initialExtendedState, writeExtendedState } from './extended-state.ts'
 
 const RDX = 2
@@ -54,6 +55,8 @@ export function resetState(view: DataView, state: State, kind: 'cold' | 'init', 
     for (const [field, count] of [['mtrrFixed', 11], ['mtrrVariable', 16]] as const) new Uint8Array(view.buffer, view.byteOffset + state.field(field), 8 * count).fill(0)
     writeExtendedState(view, state.float, initialExtendedState())
     set64('a20', ALL_LINES)
+    for (const field of ['managed', 'managedDebug'] as const) set32(field, 0)
+    set32('smbase', SMBASE_RESET)
   }
   set32('waiting', kind === 'init' && (get64('apicBase') & BOOTSTRAP) === 0n ? Activity.waitingForStartUp : Activity.running)
   set32('attention', 1)

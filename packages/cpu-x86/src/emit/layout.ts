@@ -111,6 +111,10 @@ const fields = {
   /** What puts events off until the next instruction has ended: see Shadow. And 1 while NMI waits for IRET. */
   shadow: 'u32',
   nmiBlocked: 'u32',
+  /** System-management mode: see `Managed` in smm.ts; where its area is, and debug exceptions that wait until it has ended. */
+  managed: 'u32',
+  smbase: 'u32',
+  managedDebug: 'u32',
   /** 1 while an instruction is executed after which single step traps; and other debug exceptions that come after it, as bits of DR6. */
   single: 'u32',
   /** 1 after an iteration of REP that is not the last one. */

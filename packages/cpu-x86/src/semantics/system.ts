@@ -235,6 +235,11 @@ const interruptFlag = (value: boolean) => (s: Stage): void => {
     s.setSystem(SystemFlag.virtualInterrupt, value ? SystemFlag.virtualInterrupt : 0)
   })
 }
+// In system-management mode alone.
+define('rsm', ['0F.AA'], (s) => {
+  s.faultIf(i64.eqz(s.field('managed')), invalidOpcode)
+  s.try(call(s.shared.resume))
+})
 define('cli', ['FA'], interruptFlag(false))
 define('sti', ['FB'], interruptFlag(true))
 define('hlt', ['F4'], (s) => {

@@ -36,7 +36,7 @@ const NONE = -1
 const inMask = (mask: number, vector: Expr<'i32'>): Expr<'i32'> => i32.and(i32.leU(vector, 31), i32.shrU(i32.const(mask), vector))
 
 /** Events between instructions, and the way to their handlers. */
-export function emitEvents(m: ModuleBuilder, state: State, deliver: FuncRef<readonly ['i32', 'i32', 'i32'], 'i32'>, debug: DebugFunctions, updateView: FuncRef<readonly [], 'void'>, given: Pick<OutsideFunctions, 'acknowledge' | 'initialise'>): EventFunctions {
+export function emitEvents(m: ModuleBuilder, state: State, deliver: FuncRef<readonly ['i32', 'i32', 'i32'], 'i32'>, debug: DebugFunctions, updateView: FuncRef<readonly [], 'void'>, given: Pick<OutsideFunctions, 'acknowledge' | 'initialise' | 'enterManagement'>): EventFunctions {
   const flag = (mask: number): Expr<'i32'> => has(state.get32('system'), mask)
   const raise = (f: Func, vector: Expr<'i32'> | number, kind: Expr<'i32'> | number): void => {
     f.do(state.set32('attention', 1))
@@ -70,13 +70,17 @@ export function emitEvents(m: ModuleBuilder, state: State, deliver: FuncRef<read
   const poll = m.func('poll', [], 'i32', (f) => {
     const take = (line: number): void => f.do(state.set32('lines', i32.and(state.get32('lines'), ~line)))
     const line = (mask: number): Expr<'i32'> => has(state.get32('lines'), mask)
-    // SMI has no handler until there is system-management mode. INIT is lost while it waits for SIPI, and SIPI while it does not.
-    take(Line.systemManagement)
-    f.if(i32.and(line(Line.init), i32.ne(state.get32('waiting'), Activity.waitingForStartUp)), () => {
-      f.do(call(given.initialise))
-      f.do(call(updateView))
+    // INIT is lost while it waits for SIPI, and SIPI while it does not. SMI comes before INIT, which it keeps until it has ended (SDM volume 3, 32.2 and 32.3.1).
+    f.if(line(Line.init), () => {
+      const waits = f.let(i32.eq(state.get32('waiting'), Activity.waitingForStartUp))
+      f.if(i32.or(waits, i32.eqz(i32.or(state.get32('managed'), line(Line.systemManagement)))), () => {
+        f.if(i32.eqz(waits), () => {
+          f.do(call(given.initialise))
+          f.do(call(updateView))
+        })
+        take(Line.init)
+      })
     })
-    take(Line.init)
     f.if(i32.eq(state.get32('waiting'), Activity.waitingForStartUp), () => {
       f.if(i32.eqz(line(Line.startUp)), () => idle(f))
       startUp(f)
@@ -94,6 +98,14 @@ export function emitEvents(m: ModuleBuilder, state: State, deliver: FuncRef<read
     })
     f.do(state.set32('single', 0))
     const shutdown = f.let(i32.eq(state.get32('waiting'), Activity.shutdown))
+    f.if(i32.and(i32.and(line(Line.systemManagement), i32.eqz(state.get32('managed'))), i32.eqz(i32.or(shadow, shutdown))), () => {
+      take(Line.systemManagement)
+      f.do(state.set32('managedDebug', pending))
+      f.do(state.set32('debugPending', 0))
+      f.set(pending, 0)
+      f.do(call(given.enterManagement))
+      f.do(call(updateView))
+    })
     f.if(i32.and(i32.and(i32.ne(pending, 0), i32.eqz(stack)), i32.eqz(shutdown)), () => {
       f.do(state.set32('debugPending', 0))
       raiseDebug(f, pending)
@@ -116,7 +128,7 @@ export function emitEvents(m: ModuleBuilder, state: State, deliver: FuncRef<read
     }))
     f.do(state.set32('system', i32.and(state.get32('system'), ~SystemFlag.resume)))
     f.do(state.set32('single', flag(SystemFlag.trap)))
-    const waits = i32.and(i32.ne(shadow, 0), line(Line.interrupt | Line.nonMaskable))
+    const waits = i32.and(i32.ne(shadow, 0), line(Line.interrupt | Line.nonMaskable | Line.systemManagement))
     f.do(state.set32('attention', i32.or(i32.or(state.get32('single'), breakpoints), i32.or(waits, i32.ne(pending, 0)))))
     f.return(Polled.clear)
   })

@@ -10,7 +10,7 @@ import { emitBasics } from './code.ts'
 import { emitCalls } from './calls.ts'
 import { emitControl } from './control.ts'
 import { emitDebug } from './debug.ts'
-import { emitEvents } from './events.ts'
+import { Activity, emitEvents } from './events.ts'
 import { emitInterrupts } from './interrupts.ts'
 import { emitMsr } from './msr.ts'
 import { importOutside, type OutsideFunctions } from './outside.ts'
@@ -56,6 +56,7 @@ const signatures = {
   far: [['i32', 'i32', 'i64', 'i32', 'i64'], 'i32'],
   farReturn: [['i32', 'i64'], 'i32'],
   interruptReturn: [['i32', 'i64'], 'i32'],
+  resume: [[], 'i32'],
   poll: [[], 'i32'],
   take: [[], 'i32'],
   loadLocalTable: [['i32'], 'i32'],
@@ -139,6 +140,19 @@ export function emitShared(m: ModuleBuilder, state: State, { physicalBits }: { p
   const restart = m.func('restartMemory', [], 'void', (f) => {
     f.do(call(memory.flushAll))
     f.do(call(memory.updateView))
+    f.do(call(segments.updateMode))
+  })
+  // RSM: what was saved is looked at by `leaveManagement`, and `next` is where it goes on.
+  const resume = m.func('resume', [], 'i32', (f) => {
+    f.do(state.set32('attention', 1))
+    f.if(call(outside.leaveManagement), () => {
+      f.do(state.set32('waiting', Activity.shutdown))
+      f.return(0)
+    })
+    f.do(call(restart))
+    f.do(call(debug.updateWatching))
+    f.if(i32.eq(i32.and(state.get32('view'), 7), 2), () => f.drop(call(memory.loadPdptes, state.get64('cr3'))))
+    f.return(0)
   })
   const places = emitPlaceIn(m, state, memory)
   const shared: References<typeof signatures> = {
@@ -146,7 +160,7 @@ export function emitShared(m: ModuleBuilder, state: State, { physicalBits }: { p
     ...memory, updateMode: segments.updateMode,
     loadSegment, popSegment: atomic('popSegment', popSegment),
     far: atomic('farByProgram', transfers.far), farReturn: atomic('farReturnByProgram', transfers.farReturn),
-    interruptReturn, ...emitEvents(m, state, atomic('deliverEvent', interrupts.deliver), debug, restart, outside),
+    resume, interruptReturn, ...emitEvents(m, state, atomic('deliverEvent', interrupts.deliver), debug, restart, outside),
     loadLocalTable: tables.loadLocalTable, loadTask: tables.loadTask, look: tables.look, checkPort,
     lookedAt: m.func('lookedAt', [], 'i64', (f) => f.return(basics.value)),
     ...control, ...msr, ...calls, readDebug: debug.readDebug, writeDebug, guardDebug: debug.guardDebug, ...places, ...emitChunks(m, state, places),

@@ -26,6 +26,9 @@ const signatures = {
   acknowledge: [[], 'i32'],
   /** INIT: makes the state what that leaves (`resetState`). */
   initialise: [[], 'void'],
+  /** SMI: saves the state and makes it that of the handler; RSM: 1 when what was saved is no state (smm.ts). */
+  enterManagement: [[], 'void'],
+  leaveManagement: [[], 'i32'],
   /** What a debugger is asked while the state's `debug` says so. Before an instruction is executed: 1 when it is not to be, with `leave` set. */
   debugFetch: [[], 'i32'],
   /** `(low, high)` of a linear address: 1 when the code of its page is to go step by step. */
