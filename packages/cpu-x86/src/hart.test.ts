@@ -155,7 +155,7 @@ test('other processors wait for a start-up, and begin in real-address mode at it
   expect(other?.runnable).toBe(false)
   expect(other?.run(100, true)).toBe('halt')
   // What is no start-up does not wake it.
-  cpu.input('hart1.smi')?.pulse()
+  cpu.input('hart1.init')?.pulse()
   expect(other?.run(100, true)).toBe('halt')
   cpu.input('hart1.sipi')?.send(7)
   hart.run(100, true)
