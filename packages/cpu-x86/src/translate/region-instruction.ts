@@ -8,7 +8,7 @@ import { FlagKind } from '../emit/flags.ts'
 import { double, single } from '../emit/float/format.ts'
 import { type Usual, usual } from '../emit/float/sse.ts'
 import { odd } from '../emit/hot-stage.ts'
-import { segmentLayout } from '../emit/layout.ts'
+import { segmentLayout, SegmentRight } from '../emit/layout.ts'
 import type { Segment, Value, Width } from '../emit/stage.ts'
 import type { Variant } from '../emit/variant.ts'
 import type { Half } from '../emit/vector-ops.ts'
@@ -270,9 +270,16 @@ export class RegionInstruction extends VectorStage {
   #linear(offset: Value, segment: Segment): Value {
     if (segment !== 'operand') return offset
     const number = this.#decoded.segment
-    // Outside 64-bit mode limits of FS and GS are looked at, and rights of CS.
-    if (!this.#wide) return number >= FS || number === CS ? refuse() : offset
-    return number >= FS ? i64.add(offset, i64.load(this.state.segment(number), segmentLayout.base)) : offset
+    // Whether CS may be read is another matter, and written it may not be.
+    if (number === CS && !this.#wide) refuse()
+    if (number < FS) return offset
+    const at = this.state.segment(number)
+    const linear = i64.add(offset, i64.load(at, segmentLayout.base))
+    if (this.#wide) return linear
+    const whole = i64.eq(i64.load(at, segmentLayout.low), BigInt.asIntN(64, 0xffff_ffff_0000_0000n))
+    const both = SegmentRight.read | SegmentRight.write
+    this.#region.escapeIf(i32.or(i32.eqz(whole), i32.ne(i32.and(i32.load(at, segmentLayout.rights), both), both)))
+    return i64.and(linear, 0xffff_ffff)
   }
 
   protected override commit(): void {}

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { TestMachine } from '../../src/test-machine.ts'
 import { encode, forms, operandSizes } from '../../src/isa/index.ts'
+import { segmentLayout } from '../../src/emit/layout.ts'
 import { Random } from '../host/random.ts'
 import { at, type Program, randomProgram } from '../run/programs.ts'
 import { differences, loadProgram } from './compare.ts'
@@ -76,4 +77,38 @@ describe('regions', () => {
       machine.cpu.dispose?.()
     }
   })
+
+  for (const mode of [64, 32] as const) {
+    test(`reach what FS and GS have, in ${mode}-bit code`, () => {
+      // mov eax, fs:[edx+0x10]; add gs:[edx+0x20], eax; dec ecx; jne back
+      const code = Buffer.from('67648b4210 6765014220 ffc9 75f2'.replaceAll(' ', '').replaceAll('67', mode === 64 ? '67' : ''), 'hex')
+      if (mode === 32) code[code.length - 1] = 0xf4
+      for (const { fs = 0x40_2000n, gs = 0x40_2100n, high = 0xffff_ffff, rights = 3, inside } of [
+        { inside: true }, { fs: 0xffff_ffff_fff0_2000n, gs: 0xffff_ffff_fff0_2100n, inside: true }, { gs: 0x40_1ff0n, inside: true }, { high: 0x1000, inside: mode === 64 }, { rights: 1, inside: mode === 64 },
+      ]) {
+        const machines = [0, 1].map(() => {
+          const machine = flatMachine(mode, BASE)
+          const { memory, hart: { record } } = machine
+          memory.write(BASE, code)
+          memory.write(BASE + at.data, Uint8Array.from({ length: 1024 }, (_, i) => i * 7))
+          record.set64('registers', 5000n, 1)
+          record.set64('registers', fs > 2n ** 32n ? 0x50_0000n : 8n, 2)
+          for (const [number, base] of [[4, fs], [5, gs]] as const) {
+            const segment = record.state.segment(number)
+            record.data.setBigUint64(segment + segmentLayout.base, mode === 64 ? base : base & 0xffff_ffffn, true)
+            record.data.setUint32(segment + segmentLayout.high, high, true)
+            record.data.setUint32(segment + segmentLayout.rights, record.data.getUint32(segment + segmentLayout.rights, true) & ~3 | rights, true)
+          }
+          return machine
+        })
+        const [fast, slow] = machines as [TestMachine, TestMachine]
+        const regions = new RegionMachine(fast, mode)
+        regions.translate(BASE, [0])
+        regions.run(4000)
+        slow.hart.run(4000, true)
+        expect(differences(fast, slow)).toEqual([])
+        expect(regions.steps > 1000).toBe(inside)
+      }
+    })
+  }
 })
