@@ -52,7 +52,7 @@ test('devices have ports by custom, by definition, or where there is room', () =
     name: 'pc', memory: RAM, cpu: part(spec),
     devices: { first: part(chip(0x20, 0x31)), second: part(chip(0x20, 0x32), { at: 0xfffe }), third: part(chip(undefined, 0x33)) },
   }), testHost())
-  expect(machine.resolved.devices.map(({ regions }) => regions)).toEqual([0x20, 0xfffe, 0x1000].map((base) => [{ name: 'ports', base, size: 2, space: 'pio' }]))
+  expect(machine.resolved.devices.map(({ regions }) => regions)).toEqual([0x20, 0xfffe, 0x1000].map((base) => [{ name: 'ports', index: 0, base, size: 2, space: 'pio' }]))
   expect(printMachine(machine.resolved)).toContain('  ports 0x0020 - 0x0021  first ports (chip-49)\n  ports 0x1000')
   const ports: PortBus = context().ports ?? expect.unreachable('it has no ports')
   ports.write(0x20, 2, 0x1234)

@@ -108,7 +108,7 @@ export function placeDevices(devices: readonly ConfiguredDevice[], definition: M
     const { name, size, index } = region
     const space = spaceOf(region)
     const given = bases.get(device.name)?.[place]
-    if (given !== undefined) return { name, index, base: given, size, space, width: region.width }
+    if (given !== undefined) return { name, index, base: given, size, space, ...(region.width !== undefined && { width: region.width }) }
     const base = space === 'pio' ? findRoom(taken.pio, PORT_WINDOW, size, alignOf(size, 1)) : findRoom(taken.mmio, window, size, alignOf(size, PAGE))
     if (base === null) {
       throw machinistError(
