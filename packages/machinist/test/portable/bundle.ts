@@ -7,8 +7,11 @@ const here = (name: string): string => fileURLToPath(new URL(name, import.meta.u
 /** What test files may use of a host: see globals.ts. */
 const globals = ['setTimeout', 'clearTimeout', 'setImmediate', 'clearImmediate', 'queueMicrotask', 'performance', 'console', 'process', 'structuredClone', 'TextEncoder', 'TextDecoder', 'EventTarget', 'Event', 'Buffer']
 
+/** Modules of which as much as tests use is in files.ts. */
+const FILES = /^node:(?:fs|path|os)$/
+
 /** Whatever is used of it throws, when it is used; but that there are no programs is told to who asks whether there is one. */
-const absent = (name: string): string => `module.exports = Object.create(new Proxy({ spawnSync: () => ({ status: null }) }, {
+const absent = (name: string): string => `module.exports = Object.create(new Proxy({ spawnSync: () => ({ status: null })${FILES.test(name) ? ", ...require('./files.ts')" : ''} }, {
   get(has, key) { return key in has ? has[key] : typeof key === 'symbol' || key === '__esModule' || key === 'default' ? undefined : function () { throw new Error('there is no ${name} here (' + key + ')') } },
 }))`
 
@@ -18,9 +21,8 @@ const portable: Plugin = {
     build.onResolve({ filter: /^vitest$/ }, () => ({ path: here('vitest.ts') }))
     build.onResolve({ filter: /^fast-check$/ }, ({ importer }) => (/\/packages\/(?:virtio|storage|hypervisor)\//.test(importer) ? { path: here('fewer-runs.ts') } : null))
     build.onResolve({ filter: /^portable-globals$/ }, () => ({ path: here('globals.ts') }))
-    build.onResolve({ filter: /^node:(?:fs|path|os)$/ }, () => ({ path: here('files.ts') }))
     build.onResolve({ filter: /^(?:node:.*|esbuild|cborg)$/ }, ({ path }) => ({ path, namespace: 'absent' }))
-    build.onLoad({ filter: /./, namespace: 'absent' }, ({ path }) => ({ contents: absent(path), loader: 'js' }))
+    build.onLoad({ filter: /./, namespace: 'absent' }, ({ path }) => ({ contents: absent(path), loader: 'js', resolveDir: here('.') }))
     const givenGlobals = async (path: string, loader: 'ts' | 'js'): Promise<OnLoadResult> => {
       const text = await readFile(path, 'utf8')
       const used = globals.filter((name) => new RegExp(`(?<![.\\w'"])${name}\\b`).test(text) && !new RegExp(`(?:const|let|function|class) ${name}\\b`).test(text))
