@@ -12,15 +12,15 @@ export class Board implements OtherProcessors {
   /** What it takes to find out that a hart has come back while another runs here; and how much of the thread's time that was. */
   finding = 0
   interrupted = 0
-  readonly away: { at: number; readonly processor: number; readonly back: () => void }[] = []
+  readonly away: { at: number; readonly back: () => void }[] = []
 
   constructor(loop: TestLoop, count: number) {
     this.loop = loop
     this.count = count
   }
 
-  runs(processor: number): boolean {
-    return this.away.some((each) => each.processor === processor)
+  get running(): number {
+    return this.away.length
   }
 
   /** When the first comes back. */
@@ -115,7 +115,7 @@ export class Guest implements Lendable {
       hart.state = 'ready'
       hart.left = this.#habit.run
     }
-    for (const [processor, loan] of this.#loans) {
+    for (const loan of this.#loans.values()) {
       const index = this.#harts.findIndex(({ state }) => state === 'ready')
       const hart = this.#harts[index]
       if (loan.hart >= 0 || hart === undefined || loan.until <= loop.time) continue
@@ -124,7 +124,6 @@ export class Guest implements Lendable {
       loan.hart = index
       away.push({
         at: loop.time + took,
-        processor,
         back: () => {
           hart.left -= took
           hart.state = hart.left > 0 ? 'ready' : 'back'

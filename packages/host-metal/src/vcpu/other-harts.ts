@@ -18,8 +18,8 @@ export class OtherHarts {
   /** Does what the hardware wants while a hart of a guest runs here. False: that hart is to leave, so that the event loop turns. */
   interlude: () => boolean = () => false
 
-  runs(processor: number): boolean {
-    return !this.#free.has(processor)
+  get running(): number {
+    return this.#away.size
   }
 
   /** Those of the hardware, which all machines share. */

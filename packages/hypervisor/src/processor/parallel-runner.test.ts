@@ -104,19 +104,6 @@ test.each([[1, 0.95], [2, 0.9], [3, 0.8]])('who has this thread decide often who
   expect(work({ harts: others + 1, run: 2_000, service: 5_000 }) / work({ ...busy, harts: others + 1 })).toBeGreaterThan(least)
 })
 
-test.each([1, 2])('who computes pays no more for being chosen when processors of others wait meanwhile, with %d processors more', (others) => {
-  const paid = (bad: Habit): number => {
-    const { guests, runner, run } = trial(others, { good: [{ ...busy, harts: 4 }, {}], bad: [bad, {}] }, { deciding: 40_000 })
-    const now = (): readonly [number, number] => [runner.time('good').used, guests['good']?.worked ?? 0]
-    run(50)
-    const before = now()
-    run(1000)
-    const [used, worked] = now()
-    return (used - before[0]) / (worked - before[1])
-  }
-  expect(paid({ harts: others + 1, run: 2_000, service: 5_000 }) / paid({ ...busy, harts: others + 1 })).toBeLessThan(1.01)
-})
-
 test('a processor that is free is given away before others are served', () => {
   const loop = testLoop()
   const runner = new ParallelRunner(loop, new Board(loop, 2))

@@ -42,8 +42,8 @@ interface Place {
 
 /**
  * Runs machines on several processors of which one, this thread's, also does all that their harts come back for. The policy knows each hart that could run as one who wants a processor. A machine is charged what the processors worked for it, as they count it
- * themselves; the time in which this thread did something on its behalf, or found out that there is something, whoever ran here meanwhile; and what processors wait for this thread: those of whoever
- * has something done, and others' meanwhile; but while the thread decides who is next, which nobody asked for, each machine pays for its own.
+ * themselves; the time in which this thread did something on its behalf, or found out that there is something, whoever ran here meanwhile; and the same again for each processor that waited for the
+ * thread meanwhile, whoever had it.
  */
 export class ParallelRunner implements CpuRunner {
   readonly policy: ProportionalShare<string>
@@ -61,9 +61,9 @@ export class ParallelRunner implements CpuRunner {
   /** Whose hart runs here, and the time meanwhile that was not its own. */
   #current: Seat | null = null
   #elsewhere = 0
-  /** Until when the time of this thread is accounted for, but for that of runs here; and who has processors that have been waiting for this thread since. */
+  /** Until when the time of this thread is accounted for, but for that of runs here; and how many processors have been waiting for this thread since. */
   #charged = 0
-  readonly #waiting: Seat[] = []
+  #waiting = 0
   #lively = 0
 
   /** @param cpuTime - time of this thread that its machines have, in nanoseconds */
@@ -202,7 +202,7 @@ export class ParallelRunner implements CpuRunner {
         if (seat.claims.running.size > 0) this.#serve(seat)
         else this.#want(seat, 1)
         free = this.#fillAll() && free
-        this.#owes(seat, false)
+        this.#owes(seat)
       }
     }
     return free
@@ -253,33 +253,30 @@ export class ParallelRunner implements CpuRunner {
 
   #serve(seat: Seat): void {
     const result = seat.task(SHORT, false)
-    const back = seat.harts.takeBack()
-    // That a slice is over is nothing that it asked for.
-    this.#owes(seat, back.length === 0)
-    this.#after(seat, result, back)
+    this.#owes(seat)
+    this.#after(seat, result)
   }
 
-  /** What this thread did since it was charged last was for a machine. If that asked for it, that is why processors waited meanwhile, whoever has them. */
-  #owes(seat: Seat, asked: boolean): void {
+  /** What this thread did since it was charged last was for a machine, and that is why processors waited meanwhile, whoever has them. */
+  #owes(seat: Seat): void {
     const now = this.#loop.now()
-    const took = now - this.#charged
-    seat.debt += took
-    for (const waiting of this.#waiting) (asked ? seat : waiting).debt += took
+    seat.debt += (now - this.#charged) * (1 + this.#waiting)
     this.#charged = now
     this.#count()
   }
 
   /** Those that were lent, and on which nothing runs, have somebody that wants something of this thread. */
   #count(): void {
-    this.#waiting.length = 0
-    for (const { number, on } of this.#places) if (number !== HERE && on !== null && !this.#others.runs(number)) this.#waiting.push(on.seat)
+    let lent = 0
+    for (const { number, on } of this.#places) if (number !== HERE && on !== null) lent++
+    this.#waiting = Math.max(0, lent - this.#others.running)
   }
 
   #here(claim: string, slice: number): void {
     const seat = this.#owner(claim)
     const place = this.#places[HERE]
     if (place === undefined) return
-    this.#owes(seat, false)
+    this.#owes(seat)
     this.#put(place, seat, claim)
     this.#stirred.delete(seat)
     this.#current = seat
@@ -291,7 +288,7 @@ export class ParallelRunner implements CpuRunner {
     this.#count()
     this.#end(place, Math.max(0, this.#cpuTime() - before - this.#elsewhere))
     this.#after(seat, result)
-    this.#owes(seat, false)
+    this.#owes(seat)
   }
 
   /** The run on a processor is over. */
@@ -309,8 +306,8 @@ export class ParallelRunner implements CpuRunner {
   }
 
   /** Takes back the processors that a machine does not want any more, and says what it wants now. */
-  #after(seat: Seat, result: SliceResult, back: ReturnType<Lendable['takeBack']> = seat.harts.takeBack()): void {
-    for (const { processor, ran } of back) {
+  #after(seat: Seat, result: SliceResult): void {
+    for (const { processor, ran } of seat.harts.takeBack()) {
       const place = this.#places[processor]
       if (place?.on?.seat === seat) this.#end(place, ran)
     }

@@ -8,8 +8,8 @@ export type Lendable = Pick<Machine, 'parallel' | 'wanting' | 'lend' | 'takeBack
  */
 export interface OtherProcessors {
   readonly count: number
-  /** Whether a hart runs on one of them, as far as is known: also one that has come back after the last look. */
-  runs(processor: number): boolean
+  /** On how many of them a hart runs, as far as is known: of one that has come back after the last look. */
+  readonly running: number
   /** Looks which harts have come back; their machines are woken. */
   poll(): void
   /** Waits until a hart has come back, the host wants something else, or a time of the host. */
