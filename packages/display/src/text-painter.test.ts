@@ -54,5 +54,7 @@ it('says colours, blinking and what does not fit', () => {
   const c = (index: number): string => `2;${index};${2 * index};${3 * index}`
   expect(painter.paint(text, { columns: 2, rows: 1 })).toBe(`\x1b[0m\x1b[2J\x1b[1;1H\x1b[0;5;38;${c(14)};48;${c(1)}m╔═\x1b[0m\x1b[?25l`)
   expect(painter.paint({ ...text, cells: Uint16Array.of(0x9ec9, 0x1ecd, 0x07bb, 0, 0, 0) }, { columns: 2, rows: 1 })).toBe(`\x1b[1;2H\x1b[0;38;${c(14)};48;${c(1)}m═\x1b[0m\x1b[?25l`)
+  // A terminal that has grown has room for what was left out.
+  expect(painter.paint({ ...text, cells: Uint16Array.of(0x9ec9, 0x1ecd, 0x07bb, 0, 0, 0) }, room)).toContain('╗')
   expect([painter.paint(null, room), painter.paint(null, room)]).toEqual(['\x1b[0m\x1b[2J\x1b[?25h', ''])
 })

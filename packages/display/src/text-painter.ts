@@ -11,6 +11,7 @@ const BLINK = 0x80
  */
 export class TextPainter {
   #before: TextScreen | null = null
+  #room = { columns: 0, rows: 0 }
   #attribute = NONE
 
   /** What to write so that a terminal shows this text, from its upper left corner on; of null, nothing is shown. Rows and columns beyond `room` are left out. */
@@ -20,7 +21,8 @@ export class TextPainter {
     // Another attribute may have been set meanwhile.
     this.#attribute = NONE
     if (text === null) return before === null ? '' : `${ESCAPE}0m${ESCAPE}2J${ESCAPE}?25h`
-    const fresh = before === null || before.columns !== text.columns || before.rows !== text.rows || before.colors.join() !== text.colors.join() || before.blinks !== text.blinks
+    const fresh = before === null || room.columns !== this.#room.columns || room.rows !== this.#room.rows || before.columns !== text.columns || before.rows !== text.rows || before.colors.join() !== text.colors.join() || before.blinks !== text.blinks
+    this.#room = { columns: room.columns, rows: room.rows }
     let out = fresh ? `${ESCAPE}0m${ESCAPE}2J` : ''
     const [columns, rows] = [Math.min(text.columns, room.columns), Math.min(text.rows, room.rows)]
     for (let row = 0; row < rows; row++) {

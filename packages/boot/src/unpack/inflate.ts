@@ -61,9 +61,14 @@ function codesOf(lengths: Uint8Array): Codes {
   return { bits, table }
 }
 
+/** Those of blocks that bring none (section 3.2.6), once they were asked for. */
+let fixedCodes: readonly [Codes, Codes] | null = null
+
 function fixed(): readonly [Codes, Codes] {
+  if (fixedCodes !== null) return fixedCodes
   const lengths = new Uint8Array(288).fill(8, 0, 144).fill(9, 144, 256).fill(7, 256, 280).fill(8, 280)
-  return [codesOf(lengths), codesOf(new Uint8Array(30).fill(5))]
+  fixedCodes = [codesOf(lengths), codesOf(new Uint8Array(30).fill(5))]
+  return fixedCodes
 }
 
 /** What comes out first, of what may grow. */

@@ -102,6 +102,17 @@ test('nothing is drawn while nothing changes, and the screen can be dark', () =>
   expect([made.show().size, made.shown.text]).toEqual([null, null])
 })
 
+test('a reset right after a change, before it was drawn, does not end drawing', () => {
+  const made = make()
+  text(made)
+  made.show()
+  made.put(at(0, 0), 0x41)
+  // As a machine does it: nothing is waited for any more.
+  made.dut.context.clock.timer('refresh').cancel()
+  made.device.reset('warm')
+  expect(made.dut.context.clock.deadline('refresh')).not.toBe(Infinity)
+})
+
 test('planes are written and read by the modes of the graphics controller', () => {
   const { seq, gfx, put, get } = make()
   seq(Seq.memoryMode, 6)

@@ -84,6 +84,9 @@ export class Vga implements Device<VgaState> {
   reset(): void {
     resetRegisters(this.#registers)
     this.#memory.bytes.fill(0)
+    // A machine that is reset has forgotten what it waited for.
+    this.#timer.cancel()
+    this.#waits = false
     this.#changed()
   }
 

@@ -67,7 +67,7 @@ function choiceOf(descriptor: Exclude<BackendDescriptor, string>, part: string):
 }
 
 /** A disk that the browser keeps: an image of qcow2, perhaps over another one, made at first. */
-async function keptImage({ path, size, format }: Choice, name: string, part: string, named: NamedFiles): Promise<DiskImage> {
+async function keptImage({ path, size, format, mode }: Choice, name: string, part: string, named: NamedFiles): Promise<DiskImage> {
   const file = await privateFile(name)
   // Only what the machine names may stand below, whatever the image says.
   const openFile: OpenFile = async (below, writable) => {
@@ -75,13 +75,14 @@ async function keptImage({ path, size, format }: Choice, name: string, part: str
     return { file: await fileNamed(path, named), name: path, openFile: filesOf(path, named) }
   }
   try {
+    if (file.size === 0 && mode === 'ro') throw machinistError({ code: 'backend-option', part, value: name, remedy: "Make it with mode rw." }, 'nothing is kept under this name')
     if (file.size === 0) await makeImage(file, part, size, path === undefined ? undefined : { path, format }, named)
   } catch (error) {
     await file.truncate?.(0)
     await file.close()
     throw error
   }
-  const image = await opened(file, part, false, openFile, 'qcow2')
+  const image = await opened(file, part, mode !== 'rw', openFile, 'qcow2')
   if ((image.below === undefined) === (path === undefined)) return image
   await image.close()
   throw machinistError({ code: 'backend-option', part, value: name, remedy: 'Give the same path as when it was made, or another name to keep.' }, path === undefined ? 'the disk stands on another one' : 'the disk stands on no other one')

@@ -26,7 +26,11 @@ function fileOf(handle: SyncHandle): RandomAccessFile {
     read: (offset, into) => guarded(() => handle.read(into, { at: offset })),
     write(offset, from) {
       guarded(() => {
-        for (let done = 0; done < from.length;) done += handle.write(from.subarray(done), { at: offset + done })
+        for (let done = 0; done < from.length;) {
+          const count = handle.write(from.subarray(done), { at: offset + done })
+          if (count === 0) throw new Error('nothing was written')
+          done += count
+        }
       })
     },
     flush: () => new Promise((resolve, reject) => {

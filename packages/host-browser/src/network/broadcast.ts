@@ -1,6 +1,9 @@
-import { allOffloads, type Backend, type Frame, maximumFrame, type NetPort } from '@machinist/api'
+import { type Backend, maximumFrame, type NetPort, noOffloads } from '@machinist/api'
 import type { HostLoop } from '@machinist/machine'
 import { virtualSwitch } from '@machinist/network'
+
+/** Addresses and type. */
+const ETHERNET_HEADER = 14
 
 /** What {@link broadcastNetwork} may be told. */
 export interface BroadcastOptions {
@@ -11,15 +14,14 @@ export interface BroadcastOptions {
   readonly address?: string
 }
 
-/** A frame with bytes that are its alone: a message holds the whole buffer that it names a part of. */
-function alone(frame: Frame): Frame {
-  const { bytes } = frame
-  return bytes.length === bytes.buffer.byteLength && bytes.buffer instanceof ArrayBuffer ? frame : { ...frame, bytes: new Uint8Array(bytes) }
+/** Bytes that are alone in their buffer: a message holds the whole buffer that it names a part of. */
+function alone(bytes: Uint8Array): Uint8Array {
+  return bytes.length === bytes.buffer.byteLength && bytes.buffer instanceof ArrayBuffer ? bytes : new Uint8Array(bytes)
 }
 
-/** Whether a message is a frame: others of this origin may use the name, too. */
-function isFrame(message: unknown): message is Frame {
-  return typeof message === 'object' && message !== null && 'bytes' in message && message.bytes instanceof Uint8Array && message.bytes.length <= maximumFrame
+/** Whether a message is the bytes of a frame: others of this origin may use the name, too, and memory that they share could change later. */
+function isFrame(message: unknown): message is Uint8Array {
+  return message instanceof Uint8Array && message.buffer instanceof ArrayBuffer && message.length >= ETHERNET_HEADER && message.length <= maximumFrame
 }
 
 /** A locally administered address that nobody else has. */
@@ -38,17 +40,18 @@ export function broadcastNetwork(network: string, { part, loop, address = random
   const out = own.port({ name: `${network}/others` })
   const channel = new BroadcastChannel(`machinist:switch:${network}`)
   const port = out.connect((callback) => { loop.soon(callback) })
-  port.accept(allOffloads)
+  // Nothing is told of a frame that somebody else could tell wrongly: they are plain.
+  port.accept(noOffloads)
   port.listen({
     readable() {
-      for (let frame = port.receive(); frame !== null; frame = port.receive()) channel.postMessage(alone(frame))
+      for (let frame = port.receive(); frame !== null; frame = port.receive()) channel.postMessage(alone(frame.bytes))
     },
     writable: () => undefined,
     linkChanged: () => undefined,
   })
   channel.onmessage = (event: unknown) => {
     const { data } = event as { readonly data: unknown }
-    if (isFrame(data)) port.send(data)
+    if (isFrame(data)) port.send({ bytes: data })
   }
   return {
     kind: 'net',

@@ -67,6 +67,9 @@ function ownWorker(cpu: 'riscv' | 'x86'): MachineWorkerHandle {
 
 type Listener = (event: never) => void | Promise<void>
 
+/** For how long a worker may close its disks, in milliseconds. */
+const PATIENCE = 5000
+
 /** {@link PageMachine}. */
 class WorkerMachine implements PageMachine {
   name = ''
@@ -193,7 +196,8 @@ class WorkerMachine implements PageMachine {
 
   async #end(asked: Promise<null>): Promise<void> {
     for (const each of this.undo.splice(0)) each()
-    await asked.catch(() => undefined)
+    // One that hangs, or has ended, does not answer.
+    await Promise.race([asked.catch(() => undefined), new Promise((resolve) => { setTimeout(resolve, PATIENCE) })])
     this.#worker.terminate()
     this.#enter('disposed')
   }
