@@ -42,6 +42,7 @@ export class Translation<Enter = unknown> {
   readonly #entryMapBytes: number
   readonly #freeMaps: number[] = []
   readonly #mapOfSlot = new Map<number, number>()
+  #disposed = false
   #runs = 0
   #random = 0x2545_f491
 
@@ -59,7 +60,7 @@ export class Translation<Enter = unknown> {
     options.cache.onRelease = (slot) => {
       this.#compiler.release(slot)
       const map = this.#mapOfSlot.get(slot)
-      if (map !== undefined) this.#freeMaps.push(map)
+      if (map !== undefined) this.#freeMap(map)
       this.#mapOfSlot.delete(slot)
     }
   }
@@ -103,12 +104,19 @@ export class Translation<Enter = unknown> {
   #request(page: CodePage<Enter>): void {
     const { arena, cache, granule, source } = this.#options
     const { version } = page
+    let entryMap: number
+    try {
+      entryMap = this.#freeMaps.pop() ?? arena.allocate(this.#entryMapBytes)
+    } catch {
+      // Translations are the first thing to do without when there is no room.
+      page.requests = MAX_REQUESTS
+      return
+    }
     const roots = [...page.heatAt].sort((a, b) => b[1] - a[1]).map(([offset]) => offset)
     page.heat = 0
     page.heatAt.clear()
     page.requests++
     page.pending = true
-    const entryMap = this.#freeMaps.pop() ?? arena.allocate(this.#entryMapBytes)
     this.#compiler.request({
       roots,
       arrivals: cache.arrivals(page),
@@ -127,9 +135,20 @@ export class Translation<Enter = unknown> {
       failed: () => {
         page.pending = false
         page.requests = MAX_REQUESTS
-        this.#freeMaps.push(entryMap)
+        this.#freeMap(entryMap)
       },
     })
+  }
+
+  #freeMap(map: number): void {
+    if (this.#disposed) this.#options.arena.free(map, this.#entryMapBytes)
+    else this.#freeMaps.push(map)
+  }
+
+  /** Gives its memory back, also that of what is still being compiled. Its cache has forgotten all pages. */
+  dispose(): void {
+    this.#disposed = true
+    for (const map of this.#freeMaps.splice(0)) this.#freeMap(map)
   }
 
   /** Called after each run of a hart. */

@@ -126,6 +126,7 @@ export class RiscvCode extends CodeCache<Enter> {
   /** Gives its memory back. */
   dispose(): void {
     this.#deaf()
+    this.forgetAll()
     this.clear()
     this.#arena.freeZeroed(this.#pool, this.#poolBytes)
   }

@@ -184,6 +184,7 @@ export class Engine {
     if (this.#clusters.size > 0) return
     this.#forget()
     this.cache.dispose()
+    this.#live.translation.dispose()
     freeCore(this.arena, this.#places)
     this.#code = null
   }

@@ -124,7 +124,8 @@ export class Engine {
     const release = cache.onRelease
     cache.onRelease = (slot) => {
       release?.(slot)
-      arena.u32[address + x86Layout.offset.dropped >>> 2] = 1
+      // What is compiled too late finds that the window is somebody else's.
+      if (this.#live !== null) arena.u32[address + x86Layout.offset.dropped >>> 2] = 1
     }
     return translation
   }
@@ -194,6 +195,8 @@ export class Engine {
       dropTranslations(this.arena, banks, 'read', from)
       dropFetchesOf(this.arena, banks, frameOf(from))
       this.#code.moved(frameOf(from), banks)
+      // Whoever executes it goes on in the page that it is in now.
+      this.arena.u32[this.window.address + x86Layout.offset.dropped >>> 2] = 1
     }
   }
 
@@ -207,6 +210,8 @@ export class Engine {
     memory.onCodeWrite = memory.onProtect = memory.onRelease = memory.onMove = null
     if (this.#clusters.size > 0) return
     this.#forget()
+    this.#code.forgetAll()
+    this.#live?.translation.dispose()
     this.arena.free(this.window.address, STATE_SIZE)
     this.arena.free(this.#decoded, DECODED_BYTES)
     this.#deaf()

@@ -99,7 +99,8 @@ export class X86Hart extends SampledHart implements CountedVcpu, EngineClient {
   }
 
   get #managing(): Managing {
-    return { view: this.arena.data, state: this.record.state, model: this.#model, memory: this.cluster.memory }
+    const { arena } = this
+    return { get view() { return arena.data }, state: this.record.state, model: this.#model, memory: this.cluster.memory }
   }
 
   /** Power-on or reset (SDM volume 3, 10.1): the first processor begins at `start`, others wait for a start-up. */

@@ -20,7 +20,7 @@ export interface PhysicalMemory {
   write(address: number, from: Uint8Array): boolean
 }
 
-/** A processor whose state is in `view`. */
+/** A processor whose state is in `view`, which is another one when memory has grown. */
 export interface Managing {
   readonly view: DataView
   readonly state: State
@@ -97,7 +97,7 @@ function access({ view, state }: Managing) {
  */
 export function enterManagement(processor: Managing, status: number): void {
   const { view, state, memory, model } = processor
-  const { at, get64, set64, get32, set32, dr } = access(processor)
+  const { at, get64, get32, dr } = access(processor)
   const format = formatOf(model)
   const bytes = new Uint8Array(AREA_BYTES)
   const area = new DataView(bytes.buffer)
@@ -124,7 +124,13 @@ export function enterManagement(processor: Managing, status: number): void {
   area.setUint32(format.smbase, smbase, true)
   bytes[format.halt] = get32('waiting') === Activity.halted ? 1 : 0
   memory.write(smbase + AREA, bytes)
+  begin(processor, smbase)
+}
 
+/** What a handler begins with. */
+function begin(processor: Managing, smbase: number): void {
+  const { view } = processor
+  const { at, get64, set64, get32, set32, dr } = access(processor)
   set32('managed', Managed.active | (get32('nmiBlocked') === 0 ? 0 : Managed.nmiBlocked))
   set32('nmiBlocked', 1)
   set32('waiting', Activity.running)
@@ -145,11 +151,12 @@ export function enterManagement(processor: Managing, status: number): void {
 
 /** RSM (SDM volume 3, 32.8 and volume 2): goes on with what the area at SMBASE has. False when that is no state of a processor, which is shutdown. What follows from control registers is not worked out yet. */
 export function leaveManagement(processor: Managing): boolean {
-  const { view, state, memory, model } = processor
-  const { at, get64, set64, get32, set32, dr } = access(processor)
+  const { memory, model } = processor
   const format = formatOf(model)
   const bytes = new Uint8Array(AREA_BYTES).fill(0xff)
-  memory.read(get32('smbase') + AREA, bytes)
+  memory.read(access(processor).get32('smbase') + AREA, bytes)
+  const { view, state } = processor
+  const { at, get64, set64, get32, set32, dr } = access(processor)
   const area = new DataView(bytes.buffer)
   const get = (offset: number): bigint => format.size === 8 ? area.getBigUint64(offset, true) : BigInt(area.getUint32(offset, true))
   const value = (name: keyof Format['fields']): bigint => get(format.fields[name])

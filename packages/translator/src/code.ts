@@ -46,7 +46,7 @@ export interface RegisterSpec {
 }
 
 /** Registers of a region, where no instruction is written. */
-export type RegionValues = Pick<RegionStage, 'f' | 'get' | 'set' | 'uses'>
+export type RegionValues = Pick<RegionStage, 'f' | 'get' | 'set' | 'writes'>
 
 /** How control leaves a region, for {@link Frontend.wayOut}: by an exit, or for the time that a function outside has it. */
 export type WayOut = 'jump' | 'miss' | 'escape' | 'behind' | 'outside'
@@ -85,8 +85,8 @@ export const Exit = {
 /** What instructions are written with. */
 export interface RegionStage {
   readonly f: Func
-  /** Whether an instruction of the region reads or writes a register: others have no value. */
-  uses(register: number): boolean
+  /** Whether an instruction of the region writes a register. One that is stored on the ways out has a value on each of them then; of others memory has what they are. */
+  writes(register: number): boolean
   /** The value of a guest register, which is of type i64 unless another is named. */
   get(register: number): Expr<'i64'>
   get<T extends RegisterType>(register: number, type: T): Expr<T>

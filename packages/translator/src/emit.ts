@@ -201,7 +201,7 @@ export class RegionEmitter {
       f: this.#f,
       get: ((register: number, type: RegisterType = 'i64') => registers.get(register, type)) as RegionStage['get'],
       set: (register, value) => registers.set(register, value),
-      uses: (register) => registers.uses(register),
+      writes: (register) => registers.writes(register),
     }
   }
 

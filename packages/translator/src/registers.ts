@@ -23,6 +23,8 @@ export class RegionRegisters {
   /** Written in the current block and not yet stored. */
   readonly #dirty = new Set<number>()
   readonly #out: readonly number[]
+  /** Registers that have a local and that instructions write. */
+  readonly #written = new Set<number>()
 
   constructor(f: Func, specs: readonly RegisterSpec[], graph: Graph, observer: RegionObserver | undefined) {
     this.#f = f
@@ -30,6 +32,7 @@ export class RegionRegisters {
     this.#out = storedOut(graph, specs).filter((register) => specs[register]?.stored === 'out')
     const used = new Set<number>()
     for (const { instructions } of graph.blocks) for (const { reads, writes, elsewhere = false } of instructions) for (const register of [...reads, ...elsewhere ? [] : writes]) used.add(register)
+    for (const { instructions } of graph.blocks) for (const { writes } of instructions) for (const register of writes) if (used.has(register)) this.#written.add(register)
     for (const register of [...used].sort((a, b) => a - b)) {
       const local = f.local(this.#spec(register).type)
       this.#locals.set(register, local)
@@ -62,8 +65,8 @@ export class RegionRegisters {
     else this.#f.set(local, type === 'i64' ? i64.load(0, address) : type === 'i32' ? i32.load(0, address) : v128.load(0, address))
   }
 
-  uses(register: number): boolean {
-    return this.#locals.has(register)
+  writes(register: number): boolean {
+    return this.#written.has(register)
   }
 
   #store(register: number): void {

@@ -42,7 +42,7 @@ export function usesOf(registers: readonly RegisterSpec[], emit: (stage: RegionS
         if (depthOf(f) === outermost) always.add(register)
         else if (!always.has(register)) reads.add(register)
       },
-      uses: () => true,
+      writes: () => true,
       needed: () => true,
       settle: () => undefined,
       budgetBy: (steps) => f.drop(steps),

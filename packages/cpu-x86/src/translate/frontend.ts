@@ -150,8 +150,8 @@ export class X86Frontend implements Frontend {
     }
   }
 
-  wayOut({ f, get, uses }: RegionValues): void {
-    if (!uses(Kept.kind)) return
+  wayOut({ f, get, writes }: RegionValues): void {
+    if (!writes(Kept.kind)) return
     f.do(call(this.#parts.region.storeFlags, get(Kept.kind, 'i32'), get(Kept.shift, 'i32'), get(Kept.source), get(Kept.result), get(Kept.replaced, 'i32')))
   }
 }

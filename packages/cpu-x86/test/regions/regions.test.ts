@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { TestMachine } from '../../src/test-machine.ts'
 import { encode, forms, operandSizes } from '../../src/isa/index.ts'
+import { FlagKind } from '../../src/emit/flags.ts'
 import { segmentLayout } from '../../src/emit/layout.ts'
 import { Random } from '../host/random.ts'
 import { at, type Program, randomProgram } from '../run/programs.ts'
@@ -11,6 +12,8 @@ const seed = Number(process.env.MACHINIST_SEED ?? 1)
 const ROUNDS = 800
 const runs = Number(process.env.MACHINIST_RUNS ?? 12)
 const BASE = Number(at.base)
+/** More than those that a region may do beyond its budget. */
+const STEPS = 1200
 
 function start(program: Program, mode: 32 | 64): TestMachine {
   const machine = flatMachine(mode, BASE)
@@ -75,6 +78,35 @@ describe('regions', () => {
       machine.memory.write(BASE, page)
       regions.translate(BASE, roots)
       machine.cpu.dispose?.()
+    }
+  })
+
+  test('leave flags alone that they read and do not write', () => {
+    // jne away; call behind; back: mov eax, 1; lea ecx, [rcx-1]; jmp away; behind: jc away; ret; away: nops
+    const code = Buffer.from('7512 e80a000000 b801000000 8d49ff eb03 7201 c3'.replaceAll(' ', ''), 'hex')
+    for (const entry of [0, 7]) {
+      const machines = [0, 1].map(() => {
+        const machine = flatMachine(64, BASE + 0x200)
+        const page = new Uint8Array(4096).fill(0x90)
+        page.set(code)
+        // A jump there: what a processor does first is a step.
+        page.set([0xe9, ...new Uint8Array(Int32Array.of(entry - 0x205).buffer)], 0x200)
+        machine.memory.write(BASE, page)
+        machine.hart.record.set64('registers', BigInt(BASE + 0x8000), 4)
+        machine.hart.record.set('flagKind', FlagKind.plain)
+        // CF, PF, AF, SF and OF.
+        machine.hart.record.set64('flagResult', 0x895n)
+        return machine
+      })
+      const [fast, slow] = machines as [TestMachine, TestMachine]
+      const regions = new RegionMachine(fast, 64)
+      regions.translate(BASE, [0, 7], (offset) => offset < code.length)
+      regions.run(STEPS)
+      slow.hart.run(STEPS, true)
+      expect(differences(fast, slow)).toEqual([])
+      expect(regions.steps).toBeGreaterThan(0)
+      fast.cpu.dispose?.()
+      slow.cpu.dispose?.()
     }
   })
 
