@@ -41,6 +41,8 @@ export class Translation<Enter = unknown> {
   readonly #compiler: RegionCompiler
   readonly #entryMapBytes: number
   readonly #freeMaps: number[] = []
+  /** All that were ever allocated. */
+  readonly #maps: number[] = []
   readonly #mapOfSlot = new Map<number, number>()
   #disposed = false
   #runs = 0
@@ -60,7 +62,7 @@ export class Translation<Enter = unknown> {
     options.cache.onRelease = (slot) => {
       this.#compiler.release(slot)
       const map = this.#mapOfSlot.get(slot)
-      if (map !== undefined) this.#freeMap(map)
+      if (map !== undefined) this.#freeMaps.push(map)
       this.#mapOfSlot.delete(slot)
     }
   }
@@ -106,7 +108,7 @@ export class Translation<Enter = unknown> {
     const { version } = page
     let entryMap: number
     try {
-      entryMap = this.#freeMaps.pop() ?? arena.allocate(this.#entryMapBytes)
+      entryMap = this.#freeMaps.pop() ?? this.#newMap()
     } catch {
       // Translations are the first thing to do without when there is no room.
       page.requests = MAX_REQUESTS
@@ -124,7 +126,7 @@ export class Translation<Enter = unknown> {
       ready: (slot, offsets) => {
         page.pending = false
         this.#mapOfSlot.set(slot, entryMap)
-        if (page.version !== version || cache.byOps(page.ops) !== page) {
+        if (this.#disposed || page.version !== version || cache.byOps(page.ops) !== page) {
           cache.onRelease?.(slot)
           return
         }
@@ -135,20 +137,21 @@ export class Translation<Enter = unknown> {
       failed: () => {
         page.pending = false
         page.requests = MAX_REQUESTS
-        this.#freeMap(entryMap)
+        this.#freeMaps.push(entryMap)
       },
     })
   }
 
-  #freeMap(map: number): void {
-    if (this.#disposed) this.#options.arena.free(map, this.#entryMapBytes)
-    else this.#freeMaps.push(map)
+  #newMap(): number {
+    const map = this.#options.arena.allocate(this.#entryMapBytes)
+    this.#maps.push(map)
+    return map
   }
 
-  /** Gives its memory back, also that of what is still being compiled. Its cache has forgotten all pages. */
+  /** Gives its memory back. Its cache has forgotten all pages; what is still being compiled comes to nothing. */
   dispose(): void {
     this.#disposed = true
-    for (const map of this.#freeMaps.splice(0)) this.#freeMap(map)
+    for (const map of this.#maps.splice(0)) this.#options.arena.free(map, this.#entryMapBytes)
   }
 
   /** Called after each run of a hart. */
