@@ -1,3 +1,4 @@
+/// <reference path="./css.d.ts" />
 import { type MachineDescription, type MachineNews, type MachineWorkerHandle, openMachine, type PageMachine } from '@machinist/host-browser'
 import xterm from '@xterm/xterm/css/xterm.css'
 import { dom, type DomNode, type ElementBase } from './dom.ts'

@@ -81,7 +81,7 @@ export class ModuleBuilder {
     return new Global(type, this.#globalImports.length + this.#globals.length - 1)
   }
 
-  /** Announces a function that {@link ModuleBuilder.define} fills in. */
+  /** Announces a function that `define` fills in. */
   declare<const Params extends readonly ValueType[], Result extends Type>(
     name: string,
     params: Params,

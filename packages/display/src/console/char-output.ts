@@ -3,7 +3,7 @@ const OUTPUT_LIMIT = 65536
 /** Room for output at first. */
 const OUTPUT_LEAST = 1024
 
-/** Takes output of a machine, bytes that are its own. False: they are taken, but no more until {@link CharStream.drain}. */
+/** Takes output of a machine, bytes that are its own. False: they are taken, but no more until `drain` of the stream that it belongs to. */
 export type OutputSink = (bytes: Uint8Array) => boolean | void
 
 /** Output on its way to a sink: gathered over a turn of the event loop, since guests write byte by byte. */
