@@ -111,10 +111,11 @@ export class RegionCompiler {
   /** Compiles what is waiting; not all of it if that is much, since the guest waits meanwhile. */
   flush(): void {
     if (this.#queue.length === 0) return
+    // Those that are ready leave it, so what fails then is the others' alone.
     const batch: RegionRequest[] = []
     const refuse = (error: unknown): void => {
       this.stats.refused += batch.length
-      batch.forEach((request) => { request.failed(error) })
+      for (const request of batch.splice(0)) request.failed(error)
     }
     try {
       const planned: Planned[] = []
@@ -138,13 +139,13 @@ export class RegionCompiler {
     }
   }
 
-  #install(module: WasmModule, batch: readonly RegionRequest[], graphs: readonly Graph[]): void {
+  #install(module: WasmModule, batch: RegionRequest[], graphs: readonly Graph[]): void {
     const functions = instantiate<Record<string, unknown>>(module, this.#options.imports)
-    batch.forEach((request, i) => {
+    graphs.forEach(({ entries }, i) => {
       const slot = this.#takeSlot()
       this.#options.table.set(slot, functions[`r${i}`])
       this.stats.regions++
-      request.ready(slot, graphs[i]?.entries ?? [])
+      batch.shift()?.ready(slot, entries)
     })
   }
 
