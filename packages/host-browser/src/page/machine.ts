@@ -10,7 +10,7 @@ export interface MachineWorkerHandle {
   addEventListener(type: string, listener: (event: never) => void): void
 }
 
-/** What {@link openMachine} may be told. */
+/** What a machine that is opened may be told. */
 export interface OpenMachineOptions {
   /** What relative URLs of the description are relative to: its own URL, or the page's, unless given. */
   readonly base?: string | URL
