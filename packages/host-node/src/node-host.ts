@@ -101,7 +101,7 @@ function byName(descriptor: BackendDescriptor, kind: BackendKind, part: string, 
     const { path, mode, options: { format, lock } } = diskOptions(descriptor, part)
     if (format !== undefined && format !== 'raw') throw machinistError({ code: 'backend-option', part, value: format, remedy: 'Open the disks of the machine with openDisks first.' }, 'only a raw image opens at once')
     const open = format === undefined ? unnamedDisk : fileDisk
-    return withLimits(() => open(path, { name: part, mode, ...(lock !== undefined && { lock }) }), descriptor['limits'], part)
+    return withLimits(open(path, { name: part, mode, ...(lock !== undefined && { lock }) }), descriptor['limits'], part)
   }
   if (kind === 'vsock' && name === 'unix' && typeof descriptor === 'object') {
     const { path } = descriptor

@@ -8,6 +8,7 @@ export {
   type IrqConnection, type MachineDefinition, type MemoryRange, type RawImage, type SlotChoice, type TimeMode,
 } from './definition/definition.ts'
 export { withImages, withImagesLater } from './definition/images.ts'
+export { openBackends, type OpenBackends } from './definition/open-backends.ts'
 export type { MachineEvents, MachineState, MachineStats } from './life/events.ts'
 export type { ForkOptions } from './life/fork.ts'
 export type { HandedMachine, HandOverOptions } from './life/hand-over.ts'

@@ -1,5 +1,5 @@
 import { type Backend, type BlockPort, machinistError } from '@machinist/api'
-import { type BackendDescriptor, type MachineBlueprint, parseNumber } from '@machinist/machine'
+import { type BackendDescriptor, type MachineBlueprint, openBackends, parseNumber } from '@machinist/machine'
 import { createImage, diskFormats, type DiskImage, imageDisk, imageFileRefused, type OpenFile, openImage, overlay, type RandomAccessFile, withLimits } from '@machinist/storage'
 import { blobFile } from './blob-file.ts'
 import { browserCodec } from './codec.ts'
@@ -117,25 +117,6 @@ async function openOne(descriptor: Exclude<BackendDescriptor, string>, part: str
  * @throws typed errors `'backend-option'`, `'disk-name'`, `'file-…'`, `'http-…'`, `'image-…'`
  */
 export async function openBrowserDisks(blueprint: MachineBlueprint, named: NamedFiles): Promise<MachineBlueprint> {
-  const backends = new Map(blueprint.backends)
-  const devices = { ...blueprint.definition.devices }
-  const all: Backend<unknown>[] = []
-  try {
-    for (const [device, definition] of Object.entries(devices)) {
-      const given: Record<string, BackendDescriptor> = { ...definition.backends }
-      for (const [port, descriptor] of Object.entries(given)) {
-        if (typeof descriptor === 'string' || descriptor.type !== 'disk') continue
-        const part = `${device}.${port}`
-        const whole = await openOne(descriptor, part, named)
-        all.push(whole)
-        backends.set(part, withLimits(() => whole, descriptor['limits'], part))
-        given[port] = part
-      }
-      if (definition.backends !== undefined) devices[device] = { ...definition, backends: given }
-    }
-  } catch (error) {
-    for (const disk of all) disk.close?.()
-    throw error
-  }
-  return { ...blueprint, definition: { ...blueprint.definition, devices }, backends }
+  const { definition, backends } = await openBackends(blueprint.definition, 'disk', async (descriptor, part) => withLimits(await openOne(descriptor, part, named), descriptor['limits'], part))
+  return { ...blueprint, definition, backends: new Map<string, Backend<unknown>>([...blueprint.backends, ...backends]) }
 }

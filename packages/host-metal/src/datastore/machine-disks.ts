@@ -1,18 +1,11 @@
 import { type Backend, type BlockPort, machinistError, type MachinistError } from '@machinist/api'
-import type { BackendDescriptor, MachineDefinition } from '@machinist/machine'
+import { type BackendDescriptor, type MachineDefinition, openBackends, type OpenBackends } from '@machinist/machine'
 import { memoryStore, overlay, withLimits } from '@machinist/storage'
 import type { MetalDatastore } from './datastore.ts'
 
 /** Bytes that an overlay may hold in the memory of the hypervisor. */
 const MOST_OVERLAY = 16 * 2 ** 20
 const MODES: readonly unknown[] = ['rw', 'ro', 'overlay']
-
-/** A machine whose disks are open. */
-export interface OpenMachine {
-  readonly definition: MachineDefinition
-  /** Its disks, by part and port. */
-  readonly backends: ReadonlyMap<string, Backend<BlockPort>>
-}
 
 type Descriptor = Exclude<BackendDescriptor, string>
 
@@ -21,7 +14,7 @@ function problemOf(code: string, part: string, value: unknown, problem: string, 
 }
 
 async function openOne(descriptor: Descriptor, part: string, datastore: MetalDatastore): Promise<Backend<BlockPort>> {
-  const { image, mode = 'rw', size = 0, limits } = descriptor
+  const { image, mode = 'rw', size = 0 } = descriptor
   if (typeof image !== 'string') throw problemOf('backend-option', part, image, 'a disk without an image', 'Give the name that it has on the datastore.')
   if (!MODES.includes(mode)) throw problemOf('backend-option', part, mode, 'no such mode of a disk', "Use 'rw', 'ro' or 'overlay'.")
   if (typeof size !== 'number' || !(size >= 0)) throw problemOf('backend-option', part, size, 'no such size of a disk', 'Give bytes, or leave it out.')
@@ -31,8 +24,7 @@ async function openOne(descriptor: Descriptor, part: string, datastore: MetalDat
     const about = datastore.images.find(({ name }) => name === image)
     if (mode === 'rw' && about?.readOnly === true) throw problemOf('datastore-read-only', part, image, 'the image cannot be written', 'Use it with mode ro or overlay, or make it writable.')
     if (about !== undefined && about.size < size) throw problemOf('datastore-size', part, about.size, `the image ${image} is smaller than the ${size} bytes of the disk that the machine was given`, 'Make it larger, or build the image of the machines anew.')
-    const whole = mode === 'overlay' ? overlay(disk, memoryStore({ limit: MOST_OVERLAY })) : disk
-    return withLimits(() => whole, limits, part)
+    return mode === 'overlay' ? overlay(disk, memoryStore({ limit: MOST_OVERLAY })) : disk
   } catch (error) {
     await disk.close()
     throw error
@@ -45,23 +37,6 @@ async function openOne(descriptor: Descriptor, part: string, datastore: MetalDat
  *
  * @throws typed errors: `'backend-option'`, `'disk-limit'`, `'datastore-read-only'`, `'datastore-size'`, and those of {@link MetalDatastore.open}. What was opened is closed then
  */
-export async function openMachineDisks(definition: MachineDefinition, datastore: MetalDatastore): Promise<OpenMachine> {
-  const backends = new Map<string, Backend<BlockPort>>()
-  const devices = { ...definition.devices }
-  try {
-    for (const [name, device] of Object.entries(devices)) {
-      const given: Record<string, BackendDescriptor> = { ...device.backends }
-      for (const [port, descriptor] of Object.entries(given)) {
-        if (typeof descriptor === 'string' || descriptor.type !== 'disk') continue
-        const part = `${name}.${port}`
-        backends.set(part, await openOne(descriptor, part, datastore))
-        given[port] = part
-      }
-      if (device.backends !== undefined) devices[name] = { ...device, backends: given }
-    }
-  } catch (error) {
-    for (const disk of backends.values()) disk.close?.()
-    throw error
-  }
-  return { definition: { ...definition, devices }, backends }
+export function openMachineDisks(definition: MachineDefinition, datastore: MetalDatastore): Promise<OpenBackends<BlockPort>> {
+  return openBackends(definition, 'disk', async (descriptor, part) => withLimits(await openOne(descriptor, part, datastore), descriptor['limits'], part))
 }

@@ -313,5 +313,8 @@ it('disks of a machine that is plain data are opened by the names of datastore a
   const there = { datastore: store.folder, name: 'root' }
   for (const wrong of [{ ...there, path: 'x' }, { ...there, datastore: 1 }, { datastore: store.folder }, { ...there, mode: 'wo' }, { ...there, whenFull: 'cry' }]) expect(await codeOfAsync(opened(wrong)), JSON.stringify(wrong)).toBe('backend-option')
   expect(await codeOfAsync(opened({ ...there, name: 'other' }))).toBe('datastore-unknown')
+  // A disk whose limits are refused is closed: it can be opened again.
+  for (const [limits, code] of [[{ speed: 1 }, 'backend-option'], [{ bytesPerSecond: -1 }, 'disk-limit']] as const) expect(await codeOfAsync(opened({ ...there, limits }))).toBe(code)
+  void (await opened(there))?.close?.()
   expect(await codeOfAsync(() => nodeHost().backend?.({ type: 'disk', ...there }, 'block', 'disk0.disk'))).toBe('backend-option')
 })

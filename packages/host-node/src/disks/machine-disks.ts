@@ -1,6 +1,6 @@
 import { resolve } from 'node:path'
 import { type Backend, type BlockPort, machinistError } from '@machinist/api'
-import type { BackendDescriptor, MachineBlueprint } from '@machinist/machine'
+import { type BackendDescriptor, type MachineBlueprint, openBackends } from '@machinist/machine'
 import { diskFormats, withLimits } from '@machinist/storage'
 import { Datastore, type DatastoreDiskOptions } from '../datastore/datastore.ts'
 import { type DiskImageOptions, isUrl, openDisk } from './disk.ts'
@@ -20,28 +20,8 @@ const LOCKS: readonly string[] = ['auto', 'on', 'off']
  * @throws typed errors `'backend-option'`, or as {@link openDisk}
  */
 export async function openDisks(blueprint: MachineBlueprint, folder: string = '.'): Promise<MachineBlueprint> {
-  const backends = new Map(blueprint.backends)
-  const devices = { ...blueprint.definition.devices }
-  const opened: Backend<unknown>[] = []
-  try {
-    for (const [device, definition] of Object.entries(devices)) {
-      const given: Record<string, BackendDescriptor> = { ...definition.backends }
-      for (const [port, descriptor] of Object.entries(given)) {
-        if (typeof descriptor === 'string' || descriptor.type !== 'disk') continue
-        const part = `${device}.${port}`
-        const whole = await openWhole(descriptor, part, folder)
-        const disk = withLimits(() => whole, descriptor['limits'], part)
-        opened.push(disk)
-        backends.set(part, disk)
-        given[port] = part
-      }
-      if (definition.backends !== undefined) devices[device] = { ...definition, backends: given }
-    }
-  } catch (error) {
-    for (const disk of opened) disk.close?.()
-    throw error
-  }
-  return { ...blueprint, definition: { ...blueprint.definition, devices }, backends }
+  const { definition, backends } = await openBackends(blueprint.definition, 'disk', async (descriptor, part) => withLimits(await openWhole(descriptor, part, folder), descriptor['limits'], part))
+  return { ...blueprint, definition, backends: new Map<string, Backend<unknown>>([...blueprint.backends, ...backends]) }
 }
 
 async function openWhole(descriptor: Exclude<BackendDescriptor, string>, part: string, folder: string): Promise<Backend<BlockPort>> {
