@@ -90,3 +90,19 @@ test('an interrupt in virtual-8086 mode goes to level 0 alone', () => {
     expect([small.vector, level === 0 ? 0 : small.word(Number(small.cpu.register(ESP)))]).toEqual(level === 0 ? [0x30, 0] : [Vector.generalProtection, select.free])
   }
 })
+
+// SDM volume 2, JMP, CALL-GATE: the code's DPL is looked at before whether it is present; CALL may go there, and misses it.
+test('a jump by a call gate to an inner level is #GP, whether the code there is present or not', () => {
+  const vectors = (['jmp', 'call'] as const).map((name) => {
+    const small = new SmallSystem(32)
+    small.describe(select.free, descriptor(0, 0xf_ffff, 0x1b, 12))
+    small.describe(select.free + 8, gate(select.free, place.code, 0xec))
+    const user = new Assembler(place.code + 0x100).op(name, 'imm imm', { immediates: [0n, BigInt(select.free + 8)] })
+    small.cpu.memory.set(user.bytes, user.at)
+    small.code((a) => toUser(a, user.at))
+    small.until(user.at)
+    small.step()
+    return small.vector
+  })
+  expect(vectors).toEqual([Vector.generalProtection, Vector.segmentNotPresent])
+})

@@ -25,10 +25,6 @@ function anySegment(random: Random): readonly [number, number] {
   const access = 0x10 | random.below(16) | random.below(4) << 5 | (random.below(8) === 0 ? 0 : 0x80)
   return descriptor(at.pads, random.of([0x1f, 0x7f]), access, random.of([0, 4, 8, 12]))
 }
-/** A stack of an outer level that is not present is #SS (SDM volume 2, RET), and #NP in QEMU. */
-function present([low, high]: readonly [number, number]): readonly [number, number] {
-  return [low, high | 0x8000]
-}
 /** A gate or a system segment. */
 function anySystem(random: Random): readonly [number, number] {
   const access = random.of([1, 2, 3, 4, 5, 6, 7, 9, 11, 12, 14, 15, random.below(16)]) | random.below(4) << 5 | (random.below(8) === 0 ? 0 : 0x80)
@@ -44,9 +40,7 @@ function codeSegment(random: Random): readonly [number, number] {
 }
 function subjects(random: Random, a: Assembler): void {
   words(a, subjectAt, random.below(2) === 0 ? anySegment(random) : anySystem(random))
-  // By a call gate QEMU gives the selector of conforming code the RPL of its DPL, and not of CPL (SDM volume 2, CALL).
-  const [low, high] = random.below(4) === 0 ? anySegment(random) : codeSegment(random)
-  words(a, secondAt, [low, (high & 0x1c00) === 0x1c00 ? high & ~0x400 : high])
+  words(a, secondAt, random.below(4) === 0 ? anySegment(random) : codeSegment(random))
   words(a, at.ldt + 8, anySegment(random))
 }
 
@@ -148,16 +142,10 @@ function otherTask(random: Random, a: Assembler): void {
   for (const [offset, value] of Object.entries(fields)) a.storeNumber(at.otherTss + Number(offset), value)
 }
 
-/** Not one that may be absent. */
-function outerStack(random: Random): number {
-  const any = anySelector(random)
-  return (any & 0xfff8) === selector.subject || (any & 0xfff8) === selector.second ? selector.third | any & 3 : any
-}
-
 const returns: Writer = (random, a) => {
   subjects(random, a)
   if (random.below(2) === 0) words(a, subjectAt, codeSegment(random))
-  words(a, at.gdt + selector.third, random.below(3) === 0 ? present(anySegment(random)) : descriptor(0, 0xf_ffff, 0x92 | random.below(4) << 5, 12))
+  words(a, at.gdt + selector.third, random.below(3) === 0 ? anySegment(random) : descriptor(0, 0xf_ffff, 0x92 | random.below(4) << 5, 12))
   otherTask(random, a)
   const level = random.below(4)
   const interrupt = random.below(2) === 0
@@ -166,7 +154,7 @@ const returns: Writer = (random, a) => {
   if (nested) a.storeNumber(at.gdt + selector.otherTss + 4, descriptor(at.otherTss, 0x67, 0x8b, 0)[1])
   toLevel(a, level, (nested ? 0x4002 : 2) | random.of([0, 0x3000, 0x1000]))
   const target = random.below(4) === 0 ? anySelector(random) : selector.subject | random.of([level, random.below(4), 3])
-  const stack = random.below(3) === 0 ? outerStack(random) : random.below(2) === 0 ? selector.third | target & 3 : dataOf[target & 3] ?? 0
+  const stack = random.below(3) === 0 ? anySelector(random) : random.below(2) === 0 ? selector.third | target & 3 : dataOf[target & 3] ?? 0
   // QEMU does not look at the limit here.
   const offset = random.of([0, 2, 0x10, 0x1e])
   const flags = random.bits32() & 0x0024_7ed5 & ~0x0100 | 2

@@ -140,6 +140,8 @@ export function buildImage(cases: readonly Case[]): Uint8Array {
   for (const entry of [at.directory + 4, at.table + 4 * INDEX, at.directory3 + 16, at.table3 + 8 * INDEX]) a.set(ESI, entry).set(ECX, 2).raw(0xf3, 0xa5)
   a.store(logAt, EDI)
   const reset = a.here
+  // Where an error code of before would be left for later records.
+  a.storeNumber(at.faultStack - 4, 0)
   a.set(EAX, 0x11).op('mov', 'control rmreg', { reg: 0, rm: EAX }).set(EAX, 0).op('mov', 'control rmreg', { reg: 4, rm: EAX }).op('mov', 'control rmreg', { reg: 3, rm: EAX }).op('mov', 'control rmreg', { reg: 2, rm: EAX })
   // EFER.
   a.set(ECX, 0xc000_0080).set(EDX, 0).op('wrmsr')

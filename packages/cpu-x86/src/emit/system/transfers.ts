@@ -128,8 +128,10 @@ export function emitTransfers(m: ModuleBuilder, state: State, basics: Basics, me
     const dpl = f.let(levelOf(high()))
     code.raiseIf(i32.gtU(dpl, code.cpl), Vector.generalProtection, error)
     code.raiseIf(i32.and(wide, i32.ne(i32.and(high(), SegmentBit.long | SegmentBit.big), SegmentBit.long)), Vector.generalProtection, error)
-    code.raiseIf(i32.eqz(has(high(), SegmentBit.present)), Vector.segmentNotPresent, error)
     const inner = f.let(i32.and(i32.eqz(has(high(), SegmentBit.conforming)), i32.ltU(dpl, code.cpl)))
+    // A jump does not go to an inner level, whether there is a segment or not (SDM volume 2, JMP).
+    code.raiseIf(i32.and(inner, i32.eqz(calls)), Vector.generalProtection, error)
+    code.raiseIf(i32.eqz(has(high(), SegmentBit.present)), Vector.segmentNotPresent, error)
     const level = f.let(select('i32', inner, dpl, code.cpl))
     f.if(calls, () => {
       const from = f.let(selectorOf(Register.cs))
@@ -153,7 +155,7 @@ export function emitTransfers(m: ModuleBuilder, state: State, basics: Basics, me
       }, () => f.if(wide, () => f.do(state.set32('mode', 64))))
       code.push(from, size)
       code.push(next, size)
-    }, () => code.raiseIf(inner, Vector.generalProtection, error))
+    })
     f.return(call(entry.enter, i32.or(i32.and(target, 0xfffc), level), offset))
   })
 
