@@ -44,7 +44,7 @@ test.each([
 
 test.each([
   ['the 486 has none', '486', [0x10, 0x174, 0xc000_0080], []], ['the Pentium has the counter and its machine check', 'pentium', [0x174, 0x200, 0x277, 0xc000_0080, 0x1a0], [0, 1, 0x10, 0x1b]],
-  ['a 32-bit one has no long mode', 'i686', [0xc000_0080, 0xc000_0082, 0x3b, 0x48], [0x10, 0x174, 0x200, 0x277, 0x179]], ['all of 64 bits', 'x86-64', [0], [0xc000_0080, 0xc000_0082, 0x3b, 0x48, 0x10a]],
+  ['a 32-bit one has no long mode', 'i686', [0xc000_0080, 0xc000_0082, 0x3b, 0x48], [0x10, 0x174, 0x200, 0x277, 0x179]], ['a new 32-bit one neither', 'x86-32', [0xc000_0080, 0xc000_0082], [0x10, 0x3b, 0x48, 0x10a, 0x174, 0x277]], ['all of 64 bits', 'x86-64', [0], [0xc000_0080, 0xc000_0082, 0x3b, 0x48, 0x10a]],
 ] as const)('%s', (_, name, without, having) => {
   const { read } = processor(models[name])
   if (name !== '486') for (const msr of having) expect(read(msr), msr.toString(16)).not.toBeNull()

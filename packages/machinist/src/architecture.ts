@@ -40,12 +40,14 @@ export function kernelArchitecture(kernel: Uint8Array): GuestArchitecture | null
 }
 
 /** The processor of a machine for i386. */
-const I386_MODEL = 'i686'
+const I386_MODEL = 'x86-32'
+/** What saved machines for i386 may have: older ones have the other. */
+const I386_MODELS: readonly unknown[] = [I386_MODEL, 'i686']
 
 /** What a machine is that was described before. */
 export function definedArchitecture({ cpu: { kind, config } }: Pick<MachineDefinition, 'cpu'>): GuestArchitecture {
   if (kind !== 'x86') return 'riscv64'
-  return typeof config === 'object' && config !== null && 'model' in config && config.model === I386_MODEL ? 'i386' : 'amd64'
+  return typeof config === 'object' && config !== null && 'model' in config && I386_MODELS.includes(config.model) ? 'i386' : 'amd64'
 }
 
 /** Options whose machine is known. */

@@ -104,7 +104,7 @@ function leafOf(model: Model, leaf: number, subleaf: number, { hart, harts, time
     // Of the cache of level 2: lines of 64 bytes, 16 ways, KiB.
     case 0x8000_0006: return [0, 0, LINE | 8 << 12 | 1024 << 16, 0]
     case 0x8000_0007: return [0, 0, 0, bitsOf(model, leaf, 'edx')]
-    case 0x8000_0008: return [model.physicalBits | (has('la57') ? 57 : 48) << 8, 0, 0, 0]
+    case 0x8000_0008: return [model.physicalBits | (has('la57') ? 57 : has('lm') ? 48 : 32) << 8, 0, 0, 0]
     default: return [0, 0, 0, 0]
   }
 }

@@ -129,10 +129,15 @@ describe('CPUID', () => {
     expect(leaf(models['x86-64'], 0xb, 2, { hart: 3, harts: 6 })).toEqual([0, 0, 2, 3])
   })
 
+  test('virtual addresses', () => {
+    expect([models['x86-32'], models['x86-64'], models.max].map((model) => (leaf(model, 0x8000_0008)[0] ?? 0) >> 8)).toEqual([32, 48, 57])
+  })
+
   test('the frequency of the time-stamp counter is the crystal by a ratio', () => {
     for (const timeFrequency of [1e9, 1e7, 24e6, 2_500_000_000]) {
       const [denominator = 0, numerator = 0, crystal = 0] = leaf(models['x86-64'], 0x15, 0, { timeFrequency }).map((value) => value >>> 0)
       expect(crystal * numerator / denominator).toBe(timeFrequency)
+      expect(leaf(models['x86-32'], 0x15, 0, { timeFrequency })).toEqual(leaf(models['x86-64'], 0x15, 0, { timeFrequency }))
     }
   })
 })

@@ -17,6 +17,10 @@ export interface Model {
 const i486: readonly Feature[] = ['fpu', 'vme', 'pse']
 const pentium: readonly Feature[] = [...i486, 'de', 'tsc', 'msr', 'mce', 'cx8', 'apic', 'mmx']
 const i686: readonly Feature[] = [...pentium, 'pae', 'sep', 'mtrr', 'pge', 'mca', 'cmov', 'pat', 'pse36', 'fxsr', 'sse', 'ss']
+/** What kernels of 32 bits want of a virtual machine's processor: a counter whose rate they are told and need not doubt, timers by it, random numbers, and nothing that leaks by speculation. */
+const x86_32: readonly Feature[] = [
+  ...i686, 'clfsh', 'sse2', 'tscDeadline', 'tscAdjust', 'arat', 'invariantTsc', 'erms', 'fsrm', 'rdrand', 'rdseed', 'hypervisor', 'specCtrl', 'stibp', 'ssbd', 'bhiCtrl', 'archCapabilities',
+]
 /** What the x86-64 psABI calls the baseline, and what a kernel wants to be quick: programs see of it FSGSBASE, RDTSCP, RDRAND and RDSEED alone. */
 const baseline: readonly Feature[] = [
   ...i686, 'clfsh', 'sse2', 'syscall', 'nx', 'lm', 'rdtscp', 'pdpe1gb', 'prefetchw', 'lahf', 'cx16',
@@ -28,20 +32,21 @@ const v3: readonly Feature[] = [...v2, 'xsave', 'xsaveopt', 'xsavec', 'xgetbv1',
 
 const signature = (family: number, model: number, stepping: number): number => (model >> 4) << 16 | family << 8 | (model & 15) << 4 | stepping
 const made = (name: string, of: number, list: readonly Feature[], leaves: number, extendedLeaves: number, physicalBits: number): Model => ({ name, signature: of, features: new Set(list), leaves, extendedLeaves, physicalBits })
-const long = (name: string, list: readonly Feature[]): Model => made(name, signature(6, 0x1a, 3), list, 0x16, 0x8000_0008, 40)
+const modern = (name: string, list: readonly Feature[]): Model => made(name, signature(6, 0x1a, 3), list, 0x16, 0x8000_0008, 40)
 
 /** The name of a model. */
-export type ModelName = '486' | 'pentium' | 'i686' | 'x86-64' | 'x86-64-v2' | 'x86-64-v3' | 'max'
+export type ModelName = '486' | 'pentium' | 'i686' | 'x86-32' | 'x86-64' | 'x86-64-v2' | 'x86-64-v3' | 'max'
 
 /** The models that there are. `max` has everything that is there to have. */
 export const models: Readonly<Record<ModelName, Model>> = {
   '486': made('486', signature(4, 8, 0), i486, 1, 0, 32),
   pentium: made('pentium', signature(5, 4, 3), pentium, 1, 0, 32),
   i686: made('i686', signature(6, 8, 3), i686, 2, 0, 36),
-  'x86-64': long('x86-64', baseline),
-  'x86-64-v2': long('x86-64-v2', v2),
-  'x86-64-v3': long('x86-64-v3', v3),
-  max: long('max', featureNames),
+  'x86-32': modern('x86-32', x86_32),
+  'x86-64': modern('x86-64', baseline),
+  'x86-64-v2': modern('x86-64-v2', v2),
+  'x86-64-v3': modern('x86-64-v3', v3),
+  max: modern('max', featureNames),
 }
 
 /** @throws `'encoding'` when there is no such model */

@@ -78,7 +78,7 @@ describe('a fleet', () => {
     expect(kinds).toEqual([
       ['virt', expect.objectContaining({ harts: 1 }), 'net0 virtio-net', 'rng virtio-rng', 'balloon virtio-balloon'],
       ['microvm', expect.objectContaining({ harts: 1 }), 'disk0 virtio-blk-pci', 'net0 virtio-net-pci', 'rng virtio-rng-pci', 'share0 virtio-9p-pci', 'balloon virtio-balloon-pci'],
-      ['microvm', expect.objectContaining({ harts: 1, model: 'i686' }), 'net0 virtio-net', 'rng virtio-rng', 'balloon virtio-balloon'],
+      ['microvm', expect.objectContaining({ harts: 1, model: 'x86-32' }), 'net0 virtio-net', 'rng virtio-rng', 'balloon virtio-balloon'],
     ])
     await expect(fleet({ machines: { pc: { ...SMALL, arch: 'x86_64', firmware: 'f' } } })).rejects.toThrow('pc.firmware')
   })
