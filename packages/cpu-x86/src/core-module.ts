@@ -26,7 +26,11 @@ export function writeModule(window: number, shared: boolean): Uint8Array<ArrayBu
 /** Nearly always one is all that there are. */
 const modules = new ModuleCache(written, 4)
 
-/** The same, compiled: once for all machines for which it is the same, and not even written when the build has done that. */
-export function coreModule(window: number, shared: boolean): WasmModule {
-  return modules.get(coreKey(window, shared), () => writeModule(window, shared))
+/**
+ * The same, compiled: once for all machines for which it is the same, and not even written when the build has done that.
+ *
+ * @param anew - compile it even so, and let those that come have that
+ */
+export function coreModule(window: number, shared: boolean, anew: boolean = false): WasmModule {
+  return modules.get(coreKey(window, shared), () => writeModule(window, shared), anew)
 }

@@ -99,6 +99,10 @@ export class X86Cpu implements CountedCpu {
     for (const hart of this.vcpus) hart.reset(start)
   }
 
+  renewCode(): void {
+    this.#engine.renew()
+  }
+
   recentPages(): readonly number[] {
     return recentPages(this.#cluster.memory, this.#cluster.banks)
   }

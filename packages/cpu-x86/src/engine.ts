@@ -60,8 +60,13 @@ export interface EngineOptions {
   readonly hot: number
 }
 
+type CoreModuleExports = CoreExports & Readonly<Record<string, unknown>>
+
 interface EngineCode {
-  readonly exports: CoreExports
+  exports: CoreExports
+  /** The same for code that is translated from now on. */
+  readonly core: Record<string, unknown>
+  readonly table: WasmTable
   readonly translation: Translation<Enter>
 }
 
@@ -80,6 +85,7 @@ export class Engine {
   readonly #jumps: number
   readonly #code: CodePages
   readonly #deaf: () => void
+  readonly #lacks: ReturnType<typeof lackedBy>
   /** Whatever holds the arena's linear memory; null once the last machine is gone. */
   #live: EngineCode | null
   readonly #clusters = new Set<Cluster>()
@@ -107,15 +113,17 @@ export class Engine {
     this.#code = new CodePages({ memory: arena, pool: this.#ops, limit: CODE_PAGES, clusters: this.#clusters, jumps: this.#jumps })
     this.#deaf = arena.onCodeFreed((frame) => { this.#code.freed(frame) })
     const table = createTable(ownFunctions())
-    const exports = this.#instantiate(model, table)
-    this.#live = { exports, translation: this.#translator(model, table, exports, options) }
+    this.#lacks = lackedBy(model)
+    const exports = this.#instantiate(table, false)
+    const core = { ...exports }
+    this.#live = { exports, core, table, translation: this.#translator(table, core, options) }
   }
 
-  #translator(model: Model, table: WasmTable, core: Readonly<Record<string, unknown>>, { translate: mode, hot }: EngineOptions): Translation<Enter> {
+  #translator(table: WasmTable, core: Readonly<Record<string, unknown>>, { translate: mode, hot }: EngineOptions): Translation<Enter> {
     const { arena, window: { address } } = this
     const cache = this.#code
     // Most machines that are made for a moment translate nothing.
-    const regions = once(() => new Regions(address, !(arena.memory.buffer instanceof ArrayBuffer), lackedBy(model)))
+    const regions = once(() => new Regions(address, !(arena.memory.buffer instanceof ArrayBuffer), this.#lacks))
     const translation = new Translation<Enter>({
       cache, arena, table, firstSlot: ownFunctions(), core, mode, hot, granule: 1,
       regions: { prepare: (m) => regions().prepare(m) },
@@ -130,16 +138,16 @@ export class Engine {
     return translation
   }
 
-  #instantiate(model: Model, table: WasmTable): CoreExports & Readonly<Record<string, unknown>> {
+  #instantiate(table: WasmTable, anew: boolean): CoreModuleExports {
     const { arena, window: { address } } = this
     const linear = arena.memory
     const state = new State(address)
     const shared = !(linear.buffer instanceof ArrayBuffer)
     const mailbox = state.field('mailbox')
-    const lacks = lackedBy(model)
+    const lacks = this.#lacks
     const decode = decodeRun(() => ({ view: arena.data, bytes: arena.u8 }), state, lacks, (ops) => { this.#code.renew(ops) })
     this.#code.decode = (ops, offset) => { decode(ops, offset, arena.data.getUint32(ops + densePage.key, true)) }
-    return instantiate(coreModule(address, shared), {
+    return instantiate<CoreModuleExports>(coreModule(address, shared, anew), {
       host: {
         memory: linear,
         table,
@@ -163,6 +171,16 @@ export class Engine {
         ...Object.fromEntries(outsideNames.map((name) => [name, (...args: never[]) => this.window.client.outside[name](...args)])),
       },
     })
+  }
+
+  /** Makes the generated code anew, for the host's engine of WebAssembly to meet it for the first time. Not while a processor runs. */
+  renew(): void {
+    const code = this.#now
+    this.#code.dropTranslations()
+    code.exports = this.#instantiate(code.table, true)
+    Object.assign(code.core, code.exports)
+    // Stamps of the new code begin where those of the old did.
+    for (const { banks } of this.#clusters) this.flushBanks(banks)
   }
 
   get #now(): EngineCode {

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
 import type { LocalController } from '@machinist/api'
+import { Engine } from './engine.ts'
+import { models } from './model/models.ts'
 import { type StateField, x86Layout } from './emit/layout.ts'
 import { savedFields } from './hart-state.ts'
 import type { X86Hart } from './hart.ts'
@@ -53,6 +55,19 @@ test('a budget is kept to the step, and where runs end, or a copy goes on, makes
     return bytes
   })
   expect(memory[1]).toEqual(memory[0])
+})
+
+test.each(['off', 'now'] as const)('a processor does not notice that its code is made anew (translation %s)', (translate) => {
+  const [plain, renewed] = [booted(work, { translate, hot: 400 }), booted(work, { translate, hot: 400 })]
+  const { exports } = Engine.of(renewed.memory.arena, models['x86-64-v2'], { translate, hot: 400 })
+  for (let done = 0; done < 60_000; done += 15_000) {
+    plain.hart.run(15_000, true)
+    renewed.hart.run(15_000, true)
+    renewed.cpu.renewCode()
+  }
+  expect(Engine.of(renewed.memory.arena, models['x86-64-v2'], { translate, hot: 400 }).exports).not.toBe(exports)
+  expect(renewed.hart.save()).toEqual(plain.hart.save())
+  if (translate === 'now') expect(renewed.cpu.stats.translated).toBeGreaterThan(20_000)
 })
 
 test('a REP that comes when the budget is overrun keeps to it', () => {

@@ -1,4 +1,4 @@
-import { BackwardBits } from './bits.ts'
+import { BackwardBits, bitsAt } from './bits.ts'
 import { readFseTable } from './fse.ts'
 
 /** A Huffman code: by its next bits, the symbol and how many of them it takes. */
@@ -68,11 +68,11 @@ function tableOf(weights: readonly number[]): HuffmanTable {
 
 /** Decodes one stream into `into`, which it fills exactly. @throws RangeError */
 export function decodeHuffman({ most, symbols, bits }: HuffmanTable, bytes: Uint8Array, from: number, end: number, into: Uint8Array): void {
-  const stream = new BackwardBits(bytes, from, end)
+  let { left } = new BackwardBits(bytes, from, end)
   for (let index = 0; index < into.length; index++) {
-    const code = stream.peek(most)
+    const code = bitsAt(bytes, from, left - most, most)
     into[index] = symbols[code] ?? 0
-    stream.left -= bits[code] ?? 0
+    left -= bits[code] ?? 0
   }
-  if (stream.left !== 0) throw new RangeError('a stream of literals has another length')
+  if (left !== 0) throw new RangeError('a stream of literals has another length')
 }

@@ -1,6 +1,6 @@
 const FIRST = 0x1_0000
 /** Bytes up to which a loop is faster than a call. */
-const SHORT = 48
+export const SHORT = 48
 
 /** What has been unpacked, which later bytes repeat parts of. */
 export class Output {
@@ -52,6 +52,16 @@ export class Output {
     this.#length += count
     if (distance >= count && count > SHORT) bytes.copyWithin(to, from, from + count)
     else for (let at = from; to < this.#length; at++, to++) bytes[to] = bytes[at] ?? 0
+  }
+
+  /** For whoever writes at `length` and says where it has ended (`close`): the bytes so far, and room for `most` more, or as many as may come. */
+  open(most: number): Uint8Array {
+    this.#room(Math.min(most, this.#limit - this.#length))
+    return this.#bytes
+  }
+
+  close(length: number): void {
+    this.#length = length
   }
 
   /** All of it; nothing may follow. */

@@ -1,7 +1,7 @@
-import { BackwardBits } from './bits.ts'
+import { BackwardBits, bitsAt } from './bits.ts'
 import { fseTable, type FseTable, readFseTable, singleTable } from './fse.ts'
 import { decodeHuffman, type HuffmanTable, readHuffmanTable } from './huffman.ts'
-import { Output } from './output.ts'
+import { Output, SHORT } from './output.ts'
 
 const MAGIC = 0xfd2f_b528
 const SKIPPABLE = 0x184d_2a50
@@ -10,10 +10,10 @@ const MOST_BLOCK = 0x2_0000
 const MODE = { predefined: 0, single: 1, own: 2, again: 3 } as const
 
 /** What codes of lengths stand for: a base, and bits that are added (RFC 8878, 3.1.1.3.2.1.1). */
-const literalBases: readonly number[] = [...Array.from({ length: 16 }, (_, code) => code), 16, 18, 20, 22, 24, 28, 32, 40, 48, 64, ...Array.from({ length: 10 }, (_, code) => 128 << code)]
-const literalBits: readonly number[] = [...new Array<number>(16).fill(0), 1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
-const matchBases: readonly number[] = [...Array.from({ length: 32 }, (_, code) => code + 3), 35, 37, 39, 41, 43, 47, 51, 59, 67, 83, 99, ...Array.from({ length: 10 }, (_, code) => (128 << code) + 3)]
-const matchBits: readonly number[] = [...new Array<number>(32).fill(0), 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
+const literalBases: Int32Array = Int32Array.from([...Array.from({ length: 16 }, (_, code) => code), 16, 18, 20, 22, 24, 28, 32, 40, 48, 64, ...Array.from({ length: 10 }, (_, code) => 128 << code)])
+const literalBits: Uint8Array = Uint8Array.from([...new Array<number>(16).fill(0), 1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16])
+const matchBases: Int32Array = Int32Array.from([...Array.from({ length: 32 }, (_, code) => code + 3), 35, 37, 39, 41, 43, 47, 51, 59, 67, 83, 99, ...Array.from({ length: 10 }, (_, code) => (128 << code) + 3)])
+const matchBits: Uint8Array = Uint8Array.from([...new Array<number>(32).fill(0), 1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16])
 
 interface Kind {
   readonly accuracy: number
@@ -117,32 +117,64 @@ class Frame {
     }
     const [literalTable, offsetTable, matchTable] = this.#tables
     if (!literalTable || !offsetTable || !matchTable) throw new RangeError('there is no table to use again')
-    const stream = new BackwardBits(bytes, at, end)
+    this.#execute(new BackwardBits(bytes, at, end), count, literals, literalTable, offsetTable, matchTable)
+  }
+
+  /** Execution of sequences (3.1.1.4). Locals, and as few calls as can be: most of unpacking is here. */
+  #execute(stream: BackwardBits, count: number, literals: Uint8Array, literalTable: FseTable, offsetTable: FseTable, matchTable: FseTable): void {
+    const out = this.#out
+    const into = out.open(MOST_BLOCK)
+    const begin = out.length
+    let to = begin
     let literalState = stream.read(literalTable.accuracy)
     let offsetState = stream.read(offsetTable.accuracy)
     let matchState = stream.read(matchTable.accuracy)
+    const { bytes, from } = stream
+    let { left } = stream
     let taken = 0
     for (let sequence = 0; sequence < count; sequence++) {
       const offsetCode = offsetTable.symbols[offsetState] ?? 0
       // More than 25 bits come in two parts.
-      const low = Math.min(offsetCode, 16)
-      const high = stream.read(offsetCode - low)
-      const value = 2 ** offsetCode + high * 2 ** low + stream.read(low)
+      const low = offsetCode < 16 ? offsetCode : 16
+      left -= offsetCode - low
+      const high = bitsAt(bytes, from, left, offsetCode - low)
+      left -= low
+      const value = ((1 << offsetCode - low) + high) * (1 << low) + bitsAt(bytes, from, left, low)
       const matchCode = matchTable.symbols[matchState] ?? 0
-      const match = (matchBases[matchCode] ?? 0) + stream.read(matchBits[matchCode] ?? 0)
+      const extraMatch = matchBits[matchCode] ?? 0
+      left -= extraMatch
+      const match = (matchBases[matchCode] ?? 0) + bitsAt(bytes, from, left, extraMatch)
       const literalCode = literalTable.symbols[literalState] ?? 0
-      const length = (literalBases[literalCode] ?? 0) + stream.read(literalBits[literalCode] ?? 0)
-      if (stream.left < 0 || taken + length > literals.length) throw new RangeError('a block is cut short')
-      this.#out.append(literals, taken, taken + length)
+      const extraLiterals = literalBits[literalCode] ?? 0
+      left -= extraLiterals
+      const length = (literalBases[literalCode] ?? 0) + bitsAt(bytes, from, left, extraLiterals)
+      if (left < 0 || taken + length > literals.length) throw new RangeError('a block is cut short')
+      const distance = this.#offset(value, length === 0)
+      const copied = to + length
+      const after = copied + match
+      if (after > into.length || after - begin > MOST_BLOCK) throw new RangeError('more comes out than there is room for')
+      if (distance < 1 || distance > copied) throw new RangeError('a repetition of what is not there')
+      if (length > SHORT) into.set(literals.subarray(taken, taken + length), to)
+      else for (let index = 0; index < length; index++) into[to + index] = literals[taken + index] ?? 0
       taken += length
-      this.#out.copy(this.#offset(value, length === 0), match)
+      const source = copied - distance
+      if (match > SHORT && distance >= match) into.copyWithin(copied, source, source + match)
+      else for (let index = 0; index < match; index++) into[copied + index] = into[source + index] ?? 0
+      to = after
       if (sequence === count - 1) break
-      literalState = (literalTable.bases[literalState] ?? 0) + stream.read(literalTable.bits[literalState] ?? 0)
-      matchState = (matchTable.bases[matchState] ?? 0) + stream.read(matchTable.bits[matchState] ?? 0)
-      offsetState = (offsetTable.bases[offsetState] ?? 0) + stream.read(offsetTable.bits[offsetState] ?? 0)
+      const literalStep = literalTable.bits[literalState] ?? 0
+      left -= literalStep
+      literalState = (literalTable.bases[literalState] ?? 0) + bitsAt(bytes, from, left, literalStep)
+      const matchStep = matchTable.bits[matchState] ?? 0
+      left -= matchStep
+      matchState = (matchTable.bases[matchState] ?? 0) + bitsAt(bytes, from, left, matchStep)
+      const offsetStep = offsetTable.bits[offsetState] ?? 0
+      left -= offsetStep
+      offsetState = (offsetTable.bases[offsetState] ?? 0) + bitsAt(bytes, from, left, offsetStep)
     }
-    if (stream.left !== 0) throw new RangeError('a block has another length')
-    this.#out.append(literals, taken)
+    if (left !== 0) throw new RangeError('a block has another length')
+    out.close(to)
+    out.append(literals, taken)
   }
 
   /** The last three offsets are remembered (3.1.1.5). */

@@ -114,6 +114,14 @@ interface SlowParts extends Omit<StepParts, 'decoded'> {
   readonly is64: () => Expr<'i32'>
 }
 
+/** Whether the first `have` bytes at a place are those of a slot. */
+function begins(slot: Local<'i32'>, place: Local<'i32'>, have: Local<'i64'>): Expr<'i32'> {
+  const bits = (bytes: Expr<'i64'>): Expr<'i64'> => i64.sub(i64.shl(1, i64.shl(bytes, 3)), 1)
+  const half = (offset: number, mask: Expr<'i64'>): Expr<'i64'> => i64.and(i64.xor(i64.load(place, offset), i64.load(slot, decodedLayout.bytes + offset)), mask)
+  const more = i64.geU(have, 8)
+  return i64.eqz(i64.or(half(0, select('i64', more, -1, bits(have))), half(8, select('i64', more, bits(i64.sub(have, 8)), 0))))
+}
+
 /** `(linear, key)`: near the end of a page or of the segment. What lies behind is asked for only when the instruction is seen to go on there. */
 function emitSlow(m: ModuleBuilder, state: State, { memory, decode, slotOf, holds, raise, execute, undecoded, cs, is64 }: SlowParts): FuncRef<readonly ['i64', 'i32'], 'i32'> {
   const buffer = state.field('fetched')
@@ -143,7 +151,9 @@ function emitSlow(m: ModuleBuilder, state: State, { memory, decode, slotOf, hold
     const place = f.let(i32.const(buffer))
     const ready = (): Expr<'i32'> => i32.and(holds(slot, place, key), i32.leU(i32.load(slot, opLayout.length), i32.wrap(have)))
     f.if(ready(), () => execute(f, slot))
-    const outcome = f.let(call(decode, buffer, i32.wrap(have), slot, key))
+    // What begins as the slot's instruction does, as far as it is here, goes on as that does.
+    const begun = f.let(i32.and(i32.eq(i32.load(slot, decodedLayout.key), key), i32.gtU(i32.load(slot, opLayout.length), i32.wrap(have))))
+    const outcome = f.choose('i32', i32.and(begun, begins(slot, place, have)), () => i32.const(Outcome.short), () => call(decode, buffer, i32.wrap(have), slot, key))
     f.loop((again) => {
       f.if(i32.eqz(outcome), () => execute(f, slot))
       f.if(i32.or(i32.ne(outcome, Outcome.short), i64.geU(have, limit)), () => undecoded(f, outcome))
@@ -154,6 +164,7 @@ function emitSlow(m: ModuleBuilder, state: State, { memory, decode, slotOf, hold
       f.set(more, least(more, left))
       take(next, more, i32.add(i32.wrap(have), buffer))
       f.set(have, i64.add(have, more))
+      f.if(ready(), () => execute(f, slot))
       f.set(outcome, call(decode, buffer, i32.wrap(have), slot, key))
       f.br(again)
     })
