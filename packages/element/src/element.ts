@@ -1,4 +1,5 @@
 /// <reference path="./css.d.ts" />
+import { machinistError } from '@machinist/api'
 import { type MachineDescription, type MachineNews, type MachineWorkerHandle, openMachine, type PageMachine } from '@machinist/host-browser'
 import xterm from '@xterm/xterm/css/xterm.css'
 import { dom, type DomNode, type ElementBase } from './dom.ts'
@@ -52,8 +53,10 @@ class MachinistMachine extends Base implements MachineElement {
   #screen: Screen | null = null
   #status: DomNode | null = null
   #end: (() => void) | null = null
-  /** Counts what was loaded: what comes late from something earlier is of no use. */
-  #turn = 0
+  /** Ends what is being loaded: what comes late from something earlier is of no use. */
+  #loading = new AbortController()
+  /** What was there before has let go of its disks. */
+  #left: Promise<unknown> = Promise.resolve()
 
   get text(): string {
     return this.#screen?.text ?? ''
@@ -61,7 +64,7 @@ class MachinistMachine extends Base implements MachineElement {
 
   connectedCallback(): void {
     const src = this.getAttribute('src')
-    if (src !== null) this.#load(new URL(src, dom.document.baseURI), {}).catch(() => undefined)
+    if (src !== null) this.#load(src, {}).catch(() => undefined)
   }
 
   disconnectedCallback(): void {
@@ -77,8 +80,8 @@ class MachinistMachine extends Base implements MachineElement {
   }
 
   #leave(): void {
-    this.#turn++
-    void this.machine?.dispose()
+    this.#loading.abort()
+    this.#left = Promise.all([this.#left, this.machine?.dispose()])
     this.#screen?.dispose()
     this.#end?.()
     this.machine = this.#screen = this.#end = null
@@ -101,42 +104,58 @@ class MachinistMachine extends Base implements MachineElement {
   /** Made once. */
   shadow: ReturnType<ElementBase['attachShadow']> | null = null
 
-  async #load(what: MachineDescription | URL, files: Readonly<Record<string, Blob>>): Promise<PageMachine> {
+  #load(what: MachineDescription | string, files: Readonly<Record<string, Blob>>): Promise<PageMachine> {
     this.#leave()
-    const turn = this.#turn
+    const before = this.#left
+    this.#loading = new AbortController()
+    const loading = this.#open(what, files, before, this.#loading.signal)
+    this.#left = Promise.all([before, loading.catch(() => undefined)])
+    return loading
+  }
+
+  async #open(what: MachineDescription | string, files: Readonly<Record<string, Blob>>, before: Promise<unknown>, signal: AbortSignal): Promise<PageMachine> {
+    const whileWanted = (): void => {
+      if (signal.aborted) throw machinistError({ code: 'disposed', part: 'machine', remedy: 'Wait for the one that was loaded last.' }, 'the element left its page, or loads another machine')
+    }
     const size = { columns: numberOf(this.getAttribute('columns'), 20, 500, 80), rows: numberOf(this.getAttribute('rows'), 5, 200, 24) }
     const workers = this.getAttribute('workers')
     try {
-      const screen = await openScreen(this.#stage(), size)
-      this.#screen = screen
+      const stage = this.#stage()
       this.#say('Loading …')
-      const machine = await openMachine(what, {
-        files, size, base: what instanceof URL ? what : dom.document.baseURI, whenHidden: this.getAttribute('when-hidden') === 'pause' ? 'pause' : 'run',
+      const opening = openScreen(stage, size)
+      // It comes late to an element that has another one by then.
+      void opening.then((late) => { if (signal.aborted) late.dispose() }, () => undefined)
+      const screen = await opening
+      whileWanted()
+      this.#screen = screen
+      await before
+      whileWanted()
+      const url = typeof what === 'string' ? urlOf(what, dom.document.baseURI) : null
+      const machine = await openMachine(url ?? what, {
+        files, size, signal, base: url ?? dom.document.baseURI, whenHidden: this.getAttribute('when-hidden') === 'pause' ? 'pause' : 'run',
         onProgress: (progress) => {
+          if (signal.aborted) return
           const { image, loaded, total } = progress
           this.#say(`Loading ${image}: ${total === null ? `${(loaded / 1e6).toFixed(1)} MB` : `${Math.floor(100 * loaded / total)} %`}`)
           this.#tell('machine-progress', progress)
         },
-        ...(workers !== null && { worker: (cpu: string) => workerAt(new URL(`${cpu}.worker.js`, new URL(workers, dom.document.baseURI))) }),
+        ...(workers !== null && { worker: (cpu: string) => workerAt(urlOf(`${cpu}.worker.js`, urlOf(workers, dom.document.baseURI))) }),
       })
-      if (turn !== this.#turn) {
-        await machine.dispose()
-        throw new Error('another machine was loaded')
-      }
       this.machine = machine
       screen.connect(machine)
       machine.on('state', (event) => {
+        if (signal.aborted) return
         this.#say(event.to === 'paused' ? 'Paused' : event.to === 'off' ? 'Off' : '')
         this.#tell('machine-state', event)
       })
       machine.on('power', (event) => { this.#tell('machine-power', event) })
-      machine.on('error', ({ error }) => { this.#fail(error) })
+      machine.on('error', ({ error }) => { if (!signal.aborted) this.#fail(error) })
       this.#say('')
       this.#tell('machine-open', machine)
       if (!this.hasAttribute('paused')) await machine.start()
       return machine
     } catch (error) {
-      if (turn === this.#turn) this.#fail(error instanceof Error ? error : new Error(String(error)))
+      if (!signal.aborted) this.#fail(error instanceof Error ? error : new Error(String(error)))
       throw error
     }
   }
@@ -153,6 +172,15 @@ class MachinistMachine extends Base implements MachineElement {
 
   #tell<Name extends keyof MachineElementEvents>(name: Name, detail: MachineElementEvents[Name]): void {
     this.dispatchEvent(new dom.CustomEvent(name, { detail }))
+  }
+}
+
+/** @throws a typed error `'machine-load'` */
+function urlOf(text: string, base: string | URL): URL {
+  try {
+    return new URL(text, base)
+  } catch {
+    throw machinistError({ code: 'machine-load', part: 'machine', value: text, remedy: 'Give a URL, or a path of this site.' }, 'it is no URL')
   }
 }
 

@@ -13,11 +13,10 @@ export type LoadProgress = (image: string, loaded: number, total: number | null)
 async function loaded(path: string, name: string, { base, files }: NamedFiles, progress: LoadProgress): Promise<Uint8Array> {
   const given = Object.hasOwn(files, path) ? files[path] : undefined
   if (given !== undefined) return new Uint8Array(await given.arrayBuffer())
-  const url = new URL(path, base).href
-  const fail = (value: string | number): Error => machinistError({ code: 'image-load', part: name, value, remedy: 'Check the URL, and that the server lets pages of this origin read it.' }, `${url} cannot be loaded`)
+  const fail = (value: string | number): Error => machinistError({ code: 'image-load', part: name, value, remedy: 'Check the URL, and that the server lets pages of this origin read it.' }, `${path} cannot be loaded`)
   let response: Response
   try {
-    response = await fetch(url)
+    response = await fetch(new URL(path, base))
   } catch (error) {
     throw fail(error instanceof Error ? error.message : String(error))
   }

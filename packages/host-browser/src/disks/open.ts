@@ -5,6 +5,7 @@ import { blobFile } from './blob-file.ts'
 import { browserCodec } from './codec.ts'
 import { httpFile } from './http-file.ts'
 import { privateFile } from './private-file.ts'
+import { removeDisk } from './private-files.ts'
 
 /** Where names of files lead. */
 export interface NamedFiles {
@@ -14,15 +15,24 @@ export interface NamedFiles {
   readonly files: Readonly<Record<string, Blob>>
 }
 
+/** @throws a typed error `'backend-option'` */
+function urlOf(path: string, base: string): URL {
+  try {
+    return new URL(path, base)
+  } catch {
+    throw machinistError({ code: 'backend-option', part: 'path', value: path, remedy: 'Give a URL, or a path of the site.' }, 'it is no URL')
+  }
+}
+
 /** A file that a machine names: one that was given, or one on a web server. */
-function fileNamed(path: string, { base, files }: NamedFiles): Promise<RandomAccessFile> {
+async function fileNamed(path: string, { base, files }: NamedFiles): Promise<RandomAccessFile> {
   const given = Object.hasOwn(files, path) ? files[path] : undefined
-  return given === undefined ? httpFile(new URL(path, base)) : Promise.resolve(blobFile(given))
+  return given === undefined ? await httpFile(urlOf(path, base)) : blobFile(given)
 }
 
 /** Files that an image names: those in its folder on the web server, or below; or, of what a user gave, what he gave too. */
 function filesOf(path: string, named: NamedFiles): OpenFile {
-  const url = Object.hasOwn(named.files, path) ? null : new URL(path, named.base)
+  const url = Object.hasOwn(named.files, path) ? null : urlOf(path, named.base)
   return async (name, writable) => {
     if (writable) throw imageFileRefused(path, name)
     if (url === null) {
@@ -78,8 +88,8 @@ async function keptImage({ path, size, format, mode }: Choice, name: string, par
     if (file.size === 0 && mode === 'ro') throw machinistError({ code: 'backend-option', part, value: name, remedy: "Make it with mode rw." }, 'nothing is kept under this name')
     if (file.size === 0) await makeImage(file, part, size, path === undefined ? undefined : { path, format }, named)
   } catch (error) {
-    await file.truncate?.(0)
     await file.close()
+    await removeDisk(name).catch(() => undefined)
     throw error
   }
   const image = await opened(file, part, mode !== 'rw', openFile, 'qcow2')

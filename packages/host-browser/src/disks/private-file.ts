@@ -21,7 +21,7 @@ export async function privateFile(name: string): Promise<RandomAccessFile> {
 
 function fileOf(handle: SyncHandle): RandomAccessFile {
   return {
-    get size() { return handle.getSize() },
+    get size() { return guarded(() => handle.getSize()) },
     writable: true,
     read: (offset, into) => guarded(() => handle.read(into, { at: offset })),
     write(offset, from) {

@@ -10,11 +10,18 @@ export interface SyncHandle {
   close(): void
 }
 
+interface Writable {
+  write(data: Blob): Promise<void>
+  close(): Promise<void>
+  abort(): Promise<void>
+}
+
 /** A file of the origin's private file system. */
 interface FileHandle {
   readonly name: string
   getFile(): Promise<Blob>
-  createWritable(options?: { readonly keepExistingData?: boolean; readonly mode?: 'exclusive' | 'siloed' }): Promise<{ write(data: Blob): Promise<void>; close(): Promise<void>; abort(): Promise<void> }>
+  /** Not everywhere. */
+  createWritable?(options: { readonly keepExistingData: boolean; readonly mode: 'exclusive' }): Promise<Writable>
   createSyncAccessHandle(): Promise<SyncHandle>
 }
 
@@ -83,17 +90,23 @@ export interface KeptDisk {
 export async function keptDisks(): Promise<readonly KeptDisk[]> {
   const found: KeptDisk[] = []
   try {
-    for await (const each of (await folder()).values()) if (each.name.endsWith(EXTENSION)) found.push({ name: each.name.slice(0, -EXTENSION.length), size: (await each.getFile()).size })
+    for await (const each of (await folder()).values()) {
+      if (!each.name.endsWith(EXTENSION)) continue
+      const { size } = await each.getFile()
+      // One that is being made.
+      if (size > 0) found.push({ name: each.name.slice(0, -EXTENSION.length), size })
+    }
   } catch (error) {
     throw refused(error, FOLDER)
   }
   return found.sort((one, other) => (one.name < other.name ? -1 : 1))
 }
 
-/** Fails while a machine has it: what it writes next would not be in what one reads. */
-async function unused(name: string, found: FileHandle): Promise<void> {
+/** What takes the place of a file when it is closed, and nobody else can write to that meanwhile. @throws typed errors `'file-locked'`, `'file-private'` */
+async function replacement(name: string, found: FileHandle, keepExistingData: boolean): Promise<Writable> {
+  if (found.createWritable === undefined) throw machinistError({ code: 'file-private', part: name, remedy: 'Use a newer browser.' }, 'the browser does not let the page write files')
   try {
-    await (await found.createWritable({ keepExistingData: true, mode: 'exclusive' })).abort()
+    return await found.createWritable({ keepExistingData, mode: 'exclusive' })
   } catch (error) {
     throw refused(error, name)
   }
@@ -102,23 +115,51 @@ async function unused(name: string, found: FileHandle): Promise<void> {
 /**
  * A kept disk as a file: a qcow2 image, which other programs open. One that was made over another disk has what differs from that, and names it.
  *
- * @throws typed errors `'file-enoent'`; `'file-locked'` while a machine has it
+ * @throws typed errors `'file-enoent'`, `'file-private'`; `'file-locked'` while a machine has it
  */
 export async function exportDisk(name: string): Promise<Blob> {
   const found = await handle(name, false)
-  await unused(name, found)
+  // Fails while a machine has it: what it writes next would not be in what one reads.
+  await (await replacement(name, found, true)).abort()
   return await found.getFile()
 }
 
-/** Puts an image of qcow2 in the place of a kept disk, or makes one of it. @throws as {@link exportDisk} */
+/** What an image of qcow2 begins with, and the versions that there are. */
+const MAGIC = [0x51, 0x46, 0x49, 0xfb, 0, 0, 0]
+const HEADER = 72
+
+async function isQcow2(image: Blob): Promise<boolean> {
+  const head = new Uint8Array(await image.slice(0, HEADER).arrayBuffer())
+  return head.length === HEADER && MAGIC.every((byte, at) => head[at] === byte) && (head[7] === 2 || head[7] === 3)
+}
+
+/**
+ * Puts an image of qcow2 in the place of a kept disk, or makes one of it: the whole of it, or, when that fails, nothing.
+ *
+ * @throws typed errors `'image-format'` for what is no such image; as {@link exportDisk}
+ */
 export async function importDisk(name: string, image: Blob): Promise<void> {
+  fileName(name)
+  const readable = await isQcow2(image).catch((error: unknown) => { throw refused(error, name) })
+  if (!readable) throw machinistError({ code: 'image-format', part: name, value: `${image.size} bytes`, remedy: 'Convert it: qemu-img convert -O qcow2.' }, 'it is no image of qcow2')
+  const isNew = await handle(name, false).then(async (known) => (await known.getFile()).size === 0, (error: unknown) => {
+    if (isMachinistError(error) && error.code === 'file-enoent') return true
+    throw error
+  })
   const found = await handle(name, true)
   try {
-    const writable = await found.createWritable({ mode: 'exclusive' })
-    await writable.write(image)
-    await writable.close()
+    const writable = await replacement(name, found, false)
+    try {
+      await writable.write(image)
+      await writable.close()
+    } catch (error) {
+      // It has failed already where its stream did.
+      await writable.abort().catch(() => undefined)
+      throw refused(error, name)
+    }
   } catch (error) {
-    throw refused(error, name)
+    if (isNew) await removeDisk(name).catch(() => undefined)
+    throw error
   }
 }
 

@@ -1,9 +1,10 @@
-import { type Backend, maximumFrame, type NetPort, noOffloads } from '@machinist/api'
+import type { Backend, NetPort } from '@machinist/api'
 import type { HostLoop } from '@machinist/machine'
 import { virtualSwitch } from '@machinist/network'
+import { openPeer, type Peer } from './peer.ts'
 
-/** Addresses and type. */
-const ETHERNET_HEADER = 14
+/** Other stations of one network; beyond that the one that was not heard for longest is forgotten. */
+const MOST_PEERS = 64
 
 /** What {@link broadcastNetwork} may be told. */
 export interface BroadcastOptions {
@@ -14,54 +15,66 @@ export interface BroadcastOptions {
   readonly address?: string
 }
 
-/** Bytes that are alone in their buffer: a message holds the whole buffer that it names a part of. */
-function alone(bytes: Uint8Array): Uint8Array {
-  return bytes.length === bytes.buffer.byteLength && bytes.buffer instanceof ArrayBuffer ? bytes : new Uint8Array(bytes)
-}
-
-/** Whether a message is the bytes of a frame: others of this origin may use the name, too, and memory that they share could change later. */
-function isFrame(message: unknown): message is Uint8Array {
-  return message instanceof Uint8Array && message.buffer instanceof ArrayBuffer && message.length >= ETHERNET_HEADER && message.length <= maximumFrame
+function randomHex(bytes: number): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
 /** A locally administered address that nobody else has. */
 function randomAddress(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(5))
-  return ['02', ...[...bytes].map((byte) => byte.toString(16).padStart(2, '0'))].join(':')
+  return ['02', ...randomHex(5).match(/../g) ?? []].join(':')
 }
 
+const isStation = (value: unknown): value is string => typeof value === 'string' && /^[0-9a-f]{32}$/.test(value)
+
 /**
- * A network of all machines of this origin that name it, in one tab or several. A frame goes to all, as on a hub, and each has a switch of its own that keeps from
- * its machine what is for others. Frames are lost where a machine does not take them, as networks lose frames.
+ * A network of all machines of this origin that name it, in one tab or several. Each has a switch of its own, with a line to every other, and sends a frame where its address was heard, or to all. What waits
+ * for a station is bounded: 1 MiB on its way, and 256 frames in a queue. Frames are lost beyond that, as networks lose frames.
  */
 export function broadcastNetwork(network: string, { part, loop, address = randomAddress() }: BroadcastOptions): Backend<NetPort> {
   const own = virtualSwitch({ name: network })
   const device = own.port({ name: part, address })
-  const out = own.port({ name: `${network}/others` })
-  const channel = new BroadcastChannel(`machinist:switch:${network}`)
-  const port = out.connect((callback) => { loop.soon(callback) })
-  // Nothing is told of a frame that somebody else could tell wrongly: they are plain.
-  port.accept(noOffloads)
-  port.listen({
-    readable() {
-      for (let frame = port.receive(); frame !== null; frame = port.receive()) channel.postMessage(alone(frame.bytes))
-    },
-    writable: () => undefined,
-    linkChanged: () => undefined,
-  })
-  channel.onmessage = (event: unknown) => {
-    const { data } = event as { readonly data: unknown }
-    if (isFrame(data)) port.send({ bytes: data })
+  const id = randomHex(16)
+  const peers = new Map<string, Peer>()
+  const title = `machinist:switch:${network}`
+  /** Where stations find one another: one that is new calls, and those that are there answer. */
+  const hall = new BroadcastChannel(title)
+
+  const forget = (other: string, why?: 'left' | 'lost'): void => {
+    peers.get(other)?.close(why)
+    peers.delete(other)
   }
+  const meet = (other: string): void => {
+    if (peers.size >= MOST_PEERS) {
+      const [[oldest] = ['']] = [...peers].sort(([, one], [, another]) => one.heard - another.heard)
+      forget(oldest)
+    }
+    peers.set(other, openPeer(own, `${title}:${[id, other].sort().join(':')}`, loop, (why) => {
+      forget(other, why === 'stuck' ? 'lost' : 'left')
+      // It was this one that took nothing, as a tab does that the browser froze.
+      if (why !== 'lost') return
+      meet(other)
+      hall.postMessage({ from: id, to: other })
+    }))
+  }
+  hall.onmessage = (event: unknown) => {
+    const { data } = event as { readonly data: unknown }
+    if (typeof data !== 'object' || data === null) return
+    const { from, to } = data as { readonly from?: unknown; readonly to?: unknown }
+    if (!isStation(from) || from === id || (to !== undefined && to !== id)) return
+    if (!peers.has(from)) meet(from)
+    if (to === undefined) hall.postMessage({ from: id, to: from })
+  }
+  hall.postMessage({ from: id })
+
   return {
     kind: 'net',
     connect: (deliver, clock) => device.connect(deliver, clock),
     save: () => device.save?.() ?? [],
     restore: (saved, where) => device.restore?.(saved, where) ?? false,
     close() {
-      channel.close()
+      hall.close()
+      for (const other of [...peers.keys()]) forget(other)
       device.close()
-      out.close()
     },
   }
 }

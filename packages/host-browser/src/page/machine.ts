@@ -24,6 +24,8 @@ export interface OpenMachineOptions {
   readonly onProgress?: (progress: MachineNews['progress']) => void
   /** What happens while nobody sees the page: `'run'` unless given. What is paused, and what the browser freezes, stands still, its clock too. */
   readonly whenHidden?: 'run' | 'pause'
+  /** Gives up what is being opened: it is disposed of, and `openMachine` throws `'disposed'`. Does nothing once it is open. */
+  readonly signal?: AbortSignal
 }
 
 /** A machine in a worker of this page. */
@@ -55,6 +57,19 @@ export interface PageMachine {
   finished(): Promise<{ readonly status: number; readonly error: Error | null }>
   /** Ends it, closes its disks in good order, and ends its worker. Does nothing the second time. */
   dispose(): Promise<void>
+}
+
+/** @throws a typed error `'worker-failed'`: browsers refuse workers of other origins, and those that a policy forbids, at once */
+function makeWorker(cpu: 'riscv' | 'x86', make: (cpu: 'riscv' | 'x86') => MachineWorkerHandle): MachineWorkerHandle {
+  try {
+    return make(cpu)
+  } catch (error) {
+    throw workerFailed(error instanceof Error ? error.message : String(error))
+  }
+}
+
+function workerFailed(value: string): Error {
+  return machinistError({ code: 'worker-failed', part: 'worker', value, remedy: 'Serve riscv.worker.js and x86.worker.js beside the program, from its own origin, or give worker.' }, "the machine's worker does not run")
 }
 
 /** The worker beside this program. Bundlers know the form of these two, and bring the worker along. */
@@ -95,7 +110,7 @@ class WorkerMachine implements PageMachine {
         else this.#hear(data)
       })
       const failed = (event: { readonly message?: string }): void => {
-        const error = machinistError({ code: 'worker-failed', part: 'worker', value: event.message ?? 'it did not load', remedy: 'Serve riscv.worker.js and x86.worker.js beside the program, or give worker.' }, "the machine's worker does not run")
+        const error = workerFailed(event.message ?? 'it did not load')
         reject(error)
         this.#fail(error)
       }
@@ -107,7 +122,7 @@ class WorkerMachine implements PageMachine {
 
   async ask<What extends keyof Asks>(what: What, ask: Asks[What]): Promise<Answers[What]> {
     await this.#ready
-    if (this.#disposing !== null && what !== 'dispose') throw machinistError({ code: 'disposed', part: this.name || 'machine', remedy: 'Open another one.' }, 'the machine was disposed of')
+    if (this.#disposing !== null && what !== 'dispose') throw this.#disposed()
     return new Promise((resolve, reject) => {
       const id = ++this.#last
       this.#asked.set(id, { resolve, reject })
@@ -199,13 +214,29 @@ class WorkerMachine implements PageMachine {
     // One that hangs, or has ended, does not answer.
     await Promise.race([asked.catch(() => undefined), new Promise((resolve) => { setTimeout(resolve, PATIENCE) })])
     this.#worker.terminate()
+    const error = this.#disposed()
+    for (const { reject } of this.#asked.values()) reject(error)
+    this.#asked.clear()
     this.#enter('disposed')
+  }
+
+  #disposed(): Error {
+    return machinistError({ code: 'disposed', part: this.name || 'machine', remedy: 'Open another one.' }, 'the machine was disposed of')
   }
 }
 
 /** What a listener throws is its page's mistake, and no reason for a machine to end. */
 function report(error: unknown): void {
   setTimeout(() => { throw error }, 0)
+}
+
+/** @throws a typed error `'machine-load'` */
+function urlOf(text: string | URL, base: string): URL {
+  try {
+    return new URL(text, base)
+  } catch {
+    throw machinistError({ code: 'machine-load', part: 'machine', value: String(text), remedy: 'Give a URL, or a path of this site.' }, 'it is no URL')
+  }
 }
 
 /** A description that stands at a URL. @throws a typed error `'machine-load'` */
@@ -224,23 +255,32 @@ async function descriptionAt(url: URL): Promise<MachineDescription> {
  * Makes a machine in a worker of its own. It does not run yet.
  *
  * @param what - the machine, or the URL of its description
- * @throws typed errors: `'machine-load'`, `'machine-description'`, `'worker-failed'`, `'image-load'`; as `openBrowserDisks` and `createMachine`
+ * @throws typed errors: `'machine-load'`, `'machine-description'`, `'worker-failed'`, `'image-load'`, `'disposed'`; as `openBrowserDisks` and `createMachine`
  */
 export async function openMachine(what: MachineDescription | string | URL, options: OpenMachineOptions = {}): Promise<PageMachine> {
   const page = (globalThis as unknown as { readonly location: { readonly href: string } }).location.href
-  const url = typeof what === 'string' || what instanceof URL ? new URL(what, page) : null
+  const url = typeof what === 'string' || what instanceof URL ? urlOf(what, page) : null
+  const base = urlOf(options.base ?? url ?? page, page).href
+  const { signal } = options
   const description = url === null ? what as MachineDescription : await descriptionAt(url)
   const cpu = cpuOf(description)
-  const machine = new WorkerMachine((options.worker ?? ownWorker)(cpu))
+  const whileWanted = (): void => {
+    if (signal?.aborted === true) throw machinistError({ code: 'disposed', part: 'machine', remedy: 'Open another one.' }, 'it was given up before it was open')
+  }
+  whileWanted()
+  const machine = new WorkerMachine(makeWorker(cpu, options.worker ?? ownWorker))
   if (options.onProgress !== undefined) machine.on('progress', options.onProgress)
+  const giveUp = (): void => { void machine.dispose() }
+  signal?.addEventListener('abort', giveUp)
   try {
-    const { name, consoles } = await machine.ask('make', {
-      description, base: new URL(options.base ?? url ?? page, page).href, files: options.files ?? {}, size: options.size ?? null,
-    })
+    const { name, consoles } = await machine.ask('make', { description, base, files: options.files ?? {}, size: options.size ?? null })
+    whileWanted()
     Object.assign(machine, { name, consoles })
   } catch (error) {
     await machine.dispose()
     throw error
+  } finally {
+    signal?.removeEventListener('abort', giveUp)
   }
   machine.undo.push(watchPage(machine, options.whenHidden ?? 'run'))
   return machine
@@ -263,7 +303,7 @@ function watchPage(machine: PageMachine, whenHidden: 'run' | 'pause'): () => voi
     void machine.pause().catch(() => undefined)
   }
   const release = (): void => {
-    if (!held) return
+    if (!held || (whenHidden === 'pause' && document.visibilityState !== 'visible')) return
     held = false
     void machine.resume().catch(() => undefined)
   }
@@ -273,5 +313,9 @@ function watchPage(machine: PageMachine, whenHidden: 'run' | 'pause'): () => voi
   }
   const events = [['visibilitychange', seen], ['freeze', hold], ['resume', release]] as const
   for (const [type, listener] of events) document.addEventListener(type, listener)
-  return () => { for (const [type, listener] of events) document.removeEventListener(type, listener) }
+  const begins = machine.on('state', ({ to }) => { if (to === 'running') seen() })
+  return () => {
+    begins()
+    for (const [type, listener] of events) document.removeEventListener(type, listener)
+  }
 }
