@@ -62,7 +62,7 @@ export const groups = {
   '@machinist/display': {
     'Talk to a console': ['console/'],
     'See the screen': ['', 'memory-display', 'picture', 'text', 'text-painter'],
-    'Press keys and move the pointer': ['input', 'codes'],
+    'Press keys and move the pointer': ['input', 'codes', 'terminal-keys'],
     'Hear and speak': ['memory-audio', 'wav'],
   },
   '@machinist/element': {

@@ -15,3 +15,5 @@ export type { MemoryAudio, MemoryAudioOptions, Recording } from './memory-audio.
 export { wav } from './wav.ts'
 export { characterOf, textOf } from './text.ts'
 export { TextPainter } from './text-painter.ts'
+export { terminalKeys } from './terminal-keys.ts'
+export type { KeyStroke, TerminalKeys } from './terminal-keys.ts'

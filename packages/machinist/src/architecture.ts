@@ -33,6 +33,22 @@ export function checkArchitecture({ firmware, interrupts, dumpDtb, virtio, kerne
   if (kernel === 'none') throw usageError('--kernel', 'there is no firmware for x86', 'Give a kernel.', kernel)
 }
 
+/**
+ * Refuses options that a PC with firmware has no place for.
+ *
+ * @throws a usage error
+ */
+export function checkPc({ kernel, initrd, append, interrupts, dumpDtb, virtio, exec, console, firmware, arch }: RunOptions): void {
+  for (const [flag, value] of [['--kernel', kernel], ['--initrd', initrd], ['--append', append], ['--exec', exec]] as const) {
+    if (value !== undefined) throw usageError(flag, 'with --board pc, firmware boots what is on the disk', 'Leave one of them out.', value)
+  }
+  if (arch === 'riscv64') throw usageError('--arch', 'a PC is not of this architecture', 'Leave it out.', arch)
+  if (virtio !== undefined && virtio !== 'pci') throw usageError('--virtio', 'a PC has them on PCI', 'Leave it out.', virtio)
+  if (console === 'hvc0') throw usageError('--console', 'a PC has a screen and a serial line', 'Use screen or ttyS0.', console)
+  if (firmware === 'none') throw usageError('--firmware', 'a PC begins with firmware', 'Leave it out.', firmware)
+  for (const [flag, value] of [['--interrupts', interrupts], ['--dump-dtb', dumpDtb]] as const) if (value !== undefined) throw usageError(flag, 'is for RISC-V', 'Leave it out, or --board.', value)
+}
+
 /** What a kernel is for, as it is in `/boot`; null when its file does not tell. */
 export function kernelArchitecture(kernel: Uint8Array): GuestArchitecture | null {
   if (isBzImage(kernel)) return parseBzImage(kernel).has64 ? 'amd64' : 'i386'
@@ -40,7 +56,7 @@ export function kernelArchitecture(kernel: Uint8Array): GuestArchitecture | null
 }
 
 /** The processor of a machine for i386. */
-const I386_MODEL = 'x86-32'
+export const I386_MODEL = 'x86-32'
 /** What saved machines for i386 may have: older ones have the other. */
 const I386_MODELS: readonly unknown[] = [I386_MODEL, 'i686']
 
@@ -60,11 +76,11 @@ export type Settled = RunOptions & Required<Pick<RunOptions, 'arch' | 'virtio'>>
  * @throws a usage error for options that do not go with it
  */
 export function settle(options: RunOptions, found: GuestArchitecture | null = null): Settled {
-  const { arch = found ?? 'riscv64' } = options
+  const { arch = found ?? (options.board === 'pc' ? 'amd64' : 'riscv64') } = options
   // A PC of 64 bits runs what is of 32.
   if (found !== null && arch !== found && !(arch === 'amd64' && found === 'i386')) throw usageError('--arch', `the kernel of the disk is for ${found}`, 'Leave it out.', arch)
   const settled = { ...options, arch, virtio: options.virtio ?? virtioOf(arch) }
-  checkArchitecture(settled, arch)
+  if (options.board !== 'pc') checkArchitecture(settled, arch)
   return settled
 }
 

@@ -40,6 +40,7 @@ describe('the command line', () => {
     expect(parseCommand(['--help', '--nothing'.slice(0, 0) || '--quiet'])).toEqual({ kind: 'help', topic: '' })
     expect(parseCommand(['-h'])).toEqual({ kind: 'help', topic: '' })
     expect(parseCommand(['--version'])).toEqual({ kind: 'version' })
+    expect(parseCommand(['--board', 'pc', 'dos', '--console', 'screen', '--screenshot', 'a.png', '--firmware', 'b'])).toEqual({ kind: 'run', options: { board: 'pc', disks: [{ path: 'dos', mode: 'rw' }], shares: [], console: 'screen', screenshot: 'a.png', firmware: 'b', quiet: false, stats: false } })
     expect(parseDisk('x,rw')).toEqual({ path: 'x', mode: 'rw' })
     expect(parseDisk('a,b.img,bps=20M,overlay,iops=500,bps-burst=4096,iops-burst=1')).toEqual({
       path: 'a,b.img', mode: 'overlay', limits: { bytesPerSecond: 20 * 2 ** 20, operationsPerSecond: 500, burstBytes: 4096, burstOperations: 1 },
@@ -54,7 +55,7 @@ describe('the command line', () => {
     [['--out', 'x'], '--out'], [['run', '--rate', '5'], '--rate'], [['profile', '--rate', '0'], '--rate'], [['profile', '--rate', '1e3'], '--rate'], [['profile', '--out='], '--out'],
     [['--pmem', ',ro'], '--pmem'], [['--balloon', 'half'], '--balloon'], [['--balloon', '1M,oom'], '--balloon'], [['a.json', '--balloon', '0'], '--balloon'],
     [['profile', '--symbols='], '--symbols'], [['profile', '--symbols', '@0x10'], '--symbols'],
-    [['--exec', 'ls', '--kernel', 'x'], '--exec'], [['a.json', 'b.json'], 'arguments'], [['a.json', '--harts', '2'], '--harts'], [['a.json', '--exec', 'ls'], '--exec'],
+    [['--exec', 'ls', '--kernel', 'x'], '--exec'], [['--board', 'isa'], '--board'], [['a.json', '--board', 'pc'], '--board'], [['--board', 'pc', '--append', 'x'], '--append'], [['--board', 'pc', '--firmware', 'none'], '--firmware'], [['--console', 'screen'], '--console'], [['--screenshot', 'x'], '--screenshot'], [['a.json', 'b.json'], 'arguments'], [['a.json', '--harts', '2'], '--harts'], [['a.json', '--exec', 'ls'], '--exec'],
   ])('%j is refused in one line that names %s', (args, name) => {
     const error = errorOf(() => parseCommand(args))
     expect(error).toMatchObject({ code: 'usage', part: name })

@@ -1,7 +1,7 @@
 import type { TreeSession } from '@machinist/host-node'
 import type { OpenSnapshot } from '@machinist/snapshot'
 import type { BackendDescriptor } from '@machinist/machine'
-import { checkArchitecture, parseArchitecture } from './architecture.ts'
+import { checkArchitecture, checkPc, parseArchitecture } from './architecture.ts'
 import { type BalloonChoice, parseBalloon } from './balloon.ts'
 import { HELP_OPTIONS, SHELLS } from './command-line/commands.ts'
 import { unknownCommand } from './command-line/help.ts'
@@ -16,6 +16,7 @@ import type { GdbAddress } from './gdb/listen.ts'
 import type { GuestArchitecture } from './guest/index.ts'
 import { parseGdb } from './gdb/option.ts'
 import { METAL, type MetalOptions, parseMetal } from './metal/arguments.ts'
+import { isMachineFile } from './machine-file.ts'
 import { parseNet } from './net-option.ts'
 import { checkRecord, parseReplay, REPLAY, type ReplayChoice } from './recording/arguments.ts'
 import { PROFILE_OPTIONS, RESTORE_OPTIONS, RUN_OPTIONS } from './run-options.ts'
@@ -49,6 +50,8 @@ export interface RunOptions {
   readonly harts?: number
   /** The instruction set, by Debian's name. Unless given, a disk's kernel decides, or it is `'riscv64'`. */
   readonly arch?: GuestArchitecture
+  /** A PC with firmware, in the place of the machine for {@link RunOptions.arch}. */
+  readonly board?: 'pc'
   readonly virtio?: 'mmio' | 'mmio-legacy' | 'pci'
   readonly interrupts?: 'plic' | 'aia'
   /** Networks; a NAT of its own unless given. */
@@ -60,8 +63,10 @@ export interface RunOptions {
   /** Where debuggers connect, and whether the machine waits for one. */
   readonly gdb?: GdbAddress
   readonly gdbWait?: boolean
-  /** The console at this terminal: the serial line unless given. */
-  readonly console?: 'ttyS0' | 'hvc0'
+  /** The console at this terminal: the serial line unless given, or of a PC the screen where there is a terminal. */
+  readonly console?: 'ttyS0' | 'hvc0' | 'screen'
+  /** Where to write what the screen shows. */
+  readonly screenshot?: string
   /** What the end of input that is no terminal means: the end for the shell of the prepared guest, nothing for another. */
   readonly inputEnd?: 'eot' | 'ignore'
   /** Where to write the device tree, instead of running. */
@@ -141,7 +146,7 @@ const HELP_FLAGS = { ...HELP_OPTIONS, ...COMMON_OPTIONS } as const
 const FLAGS = { ...RUN_OPTIONS, ...PROFILE_OPTIONS } as const
 
 /** Flags that say what a machine file says already. */
-const NOT_WITH_FILE = ['disk', 'share', 'vsock', 'net', 'balloon', 'pmem', 'memory', 'harts', 'arch', 'virtio', 'interrupts', 'exec', 'console'] as const
+const NOT_WITH_FILE = ['disk', 'share', 'vsock', 'net', 'balloon', 'pmem', 'memory', 'harts', 'arch', 'board', 'virtio', 'interrupts', 'exec', 'console'] as const
 
 function oneOf<const Choice extends string>(flag: string, value: string, choices: readonly Choice[]): Choice {
   const found = choices.find((choice) => choice === value)
@@ -350,21 +355,21 @@ export function parseCommand(args: readonly string[]): Command {
   const subcommand = SUBCOMMANDS.find((name) => name === positionals[0])
   if (values.help === true) return { kind: 'help', topic: subcommand ?? '' }
   // Machine files and disks have a dot, or lie in a folder.
-  if (subcommand === undefined && positionals[0] !== undefined && /^[\w-]+$/.test(positionals[0])) throw unknownCommand(positionals[0])
+  if (subcommand === undefined && positionals[0] !== undefined && values.board === undefined && /^[\w-]+$/.test(positionals[0])) throw unknownCommand(positionals[0])
   const files = subcommand === undefined ? positionals : positionals.slice(1)
   const profile = subcommand === 'profile' ? parseProfile(values) : null
   const foreign = profile === null ? (Object.keys(PROFILE_OPTIONS) as (keyof typeof PROFILE_OPTIONS)[]).find((name) => values[name] !== undefined) : undefined
   if (foreign !== undefined) throw usageError(`--${foreign}`, 'is for machinist profile', `Leave it out, or begin with profile.`)
   if (profile !== null && values['dump-dtb'] !== undefined) throw usageError('--dump-dtb', 'runs nothing that could be profiled', 'Leave it out, or profile.')
   const choice = files[0] === undefined || files[0] === '' ? null : parseDisk(files[0])
-  const image = choice !== null && isDiskImage(choice.path) ? choice : null
+  const image = choice !== null && (isDiskImage(choice.path) || (values.board !== undefined && !isMachineFile(choice.path))) ? choice : null
   const machineFile = image === null ? files[0] : undefined
   if (files.length > 1) throw usageError('arguments', image === null ? 'more than one machine file' : 'more than one disk to boot', image === null ? SEE_HELP : 'Give the others with --disk.', files[1])
   if (machineFile !== undefined) {
     const flag = NOT_WITH_FILE.find((name) => values[name] !== undefined)
     if (flag !== undefined) throw usageError(`--${flag}`, 'the machine file decides this', `Change ${machineFile} instead.`)
   }
-  for (const name of ['kernel', 'initrd', 'firmware', 'vsock', 'dump-dtb'] as const) {
+  for (const name of ['kernel', 'initrd', 'firmware', 'vsock', 'dump-dtb', 'screenshot'] as const) {
     if (values[name] === '') throw usageError(`--${name}`, 'no path is given', SEE_HELP)
   }
   if (values.exec !== undefined) {
@@ -390,13 +395,15 @@ export function parseCommand(args: readonly string[]): Command {
     ...(values.initrd !== undefined && { initrd: values.initrd }),
     ...(values.append !== undefined && { append: values.append }),
     ...(values.firmware !== undefined && { firmware: values.firmware }),
-    ...(image !== null && values.kernel === undefined && { bootDisk: image }),
+    ...(image !== null && values.kernel === undefined && values.board === undefined && { bootDisk: image }),
     disks,
     shares: parseShares(values.share ?? []),
     ...(values.vsock !== undefined && { vsock: values.vsock }),
     ...(values.memory !== undefined && { memory: parseMemory(values.memory) }),
     ...(values.harts !== undefined && { harts: parseHarts(values.harts) }),
     ...(arch !== undefined && { arch }),
+    ...(values.board !== undefined && { board: oneOf('--board', values.board, ['pc']) }),
+    ...(values.screenshot !== undefined && { screenshot: values.screenshot }),
     ...(values.virtio !== undefined && { virtio: parseVirtio(values.virtio) }),
     ...(values.interrupts !== undefined && { interrupts: parseInterrupts(values.interrupts) }),
     ...(values.net !== undefined && { nets: values.net.flatMap(parseNet) }),
@@ -406,7 +413,7 @@ export function parseCommand(args: readonly string[]): Command {
     ...(snapshots !== undefined && { snapshots }),
     ...(values.record !== undefined && { record: { path: values.record, lines: [args] } }),
     ...(values.exec !== undefined && { exec: values.exec }),
-    ...(values.console !== undefined && { console: oneOf('--console', values.console, ['ttyS0', 'hvc0']) }),
+    ...(values.console !== undefined && { console: oneOf('--console', values.console, ['ttyS0', 'hvc0', 'screen']) }),
     ...(values['input-end'] !== undefined && { inputEnd: oneOf('--input-end', values['input-end'], ['eot', 'ignore']) }),
     ...(values['dump-dtb'] !== undefined && { dumpDtb: values['dump-dtb'] }),
     ...(values.gdb !== undefined && { gdb: parseGdb(values.gdb) }),
@@ -414,6 +421,9 @@ export function parseCommand(args: readonly string[]): Command {
     quiet: values.quiet ?? false,
     stats: values.stats ?? false,
   }
-  if (arch !== undefined) checkArchitecture(options, arch)
+  if (options.board === 'pc') checkPc(options)
+  else if (options.console === 'screen') throw usageError('--console', 'the machine has no screen', 'Use --board pc.', options.console)
+  else if (options.screenshot !== undefined && machineFile === undefined) throw usageError('--screenshot', 'the machine has no screen', 'Use --board pc.', options.screenshot)
+  else if (arch !== undefined) checkArchitecture(options, arch)
   return profile === null ? { kind: 'run', options } : { kind: 'profile', options, profile }
 }

@@ -11,6 +11,13 @@ import { openControls } from './balloon.ts'
 /** What a machine file that is a program may export by default. */
 export type MachineModule = MachineBlueprint | MachineDefinition | (() => MachineModule | Promise<MachineModule>)
 
+const EXTENSIONS: readonly string[] = ['.json', '.js', '.mjs', '.ts']
+
+/** Whether a file is one of a machine, by its name. */
+export function isMachineFile(path: string): boolean {
+  return EXTENSIONS.includes(extname(path))
+}
+
 /** What a JSON file holds. */
 function fromJson(path: string): unknown {
   let text: string
@@ -80,7 +87,7 @@ async function fromModule(path: string): Promise<unknown> {
 export async function exportOf(given: string): Promise<unknown> {
   const path = resolve(given)
   const extension = extname(path)
-  if (!['.json', '.js', '.mjs', '.ts'].includes(extension)) {
+  if (!isMachineFile(given)) {
     throw machinistError({ code: 'machine-file', part: given, value: extension || 'no extension', remedy: 'Use .json, .mjs or .ts.' }, 'not a machine file')
   }
   const exported = extension === '.json' ? fromJson(path) : await fromModule(path)

@@ -12,6 +12,7 @@ const BOOT = {
     type: 'string', offers: 'file',
     forms: [
       ['PATH', 'M-mode firmware such as OpenSBI, instead of the built-in SBI'],
+      ['PATH', 'with --board pc: a BIOS, in the place of Debian\'s SeaBIOS'],
       ['none', 'no firmware and no SBI: the kernel is started in M-mode, at its entry point or, as flat code, at 0x80000000'],
     ],
   },
@@ -24,6 +25,10 @@ const MACHINE = {
   arch: {
     type: 'string', offers: ['riscv64', 'x86_64', 'i386'],
     forms: [['riscv64|x86_64|i386', "the instruction set: that of a disk's kernel, or RISC-V; with x86_64 or i386 the machine is a small PC without firmware, and the Debian guest is for that"]],
+  },
+  board: {
+    type: 'string', offers: ['pc'],
+    forms: [['pc', "a PC with firmware, Debian's SeaBIOS, which boots the first DISK as it is; with a screen, keyboard and mouse"]],
   },
   virtio: {
     type: 'string', offers: ['mmio', 'pci', 'mmio-legacy'],
@@ -78,8 +83,15 @@ const MACHINE = {
 const HOW = {
   exec: { type: 'string', forms: [['CMD', 'run CMD in the Debian guest with our standard input, write only its output, and end with its status']] },
   console: {
-    type: 'string', offers: ['ttyS0', 'hvc0'],
-    forms: [['ttyS0|hvc0', 'the terminal is a serial line by default; as a virtio console the guest also hears when it changes its size']],
+    type: 'string', offers: ['ttyS0', 'hvc0', 'screen'],
+    forms: [
+      ['ttyS0|hvc0', 'the terminal is a serial line by default; as a virtio console the guest also hears when it changes its size'],
+      ['screen', 'with --board pc, by default where the output is a terminal: it shows the screen while that is one of text, and what is typed are keys. Ctrl-A R presses Ctrl-Alt-Delete.'],
+    ],
+  },
+  screenshot: {
+    type: 'string', offers: 'file',
+    forms: [['FILE.png', 'of a machine with a screen: write what it shows into FILE.png at the end, and whenever SIGUSR2 comes or Ctrl-A P is typed']],
   },
   'input-end': {
     type: 'string', offers: ['eot', 'ignore'],
@@ -145,6 +157,7 @@ export const RUN_COMMAND: CommandInfo = {
     ['[options]', "boot Debian's Linux to a shell"],
     ['[options] MACHINE-FILE', 'run the machine that a .json, .mjs or .ts file defines'],
     ['[options] DISK', 'boot the Linux on a disk: a .qcow2, .img, .vmdk … file'],
+    ['--board pc [options] [DISK]', 'a PC, whose BIOS boots what is on the disk'],
   ],
   groups: GROUPS,
   offers: 'file',
@@ -156,6 +169,7 @@ export const RUN_COMMAND: CommandInfo = {
     '--snapshots vm debian.qcow2',
     '--net nat,forward=tcp:127.0.0.1:2222-:22',
     '--firmware fw_dynamic.bin --kernel uboot.elf',
+    '--board pc --memory 64M dos.img',
   ],
 }
 

@@ -2,7 +2,7 @@ import { Transform, type Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import { concatInitrds } from '@machinist/boot'
 import { type Given, VIRTIO_SLOTS } from '@machinist/boards'
-import { type CharPort, machinistError } from '@machinist/api'
+import { type CharPort, isMachinistError, machinistError } from '@machinist/api'
 import { type CharBackend, collector, nodeHost, openDiskImage, readWhole, sharedFolder, stream, terminal, unixSockets } from '@machinist/host-node'
 import { type BackendDescriptor, createMachine, deviceTree, type DevicePart, type Machine, type MachineBlueprint, type MachineStats, parseDefinition, part } from '@machinist/machine'
 import { imageDisk, limited, overlay } from '@machinist/storage'
@@ -19,7 +19,10 @@ import { dumpDtb } from './dump-dtb.ts'
 import { EXEC_PORTS, execConsole } from './exec-ports.ts'
 import { type ExecRequest, execRequest, guestCommandLine, prepareGuest, terminalProgress } from './guest/index.ts'
 import { loadMachineFile } from './machine-file.ts'
+import { pcMachine } from './pc-machine.ts'
 import { counted, openRecord, recordedText, type RecordingNote } from './recording/record.ts'
+import { connects, desk, SCREEN, screenshot } from './screen/backends.ts'
+import { TerminalScreen } from './screen/terminal-screen.ts'
 import { beginTree, takeAtTerminal } from './snapshot/run-tree.ts'
 import { restored, saveAndEnd, type TerminalCommand, terminalCommands } from './snapshot/save.ts'
 import { liveText, statsText } from './stats.ts'
@@ -36,6 +39,8 @@ const BROKEN_PIPE = 141
 /** A kernel that says this is at its end, and then stands still. How often its console is searched for it, in milliseconds. */
 const PANIC = 'Kernel panic - not syncing'
 const PANIC_INTERVAL = 1000
+/** Keys that start a PC over. */
+const CTRL_ALT_DELETE = [29, 56, 111] as const
 /** How often `--stats` tells how the machine runs, in milliseconds. */
 const LIVE_INTERVAL = 1000
 /** Keeps the process alive while a machine waits for input that only the terminal can bring. */
@@ -136,32 +141,41 @@ async function pmemPart({ path, mode, limits, opened, ...rest }: DiskChoice, vir
 
 async function plan(given: RunOptions, request: ExecRequest | null, console: Given<CharPort>, answers: readonly CharBackend[]): Promise<MachineBlueprint> {
   if (given.machineFile !== undefined) return override(await loadMachineFile(given.machineFile), given)
-  const boot = await diskBoot(given)
+  const boot = given.board === 'pc' ? null : await diskBoot(given)
   const options = settle(given, boot?.architecture ?? (given.restore === undefined ? null : definedArchitecture(parseDefinition(given.restore.definition))))
   const backends = Object.fromEntries(EXEC_PORTS.map((name, index) => [name, answers[index] ?? 'null']))
   const pmems = await Promise.all((options.pmems ?? []).map((disk) => pmemPart(disk, options.virtio)))
+  const devices = {
+    ...(request !== null && { exec: part(options.virtio === 'pci' ? virtioPci(execConsole) : virtioMmio(execConsole), { backends: { console: 'null', ...backends } }) }),
+    ...Object.fromEntries(options.shares.map(({ path, tag, readOnly }, index) =>
+      [`share${index}`, part(options.virtio === 'pci' ? virtio9pPci : virtio9p, { config: { tag }, backends: { files: sharedFolder(path, { name: '--share', readOnly }) } })])),
+    ...(options.balloon !== undefined && {
+      balloon: part(options.virtio === 'pci' ? virtioBalloonPci : virtioBalloon, { config: options.balloon.config, backends: { host: balloonControl({ target: options.balloon.target }) } }),
+    }),
+    ...Object.fromEntries(pmems.map((pmem, index) => [`pmem${index}`, pmem])),
+    ...(options.vsock !== undefined && { vsock: part(options.virtio === 'pci' ? virtioVsockPci : virtioVsock, { backends: { host: unixSockets(options.vsock, { name: '--vsock' }) } }) }),
+  }
+  const nets = networks(options).map((net) => ({ net, config: {} }))
+  const disks = await Promise.all(options.disks.map(openChoice))
+  if (options.board === 'pc') return pcMachine(options, { console: atScreen(options) ? 'null' : console, nets, disks, devices })
   return board(options.arch, {
     ...await images(options, boot, request),
     ...(options.memory !== undefined ? { memory: options.memory } : options.bootDisk !== undefined && { memory: DISK_MEMORY }),
     ...(options.harts !== undefined && { harts: options.harts }),
-    nets: networks(options).map((net) => ({ net, config: {} })),
-    disks: await Promise.all(options.disks.map(openChoice)),
+    nets,
+    disks,
     // The kernel's messages, and the SBI's, go where the shell is.
     ...(options.console === 'hvc0' ? { virtioConsole: console, console: { type: 'share' as const, with: 'hvc.console' } } : { console }),
-    devices: {
-      ...(request !== null && { exec: part(options.virtio === 'pci' ? virtioPci(execConsole) : virtioMmio(execConsole), { backends: { console: 'null', ...backends } }) }),
-      ...Object.fromEntries(options.shares.map(({ path, tag, readOnly }, index) =>
-        [`share${index}`, part(options.virtio === 'pci' ? virtio9pPci : virtio9p, { config: { tag }, backends: { files: sharedFolder(path, { name: '--share', readOnly }) } })])),
-      ...(options.balloon !== undefined && {
-        balloon: part(options.virtio === 'pci' ? virtioBalloonPci : virtioBalloon, { config: options.balloon.config, backends: { host: balloonControl({ target: options.balloon.target }) } }),
-      }),
-      ...Object.fromEntries(pmems.map((pmem, index) => [`pmem${index}`, pmem])),
-      ...(options.vsock !== undefined && { vsock: part(options.virtio === 'pci' ? virtioVsockPci : virtioVsock, { backends: { host: unixSockets(options.vsock, { name: '--vsock' }) } }) }),
-    },
+    devices,
     ...(options.firmware !== undefined && options.firmware !== NO_FIRMWARE && { firmware: readWhole(options.firmware, '--firmware') }),
     virtio: options.virtio,
     ...(options.interrupts !== undefined && { interrupts: options.interrupts }),
   })
+}
+
+/** Whether the terminal is to show the screen of a PC. */
+function atScreen({ console = process.stdout.isTTY ? 'screen' : 'ttyS0' }: RunOptions): boolean {
+  return console === 'screen'
 }
 
 /** A machine file's definition with what the command line says of booting. */
@@ -209,15 +223,32 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
     process.stderr.write('\r\n')
     holder.machine?.powerOff(0)
   }
-  const prepared = options.kernel === undefined && options.bootDisk === undefined && options.machineFile === undefined
+  const prepared = options.kernel === undefined && options.bootDisk === undefined && options.machineFile === undefined && options.board === undefined
   const { save, tree } = options
   const saving = (): void => { if (save !== undefined && holder.machine !== null) void saveAndEnd(holder.machine, save) }
+  const seen = desk()
+  let view: TerminalScreen | null = null
+  const shooting = (): void => {
+    try {
+      if (options.screenshot !== undefined) screenshot(seen.display, options.screenshot)
+    } catch (error) {
+      process.stderr.write(`machinist: ${isMachinistError(error) ? error.message : String(error)}\n`)
+    }
+  }
+  // What these say is not to be drawn over.
+  const saying = (text: string, work: () => void) => (): void => {
+    view?.cover(text)
+    work()
+  }
   const commands: TerminalCommand[] = [
-    ...save === undefined ? [] : [{ key: 's', text: 'save the machine, and end it', work: saving }],
-    ...tree === undefined ? [] : [{ key: 't', text: 'take a snapshot of the machine', work: () => { void takeAtTerminal(tree) } }],
+    ...save === undefined ? [] : [{ key: 's', text: 'save the machine, and end it', work: saying('Saving', saving) }],
+    ...tree === undefined ? [] : [{ key: 't', text: 'take a snapshot of the machine', work: saying('Taking a snapshot', () => { void takeAtTerminal(tree) }) }],
+    ...options.screenshot === undefined ? [] : [{ key: 'p', text: `write what the screen shows into ${options.screenshot}`, work: shooting }],
+    ...options.board === undefined ? [] : [{ key: 'r', text: 'press Ctrl-Alt-Delete', work: () => { view?.press(CTRL_ALT_DELETE) } }],
   ]
+  const help = (text: string): void => { if (view === null) process.stdout.write(text); else view.cover(text) }
   const shell = options.exec === undefined
-    ? terminal({ onLeave: leave, endOfInput: options.inputEnd ?? (prepared ? 'eot' : 'ignore'), ...(commands.length > 0 && { onCommand: terminalCommands(commands) }) })
+    ? terminal({ onLeave: leave, endOfInput: options.inputEnd ?? (prepared ? 'eot' : 'ignore'), onCommand: terminalCommands(commands, help), farewell: () => view?.farewell() ?? '' })
     : tail
   const request = options.exec === undefined ? null : execRequest(options.exec)
   const answers: CharBackend[] = []
@@ -257,7 +288,9 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
   const planned = await plan(options, request, shell, answers)
   const recording = options.record === undefined ? null : openRecord(options.record.path)
   const blueprint = recording === null ? planned : counted(planned)
-  const host = nodeHost({ backends: { terminal: shell } })
+  const host = nodeHost({ backends: { terminal: shell, ...seen.backends } })
+  const [hasScreen, hasShell] = [connects(blueprint, SCREEN.screen), connects(blueprint, shell) || connects(blueprint, 'terminal')]
+  if (options.screenshot !== undefined && !hasScreen) throw machinistError({ code: 'run-option', part: '--screenshot', value: options.screenshot, remedy: `Name the backend '${SCREEN.screen}' for a screen.` }, 'the machine of the file has no screen that could be shown')
   const tape = recording === null ? {} : { record: { sink: recording.sink, paced: true } }
   const machine = withColdCore(() => (options.restore === undefined ? createMachine(blueprint, host, tape) : restored(options.restore, blueprint, host, tape)))
   const endCold = optimiseWhenWarm(machine)
@@ -305,10 +338,17 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
       const about: RecordingNote = { program: 'machinist', lines: options.record.lines, ...(request !== null && { token: request.token }) }
       await recording?.begin(machine, { about, ...(options.restore !== undefined && { restored: options.restore }) })
     }
+    if (hasScreen && !hasShell && process.stdout.isTTY) {
+      view = new TerminalScreen(shell, seen)
+      view.begin()
+    }
+    process.on('SIGUSR2', shooting)
     machine.start()
     if (options.gdbWait === true) machine.pause()
     const { status, error } = await machine.finished()
     ended?.()
+    view?.end()
+    shooting()
     for (const answer of answers) answer.flush()
     shell.flush()
     const elapsed = performance.now() - began
@@ -327,6 +367,8 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
     return 1
   } finally {
     endCold()
+    view?.end()
+    process.off('SIGUSR2', shooting)
     clearInterval(keepAlive)
     clearTimeout(saveTimer)
     clearInterval(live)

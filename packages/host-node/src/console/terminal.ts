@@ -32,6 +32,8 @@ export interface TerminalOptions {
   readonly onLeave?: () => void
   /** Asked about any other `Ctrl-A key` (lower case) before help; returns whether it was a command. */
   readonly onCommand?: (key: string) => boolean
+  /** What is written when a real terminal is given back, in whatever way, for those who draw on it; asked then. */
+  readonly farewell?: () => string
   /**
    * What a guest is told when input that is no terminal ends. A serial line has no end: `'ignore'` (unless given) leaves it silent from then on.
    * `'eot'` types Ctrl-D, which a shell takes for the end, on a line of its own: when the guest has taken all input, is silent and has nothing to do, as a shell that waits for a line, or what it runs. And again when it has said something since,
@@ -127,6 +129,8 @@ export function terminal(options: TerminalOptions = {}): CharBackend {
     if (!held) return
     held = false
     try {
+      const text = options.farewell?.() ?? ''
+      if (text !== '') output.write(text)
       raw?.setRawMode?.(false)
     } catch {
       // The terminal is gone (its window was closed): there is nothing to restore.

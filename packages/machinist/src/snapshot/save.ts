@@ -11,13 +11,13 @@ export interface TerminalCommand {
   readonly work: () => void
 }
 
-/** The commands of a terminal: these, and the help that tells of them too. */
-export function terminalCommands(commands: readonly TerminalCommand[]): (key: string) => boolean {
+/** The commands of a terminal: these, and the help that tells of them too, which is shown by `show`. */
+export function terminalCommands(commands: readonly TerminalCommand[], show: (help: string) => void): (key: string) => boolean {
   const help = `${commands.map(({ key, text }) => `Ctrl-A ${key.toUpperCase()}  ${text}\r\n`).join('')}${TERMINAL_HELP}`
   return (key) => {
     const found = commands.find((each) => each.key === key)
     if (found !== undefined) found.work()
-    else if (key === 'h') process.stdout.write(help)
+    else if (key === 'h') show(help)
     else return false
     return true
   }
