@@ -47,6 +47,7 @@ export const groups = {
     'Have processors': ['', 'cpu', 'hart'],
     'Execute': ['interpreter', 'flags', 'vector', 'extended-state'],
     'Choose a model': ['model/'],
+    'Look at translations': ['translate/'],
     'Assemble and disassemble': ['isa/', 'decode/'],
   },
   '@machinist/devices': {
@@ -190,6 +191,7 @@ export const groups = {
     'Bring an instruction set': ['', 'code', 'uses'],
     'Compile regions': ['compiler', 'emit', 'exits'],
     'Find structure': ['graph', 'structure'],
+    'Look at translations': ['listing'],
   },
   '@machinist/virtio': {
     'Disks and persistent memory': ['block/', 'pmem/'],

@@ -1,9 +1,9 @@
-/** Debian's stock kernels for x86 on the machine of the command line: disks and a network on PCI, a shared folder, processors, ACPI. */
-import { readFileSync, writeFileSync } from 'node:fs'
+/** Debian's stock kernels for x86 on the machine of the command line: disks and a network on PCI, a shared folder, processors, ACPI; saved, and gone on with. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { blank, CLI, machinist, PATIENCE, scratch, start } from './support.ts'
+import { blank, CLI, inTerminal, machinist, PATIENCE, PROMPT, scratch, start } from './support.ts'
 
 /** Of each: what `uname -m` says, how many processors it has, and what of its interrupts is to be there. */
 const KINDS = {
@@ -34,17 +34,38 @@ describe.each(['x86_64', 'i386'] as const)('a machine for %s', (arch) => {
     expect(status).toBe(7)
   }, PATIENCE)
 
-  // Interrupts of a timer are lost then, against which Linux holds a counter that it was not told to trust.
-  it('keeps its counter as its clock while the host has no time for it', async () => {
-    const running = start(process.execPath, [CLI, '--arch', arch, '--exec', `cat ${CLOCK}; dmesg | grep -Ei 'unstable|calibration'`])
-    let over = false
-    const ended = running.ended.finally(() => { over = true })
-    for (let round = 0; round < 20 && !over; round++) {
-      await sleep(600)
-      running.kill('SIGSTOP')
-      await sleep(300)
-      running.kill('SIGCONT')
+  it('is saved with its overlay and open files, and goes on as often as it is restored', async () => {
+    const folder = scratch()
+    const [file, disk, shared] = [join(folder, 'a.snapshot'), blank(join(folder, 'a.img'), 1 << 20), join(folder, 'shared')]
+    mkdirSync(shared)
+    writeFileSync(join(shared, 'lines'), 'one\ntwo\n')
+    const terminal = inTerminal(['--arch', arch, '--quiet', '--disk', `${disk},overlay,format=raw`, '--share', shared, '--save', file])
+    await terminal.wait(PROMPT)
+    terminal.type('echo kept >/dev/vda; sync; mkdir -p /mnt; mount -t 9p share /mnt; exec 5</mnt/lines; read line <&5; echo $line-\r')
+    await terminal.wait('one-')
+    await terminal.wait(PROMPT)
+    terminal.type('\x01s')
+    await terminal.wait('[status 0, terminal same]')
+    for (let i = 0; i < 2; i++) {
+      const again = start(process.execPath, [CLI, 'restore', file])
+      again.type('echo 3 >/proc/sys/vm/drop_caches; head -n 1 /dev/vda; read line <&5; echo $line-; uname -m\n')
+      for (const text of ['kept', 'two-', name]) await again.wait(text)
+      again.type('poweroff\n')
+      expect(await again.ended).toMatchObject({ status: 0 })
     }
-    expect((await ended).stdout.toString()).toBe('tsc\n')
   }, PATIENCE)
 })
+
+// Interrupts of a timer are lost then, against which Linux holds a counter that it was not told to trust.
+it('a machine for i386 keeps its counter as its clock while the host has no time for it', async () => {
+  const running = start(process.execPath, [CLI, '--arch', 'i386', '--exec', `cat ${CLOCK}; dmesg | grep -Ei 'unstable|calibration'`])
+  let over = false
+  const ended = running.ended.finally(() => { over = true })
+  for (let round = 0; round < 20 && !over; round++) {
+    await sleep(600)
+    running.kill('SIGSTOP')
+    await sleep(300)
+    running.kill('SIGCONT')
+  }
+  expect((await ended).stdout.toString()).toBe('tsc\n')
+}, PATIENCE)

@@ -1,11 +1,11 @@
-import type { Item } from '@machinist/translator'
+import type { Item, PageTranslation } from '@machinist/translator'
 import { emitSoftfloat } from '@machinist/softfloat'
 import { compileNow, ModuleBuilder, moduleText } from '@machinist/wasm'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import wabt from 'wabt'
 import { encode } from '../isa/index.ts'
-import { type PageTranslation, translatePage } from './listing.ts'
+import { translatePage } from './listing.ts'
 
 const bytesOf = (words: readonly number[]): Uint8Array => new Uint8Array(Uint32Array.from(words).buffer)
 const instructionsOf = ({ blocks }: PageTranslation): bigint[] => blocks.flatMap((block) => block.instructions.map(({ address }) => address))

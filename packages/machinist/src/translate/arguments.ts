@@ -1,5 +1,7 @@
 import { parseFlags, SEE_HELP, usageError, type Values } from '../usage.ts'
 import { COMMON_OPTIONS } from '../command-line/table.ts'
+import { parseArchitecture } from '../architecture.ts'
+import type { GuestArchitecture } from '../guest/index.ts'
 import { TRANSLATE_OPTIONS } from './options.ts'
 
 /** What `machinist translate` was asked for. */
@@ -7,6 +9,8 @@ export interface TranslateOptions {
   readonly file: string
   /** A guest-virtual address, or the name of a symbol. */
   readonly at: string
+  /** What it is for: what an ELF file is for, or RISC-V, unless given. */
+  readonly arch?: GuestArchitecture
   /** Where a flat file lies. */
   readonly base?: bigint
   /** Most instructions. */
@@ -41,7 +45,7 @@ export function parseTranslate(args: readonly string[]): TranslateOptions | null
   const [file, more] = positionals
   if (file === undefined || file === '') throw usageError(TRANSLATE, 'no file is given', 'Use machinist translate FILE --at ADDRESS.')
   if (more !== undefined) throw usageError(TRANSLATE, 'more than one file', SEE_HELP, more)
-  const { at, base, instructions, wasm } = values
+  const { at, arch, base, instructions, wasm } = values
   if (at === undefined || at === '') throw usageError('--at', 'it is not said where to begin', 'Give an address, such as --at 0x80000000, or a symbol of an ELF file.')
   const address = base === undefined ? undefined : parseAddress(base)
   if (address === null) throw usageError('--base', 'not an address', 'Use a hexadecimal number of up to 64 bits, such as 0x80000000.', base)
@@ -53,6 +57,7 @@ export function parseTranslate(args: readonly string[]): TranslateOptions | null
   return {
     file,
     at,
+    ...(arch !== undefined && { arch: parseArchitecture(arch) }),
     ...(address !== undefined && { base: address }),
     ...(limit !== undefined && { instructions: limit }),
     ...(wasm !== undefined && { wasm }),

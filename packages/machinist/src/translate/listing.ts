@@ -1,5 +1,4 @@
-import type { ListedBlock, ListedCode, PageTranslation, WayOut } from '@machinist/cpu-riscv'
-import type { Item } from '@machinist/translator'
+import type { Item, ListedBlock, ListedCode, ListedWayOut, PageTranslation } from '@machinist/translator'
 import { hex } from './program.ts'
 
 /** Columns of the guest's side, at least. */
@@ -18,12 +17,13 @@ export function blocksText({ blocks, nesting }: PageTranslation): string {
 
 function blockText({ entry, instructions, successors, waysOut }: ListedBlock, index: number, header: boolean): string {
   const notes = [...(entry === null ? [] : [`entry ${entry}`]), ...(header ? ['header of a loop'] : [])]
-  const lines = instructions.map(({ address, bits, length, text }) => `    ${plain(address)}  ${bits.toString(16).padStart(length * 2, '0').padEnd(8)}  ${text}\n`)
+  const digits = Math.max(8, ...instructions.map(({ code }) => code.length))
+  const lines = instructions.map(({ address, code, text }) => `    ${plain(address)}  ${code.padEnd(digits)}  ${text}\n`)
   const ways = [...successors.map((block) => `B${block}`), ...waysOut.map(wayText)]
   return `  B${index}${notes.length === 0 ? '' : `  ${notes.join(', ')}`}\n${lines.join('')}    -> ${ways.join(', ')}\n`
 }
 
-function wayText(way: WayOut): string {
+function wayText(way: ListedWayOut): string {
   switch (way.kind) {
     case 'address':
       return hex(way.address)

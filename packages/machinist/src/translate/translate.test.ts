@@ -27,8 +27,11 @@ const sum = new Uint8Array(Uint32Array.from([
   encode('jalr', { rs1: 1 }),
 ]).buffer)
 
+/** The sum of esi numbers of 64 bits at rdi: xor eax, eax; test esi, esi; jz; add rax, [rdi]; add rdi, 8; dec esi; jnz; ret. */
+const sumX86 = Uint8Array.of(0x31, 0xc0, 0x85, 0xf6, 0x74, 0x0b, 0x48, 0x03, 0x07, 0x48, 0x83, 0xc7, 0x08, 0xff, 0xce, 0x75, 0xf5, 0xc3)
+
 /** An ELF file with `sum` at an address in the upper half, and symbols. */
-function elf({ machine = 243, bits = 64, address = 0xffff_ffff_8000_0ff0n, segments = 1 }: { machine?: number; bits?: 32 | 64; address?: bigint; segments?: 0 | 1 } = {}): Uint8Array {
+function elf({ machine = 243, bits = 64, address = 0xffff_ffff_8000_0ff0n, segments = 1, program = sum }: { machine?: number; bits?: 32 | 64; address?: bigint; segments?: 0 | 1; program?: Uint8Array } = {}): Uint8Array {
   const names = '\0sum\0beef\0'
   const bytes = new Uint8Array(512)
   const view = new DataView(bytes.buffer)
@@ -42,8 +45,8 @@ function elf({ machine = 243, bits = 64, address = 0xffff_ffff_8000_0ff0n, segme
   for (const [at, value] of [[54, 56], [56, segments], [58, 64], [60, 3], [62, 0]] as const) view.setUint16(at, value, true)
   view.setUint32(64, 1, true)
   view.setUint32(68, 5, true)
-  ;[128n, address, 0x8000_0ff0n, BigInt(sum.length), BigInt(sum.length), 4096n].forEach((value, i) => view.setBigUint64(72 + 8 * i, value, true))
-  bytes.set(sum, 128)
+  ;[128n, address, 0x8000_0ff0n, BigInt(program.length), BigInt(program.length), 4096n].forEach((value, i) => view.setBigUint64(72 + 8 * i, value, true))
+  bytes.set(program, 128)
   const symbol = (at: number, name: number, type: number, value: bigint): void => {
     view.setUint32(at, name, true)
     view.setUint8(at + 4, type)
@@ -79,6 +82,14 @@ function image(magic2: number): Uint8Array {
 const RISCV_IMAGE = 0x0543_5352
 const ARM_IMAGE = 0x644d_5241
 
+/** As far as it is known by it. */
+function bzImage(): Uint8Array {
+  const view = new DataView(new ArrayBuffer(0x800))
+  view.setUint16(0x1fe, 0xaa55, true)
+  view.setUint32(0x202, 0x5372_6448, true)
+  return new Uint8Array(view.buffer)
+}
+
 describe('translate', () => {
   test('shows blocks, nesting, and each instruction beside its code', () => {
     const wasm = join(folder, 'sum.wasm')
@@ -109,6 +120,17 @@ describe('translate', () => {
     expect(translate({ file: file('Image', image(RISCV_IMAGE)), at: '80200040' })).toMatch(/^Page 0x80200000, from 0x80200040: 9 instructions;/)
   })
 
+  test('takes programs for x86: ELF files say so, of others it is said', () => {
+    const text = translate({ file: file('x86.elf', elf({ machine: 62, program: sumX86, address: 0xffff_ffff_8000_0100n })), at: 'sum', arch: 'amd64' })
+    expect(text).toMatch(/^Page 0xffffffff80000000, from 0xffffffff80000100: 8 instructions; 3 blocks; 1 entry; 1 loop; /)
+    expect(text).toMatch(/^ {4}ffffffff80000106 {2}480307 {4}add rax, qword ptr \[rdi\]$/m)
+    expect(text).toMatch(/^ {4}ffffffff8000010d {2}dec esi (.*\n)+? +\(local\.set \$rsi /m)
+    const flat = file('sum-x86.bin', sumX86)
+    expect(translate({ file: flat, at: '100006', arch: 'amd64' })).toMatch(/^Page 0x100000, from 0x100006: 5 instructions;/)
+    // An odd address is one as any; 0x48 is DEC EAX.
+    expect(translate({ file: flat, at: '7c09', base: 0x7c00n, arch: 'i386' })).toMatch(/^ {4}7c09 {2}48 {8}dec eax$/m)
+  })
+
   test.each([
     ['nothing', null, {}, /^FILE: there is no such file/],
     ['empty', new Uint8Array(0), {}, /^FILE: it is empty/],
@@ -120,7 +142,10 @@ describe('translate', () => {
     ['sum.elf', elf(), { at: 'main' }, /^--at: no such symbol \(main\)/],
     ['sum.elf', elf(), { at: '0xmain' }, /^--at: not an address/],
     ['sum.elf', elf(), { base: 0n }, /^--base: an ELF file says itself/],
-    ['i386.elf', elf({ machine: 62 }), {}, /^FILE: the program is for another processor \(62\)/],
+    ['arm.elf', elf({ machine: 183 }), {}, /^FILE: the program is for another processor \(183\)/],
+    ['i386.elf', elf({ machine: 3 }), {}, /^FILE: the program has 64 bits/],
+    ['amd64.elf', elf({ machine: 62 }), { arch: 'i386' }, /^--arch: the program is for amd64 \(i386\)/],
+    ['vmlinuz', bzImage(), {}, /^FILE: it is a bzImage/],
     ['rv32.elf', elf({ bits: 32 }), {}, /^FILE: /],
     ['object.o', elf({ segments: 0 }), {}, /^FILE: the file has nothing that would be loaded/],
     ['Image.arm', image(ARM_IMAGE), {}, /^FILE: the kernel is for another processor/],

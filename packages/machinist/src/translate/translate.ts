@@ -1,7 +1,9 @@
 import { writeFileSync } from 'node:fs'
-import { translatePage } from '@machinist/cpu-riscv'
+import { translatePage as translateRiscv } from '@machinist/cpu-riscv'
+import { translatePage as translateX86 } from '@machinist/cpu-x86'
 import { fileError, readWhole } from '@machinist/host-node'
-import { LIMITS } from '@machinist/translator'
+import { LIMITS, type PageTranslation, type PageTranslationOptions } from '@machinist/translator'
+import type { GuestArchitecture } from '../guest/index.ts'
 import type { TranslateOptions } from './arguments.ts'
 import { listing, loops } from './listing.ts'
 import { FILE, findAddress, hex, pageBytes, readProgram } from './program.ts'
@@ -10,6 +12,11 @@ const PAGE_MASK = 4095n
 /** Columns of WebAssembly text. */
 const WIDTH = 84
 
+function translatePage(architecture: GuestArchitecture, code: Uint8Array, entry: number, options: PageTranslationOptions): PageTranslation {
+  if (architecture === 'riscv64') return translateRiscv(code, [entry], options)
+  return translateX86(code, [entry], { mode: architecture === 'amd64' ? 64 : 32, ...options })
+}
+
 const count = (number: number, one: string, many: string = `${one}s`): string => `${number} ${number === 1 ? one : many}`
 
 /**
@@ -17,11 +24,11 @@ const count = (number: number, one: string, many: string = `${one}s`): string =>
  *
  * @throws typed errors
  */
-export function translate({ file, at, base, instructions, wasm }: TranslateOptions): string {
-  const program = readProgram(readWhole(file, FILE), base)
+export function translate({ file, at, arch, base, instructions, wasm }: TranslateOptions): string {
+  const program = readProgram(readWhole(file, FILE), base, arch)
   const address = findAddress(program, at)
   const page = address & ~PAGE_MASK
-  const translation = translatePage(pageBytes(program, page), [Number(address - page)], { address: page, width: WIDTH, ...(instructions !== undefined && { instructions }) })
+  const translation = translatePage(program.architecture, pageBytes(program, page), Number(address - page), { address: page, width: WIDTH, ...(instructions !== undefined && { instructions }) })
   if (wasm !== undefined) {
     try {
       writeFileSync(wasm, translation.wasm)
