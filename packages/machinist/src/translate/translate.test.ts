@@ -144,7 +144,7 @@ describe('translate', () => {
     ['sum.elf', elf(), { base: 0n }, /^--base: an ELF file says itself/],
     ['arm.elf', elf({ machine: 183 }), {}, /^FILE: the program is for another processor \(183\)/],
     ['i386.elf', elf({ machine: 3 }), {}, /^FILE: the program has 64 bits/],
-    ['amd64.elf', elf({ machine: 62 }), { arch: 'i386' }, /^--arch: the program is for amd64 \(i386\)/],
+    ['amd64.elf', elf({ machine: 62 }), { arch: 'i386' as const }, /^--arch: the program is for amd64 \(i386\)/],
     ['vmlinuz', bzImage(), {}, /^FILE: it is a bzImage/],
     ['rv32.elf', elf({ bits: 32 }), {}, /^FILE: /],
     ['object.o', elf({ segments: 0 }), {}, /^FILE: the file has nothing that would be loaded/],
