@@ -282,7 +282,7 @@ test('every field of a record is saved, follows from what is, or lasts for a ste
   const flags: StateField[] = ['flagKind', 'flagShift', 'flagSource', 'flagResult', 'direction', 'system']
   /** Of control registers, CS, and the model. */
   const derived: StateField[] = ['mode', 'view', 'cr4Bits', 'eferBits', 'xcr0Bits', 'msrGroups', 'timeBase']
-  const forAStep: StateField[] = ['zero', 'external', 'fault', 'error', 'faultAddress', 'event', 'saved', 'from', 'fetched', 'bounce', 'bounceBytes', 'bounceFirst', 'bounceAt', 'bounceNext', 'mailbox']
+  const forAStep: StateField[] = ['zero', 'external', 'fault', 'error', 'faultAddress', 'event', 'saved', 'from', 'fetched', 'bounce', 'bounceBytes', 'unaligned', 'bounceFirst', 'bounceAt', 'bounceNext', 'mailbox']
   const ofRuns: StateField[] = ['page', 'exitKind', 'exitAccess', 'exitVa', 'plain', 'dropped', 'budgetStart', 'budget', 'leave', 'others', 'ramTable', 'debug']
   const ofTheTlb: StateField[] = ['banks', 'firstBank', 'slot', 'slotPcid', 'slotUsed', 'slotClock', 'privatePages', 'largeRegions', 'regionSteps', 'tlbMisses']
   expect([...savedFields, ...flags, ...derived, ...forAStep, ...ofRuns, ...ofTheTlb].sort()).toEqual(Object.keys(x86Layout.fields).sort())

@@ -188,9 +188,9 @@ export class Interpreter {
     })
     resetState(this.#view, STATE, 'cold')
     this.rip = 0n
+    this.#view.setBigUint64(x86Layout.offset.cr0, BigInt(mode === 16 ? Cr0.et : Cr0.et | Cr0.pe | Cr0.am), true)
     this.#core.startBanks(BANKS_AT)
     this.a20 = true
-    this.#view.setBigUint64(x86Layout.offset.cr0, BigInt(mode === 16 ? Cr0.et : Cr0.et | Cr0.pe), true)
     if (mode !== 16) {
       this.#set('view', USER_ONLY)
       this.#set('cpl', 3)

@@ -51,6 +51,8 @@ const fields = {
   /** An access that is not to one page of RAM: its bytes, how many, how many of them are on the first page, and their physical addresses. */
   bounce: ['u8', 32],
   bounceBytes: 'u32',
+  /** 1 during an access whose alignment is not checked. */
+  unaligned: 'u32',
   bounceFirst: 'u32',
   bounceAt: 'i64',
   bounceNext: 'i64',

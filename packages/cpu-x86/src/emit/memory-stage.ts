@@ -12,6 +12,7 @@ const [ES, SS] = [0, 2]
 /** Memory by segment and offset, and the stack. */
 export abstract class MemoryStage extends OperandStage {
   #offset: Local<'i64'> | null = null
+  #checksAlignment = true
 
   /** Before the semantics: an address is what it is before anything changes. */
   protected begin(): void {
@@ -57,6 +58,12 @@ export abstract class MemoryStage extends OperandStage {
     this.place(offset, bytes, { segment, right: 'write' })
   }
 
+  anyAlignment(body: () => void): void {
+    this.#checksAlignment = false
+    body()
+    this.#checksAlignment = true
+  }
+
   aligned(offset: Value, bytes: number): void {
     this.faultIf(i64.ne(i64.and(call(this.parts.shared.linear, this.#segmentAt('operand'), offset), bytes - 1), 0), Vector.generalProtection)
   }
@@ -72,7 +79,9 @@ export abstract class MemoryStage extends OperandStage {
     const bound = this.f.let(offset)
     // AMD's processors look at this first.
     if (align > 1) this.aligned(bound, align)
+    if (!this.#checksAlignment) this.f.do(this.state.set32('unaligned', 1))
     const place = this.f.let(call(this.parts.shared.placeIn, this.#segmentAt(segment), bound, bytes, Access[right]))
+    if (!this.#checksAlignment) this.f.do(this.state.set32('unaligned', 0))
     this.f.if(i32.eqz(place), () => this.f.return(1))
     return place
   }

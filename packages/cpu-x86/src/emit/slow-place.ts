@@ -9,7 +9,7 @@ import { emitDevices, type MemoryCalls } from './devices.ts'
 import type { State } from './layout.ts'
 import { noteInTlb } from './page-hints.ts'
 import { BreakpointKind, type DebugFunctions } from './system/debug.ts'
-import { type BankFunctions, currentBank } from './tlb.ts'
+import { type BankFunctions, checkingBank, currentBank } from './tlb.ts'
 
 /** The `view` of user mode alone: linear addresses are physical ones, and what is not RAM is a page fault. */
 export const USER_ONLY = 7
@@ -88,6 +88,10 @@ export function emitSlowPlace(m: ModuleBuilder, state: State, ram: RamFunctions,
       f.set(value, i32.or(value, PAGE_DIRTY))
       f.set(slot, i32.add(slot, tlbLayout.write))
     })
+    f.if(i32.eq(bank, checkingBank(state)), () => {
+      f.if(writes, () => f.do(i32.store(entry, value)))
+      f.return(place())
+    })
     f.if(i32.or(writes, i32.and(value, PAGE_SHARED)), () => noteInTlb(f, entry, value, linear))
     f.do(noteFilled(bank, linear, select('i32', writes, tlbLayout.writeGroups, tlbLayout.readGroups)))
     note(f, bank, linear)
@@ -102,6 +106,15 @@ export function emitSlowPlace(m: ModuleBuilder, state: State, ram: RamFunctions,
       f.if(i32.or(call(unusual, linear), call(unusual, i64.add(linear, i64.extendU(i32.sub(bytes, 1))))), () => {
         f.do(state.set32('fault', Vector.generalProtection + 1))
         f.do(state.set32('error', state.get32('external')))
+        f.return(0)
+      })
+    })
+    // CR0.AM and EFLAGS.AC at CPL 3 (SDM volume 3, 7.15, #AC). Numbers of 80 bits are aligned as those of 64; and as in AMD's processors, those of 256 as their halves, and it comes before a page fault.
+    f.if(i32.and(i32.and(i32.eq(bank, checkingBank(state)), i32.ne(access, Access.fetch)), i32.eqz(state.get32('unaligned'))), () => {
+      const natural = select('i32', i32.and(bytes, i32.sub(bytes, 1)), 8, select('i32', i32.eq(bytes, 32), 16, bytes))
+      f.if(i32.and(i32.wrap(linear), i32.sub(natural, 1)), () => {
+        f.do(state.set32('fault', Vector.alignmentCheck + 1))
+        f.do(state.set32('error', 0))
         f.return(0)
       })
     })

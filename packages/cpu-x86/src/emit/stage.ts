@@ -69,6 +69,8 @@ export interface Stage extends VectorOps {
   store(offset: Value, value: Value, size: Size, segment?: Segment): void
   /** Faults as a store there would. */
   writable(offset: Value, bytes: number, segment?: Segment): void
+  /** Accesses within are not looked at for their alignment (SDM volume 2, VMASKMOV and VGATHERDPS: no #AC). */
+  anyAlignment(body: () => void): void
   /** #GP unless the linear address is a multiple. */
   aligned(offset: Value, bytes: number): void
 

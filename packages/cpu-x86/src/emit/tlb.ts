@@ -1,12 +1,13 @@
 import { emitTlb, type TlbFunctions, tlbLayout, X86View, type X86Walker } from '@machinist/mmu'
 import { call, type Expr, type Func, type FuncRef, i32, i64, type Local, type ModuleBuilder, select } from '@machinist/wasm'
 import { Flag } from '../flags.ts'
-import { Cr4 } from './control-bits.ts'
+import { Cr0, Cr4 } from './control-bits.ts'
 import { PCID_SLOTS, type State } from './layout.ts'
 
 const BANK = tlbLayout.size
-/** The supervisor's bank, and for each slot that of user mode and that of the supervisor while EFLAGS.AC lifts SMAP. */
-export const BANKS_PER_HART: number = 1 + 2 * PCID_SLOTS
+/** The supervisor's bank; for each slot that of user mode and that of the supervisor while EFLAGS.AC lifts SMAP; and that of user mode while alignment is checked, which has no data, so that `slowPlace` sees each access. */
+export const BANKS_PER_HART: number = 1 + 2 * PCID_SLOTS + 1
+const CHECKING_AT = (BANKS_PER_HART - 1) * BANK
 
 const PGE_SHIFT = Math.log2(Cr4.pge)
 /** Of CR3, while CR4.PCIDE is set. */
@@ -40,6 +41,11 @@ export function currentBank(state: State): Expr<'i32'> {
   return i32.load(i32.shl(i32.or(state.get32('cpl'), lifted), 2), state.field('banks'))
 }
 
+/** The bank of user mode while alignment is checked. */
+export function checkingBank(state: State): Expr<'i32'> {
+  return i32.add(state.get32('firstBank'), CHECKING_AT)
+}
+
 /** The bit of `largeRegions` for the gigabyte of an address. Several share one. */
 function regionOf(linear: Expr<'i64'>): Expr<'i64'> {
   return i64.shl(1, i64.xor(i64.shrU(linear, 30), i64.shrU(linear, 36)))
@@ -58,12 +64,16 @@ export function emitBanks(m: ModuleBuilder, state: State, walker: X86Walker): Ba
   const updateBanks = m.func('updateBanks', [], 'void', (f) => {
     const pair = f.let(pairOf(state.get32('slot')))
     const lifted = f.let(select('i32', i32.and(state.get32('view'), X86View.smap), i32.add(pair, BANK), supervisor()))
-    for (let index = 0; index < 8; index++) f.do(i32.store(state.field('banks') + 4 * index, index % 4 === 3 ? pair : index < 4 ? supervisor() : lifted))
+    for (let index = 0; index < 7; index++) f.do(i32.store(state.field('banks') + 4 * index, index === 3 ? pair : index < 4 ? supervisor() : lifted))
+    f.do(i32.store(state.field('banks') + 4 * 7, select('i32', i64.ne(i64.and(state.get64('cr0'), Cr0.am), 0), checkingBank(state), pair)))
   })
+  /** It is of the current slot, whichever that is. */
+  const leaveChecking = (f: Func): void => f.do(call(tlb.flushBank, checkingBank(state)))
   const flushSlot = m.func('flushSlot', ['i32'], 'void', (f, slot) => {
     const pair = f.let(pairOf(slot))
     f.do(call(tlb.flushBank, pair))
     f.do(call(tlb.flushBank, i32.add(pair, BANK)))
+    leaveChecking(f)
   })
   const flushSupervisor = m.func('flushSupervisor', [], 'void', (f) => {
     f.do(call(tlb.flushBank, supervisor()))
@@ -115,6 +125,7 @@ export function emitBanks(m: ModuleBuilder, state: State, walker: X86Walker): Ba
       f.return()
     })
     f.do(call(tlb.flushPage, supervisor(), linear))
+    f.do(call(tlb.flushPage, checkingBank(state), linear))
     const slot = f.local('i32')
     f.set(slot, 0)
     f.loop((next) => {
@@ -146,7 +157,7 @@ export function emitBanks(m: ModuleBuilder, state: State, walker: X86Walker): Ba
       })
       f.set(keep, 0)
     })
-    f.if(i32.eqz(keep), () => f.do(call(flushSlot, slot)))
+    f.if(i32.eqz(keep), () => f.do(call(flushSlot, slot)), () => f.if(i32.ne(slot, state.get32('slot')), () => leaveChecking(f)))
     f.do(state.set32('slotClock', i32.add(state.get32('slotClock'), 1)))
     f.do(setElement('slotPcid', slot, pcid))
     f.do(setElement('slotUsed', slot, state.get32('slotClock')))

@@ -28,7 +28,7 @@ const gather = (bytes: 4 | 8, indexBytes: 4 | 8) => (s: Stage): void => {
     const [value, mask, place] = [data[half], masks[half], places[Math.floor(n * indexBytes / 16)]] as [Local<'v128'>, Local<'v128'>, Local<'v128'>]
     s.when(i64.ltS(lane(mask, bytes, at), 0), () => {
       const offset = i64.add(base, i64.shl(lane(place, indexBytes, n % (16 / indexBytes)), scale))
-      put(s, value, bytes, at, s.load(s.truncate(offset, s.addressSize), bytes))
+      s.anyAlignment(() => put(s, value, bytes, at, s.load(s.truncate(offset, s.addressSize), bytes)))
       s.setHalf(0, half as 0 | 1, value)
     })
     put(s, mask, bytes, at, i64.const(0))

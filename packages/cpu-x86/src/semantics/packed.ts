@@ -221,16 +221,20 @@ set.define('sse', 'pmovmskb', ['NP.0F.D7 Gd Nq'], maskOfBytes)
 set.define('sse2', 'pmovmskb', ['66.0F.D7 Gd Ux'], maskOfBytes)
 set.define('avx2', 'vpmovmskb', ['VEX.66.0F.D7 Gd Ux'], maskOfBytes)
 
-/** ZF: no bit of both is set; CF: no bit of the second alone. */
-const testBits = (s: Stage): void => {
-  const parts = indices(s).map((i) => [s.let(s.half(0, i)), s.let(s.half(1, i))] as const)
+const ALL_BITS = (1n << 64n) - 1n
+/** ZF: no bit of both is set; CF: no bit of the second alone. Of those in the mask, that is. */
+const testBits = (mask: bigint) => (s: Stage): void => {
+  const parts = indices(s).map((i) => [s.let(s.half(0, i)), s.let(v128.and(s.half(1, i), v128.const(mask, mask)))] as const)
   const any = (f: (a: Bits, b: Bits) => Half): Expr<'i32'> => v128.anyTrue(parts.map(([a, b]) => f(a, b)).reduce((x, y) => v128.or(x, y)))
   const zeroFlag = i32.shl(i32.eqz(any((a, b) => v128.and(a, b))), 6)
   const carryFlag = i32.eqz(any((a, b) => v128.andnot(b, a)))
   s.setFlags(STATUS, i32.and(i32.or(zeroFlag, carryFlag), Flag.zero | Flag.carry))
 }
-set.define('sse4_1', 'ptest', ['66.0F38.17 Vx Wx'], testBits)
-set.define('avx', 'vptest', ['VEX.66.0F38.17 Vx Wx'], testBits)
+set.define('sse4_1', 'ptest', ['66.0F38.17 Vx Wx'], testBits(ALL_BITS))
+set.define('avx', 'vptest', ['VEX.66.0F38.17 Vx Wx'], testBits(ALL_BITS))
+// The signs of numbers (SDM volume 2, VTESTPD/VTESTPS).
+set.define('avx', 'vtestps', ['VEX.66.0F38.W0.0E Vx Wx'], testBits(0x8000_0000_8000_0000n))
+set.define('avx', 'vtestpd', ['VEX.66.0F38.W0.0F Vx Wx'], testBits(1n << 63n))
 
 /** The least word and its place. */
 const leastWord = one((a, s) => {

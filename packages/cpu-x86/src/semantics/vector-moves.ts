@@ -320,7 +320,7 @@ for (const [name, opcode] of [['vpermq', '00'], ['vpermpd', '01']] as const) set
 })
 
 /** Lanes whose sign is set in the mask; the others are not accessed, and read as zero (SDM volume 2, VMASKMOV). */
-const maskedMove = (bytes: 4 | 8, store: boolean) => (s: Stage): void => {
+const maskedMove = (bytes: 4 | 8, store: boolean) => (s: Stage): void => s.anyAlignment(() => {
   const at = s.let(s.offset())
   const lanes = 16 / bytes
   const bit = (mask: Bits, lane: number): Expr<'i32'> => bytes === 4 ? i32.shrU(i32x4.extractLane(mask, lane), 31) : i32.wrap(i64.shrU(i64x2.extractLane(mask, lane), 63))
@@ -343,7 +343,7 @@ const maskedMove = (bytes: 4 | 8, store: boolean) => (s: Stage): void => {
       s.store(s.truncate(i64.add(at, 16 * i + bytes * lane), s.addressSize), bytes === 4 ? i64.extendU(i32x4.extractLane(value, lane)) : i64x2.extractLane(value, lane), bytes)
     })
   })
-}
+})
 set.define('avx', 'vmaskmovps', ['VEX.66.0F38.W0.2C Vx Hx Mx'], maskedMove(4, false))
 set.define('avx', 'vmaskmovpd', ['VEX.66.0F38.W0.2D Vx Hx Mx'], maskedMove(8, false))
 set.define('avx', 'vmaskmovps', ['VEX.66.0F38.W0.2E Mx Hx Vx'], maskedMove(4, true))

@@ -23,7 +23,7 @@ function storeEnvironment(s: Stage): void {
   fields.forEach((value, i) => s.store(plus(s, size * i), s.truncate(value, size), size))
 }
 
-/** All of it is read before anything changes. */
+/** All of it is read before anything changes. Where alignment is checked, its words are, and the registers behind it are not (SDM volume 3, table 7-7). */
 function loadEnvironment(s: Stage): readonly Local<'i64'>[] {
   return Array.from({ length: 7 }, (_, i) => s.load(plus(s, unit(s) * i), unit(s)))
 }
@@ -53,7 +53,10 @@ define('frstor', ['DD/4 Mn; wide'], (s) => {
   s.beginX87()
   const environment = loadEnvironment(s)
   const from = 7 * unit(s)
-  const numbers = Array.from({ length: REGISTERS }, (_, i) => [s.load(plus(s, from + 10 * i), 8), s.load(plus(s, from + 10 * i + 8), 2)] as const)
+  const numbers: (readonly [Local<'i64'>, Local<'i64'>])[] = []
+  s.anyAlignment(() => {
+    for (let i = 0; i < REGISTERS; i++) numbers.push([s.load(plus(s, from + 10 * i), 8), s.load(plus(s, from + 10 * i + 8), 2)])
+  })
   takeEnvironment(s, environment)
   numbers.forEach(([significand, exponent], i) => {
     const at = s.let(call(s.float.x87.register, i))
@@ -67,11 +70,13 @@ define('fnsave', ['DD/6 Mn; wide'], (s) => {
   s.writable(s.offset(), 1)
   s.writable(plus(s, from + 10 * REGISTERS - 1), 1)
   storeEnvironment(s)
-  for (let i = 0; i < REGISTERS; i++) {
-    const at = s.let(call(s.float.x87.register, i))
-    s.store(plus(s, from + 10 * i), i64.load(at), 8)
-    s.store(plus(s, from + 10 * i + 8), i64.load16U(at, 8), 2)
-  }
+  s.anyAlignment(() => {
+    for (let i = 0; i < REGISTERS; i++) {
+      const at = s.let(call(s.float.x87.register, i))
+      s.store(plus(s, from + 10 * i), i64.load(at), 8)
+      s.store(plus(s, from + 10 * i + 8), i64.load16U(at, 8), 2)
+    }
+  })
   s.setX87({ control: i32.const(CONTROL), status: i32.const(0), tags: i32.const(0), opcode: i32.const(0) })
   s.setX87Pointer('instruction', i64.const(0))
   s.setX87Pointer('operand', i64.const(0))

@@ -27,6 +27,8 @@ const tellsOfHost: ReadonlySet<string> = new Set(['xgetbv', 'xsetbv'])
 /** Groups that user mode cannot run, or not without a system's tables. */
 const ofTheSystem: ReadonlySet<string> = new Set(['far', 'system', 'ports'])
 const DF = 0x400
+const AC = 0x4_0000
+const ALIGNMENT_CHECK = 17
 const INT3 = 0xcc
 
 /** The forms of a group that the host can run. */
@@ -127,6 +129,18 @@ function misalignmentMasked(run: Run, here: Outcome, host: Outcome): boolean {
   return here.vector === 13 && ((host.extended[legacyRegion.mxcsr + 2] ?? 0) & 2) !== 0 && /^(v?ldmxcsr|fxrstor|xrstor)$/.test(formAt(run.code.subarray(here.rip), run.mode)?.form.instruction.name ?? '')
 }
 
+/**
+ * Where alignment is checked, what this processor does and the manual leaves open, or says otherwise: CALL checks its stack before its target, and images that are not aligned to 16 bytes are #AC before they are #GP (SDM volume 2,
+ * FXSAVE); MOVSXD to 16 bits reads 32, and MASKMOVQ and MASKMOVDQU 64, of which masks need none.
+ */
+function checkedOtherwise(run: Run, here: Outcome, host: Outcome): boolean {
+  if ((run.flags & AC) === 0 || host.vector !== ALIGNMENT_CHECK) return false
+  const found = formAt(run.code.subarray(host.rip), run.mode)
+  const name = found?.form.instruction.name ?? ''
+  if (/^(movsxd|v?maskmovdqu|maskmovq)$/.test(name)) return true
+  return here.vector === 13 && here.rip === host.rip && /^(call|fxsave|fxrstor)$/.test(name)
+}
+
 const MEMORY_FAULTS: ReadonlySet<number> = new Set([12, 13, 14])
 const BATCH = 500
 /** Different contents of the data pages in a batch. */
@@ -144,7 +158,7 @@ export function compareGroup(group: string, mode: 32 | 64, count: number, seed: 
     for (let done = 0; done < count && found.length < 10; done += BATCH) {
       const jumps = group === 'control'
       const data = Array.from({ length: CONTENTS }, () => randomData(random, jumps))
-      const runs = Array.from({ length: Math.min(BATCH, count - done) }, () => cutAtUndefined(randomRun(random, usable, mode, 1 + random.below(5), random.of(data), jumps)))
+      const runs = Array.from({ length: Math.min(BATCH, count - done) }, () => cutAtUndefined(perhapsChecked(random, randomRun(random, usable, mode, 1 + random.below(5), random.of(data), jumps))))
       // What wrote its own code may have made instructions that are not in the table.
       const ended = runs.map(({ run, mask }) => ({ run, mask, here: runHere(cpu, run), same: sameCode(cpu, run) })).filter(({ here, same }) => here !== null && same)
       compared += ended.length
@@ -152,7 +166,7 @@ export function compareGroup(group: string, mode: 32 | 64, count: number, seed: 
       ended.forEach(({ run, mask, here }, i) => {
         const outcome = outcomes[i]
         if (!outcome || !here) throw new Error('an answer is missing')
-        if (faultsOnNothing(run, outcome) || isOddTwice(run, here, outcome) || misalignmentMasked(run, here, outcome)) return
+        if (faultsOnNothing(run, outcome) || isOddTwice(run, here, outcome) || misalignmentMasked(run, here, outcome) || checkedOtherwise(run, here, outcome)) return
         const wrong = difference(run, here, outcome, mask)
         if (wrong.length > 0) found.push(`${describe(run)}: ${wrong.join('; ')}`)
       })
@@ -162,6 +176,11 @@ export function compareGroup(group: string, mode: 32 | 64, count: number, seed: 
   }
   if (found.length === 0 && compared < count * 3 / 4) found.push(`of ${count} runs only ${compared} could be compared`)
   return found
+}
+
+/** Some begin with alignment checked, as AMD's processors do: others were not compared with yet. */
+function perhapsChecked(random: Random, run: Run): Run {
+  return random.below(8) === 0 && hostVendor() === 'AuthenticAMD' ? { ...run, flags: run.flags | AC } : run
 }
 
 function describe({ code, mode }: Run): string {

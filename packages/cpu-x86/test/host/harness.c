@@ -114,6 +114,8 @@ static void finish(int number, siginfo_t *info, void *argument) {
     ucontext_t *context = argument;
     greg_t *general = context->uc_mcontext.gregs;
     (void)info;
+    /* The kernel leaves AC as the code had it. */
+    __builtin_ia32_writeeflags_u64(__builtin_ia32_readeflags_u64() & ~0x40000ull);
     if (!running) _exit(3);
     running = 0;
     answer.signal = (uint32_t)number;
