@@ -1,6 +1,6 @@
-import type { Expr } from '@machinist/wasm'
+import type { Expr, Local } from '@machinist/wasm'
 import type { FloatFunctions } from './float/functions.ts'
-import type { Usual } from './float/sse.ts'
+import type { Numbers } from './float/quick.ts'
 import type { VectorSize } from '../isa/operand.ts'
 
 /** Half of a YMM register, a whole XMM register, or an MMX register in the lower half. */
@@ -23,8 +23,10 @@ export interface VectorOps {
   setHalf(operand: number, index: 0 | 1, value: Half): void
   /** Arithmetic of numbers. Before it exceptions are cleared; what it raised becomes the instruction's at the end, which may be #XM. */
   readonly float: FloatFunctions
-  /** A sum, difference, product or quotient of two numbers. */
-  computed(format: 'single' | 'double', operation: Usual, a: Expr<'i64'>, b: Expr<'i64'>): Expr<'i64'>
+  /** Halves computed of the numbers in halves of operands, by `exact`, whose exceptions become the instruction's; or otherwise, where that comes to the same. */
+  numbers(numbers: Numbers, operands: readonly (readonly Local<'v128'>[])[], exact: (operands: readonly Local<'v128'>[]) => Half): readonly Half[]
+  /** How the lowest numbers of two operands compare: a relation (float/sse.ts), which `exact` gives, as in `numbers`. */
+  relation(format: Numbers['format'], operands: readonly [Local<'v128'>, Local<'v128'>], exact: () => Expr<'i32'>): Expr<'i32'>
   beginSimd(): void
   endSimd(): void
   /** XMM0, which some instructions have as an operand that is in no encoding. */

@@ -5,7 +5,8 @@ import { Vector } from '../vector.ts'
 import { Cr0, Cr4, Xcr0 } from './control-bits.ts'
 import type { FloatFunctions } from './float/functions.ts'
 import { C1, raise, scratch } from './float/extended.ts'
-import { Exception, type Usual } from './float/sse.ts'
+import type { Numbers } from './float/quick.ts'
+import { Exception } from './float/sse.ts'
 import { STACK_FAULT } from './float/x87-stack.ts'
 import { opLayout } from './layout.ts'
 import { OpStage } from './op-stage.ts'
@@ -141,8 +142,18 @@ export class VectorStage extends OpStage implements Stage {
     return this.parts.float
   }
 
-  computed(format: 'single' | 'double', operation: Usual, a: Expr<'i64'>, b: Expr<'i64'>): Expr<'i64'> {
-    return call(this.float.sse[format][operation], a, b)
+  numbers(_numbers: Numbers, operands: readonly (readonly Local<'v128'>[])[], exact: (operands: readonly Local<'v128'>[]) => Half): readonly Half[] {
+    this.beginSimd()
+    const results = operands.map((of) => this.f.let(exact(of)))
+    this.endSimd()
+    return results
+  }
+
+  relation(_format: Numbers['format'], _operands: readonly [Local<'v128'>, Local<'v128'>], exact: () => Expr<'i32'>): Expr<'i32'> {
+    this.beginSimd()
+    const found = this.f.let(exact())
+    this.endSimd()
+    return found
   }
 
   beginSimd(): void {

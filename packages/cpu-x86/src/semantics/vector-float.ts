@@ -1,5 +1,6 @@
 import { call, i32, i32x4, i64, i64x2, type Local, select } from '@machinist/wasm'
 import { Relation, type FormatFunctions } from '../emit/float/sse.ts'
+import type { Numbers } from '../emit/float/quick.ts'
 import type { Stage, Value } from '../emit/stage.ts'
 import type { Half } from '../emit/vector-ops.ts'
 import { STATUS } from '../flags.ts'
@@ -46,49 +47,49 @@ const simd = (compute: (s: Stage) => readonly Half[]): Meaning => (s) => {
 const gather = (s: Stage, { lanes, put }: View, f: (lane: number) => Value, from: Half = zero(), count: number = lanes): Half =>
   lanesOf(count).reduce<Half>((vector, lane) => put(s.let(vector), lane, s.let(f(lane))), from)
 
-type Two = (s: Stage, view: View, a: Value, b: Value) => Value
+type Two = (functions: FormatFunctions, a: Value, b: Value) => Value
 type One = (functions: FormatFunctions, a: Value) => Value
+type Operation = Numbers['operation']
 
-function defineTwo(name: string, opcode: string, f: Two, views: readonly View[] = formats): void {
-  for (const view of views) {
-    const packed = simd((s) => {
+function defineTwo(name: Operation, opcode: string, f: Two): void {
+  for (const view of formats) {
+    const meaning = (scalar: boolean): Meaning => (s) => {
       const [first, second] = sources(s)
-      return indices(s).map((i) => {
-        const [a, b] = [s.let(s.half(first, i)), s.let(s.half(second, i))]
-        return s.let(gather(s, view, (lane) => f(s, view, view.get(a, lane), view.get(b, lane))))
-      })
-    })
-    const scalar = simd((s) => {
-      const [first, second] = sources(s)
-      const [a, b] = [s.let(s.half(first)), s.let(s.half(second))]
-      return [view.put(a, 0, f(s, view, view.get(a, 0), view.get(b, 0)))]
-    })
-    set.define(view.feature, `${name}p${view.letter}`, [`${view.packed}.0F.${opcode} Vx Wx`], packed)
-    set.define(view.feature, `${name}s${view.letter}`, [`${view.scalar}.0F.${opcode} Vx W${view.size}`], scalar)
-    set.define('avx', `v${name}p${view.letter}`, [`VEX.${view.packed}.0F.${opcode} Vx Hx Wx`], packed)
-    set.define('avx', `v${name}s${view.letter}`, [`VEX.LIG.${view.scalar}.0F.${opcode} Vo Ho W${view.size}`], scalar)
+      const operands = (scalar ? [0] as const : indices(s)).map((i) => [s.let(s.half(first, i)), s.let(s.half(second, i))])
+      const one = ([a, b]: readonly Bits[], lane: number): Value => a && b ? f(view.of(s), view.get(a, lane), view.get(b, lane)) : i64.const(0)
+      s.setHalves(0, s.numbers({ operation: name, format: view.format, scalar }, operands, (of) =>
+        scalar ? view.put(of[0] ?? zero(), 0, one(of, 0)) : gather(s, view, (lane) => one(of, lane))))
+    }
+    set.define(view.feature, `${name}p${view.letter}`, [`${view.packed}.0F.${opcode} Vx Wx`], meaning(false))
+    set.define(view.feature, `${name}s${view.letter}`, [`${view.scalar}.0F.${opcode} Vx W${view.size}`], meaning(true))
+    set.define('avx', `v${name}p${view.letter}`, [`VEX.${view.packed}.0F.${opcode} Vx Hx Wx`], meaning(false))
+    set.define('avx', `v${name}s${view.letter}`, [`VEX.LIG.${view.scalar}.0F.${opcode} Vo Ho W${view.size}`], meaning(true))
   }
 }
-function defineOne(name: string, opcode: string, f: One, views: readonly View[] = formats): void {
+function defineOne(name: string, opcode: string, f: One, views: readonly View[], operation?: Operation): void {
   for (const view of views) {
-    const packed = simd((s) => indices(s).map((i) => {
-      const a = s.let(s.half(1, i))
-      return s.let(gather(s, view, (lane) => f(view.of(s), view.get(a, lane))))
-    }))
-    const scalar = simd((s) => {
+    const numbers = (s: Stage, scalar: boolean, operands: readonly (readonly Bits[])[], exact: (operands: readonly Bits[]) => Half): readonly Half[] => {
+      if (operation) return s.numbers({ operation, format: view.format, scalar }, operands, exact)
+      s.beginSimd()
+      const halves = operands.map((of) => s.let(exact(of)))
+      s.endSimd()
+      return halves
+    }
+    const packed: Meaning = (s) => {
+      s.setHalves(0, numbers(s, false, indices(s).map((i) => [s.let(s.half(1, i))]), ([a = zero()]) => gather(s, view, (lane) => f(view.of(s), view.get(a, lane)))))
+    }
+    const scalar: Meaning = (s) => {
       const [first, second] = sources(s)
-      const b = s.let(s.half(second))
-      return [view.put(s.half(first), 0, f(view.of(s), view.get(b, 0)))]
-    })
+      s.setHalves(0, numbers(s, true, [[s.let(s.half(first)), s.let(s.half(second))]], ([a = zero(), b = zero()]) => view.put(a, 0, f(view.of(s), view.get(b, 0)))))
+    }
     set.define(view.feature, `${name}p${view.letter}`, [`${view.packed}.0F.${opcode} Vx Wx`], packed)
     set.define(view.feature, `${name}s${view.letter}`, [`${view.scalar}.0F.${opcode} Vx W${view.size}`], scalar)
     set.define('avx', `v${name}p${view.letter}`, [`VEX.${view.packed}.0F.${opcode} Vx Wx`], packed)
     set.define('avx', `v${name}s${view.letter}`, [`VEX.LIG.${view.scalar}.0F.${opcode} Vo Ho W${view.size}`], scalar)
   }
 }
-for (const [name, opcode] of [['add', '58'], ['mul', '59'], ['sub', '5C'], ['div', '5E']] as const) defineTwo(name, opcode, (s, { format }, a, b) => s.computed(format, name, a, b))
-for (const [name, opcode] of [['min', '5D'], ['max', '5F']] as const) defineTwo(name, opcode, (s, view, a, b) => call(view.of(s)[name], a, b))
-defineOne('sqrt', '51', (functions, a) => call(functions.sqrt, a))
+for (const [name, opcode] of [['add', '58'], ['mul', '59'], ['sub', '5C'], ['div', '5E'], ['min', '5D'], ['max', '5F']] as const) defineTwo(name, opcode, (functions, a, b) => call(functions[name], a, b))
+defineOne('sqrt', '51', (functions, a) => call(functions.sqrt, a), formats, 'sqrt')
 defineOne('rsqrt', '52', (functions, a) => call(functions.reciprocalRoot, a), [single])
 defineOne('rcp', '53', (functions, a) => call(functions.reciprocal, a), [single])
 
@@ -130,9 +131,7 @@ for (const view of formats) {
   for (const [name, opcode, signals] of [['ucomis', '2E', 0], ['comis', '2F', 1]] as const) {
     const meaning = (s: Stage): void => {
       const [a, b] = [s.let(s.half(0)), s.let(s.half(1))]
-      s.beginSimd()
-      const found = s.let(call(view.of(s).relation, view.get(a, 0), view.get(b, 0), signals))
-      s.endSimd()
+      const found = s.let(s.relation(view.format, [a, b], () => call(view.of(s).relation, view.get(a, 0), view.get(b, 0), signals)))
       // ZF, PF and CF are all set when unordered; greater sets none (SDM volume 2, COMISD).
       const flags = select('i32', i32.eq(found, unordered), 0x45, select('i32', i32.eq(found, less), 1, i32.shl(i32.eq(found, equal), 6)))
       s.setFlags(STATUS, flags)
@@ -238,7 +237,7 @@ const horizontal = (view: View, f: Two): Meaning => simd((s) => {
     return s.let(gather(s, view, (lane) => {
       const from = lane < half ? a : b
       const at = 2 * (lane % half)
-      return f(s, view, view.get(from, at), view.get(from, at + 1))
+      return f(view.of(s), view.get(from, at), view.get(from, at + 1))
     }))
   })
 })
@@ -246,12 +245,12 @@ const alternate = (view: View): Meaning => simd((s) => {
   const [first, second] = sources(s)
   return indices(s).map((i) => {
     const [a, b] = [s.let(s.half(first, i)), s.let(s.half(second, i))]
-    return s.let(gather(s, view, (lane) => s.computed(view.format, lane % 2 === 0 ? 'sub' : 'add', view.get(a, lane), view.get(b, lane))))
+    return s.let(gather(s, view, (lane) => call(view.of(s)[lane % 2 === 0 ? 'sub' : 'add'], view.get(a, lane), view.get(b, lane))))
   })
 })
 for (const [view, prefix] of [[single, 'F2'], [double, '66']] as const) {
   const meanings: readonly (readonly [string, string, Meaning])[] = [
-    ['hadd', '7C', horizontal(view, (s, { format }, a, b) => s.computed(format, 'add', a, b))], ['hsub', '7D', horizontal(view, (s, { format }, a, b) => s.computed(format, 'sub', a, b))], ['addsub', 'D0', alternate(view)],
+    ['hadd', '7C', horizontal(view, ({ add }, a, b) => call(add, a, b))], ['hsub', '7D', horizontal(view, ({ sub }, a, b) => call(sub, a, b))], ['addsub', 'D0', alternate(view)],
   ]
   for (const [name, opcode, meaning] of meanings) {
     set.define('sse3', `${name}p${view.letter}`, [`${prefix}.0F.${opcode} Vx Wx`], meaning)

@@ -5,8 +5,7 @@ import type { Decoded } from '../decode/decoder.ts'
 import type { CoreParts } from '../emit/core.ts'
 import { Cr0, Cr4 } from '../emit/control-bits.ts'
 import { FlagKind } from '../emit/flags.ts'
-import { double, single } from '../emit/float/format.ts'
-import { type Usual, usual } from '../emit/float/sse.ts'
+import { type Numbers, quickNumbers, quickRelation } from '../emit/float/quick.ts'
 import { odd } from '../emit/hot-stage.ts'
 import { segmentLayout, SegmentRight } from '../emit/layout.ts'
 import type { Segment, Value, Width } from '../emit/stage.ts'
@@ -220,10 +219,20 @@ export class RegionInstruction extends VectorStage {
     this.#region.set(Kept.vectors, value)
   }
 
-  override computed(format: 'single' | 'double', operation: Usual, a: Value, b: Value): Value {
-    const operands = [this.f.let(a), this.f.let(b)] as const
-    const { result, valid } = usual(this.f, this.state.float, format === 'single' ? single : double, operation, operands)
-    this.f.if(i32.eqz(valid), () => this.f.set(result, super.computed(format, operation, ...operands)))
+  override numbers(numbers: Numbers, operands: readonly (readonly Local<'v128'>[])[], exact: (operands: readonly Local<'v128'>[]) => Half): readonly Half[] {
+    this.#region.settle()
+    return operands.map((of) => quickNumbers(this.f, this.state.float, numbers, of, () => this.#raising(() => this.f.let(exact(of)))))
+  }
+
+  override relation(format: Numbers['format'], operands: readonly [Local<'v128'>, Local<'v128'>], exact: () => Expr<'i32'>): Expr<'i32'> {
+    this.#region.settle()
+    return quickRelation(this.f, format, operands, () => this.#raising(() => this.f.let(exact())))
+  }
+
+  #raising<T>(exact: () => T): T {
+    this.beginSimd()
+    const result = exact()
+    this.endSimd()
     return result
   }
 

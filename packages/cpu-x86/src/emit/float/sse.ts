@@ -127,7 +127,10 @@ function computed(f: Func, state: FloatState, format: Format, compute: () => Num
 /** MXCSR as programs have it as a rule: to nearest, denormals as they are, no exception unmasked, and something was inexact already. */
 const USUAL = { mask: 0xffe0, value: 0x1fa0 } as const
 
-export type Usual = 'add' | 'sub' | 'mul' | 'div'
+/** Whether MXCSR is as usual. */
+export const isUsual = (state: FloatState): Expr<'i32'> => i32.eq(i32.and(state.get32('mxcsr'), USUAL.mask), USUAL.value)
+
+type Usual = 'add' | 'sub' | 'mul' | 'div'
 
 const host: Readonly<Record<Usual, readonly [typeof f32.add, typeof f64.add]>> = {
   add: [f32.add, f64.add], sub: [f32.sub, f64.sub], mul: [f32.mul, f64.mul], div: [f32.div, f64.div],
@@ -137,15 +140,14 @@ const host: Readonly<Record<Usual, readonly [typeof f32.add, typeof f64.add]>> =
  * What the host computes, and whether it is the result: when that raises nothing but what MXCSR has: operands are normal or zero, and the result is well above what is tiny (or zero, as sums are
  * exactly, and products of zero), and finite.
  */
-export function usual(f: Func, state: FloatState, format: Format, operation: Usual, [a, b]: readonly [Local<'i64'>, Local<'i64'>]): { readonly result: Local<'i64'>; readonly valid: Expr<'i32'> } {
+function usual(f: Func, state: FloatState, format: Format, operation: Usual, [a, b]: readonly [Local<'i64'>, Local<'i64'>]): { readonly result: Local<'i64'>; readonly valid: Expr<'i32'> } {
   const ordinary = (x: Number64): Expr<'i32'> => i32.or(isFrom(format, format.leastNormal, x), isZero(format, x))
   const [narrow, wide] = host[operation]
   const result = f.let(format === single
     ? i64.extendU(i32.reinterpret(narrow(f32.reinterpret(i32.wrap(a)), f32.reinterpret(i32.wrap(b)))))
     : i64.reinterpret(wide(f64.reinterpret(a), f64.reinterpret(b))))
   const exact = operation === 'add' || operation === 'sub' ? isZero(format, result) : i32.and(isZero(format, result), i32.or(isZero(format, a), isZero(format, b)))
-  const ready = i32.eq(i32.and(state.get32('mxcsr'), USUAL.mask), USUAL.value)
-  return { result, valid: i32.and(i32.and(ready, i32.or(isFrom(format, 2n * format.leastNormal, result), exact)), i32.and(ordinary(a), ordinary(b))) }
+  return { result, valid: i32.and(i32.and(isUsual(state), i32.or(isFrom(format, 2n * format.leastNormal, result), exact)), i32.and(ordinary(a), ordinary(b))) }
 }
 
 function emitFormat({ m, state, soft }: Kit, format: Format): FormatFunctions {
