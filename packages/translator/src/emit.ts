@@ -4,7 +4,7 @@ import { regionError } from './errors.ts'
 import type { RegionExits } from './exits.ts'
 import type { Graph } from './graph.ts'
 import { type Liveness, liveness } from './liveness.ts'
-import { RegionRegisters } from './registers.ts'
+import { isStoredOut, RegionRegisters } from './registers.ts'
 import type { Item, Loop } from './structure.ts'
 
 export interface RegionPlace {
@@ -75,6 +75,10 @@ export class RegionEmitter {
     this.#sources = constants
     this.#constants = Object.fromEntries(Object.entries(constants).map(([name, value]) => [name, f.let(value)]))
     for (const [name, local] of Object.entries(this.#constants)) this.#observer?.local(local, name)
+    // What is stored on the ways out alone stays in locals while control is in the region.
+    this.#frontend.registers.forEach((spec, register) => {
+      if (isStoredOut(spec)) this.#registers.load(register)
+    })
     this.#observer?.label(f.position, 'region')
     f.loop((root) => {
       this.#root = root
@@ -133,7 +137,7 @@ export class RegionEmitter {
       const stub = stubs[i]
       if (stub) f.close(stub)
       const block = byOffset.get(offset) ?? 0
-      for (const register of this.#liveness?.liveIn[block] ?? []) this.#registers.load(register)
+      for (const register of this.#liveness?.liveIn[block] ?? []) if (!isStoredOut(this.#frontend.registers[register])) this.#registers.load(register)
       this.#goto(block)
     })
   }
@@ -326,8 +330,7 @@ export class RegionEmitter {
       const inside = i32.and(i32.wrap(this.#target), size - granule)
       f.set(this.#entry, i32.load16U(granule === 2 ? inside : i32.shl(inside, 1), this.#place.entryMap))
       f.if(i32.and(i32.ne(this.#entry, 0), i32.gtS(this.#budget, 0)), () => {
-        // Its registers are read again where it enters.
-        this.#leave('jump')
+        // Its registers are read again where it enters, but for those that are stored on the ways out alone.
         f.set(this.#entry, i32.sub(this.#entry, 1))
         f.br(known(this.#root))
       })

@@ -4,7 +4,7 @@ import { call, i32 } from '@machinist/wasm'
 import { decode, type Decoded, MAX_LENGTH } from '../decode/decoder.ts'
 import { isPlain } from '../decode/run-decoder.ts'
 import type { CoreParts } from '../emit/core.ts'
-import type { RegionFunctions } from '../emit/exits.ts'
+import { type RegionFunctions, storeWriter } from '../emit/exits.ts'
 import { variantOf, variants } from '../emit/variant.ts'
 import type { Form } from '../isa/form.ts'
 import { RegionFlags } from './region-flags.ts'
@@ -52,10 +52,12 @@ export class KnownInstructions {
 
   #find(decoded: Decoded): Known | null {
     if (!groups.has(decoded.form.instruction.group)) return null
-    const conduct: Conduct = { flow: 'next', stores: false }
+    const conduct: Conduct = { flow: 'next', stores: false, replaces: false }
     this.#aside()
     try {
-      const found = usesOf(this.#registers, (stage) => { new RegionInstruction(stage, this.#parts, decoded, variants()[variantOf(decoded)] ?? refuse(), flagsOf(this.#parts), conduct, { block: -1, kinds: new Set() }).emit() })
+      const flags = flagsOf(this.#parts)
+      const found = usesOf(this.#registers, (stage) => { new RegionInstruction(stage, this.#parts, decoded, variants()[variantOf(decoded)] ?? refuse(), flags, conduct, { block: -1, kinds: new Set() }).emit() })
+      conduct.replaces = flags.replaces
       return { decoded, uses: { reads: together(found.reads), writes: together(found.writes), leaves: found.leaves }, conduct }
     } catch (error) {
       if (error instanceof Untranslated) return null
@@ -93,6 +95,8 @@ export class X86Frontend implements Frontend {
   readonly #parts: CoreParts & { readonly region: RegionFunctions }
   readonly #known: KnownInstructions
   readonly #flags: RegionFlags
+  /** Whether an instruction that was met replaces some of the flags. */
+  #replaces = false
   readonly #ready: Ready = { block: -1, kinds: new Set() }
 
   /**
@@ -120,6 +124,7 @@ export class X86Frontend implements Frontend {
     if (found === null) return null
     if (!('conduct' in found)) return this.#elsewhere(found, offset)
     const { decoded, uses, conduct } = found
+    this.#replaces ||= conduct.replaces
     const { length } = decoded
     const variant = variants()[variantOf(decoded)]
     if (!variant) return null
@@ -151,8 +156,10 @@ export class X86Frontend implements Frontend {
   }
 
   wayOut({ f, get, writes }: RegionValues): void {
-    if (!writes(Kept.kind)) return
-    f.do(call(this.#parts.region.storeFlags, get(Kept.kind, 'i32'), get(Kept.shift, 'i32'), get(Kept.source), get(Kept.result), get(Kept.replaced, 'i32')))
+    if (!writes(Kept.how)) return
+    const [how, source, result] = [get(Kept.how), get(Kept.source), get(Kept.result)]
+    if (this.#replaces) f.do(call(this.#parts.region.storeFlags, how, source, result, get(Kept.replaced, 'i32')))
+    else storeWriter(f, this.#parts.state, how, source, result)
   }
 }
 

@@ -1,7 +1,7 @@
 import type { RegionStage } from '@machinist/translator'
 import { call, type Expr, i32, i64 } from '@machinist/wasm'
 import { quickCondition } from '../emit/conditions.ts'
-import { REPLACED_SHIFT, type RegionFunctions } from '../emit/exits.ts'
+import { kindOf, REPLACED_SHIFT, type RegionFunctions, shiftOf } from '../emit/exits.ts'
 import { FlagKind } from '../emit/flags.ts'
 import type { Value } from '../emit/stage.ts'
 import type { SharedFunctions } from '../emit/system/functions.ts'
@@ -65,7 +65,7 @@ export class RegionFlags {
   }
 
   write(region: RegionStage, { kind, size, carry, number, source, operands, result }: Written): void {
-    if (!region.needed(Kept.kind)) {
+    if (!region.needed(Kept.how)) {
       this.#known = NOTHING
       return
     }
@@ -78,15 +78,19 @@ export class RegionFlags {
     region.set(Kept.value, result)
     region.set(Kept.source, source)
     region.set(Kept.result, kind === 'plain' ? result : i64.shl(region.get(Kept.value), top))
-    region.set(Kept.shift, i32.const(top))
-    region.set(Kept.kind, typeof number === 'number' ? i32.const(number) : number)
+    const shift = BigInt(top) << 32n
+    region.set(Kept.how, typeof number === 'number' ? i64.const(shift | BigInt(number)) : i64.or(i64.extendU(number), i64.const(shift)))
     region.set(Kept.replaced, i32.const(0))
     this.#known = { writer: { kind, size, carry }, replaced: 0, exact: true }
   }
 
+  /** Whether any flags were replaced. */
+  replaces = false
+
   /** Replaces flags, but not all. */
   replace(region: RegionStage, mask: number, bits: Expr<'i32'>): void {
-    if (!region.needed(Kept.kind)) {
+    this.replaces = true
+    if (!region.needed(Kept.how)) {
       this.#known = NOTHING
       return
     }
@@ -98,8 +102,8 @@ export class RegionFlags {
     this.#known = { writer, replaced: replaced | mask, exact }
   }
 
-  #written(region: RegionStage): readonly [Expr<'i32'>, Expr<'i32'>, Value, Value, Expr<'i32'>] {
-    return [region.get(Kept.kind, 'i32'), region.get(Kept.shift, 'i32'), region.get(Kept.source), region.get(Kept.result), region.get(Kept.replaced, 'i32')]
+  #written(region: RegionStage): readonly [Value, Value, Value, Expr<'i32'>] {
+    return [region.get(Kept.how), region.get(Kept.source), region.get(Kept.result), region.get(Kept.replaced, 'i32')]
   }
 
   flags(region: RegionStage): Expr<'i32'> {
@@ -113,13 +117,13 @@ export class RegionFlags {
     const bits = region.get(Kept.replaced, 'i32')
     if ((replaced & Flag.carry) !== 0) return i32.and(bits, Flag.carry)
     if (exact && writer !== null) return this.#carryOf(region, writer)
-    const [kind, shift, source, result] = this.#written(region)
-    return region.f.choose('i32', i32.and(bits, Flag.carry << REPLACED_SHIFT), () => i32.and(bits, Flag.carry), () => call(this.#functions.carryOf, kind, shift, source, result))
+    const [how, source, result] = this.#written(region)
+    return region.f.choose('i32', i32.and(bits, Flag.carry << REPLACED_SHIFT), () => i32.and(bits, Flag.carry), () => call(this.#functions.carryOf, kindOf(how), shiftOf(how), source, result))
   }
 
   #carryOf(region: RegionStage, writer: Writer): Expr<'i32'> {
     const [left, right, value] = [region.get(Kept.left), region.get(Kept.right), region.get(Kept.value)]
-    const took = (kind: number): Expr<'i32'> => i32.sub(region.get(Kept.kind, 'i32'), kind)
+    const took = (kind: number): Expr<'i32'> => i32.sub(kindOf(region.get(Kept.how)), kind)
     switch (writer.kind) {
       case 'add': return writer.carry ? i32.or(i64.ltU(value, right), i32.and(i64.eq(value, right), took(FlagKind.add))) : i64.ltU(value, right)
       case 'sub': return writer.carry ? i32.or(i64.ltU(left, right), i32.and(i64.eq(left, right), took(FlagKind.subtract))) : i64.ltU(left, right)
@@ -145,10 +149,10 @@ export class RegionFlags {
 
   /** Most conditions follow from source and result after nearly all writers. */
   #unknown(region: RegionStage, pair: number, turn: (test: Expr<'i32'>) => Expr<'i32'>): Expr<'i32'> | null {
-    const [kind, , source, result, bits] = this.#written(region)
+    const [how, source, result, bits] = this.#written(region)
     const quick = quickCondition(pair, source, result)
     if (!quick) return null
-    const usable = quick.always ? i32.ne(kind, FlagKind.plain) : i32.eq(kind, FlagKind.subtract)
+    const usable = quick.always ? i32.ne(kindOf(how), FlagKind.plain) : i32.eq(kindOf(how), FlagKind.subtract)
     const flags = (): Expr<'i32'> => conditionOf(region, call(this.#functions.flagsIn, ...this.#written(region)), pair)
     return region.f.choose('i32', i32.and(usable, i32.eqz(bits)), () => turn(quick.value), () => turn(flags()))
   }

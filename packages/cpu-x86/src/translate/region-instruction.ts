@@ -45,6 +45,8 @@ export interface Conduct {
   flow: 'next' | 'branch' | 'jump' | 'indirect'
   /** It stores to its memory operand. */
   stores: boolean
+  /** It replaces some of the flags. */
+  replaces: boolean
 }
 
 /** Of which kinds of registers it was found in a block that they may be used. */
