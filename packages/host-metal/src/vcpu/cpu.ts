@@ -96,7 +96,7 @@ export class HardwareCpu implements TimedCpu {
         }, processor)
       },
       exited: (wait) => {
-        others.poll()
+        if (back.length === 0) others.poll()
         while (wait && back.length === 0) others.waitForKicked()
         // What guests did comes first, and all of it once none of them is away.
         this.#shortcuts.drain()

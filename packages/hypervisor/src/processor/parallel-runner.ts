@@ -7,6 +7,8 @@ import { TURN, Turns } from './turns.ts'
 
 /** This thread's processor. */
 const HERE = 0
+/** The longest run on another processor, in nanoseconds: between two of them it waits for this thread, which has much to do for that. */
+const ELSEWHERE = 2 * LONG
 
 /** A machine among others. */
 class Seat {
@@ -73,7 +75,7 @@ export class ParallelRunner implements CpuRunner {
     this.#cpuTime = cpuTime
     this.#turns = new Turns(loop, { run: (end, chore) => this.#run(end, chore) })
     const processors = 1 + others.count
-    this.policy = new ProportionalShare<string>({ processors, slice: LONG, reservable: 1 })
+    this.policy = new ProportionalShare<string>({ processors, slice: ELSEWHERE, reservable: 1 })
     this.#places = Array.from({ length: processors }, (_, number) => ({ number, on: null, asks: 0 }))
     this.policy.kick = (processor) => {
       const place = this.#places[processor]
@@ -164,7 +166,7 @@ export class ParallelRunner implements CpuRunner {
       const choice = this.policy.pick(HERE, now)
       if ('entity' in choice) {
         const alarm = this.#alarms.first?.key ?? Infinity
-        this.#here(choice.entity, now < this.#lively ? SHORT : Math.max(SHORT, Math.min(choice.slice, alarm - now, chore - now)))
+        this.#here(choice.entity, Math.max(SHORT, Math.min(this.#longest(Math.min(choice.slice, LONG), now), alarm - now, chore - now)))
         continue
       }
       if (this.#stirred.size > 0) continue
@@ -174,6 +176,13 @@ export class ParallelRunner implements CpuRunner {
       if (this.#stirred.size === 0) return until
     } while (!this.#turns.stopped && this.#loop.now() < end)
     return null
+  }
+
+  /** How long a run here may be, as far as events from outside go: a host that knows when something is due also interrupts who runs for what comes in. */
+  #longest(slice: number, now: number): number {
+    const { due } = this.#loop
+    if (due === undefined) return now < this.#lively ? SHORT : slice
+    return Math.min(slice, due - now)
   }
 
   /** Does what came in for machines that run elsewhere, and gives processors that are free to who is next. False when it is for the machine a hart of which runs here. */

@@ -2,6 +2,8 @@ import { type Exit, machinistError, type ParallelHarts, type TimedCpu, type Time
 
 /** The turn of a hart that runs here while others want to, too, in nanoseconds. */
 const SHARED_TURN = 200_000
+/** The same where those others have processors lent to them: they need not wait for this one. Each turn costs the thread of the host as much as a hart does in a tenth of a millisecond. */
+const LENT_TURN = 1_000_000
 /** Least time that is worth a turn. */
 const LEAST_TURN = 5000
 
@@ -177,7 +179,7 @@ export class TimedHarts {
       wanting++
     }
     if (stays === null || !here) return this.#away.size > size ? 'halt' : null
-    const turn = wanting > 1 ? now + SHARED_TURN : end
+    const turn = wanting > 1 ? now + (this.lent ? LENT_TURN : SHARED_TURN) : end
     return this.#here(stays, Math.max(now + LEAST_TURN, Math.min(turn, end, deadline)))
   }
 

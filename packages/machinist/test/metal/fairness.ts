@@ -1,47 +1,41 @@
 // Runs in the images of fairness.long.test.ts: measures what two guests that compute get done, beside each of the others.
 import { virtDevices } from '@machinist/boards'
-import { type Native, openAppliance } from '@machinist/host-metal'
+import { type Native, openAppliance, vcpuRecord } from '@machinist/host-metal'
 import { backends } from '../../src/metal/backends.ts'
 import { uplinkHost } from '../../src/metal/uplink-host.ts'
-import { alternating } from './alternating.ts'
 
 declare const native: Native
 
-/** Reports of what machines use, a quarter of a second each, that a neighbour runs for before it counts, and for which it does: more where slices on two harts begin and end at different times. */
-const SETTLE = 1
-const MEASURE = native.harts > 1 ? 5 : 3
-/** How often it is looked whether there is one. */
-const LOOK = 2e6
+/** How long a neighbour runs before it counts, and for how long it does, in nanoseconds. */
+const SETTLE = 250e6
+const MEASURE = 1250e6
 
 const { backend, uplink } = backends()
-const { turn, hypervisor, host } = openAppliance(native.harts > 1 ? alternating(native) : native, { devices: virtDevices, backend, opened: ({ networks: [network] }, metal) => { uplink(network, uplinkHost(metal), (text) => { native.print(`${text}\n`) }) } })
+/** The records of harts by the machine that they are of, in the order in which machines started. */
+const records: DataView[][] = []
+const machines: number[] = []
+const seen = Object.assign(Object.create(native) as Native, {
+  createVm() {
+    const vm = native.createVm()
+    machines.push(vm)
+    records.push([])
+    return vm
+  },
+  createVcpu(vm: number, index: number) {
+    const made = native.createVcpu(vm, index)
+    records[machines.lastIndexOf(vm)]?.push(new DataView(made.page))
+    return made
+  },
+})
+const { turn, hypervisor, host } = openAppliance(seen, { devices: virtDevices, backend, opened: ({ networks: [network] }, metal) => { uplink(network, uplinkHost(metal), (text) => { native.print(`${text}\n`) }) } })
 
 function after(ns: number): Promise<void> {
   return new Promise((resolve) => { host.loop.after(ns, resolve) })
 }
 
-interface Seen {
-  readonly time: number
-  readonly work: readonly number[]
-}
-
-async function look(): Promise<Seen> {
-  const machines = await hypervisor.machines()
-  return { time: native.now(), work: ['good1', 'good2'].map((name) => machines.find((machine) => machine.name === name)?.retired ?? 0) }
-}
-
-/** Waits for so many reports; what the last said. */
-async function reports(count: number): Promise<Seen> {
-  let seen = await look()
-  for (let left = count; left > 0;) {
-    await after(LOOK)
-    const next = await look()
-    // All that the processor has to say is said at once.
-    if (next.work.some((amount, index) => amount === seen.work[index])) continue
-    left--
-    seen = next
-  }
-  return seen
+/** What each of the first two has done: they count in s1. */
+function work(): readonly number[] {
+  return records.slice(0, 2).map((harts) => harts.reduce((sum, record) => sum + Number(record.getBigUint64(vcpuRecord.offset.x + 8 * 9, true)), 0))
 }
 
 async function measure(): Promise<void> {
@@ -55,11 +49,12 @@ async function measure(): Promise<void> {
   await hypervisor.start('good2')
   for (const name of all.filter((each) => !each.startsWith('good'))) {
     await hypervisor.start(name)
-    const first = await reports(1 + SETTLE)
-    const last = await reports(MEASURE)
-    const machines = await hypervisor.machines()
-    const state = machines.find((machine) => machine.name === name)?.state ?? ''
-    const rate = last.work.map((amount, index) => Math.round(((amount - (first.work[index] ?? 0)) / (last.time - first.time)) * 1e5))
+    await after(SETTLE)
+    const [before, began] = [work(), native.now()]
+    await after(MEASURE)
+    const [done, took] = [work(), native.now() - began]
+    const state = (await hypervisor.machines()).find((machine) => machine.name === name)?.state ?? ''
+    const rate = done.map((amount, index) => Math.round(((amount - (before[index] ?? 0)) / took) * 1e5))
     native.print(`\n${name} ${state} ${rate.join(' ')}\n`)
     if (state === 'running') await hypervisor.stop(name)
   }

@@ -82,7 +82,9 @@ void neighbour(unsigned long hart) {
   if (HARTS > 1 && hart == 0 && MODE != IPIS_ELSEWHERE) sbi(0x48534d, 0, 1, (long)_start, 0);
   switch (MODE) {
   case WORK:
-    for (;;) __asm__ volatile("");
+    /* Counted where whoever measures looks. */
+    __asm__ volatile("1: addi s1, s1, 1\n j 1b");
+    break;
   case DEVICE:
     for (;;) (void)UART[5];
   case CALLS:
