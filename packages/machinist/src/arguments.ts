@@ -1,3 +1,4 @@
+import { extname } from 'node:path'
 import type { TreeSession } from '@machinist/host-node'
 import type { OpenSnapshot } from '@machinist/snapshot'
 import type { BackendDescriptor } from '@machinist/machine'
@@ -42,6 +43,8 @@ export interface RunOptions {
   readonly append?: string
   readonly firmware?: string
   readonly disks: readonly DiskChoice[]
+  /** Compact discs of a PC. */
+  readonly cdroms?: readonly DiskChoice[]
   readonly shares: readonly Share[]
   /** Path of the Unix socket for connections with the guest. */
   readonly vsock?: string
@@ -146,12 +149,17 @@ const HELP_FLAGS = { ...HELP_OPTIONS, ...COMMON_OPTIONS } as const
 const FLAGS = { ...RUN_OPTIONS, ...PROFILE_OPTIONS } as const
 
 /** Flags that say what a machine file says already. */
-const NOT_WITH_FILE = ['disk', 'share', 'vsock', 'net', 'balloon', 'pmem', 'memory', 'harts', 'arch', 'board', 'virtio', 'interrupts', 'exec', 'console'] as const
+const NOT_WITH_FILE = ['disk', 'cdrom', 'share', 'vsock', 'net', 'balloon', 'pmem', 'memory', 'harts', 'arch', 'board', 'virtio', 'interrupts', 'exec', 'console'] as const
 
 function oneOf<const Choice extends string>(flag: string, value: string, choices: readonly Choice[]): Choice {
   const found = choices.find((choice) => choice === value)
   if (found === undefined) throw usageError(flag, 'there is no such choice', `Use ${choices.join(' or ')}.`, value)
   return found
+}
+
+/** Whether the image of a disk is that of a compact disc, by its name. */
+function isDisc(path: string): boolean {
+  return extname(path).toLowerCase() === '.iso'
 }
 
 /** `PATH[:TAG][,ro]`, the first tag being `share`, the next `share1`. A colon in the path needs a tag behind it, and two commas are one of the path. */
@@ -261,10 +269,10 @@ function runOptions(words: readonly string[]): RunOptions {
 export function restoreOptions([first = [], ...more]: readonly (readonly string[])[], file: string): RunOptions {
   let options = runOptions(first)
   for (const words of more) {
-    const { disks, shares, nets, vsock, balloon, pmems, inputEnd, quiet, stats, gdb, gdbWait } = runOptions(words)
+    const { disks, cdroms, shares, nets, vsock, balloon, pmems, inputEnd, quiet, stats, gdb, gdbWait } = runOptions(words)
     options = {
       ...options, quiet, stats, ...(gdb !== undefined && { gdb }), ...(gdbWait !== undefined && { gdbWait }),
-      ...(disks.length > 0 && { disks }), ...(shares.length > 0 && { shares }), ...(nets !== undefined && { nets }), ...(vsock !== undefined && { vsock }),
+      ...(disks.length > 0 && { disks }), ...(cdroms !== undefined && { cdroms }), ...(shares.length > 0 && { shares }), ...(nets !== undefined && { nets }), ...(vsock !== undefined && { vsock }),
       ...(balloon !== undefined && { balloon }), ...(pmems !== undefined && { pmems }), ...(inputEnd !== undefined && { inputEnd }),
     }
   }
@@ -382,7 +390,9 @@ export function parseCommand(args: readonly string[]): Command {
     throw usageError('--firmware', 'without firmware, there must be a kernel for M-mode', 'Give one with --kernel.', values.firmware)
   }
   if (values['gdb-wait'] === true && values.gdb === undefined) throw usageError('--gdb-wait', 'there is no debugger to wait for', 'Give --gdb too.')
-  const disks = [...(image === null ? [] : [image]), ...(values.disk ?? []).map((disk) => parseDisk(disk))]
+  const disc = image !== null && values.board !== undefined && isDisc(image.path) ? image : null
+  const disks = [...(image === null || disc !== null ? [] : [image]), ...(values.disk ?? []).map((disk) => parseDisk(disk))]
+  const cdroms = [...(disc === null ? [] : [disc]), ...(values.cdrom ?? []).map((each) => parseDisk(each, '--cdrom'))]
   const pmems = values.pmem?.map((disk) => parseDisk(disk, '--pmem'))
   const save = parseSave(values, args)
   const snapshots = parseSnapshots(values, files, [...disks, ...pmems ?? []].some(({ mode }) => mode === 'overlay'), args)
@@ -397,6 +407,7 @@ export function parseCommand(args: readonly string[]): Command {
     ...(values.firmware !== undefined && { firmware: values.firmware }),
     ...(image !== null && values.kernel === undefined && values.board === undefined && { bootDisk: image }),
     disks,
+    ...(cdroms.length > 0 && { cdroms }),
     shares: parseShares(values.share ?? []),
     ...(values.vsock !== undefined && { vsock: values.vsock }),
     ...(values.memory !== undefined && { memory: parseMemory(values.memory) }),
@@ -422,6 +433,8 @@ export function parseCommand(args: readonly string[]): Command {
     stats: values.stats ?? false,
   }
   if (options.board === 'pc') checkPc(options)
+  else if (options.cdroms !== undefined) throw usageError('--cdrom', 'the machine has no drive for it', 'Use --board pc.', options.cdroms[0]?.path)
+  else if (disks.some(({ bus }) => bus === 'ide')) throw usageError('--disk', 'the machine has no IDE', 'Use --board pc, or leave bus=ide out.', 'bus=ide')
   else if (options.console === 'screen') throw usageError('--console', 'the machine has no screen', 'Use --board pc.', options.console)
   else if (options.screenshot !== undefined && machineFile === undefined) throw usageError('--screenshot', 'the machine has no screen', 'Use --board pc.', options.screenshot)
   else if (arch !== undefined) checkArchitecture(options, arch)

@@ -13,6 +13,8 @@ export interface DiskChoice {
   readonly snapshot?: string
   readonly lock?: FileLock
   readonly limits?: DiskLimits
+  /** Where a PC has it, if not as one of virtio. */
+  readonly bus?: 'ide' | 'virtio'
   /** The disk of a datastore, which is what the path names; and what becomes of writes that have no room there. */
   readonly datastoreDisk?: string
   readonly whenFull?: 'error' | 'wait'
@@ -25,7 +27,7 @@ const LIMITS: Readonly<Record<string, Exclude<keyof DiskLimits, 'queue'>>> = {
   bps: 'bytesPerSecond', iops: 'operationsPerSecond', 'bps-burst': 'burstBytes', 'iops-burst': 'burstOperations',
 }
 
-const OPTION = new RegExp(`^(.*),(?:(rw|ro|overlay)|format=([a-z0-9]+)|files=(any|inside|none)|snapshot=([^,]+)|lock=(auto|on|off)|disk=([^,]+)|full=(error|wait)|(${Object.keys(LIMITS).join('|')})=([^,]*))$`)
+const OPTION = new RegExp(`^(.*),(?:(rw|ro|overlay)|format=([a-z0-9]+)|files=(any|inside|none)|snapshot=([^,]+)|lock=(auto|on|off)|disk=([^,]+)|full=(error|wait)|bus=(virtio|ide)|(${Object.keys(LIMITS).join('|')})=([^,]*))$`)
 
 /**
  * Understands `PATH`, and behind commas `ro` or `overlay`, `format=F`, `files=W`, `snapshot=S`, `lock=L`, limits (`bps=N`, `iops=N`, `bps-burst=N`,
@@ -36,10 +38,10 @@ const OPTION = new RegExp(`^(.*),(?:(rw|ro|overlay)|format=([a-z0-9]+)|files=(an
  */
 export function parseDisk(value: string, flag = '--disk'): DiskChoice {
   let path = hideCommas(value)
-  const found: { mode?: DiskMode; format?: string; files?: ImageFiles; snapshot?: string; lock?: FileLock; datastoreDisk?: string; whenFull?: 'error' | 'wait' } = {}
+  const found: { mode?: DiskMode; format?: string; files?: ImageFiles; snapshot?: string; lock?: FileLock; datastoreDisk?: string; whenFull?: 'error' | 'wait'; bus?: 'ide' | 'virtio' } = {}
   const limits: { -readonly [Name in keyof DiskLimits]: DiskLimits[Name] } = {}
   for (let match = OPTION.exec(path); match !== null; match = OPTION.exec(path)) {
-    const [, before = '', mode, format, files, snapshot, lock, disk, full, limit, amount] = match
+    const [, before = '', mode, format, files, snapshot, lock, disk, full, bus, limit, amount] = match
     path = before
     if (mode !== undefined) found.mode ??= mode as DiskMode
     if (format !== undefined) found.format ??= format
@@ -48,6 +50,7 @@ export function parseDisk(value: string, flag = '--disk'): DiskChoice {
     if (lock !== undefined) found.lock ??= lock as FileLock
     if (disk !== undefined) found.datastoreDisk ??= showCommas(disk)
     if (full !== undefined) found.whenFull ??= full as 'error' | 'wait'
+    if (bus !== undefined) found.bus ??= bus as 'ide' | 'virtio'
     const name = LIMITS[limit ?? '']
     if (name !== undefined) limits[name] ??= parseLimit(`${limit ?? ''}=${amount ?? ''}`, amount ?? '', flag)
   }
@@ -87,7 +90,7 @@ function parseLimit(option: string, amount: string, flag: string): number {
 }
 
 /** Opens a disk of the command line. @throws typed errors, as `openDisk` */
-export async function openChoice({ path, limits, opened, datastoreDisk, whenFull = 'error', ...options }: DiskChoice): Promise<Backend<BlockPort>> {
+export async function openChoice({ path, limits, opened, datastoreDisk, whenFull = 'error', bus: _, ...options }: DiskChoice): Promise<Backend<BlockPort>> {
   const disk = opened?.disk ?? (datastoreDisk === undefined
     ? await openDisk(path, { ...options, name: '--disk' })
     : await Datastore.open(path).openDisk(datastoreDisk, { mode: options.mode, whenFull, name: '--disk' }))

@@ -45,8 +45,13 @@ const MACHINE = {
       ['PATH,ro', 'the same, read-only'],
       ['PATH,overlay', 'the same, with writes kept in memory and forgotten at the end, unless the machine is saved. Also ,format=raw to take it as it is, ,snapshot=NAME, ,files=any to let it name files outside its folder, and ,lock=off not to lock it. A comma of the path may be doubled: \'a,,ro\' is the path a,ro'],
       ['FOLDER,disk=NAME', 'a disk of a datastore; ,full=wait has writes wait while there is no room, instead of an error in the guest'],
+      ['PATH,bus=ide', 'with --board pc: on the IDE controller, for systems without drivers for virtio; up to four with those of --cdrom'],
       ['PATH,bps=20M,iops=500', 'no more than so many bytes and requests in a second; an idle disk does a tenth of that at once, or bps-burst= and iops-burst='],
     ],
+  },
+  cdrom: {
+    type: 'string', multiple: true, offers: 'file',
+    forms: [['PATH', 'with --board pc: the image of a compact disc, from which it is booted first. What may follow --disk PATH may follow it. Repeat for more.']],
   },
   balloon: {
     type: 'string',
@@ -174,8 +179,8 @@ export const RUN_COMMAND: CommandInfo = {
 }
 
 /** Options of `machinist restore`: what the machine is connected to, and how it is run. */
-export const RESTORE_OPTIONS: Pick<typeof MACHINE, 'disk' | 'net' | 'share' | 'vsock' | 'pmem' | 'balloon'> & Pick<typeof HOW, 'input-end' | 'save' | 'save-after' | 'record' | 'quiet' | 'stats'> = {
-  disk: MACHINE.disk, net: MACHINE.net, share: MACHINE.share, vsock: MACHINE.vsock, pmem: MACHINE.pmem, balloon: MACHINE.balloon,
+export const RESTORE_OPTIONS: Pick<typeof MACHINE, 'disk' | 'cdrom' | 'net' | 'share' | 'vsock' | 'pmem' | 'balloon'> & Pick<typeof HOW, 'input-end' | 'save' | 'save-after' | 'record' | 'quiet' | 'stats'> = {
+  disk: MACHINE.disk, cdrom: MACHINE.cdrom, net: MACHINE.net, share: MACHINE.share, vsock: MACHINE.vsock, pmem: MACHINE.pmem, balloon: MACHINE.balloon,
   'input-end': HOW['input-end'], save: HOW.save, 'save-after': HOW['save-after'], record: HOW.record, quiet: HOW.quiet, stats: HOW.stats,
 }
 

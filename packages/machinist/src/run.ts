@@ -156,8 +156,8 @@ async function plan(given: RunOptions, request: ExecRequest | null, console: Giv
     ...(options.vsock !== undefined && { vsock: part(options.virtio === 'pci' ? virtioVsockPci : virtioVsock, { backends: { host: unixSockets(options.vsock, { name: '--vsock' }) } }) }),
   }
   const nets = networks(options).map((net) => ({ net, config: {} }))
+  if (options.board === 'pc') return pcMachine(options, { console: atScreen(options) ? 'null' : console, nets, devices })
   const disks = await Promise.all(options.disks.map(openChoice))
-  if (options.board === 'pc') return pcMachine(options, { console: atScreen(options) ? 'null' : console, nets, disks, devices })
   return board(options.arch, {
     ...await images(options, boot, request),
     ...(options.memory !== undefined ? { memory: options.memory } : options.bootDisk !== undefined && { memory: DISK_MEMORY }),

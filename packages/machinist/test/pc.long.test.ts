@@ -47,6 +47,18 @@ it('SeaBIOS finds its machine, places its tables, and says on the screen that th
   machine.dispose()
 })
 
+it('it finds disks and compact discs on IDE, and boots the first', async () => {
+  const [disk, disc] = [join(folder, 'ide-disk'), join(folder, 'disc')]
+  writeFileSync(disk, bootDisk('Sector 2 was read.\r\nRuns.'))
+  writeFileSync(disc, new Uint8Array(64 * 2048))
+  const { machine, shown, debug } = make({ ide: [{ drive: 'disk', medium: { type: 'disk', path: disk } }, { drive: 'cdrom', medium: { type: 'disk', path: disc, mode: 'ro' } }] })
+  machine.start()
+  await expect.poll(shown, { timeout: 240_000, interval: 100 }).toContain('Runs.')
+  expect(shown()).toEqual(expect.arrayContaining(['Booting from Hard Disk...', 'Sector 2 was read.']))
+  for (const line of ['ATA controller 1 at 1f0/3f4/', 'ata0-0: MACHINIST HARDDISK ATA-6 Hard-Disk', 'DVD/CD [ata0-1: MACHINIST CD-ROM ATAPI-6 DVD/CD]']) expect(debug()).toContain(line)
+  machine.dispose()
+})
+
 it("it boots a disk, which shows what it shows on QEMU's PC", async (context) => {
   const disk = join(folder, 'disk')
   writeFileSync(disk, bootDisk('Sector 2 was read.\r\nRuns.'))

@@ -26,4 +26,4 @@ export const pcMap = {
 } as const
 
 /** Interrupts of ISA, which are inputs of both controllers; the timer's is input 2 of the I/O APIC. */
-export const pcIrq = { timer: 0, timerInput: 2, keyboard: 1, uart0: 4, rtc: 8, pm: 9, mouse: 12 } as const
+export const pcIrq = { timer: 0, timerInput: 2, keyboard: 1, uart0: 4, rtc: 8, pm: 9, mouse: 12, ide: 14 } as const

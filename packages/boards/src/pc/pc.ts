@@ -1,7 +1,7 @@
 import { type BlockPort, type CharPort, type DisplayPort, type InputPort, machinistError, type NetPort } from '@machinist/api'
 import { pciHost } from '@machinist/bus'
 import { x86, type X86Config } from '@machinist/cpu-x86'
-import { acpiPm, debugPort, fwCfg, i440fx, i8042, i8254, mc146818, piix3, port92, uart16550a, vga } from '@machinist/devices'
+import { acpiPm, debugPort, fwCfg, i440fx, i8042, i8254, mc146818, type IdeDrive, piix3, piix3Ide, port92, uart16550a, vga } from '@machinist/devices'
 import { i8259, ioApic, localApic } from '@machinist/interrupts'
 import { defineMachine, type DevicePart, type ImageSource, type MachineBlueprint, type MachineDefinition, part } from '@machinist/machine'
 import { virtioBlockPci, virtioEntropyPci, virtioNetPci } from '@machinist/virtio'
@@ -45,7 +45,9 @@ export interface PcOptions {
   readonly screen?: Given<DisplayPort>
   /** Who types and points: with it there is a keyboard controller with both. */
   readonly input?: { readonly keyboard: Given<InputPort>; readonly mouse: Given<InputPort> }
-  /** Disks, which firmware boots from in this order. */
+  /** Disks and compact discs on the IDE controller, which is there when there are some: up to four, from the primary master on. Discs of `'null'` are drives without a medium. */
+  readonly ide?: readonly { readonly drive: Exclude<IdeDrive, 'none'>; readonly medium: Given<BlockPort> }[]
+  /** Disks of virtio, which firmware boots from in this order. */
   readonly disks?: readonly Given<BlockPort>[]
   readonly nets?: readonly (Given<NetPort> | VirtNet)[]
   /** A virtio entropy device; true unless given. */
@@ -64,6 +66,15 @@ function within(value: number, from: number, to: number, what: string, remedy: s
   throw machinistError({ code: 'pc-option', part: what, value, remedy }, 'out of range')
 }
 
+const idePlaces = ['primaryMaster', 'primarySlave', 'secondaryMaster', 'secondarySlave'] as const
+
+/** Drives in their places. */
+function ideDrives(ide: NonNullable<PcOptions['ide']>): { readonly config: Record<(typeof idePlaces)[number], IdeDrive>; readonly backends: Record<(typeof idePlaces)[number], Given<BlockPort>> } {
+  const medium = (index: number): Given<BlockPort> => ide[index]?.medium ?? 'null'
+  const drive = (index: number): IdeDrive => ide[index]?.drive ?? 'none'
+  return { config: { primaryMaster: drive(0), primarySlave: drive(1), secondaryMaster: drive(2), secondarySlave: drive(3) }, backends: { primaryMaster: medium(0), primarySlave: medium(1), secondaryMaster: medium(2), secondarySlave: medium(3) } }
+}
+
 /** A wire of ISA: to both controllers, of which a guest uses one; PCI's interrupts may be routed to the same. */
 function isa(line: number, input: number = line): { readonly to: string; readonly line: number; readonly shared: true }[] {
   return [{ to: 'ioapic', line: input, shared: true }, { to: 'pic', line, shared: true }]
@@ -75,7 +86,8 @@ function isa(line: number, input: number = line): { readonly to: string; readonl
  * @throws a typed error `'pc-option'`
  */
 export function pc(options: PcOptions): MachineBlueprint {
-  const { memory = DEFAULT_MEMORY, harts = 1, cpu = x86, console = 'null', debug = 'null', disks = [], nets = [], rng = true } = options
+  const { memory = DEFAULT_MEMORY, harts = 1, cpu = x86, console = 'null', debug = 'null', disks = [], ide = [], nets = [], rng = true } = options
+  within(ide.length, 0, idePlaces.length, 'ide', `Use up to ${idePlaces.length} drives.`)
   within(harts, 1, MAX_HARTS, 'harts', `Use 1 to ${MAX_HARTS}.`)
   within(memory, MIN_MEMORY, MAX_MEMORY, 'memory', `Use ${MIN_MEMORY / MIB} MiB to ${MAX_MEMORY / MIB} MiB.`)
   const bridge = piix3.irqs({})
@@ -107,6 +119,7 @@ export function pc(options: PcOptions): MachineBlueprint {
     devices['kbc'] = part(i8042, { irq: { keyboard: isa(pcIrq.keyboard), mouse: isa(pcIrq.mouse), a20m: { to: 'port92', line: 0 } }, backends: options.input })
   }
   if (options.screen !== undefined) devices['vga'] = part(vga, { slot: 2, backends: { screen: options.screen } })
+  if (ide.length > 0) devices['ide'] = part(piix3Ide, { slot: { device: 1, function: 1 }, irq: { irq14: isa(pcIrq.ide), irq15: isa(pcIrq.ide + 1) }, ...ideDrives(ide) })
   disks.forEach((disk, index) => { devices[`disk${index}`] = part(virtioBlockPci, { backends: { disk } }) })
   nets.forEach((given, index) => {
     const { net, config } = typeof given === 'object' && 'net' in given ? given as VirtNet : { net: given, config: {} }

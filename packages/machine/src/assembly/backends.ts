@@ -23,6 +23,12 @@ export type OwnPorts = { readonly [Kind in 'entropy' | 'wallClock' | 'power']: B
 
 const nullChar: CharLine = { write: (bytes) => bytes.length, send() {}, more() {}, read: () => 0, listen() {} }
 
+/** No disk, or no medium: one without bytes. */
+const nullBlock: BlockPort = {
+  size: 0, readOnly: true, blockSize: 512,
+  read(_offset, _into, done) { done('out-of-range') }, write(_offset, _from, done) { done('read-only') }, flush(done) { done('ok') },
+}
+
 /** Turns descriptors into ports, and remembers what to close. */
 export class BackendConnector {
   readonly #host: MachineHost
@@ -106,6 +112,7 @@ export class BackendConnector {
       this.#chars.set(part, port)
       return port
     }
+    if (kind === 'block' && descriptor === 'null') return nullBlock
     return this.#attach(part, kind, descriptor)
   }
 

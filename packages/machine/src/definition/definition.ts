@@ -18,7 +18,7 @@ export interface MemoryRange {
 /**
  * Where a backend comes from, as plain data: a name that the host knows (`'terminal'`), or an object whose `type`
  * the host knows (`{ type: 'disk', path: 'disk.img' }`). The machine itself answers to `'null'` (a stream that
- * swallows output and has no input) and `{ type: 'share', with: 'uart0.console' }` (output to the stream of another
+ * swallows output and has no input, or a disk without bytes) and `{ type: 'share', with: 'uart0.console' }` (output to the stream of another
  * part, which keeps the input, unless with `input: true` either takes what it reads first).
  */
 export type BackendDescriptor = string | { readonly type: string; readonly [option: string]: unknown }
