@@ -1,9 +1,14 @@
 /** Bits `start` to `start + count - 1` of the bytes from `from` on, at most 25; those before the beginning are 0. */
 export function bitsAt(bytes: Uint8Array, from: number, start: number, count: number): number {
-  if (start < 0) return start + count <= 0 ? 0 : bitsAt(bytes, from, 0, start + count) << -start & (1 << count) - 1
+  if (start < 0) return bitsBefore(bytes, from, start, count)
   const at = from + (start >>> 3)
   const word = (bytes[at] ?? 0) | (bytes[at + 1] ?? 0) << 8 | (bytes[at + 2] ?? 0) << 16 | (bytes[at + 3] ?? 0) << 24
   return word >>> (start & 7) & (1 << count) - 1
+}
+
+/** Of its own, so that what is usual is short enough to become part of its callers. */
+function bitsBefore(bytes: Uint8Array, from: number, start: number, count: number): number {
+  return start + count <= 0 ? 0 : bitsAt(bytes, from, 0, start + count) << -start & (1 << count) - 1
 }
 
 /** A stream of bits that is read from its end: zstd has its entropy-coded parts so (RFC 8878, 4.1, "Bitstream"). Bits beyond the beginning are 0. */

@@ -134,12 +134,10 @@ class Frame {
     let taken = 0
     for (let sequence = 0; sequence < count; sequence++) {
       const offsetCode = offsetTable.symbols[offsetState] ?? 0
+      left -= offsetCode
       // More than 25 bits come in two parts.
-      const low = offsetCode < 16 ? offsetCode : 16
-      left -= offsetCode - low
-      const high = bitsAt(bytes, from, left, offsetCode - low)
-      left -= low
-      const value = ((1 << offsetCode - low) + high) * (1 << low) + bitsAt(bytes, from, left, low)
+      const value = offsetCode <= 25 ? (1 << offsetCode) + bitsAt(bytes, from, left, offsetCode)
+        : ((1 << offsetCode - 16) + bitsAt(bytes, from, left + 16, offsetCode - 16)) * 0x1_0000 + bitsAt(bytes, from, left, 16)
       const matchCode = matchTable.symbols[matchState] ?? 0
       const extraMatch = matchBits[matchCode] ?? 0
       left -= extraMatch
