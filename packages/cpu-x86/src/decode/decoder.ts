@@ -1,5 +1,5 @@
 import { type Form, type Mode, operandSizes, type Size } from '../isa/form.ts'
-import { bytesOf, onlyRegister, type OperandKind, type VectorSize } from '../isa/operand.ts'
+import { bytesOf, onlyRegister, type Operand, type OperandKind, type VectorSize } from '../isa/operand.ts'
 import { formsOf } from '../isa/table.ts'
 import { Cursor } from './cursor.ts'
 import { type Address, readModrm } from './modrm.ts'
@@ -40,18 +40,110 @@ export interface Decoded {
 export type Undecoded = 'invalid' | 'long' | 'short'
 
 /**
- * Takes the instruction at the start of `bytes` apart (SDM volume 2, chapter 2).
+ * Takes the instruction apart that begins at `from` in `bytes` (SDM volume 2, chapter 2).
  *
  * @param lacks - encodings that the processor has not
+ * @param end - where the bytes end that there are
  */
-export function decode(bytes: Uint8Array, mode: Mode, lacks: ReadonlySet<Form> = NOTHING): Decoded | Undecoded {
-  const cursor = new Cursor(bytes.subarray(0, MAX_LENGTH))
+export function decode(bytes: Uint8Array, mode: Mode, lacks: ReadonlySet<Form> = NOTHING, from: number = 0, end: number = bytes.length): Decoded | Undecoded {
+  const cursor = new Cursor(bytes, from, Math.min(end, from + MAX_LENGTH))
   const decoded = decodeFrom(cursor, mode, lacks)
-  if (cursor.over) return bytes.length >= MAX_LENGTH ? 'long' : 'short'
+  if (cursor.over) return end - from >= MAX_LENGTH ? 'long' : 'short'
   return decoded
 }
 
 const NOTHING: ReadonlySet<Form> = new Set()
+
+/** A form, and what follows from its operands. */
+interface Shape {
+  readonly form: Form
+  readonly control: boolean
+  /** Bits of REX that are part of ModRM.reg and ModRM.rm: they add nothing to the number of a segment register, an MMX register or ST(i). */
+  readonly reg: number
+  readonly rm: number
+  /** Operands that have bytes behind ModRM. */
+  readonly behind: readonly Operand[]
+  readonly sizes: Readonly<Record<Mode, readonly Size[]>>
+}
+
+const shapes = new Map<Form, Shape>()
+
+function shapeOf(form: Form): Shape {
+  const known = shapes.get(form)
+  if (known) return known
+  const few = (...kinds: readonly OperandKind[]): boolean => form.operands.some(({ kind }) => kinds.includes(kind))
+  const shape: Shape = {
+    form,
+    control: ofControl(form),
+    reg: few('sreg', 'mreg') ? 0 : 4,
+    rm: few('mrm', 'mrmreg', 'stack') ? 0 : 1,
+    behind: form.operands.filter(({ kind }) => behindModrm.has(kind)),
+    sizes: { 16: operandSizes(form, 16), 32: operandSizes(form, 32), 64: operandSizes(form, 64) },
+  }
+  shapes.set(form, shape)
+  return shape
+}
+
+const behindModrm: ReadonlySet<OperandKind> = new Set(['offset', 'imm', 'rel', 'vimm'])
+
+/** What a form is chosen by besides the opcode, `rex` and `modrm` as they are. */
+interface Chosen {
+  readonly map: number
+  readonly opcode: number
+  readonly mode: Mode
+  readonly prefixes: Prefixes
+  readonly vex: Vex | null
+  readonly rex: number
+  readonly modrm: number
+}
+
+function findForm(candidates: readonly Form[], lacks: ReadonlySet<Form>, { map, opcode, mode, prefixes, vex, rex, modrm }: Chosen): Form | undefined {
+  return candidates.find((candidate) => {
+    if (!candidate.modes.includes(mode) || lacks.has(candidate)) return false
+    if (!(vex ? suitsVex(candidate, vex, mode) : suitsPrefixes(candidate, prefixes))) return false
+    if (candidate.fixedModrm !== null && candidate.fixedModrm !== modrm) return false
+    if (modrm < 0xc0 && !ofControl(candidate) && candidate.operands.some(({ kind }) => onlyRegister.has(kind))) return false
+    if (candidate.digit !== null && candidate.digit !== ((modrm >> 3) & 7)) return false
+    if (modrm >= 0xc0 && candidate.operands.some(({ kind }) => kind === 'mem')) return false
+    // There are six segment registers, and CS is not loaded by MOV.
+    const sreg = candidate.operands.findIndex(({ kind }) => kind === 'sreg')
+    if (sreg >= 0 && (((modrm >> 3) & 7) > 5 || sreg === 0 && ((modrm >> 3) & 7) === CS)) return false
+    // 90 is NOP or PAUSE, unless REX.B makes it XCHG R8, rAX.
+    return map !== 0 || opcode !== 0x90 || candidate.inOpcode === ((rex & 1) !== 0)
+  })
+}
+
+/** Shapes by what they were chosen by; no more than `MOST_FOUND`, whatever bytes a guest has. */
+const found = new WeakMap<ReadonlySet<Form>, Map<number, Shape | null>>()
+const MOST_FOUND = 8192
+
+/** The form without VEX, or null. It is looked for once. */
+function chosenForm(candidates: readonly Form[], lacks: ReadonlySet<Form>, chosen: Chosen): Shape | null {
+  const { map, opcode, mode, prefixes: { operand, repeat }, rex, modrm } = chosen
+  let known = found.get(lacks)
+  if (known === undefined) found.set(lacks, known = new Map())
+  const how = (mode === 64 ? 2 : mode === 32 ? 1 : 0) | (rex & 1) << 2 | (operand ? 8 : 0) | (repeat === 0 ? 0 : repeat === 0xf2 ? 16 : 32)
+  const key = ((map << 8 | opcode) << 8 | modrm) << 6 | how
+  let shape = known.get(key)
+  if (shape === undefined) {
+    const form = findForm(candidates, lacks, chosen)
+    if (known.size >= MOST_FOUND) known.clear()
+    known.set(key, shape = form === undefined ? null : shapeOf(form))
+  }
+  return shape
+}
+
+/** Whether ModRM follows an opcode, by `formsOf`. */
+const withModrm = new Map<readonly Form[], boolean>()
+
+function hasModrm(candidates: readonly Form[]): boolean {
+  let known = withModrm.get(candidates)
+  if (known === undefined) {
+    known = candidates.some(({ modrm }) => modrm)
+    if (candidates.length > 0) withModrm.set(candidates, known)
+  }
+  return known
+}
 
 function decodeFrom(cursor: Cursor, mode: Mode, lacks: ReadonlySet<Form>): Decoded | Undecoded {
   const prefixes = readPrefixes(cursor, mode)
@@ -73,26 +165,16 @@ function decodeFrom(cursor: Cursor, mode: Mode, lacks: ReadonlySet<Form>): Decod
   }
   const rex = vex ? vex.rex : prefixes.rex
   const candidates = formsOf(map, opcode, vex !== null)
-  const wantsModrm = candidates.some(({ modrm }) => modrm)
-  const modrm = wantsModrm ? cursor.peek() : 0
-  const form = candidates.find((candidate) => {
-    if (!candidate.modes.includes(mode) || lacks.has(candidate)) return false
-    if (!(vex ? suitsVex(candidate, vex, mode) : suitsPrefixes(candidate, prefixes))) return false
-    if (candidate.fixedModrm !== null && candidate.fixedModrm !== modrm) return false
-    if (modrm < 0xc0 && !ofControl(candidate) && candidate.operands.some(({ kind }) => onlyRegister.has(kind))) return false
-    if (candidate.digit !== null && candidate.digit !== ((modrm >> 3) & 7)) return false
-    if (modrm >= 0xc0 && candidate.operands.some(({ kind }) => kind === 'mem')) return false
-    // There are six segment registers, and CS is not loaded by MOV.
-    const sreg = candidate.operands.findIndex(({ kind }) => kind === 'sreg')
-    if (sreg >= 0 && (((modrm >> 3) & 7) > 5 || sreg === 0 && ((modrm >> 3) & 7) === CS)) return false
-    // 90 is NOP or PAUSE, unless REX.B makes it XCHG R8, rAX.
-    return map !== 0 || opcode !== 0x90 || candidate.inOpcode === ((rex & 1) !== 0)
-  })
-  if (form === undefined) return 'invalid'
+  const modrm = hasModrm(candidates) ? cursor.peek() : 0
+  const chosenBy = { map, opcode, mode, prefixes, vex, rex, modrm }
+  const ofVex = vex ? findForm(candidates, lacks, chosenBy) : undefined
+  const shape = vex ? ofVex && shapeOf(ofVex) : chosenForm(candidates, lacks, chosenBy)
+  if (!shape) return 'invalid'
+  const { form } = shape
 
   const addressSize = mode === 64 ? (prefixes.address ? 4 : 8) : (mode === 32) !== prefixes.address ? 4 : 2
   if (form.vsib && (addressSize === 2 || (modrm & 7) !== SIB)) return 'invalid'
-  const sizes = operandSizes(form, mode)
+  const sizes = shape.sizes[mode]
   const chosen = sizes.length === 1 ? sizes[0] ?? 1 : vex ? (rex & 8) !== 0 ? 8 : 4 : chooseSize(form, mode, rex, prefixes.operand && form.prefix !== 0x66)
   // REX.W says nothing to what has no 64 bits.
   const operandSize = sizes.includes(chosen) ? chosen : sizes.at(-1) ?? 4
@@ -102,20 +184,18 @@ function decodeFrom(cursor: Cursor, mode: Mode, lacks: ReadonlySet<Form>): Decod
   let defaultSegment = DS
   if (form.modrm) {
     cursor.byte()
-    // REX.R and REX.B add nothing to the number of a segment register, an MMX register or ST(i).
-    const few = (kinds: readonly OperandKind[]): boolean => form.operands.some(({ kind }) => kinds.includes(kind))
-    reg = ((modrm >> 3) & 7) | (few(['sreg', 'mreg']) ? 0 : (rex & 4) << 1)
-    if (modrm >= 0xc0 || ofControl(form)) rm = (modrm & 7) | (few(['mrm', 'mrmreg', 'stack']) ? 0 : (rex & 1) << 3)
+    reg = ((modrm >> 3) & 7) | (rex & shape.reg) << 1
+    if (modrm >= 0xc0 || shape.control) rm = (modrm & 7) | (rex & shape.rm) << 3
     else {
       address = readModrm(cursor, modrm, { mode, addressSize, rex, vsib: form.vsib })
       if (address.onStack) defaultSegment = SS
     }
   }
   const immediates: bigint[] = []
-  for (const { kind, size } of form.operands) {
+  for (const { kind, size } of shape.behind) {
     if (kind === 'offset') address = { base: -1, index: -1, scale: 0, displacement: cursor.unsigned(addressSize), relative: false, onStack: false }
     // Near branches have 32 bits of displacement in 64-bit mode, and 16 by the operand size in the others.
-    if (kind === 'imm' || kind === 'rel' || kind === 'vimm') immediates.push(cursor.signed(bytesOf(kind === 'vimm' ? 'b' : size, operandSize)))
+    else immediates.push(cursor.signed(bytesOf(kind === 'vimm' ? 'b' : size, operandSize)))
   }
   if (prefixes.lock && !(form.lock && address !== null)) return 'invalid'
   return {

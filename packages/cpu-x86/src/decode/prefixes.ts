@@ -24,7 +24,8 @@ export function readPrefixes(cursor: Cursor, mode: Mode): Prefixes {
       found.rex = byte
       continue
     }
-    const segment = segments.indexOf(byte)
+    // Most bytes are none.
+    const segment = (byte & 0xe7) === 0x26 || (byte & 0xfe) === 0x64 ? segments.indexOf(byte) : -1
     if (segment >= 0) {
       if (mode !== 64 || segment >= 4) found.segment = segment
     } else if (byte === 0x66) found.operand = true

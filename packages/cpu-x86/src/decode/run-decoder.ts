@@ -31,45 +31,83 @@ function fits(value: bigint): boolean {
   return BigInt.asIntN(32, value) === value
 }
 
-/** Where the parts of an address lie, or null of one that `run` does not have. */
-function addressOf(decoded: Decoded, state: State, next: number): Pick<Fields, 'base' | 'index' | 'displacement'> | null {
-  const { address, segment, form, mode } = decoded
-  if (!address) return { base: 0, index: 0, displacement: 0 }
+/** Positions of registers, in units of one, from the first on. */
+interface Positions {
+  readonly zero: number
+  readonly page: number
+  readonly registers: readonly number[]
+  readonly segments: readonly number[]
+}
+
+function positionsOf(state: State): Positions {
   const position = (at: number): number => (at - state.field('registers')) / 8
-  const registerAt = (number: number): number => position(number < 0 ? state.field('zero') : state.register(number))
+  return {
+    zero: position(state.field('zero')), page: position(state.field('page')),
+    registers: Array.from({ length: 16 }, (_, number) => position(state.register(number))), segments: Array.from({ length: 6 }, (_, number) => position(state.segment(number))),
+  }
+}
+
+/** What of a form's operands fields depend on. */
+interface FormFields {
+  readonly byteReg: boolean
+  readonly byteRm: boolean
+  readonly vectorReg: boolean
+  readonly vectorRm: boolean
+  readonly branches: boolean
+  readonly lea: boolean
+}
+
+const fieldsByForm = new Map<Form, FormFields>()
+
+function formFields(form: Form): FormFields {
+  let fields = fieldsByForm.get(form)
+  if (fields === undefined) {
+    const bytes = (...kinds: readonly OperandKind[]): boolean => form.operands.some(({ kind, size }) => kinds.includes(kind) && size === 'b')
+    const has = (...kinds: readonly OperandKind[]): boolean => form.operands.some(({ kind }) => kinds.includes(kind))
+    fields = {
+      byteReg: bytes('reg'), byteRm: bytes('rm', 'opreg'), vectorReg: has('vreg'), vectorRm: has('vrm', 'vrmreg'), branches: form.operands[0]?.kind === 'rel', lea: form.instruction.name === 'lea',
+    }
+    fieldsByForm.set(form, fields)
+  }
+  return fields
+}
+
+/** Where the parts of an address lie, or null of one that `run` does not have. */
+function addressOf({ address, segment, mode }: Decoded, { zero, page, registers, segments }: Positions, lea: boolean, next: number): Pick<Fields, 'base' | 'index' | 'displacement'> | null {
+  if (!address) return { base: 0, index: 0, displacement: 0 }
   const all = address.displacement + (address.relative ? BigInt(next) : 0n)
   // Those of 32 bits are cut to that.
   const displacement = mode === 64 ? all : BigInt.asIntN(32, all)
   if (!fits(displacement)) return null
-  if (segment === CS && form.instruction.name !== 'lea') return null
-  let index = registerAt(address.index) | address.scale << INDEX_BITS
+  if (segment === CS && !lea) return null
+  let index = (address.index < 0 ? zero : registers[address.index] ?? zero) | address.scale << INDEX_BITS
   // LEA has no segment.
-  if (segment >= FS && form.instruction.name !== 'lea') {
+  if (segment >= FS && !lea) {
     // Outside 64-bit mode their limits are looked at.
     if (address.index >= 0 || mode !== 64) return null
-    index = position(state.segment(segment))
+    index = segments[segment] ?? zero
   }
-  return { base: address.relative ? position(state.field('page')) : registerAt(address.base), index, displacement: Number(displacement) }
+  return { base: address.relative ? page : address.base < 0 ? zero : registers[address.base] ?? zero, index, displacement: Number(displacement) }
 }
 
-function fieldsOf(decoded: Decoded, state: State, offset: number): Fields {
+/** The position of a register's value, or of AH to BH. */
+function valueOf(number: number, byte: boolean, rex: boolean): number {
+  return byte && !rex && number >= HIGH_BYTES && number < 2 * HIGH_BYTES ? 8 * (number - HIGH_BYTES) + 1 : 8 * number
+}
+
+function fieldsOf(decoded: Decoded, positions: Positions, offset: number): Fields {
   const { form, rex, reg, rm, immediates, length } = decoded
   const handler = hotHandler(variantOf(decoded))
   if (handler === 0 || decoded.addressSize !== decoded.mode / 8 || decoded.mode !== 64 && form.counted) return cold
   const next = offset + length
-  const address = addressOf(decoded, state, next)
-  const [immediate = 0n] = immediates
+  const { byteReg, byteRm, vectorReg, vectorRm, branches, lea } = formFields(form)
+  const address = addressOf(decoded, positions, lea, next)
+  const immediate = immediates[0] ?? 0n
   if (!address || !fits(immediate)) return cold
-  const byte = (number: number, kinds: readonly string[]): number => {
-    const high = form.operands.some(({ kind, size }) => kinds.includes(kind) && size === 'b') && !rex && number >= HIGH_BYTES && number < 2 * HIGH_BYTES
-    return high ? 8 * (number - HIGH_BYTES) + 1 : 8 * number
-  }
-  // The numbers of vector registers are as they are.
-  const has = (...kinds: readonly OperandKind[]): boolean => form.operands.some(({ kind }) => kinds.includes(kind))
-  const branches = form.operands[0]?.kind === 'rel'
   return {
-    handler, reg: has('vreg') ? reg : byte(reg, ['reg']), rm: has('vrm', 'vrmreg') ? rm : byte(rm, ['rm', 'opreg']), ...address,
-    ...branches ? { displacement: next + Number(immediate), immediate: 0 } : { immediate: Number(immediate) },
+    // The numbers of vector registers are as they are.
+    handler, reg: vectorReg ? reg : valueOf(reg, byteReg, rex), rm: vectorRm ? rm : valueOf(rm, byteRm, rex), base: address.base, index: address.index,
+    displacement: branches ? next + Number(immediate) : address.displacement, immediate: branches ? 0 : Number(immediate),
   }
 }
 
@@ -92,6 +130,7 @@ function ends({ form: { instruction: { name } } }: Decoded): boolean {
  * of the first op. `renew` is told of a page that begins anew. An instruction that goes on in the next page, or is none, is left to `step`.
  */
 export function decodeRun(views: () => Views, state: State, lacks: ReadonlySet<Form> = NO_FORMS, renew: (ops: number) => void = () => undefined): (ops: number, offset: number, key: number) => number {
+  const positions = positionsOf(state)
   return (page, from, key) => {
     // Numbers of WebAssembly have signs.
     const ops = page >>> 0
@@ -129,8 +168,8 @@ export function decodeRun(views: () => Views, state: State, lacks: ReadonlySet<F
         put({ ...cold, handler: Pseudo.go, displacement: offset }, 0)
         break
       }
-      const decoded = decode(bytes.subarray(frame + offset, frame + Math.min(PAGE, offset + MAX_LENGTH)), mode, lacks)
-      const own = typeof decoded === 'string' ? cold : fieldsOf(decoded, state, offset)
+      const decoded = decode(bytes, mode, lacks, frame + offset, frame + Math.min(PAGE, offset + MAX_LENGTH))
+      const own = typeof decoded === 'string' ? cold : fieldsOf(decoded, positions, offset)
       const fields = own.handler === Pseudo.cold && typeof decoded !== 'string' && isPlain(decoded) && offset + WINDOW <= PAGE ? { ...cold, handler: Pseudo.function } : own
       const length = typeof decoded === 'string' ? 0 : decoded.length
       // The head of a loop.

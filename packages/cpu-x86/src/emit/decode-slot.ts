@@ -20,7 +20,7 @@ export function decodeSlot(views: () => Views, state: State, lacks: ReadonlySet<
     const { view, bytes } = views()
     // Numbers of WebAssembly have signs.
     const [at, slot] = [from >>> 0, to >>> 0]
-    const decoded = decode(bytes.subarray(at, at + count), (key & ~KEY_BIG) as Mode, lacks)
+    const decoded = decode(bytes, (key & ~KEY_BIG) as Mode, lacks, at, at + count)
     if (typeof decoded === 'string') return outcomes[decoded]
     writeOp(view, slot + decodedLayout.op, state, decoded, (key & KEY_BIG) !== 0)
     const { length } = decoded

@@ -43,7 +43,8 @@ export function variantOf({ form, operandSize, address, repeat, vector }: Decode
   const { first, own } = firsts().get(form) ?? { first: 0, own: [] }
   const repeated = form.repeat === 'rep' && repeat === 'repne' ? 'repe' : repeat
   const length = form.vex?.ignoresLength === true ? 16 : vector
-  const found = own.findIndex((v) => v.operandSize === operandSize && v.memory === (address !== null) && v.repeat === repeated && v.vector === length)
+  const memory = address !== null
+  const found = own.findIndex((v) => v.operandSize === operandSize && v.memory === memory && v.repeat === repeated && v.vector === length)
   if (found < 0) throw new RangeError(`${form.instruction.name} has no such variant`)
   return first + found
 }

@@ -34,11 +34,13 @@ const byOpcode = once((): ReadonlyMap<number, readonly Form[]> => {
   return map
 })
 
+const NONE: readonly Form[] = []
+
 function keyOf(map: number, opcode: number, vex: boolean): number {
   return (vex ? 4 + map : map) << 8 | opcode
 }
 
 /** The forms that share an opcode of a map. */
 export function formsOf(map: number, opcode: number, vex: boolean = false): readonly Form[] {
-  return byOpcode().get(keyOf(map, opcode, vex)) ?? []
+  return byOpcode().get(keyOf(map, opcode, vex)) ?? NONE
 }
