@@ -24,7 +24,7 @@ const steps = [
   { name: 'install', body: () => one(install) },
   { name: 'test', body: () => vitest('vitest.config.ts', 30 * minutes) },
   { name: 'lint', body: () => one(() => tool('eslint', 'eslint', ['.', '--max-warnings=0'], 20 * minutes)) },
-  { name: 'typecheck', body: () => one(async () => Math.max(await tool('typescript', 'tsc', [], 20 * minutes), await tool('typescript', 'tsc', ['-p', 'scripts'], 20 * minutes))) },
+  { name: 'typecheck', body: () => one(async () => Math.max(await tool('typescript', 'tsc', [], 20 * minutes), await tool('typescript', 'tsc', ['-p', 'scripts'], 20 * minutes), await tool('typescript', 'tsc', ['-p', 'examples/playground'], 20 * minutes))) },
   { name: 'build', body: () => one(() => pnpm(['exec', 'turbo', 'run', 'build', '--output-logs=errors-only', '--continue'], { stdout: 'inherit', timeoutMs: 25 * minutes })) },
   { name: 'packages', body: checkPackages },
   { name: 'examples', body: runExamples },

@@ -2,6 +2,8 @@
 
 export interface DomNode {
   textContent: string | null
+  readonly clientWidth: number
+  readonly clientHeight: number
   append(...nodes: DomNode[]): void
   remove(): void
   setAttribute(name: string, value: string): void
@@ -32,6 +34,7 @@ interface Dom {
   readonly CSSStyleSheet: new () => StyleSheet
   readonly CustomEvent: new (type: string, options: { readonly detail: unknown; readonly bubbles?: boolean }) => unknown
   readonly MutationObserver: new (callback: () => void) => { observe(node: DomNode, options: { readonly childList: boolean; readonly subtree: boolean; readonly characterData: boolean }): void; disconnect(): void }
+  readonly ResizeObserver: new (callback: () => void) => { observe(node: DomNode): void; disconnect(): void }
   readonly document: { createElement(name: string): DomNode; readonly baseURI: string }
 }
 

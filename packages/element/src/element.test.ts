@@ -54,7 +54,7 @@ vi.mock('@machinist/host-browser', () => ({
 }))
 
 const turn = (): Promise<void> => new Promise((resolve) => { setTimeout(resolve, 0) })
-const screen = (name: string): Screen => ({ text: name, connect: () => { log.push(`${name} connected`) }, focus: () => undefined, dispose: () => { log.push(`${name} gone`) } })
+const screen = (name: string): Screen => ({ text: name, size: { columns: 80, rows: 24 }, fit: () => undefined, connect: () => { log.push(`${name} connected`) }, focus: () => undefined, dispose: () => { log.push(`${name} gone`) } })
 const description = (name: string): never => ({ name }) as never
 
 beforeEach(() => { log.length = screens.length = machines.length = 0 })

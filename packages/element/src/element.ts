@@ -9,6 +9,7 @@ import { adoptStyles } from './styles.ts'
 const STYLE = `
 :host { display: inline-block; position: relative; background: #000; color: #ddd; padding: 4px; min-width: 20em; min-height: 4em; }
 :host([hidden]) { display: none; }
+:host([fit]) [part=terminal] { position: absolute; inset: 4px; overflow: hidden; }
 [part=status] { position: absolute; inset: auto 0 0 0; padding: 2px 8px; font: 13px system-ui, sans-serif; background: #222c; white-space: pre-wrap; }
 [part=status]:empty { display: none; }
 `
@@ -45,7 +46,7 @@ function numberOf(text: string | null, from: number, to: number, otherwise: numb
 }
 
 /**
- * `<machinist-machine src="machine.json" columns="80" rows="24" when-hidden="run" workers="/programs/">`: a machine with a terminal. It is made when the element comes into a page,
+ * `<machinist-machine src="machine.json" columns="80" rows="24" fit font-size="14" when-hidden="run" workers="/programs/">`: a machine with a terminal. It is made when the element comes into a page,
  * begins at once unless `paused` is there, and ends when the element goes.
  */
 class MachinistMachine extends Base implements MachineElement {
@@ -122,17 +123,18 @@ class MachinistMachine extends Base implements MachineElement {
     try {
       const stage = this.#stage()
       this.#say('Loading …')
-      const opening = openScreen(stage, size)
+      const opening = openScreen(stage, { size, fontSize: numberOf(this.getAttribute('font-size'), 6, 40, 14) })
       // It comes late to an element that has another one by then.
       void opening.then((late) => { if (signal.aborted) late.dispose() }, () => undefined)
       const screen = await opening
       whileWanted()
       this.#screen = screen
+      if (this.hasAttribute('fit')) screen.fit(stage)
       await before
       whileWanted()
       const url = typeof what === 'string' ? urlOf(what, dom.document.baseURI) : null
       const machine = await openMachine(url ?? what, {
-        files, size, signal, base: url ?? dom.document.baseURI, whenHidden: this.getAttribute('when-hidden') === 'pause' ? 'pause' : 'run',
+        files, size: screen.size, signal, base: url ?? dom.document.baseURI, whenHidden: this.getAttribute('when-hidden') === 'pause' ? 'pause' : 'run',
         onProgress: (progress) => {
           if (signal.aborted) return
           const { image, loaded, total } = progress

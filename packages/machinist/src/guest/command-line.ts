@@ -15,6 +15,10 @@ export interface GuestCommandLine {
   readonly columns?: number | undefined
   /** The kind of terminal: the host's `TERM`. */
   readonly term?: string | undefined
+  /** What the guest calls itself: letters, digits and dashes. */
+  readonly hostname?: string | undefined
+  /** Address of its first network, with the length of its prefix: `'10.0.0.1/24'`. It asks for none by DHCP then. */
+  readonly address?: string | undefined
   /** The user's own words, last: they win. */
   readonly append?: string | undefined
 }
@@ -26,6 +30,7 @@ export const earlyConsole = (architecture: GuestArchitecture = 'riscv64'): strin
 export function guestCommandLine(options: GuestCommandLine): string {
   const size = (name: string, value: number | undefined): string[] =>
     value !== undefined && Number.isInteger(value) && value > 0 && value < 10_000 ? [`machinist.${name}=${value}`] : []
+  const word = (name: string, value: string | undefined, form: RegExp): string[] => value !== undefined && form.test(value) ? [`machinist.${name}=${value}`] : []
   return [
     `console=${options.console}`,
     ...(options.quiet === true ? ['quiet'] : []),
@@ -34,6 +39,8 @@ export function guestCommandLine(options: GuestCommandLine): string {
     ...size('rows', options.rows),
     ...size('columns', options.columns),
     ...(options.term !== undefined && /^[\w.+-]{1,40}$/.test(options.term) ? [`TERM=${options.term}`] : []),
+    ...word('hostname', options.hostname, /^[\da-z](?:[\da-z-]{0,61}[\da-z])?$/i),
+    ...word('address', options.address, /^[\da-f.:]{2,45}\/\d{1,3}$/i),
     ...(options.append ? [options.append] : []),
   ].join(' ')
 }

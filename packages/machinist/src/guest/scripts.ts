@@ -40,7 +40,8 @@ exec poweroff
 `
 
 /**
- * File systems, names, modules, the network. Addresses of IPv6 are used at once: nobody else makes them of this Ethernet address, and waiting
+ * File systems, names, modules, the network. `machinist.hostname=NAME` on the kernel's command line names it, and `machinist.address=10.0.0.1/24` is what its first network has, in the place of what DHCP
+ * would tell. Addresses of IPv6 are used at once: nobody else makes them of this Ethernet address, and waiting
  * to be sure of it (RFC 4862, 5.4) would take the first seconds of a guest that runs one command. Anything may be missing in another machine, so nothing here
  * ends the boot.
  */
@@ -60,6 +61,13 @@ ln -s fd/0 /dev/stdin
 ln -s fd/1 /dev/stdout
 ln -s fd/2 /dev/stderr
 hostname -F /etc/hostname
+address=
+for word in $(cat /proc/cmdline); do
+  case $word in
+    machinist.hostname=*) hostname "\${word#*=}" ;;
+    machinist.address=*) address=\${word#*=} ;;
+  esac
+done
 ifconfig lo 127.0.0.1 up
 modprobe -q virtio_mmio
 modprobe -q virtio_pci
@@ -79,6 +87,11 @@ for path in /sys/class/net/eth*; do
     echo 0 >$settings/router_solicitation_delay
   fi
   ifconfig "$name" up
+  if [ -n "$address" ]; then
+    ip addr add "$address" dev "$name"
+    address=
+    continue
+  fi
   case " $(cat /proc/cmdline) " in *' ip=off '*) continue ;; esac
   udhcpc -i "$name" -s /etc/machinist/lease -n -q -t 3 -T 1 >/dev/null 2>&1
 done

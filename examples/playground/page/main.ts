@@ -1,0 +1,118 @@
+/** The playground: machines side by side, on one network. */
+import '@machinist/element'
+import { type Card, makeCard, type Wanted } from './card.ts'
+import { fromLink, type Guest, GUESTS, MEMORY, MOST_MACHINES, MOST_MEMORY, NETWORK, type SharedMachine, toLink } from './link.ts'
+import { ownMachines } from './own.ts'
+import { showTop } from './top.ts'
+
+const NAMES: readonly string[] = ['ada', 'alan', 'grace', 'linus', 'ken', 'radia', 'barbara', 'dennis']
+
+function byId(id: string): HTMLElement {
+  const found = document.getElementById(id)
+  if (found === null) throw new Error(`the page has no #${id}`)
+  return found
+}
+
+const [list, empty, notice, said, share] = [byId('cards'), byId('empty'), byId('notice'), byId('said'), byId('share') as HTMLButtonElement]
+const cards: Card[] = []
+let made = 0
+/** Tabs share networks: each has addresses of its own. */
+const subnet = 1 + (crypto.getRandomValues(new Uint8Array(1))[0] ?? 0) % 250
+
+const isFree = (name: string): boolean => !cards.some(({ wanted }) => wanted.name === name)
+
+function freeName(): string {
+  for (let round = 1; ; round++) for (const name of NAMES) if (isFree(round === 1 ? name : `${name}${round}`)) return round === 1 ? name : `${name}${round}`
+}
+
+/** As text, whatever is in it. */
+function tell(message: string): void {
+  notice.textContent = message
+  notice.hidden = message === ''
+}
+
+const inLink = (): readonly SharedMachine[] => cards.filter(({ wanted }) => wanted.own === null).map(({ wanted: { guest, name, memory, network } }) => ({ guest, name, memory, network }))
+
+/** What follows from what machines there are. */
+function changed(): void {
+  empty.hidden = cards.length > 0
+  document.body.classList.toggle('some', cards.length > 0)
+  share.disabled = inLink().length === 0
+  const link = toLink(inLink())
+  if (location.hash.slice(1) !== link) history.replaceState(null, '', link === '' ? location.pathname + location.search : `#${link}`)
+}
+
+function add(wanted: Wanted): void {
+  const memory = cards.reduce((sum, card) => sum + card.wanted.memory, wanted.memory)
+  if (cards.length >= MOST_MACHINES || memory > MOST_MEMORY) {
+    tell(`No room for another machine: this page holds ${MOST_MACHINES} of them, with ${MOST_MEMORY} MiB in all. Remove one first.`)
+    return
+  }
+  tell('')
+  made++
+  const card = makeCard(wanted, `10.${subnet}.0.${made % 250 + 1}`, (state) => { said.textContent = `${wanted.name}: ${state}` }, () => { remove(card) })
+  cards.push(card)
+  list.append(card.node)
+  changed()
+}
+
+function remove(card: Card): void {
+  const at = cards.indexOf(card)
+  if (at < 0) return
+  cards.splice(at, 1)
+  const hadFocus = card.node.contains(document.activeElement)
+  card.node.remove()
+  changed()
+  if (hadFocus) (cards[Math.min(at, cards.length - 1)]?.node.querySelector<HTMLElement>('button:not(:disabled)') ?? byId('two')).focus()
+}
+
+function debian(guest: Guest): void {
+  add({ guest, name: freeName(), memory: MEMORY, network: NETWORK, own: null })
+}
+
+/** Has the machines of the link in the place of those that are there. */
+function reopen(): void {
+  let wanted: readonly SharedMachine[]
+  try {
+    wanted = fromLink(location.hash)
+  } catch (error) {
+    tell(error instanceof Error ? error.message : String(error))
+    return
+  }
+  for (const card of [...cards]) remove(card)
+  for (const one of wanted) add({ ...one, own: null })
+  changed()
+}
+
+for (const button of document.querySelectorAll<HTMLElement>('[data-guest]')) {
+  const guest = GUESTS.find((each) => each === button.dataset['guest'])
+  if (guest !== undefined) button.addEventListener('click', () => { debian(guest) })
+}
+byId('two').addEventListener('click', () => {
+  debian('riscv64')
+  debian('amd64')
+})
+const openOwn = ownMachines(byId('own-dialog') as HTMLDialogElement, byId('drop'), freeName, isFree, add)
+byId('own').addEventListener('click', () => { openOwn() })
+
+share.addEventListener('click', () => {
+  const own = cards.length - inLink().length
+  navigator.clipboard.writeText(location.href).then(
+    () => { said.textContent = `The link is copied: it opens ${inLink().length === 1 ? 'this machine' : 'these machines'} anew.${own > 0 ? ' Those of your own files are not in it.' : ''}` },
+    () => { said.textContent = "The link is in the address bar: copy it there." },
+  ).then(() => { said.classList.add('shown') }, () => undefined)
+  setTimeout(() => { said.classList.remove('shown') }, 4000)
+})
+
+// The fragment is the machines' own.
+document.querySelector('.skip')?.addEventListener('click', (event) => {
+  event.preventDefault()
+  byId('machines').focus()
+})
+// Another link that is put into this tab.
+addEventListener('hashchange', () => { if (location.hash.slice(1) !== toLink(inLink())) reopen() })
+
+const top = showTop(byId('top'), () => cards)
+const tick = (): void => { void top().finally(() => { setTimeout(tick, 1000) }) }
+tick()
+reopen()
