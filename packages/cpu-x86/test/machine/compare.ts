@@ -19,9 +19,9 @@ interface Format {
 }
 
 /** Where names, a word's each, say that it is; `descriptors` by selector. */
-function placesOf(names: readonly string[], ip: string, descriptors: readonly (readonly [number, number])[]): Places {
+function placesOf(names: readonly string[], ip: string, long: Places['long'], descriptors: readonly (readonly [number, number])[]): Places {
   const at = (name: string): number => names.indexOf(name)
-  return { vector: at('vector'), error: at('error'), ip: at(ip), cs: at('cs'), cr0: at('cr0'), descriptors: new Map(descriptors.map(([which, word]) => [which >> 3, word])) }
+  return { vector: at('vector'), error: at('error'), ip: at(ip), cs: at('cs'), cr0: at('cr0'), long, descriptors: new Map(descriptors.map(([which, word]) => [which >> 3, word])) }
 }
 
 function wordsOf(log: Uint8Array, record: number, words: number): number[] {
@@ -36,14 +36,14 @@ const RESUME = 1 << 16
  */
 const ignored: Readonly<Record<number, number>> = { 19: 1, 49: 1 << 8, 51: 1 << 8, 53: 1 << 8, 59: -1 }
 
-const protectedFormat: Format = { words: RECORD, names, ignored, places: placesOf(names, 'eip', [[selector.subject, 49], [selector.second, 51], [selector.third, 53]]) }
+const protectedFormat: Format = { words: RECORD, names, ignored, places: placesOf(names, 'eip', null, [[selector.subject, 49], [selector.second, 51], [selector.third, 53]]) }
 const longNames = ['efer', 'kernel gs', 'gs', 'fs'].flatMap((name) => [`${name} base, high`, `${name} base`]).concat(['cr4', 'cr3', 'cr2', 'cr0', 'ldtr', 'tr', 'ss', 'gs', 'fs', 'es', 'ds'], registerNames(), ['vector', 'error', 'rip', 'cs', 'rflags', 'rsp outside', 'ss outside'])
 const LONG_VECTOR = longNames.indexOf('vector')
 /** Of the stack beyond the frame, where error codes of before are. */
 const LEFT_OVER = Array.from({ length: 16 }, (_, i) => 84 + i)
 /** As above; the accessed bits of the two descriptors are words 117 and 121. */
 const longWords = longNames.flatMap((name) => [name, `${name}, upper`])
-const longFormat: Format = { words: LONG_RECORD, names: longWords, places: placesOf(longWords, 'rip', [[long.subject, 117], [long.second, 121]]), ignored: { [2 * LONG_VECTOR + 2]: 1, ...Object.fromEntries(LEFT_OVER.map((word) => [word, 1])), 117: 1 << 8, 121: 1 << 8 } }
+const longFormat: Format = { words: LONG_RECORD, names: longWords, places: placesOf(longWords, 'rip', { upperIp: longWords.indexOf('rip, upper'), stack: [longWords.indexOf('ss'), longWords.indexOf('rsp'), ...Array.from({ length: 8 }, (_, i) => 84 + i)] }, [[long.subject, 117], [long.second, 121]]), ignored: { [2 * LONG_VECTOR + 2]: 1, ...Object.fromEntries(LEFT_OVER.map((word) => [word, 1])), 117: 1 << 8, 121: 1 << 8 } }
 
 function registerNames(): string[] {
   return ['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi', ...Array.from({ length: 8 }, (_, i) => `r${i + 8}`)]

@@ -13,6 +13,8 @@ export interface Places {
   readonly ip: number
   readonly cs: number
   readonly cr0: number
+  /** In 64-bit mode: the upper half of RIP, and what tells of the stack that the record's handler has, of which SS is the first. */
+  readonly long: { readonly upperIp: number; readonly stack: readonly number[] } | null
   /** The upper halves of descriptors that cases make, by the index of their selector. */
   readonly descriptors: ReadonlyMap<number, number>
 }
@@ -31,6 +33,9 @@ const levelOf = (half: number): number => half >>> 13 & 3
  * - a stack segment that is not present when RET or IRET load it is #SS (SDM volume 2, RET and IRET; APM volume 3, RETF and IRET), and #NP in QEMU;
  * - CS of conforming code that a call gate leads to gets CPL as its RPL (SDM volume 2, CALL: `CS(RPL) := CPL`), and the DPL of the code in QEMU, which so goes to an inner level;
  * - whether a vector's code in 64-bit mode that is neither of 64 bits nor present is #GP or #NP, no manual says for INT; both have #GP first for call gates (SDM volume 2, CALL), as here, and QEMU has #NP;
+ * - a jump by a call gate to code that is not present is #NP (SDM volume 2, JMP), and #GP in QEMU;
+ * - in 64-bit mode a call gate to level 1 or 2 leads there (SDM volume 3, 6.8.5.1), and to level 0 in QEMU, which takes the level from the null SS: so the next interrupt changes no stack;
+ * - an address that is not canonical is #GP where it is gone to (SDM volume 2, CALL), and in QEMU there;
  * - what faults in the new task, once a task was switched to, has pushed EIP of that task (SDM volume 3, 8.3); QEMU puts the instruction's place in its page into it.
  */
 export function knownWords({ here, there, name }: Pair, places: Places): readonly number[] {
@@ -46,6 +51,15 @@ export function knownWords({ here, there, name }: Pair, places: Places): readonl
   const [cs, otherCs] = both(places.cs)
   const code = word(here, places.descriptors.get(cs >>> 3) ?? -1)
   if (name.startsWith('call') && cs >>> 2 === otherCs >>> 2 && (code & CONFORMING_CODE) === CONFORMING_CODE && (otherCs & 3) === levelOf(code) && (cs & 3) > levelOf(code)) found.push(places.cs)
+  const isCode = (half & 0x1800) === 0x1800
+  if (vector === NP && otherVector === GP && sameSelector && name.startsWith('jmp') && isCode && (half & PRESENT) === 0) found.push(places.vector)
+  if (places.long) {
+    const [, upper] = both(places.long.upperIp)
+    const [ss, otherSs] = both(places.long.stack[0] ?? -1)
+    if (vector === GP && error === 0 && name.startsWith('call') && upper !== 0 && upper !== 0xffff_ffff) return here.map((_, at) => at)
+    const level = cs & 3
+    if (name.startsWith('call') && level === levelOf(code) && (level === 1 || level === 2) && ss === 0 && otherSs === level) found.push(...places.long.stack)
+  }
   const [ip, otherIp] = both(places.ip)
   if (/^(jmp|call|iret|int)/.test(name) && vector === otherVector && vector >= TS && vector <= PF && (word(here, places.cr0) & TASK_SWITCHED) !== 0 && (ip ^ otherIp) >>> 12 === 0) found.push(places.ip)
   return found
