@@ -84,6 +84,8 @@ export abstract class CodeCache<Enter = unknown> {
   protected abstract enter(page: CodePage<Enter>, offset: number, target: number): Enter | null
   /** Takes that back. */
   protected abstract undo(page: CodePage<Enter>, enter: Enter): void
+  /** Places at which translated code may come to be entered besides those where it is. */
+  abstract get freeEnters(): number
   /** Offsets at which control has arrived in `page`. */
   abstract arrivals(page: CodePage<Enter>): number[]
   /** Whether the instruction at `offset` was ever reached. */
@@ -181,9 +183,12 @@ export abstract class CodeCache<Enter = unknown> {
     }
   }
 
-  /** Drops all translated code, with the jumps from one to another. */
+  /** Drops all translated code, with the jumps from one to another. What had some may be translated again, as often as what had none. */
   dropTranslations(): void {
-    for (const page of this.#pages.values()) this.dropRegions(page)
+    for (const page of this.#pages.values()) {
+      if (page.regions.length > 0) page.requests = 0
+      this.dropRegions(page)
+    }
     this.#forgetJumps()
   }
 

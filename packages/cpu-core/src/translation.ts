@@ -7,6 +7,12 @@ import { CORE } from './linking-builder.ts'
 /** Times that a page is translated before it is left as it is, each time after as many instructions more. */
 const MAX_REQUESTS = 24
 
+/** Regions of an engine at a time: then all are dropped. Each has an entry map, and code of the host. */
+const MOST_REGIONS = 4096
+
+/** Places to enter that a region may come to have. */
+const ENTERS = 1024
+
 /** Instructions between two samples, about. */
 const STRIDE = 32_768
 
@@ -28,6 +34,8 @@ export interface TranslationOptions<Enter> {
   readonly mode: TranslationMode
   /** Instructions that samples find in a page before it is translated. */
   readonly hot: number
+  /** Regions that may be there at a time; then all are dropped, and what is hot is translated anew. */
+  readonly most?: number
   readonly regions: RegionModule
   /** Bytes of which addresses of instructions are multiples. */
   readonly granule: 1 | 2
@@ -104,7 +112,10 @@ export class Translation<Enter = unknown> {
   }
 
   #request(page: CodePage<Enter>): void {
-    const { arena, cache, granule, source } = this.#options
+    const { arena, cache, granule, source, most = MOST_REGIONS } = this.#options
+    if (this.#maps.length - this.#freeMaps.length >= most || cache.freeEnters < ENTERS) cache.dropTranslations()
+    // Those that are being compiled have theirs still.
+    if (this.#maps.length - this.#freeMaps.length >= most) return
     const { version } = page
     let entryMap: number
     try {

@@ -45,6 +45,10 @@ export class RiscvCode extends CodeCache<Enter> {
     this.#deaf = arena.onCodeFreed((frame) => { this.freed(frame) })
   }
 
+  override get freeEnters(): number {
+    return MAX_ENTERS - this.#usedRecords + this.#freeRecords.length
+  }
+
   protected override begin(ops: number, frame: number): void {
     const { data } = this.memory
     data.setUint16(ops + OPS_BYTES, handlerOf(Pseudo.pageEnd, 4), true)

@@ -35,6 +35,10 @@ export class CodePages extends CodeCache<Enter> {
     super({ memory, pool, pageBytes: densePage.size, limit, clusters, jumps })
   }
 
+  override get freeEnters(): number {
+    return MAX_ENTERS - this.#enters
+  }
+
   protected override begin(ops: number, frame: number): void {
     this.memory.data.setUint32(ops + densePage.frame, frame, true)
   }

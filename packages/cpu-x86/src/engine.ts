@@ -58,6 +58,8 @@ export interface CoreExports {
 export interface EngineOptions {
   readonly translate: TranslationMode
   readonly hot: number
+  /** Regions at a time, for tests. */
+  readonly most?: number
 }
 
 type CoreModuleExports = CoreExports & Readonly<Record<string, unknown>>
@@ -119,13 +121,13 @@ export class Engine {
     this.#live = { exports, core, table, translation: this.#translator(table, core, options) }
   }
 
-  #translator(table: WasmTable, core: Readonly<Record<string, unknown>>, { translate: mode, hot }: EngineOptions): Translation<Enter> {
+  #translator(table: WasmTable, core: Readonly<Record<string, unknown>>, { translate: mode, hot, most }: EngineOptions): Translation<Enter> {
     const { arena, window: { address } } = this
     const cache = this.#code
     // Most machines that are made for a moment translate nothing.
     const regions = once(() => new Regions(address, !(arena.memory.buffer instanceof ArrayBuffer), this.#lacks))
     const translation = new Translation<Enter>({
-      cache, arena, table, firstSlot: ownFunctions(), core, mode, hot, granule: 1,
+      cache, arena, table, firstSlot: ownFunctions(), core, mode, hot, granule: 1, ...most === undefined ? {} : { most },
       regions: { prepare: (m) => regions().prepare(m) },
       source: (page, entryMap) => regions().page(() => cache.code(page), (offset) => cache.reached(page, offset), entryMap, cache.key(page)),
     })

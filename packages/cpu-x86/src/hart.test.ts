@@ -70,6 +70,25 @@ test.each(['off', 'now'] as const)('a processor does not notice that its code is
   if (translate === 'now') expect(renewed.cpu.stats.translated).toBeGreaterThan(20_000)
 })
 
+/** Copies a loop to a page, goes round it a thousand times, and to the next page, of 512; then from the first on. */
+const writer = hex('bc0000020041b800000400488d35240000004489c7b90a000000f3a4b9e803000041ffd04181c0001000004181f80000240072d7ebcfffc34801d8ffc975f7c3')
+
+test('code that is written without end has as many regions as there may be, and goes on being translated', () => {
+  const [most, steps] = [12, 300_000]
+  const [fast, slow] = [booted(writer, { translate: 'now', hot: 400 }, { most }), booted(writer, { translate: 'off' })]
+  let regions = 0
+  for (let done = 0; done < steps; done += 25_000) {
+    fast.hart.run(25_000, true)
+    const { stats } = fast.cpu
+    expect((stats.regions ?? 0) - (stats.dropped ?? 0)).toBeLessThanOrEqual(most)
+    regions = stats.regions ?? 0
+  }
+  slow.hart.run(steps, true)
+  expect(fast.hart.save()).toEqual(slow.hart.save())
+  expect(regions).toBeGreaterThan(4 * most)
+  expect((fast.cpu.stats.translated ?? 0) / steps).toBeGreaterThan(0.5)
+})
+
 test('a REP that comes when the budget is overrun keeps to it', () => {
   // 20 times inc ebx; mov ecx, 1000h; mov edi, 30000h; rep stosb; jmp back
   const machine = booted(hex('ffc3'.repeat(20) + 'b900100000bf00000300f3aaebca'))

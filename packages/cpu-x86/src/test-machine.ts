@@ -2,6 +2,8 @@ import type { CpuContext, LocalController, PortBus, TimeCounter, X86Start } from
 import { AddressSpace } from '@machinist/bus'
 import { Arena, GuestMemory } from '@machinist/memory'
 import { createMemory } from '@machinist/wasm'
+import { Engine } from './engine.ts'
+import { models } from './model/models.ts'
 import { x86, type X86Config, type X86Cpu } from './cpu.ts'
 import type { X86Hart, X86Wants } from './hart.ts'
 
@@ -40,10 +42,21 @@ export function longMode(memory: GuestMemory, pc: number): X86Start {
   return { kind: 'linux64', pc, gdt: { base: GDT, limit: 31 }, pages: TABLES, parameters: 0 }
 }
 
-export function testMachine(config: Partial<X86Config> = {}, { local = null, ramMiB = 4 }: { readonly local?: LocalController | null; readonly ramMiB?: number } = {}): TestMachine {
+interface TestOptions {
+  readonly local?: LocalController | null
+  readonly ramMiB?: number
+  /** Regions that its engine has at a time; `translate` and `hot` are given then. */
+  readonly most?: number
+}
+
+export function testMachine(config: Partial<X86Config> = {}, { local = null, ramMiB = 4, most }: TestOptions = {}): TestMachine {
   const memory = new GuestMemory(new Arena(createMemory({ initial: 1, maximum: 65536, shared: true }), 2 ** 32 - 65536))
   memory.addRam('ram', 0, ramMiB * 2 ** 20)
-  return machineOf({ harts: 1, model: 'x86-64-v2', ...config }, memory, new AddressSpace('mmio'), 0, local)
+  const whole = { harts: 1, model: 'x86-64-v2', ...config } as const
+  const { translate, hot } = config
+  // Whoever comes first says how an engine is made.
+  if (most !== undefined && translate !== undefined && hot !== undefined) Engine.of(memory.arena, models[whole.model], { translate, hot, most })
+  return machineOf(whole, memory, new AddressSpace('mmio'), 0, local)
 }
 
 function machineOf(config: X86Config, memory: GuestMemory, bus: AddressSpace, now: number, local: LocalController | null): TestMachine {
