@@ -10,14 +10,16 @@ import type { Given, VirtNet } from '../virt/virt.ts'
 import { pcIrq, pcMap } from './memory-map.ts'
 
 const MIB = 2 ** 20
+const PAGE = 4096
 const MAX_HARTS = 8
 const DEFAULT_MEMORY = 256 * MIB
 const MIN_MEMORY = 16 * MIB
 /** A wasm memory holds 4 GiB, and a machine's own structures need some of it. */
 const MAX_MEMORY = 3584 * MIB
 const PCI_BUSES = 256
-/** Room for firmware, which ends at 4 GiB. */
-const FIRMWARE_SIZE = 2 * MIB
+/** Room for firmware, which ends at 4 GiB: so much where it is a file that has yet to be read, and up to the most where it needs it. */
+const FIRMWARE_SIZE = 4 * MIB
+const MOST_FIRMWARE = 16 * MIB
 /** What the time-stamp counter counts in a second. */
 const TSC_FREQUENCY = 1_000_000_000
 /** Outputs of the bus are turned by the number of the device, and PIRQA is that of device 1 (82371SB, 2.2.12, as QEMU's machine is wired). */
@@ -129,6 +131,8 @@ export function pc(options: PcOptions): MachineBlueprint {
   Object.assign(devices, options.devices)
   const { model, firmware, files, time, timeFrequency = TSC_FREQUENCY, randomness, wallClock } = options
   const low = Math.min(memory, pcMap.lowEnd)
+  // An image of a size that cannot be is refused when it is started.
+  const room = firmware instanceof Uint8Array ? Math.min(MOST_FIRMWARE, Math.max(FIRMWARE_SIZE, Math.ceil(firmware.length / PAGE) * PAGE)) : FIRMWARE_SIZE
   return defineMachine({
     name: 'pc',
     memory: [
@@ -136,7 +140,7 @@ export function pc(options: PcOptions): MachineBlueprint {
       { name: 'shadow', base: pcMap.shadow, size: pcMap.extended - pcMap.shadow, firmware: true },
       { name: 'extended-ram', base: pcMap.extended, size: low - pcMap.extended },
       ...(memory > low ? [{ name: 'high-ram', base: pcMap.highRam, size: memory - low }] : []),
-      { name: 'firmware', base: pcMap.firmwareEnd - FIRMWARE_SIZE, size: FIRMWARE_SIZE, firmware: true },
+      { name: 'firmware', base: pcMap.firmwareEnd - room, size: room, firmware: true },
     ],
     cpu: part(cpu, { config: { harts, ...(model !== undefined && { model }) } }),
     devices,

@@ -21,6 +21,8 @@ function describeAcpi(config: PciHostConfig, at: Resolved, ecam: Resolved['regio
   // One range, as systems know it.
   const address = hostRegions(config).findIndex(({ window }) => window === 'address')
   const ports = address < 0 ? [] : [{ ports: at.regions[address]?.base ?? 0, size: 8 }]
+  // A bus with ports of its own has those of ISA behind it as well: functions that are there by custom, as IDE's, are within what systems take for its own.
+  const isa: AcpiResource[] = address >= 0 && windows.some((window) => 'portWindow' in window) ? [{ portWindow: 0, size: at.regions[address]?.base ?? 0 }] : []
   const wires = pciIrqs.map((irq) => at.irqs.find((each) => each.irq === irq && each.systemInterrupt !== undefined)?.systemInterrupt)
   const routes = Array.from({ length: PCI_DEVICES }, (_, device) => pciIrqs.flatMap((_irq, pin): AcpiValue[] => {
     const interrupt = wires[(device + pin) % pciIrqs.length]
@@ -29,7 +31,7 @@ function describeAcpi(config: PciHostConfig, at: Resolved, ecam: Resolved['regio
     return [[device * 0x1_0000 + 0xffff, pin, 0, interrupt]]
   })).flat()
   acpi.device('PCI', 'PNP0A08').set('_CID', { id: 'PNP0A03' }).set('_SEG', 0).set('_BBN', 0)
-    .set('_CRS', { resources: [{ buses: [0, config.buses - 1] }, ...ports, ...windows] }).set('_PRT', routes)
+    .set('_CRS', { resources: [{ buses: [0, config.buses - 1] }, ...ports, ...isa, ...windows] }).set('_PRT', routes)
 }
 
 /** Adds the node of a generic ECAM host (binding `pci-host-ecam-generic`), labelled with the part's name. */

@@ -38,7 +38,7 @@ export class Vga implements Device<VgaState> {
     this.#context = context
     this.#memory = new VideoMemory(this.#registers, size)
     this.#timer = context.clock.timer('refresh')
-    this.#actions = { now: () => context.clock.now(), memory: size, changed: () => { this.#changed() }, clear: () => { this.#memory.bytes.fill(0) } }
+    this.#actions = { now: () => context.clock.now(), memory: size, changed: () => { this.#changed() }, clear: (bytes) => { this.#memory.bytes.fill(0, 0, bytes) } }
     resetRegisters(this.#registers)
   }
 

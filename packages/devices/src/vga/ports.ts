@@ -10,7 +10,8 @@ export interface PortActions {
   /** What is shown may have changed. */
   changed(): void
   /** A mode of the display interface was set, which begins with an empty screen. */
-  clear(): void
+  /** Has the first bytes of video memory be zeros. */
+  clear(bytes: number): void
 }
 
 /** A picture takes so long (70 Hz), of which the last part is its vertical retrace; and a line so long. */
@@ -163,7 +164,8 @@ function enableVbe(registers: VgaRegisters, value: number, actions: PortActions)
   if ((now & VbeEnable.on) === 0 || (was & VbeEnable.on) !== 0) return
   vbe[Vbe.xOffset] = vbe[Vbe.yOffset] = 0
   setPitch(registers, width, actions.memory)
-  if ((kept & VbeEnable.noClear) === 0) actions.clear()
+  // What the screen shows, and no more.
+  if ((kept & VbeEnable.noClear) === 0) actions.clear(lineBytes(bpp, width) * height)
 }
 
 /** Whether the screen is dark. */

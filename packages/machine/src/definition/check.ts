@@ -133,12 +133,21 @@ function imageOf(input: unknown, part: string): ImageSource {
   return { file: textOf(fields['file'], `${part}.file`) }
 }
 
+/** Names of files that firmware asks for: those that the directory of QEMU's device has room for (docs/specs/fw_cfg.rst), each once. */
+function fileName(input: unknown, part: string, before: readonly { readonly name: string }[]): string {
+  const name = textOf(input, part)
+  if (!/^[\x21-\x7e]{1,55}$/.test(name)) return refuse(part, name.slice(0, 80), 'is not the name of a file for firmware', 'Use 1 to 55 printable characters of ASCII.')
+  return before.some((each) => each.name === name) ? refuse(part, name, 'is the name of two files', 'Give each a name of its own.') : name
+}
+
 function filesOf(input: unknown, part: string): { readonly name: string; readonly bytes: ImageSource }[] {
   if (!Array.isArray(input)) return refuse(part, input, 'is not a list', 'Give a list of files.')
-  return input.map((each: unknown, index) => {
+  const files: { readonly name: string; readonly bytes: ImageSource }[] = []
+  for (const [index, each] of input.entries()) {
     const fields = fieldsOf(each, `${part}[${index}]`, ['name', 'bytes'])
-    return { name: textOf(fields['name'], `${part}[${index}].name`), bytes: imageOf(fields['bytes'], `${part}[${index}].bytes`) }
-  })
+    files.push({ name: fileName(fields['name'], `${part}[${index}].name`, files), bytes: imageOf(fields['bytes'], `${part}[${index}].bytes`) })
+  }
+  return files
 }
 
 function startOf(input: unknown, part: string): X86Protocol {
