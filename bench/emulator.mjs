@@ -17,6 +17,7 @@ import { cpuSeconds } from './cpu-time.mjs'
  */
 
 const pair = fileURLToPath(new URL('net/pair.mjs', import.meta.url))
+const v86 = fileURLToPath(new URL('v86.mjs', import.meta.url))
 const cli = fileURLToPath(new URL('../packages/machinist/dist/cli.cjs', import.meta.url))
 
 /**
@@ -29,10 +30,11 @@ function commandLine(side, guest) {
   const optional = (/** @type {string} */ flag, /** @type {string | undefined} */ value) => (value === undefined ? [] : [flag, value])
   if (guest.other !== undefined) return pairCommandLine(side, guest, guest.other)
   const { services, architecture = 'riscv64' } = guest
-  if (side === 'qemu' && architecture === 'amd64') {
+  if (side === 'v86') return [process.execPath, [v86, guest.kernel, guest.initrd ?? '', guest.append ?? '', guest.memory]]
+  if (side === 'qemu' && architecture !== 'riscv64') {
     // What `machinist` tells its guests to be like; without an HPET, so that both have the same clocks.
-    return ['qemu-system-x86_64', [
-      '-M', 'q35,hpet=off', '-cpu', 'Nehalem', '-accel', 'tcg', '-smp', '1', '-m', guest.memory, '-nodefaults', '-display', 'none', '-no-reboot', '-serial', 'stdio',
+    return [architecture === 'amd64' ? 'qemu-system-x86_64' : 'qemu-system-i386', [
+      '-M', 'q35,hpet=off', '-cpu', architecture === 'amd64' ? 'Nehalem' : 'coreduo', '-accel', 'tcg', '-smp', '1', '-m', guest.memory, '-nodefaults', '-display', 'none', '-no-reboot', '-serial', 'stdio',
       '-kernel', guest.kernel, ...optional('-initrd', guest.initrd), ...optional('-append', guest.append),
     ]]
   }
@@ -49,7 +51,7 @@ function commandLine(side, guest) {
     ]]
   }
   return [process.execPath, [
-    cli, 'run', ...(architecture === 'riscv64' ? [] : ['--arch', 'x86_64']), '--net', services === undefined ? 'none' : ['nat', ...services.map((port) => `service=tcp:10.0.2.2:${port}-127.0.0.1:${port}`)].join(),
+    cli, 'run', ...(architecture === 'riscv64' ? [] : ['--arch', architecture]), '--net', services === undefined ? 'none' : ['nat', ...services.map((port) => `service=tcp:10.0.2.2:${port}-127.0.0.1:${port}`)].join(),
     '--harts', '1', '--memory', guest.memory, '--quiet', ...(guest.disk === undefined ? [] : ['--disk', `${guest.disk},${guest.writable === true ? 'format=raw' : guest.scratch === true ? 'overlay' : 'ro'}`]),
     '--kernel', guest.kernel, ...optional('--initrd', guest.initrd), ...optional('--append', guest.append),
   ]]

@@ -21,6 +21,8 @@ const common = ['-O2', '-static', '-Wall', '-Wextra', '-Werror', '-ffp-contract=
 const compilers = {
   riscv64: { gcc: `${cross}gcc`, flags: [...common, '-march=rv64gc', '-mabi=lp64d'] },
   amd64: { gcc: 'x86_64-linux-gnu-gcc', flags: [...common, '-march=x86-64', '-fcf-protection=none'] },
+  // With SSE2, so that numbers are the same ones.
+  i386: { gcc: 'i686-linux-gnu-gcc', flags: [...common, '-march=pentium4', '-mfpmath=sse', '-fcf-protection=none'] },
 }
 
 /**

@@ -2,8 +2,8 @@ import { Unmet } from '../scripts/lib/say.mjs'
 import { defaultRows, rowNames, suites } from './suites.mjs'
 
 /**
- * @typedef {'ours' | 'qemu'} Side
- * @typedef {'riscv64' | 'amd64'} Architecture
+ * @typedef {'ours' | 'qemu' | 'v86'} Side
+ * @typedef {'riscv64' | 'amd64' | 'i386'} Architecture
  * @typedef {{ json: string | undefined, only: readonly string[], runs: number, architecture: Architecture, sides: readonly Side[], kernel: string | undefined, verbose: boolean }} Options
  */
 
@@ -19,7 +19,8 @@ and prints the CPU seconds that each row cost the host: of the emulator's whole 
   --json FILE      write { "rows": [{ "name", "oursCpuSeconds", "qemuCpuSeconds", "ratio" }] }; ratio = QEMU's time / ours
   --ours-only      run Machinist alone
   --peer-only      run QEMU alone
-  --arch NAME      guests of this instruction set: riscv64, or amd64 (the suites linux and programs)
+  --arch NAME      guests of this instruction set: riscv64; or amd64 or i386 (the suites linux and programs)
+  --v86            beside v86 as well, which is fetched from npm (--arch i386)
   --kernel FILE    this riscv64 kernel Image in place of Debian's
   --verbose        show the guest's console on stderr
   --help           this text`
@@ -50,11 +51,13 @@ export function parseOptions(args) {
       case '--arch': options = { ...options, architecture: checkedArchitecture(value()) }; break
       case '--runs': options = { ...options, runs: checkedCount(value()) }; break
       case '--ours-only': options = { ...options, sides: ['ours'] }; break
+      case '--v86': options = { ...options, sides: [...options.sides, 'v86'] }; break
       case '--peer-only': options = { ...options, sides: ['qemu'] }; break
       case '--verbose': options = { ...options, verbose: true }; break
       default: throw new Unmet(`bench: unknown option ${flag}; see --help.`)
     }
   }
+  if (options.sides.includes('v86') && options.architecture !== 'i386') throw new Unmet('bench: v86 runs code of i386; --v86 goes with --arch i386.')
   if (options.architecture === 'riscv64') return options
   if (options.kernel !== undefined) throw new Unmet('bench: --kernel is for riscv64; leave it out.')
   const only = options.only.filter((name) => suites.some(({ guest, rows }) => guest === 'workload' && rows.some((row) => row.name === name)))
@@ -65,7 +68,7 @@ export function parseOptions(args) {
 
 /** @param {string} text @returns {Architecture} */
 function checkedArchitecture(text) {
-  if (text !== 'riscv64' && text !== 'amd64') throw new Unmet(`bench: --arch takes riscv64 or amd64, not ${text}.`)
+  if (text !== 'riscv64' && text !== 'amd64' && text !== 'i386') throw new Unmet(`bench: --arch takes riscv64, amd64 or i386, not ${text}.`)
   return text
 }
 

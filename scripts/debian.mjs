@@ -17,6 +17,8 @@ export const debianPackages = [
   { name: 'libc6-dev-riscv64-cross', shows: '/usr/riscv64-linux-gnu/include/stdio.h', uses: ['bench'], why: 'the C library of guest programs' },
   { name: 'gcc', shows: 'gcc', uses: ['bench', 'metal'], why: "compiles tools of Linux's build, and guest programs for amd64" },
   { name: 'libc6-dev', shows: '/usr/include/elf.h', uses: ['bench', 'metal'], why: 'the C library of these tools' },
+  { name: 'gcc-i686-linux-gnu', shows: 'i686-linux-gnu-gcc', uses: ['bench'], why: 'compiles guest programs for i386' },
+  { name: 'libc6-dev-i386-cross', shows: '/usr/i686-linux-gnu/include/stdio.h', uses: ['bench'], why: 'the C library of these' },
   { name: 'gcc-riscv64-unknown-elf', shows: 'riscv64-unknown-elf-gcc', uses: ['metal'], why: 'compiles what runs on bare metal' },
   { name: 'picolibc-riscv64-unknown-elf', shows: '/usr/lib/picolibc/riscv64-unknown-elf/lib/libc.a', uses: ['metal'], why: 'the C library there' },
   { name: 'make', shows: 'make', uses: [], why: 'builds modules of Linux' },

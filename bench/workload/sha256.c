@@ -1,5 +1,6 @@
 /* SHA-256 (FIPS 180-4): rotations, additions and logic on 32-bit words. */
 #include "rows.h"
+#include <math.h>
 
 enum { SIZE = 1 << 20, ROUNDS = 36 };
 
@@ -14,14 +15,8 @@ static void make_constants(void) {
     for (uint32_t d = 2; d * d <= n; d++)
       if (n % d == 0) prime = 0;
     if (!prime) continue;
-    /* The largest r with r³ <= n·2⁹⁶ has the root's 32 fractional bits as its low word. */
-    unsigned __int128 low = 0, high = UINT64_C(1) << 36;
-    while (high - low > 1) {
-      unsigned __int128 middle = (low + high) / 2;
-      if (middle * middle * middle <= (unsigned __int128)n << 96) low = middle;
-      else high = middle;
-    }
-    constants[found++] = (uint32_t)low;
+    /* A double has 18 bits more, and none of these roots is so near a number of 32 of them. */
+    constants[found++] = (uint32_t)(uint64_t)(cbrt(n) * 0x1p32);
   }
 }
 

@@ -47,6 +47,10 @@ export abstract class FlagStage {
     return size === 8 ? value : size === 4 ? i64.extend32S(value) : size === 2 ? i64.extend16S(value) : i64.extend8S(value)
   }
 
+  keptCarry(): Expr<'i32'> {
+    return this.carry()
+  }
+
   carry(): Expr<'i32'> {
     return call(this.parts.shared.carry)
   }

@@ -129,6 +129,8 @@ export interface Stage extends VectorOps {
   interrupt(vector: Value): void
 
   carry(): Expr<'i32'>
+  /** The same, for what writes the other flags and leaves it: anything when nobody wants flags behind the instruction. */
+  keptCarry(): Expr<'i32'>
   /** The six status flags in their places. */
   flags(): Expr<'i32'>
   /** 0 or 1, by the number of the condition. */

@@ -9,13 +9,16 @@ export const arithmetic: readonly Instruction[] = instructions
 
 type Meaning = (s: Stage) => void
 
+/** A sum or difference of the size of the destination; of 32 bits it is one as such. */
+const sized = (s: Stage, kind: 'add' | 'sub', a: Expr<'i64'>, b: Expr<'i64'>): Expr<'i64'> =>
+  s.size(0) === 4 ? i64.extendU(i32[kind](i32.wrap(a), i32.wrap(b))) : s.truncate(i64[kind](a, b), s.size(0))
+
 /** dest = dest op source, whose flags are those of an addition or subtraction. */
 const combine = (kind: 'add' | 'sub', { store, carry }: { store: boolean; carry: boolean }): Meaning => (s) => {
   const a = s.let(s.read(0))
   const b = s.let(s.read(1, s.size(0)))
   const cf = carry ? s.let(i64.extendU(s.carry())) : null
-  const sum = i64[kind](a, b)
-  const result = s.let(s.truncate(cf ? i64[kind](sum, cf) : sum, s.size(0)))
+  const result = s.let(sized(s, kind, cf ? i64[kind](a, b) : a, cf ?? b))
   if (store) s.write(0, result)
   s.setArithmetic(kind, [a, b], result, s.size(0), cf)
 }
@@ -48,8 +51,8 @@ eight.forEach(([name, meaning], i) => {
 define('test', ['84 Eb Gb', '85 Ev Gv', 'A8 AL Ib', 'A9 rAX Iz', 'F6/0 Eb Ib', 'F7/0 Ev Iz', 'F6/1 Eb Ib', 'F7/1 Ev Iz'], logic((a, b) => i64.and(a, b), false))
 
 const step = (kind: 'inc' | 'dec'): Meaning => (s) => {
-  const cf = s.let(i64.extendU(s.carry()))
-  const result = s.let(s.truncate(i64.add(s.read(0), kind === 'inc' ? 1 : -1), s.size(0)))
+  const cf = s.let(i64.extendU(s.keptCarry()))
+  const result = s.let(sized(s, 'add', s.read(0), i64.const(kind === 'inc' ? 1 : -1)))
   s.write(0, result)
   s.setStep(kind, cf, result, s.size(0))
 }
@@ -59,7 +62,7 @@ define('dec', ['48+r Zv; not64', 'FE/1 Eb', 'FF/1 Ev'], step('dec'), { lock: tru
 define('not', ['F6/2 Eb', 'F7/2 Ev'], (s) => s.write(0, s.truncate(i64.xor(s.read(0), -1), s.size(0))), { lock: true })
 define('neg', ['F6/3 Eb', 'F7/3 Ev'], (s) => {
   const a = s.let(s.read(0))
-  const result = s.let(s.truncate(i64.sub(0, a), s.size(0)))
+  const result = s.let(sized(s, 'sub', i64.const(0), a))
   s.write(0, result)
   s.setArithmetic('sub', [i64.const(0), a], result, s.size(0), null)
 }, { lock: true })
@@ -67,7 +70,7 @@ define('neg', ['F6/3 Eb', 'F7/3 Ev'], (s) => {
 define('xadd', ['0F.C0 Eb Gb', '0F.C1 Ev Gv'], (s) => {
   const a = s.let(s.read(0))
   const b = s.let(s.read(1))
-  const result = s.let(s.truncate(i64.add(a, b), s.size(0)))
+  const result = s.let(sized(s, 'add', a, b))
   // The destination last among registers: with one register for both, the sum stays.
   if (s.isMemory(0)) s.write(0, result)
   s.write(1, a)

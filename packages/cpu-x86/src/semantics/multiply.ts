@@ -42,7 +42,7 @@ const narrow = (first: number, second: number) => (s: Stage): void => {
   const a = s.let(s.signed(s.read(first), size))
   const b = s.let(s.signed(s.read(second, size), size))
   const product = s.let(i64.mul(a, b))
-  s.write(0, s.truncate(product, size))
+  s.write(0, size === 4 ? i64.extendU(i32.mul(i32.wrap(a), i32.wrap(b))) : s.truncate(product, size))
   overflowing(s, size === 8 ? i64.ne(call(s.helpers.mulhs, a, b), i64.shrS(product, 63)) : i64.ne(s.signed(product, size), product))
 }
 define('imul', ['0F.AF Gv Ev'], narrow(0, 1), { undefinedFlags: 'szap' })

@@ -17,6 +17,7 @@ const topTwo = (s: Stage, value: Value): Expr<'i32'> => i32.xor(top(s, value), b
 
 /** What a shift gives: its result, CF, and OF from both. */
 interface Shifted {
+  /** Zero above its size. */
   readonly result: Value
   readonly carry: Expr<'i32'>
   readonly overflow: (result: Local<'i64'>, carry: Local<'i32'>) => Expr<'i32'>
@@ -32,7 +33,7 @@ function shift(operand: number, rotates: boolean, by: (s: Stage, a: Local<'i64'>
     const shifted = (): void => {
       const { result: value, carry: cf, overflow } = by(s, a, count)
       const carry = s.let(cf)
-      const result = s.let(s.truncate(value, size))
+      const result = s.let(value)
       s.write(0, result)
       const bits = i32.or(carry, i32.shl(overflow(result, carry), 11))
       if (rotates) s.setFlags(Flag.carry | Flag.overflow, bits)
@@ -46,14 +47,21 @@ function shift(operand: number, rotates: boolean, by: (s: Stage, a: Local<'i64'>
 const shapes = (digit: number): string[] => [`C0/${digit} Eb Ib`, `C1/${digit} Ev Ib`, `D0/${digit} Eb 1`, `D1/${digit} Ev 1`, `D2/${digit} Eb CL`, `D3/${digit} Ev CL`]
 const bits = (s: Stage): number => s.size(0) * 8
 
+/** What WebAssembly has an instruction for. */
+const turned = (s: Stage, how: 'rotl' | 'rotr', a: Value, count: Value): Value | null =>
+  s.size(0) === 8 ? i64[how](a, count) : s.size(0) === 4 ? i64.extendU(i32[how](i32.wrap(a), i32.wrap(count))) : null
+/** A shift to the left, or of a signed number. */
+const moved = (s: Stage, how: 'shl' | 'shrS', a: Value, count: Value): Value =>
+  s.size(0) === 4 ? i64.extendU(i32[how](i32.wrap(a), i32.wrap(count))) : s.truncate(i64[how](how === 'shl' ? a : s.signed(a, s.size(0)), count), s.size(0))
+
 define('rol', shapes(0), shift(1, true, (s, a, count) => {
   const turn = s.let(i64.and(count, bits(s) - 1))
-  const result = s.let(s.truncate(i64.or(i64.shl(a, turn), i64.shrU(i64.shrU(a, 1), i64.sub(bits(s) - 1, turn))), s.size(0)))
+  const result = s.let(turned(s, 'rotl', a, count) ?? s.truncate(i64.or(i64.shl(a, turn), i64.shrU(i64.shrU(a, 1), i64.sub(bits(s) - 1, turn))), s.size(0)))
   return { result, carry: bit(result, 0), overflow: (r, c) => i32.xor(c, top(s, r)) }
 }), { undefinedFlags: 'o' })
 define('ror', shapes(1), shift(1, true, (s, a, count) => {
   const turn = s.let(i64.and(count, bits(s) - 1))
-  const result = s.let(s.truncate(i64.or(i64.shrU(a, turn), i64.shl(i64.shl(a, 1), i64.sub(bits(s) - 1, turn))), s.size(0)))
+  const result = s.let(turned(s, 'rotr', a, count) ?? s.truncate(i64.or(i64.shrU(a, turn), i64.shl(i64.shl(a, 1), i64.sub(bits(s) - 1, turn))), s.size(0)))
   return { result, carry: top(s, result), overflow: (r) => topTwo(s, r) }
 }), { undefinedFlags: 'o' })
 
@@ -84,7 +92,7 @@ define('rcr', shapes(3), through((s, a, count, cf) => ({
 })), { undefinedFlags: 'o' })
 
 const left = shift(1, false, (s, a, count) => ({
-  result: i64.shl(a, count),
+  result: moved(s, 'shl', a, count),
   // A count beyond the width leaves nothing to carry.
   carry: s.size(0) === 8 ? bit(a, i64.sub(64, count)) : bit(i64.shl(a, count), bits(s)),
   overflow: (r, c) => i32.xor(c, top(s, r)),
@@ -95,7 +103,7 @@ define('shr', shapes(5), shift(1, false, (s, a, count) => ({
 })), { undefinedFlags: 'oa' })
 define('sar', shapes(7), shift(1, false, (s, a, count) => {
   const wide = s.let(s.signed(a, s.size(0)))
-  return { result: i64.shrS(wide, count), carry: bit(i64.shrS(wide, i64.sub(count, 1)), 0), overflow: () => i32.const(0) }
+  return { result: moved(s, 'shrS', a, count), carry: bit(i64.shrS(wide, i64.sub(count, 1)), 0), overflow: () => i32.const(0) }
 }), { undefinedFlags: 'oa' })
 
 /**
@@ -112,7 +120,7 @@ define('shld', ['0F.A4 Ev Gv Ib', '0F.A5 Ev Gv CL'], shift(2, false, (s, a, coun
     return { result: i64.or(i64.shl(a, count), i64.shrU(i64.shrU(b, 1), i64.sub(63, count))), carry: bit(a, i64.sub(64, count)), overflow }
   }
   const wide = row(s, a, b, a)
-  return { result: i64.shrU(i64.shl(wide, count), 32), carry: bit(wide, i64.sub(s.size(0) === 2 ? 48 : 64, count)), overflow }
+  return { result: s.truncate(i64.shrU(i64.shl(wide, count), 32), s.size(0)), carry: bit(wide, i64.sub(s.size(0) === 2 ? 48 : 64, count)), overflow }
 }), { undefinedFlags: 'oa' })
 define('shrd', ['0F.AC Ev Gv Ib', '0F.AD Ev Gv CL'], shift(2, false, (s, a, count) => {
   const b = s.let(s.read(1))
@@ -121,5 +129,5 @@ define('shrd', ['0F.AC Ev Gv Ib', '0F.AD Ev Gv CL'], shift(2, false, (s, a, coun
     return { result: i64.or(i64.shrU(a, count), i64.shl(i64.shl(b, 1), i64.sub(63, count))), carry: bit(a, i64.sub(count, 1)), overflow }
   }
   const wide = s.size(0) === 2 ? row(s, a, b, a) : row(s, b, a, a)
-  return { result: i64.shrU(wide, count), carry: bit(wide, i64.sub(count, 1)), overflow }
+  return { result: s.truncate(i64.shrU(wide, count), s.size(0)), carry: bit(wide, i64.sub(count, 1)), overflow }
 }), { undefinedFlags: 'oa' })

@@ -8,7 +8,7 @@ import { type RegionFunctions, storeWriter } from '../emit/exits.ts'
 import { variantOf, variants } from '../emit/variant.ts'
 import type { Form } from '../isa/form.ts'
 import { RegionFlags } from './region-flags.ts'
-import { type Conduct, RegionInstruction, type Ready, Untranslated } from './region-instruction.ts'
+import { type Conduct, type Narrow, RegionInstruction, type Ready, Untranslated } from './region-instruction.ts'
 import { flagRegisters, Kept } from './registers.ts'
 
 /** Groups whose instructions touch nothing but registers, flags and memory; of what else they may do the stage says so. */
@@ -56,7 +56,7 @@ export class KnownInstructions {
     this.#aside()
     try {
       const flags = flagsOf(this.#parts)
-      const found = usesOf(this.#registers, (stage) => { new RegionInstruction(stage, this.#parts, decoded, variants()[variantOf(decoded)] ?? refuse(), flags, conduct, { block: -1, kinds: new Set() }).emit() })
+      const found = usesOf(this.#registers, (stage) => { new RegionInstruction(stage, this.#parts, decoded, variants()[variantOf(decoded)] ?? refuse(), flags, conduct, { ready: { block: -1, kinds: new Set() }, narrow: { block: -1, registers: new Set() } }).emit() })
       conduct.replaces = flags.replaces
       return { decoded, uses: { reads: together(found.reads), writes: together(found.writes), leaves: found.leaves }, conduct }
     } catch (error) {
@@ -98,6 +98,7 @@ export class X86Frontend implements Frontend {
   /** Whether an instruction that was met replaces some of the flags. */
   #replaces = false
   readonly #ready: Ready = { block: -1, kinds: new Set() }
+  readonly #narrow: Narrow = { block: -1, registers: new Set() }
 
   /**
    * @param code - the page's bytes, asked for at the first use
@@ -130,7 +131,7 @@ export class X86Frontend implements Frontend {
     if (!variant) return null
     return {
       offset, length, ...uses, flow: flowOf(decoded, conduct, offset),
-      emit: (stage) => { new RegionInstruction(stage, this.#parts, decoded, variant, this.#flags, conduct, this.#ready).emit() },
+      emit: (stage) => { new RegionInstruction(stage, this.#parts, decoded, variant, this.#flags, conduct, { ready: this.#ready, narrow: this.#narrow }).emit() },
     }
   }
 
@@ -151,6 +152,7 @@ export class X86Frontend implements Frontend {
         if (decoded.repeat !== 'none') stage.budgetBy(i32.sub(i32.sub(before, state.get32('budget')), 1))
         this.#flags.forget()
         this.#ready.block = -1
+        this.#narrow.block = -1
       },
     }
   }

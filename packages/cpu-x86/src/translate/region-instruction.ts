@@ -49,6 +49,12 @@ export interface Conduct {
   replaces: boolean
 }
 
+/** Which general registers are known to be zero in their upper halves, in a block. */
+export interface Narrow {
+  block: number
+  readonly registers: Set<number>
+}
+
 /** Of which kinds of registers it was found in a block that they may be used. */
 export interface Ready {
   block: number
@@ -67,18 +73,22 @@ export class RegionInstruction extends VectorStage {
   readonly #flags: RegionFlags
   readonly #conduct: Conduct
   readonly #ready: Ready
+  readonly #narrow: Narrow
+  /** Within code under a condition. */
+  #conditional = false
   readonly #direct: Value | null
   /** Where the memory operand lies, once it was looked for in the write TLB. */
   #writable: Local<'i32'> | null = null
   #writableBytes = 0
 
-  constructor(region: RegionStage, parts: CoreParts, decoded: Decoded, variant: Variant, flags: RegionFlags, conduct: Conduct, ready: Ready) {
+  constructor(region: RegionStage, parts: CoreParts, decoded: Decoded, variant: Variant, flags: RegionFlags, conduct: Conduct, { ready, narrow }: { readonly ready: Ready; readonly narrow: Narrow }) {
     super(region.f, parts, noOp, variant)
     this.#region = region
     this.#decoded = decoded
     this.#flags = flags
     this.#conduct = conduct
     this.#ready = ready
+    this.#narrow = narrow
     this.addressSize = decoded.addressSize
     this.stackSize = decoded.mode === 64 ? 8 : 4
     this.#direct = decoded.form.operands[0]?.kind === 'rel' ? this.#at(this.#goal) : null
@@ -86,6 +96,8 @@ export class RegionInstruction extends VectorStage {
 
   override emit(): void {
     this.#flags.enter(this.#region.block)
+    if (this.#narrow.block !== this.#region.block) this.#narrow.registers.clear()
+    this.#narrow.block = this.#region.block
     this.#checkReady()
     this.begin()
     this.variant.form.instruction.semantics(this)
@@ -136,11 +148,14 @@ export class RegionInstruction extends VectorStage {
   }
 
   override register(number: number, size: Width): Value {
-    return this.truncate(this.#region.get(number), size)
+    const value = this.#region.get(number)
+    return size === 4 && this.#narrow.registers.has(number) ? value : this.truncate(value, size)
   }
 
   override setRegister(number: number, value: Value, size: Width): void {
     if (typeof size === 'object') return refuse()
+    if (size === 8) this.#narrow.registers.delete(number)
+    else if (size === 4 && !this.#conditional) this.#narrow.registers.add(number)
     this.#region.set(number, size >= 4 ? value : i64.or(i64.and(this.#region.get(number), size === 2 ? -0x1_0000 : -0x100), value))
   }
 
@@ -252,6 +267,7 @@ export class RegionInstruction extends VectorStage {
     const { base, index, scale, displacement, relative } = address
     const region = this.#region
     if (relative) return this.truncate(i64.add(region.unit, BigInt(this.#behind) + displacement), this.addressSize)
+    if (index < 0 && base >= 0 && displacement === 0n) return this.register(base, this.addressSize)
     const scaled = index < 0 ? i64.const(0) : i64.shl(region.get(index), scale)
     const sum = base < 0 ? scaled : i64.add(region.get(base), scaled)
     return this.truncate(sum.constant === undefined ? i64.add(sum, displacement) : i64.const(displacement), this.addressSize)
@@ -343,9 +359,12 @@ export class RegionInstruction extends VectorStage {
     const before = flags.known
     const writable = this.#writable
     let changed = false
+    const conditional = this.#conditional
     const arm = (body: () => void) => (): void => {
       flags.known = before
+      this.#conditional = true
       body()
+      this.#conditional = conditional
       changed ||= flags.known !== before
       this.#writable = writable
     }
@@ -391,6 +410,10 @@ export class RegionInstruction extends VectorStage {
 
   override carry(): Expr<'i32'> {
     return this.#flags.carry(this.#region)
+  }
+
+  override keptCarry(): Expr<'i32'> {
+    return this.#region.needed(Kept.how) ? this.carry() : i32.const(0)
   }
 
   override flags(): Expr<'i32'> {
