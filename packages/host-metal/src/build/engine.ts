@@ -1,6 +1,6 @@
 import { readFile, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { mended, mendedHeader } from './patches.ts'
+import { mended, mendedHeader, mendedInstructions } from './patches.ts'
 import { tellingPatches } from './telling-patches.ts'
 import { digest, place, run, write } from './tools.ts'
 
@@ -18,7 +18,8 @@ export async function mendedEngine(source: string, cache: string, telling: boole
   const files = await Promise.all(names.map(async (name) => ({ name, text: await readFile(join(source, name), 'utf8') })))
   // Without its main file nothing is the engine.
   if (!names.includes('quickjs.c')) mended('')
-  const mendedFiles = files.map(({ name, text }) => ({ name, text: name === 'quickjs.c' ? mended(text, telling ? tellingPatches : []) : name === 'quickjs.h' ? mendedHeader(text) : text }))
+  const mend: Readonly<Record<string, (text: string) => string>> = { 'quickjs.c': (text) => mended(text, telling ? tellingPatches : []), 'quickjs.h': mendedHeader, 'quickjs-opcode.h': mendedInstructions }
+  const mendedFiles = files.map(({ name, text }) => ({ name, text: mend[name]?.(text) ?? text }))
   const folder = join(cache, `engine-${digest(...mendedFiles.flatMap(({ name, text }) => [name, text]))}`)
   for (const { name, text } of mendedFiles) await write(join(folder, name), text)
   return folder

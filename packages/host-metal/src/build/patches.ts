@@ -1,4 +1,5 @@
 import { machinistError } from '@machinist/api'
+import { fusedPatches, instructionPatches } from './fused-patches.ts'
 
 /** A place in the engine's source that is not as it must be. */
 export interface Patch {
@@ -356,25 +357,6 @@ static int optimize_scope_make_ref(JSContext *ctx, JSFunctionDef *s,
 `,
   },
   {
-    why: 'the same: nothing then says that it has none, unless other functions look',
-    from: `        case OP_set_name:
-            {
-                /* remove dummy set_name opcodes */
-`,
-    to: `        case OP_set_loc_uninitialized:
-            {
-                JSVarDef *vd = &s->vars[get_u16(bc_buf + pos + 1)];
-                if (!vd->is_captured && !vd->is_checked)
-                    break;
-            }
-            goto no_change;
-
-        case OP_set_name:
-            {
-                /* remove dummy set_name opcodes */
-`,
-  },
-  {
     why: 'properties are looked up where they are wanted, without a call',
     from: `#define FUNC_RET_AWAIT         0
 `,
@@ -577,7 +559,12 @@ function find(source: string, { from }: Patch): readonly [number, number] | null
 
 /** The engine's `quickjs.c` with its defects mended; `more`: and changed in other ways, after that. @throws typed `metal-engine` when it is not the source that the patches are for */
 export function mended(source: string, more: readonly Patch[] = []): string {
-  return patched(source, [...patches, ...more])
+  return patched(source, [...patches, ...fusedPatches, ...more])
+}
+
+/** The same for `quickjs-opcode.h`. */
+export function mendedInstructions(source: string): string {
+  return patched(source, instructionPatches)
 }
 
 /** The same for `quickjs.h`. */
