@@ -1,4 +1,5 @@
 import { machinistError } from '@machinist/api'
+import { callPatches } from './call-patches.ts'
 import { fusedPatches, instructionPatches } from './fused-patches.ts'
 
 /** A place in the engine's source that is not as it must be. */
@@ -559,7 +560,7 @@ function find(source: string, { from }: Patch): readonly [number, number] | null
 
 /** The engine's `quickjs.c` with its defects mended; `more`: and changed in other ways, after that. @throws typed `metal-engine` when it is not the source that the patches are for */
 export function mended(source: string, more: readonly Patch[] = []): string {
-  return patched(source, [...patches, ...fusedPatches, ...more])
+  return patched(source, [...patches, ...fusedPatches, ...callPatches, ...more])
 }
 
 /** The same for `quickjs-opcode.h`. */

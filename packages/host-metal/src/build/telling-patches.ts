@@ -72,8 +72,8 @@ static JSValue js_call_c_function(JSContext *ctx, JSValueConst func_obj,
     to: '    ctx = b->realm; /* set the current realm */\n    TELL_BEGIN(ctx, b);\n\n restart:\n',
   },
   {
-    why: 'the same',
-    from: '            JS_FreeValue(ctx, *pval);\n        }\n    }\n    rt->current_stack_frame = sf->prev_frame;\n    return ret_val;\n',
-    to: '            JS_FreeValue(ctx, *pval);\n        }\n    }\n    TELL("lb", sf);\n    rt->current_stack_frame = sf->prev_frame;\n    return ret_val;\n',
+    why: 'the same: of functions that the interpreter calls by itself, and of all ends',
+    from: '#define BEGUN(ctx, b)\n#define ENDED(sf)\n',
+    to: '#define BEGUN(ctx, b) TELL_BEGIN(ctx, b)\n#define ENDED(sf) TELL("lb", sf)\n',
   },
 ]
