@@ -5,14 +5,14 @@ static void *engine_take(JSMallocState *state, size_t size) {
   void *block = heap_take(size);
   if (!block) return NULL;
   state->malloc_count++;
-  state->malloc_size = heap_used();
+  state->malloc_size = heap_used;
   return block;
 }
 static void engine_give(JSMallocState *state, void *block) {
   if (!block) return;
   heap_give(block);
   state->malloc_count--;
-  state->malloc_size = heap_used();
+  state->malloc_size = heap_used;
 }
 static void *engine_resize(JSMallocState *state, void *block, size_t size) {
   if (!block) return size == 0 ? NULL : engine_take(state, size);
@@ -21,7 +21,7 @@ static void *engine_resize(JSMallocState *state, void *block, size_t size) {
     return NULL;
   }
   void *to = heap_resize(block, size);
-  if (to) state->malloc_size = heap_used();
+  if (to) state->malloc_size = heap_used;
   return to;
 }
 

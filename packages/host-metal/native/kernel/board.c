@@ -12,10 +12,22 @@ static bool enabled(const struct fdt_node *node) {
   return !status || (length >= 2 && status[0] == 'o' && status[1] == 'k');
 }
 
+/* Whether a hart says that it has an extension of several letters: in a list, or in a text of all, between underscores. */
+static bool has_extension(const struct fdt_node *node, const char *extension) {
+  uint32_t length;
+  size_t letters = strlen(extension);
+  if (fdt_lists(node, "riscv,isa-extensions", extension)) return true;
+  const uint8_t *isa = fdt_property(node, "riscv,isa", &length);
+  for (uint32_t i = 1; isa && i + letters < length; i++)
+    if (isa[i - 1] == '_' && memcmp(isa + i, extension, letters) == 0 && (isa[i + letters] == '_' || isa[i + letters] == 0)) return true;
+  return false;
+}
+
 static void read_hart(const struct fdt_node *node, uint64_t boot_hart) {
   uint64_t id, none;
   if (!node->parent->parent || strcmp(node->parent->name, "cpus") != 0 || !fdt_lists(node, "device_type", "cpu")) return;
   if (!enabled(node) || !fdt_reg(node, 0, &id, &none)) return;
+  if (id == boot_hart) board.bits = has_extension(node, "zba") && has_extension(node, "zbb") && has_extension(node, "zbs");
   if (id != boot_hart && board.hart_count < MAX_HARTS) board.hart_ids[board.hart_count++] = id;
 }
 

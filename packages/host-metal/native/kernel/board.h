@@ -8,6 +8,8 @@ struct board {
   uint32_t frequency;
   uint32_t hart_count;
   uint64_t hart_ids[MAX_HARTS];
+  /* Whether the boot hart has Zba, Zbb and Zbs. */
+  bool bits;
   /* The phandles of their interrupt controllers; the boot hart is the first. */
   uint32_t controllers[MAX_HARTS];
   uint64_t plic, plic_size;

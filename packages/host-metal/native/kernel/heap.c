@@ -16,12 +16,15 @@ struct block {
 };
 
 static uint8_t *base;
-static size_t page_count, free_pages, used;
+static size_t page_count, free_pages;
+size_t heap_used;
 static uint32_t *length;
 static uint8_t *kind, *class_of_page;
 static struct run bins[BINS];
 static struct block *ready[CLASSES];
 static uint8_t *fresh[CLASSES], *fresh_end[CLASSES];
+
+static const uint16_t class_sizes[CLASSES] = { 16, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192, 208, 224, 240, 256, 320, 384, 448, 512, 640, 768, 896, 1024 };
 
 static unsigned class_of(size_t size) {
   if (size <= 256) return size == 0 ? 0 : (unsigned)((size - 1) / 16);
@@ -29,11 +32,7 @@ static unsigned class_of(size_t size) {
   return 16 + (power - 8) * 4 + (unsigned)(((size - 1) >> (power - 2)) & 3);
 }
 
-static size_t class_size(unsigned index) {
-  if (index < 16) return (index + 1) * 16;
-  unsigned power = 8 + (index - 16) / 4;
-  return ((size_t)1 << power) + ((size_t)((index - 16) % 4 + 1) << (power - 2));
-}
+static size_t class_size(unsigned index) { return class_sizes[index]; }
 
 static unsigned bin_of(size_t pages) { return 63u - (unsigned)__builtin_clzl(pages); }
 static size_t page_of(const void *at) { return (size_t)((const uint8_t *)at - base) / HEAP_PAGE; }
@@ -75,7 +74,7 @@ void heap_init(void *start, void *end) {
   class_of_page = kind + pages;
   base = from + tables * HEAP_PAGE;
   page_count = pages - tables;
-  free_pages = used = 0;
+  free_pages = heap_used = 0;
   for (unsigned i = 0; i < BINS; i++) bins[i] = (struct run){ &bins[i], &bins[i] };
   memset(ready, 0, sizeof ready);
   memset(fresh, 0, sizeof fresh);
@@ -133,7 +132,7 @@ void *heap_take(size_t size) {
     if (size > page_count * (size_t)HEAP_PAGE) return NULL;
     size_t pages = (size + HEAP_PAGE - 1) / HEAP_PAGE;
     void *run = take_pages(pages, USED_RUN);
-    if (run) used += pages * HEAP_PAGE;
+    if (run) heap_used += pages * HEAP_PAGE;
     return run;
   }
   unsigned class = class_of(size);
@@ -146,7 +145,7 @@ void *heap_take(size_t size) {
     block = (struct block *)fresh[class];
     fresh[class] += bytes;
   }
-  used += bytes;
+  heap_used += bytes;
   return block;
 }
 
@@ -160,13 +159,13 @@ void heap_give(void *at) {
   if (!at) return;
   size_t page = page_of(at);
   if (kind[page] != SLAB) {
-    used -= (size_t)length[page] * HEAP_PAGE;
+    heap_used -= (size_t)length[page] * HEAP_PAGE;
     give_pages(page);
     return;
   }
   struct block *block = at;
   unsigned class = class_of_page[page];
-  used -= class_size(class);
+  heap_used -= class_size(class);
   block->next = ready[class];
   ready[class] = block;
 }
@@ -183,9 +182,7 @@ void *heap_resize(void *at, size_t size) {
   return to;
 }
 
-size_t heap_used(void) { return used; }
-
-struct heap_figures heap_figures(void) { return (struct heap_figures){ page_count, free_pages, used }; }
+struct heap_figures heap_figures(void) { return (struct heap_figures){ page_count, free_pages, heap_used }; }
 
 const char *heap_check(void) {
   size_t free_found = 0;

@@ -19,7 +19,7 @@ void heap_give(void *block);
 /* Bytes that may be used, at least those asked for. */
 size_t heap_size(const void *block);
 /* Bytes that callers have, as heap_size tells. */
-size_t heap_used(void);
+extern size_t heap_used;
 struct heap_figures heap_figures(void);
 /* Walks all runs. 0, or a text that says what is broken. */
 const char *heap_check(void);

@@ -60,6 +60,8 @@ void kernel_main(uint64_t hart_id, const uint8_t *fdt) {
   memcpy(copy, fdt, size);
   if (!board_read(copy, size, hart_id)) panic("the device tree cannot be read");
   if (!(csr_has_h())) panic("this hart lacks the hypervisor extension");
+  /* The engine is compiled for them; those who have the hypervisor extension have them as well, nearly all (RVA23S64 asks for both). */
+  if (!board.bits) panic("this hart lacks Zba, Zbb or Zbs");
   time_init(board.frequency);
   ranges_remove(&memory_guests, (uint64_t)image_start, (uint64_t)(image_end - image_start));
   ranges_align(&memory_guests, 4096);

@@ -43,21 +43,14 @@ static JSValue JS_CallInternal(JSContext *caller_ctx, JSValueConst func_obj,
 {
     JSRuntime *rt = caller_ctx->rt;
 `,
-    to: `/* What a function that runs was given, and where its variables begin. */
-typedef struct GivenToCall {
-    JSValueConst this_obj, new_target;
-    JSValue *argv, *local_buf;
-    int argc;
-} GivenToCall;
-/* The frame of a function that the interpreter called by itself; behind it are its arguments, unless they are the caller's, its variables and its stack. */
+    to: `/* The frame of a function that the interpreter called by itself; behind it are its arguments, unless they are the caller's, its variables and its stack. */
 typedef struct InnerFrame {
     JSStackFrame frame;
-    GivenToCall given;
-    /* Of the caller: what it was given, its stack with what was pushed for the call, and how much of that there is besides arguments. */
-    GivenToCall *caller;
+    JSValueConst this_obj;
+    /* The caller's stack with what was pushed for the call; how many arguments, how much besides, and whether what it gives is what the caller gives. */
     JSValue *sp;
-    int argc, pushed;
-    BOOL tail;
+    int argc;
+    uint8_t pushed, tail;
 } InnerFrame;
 
 /* argv[] is modified if (flags & JS_CALL_FLAG_COPY_ARGV) = 0. */
@@ -66,8 +59,14 @@ static JSValue JS_CallInternal(JSContext *caller_ctx, JSValueConst func_obj,
                                int argc, JSValue *argv, int flags)
 {
     JSRuntime *rt = caller_ctx->rt;
-    GivenToCall first_given = { this_obj, new_target, argv, NULL, argc }, *given = &first_given;
     JSStackFrame *first_frame;
+/* What the function that runs was given: by whom the interpreter was called, or in its frame. */
+#define INNER ((InnerFrame *)sf)
+#define IS_FIRST likely(sf != first_frame) ? FALSE : TRUE
+#define GIVEN_THIS ((IS_FIRST) ? this_obj : INNER->this_obj)
+#define GIVEN_TARGET ((IS_FIRST) ? new_target : JS_UNDEFINED)
+#define GIVEN_ARGC ((IS_FIRST) ? argc : INNER->argc)
+#define GIVEN_ARGV ((IS_FIRST) ? argv : INNER->sp - INNER->argc)
     /* Of a call: how many arguments, what else was pushed for it, and whether what it gives is what this function gives. */
     int call_argc, call_pushed;
     BOOL call_tail;
@@ -78,35 +77,35 @@ static JSValue JS_CallInternal(JSContext *caller_ctx, JSValueConst func_obj,
   {
     why: 'the same',
     from: '            local_buf = arg_buf = sf->arg_buf;\n',
-    to: '            first_frame = sf;\n            local_buf = arg_buf = sf->arg_buf;\n            given->local_buf = local_buf;\n',
+    to: '            first_frame = sf;\n            local_buf = arg_buf = sf->arg_buf;\n',
   },
   {
     why: 'the same',
     from: '    local_buf = alloca(alloca_size);\n    if (unlikely(arg_allocated_size)) {\n        int n = min_int(argc, b->arg_count);\n',
-    to: '    local_buf = alloca(alloca_size);\n    given->local_buf = local_buf;\n    first_frame = sf;\n    if (unlikely(arg_allocated_size)) {\n        int n = min_int(argc, b->arg_count);\n',
+    to: '    local_buf = alloca(alloca_size);\n    first_frame = sf;\n    if (unlikely(arg_allocated_size)) {\n        int n = min_int(argc, b->arg_count);\n',
   },
   {
     why: 'the same: what a call was given is looked up where it lies',
     from: `                    uint32_t tag = JS_VALUE_GET_TAG(this_obj);
 `,
-    to: `                    JSValueConst this_obj = given->this_obj;
+    to: `                    JSValueConst this_obj = GIVEN_THIS;
                     uint32_t tag = JS_VALUE_GET_TAG(this_obj);
 `,
   },
-  { why: 'the same', from: '                    val = JS_DupValue(ctx, this_obj);\n                }\n                *sp++ = val;\n', to: '                    val = JS_DupValue(ctx, given->this_obj);\n                }\n                *sp++ = val;\n' },
-  { why: 'the same', from: '*sp++ = js_build_arguments(ctx, argc, (JSValueConst *)argv);', to: '*sp++ = js_build_arguments(ctx, given->argc, (JSValueConst *)given->argv);' },
+  { why: 'the same', from: '                    val = JS_DupValue(ctx, this_obj);\n                }\n                *sp++ = val;\n', to: '                    val = JS_DupValue(ctx, GIVEN_THIS);\n                }\n                *sp++ = val;\n' },
+  { why: 'the same', from: '*sp++ = js_build_arguments(ctx, argc, (JSValueConst *)argv);', to: '*sp++ = js_build_arguments(ctx, GIVEN_ARGC, (JSValueConst *)GIVEN_ARGV);' },
   {
     why: 'the same',
     from: `                    *sp++ = js_build_mapped_arguments(ctx, argc, (JSValueConst *)argv,
                                                       sf, min_int(argc, b->arg_count));
 `,
-    to: `                    *sp++ = js_build_mapped_arguments(ctx, given->argc, (JSValueConst *)given->argv,
-                                                      sf, min_int(given->argc, b->arg_count));
+    to: `                    *sp++ = js_build_mapped_arguments(ctx, GIVEN_ARGC, (JSValueConst *)GIVEN_ARGV,
+                                                      sf, min_int(GIVEN_ARGC, b->arg_count));
 `,
   },
-  { why: 'the same', from: '                    *sp++ = JS_DupValue(ctx, new_target);\n', to: '                    *sp++ = JS_DupValue(ctx, given->new_target);\n' },
-  { why: 'the same', from: '*sp++ = js_build_rest(ctx, first, argc, (JSValueConst *)argv);', to: '*sp++ = js_build_rest(ctx, first, given->argc, (JSValueConst *)given->argv);' },
-  { why: 'the same', from: '            if (JS_IsUndefined(new_target)) {\n            non_ctor_call:\n', to: '            if (JS_IsUndefined(given->new_target)) {\n            non_ctor_call:\n' },
+  { why: 'the same', from: '                    *sp++ = JS_DupValue(ctx, new_target);\n', to: '                    *sp++ = JS_DupValue(ctx, GIVEN_TARGET);\n' },
+  { why: 'the same', from: '*sp++ = js_build_rest(ctx, first, argc, (JSValueConst *)argv);', to: '*sp++ = js_build_rest(ctx, first, GIVEN_ARGC, (JSValueConst *)GIVEN_ARGV);' },
+  { why: 'the same', from: '            if (JS_IsUndefined(new_target)) {\n            non_ctor_call:\n', to: '            if (JS_IsUndefined(GIVEN_TARGET)) {\n            non_ctor_call:\n' },
   {
     why: 'the same',
     from: `                if (JS_IsUndefined(new_target))
@@ -116,12 +115,12 @@ static JSValue JS_CallInternal(JSContext *caller_ctx, JSValueConst func_obj,
                     goto exception;
                 ret = JS_CallConstructor2(ctx, super, new_target, argc, (JSValueConst *)argv);
 `,
-    to: `                if (JS_IsUndefined(given->new_target))
+    to: `                if (JS_IsUndefined(GIVEN_TARGET))
                     goto non_ctor_call;
                 super = JS_GetPrototype(ctx, sf->cur_func);
                 if (JS_IsException(super))
                     goto exception;
-                ret = JS_CallConstructor2(ctx, super, given->new_target, given->argc, (JSValueConst *)given->argv);
+                ret = JS_CallConstructor2(ctx, super, GIVEN_TARGET, GIVEN_ARGC, (JSValueConst *)GIVEN_ARGV);
 `,
   },
   {
@@ -158,47 +157,38 @@ static JSValue JS_CallInternal(JSContext *caller_ctx, JSValueConst func_obj,
                     int copied = unlikely(call_argc < inner->arg_count) ? inner->arg_count : 0, variables = inner->var_count;
                     InnerFrame *frame = (InnerFrame *)rt->frames_top;
                     uint8_t *end = rt->frames_top + sizeof(InnerFrame) + sizeof(JSValue) * (copied + variables + inner->stack_size);
-                    if (likely(end <= rt->frames_end)) {
+                    if (likely(end <= rt->frames_end && inner->realm == ctx)) {
                         rt->frames_top = end;
-                        frame->caller = given;
+                        frame->this_obj = call_this;
                         frame->sp = sp;
                         frame->argc = call_argc;
                         frame->pushed = call_pushed;
                         frame->tail = call_tail;
-                        given = &frame->given;
-                        given->this_obj = call_this;
-                        given->new_target = JS_UNDEFINED;
-                        given->argv = call_argv;
-                        given->argc = call_argc;
                         frame->frame.prev_frame = sf;
                         frame->frame.cur_func = (JSValue)callee;
                         frame->frame.js_mode = inner->js_mode;
                         init_list_head(&frame->frame.var_ref_list);
-                        var_buf = (JSValue *)(frame + 1);
-                        given->local_buf = var_buf;
+                        sp = (JSValue *)(frame + 1);
                         arg_buf = call_argv;
                         if (unlikely(copied)) {
-                            arg_buf = var_buf;
+                            arg_buf = sp;
                             for (i = 0; i < call_argc; i++)
-                                *var_buf++ = JS_DupValue(ctx, call_argv[i]);
+                                *sp++ = JS_DupValue(ctx, call_argv[i]);
                             for (; i < copied; i++)
-                                *var_buf++ = JS_UNDEFINED;
+                                *sp++ = JS_UNDEFINED;
                             call_argc = copied;
                         }
+                        var_buf = sp;
                         frame->frame.arg_count = call_argc;
                         frame->frame.arg_buf = arg_buf;
                         frame->frame.var_buf = var_buf;
-                        sp = var_buf;
-                        stack_buf = var_buf + variables;
-                        while (sp < stack_buf)
+                        for (; variables > 0; variables--)
                             *sp++ = JS_UNDEFINED;
                         sf = &frame->frame;
                         rt->current_stack_frame = sf;
-                        p = called;
                         b = inner;
                         var_refs = called->u.func.var_refs;
                         pc = inner->byte_code_buf;
-                        ctx = inner->realm;
                         BEGUN(ctx, b);
                         BREAK;
                     }
@@ -268,7 +258,7 @@ static JSValue JS_CallInternal(JSContext *caller_ctx, JSValueConst func_obj,
     rt->current_stack_frame = sf->prev_frame;
     return ret_val;
 `,
-    to: `        for(pval = given->local_buf; pval < sp; pval++) {
+    to: `        for(pval = sf == first_frame ? local_buf : (JSValue *)(INNER + 1); pval < sp; pval++) {
             JS_FreeValue(ctx, *pval);
         }
     }
@@ -277,24 +267,28 @@ static JSValue JS_CallInternal(JSContext *caller_ctx, JSValueConst func_obj,
     if (sf == first_frame)
         return ret_val;
     {
-        InnerFrame *frame = (InnerFrame *)sf;
+        InnerFrame *frame = INNER;
         sf = sf->prev_frame;
         rt->frames_top = (uint8_t *)frame;
-        given = frame->caller;
         sp = frame->sp;
         call_argc = frame->argc;
         call_pushed = frame->pushed;
         call_tail = frame->tail;
-        p = JS_VALUE_GET_OBJ(sf->cur_func);
-        b = p->u.func.function_bytecode;
-        var_refs = p->u.func.var_refs;
-        ctx = b->realm;
+        JSObject *caller = JS_VALUE_GET_OBJ(sf->cur_func);
+        b = caller->u.func.function_bytecode;
+        var_refs = caller->u.func.var_refs;
         arg_buf = sf->arg_buf;
         var_buf = sf->var_buf;
-        stack_buf = var_buf + b->var_count;
         pc = sf->cur_pc;
         goto called;
     }
 `,
   },
+  { why: 'the same: where a function\'s stack begins, and its object, are looked up by those few who ask', from: '    JSValue *local_buf, *stack_buf, *var_buf, *arg_buf, *sp, ret_val, *pval;\n', to: '    JSValue *local_buf, *var_buf, *arg_buf, *sp, ret_val, *pval;\n#define STACK_BUF (var_buf + b->var_count)\n' },
+  { why: 'the same', from: '            stack_buf = sf->var_buf + b->var_count;\n', to: '' },
+  { why: 'the same', from: '    stack_buf = var_buf + b->var_count;\n    sp = stack_buf;\n', to: '    sp = STACK_BUF;\n' },
+  { why: 'the same', from: '                while (sp > stack_buf &&\n', to: '                while (sp > STACK_BUF &&\n' },
+  { why: 'the same', from: '                if (unlikely(sp == stack_buf)) {\n', to: '                if (unlikely(sp == STACK_BUF)) {\n' },
+  { why: 'the same', from: '        while (sp > stack_buf) {\n', to: '        while (sp > STACK_BUF) {\n' },
+  { why: 'the same', from: '                        p1 = p->u.func.home_object;\n', to: '                        p1 = JS_VALUE_GET_OBJ(sf->cur_func)->u.func.home_object;\n' },
 ]

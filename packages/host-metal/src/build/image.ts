@@ -97,7 +97,7 @@ export async function buildImage(options: ImageOptions): Promise<Image> {
   const engineHeaders = await headers(engine)
   const own = { program: `${TOOL}gcc`, flags: [...common, '-Wall', '-Wextra', '-Werror', `-I${generated}`, '-isystem', engine], inputs: [version, engineHeaders, record, await headers(...folders)] }
   const port = join(native, 'engine', 'port.h')
-  const foreign = { program: `${TOOL}gcc`, flags: [...common, '-w', '-D_GNU_SOURCE', '-DCONFIG_VERSION="2025-04-26"', '-D__TM_GMTOFF=tm_gmtoff', '-include', port], inputs: [version, engineHeaders, await readFile(port, 'utf8')] }
+  const foreign = { program: `${TOOL}gcc`, flags: [...common, '-march=rv64gc_zba_zbb_zbs', '-w', '-D_GNU_SOURCE', '-DCONFIG_VERSION="2025-04-26"', '-D__TM_GMTOFF=tm_gmtoff', '-include', port], inputs: [version, engineHeaders, await readFile(port, 'utf8')] }
 
   const files: string[] = []
   for (const folder of folders) {
