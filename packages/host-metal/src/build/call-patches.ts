@@ -2,7 +2,7 @@ import type { Patch } from './patches.ts'
 
 /**
  * Functions of the program that call each other stay in one call of the interpreter: what the caller needs back lies in a frame of a stack of their own. Only where that is full, C's is taken.
- * Constructors, getters, and what functions of C call begin another call of the interpreter, as do generators and asynchronous functions, whose frames may live on: of them only the first frame of each can be one.
+ * Constructors, and what functions of C call begin another call of the interpreter, as do generators and asynchronous functions, whose frames may live on: of them only the first frame of each can be one.
  */
 export const callPatches: readonly Patch[] = [
   {
@@ -148,6 +148,13 @@ static JSValue JS_CallInternal(JSContext *caller_ctx, JSValueConst func_obj,
                 call_this = JS_UNDEFINED;
                 call_tail = opcode == OP_tail_call;
             }
+            goto call;
+        call_getter: /* this getter -> value */
+            call_argc = 0;
+            call_argv = sp;
+            call_pushed = 2;
+            call_this = sp[-2];
+            call_tail = FALSE;
         call:
             {
                 JSValueConst callee = call_argv[-1];
@@ -193,7 +200,10 @@ static JSValue JS_CallInternal(JSContext *caller_ctx, JSValueConst func_obj,
                         BREAK;
                     }
                 }
-                ret_val = JS_CallInternal(ctx, callee, call_this, JS_UNDEFINED, call_argc, call_argv, 0);
+                if (likely(JS_VALUE_GET_TAG(callee) == JS_TAG_OBJECT && JS_VALUE_GET_OBJ(callee)->class_id == JS_CLASS_C_FUNCTION))
+                    ret_val = js_call_c_function(ctx, callee, call_this, call_argc, call_argv, 0);
+                else
+                    ret_val = JS_CallInternal(ctx, callee, call_this, JS_UNDEFINED, call_argc, call_argv, 0);
             called:
                 if (unlikely(JS_IsException(ret_val)))
                     goto exception;
@@ -243,6 +253,11 @@ static JSValue JS_CallInternal(JSContext *caller_ctx, JSValueConst func_obj,
 `,
     to: `        SWITCH(pc) {
 `,
+  },
+  {
+    why: 'the same: for a getter and what it is called on there is room besides what the compiler counts',
+    from: '    b->stack_size = stack_size;\n',
+    to: '    b->stack_size = stack_size + 2;\n',
   },
   {
     why: 'the same: for who watches functions begin and end',

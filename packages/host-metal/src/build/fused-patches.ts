@@ -165,12 +165,12 @@ static no_inline JSProperty *private_field_anew(JSObject *p, JSAtom atom, uint8_
         *at = property - p->prop;
     return property;
 }
-static no_inline JSValue get_field_anew(JSContext *ctx, JSValueConst of, JSAtom atom, uint8_t *at)
+static no_inline JSValue get_field_anew(JSContext *ctx, JSValueConst of, JSAtom atom, uint8_t *at, JSObject **getter)
 {
     JSProperty *property;
     if (JS_VALUE_GET_TAG(of) == JS_TAG_OBJECT && find_own_property(&property, JS_VALUE_GET_OBJ(of), atom) && property - JS_VALUE_GET_OBJ(of)->prop < 256)
         *at = property - JS_VALUE_GET_OBJ(of)->prop;
-    return get_field(ctx, of, atom);
+    return get_field(ctx, of, atom, getter);
 }
 /* The private field of an object, or NULL. */
 static force_inline JSProperty *private_field(JSValueConst of, JSValueConst name)
@@ -256,7 +256,14 @@ static force_inline JSProperty *private_field(JSValueConst of, JSValueConst name
                     }
                 }
                 sf->cur_pc = pc;
-                val = get_field_anew(ctx, of, atom, (uint8_t *)pc - 1);
+                JSObject *getter = NULL;
+                val = get_field_anew(ctx, of, atom, (uint8_t *)pc - 1, &getter);
+                if (unlikely(getter)) {
+                    sp[0] = JS_DupValue(ctx, of);
+                    sp[1] = JS_DupValue(ctx, JS_MKPTR(JS_TAG_OBJECT, getter));
+                    sp += 2;
+                    goto call_getter;
+                }
                 if (unlikely(JS_IsException(val)))
                     goto exception;
                 *sp++ = val;
@@ -270,7 +277,14 @@ static force_inline JSProperty *private_field(JSValueConst of, JSValueConst name
                 pc += 5;
                 *sp++ = JS_DupValue(ctx, of);
                 sf->cur_pc = pc;
-                val = get_field(ctx, of, atom);
+                JSObject *getter = NULL;
+                val = get_field(ctx, of, atom, &getter);
+                if (unlikely(getter)) {
+                    sp[0] = JS_DupValue(ctx, of);
+                    sp[1] = JS_DupValue(ctx, JS_MKPTR(JS_TAG_OBJECT, getter));
+                    sp += 2;
+                    goto call_getter;
+                }
                 if (unlikely(JS_IsException(val)))
                     goto exception;
                 *sp++ = val;
@@ -378,6 +392,92 @@ static force_inline JSProperty *private_field(JSValueConst of, JSValueConst name
                     *sp++ = JS_AtomToValue(ctx, atom);
             }
             BREAK;
+`,
+  },
+  {
+    why: 'what is looked at by a branch, and wanted behind it, is not counted for that',
+    from: `            sp[0] = JS_DupValue(ctx, sp[-1]);
+            sp++;
+            BREAK;
+        CASE(OP_dup2): /* a b -> a b a b */
+`,
+    to: `            if (pc[0] == OP_is_undefined_or_null && pc[1] == OP_if_false8) {
+                if (JS_VALUE_GET_TAG(sp[-1]) != JS_TAG_UNDEFINED && JS_VALUE_GET_TAG(sp[-1]) != JS_TAG_NULL) {
+                    pc += 2 + (int8_t)pc[2];
+                    BREAK;
+                }
+                pc += 3;
+                if (*pc == OP_drop) {
+                    pc++;
+                    sp--;
+                }
+                BREAK;
+            }
+            if (pc[0] == OP_if_false8 && (uint32_t)JS_VALUE_GET_TAG(sp[-1]) <= JS_TAG_UNDEFINED) {
+                if (!JS_VALUE_GET_INT(sp[-1])) {
+                    pc += 1 + (int8_t)pc[1];
+                    BREAK;
+                }
+                pc += 2;
+                if (*pc == OP_drop) {
+                    pc++;
+                    sp--;
+                }
+                BREAK;
+            }
+            sp[0] = JS_DupValue(ctx, sp[-1]);
+            sp++;
+            BREAK;
+        CASE(OP_dup2): /* a b -> a b a b */
+`,
+  },
+  {
+    why: 'what is global, as Math is, is found without a call',
+    from: `    return JS_GetPropertyInternal(ctx, ctx->global_obj, prop,
+                                 ctx->global_obj, throw_ref_error);
+`,
+    to: `    prs = find_own_property(&pr, JS_VALUE_GET_OBJ(ctx->global_obj), prop);
+    if (prs && !(prs->flags & JS_PROP_TMASK))
+        return JS_DupValue(ctx, pr->u.value);
+    return JS_GetPropertyInternal(ctx, ctx->global_obj, prop,
+                                 ctx->global_obj, throw_ref_error);
+`,
+  },
+  {
+    why: 'a property that is there is set without a call',
+    from: `                ret = JS_SetPropertyInternal(ctx, sp[-2], atom, sp[-1], sp[-2],
+                                             JS_PROP_THROW_STRICT);
+                JS_FreeValue(ctx, sp[-2]);
+                sp -= 2;
+                if (unlikely(ret < 0))
+                    goto exception;
+            }
+            BREAK;
+
+        CASE(OP_private_symbol):
+`,
+    to: `                if (likely(JS_VALUE_GET_TAG(sp[-2]) == JS_TAG_OBJECT)) {
+                    JSProperty *property;
+                    JSShapeProperty *found = find_own_property(&property, JS_VALUE_GET_OBJ(sp[-2]), atom);
+                    if (found && likely((found->flags & (JS_PROP_TMASK | JS_PROP_WRITABLE | JS_PROP_LENGTH)) == JS_PROP_WRITABLE)) {
+                        JSValue of = sp[-2], before = property->u.value;
+                        property->u.value = sp[-1];
+                        sp -= 2;
+                        JS_FreeValue(ctx, before);
+                        JS_FreeValue(ctx, of);
+                        BREAK;
+                    }
+                }
+                ret = JS_SetPropertyInternal(ctx, sp[-2], atom, sp[-1], sp[-2],
+                                             JS_PROP_THROW_STRICT);
+                JS_FreeValue(ctx, sp[-2]);
+                sp -= 2;
+                if (unlikely(ret < 0))
+                    goto exception;
+            }
+            BREAK;
+
+        CASE(OP_private_symbol):
 `,
   },
   {

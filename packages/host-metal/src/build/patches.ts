@@ -1,6 +1,7 @@
 import { machinistError } from '@machinist/api'
 import { callPatches } from './call-patches.ts'
 import { fusedPatches, instructionPatches } from './fused-patches.ts'
+import { shapePatches } from './shape-patches.ts'
 
 /** A place in the engine's source that is not as it must be. */
 export interface Patch {
@@ -361,17 +362,21 @@ static int optimize_scope_make_ref(JSContext *ctx, JSFunctionDef *s,
     why: 'properties are looked up where they are wanted, without a call',
     from: `#define FUNC_RET_AWAIT         0
 `,
-    to: `/* A property that an object or its prototypes have as a plain value, or by a getter; all else is JS_GetProperty's. */
-static force_inline JSValue get_field(JSContext *ctx, JSValueConst of, JSAtom atom)
+    to: `/* A property that an object or its prototypes have as a plain value, or by a getter, which is called, or handed over where that is wanted; all else is JS_GetProperty's. */
+static force_inline JSValue get_field(JSContext *ctx, JSValueConst of, JSAtom atom, JSObject **getter)
 {
     if (likely(JS_VALUE_GET_TAG(of) == JS_TAG_OBJECT)) {
         JSObject *p = JS_VALUE_GET_OBJ(of);
-        do {
+        for (;;) {
             JSProperty *property;
             JSShapeProperty *found = find_own_property(&property, p, atom);
             if (found) {
                 if (likely(!(found->flags & JS_PROP_TMASK)))
                     return JS_DupValue(ctx, property->u.value);
+                if ((found->flags & JS_PROP_TMASK) == JS_PROP_GETSET && property->u.getset.getter && getter) {
+                    *getter = property->u.getset.getter;
+                    return JS_UNDEFINED;
+                }
                 if ((found->flags & JS_PROP_TMASK) == JS_PROP_GETSET && property->u.getset.getter)
                     return JS_CallFree(ctx, JS_DupValue(ctx, JS_MKPTR(JS_TAG_OBJECT, property->u.getset.getter)), of, 0, NULL);
                 break;
@@ -385,7 +390,9 @@ static force_inline JSValue get_field(JSContext *ctx, JSValueConst of, JSAtom at
                 }
             }
             p = p->shape->proto;
-        } while (p);
+            if (!p)
+                return JS_UNDEFINED;
+        }
     }
     return JS_GetProperty(ctx, of, atom);
 }
@@ -415,7 +422,7 @@ static force_inline JSValue get_element(JSContext *ctx, JSValueConst of, JSValue
                 val = JS_GetProperty(ctx, sp[-1], JS_ATOM_length);
 `,
     to: `                sf->cur_pc = pc;
-                val = get_field(ctx, sp[-1], JS_ATOM_length);
+                val = get_field(ctx, sp[-1], JS_ATOM_length, NULL);
 `,
   },
   {
@@ -487,11 +494,16 @@ static no_inline int js_shr_slow(JSContext *ctx, JSValue *sp)
             {
                 JSValue val;
                 JSAtom atom;
+                JSObject *getter = NULL;
                 atom = get_u32(pc);
                 pc += 4;
 
                 sf->cur_pc = pc;
-                val = get_field(ctx, sp[-1], atom);
+                val = get_field(ctx, sp[-1], atom, &getter);
+                if (unlikely(getter)) {
+                    *sp++ = JS_DupValue(ctx, JS_MKPTR(JS_TAG_OBJECT, getter));
+                    goto call_getter;
+                }
 `,
   },
   {
@@ -510,11 +522,18 @@ static no_inline int js_shr_slow(JSContext *ctx, JSValue *sp)
             {
                 JSValue val;
                 JSAtom atom;
+                JSObject *getter = NULL;
                 atom = get_u32(pc);
                 pc += 4;
 
                 sf->cur_pc = pc;
-                val = get_field(ctx, sp[-1], atom);
+                val = get_field(ctx, sp[-1], atom, &getter);
+                if (unlikely(getter)) {
+                    sp[0] = JS_DupValue(ctx, sp[-1]);
+                    sp[1] = JS_DupValue(ctx, JS_MKPTR(JS_TAG_OBJECT, getter));
+                    sp += 2;
+                    goto call_getter;
+                }
 `,
   },
 ]
@@ -560,7 +579,7 @@ function find(source: string, { from }: Patch): readonly [number, number] | null
 
 /** The engine's `quickjs.c` with its defects mended; `more`: and changed in other ways, after that. @throws typed `metal-engine` when it is not the source that the patches are for */
 export function mended(source: string, more: readonly Patch[] = []): string {
-  return patched(source, [...patches, ...fusedPatches, ...callPatches, ...more])
+  return patched(source, [...patches, ...fusedPatches, ...callPatches, ...shapePatches, ...more])
 }
 
 /** The same for `quickjs-opcode.h`. */

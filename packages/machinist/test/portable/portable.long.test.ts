@@ -7,6 +7,7 @@ import { buildHostEngine } from '@machinist/host-metal/build'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { prepareEngine } from '../../src/metal/engine.ts'
 import { arithmetic } from './arithmetic.ts'
+import { calls } from './calls.ts'
 import { type Excused, excused, excuseFor } from './excused.ts'
 import { type Outcome, runFile } from './run-file.ts'
 
@@ -55,13 +56,13 @@ test.each(portable)('the quick tests of %s pass in the engine for bare metal, bu
   expect(problems).toEqual([])
 })
 
-test('the engine for bare metal computes, compares and finds properties as another one does', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'machinist-arithmetic-'))
+test.each([['computes, compares and finds properties', arithmetic, 9000], ['calls, throws and remembers', calls, 100]] as const)('the engine for bare metal %s as another one does', (_, program, least) => {
+  const folder = mkdtempSync(join(tmpdir(), 'machinist-same-'))
   try {
-    const script = join(folder, 'arithmetic.js')
-    writeFileSync(script, arithmetic)
-    const [ours, other] = [engine, process.execPath].map((program) => execFileSync(program, [script], { encoding: 'utf8', maxBuffer: 1 << 28 }).split('\n'))
-    expect(other?.length).toBeGreaterThan(9000)
+    const script = join(folder, 'script.js')
+    writeFileSync(script, program)
+    const [ours, other] = [engine, process.execPath].map((each) => execFileSync(each, [script], { encoding: 'utf8', maxBuffer: 1 << 28 }).split('\n'))
+    expect(other?.length).toBeGreaterThan(least)
     expect(ours?.filter((line, index) => line !== other?.[index])).toEqual([])
     expect(ours?.length).toBe(other?.length)
   } finally {
