@@ -147,7 +147,11 @@ function portOf(port: BlockPort, throttle: Throttle, least: number, count: { rea
     blockSize: port.blockSize,
     read(offset, into, done) {
       const length = lengthOf(into)
-      ask(length, done, () => { read(length); port.read(offset, into, done) })
+      // Nearly always it may go now.
+      if (throttle.pass(Math.max(least, length))) {
+        read(length)
+        port.read(offset, into, done)
+      } else ask(length, done, () => { read(length); port.read(offset, into, done) })
     },
     ...(readAtOnce && {
       readAtOnce(offset: number, into: readonly Uint8Array[], done: Done) {

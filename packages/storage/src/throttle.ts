@@ -62,17 +62,26 @@ export class Throttle {
     return { requests: this.#requests, countedBytes: this.#countedBytes, waitingRequests: this.#length, waitingBytes: this.#waitingBytes, heldTime: this.#heldTime + waiting }
   }
 
+  /** Counts it as started, if it may start now; false when it has to wait, with {@link Throttle.submit}. */
+  pass(bytes: number): boolean {
+    if (this.#length > 0 || this.#most === 0) return false
+    if (this.#bytes === null && this.#operations === null) {
+      this.#take(bytes, 0)
+      return true
+    }
+    const now = this.#clock.now()
+    if (this.#when(bytes, now) > now) return false
+    this.#take(bytes, now)
+    return true
+  }
+
   /** Starts it as soon as it may; false when too many wait. */
   submit(bytes: number, start: () => void): boolean {
     const waiting = this.#length
     if (waiting >= this.#most) return false
-    if (waiting === 0) {
-      const now = this.#clock.now()
-      if (this.#when(bytes, now) <= now) {
-        this.#take(bytes, now)
-        start()
-        return true
-      }
+    if (this.pass(bytes)) {
+      start()
+      return true
     }
     this.#queue.push({ bytes, start })
     this.#waitingBytes += bytes

@@ -243,9 +243,18 @@ export class HardwareHart implements TimedVcpu, SbiHart {
   #exited(end: number): Exit {
     const { registers } = this
     switch (registers.words[EXIT]) {
-      case VcpuExit.access:
-        this.#access()
+      case VcpuExit.access: {
+        const { words } = registers
+        const { bus, pages } = this.#of
+        const address = (words[ADDRESS + 1] ?? 0) * 2 ** 32 + (words[ADDRESS] ?? 0)
+        // Where a device is there is no RAM.
+        if (answerAccess(words, address, bus)) {
+          this.deviceAccesses++
+          words[ANSWER] = Answer.done
+        } else words[ANSWER] = pages.serve(address, words[wordOf.access] === VcpuAccess.write) ? Answer.retry : Answer.fault
+        this.#answered = true
         return this.#leave ?? 'budget'
+      }
       case VcpuExit.ecall:
         this.#of.sbi(this)
         return this.#leave ?? 'budget'
@@ -262,18 +271,6 @@ export class HardwareHart implements TimedVcpu, SbiHart {
           { code: 'guest-trap', part: `hart${this.index}`, value: `scause ${registers.low('cause')} at pc 0x${registers.get('pc').toString(16)}`, remedy: 'Report it: the microkernel should know what to do.' },
           'the guest left in a way that nobody expects')
     }
-  }
-
-  #access(): void {
-    const { words } = this.registers
-    const { bus, pages } = this.#of
-    const address = (words[ADDRESS + 1] ?? 0) * 2 ** 32 + (words[ADDRESS] ?? 0)
-    // Where a device is there is no RAM.
-    if (answerAccess(words, address, bus)) {
-      this.deviceAccesses++
-      words[ANSWER] = Answer.done
-    } else words[ANSWER] = pages.serve(address, words[wordOf.access] === VcpuAccess.write) ? Answer.retry : Answer.fault
-    this.#answered = true
   }
 
   /** How its run is to end; something that it called may have said so. */

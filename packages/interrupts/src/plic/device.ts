@@ -23,6 +23,7 @@ export class Plic implements Device<PlicState> {
   readonly #pending: Uint32Array
   readonly #enable: Uint32Array
   readonly #priority: Uint32Array
+  readonly #threshold: Uint32Array
   readonly #claimed = new Uint32Array(wordsPerContext)
   readonly #levels = new Uint32Array(wordsPerContext)
   /** Bit n: word n of those that are pending, or claimed, is not 0. Nearly always hardly any is. */
@@ -71,6 +72,7 @@ export class Plic implements Device<PlicState> {
     this.#pending = this.#registers.words('PENDING')
     this.#enable = this.#registers.words('ENABLE')
     this.#priority = this.#registers.words('PRIORITY')
+    this.#threshold = this.#registers.words('THRESHOLD')
     this.#implemented = Uint32Array.from({ length: wordsPerContext }, (_, word) => {
       let bits = 0
       for (let bit = 0; bit < 32; bit++) if (within(word * 32 + bit, config.sources)) bits |= 1 << bit
@@ -215,7 +217,7 @@ export class Plic implements Device<PlicState> {
     const best = this.#pendingWords === 0 ? 0 : this.#bestOf(target)
     if (best === this.#best[target] && !anew) return
     this.#best[target] = best
-    const above = best !== 0 && (this.#priority[best] ?? 0) > this.#registers.get('THRESHOLD', target)
+    const above = best !== 0 && (this.#priority[best] ?? 0) > (this.#threshold[target] ?? 0)
     this.#outputs[target]?.set(above)
     // A claim that finds nothing changes nothing.
     this.#shortcuts?.[2 * target]?.set(best === 0 ? 0 : -1)

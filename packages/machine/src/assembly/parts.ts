@@ -79,12 +79,13 @@ export interface PartEvents {
   wake(): void
 }
 
-/** Answers the bus for a device, once it is made; whatever the device throws becomes a fault of that device. */
-function guarded(name: string, device: () => Device | null, fault: PartEvents['fault']): BusTarget {
-  return {
+/** Answers the bus for a device, once it is `made`; whatever the device throws becomes a fault of that device. */
+function guarded(name: string, fault: PartEvents['fault']): { readonly target: BusTarget, made(device: Device): void } {
+  let device: Device | null = null
+  const target: BusTarget = {
     read(region, offset, width) {
       try {
-        return device()?.read(region, offset, width) ?? 0
+        return device?.read(region, offset, width) ?? 0
       } catch (error) {
         fault(name, error)
         return 0
@@ -92,12 +93,13 @@ function guarded(name: string, device: () => Device | null, fault: PartEvents['f
     },
     write(region, offset, width, value) {
       try {
-        device()?.write(region, offset, width, value)
+        device?.write(region, offset, width, value)
       } catch (error) {
         fault(name, error)
       }
     },
   }
+  return { target, made(to) { device = to } }
 }
 
 /**
@@ -149,8 +151,7 @@ export function makeParts(
   }
   try {
     const ram = resolved.memory.map(({ name, base, size }) => addRam(name, base, size))
-    bus.onAccess = () => { time.begin() }
-    ports.onAccess = () => { time.begin() }
+    bus.onAccess = ports.onAccess = time.begin
     const cpuContext: CpuContext<GuestMemory, AddressSpace> = {
       name: CPU_PART,
       memory,
@@ -171,8 +172,7 @@ export function makeParts(
     const inputs = new Map<string, Device>()
     // What is plugged into a host needs it.
     for (const each of [...resolved.devices].sort((a, b) => Number(a.slot !== null) - Number(b.slot !== null))) {
-      let live: Device | null = null
-      const target = guarded(each.name, () => live, events.fault)
+      const { target, made: answers } = guarded(each.name, events.fault)
       const tracing = traceOf(each.name, () => time.now, events.warn, trace)
       const plugged = plug(each, inputs, { ...target, dma: memory, message: messenger(devices, events.fault, (text) => { tracing.warn(text) }) })
       const context: DeviceContext = {
@@ -188,7 +188,7 @@ export function makeParts(
         shortcuts: shortcutsOf(each, bus),
       }
       const device = each.spec.create(each.config, context)
-      live = device
+      answers(device)
       inputs.set(each.name, device)
       devices.push({ resolved: each, device })
       each.regions.forEach(({ index: region, base, size, space, width }) => {

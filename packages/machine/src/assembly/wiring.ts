@@ -57,6 +57,37 @@ export class Wiring {
 }
 
 function wire(name: string, nets: readonly Net[]): WiredLine {
+  const [only] = nets
+  return only !== undefined && nets.length === 1 ? wireToOne(name, only) : wireToAll(name, nets)
+}
+
+/** Nearly all lines end at one input. */
+function wireToOne(name: string, net: Net): WiredLine {
+  let level = false
+  const set = (to: boolean): void => {
+    if (to === level) return
+    level = to
+    net.asserted += to ? 1 : -1
+    if (net.asserted === (to ? 1 : 0)) net.drive(to)
+  }
+  return {
+    name,
+    get level() { return level },
+    assume(to) {
+      if (to !== level) net.asserted += to ? 1 : -1
+      level = to
+    },
+    set,
+    pulse() {
+      if (level) return
+      set(true)
+      set(false)
+    },
+    send(data) { net.send?.(data) },
+  }
+}
+
+function wireToAll(name: string, nets: readonly Net[]): WiredLine {
   let level = false
   // Who is told of a level may change it at once: each input goes by what it has been told.
   const ends = nets.map((net) => ({ net, told: false }))

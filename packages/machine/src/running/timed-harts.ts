@@ -219,7 +219,7 @@ export class TimedHarts {
       this.#loop.ran(this.#loop.hostNow() - began)
       this.#loop.exited(vcpu.index, exit)
       // Nearly always it left for something that is delivered at once, and nobody else is to run.
-      if (exit !== 'yield' || this.#away.size > 0 || !this.#loop.goesOn(until) || !vcpu.runnable || this.wanting > 1) return exit
+      if (exit !== 'yield' || this.#away.size > 0 || !this.#loop.goesOn(until) || !vcpu.runnable || (this.#cpu.vcpus.length > 1 && this.wanting > 1)) return exit
     }
   }
 

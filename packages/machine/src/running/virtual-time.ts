@@ -47,7 +47,7 @@ export class VirtualTime {
   }
 
   /** A new instant begins. Its time is that of the first look: most accesses to devices are over before anybody asks, and asking the host costs more than they. */
-  begin(): void {
+  readonly begin = (): void => {
     this.#begun = true
   }
 

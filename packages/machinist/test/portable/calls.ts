@@ -1,5 +1,5 @@
 /** A script that prints what becomes of calls of all kinds, of exceptions across them, of getters, closures, generators, shapes and elements: for each engine the same. */
-export const calls = String.raw`(function () {
+export const calls: string = String.raw`(function () {
   'use strict'
   const out = []
   const say = (...all) => { out.push(all.map((x) => typeof x === 'string' ? x : JSON.stringify(x) ?? String(x)).join(' ')) }

@@ -23,6 +23,7 @@ const eventWrap = 1 << 15
 export class PackedRing implements Ring {
   readonly #owner: RingOwner
   readonly #features: RingFeatures
+  readonly #gathering = new Gathering()
   readonly #scratch = new Uint8Array(descriptorSize)
   readonly #view: DataView = new DataView(this.#scratch.buffer)
   #at: QueueAddresses = noAddresses
@@ -57,7 +58,8 @@ export class PackedRing implements Ring {
     const { size } = this.#at
     if (!this.#look()) return null
     const free = size - this.#distance(this.#used, this.#available)
-    const buffers = new Gathering(size)
+    const buffers = this.#gathering
+    buffers.begin(size)
     for (let slots = 1; ; slots++) {
       // A chain never ends when it bites its tail, or the tail of another.
       if (slots > free) return owner.broken('a chain longer than the ring has room')

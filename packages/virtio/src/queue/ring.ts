@@ -46,19 +46,23 @@ export const descriptorSize: number = 16
 /** Longest request in bytes (2.7.5.2). */
 const longestRequest = 2 ** 32
 
-/** The buffers of a request while it is read, checked as they come. */
+/** The buffers of a request while it is read, checked as they come. One serves a ring for all its requests, one at a time. */
 export class Gathering {
-  readonly readable: Segment[] = []
-  readonly writable: Segment[] = []
+  readable: Segment[] = []
+  writable: Segment[] = []
   /** Bytes of them. */
   readableLength = 0
   writableLength = 0
-  readonly #most: number
+  #most = 0
   #count = 0
 
-  /** @param most - descriptors, at most: those of the queue (2.7.5.3.1) */
-  constructor(most: number) {
+  /** A request begins. @param most - descriptors, at most: those of the queue (2.7.5.3.1) */
+  begin(most: number): void {
+    this.readable = []
+    this.writable = []
+    this.readableLength = this.writableLength = 0
     this.#most = most
+    this.#count = 0
   }
 
   /** Adds a buffer. Returns what is wrong with it, or null. */

@@ -19,6 +19,7 @@ export class SplitRing implements Ring {
   /** Some descriptors of a chain (2.7.5), each of 4 words: address, length, flags below next. */
   readonly #words = new Uint32Array(AT_ONCE * DESCRIPTOR_WORDS)
   readonly #one = new Uint32Array(DESCRIPTOR_WORDS)
+  readonly #gathering = new Gathering()
   #at: QueueAddresses = noAddresses
   /** Entries of the available ring that we have taken, modulo 2^16. */
   #lastAvail = 0
@@ -115,7 +116,8 @@ export class SplitRing implements Ring {
     let entries = this.#at.size
     let inside = false
     let index = head
-    const buffers = new Gathering(this.#at.size)
+    const buffers = this.#gathering
+    buffers.begin(entries)
     const words = this.#words
     for (let left = 0, at = 0; ; left--, at += DESCRIPTOR_WORDS) {
       if (index >= entries) return owner.broken(`descriptor ${String(index)} does not exist`)
