@@ -65,9 +65,6 @@ export class AddressSpace {
   }
 
   #find(address: number, width: number): Entry | null {
-    const slot = (address / PAGE) & (RECENT - 1)
-    const recent = this.#recent[slot]
-    if (recent && address >= recent.base && address + width <= recent.end) return recent
     let low = 0
     let high = this.#entries.length - 1
     while (low <= high) {
@@ -78,7 +75,7 @@ export class AddressSpace {
       else if (address >= entry.end) low = middle + 1
       else {
         if (address + width > entry.end) return null
-        this.#recent[slot] = entry
+        this.#recent[(address / PAGE) & (RECENT - 1)] = entry
         return entry
       }
     }
@@ -91,7 +88,8 @@ export class AddressSpace {
    * @param more - it is the second half of an access of 8 bytes, at the instant of the first
    */
   read(address: number, width: Width, more: boolean = false): number {
-    const entry = this.#find(address, width)
+    const recent = this.#recent[(address / PAGE) & (RECENT - 1)]
+    const entry = recent && address >= recent.base && address + width <= recent.end ? recent : this.#find(address, width)
     if (!entry) return -1
     if (!more) this.onAccess?.()
     return entry.target.read(entry.region, address - entry.base, width)
@@ -103,7 +101,8 @@ export class AddressSpace {
    * @param more - as in {@link AddressSpace.read}
    */
   write(address: number, width: Width, value: number, more: boolean = false): boolean {
-    const entry = this.#find(address, width)
+    const recent = this.#recent[(address / PAGE) & (RECENT - 1)]
+    const entry = recent && address >= recent.base && address + width <= recent.end ? recent : this.#find(address, width)
     if (!entry) return false
     if (!more) this.onAccess?.()
     entry.target.write(entry.region, address - entry.base, width, value)

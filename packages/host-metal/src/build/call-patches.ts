@@ -47,11 +47,11 @@ static JSValue JS_CallInternal(JSContext *caller_ctx, JSValueConst func_obj,
 typedef struct InnerFrame {
     JSStackFrame frame;
     JSValueConst this_obj;
-    /* The caller's stack with what was pushed for the call; how many arguments, how much besides, and whether what it gives is what the caller gives. */
+    /* The caller's stack with what was pushed for the call; how many arguments, and how much besides; with TAIL_CALL where what it gives is what the caller gives. */
     JSValue *sp;
-    int argc;
-    uint8_t pushed, tail;
+    int argc, pushed;
 } InnerFrame;
+#define TAIL_CALL 0x100
 
 /* argv[] is modified if (flags & JS_CALL_FLAG_COPY_ARGV) = 0. */
 static JSValue JS_CallInternal(JSContext *caller_ctx, JSValueConst func_obj,
@@ -67,9 +67,8 @@ static JSValue JS_CallInternal(JSContext *caller_ctx, JSValueConst func_obj,
 #define GIVEN_TARGET ((IS_FIRST) ? new_target : JS_UNDEFINED)
 #define GIVEN_ARGC ((IS_FIRST) ? argc : INNER->argc)
 #define GIVEN_ARGV ((IS_FIRST) ? argv : INNER->sp - INNER->argc)
-    /* Of a call: how many arguments, what else was pushed for it, and whether what it gives is what this function gives. */
+    /* Of a call: how many arguments, and what else was pushed for it; as in its frame. */
     int call_argc, call_pushed;
-    BOOL call_tail;
     JSValue *call_argv;
     JSValueConst call_this;
 `,
@@ -144,9 +143,8 @@ static JSValue JS_CallInternal(JSContext *caller_ctx, JSValueConst func_obj,
     to: `            has_call_argc:
                 call_argv = sp - call_argc;
                 sf->cur_pc = pc;
-                call_pushed = 1;
+                call_pushed = opcode == OP_tail_call ? 1 | TAIL_CALL : 1;
                 call_this = JS_UNDEFINED;
-                call_tail = opcode == OP_tail_call;
             }
             goto call;
         call_getter: /* this getter -> value */
@@ -154,7 +152,6 @@ static JSValue JS_CallInternal(JSContext *caller_ctx, JSValueConst func_obj,
             call_argv = sp;
             call_pushed = 2;
             call_this = sp[-2];
-            call_tail = FALSE;
         call:
             {
                 JSValueConst callee = call_argv[-1];
@@ -163,14 +160,13 @@ static JSValue JS_CallInternal(JSContext *caller_ctx, JSValueConst func_obj,
                     JSFunctionBytecode *inner = called->u.func.function_bytecode;
                     int copied = unlikely(call_argc < inner->arg_count) ? inner->arg_count : 0, variables = inner->var_count;
                     InnerFrame *frame = (InnerFrame *)rt->frames_top;
-                    uint8_t *end = rt->frames_top + sizeof(InnerFrame) + sizeof(JSValue) * (copied + variables + inner->stack_size);
-                    if (likely(end <= rt->frames_end && inner->realm == ctx)) {
+                    uint8_t *end = rt->frames_top + sizeof(InnerFrame) + sizeof(JSValue) * inner->room;
+                    if (likely(end <= rt->frames_end)) {
                         rt->frames_top = end;
                         frame->this_obj = call_this;
                         frame->sp = sp;
                         frame->argc = call_argc;
                         frame->pushed = call_pushed;
-                        frame->tail = call_tail;
                         frame->frame.prev_frame = sf;
                         frame->frame.cur_func = (JSValue)callee;
                         frame->frame.js_mode = inner->js_mode;
@@ -207,7 +203,7 @@ static JSValue JS_CallInternal(JSContext *caller_ctx, JSValueConst func_obj,
             called:
                 if (unlikely(JS_IsException(ret_val)))
                     goto exception;
-                if (unlikely(call_tail))
+                if (unlikely(call_pushed & TAIL_CALL))
                     goto done;
                 call_argv = sp;
                 sp -= call_argc + call_pushed;
@@ -237,9 +233,8 @@ static JSValue JS_CallInternal(JSContext *caller_ctx, JSValueConst func_obj,
             BREAK;
 `,
     to: `                sf->cur_pc = pc;
-                call_pushed = 2;
+                call_pushed = opcode == OP_tail_call_method ? 2 | TAIL_CALL : 2;
                 call_this = call_argv[-2];
-                call_tail = opcode == OP_tail_call_method;
                 goto call;
             }
 `,
@@ -255,9 +250,19 @@ static JSValue JS_CallInternal(JSContext *caller_ctx, JSValueConst func_obj,
 `,
   },
   {
+    why: 'the same: what a frame needs is counted once, arguments included',
+    from: '    uint16_t stack_size; /* maximum stack size */\n    JSContext *realm; /* function realm */\n',
+    to: '    uint16_t stack_size; /* maximum stack size */\n    uint32_t room; /* values behind a frame */\n    JSContext *realm; /* function realm, of which there is one */\n',
+  },
+  {
     why: 'the same: for a getter and what it is called on there is room besides what the compiler counts',
     from: '    b->stack_size = stack_size;\n',
-    to: '    b->stack_size = stack_size + 2;\n',
+    to: '    b->stack_size = stack_size + 2;\n    b->room = b->arg_count + b->var_count + b->stack_size;\n',
+  },
+  {
+    why: 'the same',
+    from: '    if (bc_get_leb128_u16(s, &bc.stack_size))\n        goto fail;\n',
+    to: '    if (bc_get_leb128_u16(s, &bc.stack_size))\n        goto fail;\n    bc.room = bc.arg_count + bc.var_count + bc.stack_size;\n',
   },
   {
     why: 'the same: for who watches functions begin and end',
@@ -288,7 +293,6 @@ static JSValue JS_CallInternal(JSContext *caller_ctx, JSValueConst func_obj,
         sp = frame->sp;
         call_argc = frame->argc;
         call_pushed = frame->pushed;
-        call_tail = frame->tail;
         JSObject *caller = JS_VALUE_GET_OBJ(sf->cur_func);
         b = caller->u.func.function_bytecode;
         var_refs = caller->u.func.var_refs;

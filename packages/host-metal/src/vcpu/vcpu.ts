@@ -170,7 +170,7 @@ export class HardwareHart implements TimedVcpu, SbiHart {
           return 'budget'
         }
         // The machine's counter may have been written.
-        this.#setTime()
+        if (time.version !== this.#timeVersion) this.#setTime()
       }
     } finally {
       this.#running = false
@@ -209,7 +209,7 @@ export class HardwareHart implements TimedVcpu, SbiHart {
       if (!this.#pending) return false
       this.#wake()
     }
-    this.#setTime()
+    if (this.#of.time.version !== this.#timeVersion) this.#setTime()
     this.#answered = false
     return true
   }
@@ -222,7 +222,6 @@ export class HardwareHart implements TimedVcpu, SbiHart {
 
   #setTime(): void {
     const { time } = this.#of
-    if (time.version === this.#timeVersion) return
     this.#timeVersion = time.version
     this.registers.set('timeOffset', time.offset)
   }

@@ -91,7 +91,9 @@ export class Plic implements Device<PlicState> {
   /** The level of a source's wire; its gateway turns it into at most one request at a time ("Interrupt Gateways"). */
   input(source: number, level: boolean): void {
     if (!within(source, this.#sources)) return
-    setBit(this.#levels, source, level)
+    const bit = 1 << (source & 31)
+    const levels = this.#levels[source >>> 5] ?? 0
+    this.#levels[source >>> 5] = level ? levels | bit : levels & ~bit
     if (level && this.#forward(source)) this.#update()
     else this.#declareComplete()
   }
@@ -124,9 +126,12 @@ export class Plic implements Device<PlicState> {
 
   /** The gateway of a source passes a request to the core, unless one is still pending or being served. */
   #forward(source: number): boolean {
-    if (bit(this.#pending, source) || bit(this.#claimed, source)) return false
-    setBit(this.#pending, source, true)
-    this.#pendingWords |= 1 << (source >>> 5)
+    const word = source >>> 5
+    const bit = 1 << (source & 31)
+    const pending = this.#pending[word] ?? 0
+    if (((pending | (this.#claimed[word] ?? 0)) & bit) !== 0) return false
+    this.#pending[word] = pending | bit
+    this.#pendingWords |= 1 << word
     return true
   }
 
@@ -140,7 +145,7 @@ export class Plic implements Device<PlicState> {
   }
 
   #sample(): void {
-    for (let source = 1; source <= this.#sources; source++) if (bit(this.#levels, source)) this.#forward(source)
+    for (let source = 1; source <= this.#sources; source++) if (((this.#levels[source >>> 5] ?? 0) >>> (source & 31) & 1) === 1) this.#forward(source)
   }
 
   /** A read of the claim register: takes the best pending source, whatever the threshold ("Interrupt Claim Process"). */
@@ -148,9 +153,11 @@ export class Plic implements Device<PlicState> {
     const source = this.#best[target] ?? 0
     if (source === 0) return 0
     const word = source >>> 5
-    setBit(this.#pending, source, false)
-    setBit(this.#claimed, source, true)
-    if (this.#pending[word] === 0) this.#pendingWords &= ~(1 << word)
+    const bit = 1 << (source & 31)
+    const pending = (this.#pending[word] ?? 0) & ~bit
+    this.#pending[word] = pending
+    this.#claimed[word] = (this.#claimed[word] ?? 0) | bit
+    if (pending === 0) this.#pendingWords &= ~(1 << word)
     this.#claimedWords |= 1 << word
     this.#update()
     return source
@@ -160,11 +167,12 @@ export class Plic implements Device<PlicState> {
   #complete(source: number, target: number): void {
     if (!within(source, this.#sources)) return
     const word = source >>> 5
-    const enabled = (this.#enable[target * wordsPerContext + word] ?? 0) >>> (source & 31) & 1
-    if (enabled === 0 || !bit(this.#claimed, source)) return
-    setBit(this.#claimed, source, false)
-    if (this.#claimed[word] === 0) this.#claimedWords &= ~(1 << word)
-    if (bit(this.#levels, source) && this.#forward(source)) this.#update()
+    const bit = 1 << (source & 31)
+    const claimed = this.#claimed[word] ?? 0
+    if (((this.#enable[target * wordsPerContext + word] ?? 0) & claimed & bit) === 0) return
+    this.#claimed[word] = claimed & ~bit
+    if ((claimed & ~bit) === 0) this.#claimedWords &= ~(1 << word)
+    if (((this.#levels[word] ?? 0) & bit) !== 0 && this.#forward(source)) this.#update()
     else this.#declareComplete()
   }
 
@@ -230,14 +238,4 @@ const MANY = 2 ** 16
 /** Source 0 means "no interrupt" and does not exist. */
 function within(source: number, sources: number): boolean {
   return source >= 1 && source <= sources
-}
-
-function bit(words: Uint32Array, index: number): boolean {
-  return ((words[index >>> 5] ?? 0) >>> (index & 31) & 1) === 1
-}
-
-function setBit(words: Uint32Array, index: number, value: boolean): void {
-  const mask = 1 << (index & 31)
-  const word = words[index >>> 5] ?? 0
-  words[index >>> 5] = value ? word | mask : word & ~mask
 }

@@ -24,6 +24,8 @@ export interface SavedTimer {
 export class Timers {
   readonly #heap: Entry[] = []
   #order = 0
+  /** When the first timer expires; `Infinity` when none is armed. Kept, since it is asked for far more often than it changes. */
+  next: number = Infinity
   /** Told when a timer is armed to expire before all others. */
   onEarlier: ((at: number) => void) | null = null
 
@@ -34,11 +36,6 @@ export class Timers {
       arm: (at) => { this.#arm(entry, at) },
       cancel: () => { this.#remove(entry) },
     }
-  }
-
-  /** When the first timer expires; `Infinity` when none is armed. */
-  get next(): number {
-    return this.#heap[0]?.at ?? Infinity
   }
 
   /** Disarms the timers that have expired at `now` and hands them over, in order of time, then of arming. */
@@ -59,6 +56,7 @@ export class Timers {
   clear(): void {
     for (const entry of this.#heap) entry.index = -1
     this.#heap.length = 0
+    this.next = Infinity
   }
 
   #arm(entry: Entry, at: number): void {
@@ -70,6 +68,7 @@ export class Timers {
     entry.index = this.#heap.length
     this.#heap.push(entry)
     this.#up(entry)
+    this.next = this.#heap[0]?.at ?? Infinity
     if (entry.index === 0) this.onEarlier?.(at)
   }
 
@@ -78,11 +77,13 @@ export class Timers {
     if (index < 0) return
     entry.index = -1
     const last = this.#heap.pop()
-    if (last === undefined || last === entry) return
-    last.index = index
-    this.#heap[index] = last
-    this.#up(last)
-    this.#down(last)
+    if (last !== undefined && last !== entry) {
+      last.index = index
+      this.#heap[index] = last
+      this.#up(last)
+      this.#down(last)
+    }
+    this.next = this.#heap[0]?.at ?? Infinity
   }
 
   #up(entry: Entry): void {

@@ -40,13 +40,12 @@ export class Virtqueue implements ChainOwner {
   readonly maximumSize: number
   readonly dma: DmaSpace
   readonly #host: QueueHost
-  readonly #owner: RingOwner
+  readonly #owner: RingOwner & { life: number }
   #features: RingFeatures = plain
   #ring: Ring
   #at: QueueAddresses = noAddresses
   #ready = false
   #stopped = false
-  #life = 0
   /** By name, in order of popping; bounded by `size`, because no request takes less than a place in the ring. */
   readonly #inFlight = new Map<number, Chain>()
   /** Requests to give out again after a restore. */
@@ -65,7 +64,7 @@ export class Virtqueue implements ChainOwner {
     const queue = this
     this.#owner = {
       dma,
-      get life() { return queue.#life },
+      life: 0,
       get inFlight() { return queue.#inFlight.size },
       holds: (id) => this.#inFlight.has(id),
       broken: (reason) => {
@@ -86,7 +85,7 @@ export class Virtqueue implements ChainOwner {
   }
 
   get life(): number {
-    return this.#life
+    return this.#owner.life
   }
 
   /** Requests popped and not yet pushed. */
@@ -144,7 +143,7 @@ export class Virtqueue implements ChainOwner {
 
   /** Stops the queue and forgets everything, for the transport. Requests in flight are dropped when they complete. */
   reset(): void {
-    this.#life += 1
+    this.#owner.life += 1
     this.#ready = false
     this.#stopped = false
     this.#at = noAddresses
@@ -155,7 +154,7 @@ export class Virtqueue implements ChainOwner {
 
   /** No more requests until the reset, and none of those in flight is finished: the device needs a reset. */
   stop(): void {
-    this.#life += 1
+    this.#owner.life += 1
     this.#stopped = true
   }
 
