@@ -135,6 +135,31 @@ test('RSM is #UD elsewhere, and of an area with an impossible state it is shutdo
   }
 })
 
+test('RSM takes no bits of CR0 that there are not, and no PDPTE with reserved bits (SDM volume 3, 4.4.1)', () => {
+  const area = SMBASE + 0xfe00
+  const left = (change: (small: SmallSystem) => void): SmallSystem => {
+    const small = system(32, [0x90, ...RSM]).code((a) => a.raw(0x0f, 0x20, 0xc0))
+    small.cpu.signal('systemManagement')
+    small.step()
+    change(small)
+    small.step()
+    return small
+  }
+  const odd = left((small) => { small.words(area + 0x158, 0x1ff8_0011 | 0x40) })
+  odd.step()
+  expect(odd.cpu.register(0)).toBe(0x11n)
+  for (const [pdpte, ends] of [[0x7, true], [0x2_0001, false], [0x6, false]] as const) {
+    const small = left((it) => {
+      it.words(area + 0x158, 0x8000_0011)
+      it.words(area + 0x148, 0x20)
+      it.words(area + 0x150, place.paging)
+      it.words(place.paging, pdpte, 0, 0, 0, 0, 0, 0, 0)
+      it.words(0x2_0000, 0x83, 0)
+    })
+    expect([pdpte, small.cpu.step().kind === 'shutdown']).toEqual([pdpte, ends])
+  }
+})
+
 test('whatever is in the area, the processor goes on with it or is shut down', () => {
   const random = new Random(11)
   let [shutdown, went] = [0, 0]

@@ -1,4 +1,4 @@
-import { Cr0, Cr4, Efer } from './emit/control-bits.ts'
+import { Cr0, CR0_BITS, Cr4, Efer } from './emit/control-bits.ts'
 import { FlagKind } from './emit/flags.ts'
 import { Register, SegmentBit, segmentLayout, SegmentRight, type State, type StateField } from './emit/layout.ts'
 import { DR6_RESET, DR7_RESET } from './emit/system/debug.ts'
@@ -173,7 +173,7 @@ export function leaveManagement(processor: Managing): boolean {
   const real = !has(cr0, Cr0.pe)
   const virtual = !real && !lma && (flags & 0x2_0000) !== 0
   format.registers.forEach((offset, number) => { view.setBigUint64(state.register(number), get(offset), true) })
-  set64('cr0', cr0 | BigInt(Cr0.et))
+  set64('cr0', cr0 & CR0_BITS | BigInt(Cr0.et))
   set64('cr3', cr3)
   set64('cr4', cr4)
   set64('efer', efer)

@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { EAX, EBX, ECX, EDX } from '../test/machine/assembler.ts'
+import { place, select, SmallSystem } from '../test/system/machine.ts'
 import { legacyRegion } from './extended-state.ts'
 import { Interpreter, Vector } from './index.ts'
 
@@ -46,4 +48,20 @@ describe('vectors', () => {
       xmm1.forEach((x, lane) => expect(Math.abs((xmm0[lane] ?? 0) / exact(Math.fround(x)) - 1)).toBeLessThanOrEqual(1.5 * 2 ** -12))
     }
   })
+})
+
+// SDM volume 2, 2.3.11: not in real-address and virtual-8086 mode.
+test('protected mode has VEX in code of 16 bits, and real-address mode has none', () => {
+  // andn eax, ecx, edx; and with memory at [bx + 2], as 16-bit addresses have it.
+  const code = [0xc4, 0xe2, 0x70, 0xf2, 0xc2, 0xc4, 0xe2, 0x70, 0xf2, 0x5f, 0x02]
+  const small = new SmallSystem(32)
+  small.cpu.memory.set(code, place.code + 0x100)
+  small.words(place.data + 2, 0xffff)
+  small.code((a) => a.set(ECX, 0xf0).set(EDX, 0xff).set(EBX, place.data).op('jmp', 'imm imm', { immediates: [BigInt(place.code + 0x100), BigInt(select.code16)] }))
+  small.step(6)
+  expect([small.cpu.mode, small.cpu.register(EAX), small.cpu.register(EBX), small.cpu.rip]).toEqual([16, 0x0fn, 0xff0fn, BigInt(place.code + 0x100 + code.length)])
+  const real = new Interpreter({ mode: 16, base: 0n, size: 0x1_0000 })
+  real.memory.set(code, 0x7c00)
+  real.rip = 0x7c00n
+  expect(real.step()).toMatchObject({ kind: 'exception', vector: Vector.invalidOpcode })
 })

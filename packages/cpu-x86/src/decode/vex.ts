@@ -17,7 +17,7 @@ const implied = [0, 0x66, 0xf3, 0xf2]
 /** Reads VEX behind its first byte; null when that is LES or LDS. */
 export function readVex(cursor: Cursor, first: number, mode: Mode): Vex | null {
   // Outside 64-bit mode LES and LDS have memory there, and VEX ones.
-  if (mode === 16 || mode === 32 && cursor.peek() < 0xc0) return null
+  if (mode !== 64 && cursor.peek() < 0xc0) return null
   const second = cursor.byte()
   const last = first === 0xc4 ? cursor.byte() : second
   // R, X, B, and all of vvvv are inverted.

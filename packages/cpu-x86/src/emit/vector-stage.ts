@@ -10,6 +10,7 @@ import { Exception } from './float/sse.ts'
 import { STACK_FAULT } from './float/x87-stack.ts'
 import { opLayout } from './layout.ts'
 import { OpStage } from './op-stage.ts'
+import { SystemFlag } from './system/code.ts'
 import type { Stage } from './stage.ts'
 import type { Half } from './vector-ops.ts'
 
@@ -22,6 +23,8 @@ export class VectorStage extends OpStage implements Stage {
   #source: Local<'i32'> | null = null
 
   override emit(this: this & Stage): void {
+    // In real-address and virtual-8086 mode there is no VEX (SDM volume 2, 2.3.11).
+    if (this.vex) this.faultIf(i32.or(i64.eqz(i64.and(this.state.get64('cr0'), Cr0.pe)), i32.ne(i32.and(this.state.get32('system'), SystemFlag.vm), 0)), Vector.invalidOpcode)
     this.checkAvailable()
     super.emit()
   }

@@ -111,7 +111,7 @@ function parseForm(instruction: Instruction, text: string, words: Words): Form {
     modrm: digit !== undefined || fixedModrm !== undefined || operands.some(({ kind }) => inModrm.has(kind)),
     fixedModrm: fixedModrm === undefined ? null : parseInt(fixedModrm, 16),
     operands,
-    modes: has('only64') ? [64] : vex !== undefined ? [32, 64] : has('not64') ? [16, 32] : [16, 32, 64],
+    modes: has('only64') ? [64] : has('not64') ? [16, 32] : [16, 32, 64],
     size64: has('d64') ? 'd64' : has('f64') ? 'f64' : null,
     natural: has('natural'),
     lock: words.lock === true && operands[0]?.kind === 'rm' || operands[0]?.kind === 'mem' && words.lock === true,

@@ -1,6 +1,6 @@
 import { call, type Expr, type Func, type FuncRef, i32, i64, type Local, type ModuleBuilder, select } from '@machinist/wasm'
 import { Vector } from '../../vector.ts'
-import { Cr0, Cr4, Efer } from '../control-bits.ts'
+import { Cr0, CR0_BITS, Cr4, Efer } from '../control-bits.ts'
 import type { MemoryFunctions } from '../memory.ts'
 import { Register, SegmentBit, type State } from '../layout.ts'
 import { type Basics, bit, has, SystemCode } from './code.ts'
@@ -16,7 +16,6 @@ export interface ControlFunctions {
   readonly readControl: FuncRef<readonly ['i32'], 'i64'>
 }
 
-const CR0_BITS = BigInt((Cr0.pe | Cr0.mp | Cr0.em | Cr0.ts | Cr0.et | Cr0.ne | Cr0.wp | Cr0.am | Cr0.nw | Cr0.cd | Cr0.pg) >>> 0)
 /** Control registers. */
 export function emitControl(m: ModuleBuilder, state: State, basics: Basics, memory: MemoryFunctions, segments: SegmentFunctions, debug: DebugFunctions, outside: OutsideFunctions, { physicalBits }: { physicalBits: number }): ControlFunctions {
   const gp = Vector.generalProtection

@@ -145,13 +145,15 @@ export function emitShared(m: ModuleBuilder, state: State, { physicalBits }: { p
   // RSM: what was saved is looked at by `leaveManagement`, and `next` is where it goes on.
   const resume = m.func('resume', [], 'i32', (f) => {
     f.do(state.set32('attention', 1))
-    f.if(call(outside.leaveManagement), () => {
+    const shutDown = (): void => {
       f.do(state.set32('waiting', Activity.shutdown))
       f.return(0)
-    })
+    }
+    f.if(call(outside.leaveManagement), shutDown)
     f.do(call(restart))
     f.do(call(debug.updateWatching))
-    f.if(i32.eq(i32.and(state.get32('view'), 7), 2), () => f.drop(call(memory.loadPdptes, state.get64('cr3'))))
+    // A PDPTE with reserved bits makes a state that is not possible.
+    f.if(i32.eq(i32.and(state.get32('view'), 7), 2), () => f.if(call(memory.loadPdptes, state.get64('cr3')), shutDown))
     f.return(0)
   })
   const places = emitPlaceIn(m, state, memory)
