@@ -4,7 +4,7 @@ import type { Machine } from '@machinist/machine'
 import { killCommand } from './agent.ts'
 import { AgentLine, type Answer } from './agent-line.ts'
 import { ConsoleView, type GuestConsole } from './console.ts'
-import { backendsOf, type NetworkChoice, networkBackend, networkCommand } from './network.ts'
+import { backendsOf, type NetworkChoice, networkBackend, networkCommand, stationOf } from './network.ts'
 
 /** Milliseconds. */
 const DEFAULT_TIMEOUT = 120_000
@@ -92,6 +92,14 @@ interface Logged {
   said: string
 }
 
+/** Copies of one guest that booted: its number in this process, and how many there were. */
+interface Copies {
+  readonly of: number
+  made: number
+}
+
+let booted = 0
+
 /** {@link Guest}. */
 export class BootedGuest implements Guest {
   readonly name: string
@@ -101,13 +109,13 @@ export class BootedGuest implements Guest {
   /** Who waits for a line, first come first served. */
   readonly #waiting: (() => void)[] = []
   readonly #log: Logged[] = []
-  readonly #copies: { made: number }
+  readonly #copies: Copies
   #off: MachinistError | null = null
   /** Why it is off, unless somebody had no more use for it. */
   #why: string | null = null
 
-  /** @param copies - how many guests were copied of the same one */
-  constructor(name: string, machine: Machine, console: ConsoleView, lines: readonly AgentLine[], copies: { made: number } = { made: 0 }) {
+  /** @param copies - which guest it was copied of in the end, and how many were; those of one that booted itself unless given */
+  constructor(name: string, machine: Machine, console: ConsoleView, lines: readonly AgentLine[], copies: Copies = { of: booted++, made: 0 }) {
     this.name = name
     this.machine = machine
     this.console = console
@@ -174,7 +182,7 @@ export class BootedGuest implements Guest {
     })
     const guest = new BootedGuest(name, machine, console, lines, this.#copies)
     guest.resume()
-    const setUp = networkCommand(number, options, options.name)
+    const setUp = networkCommand(stationOf(this.#copies.of, number), options, options.name)
     if (setUp === null) return guest
     try {
       await guest.text(setUp)

@@ -12,6 +12,14 @@ const DEFAULT_PREFIX = 24
 /** The first two bytes of a copy's Ethernet address: locally administered, to one station (IEEE 802, 8.4). */
 const STATIONS = [0x02, 0x4d] as const
 
+/** Of the other four, the bits that number the copies of one guest. */
+const COPY_BITS = 20
+
+/** The number of a copy among all that a process has, so that copies of several guests may share a network: that of the guest which booted, and its own among the copies. */
+export function stationOf(booted: number, copy: number): number {
+  return (booted << COPY_BITS | copy & (1 << COPY_BITS) - 1) >>> 0
+}
+
 /** Where a guest's network card leads. */
 export interface NetworkChoice {
   /** A switch, at which it gets a place, or another network; nothing is plugged in unless given. */
@@ -38,7 +46,7 @@ export function backendsOf(console: ConsoleView, lines: readonly AgentLine[], ne
 /**
  * What a copy does to be another station than the guest that it was copied of; null for nothing.
  *
- * @param number - of the copy
+ * @param number - of the copy: see {@link stationOf}
  * @throws a typed error `'guest-address'`
  */
 export function networkCommand(number: number, { network, address }: NetworkChoice, hostName: string | undefined): string | null {
