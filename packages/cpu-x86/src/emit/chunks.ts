@@ -17,7 +17,7 @@ const ONES = 0x0101_0101_0101_0101n
 
 /**
  * Iterations of REP MOVS and REP STOS at once: as many as lie in pages that the TLB has, as the budget has, and as do not read what they have written. Each counts as a step, and
- * registers are as after the last of them. Of one alone, or upwards in memory only when DF is clear, nothing is done here.
+ * registers are as after the last of them. Of one alone, and of REP STOS downwards in memory, nothing is done here.
  */
 export function emitChunks(m: ModuleBuilder, state: State, { linear }: Pick<SegmentFunctions, 'linear'>): ChunkFunctions {
   const es = state.segment(Register.es)
@@ -32,7 +32,7 @@ export function emitChunks(m: ModuleBuilder, state: State, { linear }: Pick<Segm
     // It may be overrun by now.
     f.if(i32.ltS(state.get32('budget'), 2), () => f.return(0))
     least(f, n, i64.extendU(state.get32('budget')))
-    f.if(i32.or(i32.or(state.get32('direction'), state.get32('attention')), i64.ltS(n, 2)), () => f.return(0))
+    f.if(i32.or(state.get32('attention'), i64.ltS(n, 2)), () => f.return(0))
     return n
   }
   const enough = (f: Func, n: Local<'i64'>): void => f.if(i64.ltU(n, 2), () => f.return(0))
@@ -54,6 +54,27 @@ export function emitChunks(m: ModuleBuilder, state: State, { linear }: Pick<Segm
     f.if(i64.ne(i64.load(entry), tagOf(address)), () => f.return(0))
     return f.let(i32.add(i32.wrap(address), i32.load(entry, tlbLayout.dataOffset)))
   }
+  /** The same, downwards: where the first element lies is the highest. */
+  const locateDown = (f: Func, segment: Local<'i32'>, number: number, { n, shift, mask, writes }: { n: Local<'i64'>; shift: Local<'i64'>; mask: Local<'i64'>; writes: boolean }): Local<'i32'> => {
+    const offset = f.let(register(number, mask))
+    const address = f.let(call(linear, segment, offset))
+    const within = f.let(i64.and(address, PAGE - 1))
+    const last = f.let(i64.add(offset, i64.sub(i64.shl(1, shift), 1)))
+    // The first itself may go on in the next page, or round at the end of all addresses.
+    f.if(i32.or(i64.gtU(i64.add(within, i64.shl(1, shift)), PAGE), i64.gtU(last, mask)), () => f.return(0))
+    least(f, n, i64.add(i64.shrU(within, shift), 1))
+    least(f, n, i64.add(i64.shrU(offset, shift), 1))
+    enough(f, n)
+    const lowest = f.let(i64.sub(offset, i64.shl(i64.sub(n, 1), shift)))
+    f.if(i32.ne(state.get32('mode'), 64), () => {
+      const outside = i32.or(i64.ltU(lowest, i64.load32U(segment, segmentLayout.low)), i64.gtU(last, i64.load32U(segment, segmentLayout.high)))
+      const barred = i32.eqz(i32.and(i32.load(segment, segmentLayout.rights), writes ? SegmentRight.write : SegmentRight.read))
+      f.if(i32.or(outside, barred), () => f.return(0))
+    })
+    const entry = f.let(i32.add(dataEntry(currentBank(state), address), writes ? tlbLayout.write : tlbLayout.read))
+    f.if(i64.ne(i64.load(entry), tagOf(address)), () => f.return(0))
+    return f.let(i32.add(i32.wrap(address), i32.load(entry, tlbLayout.dataOffset)))
+  }
   const advance = (f: Func, number: number, by: Expr<'i64'>, mask: Local<'i64'>): void => {
     const value = f.let(i64.and(i64.add(i64.load(state.register(number)), by), mask))
     f.if(i64.eq(mask, 0xffff), () => f.do(i64.store16(state.register(number), value)), () => f.do(i64.store(state.register(number), value)))
@@ -68,6 +89,19 @@ export function emitChunks(m: ModuleBuilder, state: State, { linear }: Pick<Segm
     const n = begin(f, mask)
     const shift = f.let(i64.extendU(i32.ctz(bytes)))
     const destination = f.let(i32.const(es))
+    f.if(state.get32('direction'), () => {
+      const to = locateDown(f, destination, RDI, { n, shift, mask, writes: true })
+      const from = locateDown(f, segment, RSI, { n, shift, mask, writes: false })
+      f.if(i32.gtU(from, to), () => least(f, n, i64.shrU(i64.extendU(i32.sub(from, to)), shift)))
+      enough(f, n)
+      const size = f.let(i64.shl(n, shift))
+      const below = f.let(i32.sub(i32.wrap(size), bytes))
+      f.do(memoryCopy(i32.sub(to, below), i32.sub(from, below), i32.wrap(size)))
+      const back = f.let(i64.sub(0, size))
+      advance(f, RSI, back, mask)
+      advance(f, RDI, back, mask)
+      end(f, n, mask)
+    })
     const to = locate(f, destination, RDI, { n, shift, mask, writes: true })
     const from = locate(f, segment, RSI, { n, shift, mask, writes: false })
     // What is read must not have been written by an iteration before.
@@ -81,6 +115,7 @@ export function emitChunks(m: ModuleBuilder, state: State, { linear }: Pick<Segm
   })
 
   const fillChunk = m.func('fillChunk', ['i64', 'i32', 'i64'], 'i32', (f, value, bytes, mask) => {
+    f.if(state.get32('direction'), () => f.return(0))
     const n = begin(f, mask)
     const shift = f.let(i64.extendU(i32.ctz(bytes)))
     const destination = f.let(i32.const(es))
