@@ -97,6 +97,8 @@ export interface TimedVcpu extends Vcpu {
   run(until: number): Exit
   /** Nanoseconds for which a processor has worked for it in all, here or elsewhere: in its guest, and in what lies below it. Asked while it is not away; without it, the clock tells. */
   readonly ran?: number
+  /** It comes back from elsewhere sooner than is worth the way: it had better run here, unless the processor elsewhere has nothing else to do. */
+  readonly restless?: boolean
 }
 
 /**

@@ -57,6 +57,8 @@ export interface Habit {
   readonly service: number
   /** They run on the thread alone. */
   readonly bound?: boolean
+  /** They are back at once. */
+  readonly restless?: boolean
 }
 
 /** A guest whose harts do the same again and again. */
@@ -82,6 +84,10 @@ export class Guest implements Lendable {
 
   get wanting(): number {
     return this.#harts.filter(({ state }) => state !== 'away').length
+  }
+
+  get restless(): boolean {
+    return this.#habit.restless === true
   }
 
   lend(processor: number, limit: number): void {

@@ -25,6 +25,9 @@ const { address: ADDRESS, answer: ANSWER, exit: EXIT } = wordOf
 /** Exits in a run, besides that at its end, that are hardly anything. */
 const FEW = 2
 
+/** What is worth the way to another hart of the hardware and back, in nanoseconds: that costs JavaScript about half of it. */
+const WORTH = 500_000
+
 /** What the harts of a machine share. */
 export interface HartsOf {
   readonly native: Native
@@ -60,6 +63,10 @@ export class HardwareHart implements TimedVcpu, SbiHart {
    * It ran to the end of its time lately, with hardly anything for this thread to do: it may as well run elsewhere. Coming back from there costs a turn of the event loop, an exit here costs a tenth of it.
    */
   quiet = false
+  /** It comes back too often to be sent away. */
+  restless = false
+  /** What it had run when it went away. */
+  #ranBefore = 0
   /** Ends the run in progress, and how. */
   #leave: Exit | null = null
   /** What to do about an access is known, and not done yet. */
@@ -158,9 +165,11 @@ export class HardwareHart implements TimedVcpu, SbiHart {
     const end = time.origin + until
     this.#running = true
     this.quiet = false
+    const began = this.restless ? native.now() : 0
     try {
       for (let exits = 0; ; exits++) {
         native.enter(id, end)
+        if (this.restless && native.now() - began > WORTH * (exits + 1)) this.restless = false
         let exit = this.#serve(end)
         // What the hardware wants is done in between, without this hart having to leave for it.
         if (exit === 'interrupt' && others.interlude()) exit = this.#left ?? 'budget'
@@ -181,6 +190,7 @@ export class HardwareHart implements TimedVcpu, SbiHart {
   leave(until: number): number {
     this.#begin()
     this.#away = true
+    this.#ranBefore = this.ran
     return this.#of.time.origin + until
   }
 
@@ -194,6 +204,7 @@ export class HardwareHart implements TimedVcpu, SbiHart {
     this.#running = true
     this.#leave = null
     this.quiet = this.registers.low('exit') === VcpuExit.time
+    if (!this.quiet) this.restless = this.ran - this.#ranBefore < WORTH
     try {
       return this.#serve(this.#now)
     } finally {

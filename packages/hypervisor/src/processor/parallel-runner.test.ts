@@ -211,3 +211,24 @@ test('terms change and machines leave while their harts run elsewhere', () => {
   runner.policy.removePool('batch')
   expect(Math.abs((run(200)['one'] ?? 0) - 2)).toBeLessThan(0.06)
 })
+
+test('whoever is back at once runs on the thread while somebody else wants a processor elsewhere, and there when nobody does', () => {
+  const restless: Habit = { harts: 1, run: 10_000, service: 10_000, restless: true }
+  const beside = trial(1, { restless: [restless, {}], one: [busy, {}], two: [busy, {}] })
+  // At first nobody else was there.
+  beside.run(20)
+  let lent = 0
+  const { restless: guest } = beside.guests
+  if (guest === undefined) throw new Error('it was made')
+  const { lend } = guest
+  guest.lend = (...given) => {
+    lent++
+    lend.apply(guest, given)
+  }
+  const used = beside.run(1000)
+  expect(lent).toBe(0)
+  for (const each of Object.values(used)) expect(Math.abs(each / (2 / 3) - 1)).toBeLessThan(0.05)
+  const alone = trial(1, { restless: [restless, {}], one: [busy, {}] })
+  alone.run(1000)
+  expect(alone.guests['restless']?.worked).toBeGreaterThan(100 * MS)
+})

@@ -1,5 +1,5 @@
 import type { HostLoop, SliceResult } from '@machinist/machine'
-import { type EntityParameters, Heap, ProportionalShare, Slot } from '@machinist/schedulers'
+import { type Choice, type EntityParameters, Heap, ProportionalShare, Slot } from '@machinist/schedulers'
 import { Claims } from './claims.ts'
 import type { Lendable, OtherProcessors } from './parallel.ts'
 import { LONG, SHORT, SOME_TIME, type CpuRunner, type Task, type TaskTime } from './runner.ts'
@@ -228,7 +228,7 @@ export class ParallelRunner implements CpuRunner {
     while (place.on === null) {
       const now = this.#loop.now()
       if (place.asks > now) return true
-      const choice = this.policy.pick(place.number, now)
+      const choice = this.#pickElsewhere(place.number, now)
       if (!('entity' in choice)) {
         place.asks = choice.until
         return true
@@ -246,6 +246,20 @@ export class ParallelRunner implements CpuRunner {
       this.#serve(seat)
     }
     return true
+  }
+
+  /** Who is next on another processor. Those that would be back at once wait for this thread's, unless nobody else wants that one. */
+  #pickElsewhere(processor: number, now: number): Choice<string> {
+    const aside: string[] = []
+    let choice = this.policy.pick(processor, now)
+    while ('entity' in choice && this.#owner(choice.entity).harts.restless) {
+      aside.push(choice.entity)
+      this.policy.charge(choice.entity, 0, now)
+      this.policy.block(choice.entity, now)
+      choice = this.policy.pick(processor, now)
+    }
+    for (const claim of aside) this.policy.wake(claim, now)
+    return 'entity' in choice || aside.length === 0 ? choice : this.policy.pick(processor, now)
   }
 
   #owner(claim: string): Seat {

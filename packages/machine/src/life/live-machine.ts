@@ -309,6 +309,10 @@ export class LiveMachine implements Machine {
     return this.#loop.wanting
   }
 
+  get restless(): boolean {
+    return this.#loop.restless
+  }
+
   lend(processor: number, limit: number): void {
     this.#loop.lend(processor, limit)
   }

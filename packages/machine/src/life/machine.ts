@@ -91,6 +91,8 @@ export interface Machine {
   readonly parallel: number
   /** Harts that could run now, and do not run elsewhere. */
   readonly wanting: number
+  /** Whether all of those would be back sooner than is worth lending a processor, where somebody else wants it. */
+  readonly restless: boolean
   /**
    * Lends a processor for so many nanoseconds of the host's time. In the next slice a hart goes there; when it comes back, that or another one goes on there in the slice after, until the time is over. One that no hart
    * is on at the end of a slice is given back.

@@ -140,6 +140,11 @@ export class RunLoop {
     return this.away || this.#resting ? 0 : this.#timed?.wanting ?? 0
   }
 
+  /** Whether all of those had better run here. */
+  get restless(): boolean {
+    return this.#timed?.restless ?? false
+  }
+
   /** Lends a processor for so many nanoseconds of the host's time. */
   lend(processor: number, limit: number): void {
     this.#timed?.lend(processor, this.#hostNow() + limit)

@@ -32,6 +32,8 @@ export interface ReturnedProcessor {
 /** A processor that is lent until a time of the host. */
 interface Loan {
   readonly until: number
+  /** A hart has been there. */
+  used: boolean
   /** The hart that is there, and what it had run before; null between two. */
   hart: number | null
   before: number
@@ -87,9 +89,15 @@ export class TimedHarts {
     return count
   }
 
+  /** Whether all of those had better run here. */
+  get restless(): boolean {
+    for (const vcpu of this.#cpu.vcpus) if (vcpu.restless !== true && !this.#isAway(vcpu.index) && vcpu.runnable) return false
+    return true
+  }
+
   /** Lends a processor until a time of the host. */
   lend(processor: number, until: number): void {
-    this.#loans.set(processor, { until, hart: null, before: 0, ran: 0 })
+    this.#loans.set(processor, { until, used: false, hart: null, before: 0, ran: 0 })
   }
 
   /** Processors that were lent, and are free again since this was asked last. */
@@ -166,6 +174,8 @@ export class TimedHarts {
     let wanting = 0
     const { size } = this.#away
     this.#first = (this.#first + 1) % vcpus.length
+    // Of several that could be sent away, those go that stay there.
+    if (this.#loans.size > 0 && vcpus.some(({ restless }) => restless === true)) this.#lendCalm(now)
     for (let step = 0; step < vcpus.length; step++) {
       const vcpu = vcpus[(this.#first + step) % vcpus.length]
       if (vcpu === undefined || this.#isAway(vcpu.index)) continue
@@ -183,14 +193,23 @@ export class TimedHarts {
     return this.#here(stays, Math.max(now + LEAST_TURN, Math.min(turn, end, deadline)))
   }
 
+  #lendCalm(now: number): void {
+    const { vcpus } = this.#cpu
+    for (let step = 0; step < vcpus.length; step++) {
+      const vcpu = vcpus[(this.#first + step) % vcpus.length]
+      if (vcpu !== undefined && vcpu.restless !== true && !this.#isAway(vcpu.index) && vcpu.runnable) this.#startLent(vcpu, now)
+    }
+  }
+
   /** Has a hart run on a processor that was lent, until that is over. */
   #startLent(vcpu: TimedVcpu, now: number): boolean {
     for (const [processor, loan] of this.#loans) {
       const left = loan.until - this.#loop.hostNow()
-      if (loan.hart !== null || left < LEAST_TURN) continue
+      if (loan.hart !== null || left < LEAST_TURN || (loan.used && vcpu.restless === true)) continue
       const before = vcpu.ran ?? 0
       if (!this.#start(vcpu.index, now + left, processor)) return false
       loan.hart = vcpu.index
+      loan.used = true
       loan.before = before
       return true
     }
