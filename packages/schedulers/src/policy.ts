@@ -159,7 +159,12 @@ export abstract class Policy<E, P, M extends Member<E>> implements Scheduler<E, 
     this.#rest(member)
   }
 
-  pick(processor: number, now: number): Choice<E> {
+  /**
+   * As the contract has it.
+   *
+   * @param passOver - who had better not run on this processor: they do when nobody else wants it, and lose nothing when somebody does
+   */
+  pick(processor: number, now: number, passOver?: (entity: E) => boolean): Choice<E> {
     const place = this.#processors[processor]
     if (place === undefined) throw refused('processor', processor, 'there is no such processor', `Give a number from 0 to ${String(this.processors - 1)}.`)
     if (place.running !== null) throw refused('processor-busy', processor, 'this processor runs somebody', 'Charge the entity before asking for another.')
@@ -168,7 +173,7 @@ export abstract class Policy<E, P, M extends Member<E>> implements Scheduler<E, 
     if (place.spare) this.capacity.idle(-1)
     place.spare = false
     this.release()
-    const member = this.choose()
+    const member = this.#choose(passOver)
     if (member === null) {
       place.spare = true
       this.capacity.idle(1)
@@ -183,6 +188,21 @@ export abstract class Policy<E, P, M extends Member<E>> implements Scheduler<E, 
     place.running = member
     this.wakeIdle()
     return { entity: member.entity, slice: member.slice }
+  }
+
+  /** The first that is not passed over; if all are, the first. */
+  #choose(passOver: ((entity: E) => boolean) | undefined): M | null {
+    const first = this.choose()
+    if (first === null || passOver?.(first.entity) !== true) return first
+    const passed = [first]
+    let next = this.choose()
+    for (; next !== null && passOver(next.entity); next = this.choose()) passed.push(next)
+    const back = next === null ? passed.slice(1) : passed
+    for (const member of back) {
+      this.spend(member, 0)
+      this.enqueue(member, false)
+    }
+    return next ?? first
   }
 
   charge(entity: E, ran: number, now: number): void {

@@ -1,5 +1,5 @@
 import type { HostLoop, SliceResult } from '@machinist/machine'
-import { type Choice, type EntityParameters, Heap, ProportionalShare, Slot } from '@machinist/schedulers'
+import { type EntityParameters, Heap, ProportionalShare, Slot } from '@machinist/schedulers'
 import { Claims } from './claims.ts'
 import type { Lendable, OtherProcessors } from './parallel.ts'
 import { LONG, SHORT, SOME_TIME, type CpuRunner, type Task, type TaskTime } from './runner.ts'
@@ -228,15 +228,18 @@ export class ParallelRunner implements CpuRunner {
     while (place.on === null) {
       const now = this.#loop.now()
       if (place.asks > now) return true
-      const choice = this.#pickElsewhere(place.number, now)
+      // Those that would be back at once wait for this thread's, unless nobody else wants that one. Whoever has this thread's and had better go there makes room for them.
+      const calm = this.#current !== null && !this.#current.harts.restless
+      const choice = this.policy.pick(place.number, now, (claim) => !calm && this.#owner(claim).harts.restless)
       if (!('entity' in choice)) {
         place.asks = choice.until
         return true
       }
       const seat = this.#owner(choice.entity)
-      if (seat === this.#current || seat.harts.parallel === 0) {
+      const leaves = seat === this.#current || (calm && seat.harts.restless)
+      if (leaves || seat.harts.parallel === 0) {
         this.policy.charge(choice.entity, 0, now)
-        if (seat === this.#current) return false
+        if (leaves) return false
         // It can run here only, and is chosen here soon.
         place.asks = now + SHORT
         return true
@@ -246,20 +249,6 @@ export class ParallelRunner implements CpuRunner {
       this.#serve(seat)
     }
     return true
-  }
-
-  /** Who is next on another processor. Those that would be back at once wait for this thread's, unless nobody else wants that one. */
-  #pickElsewhere(processor: number, now: number): Choice<string> {
-    const aside: string[] = []
-    let choice = this.policy.pick(processor, now)
-    while ('entity' in choice && this.#owner(choice.entity).harts.restless) {
-      aside.push(choice.entity)
-      this.policy.charge(choice.entity, 0, now)
-      this.policy.block(choice.entity, now)
-      choice = this.policy.pick(processor, now)
-    }
-    for (const claim of aside) this.policy.wake(claim, now)
-    return 'entity' in choice || aside.length === 0 ? choice : this.policy.pick(processor, now)
   }
 
   #owner(claim: string): Seat {

@@ -67,9 +67,5 @@ it('a guest that floods devices, the console, calls, interrupts, timers or the n
 })
 
 it('nor does one of several harts on several processors, which also calls a hart of its own that is stopped', async () => {
-  const rows = await measured(2, ['spins', 'device', 'memory', 'frames', 'elsewhere'])
-  // Those two keep the first hart busy, and others wait for it whenever they come back from the second.
-  const wants = new Set(['memory', 'frames'])
-  expectFair(new Map([...rows].filter(([name]) => !wants.has(name))), 0.95, 0.05)
-  expectFair(new Map([...rows].filter(([name]) => name === 'spins' || wants.has(name))), 0.87, 0.05)
+  expectFair(await measured(2, ['spins', 'device', 'memory', 'frames', 'elsewhere']), 0.95, 0.05)
 })

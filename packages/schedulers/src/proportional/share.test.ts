@@ -425,3 +425,36 @@ describe('admission', () => {
     expect(deep / now).toBeCloseTo(0.5, 2)
   })
 })
+
+it('passes over who had better run elsewhere, while somebody else wants the processor, and all have their shares', () => {
+  const policy = new ProportionalShare<string>({ processors: 2, slice: 4e6 })
+  policy.addPool('several', { shares: 1000 })
+  for (const name of ['s0', 's1']) policy.add(name, { pool: 'several' })
+  for (const name of ['stays', 'one']) policy.add(name, { shares: 1000 })
+  for (const name of ['s0', 's1', 'stays', 'one']) policy.wake(name, 0)
+  const used = new Map<string, number>()
+  const places: { entity: string; until: number; slice: number }[] = []
+  let passed = 0
+  for (let now = 0; now < 3e9;) {
+    for (const processor of [1, 0]) {
+      if (places[processor] !== undefined) continue
+      const choice = policy.pick(processor, now, processor === 1 ? (entity) => entity === 'stays' && ++passed > 0 : undefined)
+      if (!('entity' in choice)) throw new Error('all want to run')
+      if (processor === 1) expect(choice.entity).not.toBe('stays')
+      places[processor] = { entity: choice.entity, slice: choice.slice, until: now + choice.slice * (processor === 0 ? 0.7 : 1) }
+    }
+    now = Math.min(...places.map(({ until }) => until))
+    for (const [processor, place] of places.entries()) {
+      if (place.until > now) continue
+      policy.charge(place.entity, place.slice * (processor === 0 ? 0.7 : 1), now)
+      used.set(place.entity, (used.get(place.entity) ?? 0) + place.slice * (processor === 0 ? 0.7 : 1))
+      Reflect.deleteProperty(places, processor)
+    }
+  }
+  const all = [(used.get('s0') ?? 0) + (used.get('s1') ?? 0), used.get('stays') ?? 0, used.get('one') ?? 0]
+  for (const each of all) expect(Math.abs(each / 2e9 - 1)).toBeLessThan(0.02)
+  expect(passed).toBeGreaterThan(100)
+  for (const name of ['s0', 's1', 'one']) policy.block(name, 4e9)
+  for (const place of places) if ((place as typeof place | undefined) !== undefined) policy.charge(place.entity, 0, 4e9)
+  expect(policy.pick(1, 4e9, () => true)).toMatchObject({ entity: 'stays' })
+})
