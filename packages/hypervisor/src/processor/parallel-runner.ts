@@ -229,14 +229,14 @@ export class ParallelRunner implements CpuRunner {
       const now = this.#loop.now()
       if (place.asks > now) return true
       // Those that would be back at once wait for this thread's, unless nobody else wants that one. Whoever has this thread's and had better go there makes room for them.
-      const calm = this.#current !== null && !this.#current.harts.restless
-      const choice = this.policy.pick(place.number, now, (claim) => !calm && this.#owner(claim).harts.restless)
+      const calm = this.#current !== null && this.#current.harts.restless !== true
+      const choice = this.policy.pick(place.number, now, (claim) => !calm && this.#owner(claim).harts.restless === true)
       if (!('entity' in choice)) {
         place.asks = choice.until
         return true
       }
       const seat = this.#owner(choice.entity)
-      const leaves = seat === this.#current || (calm && seat.harts.restless)
+      const leaves = seat === this.#current || (calm && seat.harts.restless === true)
       if (leaves || seat.harts.parallel === 0) {
         this.policy.charge(choice.entity, 0, now)
         if (leaves) return false

@@ -1,7 +1,7 @@
 import type { Machine } from '@machinist/machine'
 
 /** What a runner needs of a machine whose harts can run on other processors than that of this thread. */
-export type Lendable = Pick<Machine, 'parallel' | 'wanting' | 'restless' | 'lend' | 'takeBack'>
+export type Lendable = Pick<Machine, 'parallel' | 'wanting' | 'lend' | 'takeBack'> & Partial<Pick<Machine, 'restless'>>
 
 /**
  * Processors of the host besides the one that this thread has, on which harts of machines run: see `Machine.lend`. They are numbered from 1; number 0 is this thread's.
