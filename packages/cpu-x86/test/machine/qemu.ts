@@ -20,10 +20,12 @@ export function runQemu(image: Uint8Array, cpu: string): Uint8Array {
   try {
     const [kernel, answer] = [join(folder, 'image'), join(folder, 'answer')]
     writeFileSync(kernel, image)
-    const { signal, stderr } = spawnSync(PROGRAM, [
+    const { error, signal, stderr } = spawnSync(PROGRAM, [
       '-machine', 'pc', '-accel', 'tcg', '-cpu', cpu, '-m', '16M', '-nodefaults', '-display', 'none', '-no-reboot',
       '-kernel', kernel, '-chardev', `file,id=answer,path=${answer}`, '-device', `isa-debugcon,iobase=${ANSWER_PORT},chardev=answer`, '-device', `isa-debug-exit,iobase=${EXIT_PORT}`,
     ], { timeout: 120_000, encoding: 'utf8' })
+    // When it is told to end, since it took too long, it does so by itself.
+    if (error) throw error
     if (signal !== null) throw new Error(`QEMU was ended by ${signal}: ${stderr}`)
     return readFileSync(answer)
   } finally {
