@@ -3,7 +3,7 @@ import { allOffloads, backendStateFields, machinistError, maximumFrame, noOffloa
 import { adapt, ethernet, vlanTagLength } from '@machinist/packets'
 import type { Direction } from './capture.ts'
 import { FrameQueue } from './frame-queue.ts'
-import { checkPort } from './port.ts'
+import { checkPort, parseStation } from './port.ts'
 import type { CheckedPort, Port, PortOptions, PortStats } from './port.ts'
 import { levelOf, type Level, TokenBucket } from './token-bucket.ts'
 
@@ -13,6 +13,8 @@ export interface EndOwner {
   forward(frame: Frame, from: End): void
   connected?(end: End): void
   closed?(end: End): void
+  /** What the machine's device is called, by its own configuration. */
+  claimed?(end: End, mac: number): void
   /** As those of a backend: what the network has of this end besides its limits. */
   save?(end: End): readonly BackendState[]
   restore?(end: End, saved: BackendState, part: string): boolean
@@ -123,6 +125,7 @@ export class End implements Port {
       send: (frame) => !here() || this.#send(frame, connection),
       receive: () => here() ? this.#receive(connection) : null,
       accept: (offloads) => { if (here()) this.#accept(offloads) },
+      claim: (address) => { if (here()) this.#owner.claimed?.(end, parseStation(`${name}.address`, address)) },
       listen: (listener) => { if (here()) this.#listener = listener },
     }
   }

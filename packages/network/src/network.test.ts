@@ -122,6 +122,41 @@ describe('a switch', () => {
     expect(other.take().map(({ bytes }) => macAt(bytes, ethernet.source))).toEqual([0x0200_0000_0001])
   })
 
+  it('protects the address that a device has by its own configuration, as long as no port was given it', () => {
+    const lan = virtualSwitch()
+    const deliver = (callback: () => void): void => { callback() }
+    const [victim, other, hostile] = ['victim', 'other', 'hostile'].map((name) => lan.port({ name }))
+    const [ours, theirs, evil] = [victim, other, hostile].map((port) => port?.connect(deliver))
+    if (victim === undefined || ours === undefined || theirs === undefined || evil === undefined) throw new Error('they were made')
+    const mac = 0x0200_0000_00aa
+    const frame = (): Frame => {
+      const bytes = new Uint8Array(60).fill(0xff, 0, 6)
+      bytes.set([2, 0, 0, 0, 0, 0xaa], 6)
+      return { bytes }
+    }
+    evil.send(frame())
+    expect(lan.addresses.get(mac)).toBe('hostile')
+    ours.claim?.('02:00:00:00:00:aa')
+    expect(lan.addresses.get(mac)).toBe(undefined)
+    evil.send(frame())
+    expect(lan.addresses.get(mac)).toBe(undefined)
+    ours.send(frame())
+    expect(lan.addresses.get(mac)).toBe('victim')
+    // Nor can a definition take what a port was given.
+    const gateway = lan.port({ name: 'gateway', address: '02:00:00:00:00:bb' }).connect(deliver)
+    theirs.claim?.('02:00:00:00:00:bb')
+    const from = frame()
+    from.bytes[11] = 0xbb
+    theirs.send({ ...from, bytes: from.bytes.slice() })
+    expect(lan.addresses.get(0x0200_0000_00bb)).toBe(undefined)
+    gateway.send(from)
+    expect(lan.addresses.get(0x0200_0000_00bb)).toBe('gateway')
+    // With the port the claim goes.
+    victim.close()
+    evil.send(frame())
+    expect(lan.addresses.get(mac)).toBe('hostile')
+  })
+
   it('lets nobody have the address that another port was given, from the start and until that has gone; all others are for who uses them', () => {
     const lan = virtualSwitch()
     const given = ['02:00:00:00:00:01', '02:00:00:00:00:02'].map((address, index) => lan.port({ address, name: `given${String(index)}` }))

@@ -40,7 +40,9 @@ interface Member {
   readonly isolated: boolean
   readonly sources: ReadonlySet<number> | null
   /** What the station is called, if it goes by what the port says: see {@link PortOptions.address}. */
-  readonly own: number
+  own: number
+  /** Whether its configuration says so, and not the port. */
+  claimed: boolean
   /** Addresses heard at this port, oldest first. */
   readonly heard: Map<number, Entry>
 }
@@ -72,7 +74,7 @@ const reserved = 0x0180_c200_0000
 
 /**
  * Makes a switch: it learns at which port an address is, sends frames there, and those for groups or for addresses unknown to
- * all other ports. A port has its own share of the table, so none can make it forget the addresses of another. The address of a port (`PortOptions.address`) is that of ports alone that are given it: frames of others from there are dropped.
+ * all other ports. A port has its own share of the table, so none can make it forget the addresses of another. The address of a port (`PortOptions.address`) is that of ports alone that are given it, and so is the one that a device claims (`NetPort.claim`): frames of others from there are dropped.
  *
  * @throws a typed error `'port-option'`
  */
@@ -114,6 +116,19 @@ export function virtualSwitch(options: SwitchOptions = {}): Switch {
 
   const mayUse = (mac: number, { own, sources }: Member): boolean => (sources === null ? mac === own || !owners.has(mac) : sources.has(mac))
 
+  const assign = (member: Member, own: number): void => {
+    member.own = own
+    owners.set(own, (owners.get(own) ?? 0) + 1)
+    const known = table.get(own)
+    if (known !== undefined && known.member.own !== own) forget(own, known)
+  }
+
+  const disown = ({ own }: Member): void => {
+    const others = (owners.get(own) ?? 1) - 1
+    if (others > 0) owners.set(own, others)
+    else owners.delete(own)
+  }
+
   const lookUp = (mac: number): Member | null => {
     const entry = table.get(mac)
     if (entry === undefined) return null
@@ -147,11 +162,9 @@ export function virtualSwitch(options: SwitchOptions = {}): Switch {
         },
         connected(which) {
           const own = parseMac(which.options.address) ?? 0
-          const member = { end: which, isolated, sources: allowed, own, heard: new Map<number, Entry>() }
+          const member = { end: which, isolated, sources: allowed, own: 0, claimed: false, heard: new Map<number, Entry>() }
           members.set(which, member)
-          owners.set(own, (owners.get(own) ?? 0) + 1)
-          const known = table.get(own)
-          if (known !== undefined && known.member.own !== own) forget(own, known)
+          assign(member, own)
           for (const [mac, seen] of restored.get(which) ?? []) {
             // Another machine may have it by now: this one may be its copy.
             if (table.has(mac) || !mayUse(mac, member)) continue
@@ -175,9 +188,15 @@ export function virtualSwitch(options: SwitchOptions = {}): Switch {
           if (member === undefined) return
           for (const mac of member.heard.keys()) table.delete(mac)
           members.delete(which)
-          const others = (owners.get(member.own) ?? 1) - 1
-          if (others > 0) owners.set(member.own, others)
-          else owners.delete(member.own)
+          disown(member)
+        },
+        claimed(which, mac) {
+          const member = members.get(which)
+          // What a port was given is for no definition to take.
+          if (member === undefined || [...members.values()].some((other) => other !== member && other.own === mac && !other.claimed)) return
+          disown(member)
+          assign(member, mac)
+          member.claimed = true
         },
       }, { ...given, ...(given.address === undefined && sources?.[0] !== undefined && { address: sources[0] }) }, `${name}.port${String(made++)}`)
       return end

@@ -70,6 +70,7 @@ export class Turnstile {
         // What was cut for the driver before may be too much for this one.
         this.#next = null
       },
+      claim: (address) => { below.claim?.(address) },
       listen: (listener) => {
         this.#listener = listener
         below.listen({

@@ -60,7 +60,7 @@ export function networkMembers(line: Channel<ToNetworks, FromNetworks>): Network
           // What is thrown in the gate ends the machine: it had better not be where nobody finds it.
           members.set(id, { carrier, failed: (fault) => { deliver(() => { throw errorOf(fault) }) } })
           line.post({ type: 'open', id, name, network, part, ...(port.address !== undefined && { address: port.address }) })
-          return port
+          return Object.assign(port, { claim: (address: string) => { line.post({ type: 'claim', id, address }) } })
         },
         close() {
           if (!members.delete(id)) return

@@ -14,6 +14,8 @@ export interface SharedNetwork {
 /** What the thread of machines says; `id` is that of a port, which it chooses, `address` what its device is called. */
 export type ToNetworks =
   | { readonly type: 'open'; readonly id: number; readonly name: string; readonly network: SharedNetwork; readonly part: string; readonly address?: string }
+  /** The device calls itself something else. */
+  | { readonly type: 'claim'; readonly id: number; readonly address: string }
   | { readonly type: 'close'; readonly id: number }
   | Carried & { readonly id: number }
 
@@ -42,7 +44,7 @@ export function sharedNetworks(): SharedNetworks {
   })
   return {
     serve(line) {
-      const ports = new Map<number, { readonly port: Backend<NetPort>; readonly carrier: FrameCarrier }>()
+      const ports = new Map<number, { readonly port: Backend<NetPort>; readonly end: NetPort; readonly carrier: FrameCarrier }>()
       const close = (id: number): void => {
         const found = ports.get(id)
         ports.delete(id)
@@ -55,7 +57,8 @@ export function sharedNetworks(): SharedNetworks {
         }
         try {
           const port = switches.port(name, network, { name: part, ...(address !== undefined && { address }) }, part, fail)
-          ports.set(id, { port, carrier: new FrameCarrier(port.connect(queueMicrotask), (message) => { line.post({ ...message, id }) }) })
+          const end = port.connect(queueMicrotask)
+          ports.set(id, { port, end, carrier: new FrameCarrier(end, (message) => { line.post({ ...message, id }) }) })
         } catch (error) {
           fail(error)
         }
@@ -63,6 +66,7 @@ export function sharedNetworks(): SharedNetworks {
       line.onMessage = (message) => {
         if (message.type === 'open') open(message)
         else if (message.type === 'close') close(message.id)
+        else if (message.type === 'claim') ports.get(message.id)?.end.claim?.(message.address)
         else ports.get(message.id)?.carrier.hear(message)
       }
       const closeAll = (): void => { for (const id of [...ports.keys()]) close(id) }

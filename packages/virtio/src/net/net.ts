@@ -106,6 +106,7 @@ class Net implements VirtioDevice<NetState>, ControlHost {
   constructor(config: NetConfig, context: VirtioContext<NetBackends>) {
     const { net } = context.backends
     const port = new Readdressed(net, addressOf(config, context.name, net.address))
+    if (config.mac !== null) net.claim?.(config.mac)
     this.#context = context
     this.#port = port
     this.maximumPairs = config.pairs
