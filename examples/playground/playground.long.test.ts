@@ -1,33 +1,35 @@
 /** The playground as it is built, in Debian's Chromium: machines of a link boot, ping each other, pause and go on, and come again with the link. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
-import { build, preview, type PreviewServer } from 'vite'
+import { promisify } from 'node:util'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { openBrowser, serve, type Site, type SiteFile } from '../../packages/host-browser/test/site.ts'
 
 const PATIENCE = 240_000
 /** Where screenshots go, if anywhere. */
 const pictures = process.env['MACHINIST_PICTURES']
 const folder = mkdtempSync(join(tmpdir(), 'machinist-playground-'))
 let browser: Browser
-let server: PreviewServer
-let site = ''
+let site: Site
 
 beforeAll(async () => {
   const { ensureBuild } = await import(new URL('../../scripts/lib/workspace.mjs', import.meta.url).href) as { ensureBuild(name: string, product: string): Promise<void> }
   await ensureBuild('@machinist/machinist', 'packages/machinist/dist/cli.cjs')
   await ensureBuild('@machinist/element', 'packages/element/dist/index.js')
-  const options = { root: import.meta.dirname, logLevel: 'warn', build: { outDir: join(folder, 'site'), emptyOutDir: true } } as const
-  await build(options)
-  server = await preview({ ...options, preview: { port: 0, host: '127.0.0.1', open: false } })
-  site = server.resolvedUrls?.local[0] ?? ''
-  browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage'] })
+  // In a process of its own, which finds packages as they are built.
+  await promisify(execFile)(process.execPath, [join(import.meta.dirname, 'node_modules/vite/bin/vite.js'), 'build', '--outDir', folder, '--emptyOutDir', '--logLevel', 'warn'], { cwd: import.meta.dirname })
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((path) => /\.\w+$|\/(?:kernel|initrd)$/.test(path))
+  const named = files.map((path): [string, SiteFile] => [`/${path}`, { path: join(folder, path) }])
+  site = await serve(new Map<string, SiteFile>([...named, ['/', { path: join(folder, 'index.html') }]]), { isolated: true })
+  browser = await openBrowser()
 })
 
 afterAll(async () => {
   await browser.close()
-  await server.close()
+  site.close()
   rmSync(folder, { recursive: true })
 })
 
@@ -47,7 +49,7 @@ async function visit(context: BrowserContext, hash: string): Promise<Visit> {
     faults.push(dialog.message())
     void dialog.dismiss()
   })
-  await page.goto(`${site}${hash}`)
+  await page.goto(`${site.url}/${hash}`)
   return { page, faults }
 }
 
