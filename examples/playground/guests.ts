@@ -18,7 +18,7 @@ function description(architecture: Architecture): string {
     memory: '256M',
     kernel: 'kernel',
     initrd: 'initrd',
-    append: guestCommandLine({ architecture, console: 'hvc0', quiet: true, term: 'xterm-256color' }),
+    append: guestCommandLine({ architecture, console: 'hvc0', quiet: true, term: 'xterm-256color', append: 'loglevel=3' }),
     // One console that tells the guest its size; the firmware's and the kernel's first words come there, too.
     virtioConsole: 'terminal',
     console: { type: 'share', with: 'hvc.console' },
