@@ -3,12 +3,12 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { microvm, virt } from '@machinist/boards'
 import { type Collector, collector, nodeHost, readWhole, recordIntoFile } from '@machinist/host-node'
 import { createMachine, type MachineBlueprint } from '@machinist/machine'
 import { memoryDisk } from '@machinist/storage'
 import { buildSync } from 'esbuild'
 import { afterAll, expect, it } from 'vitest'
+import { board } from '../src/architecture.ts'
 import { guestCommandLine, prepareGuest } from '../src/index.ts'
 import { ask } from './ask.ts'
 import { machineDigest } from './digest.ts'
@@ -19,13 +19,13 @@ afterAll(() => { rmSync(folder, { recursive: true }) })
 /** What the disk begins with, which the guest reads. */
 const MARK = 'A mark that is nowhere else: 6f1e9c.'
 
-type Kind = 'riscv64' | 'amd64'
+type Kind = 'riscv64' | 'amd64' | 'i386'
 
 async function guest(architecture: Kind, harts: number, console: Collector): Promise<MachineBlueprint> {
   const { kernel, initrd } = await prepareGuest({ architecture })
   const disk = new Uint8Array(4 << 20)
   disk.set(Buffer.from(MARK))
-  return { riscv64: virt, amd64: microvm }[architecture]({
+  return board(architecture, {
     harts, console, kernel: readWhole(kernel, 'kernel'), initrd: readWhole(initrd, 'initrd'), append: guestCommandLine({ console: 'ttyS0', architecture, quiet: true }),
     time: { instructionsPerSecond: 1e9 }, randomness: 'host', wallClock: 'host', disks: [memoryDisk(disk)], nets: [{ net: 'nat', config: {} }],
   })
@@ -35,7 +35,7 @@ async function untilSaid(console: Collector, text: string): Promise<void> {
   while (!console.text().includes(text)) await new Promise((resolve) => { setTimeout(resolve, 20) })
 }
 
-it.each<[Kind, number]>([['riscv64', 1], ['riscv64', 3], ['amd64', 2]])('a boot of %s with %d harts, a disk, a network, random numbers and somebody who types is the same in another process', async (architecture, harts) => {
+it.each<[Kind, number]>([['riscv64', 1], ['riscv64', 3], ['amd64', 2], ['i386', 1]])('a boot of %s with %d harts, a disk, a network, random numbers and somebody who types is the same in another process', async (architecture, harts) => {
   const console = collector()
   const path = join(folder, 'boot.recording')
   const file = recordIntoFile(path)

@@ -6,7 +6,7 @@ import { machineDigest } from './digest.ts'
 
 const [, , path = '', architecture] = process.argv
 const recording = openRecordingFile(path)
-const machine = replayMachine(recording, architecture === 'amd64' ? microvmCatalogue : virtCatalogue, nodeHost())
+const machine = replayMachine(recording, architecture === 'riscv64' ? virtCatalogue : microvmCatalogue, nodeHost())
 machine.start()
 const { status, error } = await machine.finished()
 process.stdout.write(JSON.stringify({ status, error: error?.message ?? null, replay: machine.replay, retired: machine.stats.retired, digest: machineDigest(machine) }))
