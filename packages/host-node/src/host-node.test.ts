@@ -235,7 +235,10 @@ test('the host: its loop, memory, entropy, clock and backends', async () => {
     expect(codeOf(() => { host.backend?.({ type: 'disk', path, lock: 'off' }, 'block', 'x')?.close?.() })).toBe(code)
     expect(codeOf(() => { host.backend?.({ type: 'disk', path, lock: 'off', format: 'raw' }, 'block', 'x')?.close?.() })).toBe('nothing')
   }
-  expect(codeOf(() => host.backend?.({ type: 'disk', path: 'x', limits: { bps: 1 } }, 'block', 'x'))).toBe('backend-option')
+  const limited = { type: 'disk', path: join(folder, 'signature') }
+  expect(codeOf(() => host.backend?.({ ...limited, limits: { bps: 1 } }, 'block', 'x'))).toBe('backend-option')
+  // It was closed, and its lock given back.
+  expect(codeOf(() => { host.backend?.(limited, 'block', 'x')?.close?.() })).toBe('nothing')
 })
 
 test('a terminal is given back when the process is killed or crashes', () => {

@@ -22,7 +22,7 @@ test('a loop: its blocks, its nesting, and the code of each instruction', () => 
   expect(page.nesting.map((item) => item.kind === 'loop' ? item.header : item.kind)).toEqual(['block', 1, 'block', 'block'])
   expect(page.blocks[1]?.instructions[0]).toEqual({ address: 0xffff_ffff_8100_0006n, length: 3, code: '480307', text: 'add rax, qword ptr [rdi]' })
   const texts = codeOf(page)
-  expect(texts.get('add rdi, 0x8')).toMatch(/\(local\.set \$rdi .*\(local\.set \$flags\.kind \(i32\.const 1\)\)/)
+  expect(texts.get('add rdi, 0x8')).toMatch(/\(local\.set \$rdi .*\(local\.set \$flags\.how \(i64\.const 1\)\)/)
   expect(texts.get('add rax, qword ptr [rdi]')).toMatch(/\$tlb.*call \$exit\.escape.*local\.set \$rax/s)
   expect(texts.get('jne 0xffffffff81000006')).toMatch(/if \(br \$loop1\) end/)
   expect(texts.get('paddd xmm1, xmm2')).toMatch(/;; cr0, cr4 .*i32x4\.add.*\(local\.set \$xmm1 /s)
