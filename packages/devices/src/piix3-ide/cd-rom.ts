@@ -59,7 +59,7 @@ export class CdRom extends Drive {
         this.now[1] = Reason.command
         return this.wantPacket(PACKET)
       case 0xa1:
-        return this.give(identifyCd(this.#serial, { multiword: this.settings[Setting.multiword] ?? 0, ultra: this.settings[Setting.ultra] ?? 0 }))
+        return this.give(identifyCd(this.#serial, { multiword: this.settings[Setting.multiword] ?? 0, ultra: this.settings[Setting.ultra] ?? 0 }, this.channel.position(this)))
       case 0xef:
         return this.#features()
       case 0xe0: case 0xe1: case 0xe6:

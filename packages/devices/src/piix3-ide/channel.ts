@@ -2,7 +2,8 @@ import type { DmaSpace, IrqLine, Width } from '@machinist/api'
 import { BusMaster } from './bus-master.ts'
 import type { CdRom } from './cd-rom.ts'
 import type { Disk } from './disk.ts'
-import type { Channel as Cable } from './drive.ts'
+import type { Channel as Cable, Drive } from './drive.ts'
+import type { Position } from './identify.ts'
 import { Ata, Bm, Select } from './registers.ts'
 
 /** A cable with two drives, its ports, and its bus master. */
@@ -94,6 +95,11 @@ export class IdeChannel implements Cable {
 
   endedDma(): void {
     this.master.finish()
+  }
+
+  position(drive: Drive): Position {
+    const [, second] = this.#drives
+    return second === null || second === undefined ? 'alone' : drive === second ? 'second' : 'first'
   }
 
   /** What disks were asked for is asked for again. */

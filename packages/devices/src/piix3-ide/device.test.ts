@@ -85,6 +85,20 @@ test('says what it is, and where nobody is', () => {
   expect(ata.get(7)).toBe(0xff)
 })
 
+test('the first drive answers for a second only where there is none, and says so', () => {
+  const disk = fakeBlock({ size: SIZE })
+  for (const [drives, words] of [[1, [0x604d]], [2, [0x600d, 0x6d00]]] as const) {
+    const { device } = testDevice(piix3Ide, { primaryMaster: 'disk', ...drives === 2 && { primarySlave: 'cdrom' } }, { backends: { primaryMaster: disk, primarySlave: none, secondaryMaster: none, secondarySlave: none } })
+    device.reset('cold')
+    device.write(0, 0, 2, 0x8000)
+    expect(words.map((_, second) => {
+      device.write(2, 6, 1, second << 4)
+      device.write(2, 7, 1, second === 0 ? 0xec : 0xa1)
+      return Array.from({ length: 256 }, () => device.read(2, 0, 2))[93]
+    })).toEqual(words)
+  }
+})
+
 test('moves what a plain array would, by every command, whatever the descriptors are', () => {
   const kinds = [
     { read: 0x20, write: 0x30, dma: false, wide: false }, { read: 0x24, write: 0x34, dma: false, wide: true }, { read: 0xc4, write: 0xc5, dma: false, wide: false }, { read: 0x29, write: 0x39, dma: false, wide: true },

@@ -105,7 +105,7 @@ export class Disk extends Drive {
         this.transfer = { ...this.transfer, dma: false }
         return this.flush()
       case 0xec:
-        return this.give(identifyDisk(this.port.size, this.#serial, this.#geometry, this.#setting(Setting.multiple), this.#setting(Setting.noCache) === 0, { multiword: this.#setting(Setting.multiword), ultra: this.#setting(Setting.ultra) }))
+        return this.give(identifyDisk(this.port.size, this.#serial, this.#geometry, this.#setting(Setting.multiple), this.#setting(Setting.noCache) === 0, { multiword: this.#setting(Setting.multiword), ultra: this.#setting(Setting.ultra) }, this.channel.position(this)))
       case 0xef:
         return this.#features(count)
       default:

@@ -1,5 +1,6 @@
 import { type BlockPort, type BlockStatus, machinistError } from '@machinist/api'
 import type { PlainData } from '@machinist/registers'
+import type { Position } from './identify.ts'
 import { Control, Fault, PIECE, SECTOR, Select, Status } from './registers.ts'
 
 /** What a drive does. */
@@ -45,6 +46,8 @@ export interface Channel {
   wantsDma(): void
   /** A command by the bus master has come to its end. */
   endedDma(): void
+  /** Where on the cable a drive is. */
+  position(drive: Drive): Position
 }
 
 /** Bytes of a buffer, at most. */
