@@ -105,6 +105,10 @@ export class CdRom extends Drive {
     this.interrupt = true
   }
 
+  protected takesWhileBusy(code: number): boolean {
+    return code === 0x08
+  }
+
   protected failed(status: BlockStatus): void {
     if (this.transfer.dma) this.channel.endedDma()
     this.#check(status === 'out-of-range' ? sense.range : sense.medium)

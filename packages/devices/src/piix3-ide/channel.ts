@@ -156,6 +156,9 @@ export class IdeChannel implements Cable {
     if (value === 0x90) {
       this.#second = false
       for (const drive of this.#drives) drive?.begin(value)
+      // It is the first that tells the host.
+      const [, second] = this.#drives
+      if (second !== null && second !== undefined) second.interrupt = false
     } else this.#selected?.begin(value)
     this.changed()
   }

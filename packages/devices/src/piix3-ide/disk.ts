@@ -63,6 +63,10 @@ export class Disk extends Drive {
     this.interrupt = true
   }
 
+  protected takesWhileBusy(): boolean {
+    return false
+  }
+
   protected failed(status: BlockStatus): void {
     this.#place(Math.floor(this.transfer.offset / SECTOR))
     if (this.transfer.dma) this.channel.endedDma()

@@ -75,6 +75,9 @@ export abstract class Drive {
   interrupt = false
   /** Changes when what is under way is given up. */
   #life = 0
+  /** The medium has a request, perhaps one that was given up; and the one that waits for its end. There is never more than one. */
+  #asked = false
+  #next: (() => void) | null = null
 
   constructor(port: BlockPort, channel: Channel) {
     this.port = port
@@ -95,6 +98,8 @@ export abstract class Drive {
   protected abstract finished(): void
   /** A block of data waits for the host, or is wanted of it. */
   protected abstract announce(): void
+  /** Whether a command is obeyed while another is under way. */
+  protected abstract takesWhileBusy(code: number): boolean
 
   get waitsForDma(): boolean {
     return this.phase === 'dma-to-host' || this.phase === 'dma-from-host'
@@ -123,10 +128,12 @@ export abstract class Drive {
     this.now[offset - 1] = value
   }
 
-  /** The command register. One that comes in between is left out, but for DEVICE RESET. */
+  /** The command register. One that comes in between is left out, but for DEVICE RESET of a packet device (9.1). */
   begin(code: number): void {
-    if ((this.status & (Status.busy | Status.drq)) !== 0 && code !== 0x08) return
+    if ((this.status & (Status.busy | Status.drq)) !== 0 && !this.takesWhileBusy(code)) return
     this.interrupt = false
+    // The line falls, so that the bus master sees it rise if the command is done at once.
+    this.channel.changed()
     this.error = 0
     this.status = Status.ready | Status.seek
     this.control &= ~Control.previous
@@ -240,7 +247,7 @@ export abstract class Drive {
   }
 
   restore({ registers, interrupt, phase, transfer: [offset = 0, left = 0, block = 0, window = 0, dma, write, flush], buffer, at, settings }: DriveState): void {
-    this.#life++
+    this.#forget()
     this.now.set(registers.slice(0, 5))
     this.before.set(registers.slice(5, 10))
     ;[this.device = 0, this.error = 0, this.status = 0, this.control = 0] = registers.slice(10)
@@ -290,10 +297,10 @@ export abstract class Drive {
   protected flush(): void {
     this.phase = 'flush'
     this.status = Status.busy | Status.ready
-    this.port.flush(this.#whenDone(() => {
+    this.#ask((done) => { this.port.flush(done) }, () => {
       this.#idle()
       this.finished()
-    }))
+    })
   }
 
   #idle(): void {
@@ -302,23 +309,40 @@ export abstract class Drive {
     this.at = 0
   }
 
-  #abandon(): void {
+  #forget(): void {
     this.#life++
+    this.#next = null
+  }
+
+  #abandon(): void {
+    this.#forget()
     this.#idle()
     this.transfer = NO_TRANSFER
   }
 
-  #whenDone(next: () => void): (status: BlockStatus) => void {
+  /** Asks the medium, when what was given up has come back: a host that gives up and begins again has no more of the machine's memory. */
+  #ask(request: (done: (status: BlockStatus) => void) => void, done: () => void): void {
     const life = ++this.#life
-    return (status) => {
-      if (life !== this.#life) return
-      if (status === 'ok') next()
-      else {
-        this.#idle()
-        this.failed(status)
-      }
-      this.channel.changed()
+    const begin = (): void => {
+      this.#asked = true
+      request((status) => {
+        this.#asked = false
+        if (life !== this.#life) {
+          const next = this.#next
+          this.#next = null
+          next?.()
+          return
+        }
+        if (status === 'ok') done()
+        else {
+          this.#idle()
+          this.failed(status)
+        }
+        this.channel.changed()
+      })
     }
+    if (this.#asked) this.#next = begin
+    else begin()
   }
 
   #fetch(): void {
@@ -326,11 +350,11 @@ export abstract class Drive {
     const bytes = new Uint8Array(Math.min(left, block))
     this.phase = 'fetch'
     this.status = Status.busy | Status.ready
-    this.port.read(offset, [bytes], this.#whenDone(() => {
+    this.#ask((done) => { this.port.read(offset, [bytes], done) }, () => {
       this.transfer.offset += bytes.length
       this.transfer.left -= bytes.length
       this.#offer(bytes)
-    }))
+    })
   }
 
   #offer(bytes: Uint8Array): void {
@@ -379,7 +403,7 @@ export abstract class Drive {
     const { offset } = this.transfer
     this.phase = 'store'
     this.status = Status.busy | Status.ready
-    this.port.write(offset, [bytes.slice()], this.#whenDone(() => {
+    this.#ask((done) => { this.port.write(offset, [bytes.slice()], done) }, () => {
       this.transfer.offset += bytes.length
       this.transfer.left -= bytes.length
       this.#idle()
@@ -389,7 +413,7 @@ export abstract class Drive {
         if (this.transfer.flush) this.flush()
         else this.finished()
       }
-    }))
+    })
   }
 }
 
