@@ -1,7 +1,7 @@
 import type { BlockPort, BlockStatus } from '@machinist/api'
 import { BUFFER, type Channel, Drive } from './drive.ts'
 import { identifyCd } from './identify.ts'
-import { BLOCK, Fault, Reason, Status } from './registers.ts'
+import { BLOCK, Fault, Reason, Select, Status } from './registers.ts'
 
 /** Places in the settings of a drive. */
 const Setting = { key: 0, code: 1, qualifier: 2, attention: 3, multiword: 4, ultra: 5, stopped: 6, locked: 7, event: 8 } as const
@@ -17,7 +17,6 @@ const Op = {
 } as const
 /** Those for which a pending unit attention is no reason to fail (SPC-2, 5.6.5). */
 const always: readonly number[] = [Op.inquiry, Op.requestSense, Op.getConfiguration, Op.getEvent]
-const PACKET = 12
 const LEAD_OUT = 0xaa
 /** Frames of two seconds that come before the first block, and in a second. */
 const [PREGAP, FRAMES] = [150, 75]
@@ -47,8 +46,12 @@ export class CdRom extends Drive {
 
   protected command(code: number): void {
     switch (code) {
-      case 0x08: // DEVICE RESET: without an interrupt
-        return this.reset()
+      case 0x08: { // DEVICE RESET: without an interrupt, and the drive is meant as before (8.7)
+        const { device } = this
+        this.reset()
+        this.device = device & Select.second
+        return
+      }
       case 0x90: // EXECUTE DEVICE DIAGNOSTIC
         this.signature()
         this.device = 0
@@ -57,7 +60,7 @@ export class CdRom extends Drive {
         return
       case 0xa0:
         this.now[1] = Reason.command
-        return this.wantPacket(PACKET)
+        return this.wantPacket()
       case 0xa1:
         return this.give(identifyCd(this.#serial, { multiword: this.settings[Setting.multiword] ?? 0, ultra: this.settings[Setting.ultra] ?? 0 }, this.channel.position(this)))
       case 0xef:
@@ -98,7 +101,7 @@ export class CdRom extends Drive {
   protected announce(): void {
     const { window } = this.transfer
     if (window > 0) {
-      const count = Math.min(window, this.buffer.length - this.at)
+      const count = Math.min(window, this.buffer.length - Number(this.transfer.odd) - this.at)
       this.now.set([count & 0xff, count >>> 8], 3)
       this.now[1] = Reason.toHost
     }
@@ -125,6 +128,11 @@ export class CdRom extends Drive {
       case Op.testUnitReady: case Op.seek10:
         return this.#ready() ? this.finished() : undefined
       case Op.requestSense:
+        // When there is nothing else to tell, a unit attention is told, and that ends it (SPC-2, 7.20).
+        if (this.settings[Setting.attention] === 1 && this.settings[Setting.key] === 0) {
+          this.settings[Setting.attention] = 0
+          this.#keep(sense.reset)
+        }
         this.#answer(this.#sense(), packet[4] ?? 0)
         return this.#keep(sense.none)
       case Op.inquiry:
@@ -152,7 +160,7 @@ export class CdRom extends Drive {
       case Op.readToc:
         return this.#ready() ? this.#toc(packet, view) : undefined
       case Op.getConfiguration:
-        return this.#answer(configuration(this.#blocks > 0), view.getUint16(7))
+        return this.#configuration(packet, view)
       case Op.getEvent:
         return this.#event(packet, view.getUint16(7))
       case Op.discInformation:
@@ -170,7 +178,7 @@ export class CdRom extends Drive {
     if (!this.#ready()) return
     if (first + count > this.#blocks) return this.#check(sense.range)
     if (count === 0) return this.finished()
-    this.move({ offset: first * BLOCK, left: count * BLOCK, block: BUFFER, window: this.#window, dma: this.#dma, write: false, flush: false })
+    this.move({ offset: first * BLOCK, left: count * BLOCK, block: BUFFER, window: this.#window, dma: this.#dma, write: false, flush: false, wide: false, odd: false })
   }
 
   /** READ CD (MMC-3, 5.1.15): of the sector, its data or nothing. */
@@ -197,6 +205,12 @@ export class CdRom extends Drive {
       return this.#answer(counted([1, 1, ...entry(0xa0, 1, 0, 0), ...entry(0xa1, 1, 0, 0), ...entry(0xa2, ...time(this.#blocks).slice(1)), ...entry(1, ...time(0).slice(1))]), view.getUint16(7))
     }
     this.#check(sense.field)
+  }
+
+  #configuration(packet: Uint8Array, view: DataView): void {
+    const [type, start] = [(packet[1] ?? 0) & 3, view.getUint16(2)]
+    if (type === 3) return this.#check(sense.field)
+    this.#answer(configuration(this.#blocks > 0, (code, current) => type === 2 ? code === start : code >= start && (type === 0 || current)), view.getUint16(7))
   }
 
   #event(packet: Uint8Array, room: number): void {
@@ -236,10 +250,7 @@ export class CdRom extends Drive {
   #answer(bytes: Uint8Array, room: number): void {
     const length = Math.min(bytes.length, room)
     if (length === 0) return this.finished()
-    // A word at a time.
-    const even = new Uint8Array(length + length % 2)
-    even.set(bytes.subarray(0, length))
-    this.give(even, this.#dma, this.#window)
+    this.give(bytes.slice(0, length), this.#dma, this.#window)
   }
 
   #check(why: Sense): void {
@@ -313,8 +324,8 @@ function inquiry(): Uint8Array {
   return Uint8Array.from([0x05, 0x80, 0x00, 0x21, 31, 0, 0, 0, ...text('MACHINST', 8), ...text('CD-ROM', 16), ...text('1.0', 4)])
 }
 
-/** GET CONFIGURATION (MMC-3, 5.1.4): the profile of CD-ROM, and the features that go with it. */
-function configuration(medium: boolean): Uint8Array {
+/** GET CONFIGURATION (MMC-3, 5.1.4): the profile of CD-ROM, and those of the features that go with it that are asked for. */
+function configuration(medium: boolean, asked: (code: number, current: boolean) => boolean): Uint8Array {
   const [profile, current] = [medium ? CD_ROM_PROFILE : 0, medium ? 1 : 0]
   const features = [
     [0x00, 0x00, 0x03, 4, 0, CD_ROM_PROFILE, current, 0],
@@ -322,7 +333,7 @@ function configuration(medium: boolean): Uint8Array {
     [0x00, 0x03, 0x03, 4, 0x29, 0, 0, 0],
     [0x00, 0x10, current, 8, 0, 0, 8, 0, 0, 1, 0, 0],
     [0x00, 0x1e, current, 4, 0, 0, 0, 0],
-  ].flat()
+  ].filter(([, code = 0, flags = 0]) => asked(code, (flags & 1) === 1)).flat()
   return Uint8Array.from([...words(features.length + 4), 0, 0, 0, profile, ...features])
 }
 

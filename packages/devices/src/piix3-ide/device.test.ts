@@ -47,7 +47,8 @@ const make = (options: { readonly readOnly?: boolean; readonly disc?: number } =
     answer() {
       const parts: Buffer[] = []
       while ((this.get(7) & 8) !== 0) {
-        parts.push(this.words((this.get(4) | this.get(5) << 8) / 2))
+        const count = this.get(4) | this.get(5) << 8
+        parts.push(this.words(Math.ceil(count / 2)).subarray(0, count))
         settle()
       }
       return Buffer.concat(parts)
@@ -355,6 +356,64 @@ test('every command has its interrupt, and only the first drive tells of diagnos
   expect(context.irq.irq14.level).toBe(false)
 })
 
+test('an error says where by the addresses of its command', () => {
+  const { ata, disk, table, settle } = make()
+  for (const command of [0x24, 0x25, 0x20]) {
+    ata.start(0x40, 0, 1)
+    const wide = command !== 0x20
+    // What was there before, where 48 bits have their upper half.
+    for (const at of [3, 4, 5]) for (const value of [0x77, 0x77]) ata.put(at, value)
+    disk.failures.push('io-error')
+    table(0, [[0x1000, 512]])
+    ata.master(4, 0, 4)
+    ata.start(command, 77, 1, wide)
+    ata.master(0, 9)
+    settle()
+    expect([ata.get(7), ata.get(1), ata.get(3), ata.get(6) & 15]).toEqual([0x51, 0x40, 77, 0])
+    ata.control(0x80)
+    expect([ata.get(3), ata.get(4), ata.get(5)]).toEqual(wide ? [0, 0, 0] : [0x77, 0x77, 0x77])
+    ata.control(0)
+    ata.master(0, 0)
+  }
+  // What the device register says of the head is not part of an address of 48 bits.
+  for (const [at, value] of [[2, 0], [3, 0], [4, 0], [5, 0], [2, 1], [3, 9], [4, 0], [5, 0], [6, 0x4a]] as const) ata.put(at, value)
+  disk.failures.push('io-error')
+  ata.put(7, 0x24)
+  settle()
+  expect([ata.get(1), ata.get(3), ata.get(6) & 15]).toEqual([0x40, 9, 10])
+})
+
+test('a packet device tells what it is asked for, and of its reset once', () => {
+  const { cd } = make()
+  cd.packet([3, 0, 0, 0, 18])
+  expect([...cd.answer()].slice(2, 14)).toEqual([6, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x29, 0])
+  cd.packet([0])
+  expect(cd.get(7) & 1).toBe(0)
+  for (const [room, limit, count] of [[5, 0xfffe, 5], [5, 4, 4], [4, 0xfffe, 4]] as const) {
+    cd.packet([0x12, 0, 0, 0, room], limit)
+    expect(cd.get(4)).toBe(count)
+    expect([...cd.answer()]).toEqual([5, 0x80, 0, 0x21, 31].slice(0, room))
+    expect(cd.get(7)).toBe(0x50)
+  }
+  const features = (type: number, start: number): number[] => {
+    cd.packet([0x46, type, 0, start, 0, 0, 0, 0, 200])
+    const bytes = cd.answer()
+    expect(bytes.length === 0 ? 0 : bytes.readUInt32BE(0) + 4).toBe(bytes.length)
+    const codes = []
+    for (let at = 8; at < bytes.length; at += 4 + (bytes[at + 3] ?? 0)) codes.push(bytes.readUInt16BE(at))
+    return codes
+  }
+  expect([features(0, 0), features(0, 3), features(2, 0x10), features(2, 2), features(1, 1)]).toEqual([[0, 1, 3, 0x10, 0x1e], [3, 0x10, 0x1e], [0x10], [], [1, 3, 0x10, 0x1e]])
+  features(3, 0)
+  expect([cd.get(7) & 1, cd.get(1)]).toEqual([1, 0x54])
+  const disc = fakeBlock({ size: DISC, readOnly: true })
+  const { device } = testDevice(piix3Ide, { primaryMaster: 'cdrom', primarySlave: 'cdrom' }, { backends: { primaryMaster: disc, primarySlave: disc, secondaryMaster: none, secondarySlave: none } })
+  device.reset('cold')
+  device.write(0, 0, 2, 0x8000)
+  for (const [at, value] of [[6, 0x10], [7, 0x08]] as const) device.write(2, at, 1, value)
+  expect(device.read(2, 6, 1)).toBe(0xb0)
+})
+
 test('wherever it is saved, it goes on as it would have', () => {
   const step = fc.oneof(
     fc.record({ region: fc.constantFrom(2, 4), at: fc.integer({ min: 0, max: 7 }), value: fc.nat(255) }),
@@ -362,10 +421,15 @@ test('wherever it is saved, it goes on as it would have', () => {
     fc.record({ region: fc.constantFrom(2, 4), at: fc.constant(0), value: fc.nat(0xffff) }),
     fc.record({ region: fc.constantFrom(3, 5), at: fc.constant(0), value: fc.constantFrom(0, 2, 4, 0x80) }),
     fc.record({ region: fc.constant(1), at: fc.constantFrom(0, 2, 4, 8, 10, 12), value: fc.constantFrom(0, 1, 9, 6, 0x40, 0xff) }),
+    fc.record({ region: fc.constant(2), at: fc.constant(7), value: fc.constantFrom(0x20, 0x30, 0xc8, 0x08, 0xe7, 0xec) }),
+    // Nothing but time.
+    fc.constant({ region: 3, at: -1, value: 0 }),
   )
   fc.assert(fc.property(fc.array(step, { maxLength: 60 }), fc.array(step, { maxLength: 40 }), fc.boolean(), (before, after, settled) => {
     const one = make()
     const apply = ({ device, settle }: ReturnType<typeof make>, { region, at, value }: { region: number; at: number; value: number }, done = true): number => {
+      if (at < 0) settle()
+      if (at < 0) return 0
       device.write(region, at, at === 0 && (region === 2 || region === 4) ? 2 : 1, value)
       if (done) settle()
       return device.read(region, at, at === 0 && (region === 2 || region === 4) ? 2 : 1)
@@ -400,7 +464,7 @@ test('a state that is none changes nothing', () => {
   const [first, ...rest] = now.drives
   for (const wrong of [
     {}, { ...now, drives: [] }, { ...now, drives: [null, ...rest] }, { ...now, masters: [1, 2] }, { ...now, second: [1, 0] },
-    ...[{ at: 3 }, { phase: 'fetch', transfer: [SIZE, 512, 512, 0, 0, 0, 0] }, { phase: 'store', transfer: [0, 512, 512, 0, 0, 1, 0], buffer: new Uint8Array(1024) }, { buffer: new Uint8Array(2 ** 20) }, { settings: [] }].map((changes) => ({ ...now, drives: [{ ...first, ...changes }, ...rest] })),
+    ...[{ at: 3 }, { phase: 'fetch', transfer: [SIZE, 512, 512, 0, 0, 0, 0, 0, 0] }, { phase: 'store', transfer: [0, 512, 512, 0, 0, 1, 0, 0, 0], buffer: new Uint8Array(1024) }, { phase: 'packet', buffer: new Uint8Array(2) }, { buffer: new Uint8Array(2 ** 20) }, { settings: [] }].map((changes) => ({ ...now, drives: [{ ...first, ...changes }, ...rest] })),
   ]) expect(() => { device.restore(wrong as Piix3IdeState) }, JSON.stringify(wrong).slice(0, 80)).toThrow(expect.objectContaining({ code: 'state' }))
   expect(device.save()).toEqual(now)
   expect(() => piix3Ide.configure({ primarySlave: 'disk' }, 'ide')).toThrow(expect.objectContaining({ code: 'config' }))

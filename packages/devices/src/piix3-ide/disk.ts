@@ -68,7 +68,7 @@ export class Disk extends Drive {
   }
 
   protected failed(status: BlockStatus): void {
-    this.#place(Math.floor(this.transfer.offset / SECTOR))
+    this.#place(Math.floor(this.transfer.offset / SECTOR), this.transfer.wide)
     if (this.transfer.dma) this.channel.endedDma()
     this.abort(status === 'read-only' || status === 'unsupported' ? Fault.abort : status === 'out-of-range' ? Fault.notFound : Fault.uncorrectable)
     if (status === 'io-error' && this.transfer.write) this.status |= Status.fault
@@ -106,7 +106,7 @@ export class Disk extends Drive {
         this.now[1] = 0xff
         return this.done()
       case 0xe7: case 0xea: // FLUSH CACHE
-        this.transfer = { ...this.transfer, dma: false }
+        this.transfer = { ...this.transfer, dma: false, wide: code === 0xea }
         return this.flush()
       case 0xec:
         return this.give(identifyDisk(this.port.size, this.#serial, this.#geometry, this.#setting(Setting.multiple), this.#setting(Setting.noCache) === 0, { multiword: this.#setting(Setting.multiword), ultra: this.#setting(Setting.ultra) }, this.channel.position(this)))
@@ -125,7 +125,7 @@ export class Disk extends Drive {
     if (write && this.#readOnly) return this.abort(Fault.abort)
     this.move({
       offset: range.sector * SECTOR, left: range.count * SECTOR, block: dma ? BUFFER : multiple ? block * SECTOR : SECTOR, window: 0,
-      dma, write, flush: flush || (write && this.#setting(Setting.noCache) !== 0),
+      dma, write, wide, odd: false, flush: flush || (write && this.#setting(Setting.noCache) !== 0),
     })
   }
 

@@ -1,7 +1,7 @@
 import { type BlockPort, type BlockStatus, machinistError } from '@machinist/api'
 import type { PlainData } from '@machinist/registers'
 import type { Position } from './identify.ts'
-import { Control, Fault, PIECE, SECTOR, Select, Status } from './registers.ts'
+import { Control, Fault, PACKET, PIECE, SECTOR, Select, Status } from './registers.ts'
 
 /** What a drive does. */
 export const phases = ['idle', 'to-host', 'from-host', 'packet', 'fetch', 'store', 'flush', 'dma-to-host', 'dma-from-host'] as const
@@ -23,6 +23,10 @@ export interface Transfer {
   readonly write: boolean
   /** Whether they are on stable storage before it ends. */
   readonly flush: boolean
+  /** Whether its command has addresses of 48 bits. */
+  readonly wide: boolean
+  /** Whether the last byte of the buffer only fills a word. */
+  readonly odd: boolean
 }
 
 /** Saved state of a drive. */
@@ -54,7 +58,7 @@ export interface Channel {
 export const BUFFER: number = PIECE * SECTOR
 const EMPTY = new Uint8Array(0)
 const SETTINGS = 12
-const NO_TRANSFER: Transfer = { offset: 0, left: 0, block: 0, window: 0, dma: false, write: false, flush: false }
+const NO_TRANSFER: Transfer = { offset: 0, left: 0, block: 0, window: 0, dma: false, write: false, flush: false, wide: false, odd: false }
 
 /** The command block of a device on a cable, and how it moves data: what is common to disks and packet devices. */
 export abstract class Drive {
@@ -238,22 +242,22 @@ export abstract class Drive {
   }
 
   save(): DriveState {
-    const { offset, left, block, window, dma, write, flush } = this.transfer
+    const { offset, left, block, window, dma, write, flush, wide, odd } = this.transfer
     return {
       registers: [...this.now, ...this.before, this.device, this.error, this.status, this.control],
-      interrupt: this.interrupt, phase: this.phase, transfer: [offset, left, block, window, Number(dma), Number(write), Number(flush)],
+      interrupt: this.interrupt, phase: this.phase, transfer: [offset, left, block, window, ...[dma, write, flush, wide, odd].map(Number)],
       buffer: this.buffer.slice(), at: this.at, settings: [...this.settings],
     }
   }
 
-  restore({ registers, interrupt, phase, transfer: [offset = 0, left = 0, block = 0, window = 0, dma, write, flush], buffer, at, settings }: DriveState): void {
+  restore({ registers, interrupt, phase, transfer: [offset = 0, left = 0, block = 0, window = 0, dma, write, flush, wide, odd], buffer, at, settings }: DriveState): void {
     this.#forget()
     this.now.set(registers.slice(0, 5))
     this.before.set(registers.slice(5, 10))
     ;[this.device = 0, this.error = 0, this.status = 0, this.control = 0] = registers.slice(10)
     this.interrupt = interrupt
     this.phase = phase
-    this.transfer = { offset, left, block, window, dma: dma === 1, write: write === 1, flush: flush === 1 }
+    this.transfer = { offset, left, block, window, dma: dma === 1, write: write === 1, flush: flush === 1, wide: wide === 1, odd: odd === 1 }
     this.buffer = buffer.slice()
     this.at = at
     settings.forEach((value, index) => { this.settings[index] = value })
@@ -272,10 +276,11 @@ export abstract class Drive {
     this.interrupt = true
   }
 
-  /** Gives bytes to the host, by PIO or by the bus master, which are then {@link taken}. */
+  /** Gives bytes to the host, by PIO or by the bus master, a word at a time, which are then {@link taken}. */
   protected give(bytes: Uint8Array, dma: boolean = false, window: number = 0): void {
-    this.transfer = { ...NO_TRANSFER, dma, window }
-    this.#offer(bytes)
+    const odd = bytes.length % 2 === 1
+    this.transfer = { ...NO_TRANSFER, dma, window, odd }
+    this.#offer(odd ? Uint8Array.from([...bytes, 0]) : bytes)
   }
 
   /** Moves what a transfer says. */
@@ -285,9 +290,9 @@ export abstract class Drive {
     else this.#fetch()
   }
 
-  /** Wants a packet of so many bytes. */
-  protected wantPacket(length: number): void {
-    this.buffer = new Uint8Array(length)
+  /** Wants a packet. */
+  protected wantPacket(): void {
+    this.buffer = new Uint8Array(PACKET)
     this.at = 0
     this.phase = 'packet'
     this.status = Status.ready | Status.drq
@@ -422,13 +427,13 @@ export function driveState(data: PlainData, part: string, size: number): DriveSt
   const registers = data.integers('registers', 14, 0, 255)
   const interrupt = data.boolean('interrupt')
   const phase = data.oneOf('phase', phases)
-  const transfer = data.integers('transfer', 7, 0, Number.MAX_SAFE_INTEGER)
+  const transfer = data.integers('transfer', 9, 0, Number.MAX_SAFE_INTEGER)
   const buffer = data.unknown('buffer')
   const at = data.integer('at', 0, BUFFER)
   const settings = data.integers('settings', SETTINGS, 0, 0xffff_ffff)
   const [offset = 0, left = 0, block = 0, window = 0] = transfer
   const needsBuffer = ['to-host', 'from-host', 'packet', 'store', 'dma-to-host', 'dma-from-host'].includes(phase)
-  const good = buffer instanceof Uint8Array && buffer.length <= BUFFER && buffer.length % 2 === 0 && (at === 0 || at < buffer.length || phase === 'store') && (!needsBuffer || buffer.length > 0) && at % 2 === 0 &&
+  const good = buffer instanceof Uint8Array && buffer.length <= BUFFER && buffer.length % 2 === 0 && (at === 0 || at < buffer.length || phase === 'store') && (!needsBuffer || buffer.length > 0) && (phase !== 'packet' || buffer.length === PACKET) && at % 2 === 0 &&
     offset + left <= size && window % 2 === 0 && block <= BUFFER && offset % SECTOR === 0 && left % SECTOR === 0 && (left === 0 || (block > 0 && block % SECTOR === 0)) && (phase !== 'fetch' || left > 0) &&
     (!['store', 'from-host', 'dma-from-host'].includes(phase) || (buffer.length <= left && buffer.length % SECTOR === 0))
   if (!good) throw machinistError({ code: 'state', part, remedy: 'Restore a state saved by this version of this device.' }, 'not the state of a drive')

@@ -37,6 +37,8 @@ export const Reason = { command: 1, toHost: 2 } as const
 /** Bytes of a sector, and of a block of a compact disc. */
 export const SECTOR = 512
 export const BLOCK = 2048
+/** Bytes of a packet. */
+export const PACKET = 12
 /** Sectors of READ and WRITE MULTIPLE, at most. */
 export const MOST_MULTIPLE = 16
 /** Sectors that are moved at once by a bus master. */
