@@ -457,6 +457,39 @@ test('wherever it is saved, it goes on as it would have', () => {
   }), { numRuns: 25 })
 })
 
+test('whatever the host does while the disk is busy, it has one request, its state can be restored, and the next command does what it should', () => {
+  const step = fc.oneof(
+    fc.constantFrom(0x20, 0x30, 0xc8, 0xca, 0xe7, 0xec, 0x08, 0x90).map((value) => ({ region: 2, at: 7, value })),
+    fc.constantFrom(0, 1, 9).map((value) => ({ region: 1, at: 0, value })),
+    fc.constantFrom(0, 4).map((value) => ({ region: 3, at: 0, value })),
+    fc.constantFrom('some', 'data').map((what) => ({ what })),
+  )
+  fc.assert(fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+    const { ata, cd, disk, device, settle, table } = make()
+    table(0x400, [[0x1000, 0]])
+    ata.master(4, 0x400, 4)
+    const other = make().device
+    for (const each of steps) {
+      if ('region' in each) {
+        if (each.at === 7) for (const [at, value] of [[2, 1], [3, 2], [4, 0], [5, 0], [6, 0x40]] as const) ata.put(at, value)
+        device.write(each.region, each.at, 1, each.value)
+      } else if (each.what === 'some') disk.complete(1)
+      else ata.words(256)
+      expect(disk.pending).toBeLessThanOrEqual(1)
+      const state = device.save()
+      other.restore(state)
+      expect(other.save()).toEqual(state)
+      const [drive] = state.drives
+      if (['fetch', 'store', 'flush'].includes(drive?.phase ?? '')) expect((drive?.registers[12] ?? 0) & 0x88).toBe(0x80)
+    }
+    ata.master(0, 0)
+    for (const value of [4, 0]) ata.control(value)
+    ata.start(0x20, 9, 1)
+    expect([ata.get(7), Buffer.compare(ata.words(256), disk.data.subarray(9 * 512, 10 * 512)), ata.get(7), cd.get(7)]).toEqual([0x58, 0, 0x50, 0])
+    settle()
+  }), { numRuns: 20 })
+})
+
 test('a state that is none changes nothing', () => {
   const { device, ata } = make()
   ata.put(7, 0x20)
