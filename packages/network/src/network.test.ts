@@ -157,6 +157,37 @@ describe('a switch', () => {
     expect(lan.addresses.get(mac)).toBe('hostile')
   })
 
+  it('gives a claimed address to a port that was given it, and a copy that claims its own back leaves the original its address', () => {
+    const lan = virtualSwitch()
+    const deliver = (callback: () => void): void => { callback() }
+    const [x, y] = ['02:00:00:00:00:aa', '02:00:00:00:00:cc'] as const
+    const from = (last: number): Frame => {
+      const bytes = new Uint8Array(60).fill(0xff, 0, 6)
+      bytes.set([2, 0, 0, 0, 0, last], 6)
+      return { bytes }
+    }
+    const at = (last: number): string | undefined => lan.addresses.get(0x0200_0000_0000 + last)
+    const original = lan.port({ name: 'original' }).connect(deliver)
+    const copy = lan.port({ name: 'copy', address: y }).connect(deliver)
+    const hostile = lan.port({ name: 'hostile' }).connect(deliver)
+    original.claim?.(x)
+    copy.claim?.(x)
+    copy.send(from(0xaa))
+    copy.claim?.(y)
+    expect(at(0xaa)).toBe(undefined)
+    for (const sender of [hostile, copy]) sender.send(from(0xaa))
+    hostile.send(from(0xcc))
+    expect([at(0xaa), at(0xcc)]).toEqual([undefined, undefined])
+    original.send(from(0xaa))
+    copy.send(from(0xcc))
+    expect([at(0xaa), at(0xcc)]).toEqual(['original', 'copy'])
+    const gateway = lan.port({ name: 'gateway', address: x }).connect(deliver)
+    original.send(from(0xaa))
+    expect(at(0xaa)).toBe(undefined)
+    gateway.send(from(0xaa))
+    expect(at(0xaa)).toBe('gateway')
+  })
+
   it('lets nobody have the address that another port was given, from the start and until that has gone; all others are for who uses them', () => {
     const lan = virtualSwitch()
     const given = ['02:00:00:00:00:01', '02:00:00:00:00:02'].map((address, index) => lan.port({ address, name: `given${String(index)}` }))

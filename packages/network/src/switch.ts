@@ -74,7 +74,7 @@ const reserved = 0x0180_c200_0000
 
 /**
  * Makes a switch: it learns at which port an address is, sends frames there, and those for groups or for addresses unknown to
- * all other ports. A port has its own share of the table, so none can make it forget the addresses of another. The address of a port (`PortOptions.address`) is that of ports alone that are given it, and so is the one that a device claims (`NetPort.claim`): frames of others from there are dropped.
+ * all other ports. A port has its own share of the table, so none can make it forget the addresses of another. The address of a port (`PortOptions.address`) is that of ports alone that are given it, and so is the one that a device claims (`NetPort.claim`), unless a port has it: frames of others from there are dropped. Devices that claim the same address share it: it is protected against those that do not claim it.
  *
  * @throws a typed error `'port-option'`
  */
@@ -129,6 +129,22 @@ export function virtualSwitch(options: SwitchOptions = {}): Switch {
     else owners.delete(own)
   }
 
+  const move = (member: Member, own: number, claimed: boolean): void => {
+    const before = member.own
+    disown(member)
+    assign(member, own)
+    member.claimed = claimed
+    const known = table.get(before)
+    if (known?.member === member && !mayUse(before, member)) forget(before, known)
+  }
+
+  const portAddress = ({ end }: Member): number => parseMac(end.options.address) ?? 0
+
+  /** What a port was given is for no definition to take: those that claimed it go by what their ports say. */
+  const putBack = (owner: Member): void => {
+    for (const other of members.values()) if (other !== owner && other.claimed && other.own === owner.own) move(other, portAddress(other), false)
+  }
+
   const lookUp = (mac: number): Member | null => {
     const entry = table.get(mac)
     if (entry === undefined) return null
@@ -165,6 +181,7 @@ export function virtualSwitch(options: SwitchOptions = {}): Switch {
           const member = { end: which, isolated, sources: allowed, own: 0, claimed: false, heard: new Map<number, Entry>() }
           members.set(which, member)
           assign(member, own)
+          putBack(member)
           for (const [mac, seen] of restored.get(which) ?? []) {
             // Another machine may have it by now: this one may be its copy.
             if (table.has(mac) || !mayUse(mac, member)) continue
@@ -192,11 +209,13 @@ export function virtualSwitch(options: SwitchOptions = {}): Switch {
         },
         claimed(which, mac) {
           const member = members.get(which)
-          // What a port was given is for no definition to take.
-          if (member === undefined || [...members.values()].some((other) => other !== member && other.own === mac && !other.claimed)) return
-          disown(member)
-          assign(member, mac)
-          member.claimed = true
+          if (member === undefined) return
+          const given = portAddress(member)
+          const taken = [...members.values()].some((other) => other !== member && other.own === mac && !other.claimed)
+          if (mac === given || taken) {
+            move(member, given, false)
+            putBack(member)
+          } else move(member, mac, true)
         },
       }, { ...given, ...(given.address === undefined && sources?.[0] !== undefined && { address: sources[0] }) }, `${name}.port${String(made++)}`)
       return end

@@ -217,6 +217,7 @@ class Net implements VirtioDevice<NetState>, ControlHost {
     this.#drop()
     takeFilter()
     takeAddress()
+    this.#port.claim()
     this.#mac = mac
     this.#pairs = pairs
     this.#guestOffloads = guestOffloadFeatures.filter((bit) => offloads.includes(bit))
@@ -232,6 +233,7 @@ class Net implements VirtioDevice<NetState>, ControlHost {
     if (copy.meets('net')) {
       const known = this.#context.running || this.#context.has(netFeature.mac)
       this.#port.rename(copy.number, this.#mac, known)
+      this.#port.claim()
       this.#mac = known ? this.#mac : this.#port.station
     }
     this.#context.clock.timer(announce).arm(this.#context.clock.now())

@@ -1,5 +1,5 @@
 import type { Frame, NetPort, Offloads } from '@machinist/api'
-import { broadcast, exchangeStations, macOfName, macText, parseMac } from '@machinist/packets'
+import { broadcast, isGroup, exchangeStations, macOfName, macText, parseMac } from '@machinist/packets'
 import { plainData } from '@machinist/registers'
 
 /** What a copy's device is called, and what its driver goes on calling it, or null when that knows. */
@@ -64,6 +64,12 @@ export class Readdressed implements NetPort {
     const suggested = parseMac(this.#port.address ?? '')
     this.#station = suggested === null || suggested === before ? macOfName(`${macText(before)} ${String(number)}`) : suggested
     this.#driver = known ? mac : null
+  }
+
+  /** The network protects what the device is called now: not what its driver calls it, nor what its definition does where it is a copy. */
+  claim(): void {
+    const address = isGroup(this.#station) ? this.#port.address : macText(this.#station)
+    if (address !== undefined) this.#port.claim?.(address)
   }
 
   /** The driver looks again, or wants another address. */
