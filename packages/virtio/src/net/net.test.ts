@@ -441,6 +441,21 @@ describe('in a copy that can meet the machine', () => {
     expect([readMac(driver), ...sends(driver, net, last, own)]).toEqual([last, last, own])
   })
 
+  it('claims the address that it has as a copy, after a restore too, and a reset leaves it that', () => {
+    const claims: string[] = []
+    const make = () => testDevice(virtioNet, { mac }, { name: 'net0', backends: { net: Object.assign(fakeNet({ address: '02:aa:00:00:00:07' }), { claim: (address: string) => { claims.push(address) } }) }, memorySize: 1 << 24 })
+    const dut = make()
+    const driver = new VirtioDriver(dut)
+    driver.start()
+    dut.device.forked?.({ number: 1, meets: () => true })
+    expect(claims).toEqual([mac, '02:aa:00:00:00:07'])
+    const state = structuredClone(dut.device.save())
+    driver.start()
+    expect(claims.at(-1)).toBe('02:aa:00:00:00:07')
+    make().device.restore(state)
+    expect(claims.slice(-2)).toEqual([mac, '02:aa:00:00:00:07'])
+  })
+
   it('takes what the network suggests, and leaves a driver in peace that chooses an address itself', () => {
     const { driver, net } = copied('02:aa:00:00:00:07')
     const command = (data: readonly number[]): void => {
