@@ -70,7 +70,7 @@ export interface NetPort {
   receive(): Frame | null
   /** Says what frames from {@link receive} may leave to the taker. Nothing, until called. */
   accept(offloads: Offloads): void
-  /** Says what the station is called, such as `'02:00:00:00:00:01'`, where its own configuration says so and not {@link address}: a network that protects addresses protects that one. */
+  /** Says what the station is called, such as `'02:00:00:00:00:01'`, where its own configuration says so and not {@link NetPort.address}: a network that protects addresses protects that one. */
   claim?(address: string): void
   /** Registers the device's interest. All are called through the gate. */
   listen(listener: { readable(): void; writable(): void; linkChanged(): void }): void

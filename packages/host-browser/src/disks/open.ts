@@ -84,12 +84,14 @@ async function keptImage({ path, size, format, mode }: Choice, name: string, par
     if (path === undefined || writable || below !== path) throw imageFileRefused(part, below)
     return { file: await fileNamed(path, named), name: path, openFile: filesOf(path, named) }
   }
+  let empty = false
   try {
-    if (file.size === 0 && mode === 'ro') throw machinistError({ code: 'backend-option', part, value: name, remedy: "Make it with mode rw." }, 'nothing is kept under this name')
-    if (file.size === 0) await makeImage(file, part, size, path === undefined ? undefined : { path, format }, named)
+    empty = file.size === 0
+    if (empty && mode === 'ro') throw machinistError({ code: 'backend-option', part, value: name, remedy: "Make it with mode rw." }, 'nothing is kept under this name')
+    if (empty) await makeImage(file, part, size, path === undefined ? undefined : { path, format }, named)
   } catch (error) {
     await file.close()
-    await removeDisk(name).catch(() => undefined)
+    if (empty) await removeDisk(name).catch(() => undefined)
     throw error
   }
   const image = await opened(file, part, mode !== 'rw', openFile, 'qcow2')

@@ -95,7 +95,7 @@ test('whatever another page of the origin says is a plain frame, or nothing', as
   onTestFinished(() => { line.close() })
   const bytes = frame(9, null, [1])
   const shared = new Uint8Array(new SharedArrayBuffer(20))
-  for (const message of [null, 7, 'x', {}, { bytes }, { taken: 'x' }, { taken: -1 }, { taken: NaN }, { taken: 1e300 }, { gone: 7 }, [bytes], shared, bytes.slice(0, 13), new Uint8Array(70_000), new Uint16Array(20)]) line.postMessage(message)
+  for (const message of [null, 7, 'x', {}, { bytes }, { taken: 'x' }, { taken: -1 }, { taken: NaN }, { taken: 1e300 }, { gone: 7 }, [bytes], shared, bytes.slice(0, 13), new Uint8Array(70_000), new Uint16Array(20), new Uint8Array(new ArrayBuffer(1000), 0, 60)]) line.postMessage(message)
   line.postMessage(bytes)
   await vi.waitFor(() => { expect(one.heard.map(gist)).toEqual([[9, 1]]) })
 })

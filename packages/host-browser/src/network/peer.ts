@@ -18,9 +18,9 @@ function alone(bytes: Uint8Array): Uint8Array {
   return bytes.length === bytes.buffer.byteLength && bytes.buffer instanceof ArrayBuffer ? bytes : new Uint8Array(bytes)
 }
 
-/** Whether a message is the bytes of a frame: others of this origin may use the name, too, and memory that they share could change later. */
+/** Whether a message is the bytes of a frame, alone in their buffer: others of this origin may use the name, too, memory that they share could change later, and a part of a buffer holds all of it. */
 function isFrame(message: unknown): message is Uint8Array {
-  return message instanceof Uint8Array && message.buffer instanceof ArrayBuffer && message.length >= ETHERNET_HEADER && message.length <= maximumFrame
+  return message instanceof Uint8Array && message.buffer instanceof ArrayBuffer && message.length === message.buffer.byteLength && message.length >= ETHERNET_HEADER && message.length <= maximumFrame
 }
 
 /** Another station of a network, as one has it. */

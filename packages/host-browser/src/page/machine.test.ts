@@ -6,13 +6,15 @@ import { type MachineWorkerHandle, openMachine, type OpenMachineOptions } from '
 class FakeWorker implements MachineWorkerHandle {
   readonly asked: string[] = []
   ended = false
+  /** Whether its program comes. */
+  loads = true
   /** What it does not answer. */
   silent: readonly string[] = []
   readonly #listeners = new Map<string, ((event: never) => void)[]>()
 
   addEventListener(type: string, listener: (event: never) => void): void {
     this.#listeners.set(type, [...this.#listeners.get(type) ?? [], listener])
-    if (type === 'message') queueMicrotask(() => { this.say({ type: 'ready' }) })
+    if (type === 'message' && this.loads) queueMicrotask(() => { this.say({ type: 'ready' }) })
   }
 
   emit(type: string, event: unknown): void {
@@ -83,7 +85,37 @@ describe('what cannot be opened is told by typed errors', () => {
   })
 })
 
+test('what is asked of a worker that failed fails as it did', async () => {
+  const { worker, machine } = open()
+  const opened = await machine
+  worker.emit('error', { message: 'out of memory' })
+  await expect(opened.stats()).rejects.toMatchObject({ code: 'worker-failed', value: 'out of memory' })
+  await opened.dispose()
+  expect(worker.ended).toBe(true)
+})
+
 describe('what is given up', () => {
+  test('while its description does not come', async () => {
+    vi.stubGlobal('fetch', (_: URL, { signal }: { readonly signal: AbortSignal }) => new Promise((_resolve, reject) => { signal.addEventListener('abort', () => { reject(signal.reason as Error) }) }))
+    const wanted = new AbortController()
+    const machine = expect(openMachine('machine.json', { signal: wanted.signal })).rejects.toMatchObject({ code: 'disposed' })
+    wanted.abort()
+    await machine
+  })
+
+  test('while its worker does not come', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout'] })
+    const worker = new FakeWorker()
+    worker.loads = false
+    const wanted = new AbortController()
+    const machine = expect(openMachine(virt, { worker: () => worker, signal: wanted.signal })).rejects.toMatchObject({ code: 'disposed' })
+    wanted.abort()
+    await vi.advanceTimersByTimeAsync(6000)
+    vi.useRealTimers()
+    await machine
+    expect(worker.ended).toBe(true)
+  })
+
   test('before it began makes no worker', async () => {
     const { worker, machine } = open({ signal: AbortSignal.abort() })
     await expect(machine).rejects.toMatchObject({ code: 'disposed' })

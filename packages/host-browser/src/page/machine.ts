@@ -94,6 +94,10 @@ class WorkerMachine implements PageMachine {
   readonly #listeners = new Map<keyof MachineNews, Set<Listener>>()
   readonly #asked = new Map<number, { readonly resolve: (answer: never) => void; readonly reject: (error: Error) => void }>()
   readonly #ready: Promise<void>
+  /** Ends the wait for a worker that does not come. */
+  #refuse: (error: Error) => void = () => undefined
+  /** What became of a worker that is of no use any more. */
+  #lost: Error | null = null
   #last = 0
   #status = 0
   #error: Error | null = null
@@ -105,6 +109,7 @@ class WorkerMachine implements PageMachine {
   constructor(worker: MachineWorkerHandle) {
     this.#worker = worker
     this.#ready = new Promise((resolve, reject) => {
+      this.#refuse = reject
       worker.addEventListener('message', ({ data }: { readonly data: ToPage }) => {
         if (data.type === 'ready') resolve()
         else this.#hear(data)
@@ -122,6 +127,7 @@ class WorkerMachine implements PageMachine {
 
   async ask<What extends keyof Asks>(what: What, ask: Asks[What]): Promise<Answers[What]> {
     await this.#ready
+    if (this.#lost !== null) throw this.#lost
     if (this.#disposing !== null && what !== 'dispose') throw this.#disposed()
     return new Promise((resolve, reject) => {
       const id = ++this.#last
@@ -168,7 +174,7 @@ class WorkerMachine implements PageMachine {
 
   /** Its worker is of no use any more. */
   #fail(error: Error): void {
-    this.#error = error
+    this.#error = this.#lost = error
     for (const { reject } of this.#asked.values()) reject(error)
     this.#asked.clear()
     this.#tell('error', { error })
@@ -215,6 +221,7 @@ class WorkerMachine implements PageMachine {
     await Promise.race([asked.catch(() => undefined), new Promise((resolve) => { setTimeout(resolve, PATIENCE) })])
     this.#worker.terminate()
     const error = this.#disposed()
+    this.#refuse(error)
     for (const { reject } of this.#asked.values()) reject(error)
     this.#asked.clear()
     this.#enter('disposed')
@@ -239,14 +246,17 @@ function urlOf(text: string | URL, base: string): URL {
   }
 }
 
-/** A description that stands at a URL. @throws a typed error `'machine-load'` */
-async function descriptionAt(url: URL): Promise<MachineDescription> {
+const givenUp = (): Error => machinistError({ code: 'disposed', part: 'machine', remedy: 'Open another one.' }, 'it was given up before it was open')
+
+/** A description that stands at a URL. @throws typed errors `'machine-load'`, `'disposed'` */
+async function descriptionAt(url: URL, signal: AbortSignal | undefined): Promise<MachineDescription> {
   const fail = (value: string | number): Error => machinistError({ code: 'machine-load', part: url.href, value, remedy: 'Check the URL, and that it is JSON.' }, 'the machine cannot be loaded')
   try {
-    const response = await fetch(url)
+    const response = await fetch(url, signal === undefined ? {} : { signal })
     if (!response.ok) throw fail(response.status)
     return await response.json() as MachineDescription
   } catch (error) {
+    if (signal?.aborted === true) throw givenUp()
     throw error instanceof Error && 'code' in error ? error : fail(error instanceof Error ? error.message : String(error))
   }
 }
@@ -262,10 +272,10 @@ export async function openMachine(what: MachineDescription | string | URL, optio
   const url = typeof what === 'string' || what instanceof URL ? urlOf(what, page) : null
   const base = urlOf(options.base ?? url ?? page, page).href
   const { signal } = options
-  const description = url === null ? what as MachineDescription : await descriptionAt(url)
+  const description = url === null ? what as MachineDescription : await descriptionAt(url, signal)
   const cpu = cpuOf(description)
   const whileWanted = (): void => {
-    if (signal?.aborted === true) throw machinistError({ code: 'disposed', part: 'machine', remedy: 'Open another one.' }, 'it was given up before it was open')
+    if (signal?.aborted === true) throw givenUp()
   }
   whileWanted()
   const machine = new WorkerMachine(makeWorker(cpu, options.worker ?? ownWorker))
