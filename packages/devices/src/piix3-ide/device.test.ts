@@ -75,7 +75,7 @@ test('says what it is, and where nobody is', () => {
   expect([ata.irq(), ata.get(7), ata.irq()]).toEqual([true, 0x58, false])
   const words = new Uint16Array(Uint8Array.from(ata.words(256)).buffer)
   expect([words[0], words[60], words[100], words[47], (words[83] ?? 0) & 0x0400, ata.get(7)]).toEqual([0x40, 600, 600, 0x8010, 0x0400, 0x50])
-  expect(Buffer.from(Uint16Array.from(words.subarray(27, 35)).buffer).swap16().toString().trim()).toBe('MACHINIST HARDDI')
+  expect(String.fromCharCode(...[...words.subarray(27, 35)].flatMap((word) => [word >> 8, word & 0xff])).trim()).toBe('MACHINIST HARDDI')
   expect(new Uint8Array(words.buffer).reduce((sum, byte) => sum + byte, 0) & 0xff).toBe(0)
   cd.put(7, 0xec)
   expect([cd.get(7) & 1, cd.get(1), cd.get(4), cd.get(5)]).toEqual([1, 4, 0x14, 0xeb])
