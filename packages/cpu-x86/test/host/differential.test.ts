@@ -4,7 +4,7 @@ import { whyNoHost } from './host.ts'
 
 const why = whyNoHost()
 const seed = Number(process.env['MACHINIST_SEED'] ?? 1)
-const RUNS = 800
+const RUNS = 400
 
 // Runs of one to five random instructions of a group, here and on the host's own processor.
 describe.skipIf(why !== null)(`as the host's processor does it${why === null ? '' : ` (skipped: ${why})`}`, () => {
