@@ -1,4 +1,4 @@
-import { dataEntry, tagOf, tlbLayout } from '@machinist/mmu'
+import { dataEntry, fetchEntry, tagOf, tlbLayout } from '@machinist/mmu'
 import { call, type Expr, type Func, type FuncRef, i32, i64, type Local, memoryCopy, memoryFill, type ModuleBuilder, select } from '@machinist/wasm'
 import { Register, segmentLayout, SegmentRight, type State } from './layout.ts'
 import type { SegmentFunctions } from './place-in.ts'
@@ -17,7 +17,7 @@ const ONES = 0x0101_0101_0101_0101n
 
 /**
  * Iterations of REP MOVS and REP STOS at once: as many as lie in pages that the TLB has, as the budget has, and as do not read what they have written. Each counts as a step, and
- * registers are as after the last of them. Of one alone, and of REP STOS downwards in memory, nothing is done here.
+ * registers are as after the last of them. Of one alone, of REP STOS downwards in memory, and of one that writes to a page of its own bytes, nothing is done here.
  */
 export function emitChunks(m: ModuleBuilder, state: State, { linear }: Pick<SegmentFunctions, 'linear'>): ChunkFunctions {
   const es = state.segment(Register.es)
@@ -75,6 +75,17 @@ export function emitChunks(m: ModuleBuilder, state: State, { linear }: Pick<Segm
     f.if(i64.ne(i64.load(entry), tagOf(address)), () => f.return(0))
     return f.let(i32.add(i32.wrap(address), i32.load(entry, tlbLayout.dataOffset)))
   }
+  /** Returns 0 from the function when a page of the instruction's bytes is written to: they are fetched anew for each iteration. It goes by pages of the host, wherever they are mapped. */
+  const apart = (f: Func, to: Local<'i32'>): void => {
+    const page = f.let(i32.and(to, -PAGE))
+    for (const byte of [state.get64('pc'), i64.sub(state.get64('next'), 1)]) {
+      const linear = f.let(byte)
+      f.if(i32.ne(state.get32('mode'), 64), () => f.set(linear, i64.and(i64.add(linear, i64.load(state.segment(Register.cs) + segmentLayout.base)), 0xffff_ffff)))
+      const entry = f.let(fetchEntry(currentBank(state), linear))
+      f.if(i64.ne(i64.load(entry, tlbLayout.fetch), tagOf(linear)), () => f.return(0))
+      f.if(i32.eq(i32.load(entry, tlbLayout.fetch + tlbLayout.frameOffset), page), () => f.return(0))
+    }
+  }
   const advance = (f: Func, number: number, by: Expr<'i64'>, mask: Local<'i64'>): void => {
     const value = f.let(i64.and(i64.add(i64.load(state.register(number)), by), mask))
     f.if(i64.eq(mask, 0xffff), () => f.do(i64.store16(state.register(number), value)), () => f.do(i64.store(state.register(number), value)))
@@ -91,6 +102,7 @@ export function emitChunks(m: ModuleBuilder, state: State, { linear }: Pick<Segm
     const destination = f.let(i32.const(es))
     f.if(state.get32('direction'), () => {
       const to = locateDown(f, destination, RDI, { n, shift, mask, writes: true })
+      apart(f, to)
       const from = locateDown(f, segment, RSI, { n, shift, mask, writes: false })
       f.if(i32.gtU(from, to), () => least(f, n, i64.shrU(i64.extendU(i32.sub(from, to)), shift)))
       enough(f, n)
@@ -103,6 +115,7 @@ export function emitChunks(m: ModuleBuilder, state: State, { linear }: Pick<Segm
       end(f, n, mask)
     })
     const to = locate(f, destination, RDI, { n, shift, mask, writes: true })
+    apart(f, to)
     const from = locate(f, segment, RSI, { n, shift, mask, writes: false })
     // What is read must not have been written by an iteration before.
     f.if(i32.gtU(to, from), () => least(f, n, i64.shrU(i64.extendU(i32.sub(to, from)), shift)))
@@ -120,6 +133,7 @@ export function emitChunks(m: ModuleBuilder, state: State, { linear }: Pick<Segm
     const shift = f.let(i64.extendU(i32.ctz(bytes)))
     const destination = f.let(i32.const(es))
     const to = locate(f, destination, RDI, { n, shift, mask, writes: true })
+    apart(f, to)
     const size = f.let(i64.shl(n, shift))
     const low = f.let(i64.and(value, 0xff))
     const whole = select('i64', i32.eq(bytes, 8), -1n, i64.sub(i64.shl(1, i64.shl(i64.extendU(bytes), 3)), 1))
