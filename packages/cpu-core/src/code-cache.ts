@@ -69,7 +69,7 @@ export abstract class CodeCache<Enter = unknown> {
     this.memory = options.memory
   }
 
-  /** Regions dropped because their code changed or was evicted, and pages evicted. */
+  /** Regions dropped because their code changed or was evicted, or because nothing enters them, and pages evicted. */
   dropped = 0
   evicted = 0
 
@@ -162,14 +162,15 @@ export abstract class CodeCache<Enter = unknown> {
     return new DataView(this.memory.data.buffer, page.frame, PAGE_SIZE)
   }
 
-  /** Lets the interpreter enter translated code, the function in `slot`, at `entries`, unless other code is entered there. */
+  /** Lets the interpreter enter translated code, the function in `slot`, at `entries`, unless other code is entered there. What can be entered nowhere is dropped. */
   install(page: CodePage<Enter>, slot: number, entries: readonly number[]): void {
     const enters: Enter[] = []
     entries.forEach((offset, number) => {
       const entered = this.enter(page, offset, slot * (1 << ENTRY_BITS) + number)
       if (entered !== null) enters.push(entered)
     })
-    page.regions.push({ slot, enters })
+    if (enters.length > 0) page.regions.push({ slot, enters })
+    else this.#release(slot)
   }
 
   /** Drops the translated code of a page, which has changed. */
@@ -178,9 +179,13 @@ export abstract class CodeCache<Enter = unknown> {
     if (page.regions.length > 0) this.#forgetJumps()
     for (const { slot, enters } of page.regions.splice(0)) {
       for (const entered of enters) this.undo(page, entered)
-      this.dropped++
-      this.onRelease?.(slot)
+      this.#release(slot)
     }
+  }
+
+  #release(slot: number): void {
+    this.dropped++
+    this.onRelease?.(slot)
   }
 
   /** Drops all translated code, with the jumps from one to another. What had some may be translated again, as often as what had none. */

@@ -113,9 +113,13 @@ export class Translation<Enter = unknown> {
 
   #request(page: CodePage<Enter>): void {
     const { arena, cache, granule, source, most = MOST_REGIONS } = this.#options
-    if (this.#maps.length - this.#freeMaps.length >= most || cache.freeEnters < ENTERS) cache.dropTranslations()
-    // Those that are being compiled have theirs still.
-    if (this.#maps.length - this.#freeMaps.length >= most) return
+    const isFull = (): boolean => this.#maps.length - this.#freeMaps.length >= most
+    if (this.#mapOfSlot.size > 0 && (isFull() || cache.freeEnters < ENTERS)) cache.dropTranslations()
+    // Those that are being compiled have theirs still: it is asked again when the page has got warm anew.
+    if (isFull()) {
+      page.heat = 0
+      return
+    }
     const { version } = page
     let entryMap: number
     try {

@@ -109,14 +109,17 @@ export class CodePages extends CodeCache<Enter> {
   protected override enter({ ops }: CodePage<Enter>, offset: number, target: number): Enter | null {
     const { data } = this.memory
     // A page has few ops more than a decoder needs: it begins anew then, and this code with it.
-    const room = (count: number): boolean => data.getUint32(ops + densePage.used, true) + count <= MOST_OPS
+    const used = (): number => data.getUint32(ops + densePage.used, true)
     if (this.#enters >= MAX_ENTERS) return null
-    if (this.#opAt(ops, offset) === 0 && room(ROOM_TO_DECODE)) this.decode?.(ops, offset)
+    if (this.#opAt(ops, offset) === 0 && used() + ROOM_TO_DECODE <= MOST_OPS) this.decode?.(ops, offset)
     const original = this.#opAt(ops, offset)
-    if (original === 0 || this.#isEnter(ops, original) || !room(1)) return null
-    const op = data.getUint32(ops + densePage.used, true)
+    if (original === 0 || this.#isEnter(ops, original)) return null
+    const free = data.getUint32(ops + densePage.free, true)
+    const op = free === 0 ? used() : free
+    if (op >= MOST_OPS) return null
     const at = ops + op * denseLayout.size
-    data.setUint32(ops + densePage.used, op + 1, true)
+    if (free === 0) data.setUint32(ops + densePage.used, op + 1, true)
+    else data.setUint32(ops + densePage.free, data.getUint32(at + ENTER_FIELD.target, true), true)
     data.setUint16(at + denseLayout.handler, Pseudo.enter, true)
     data.setUint16(at + denseLayout.place, offset, true)
     data.setUint32(at + ENTER_FIELD.target, target, true)
@@ -127,8 +130,13 @@ export class CodePages extends CodeCache<Enter> {
   }
 
   protected override undo({ ops }: CodePage<Enter>, { offset, op, original }: Enter): void {
+    const { data } = this.memory
     this.#enters--
-    if (this.#opAt(ops, offset) === op) this.memory.data.setUint16(ops + densePage.map + 2 * offset, original, true)
+    // Of a page that has begun anew all ops are free.
+    if (this.#opAt(ops, offset) !== op) return
+    data.setUint16(ops + densePage.map + 2 * offset, original, true)
+    data.setUint32(ops + op * denseLayout.size + ENTER_FIELD.target, data.getUint32(ops + densePage.free, true), true)
+    data.setUint32(ops + densePage.free, op, true)
   }
 }
 

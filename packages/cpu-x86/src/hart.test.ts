@@ -89,6 +89,24 @@ test('code that is written without end has as many regions as there may be, and 
   expect((fast.cpu.stats.translated ?? 0) / steps).toBeGreaterThan(0.5)
 })
 
+test('a page whose translations are dropped again and again gets others', () => {
+  const [rounds, steps] = [60, 20_000]
+  // Many places where control arrives: 320 times add ebx, ecx; jmp to the next; and all over again.
+  const dense = hex('01cbeb00'.repeat(320) + 'e9fbfaffff')
+  const options = { translate: 'now', hot: 400 } as const
+  const [fast, slow] = [booted(dense, options), booted(dense, { translate: 'off' })]
+  const { cache } = Engine.of(fast.memory.arena, models['x86-64-v2'], options)
+  for (let round = 0; round < rounds; round++) {
+    const before = fast.cpu.stats.translated ?? 0
+    fast.hart.run(steps, true)
+    expect((fast.cpu.stats.translated ?? 0) - before).toBeGreaterThan(steps / 4)
+    cache.dropTranslations()
+    expect(fast.cpu.stats.dropped).toBe(fast.cpu.stats.regions)
+  }
+  slow.hart.run(rounds * steps, true)
+  expect(fast.hart.save()).toEqual(slow.hart.save())
+})
+
 test('a REP that comes when the budget is overrun keeps to it', () => {
   // 20 times inc ebx; mov ecx, 1000h; mov edi, 30000h; rep stosb; jmp back
   const machine = booted(hex('ffc3'.repeat(20) + 'b900100000bf00000300f3aaebca'))

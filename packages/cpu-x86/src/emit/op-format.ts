@@ -27,6 +27,8 @@ export const densePage = {
   /** A bit for each 64 bytes that were decoded. */
   lines: 0xa008,
   key: 0xa010,
+  /** The first of the `enter` ops that are free again, 0 of none: each has the next as its target. */
+  free: 0xa014,
   /** A byte for each of the page, set where control arrived by a jump. */
   marks: 0xa040,
   size: 0xb040,
