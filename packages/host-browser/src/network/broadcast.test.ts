@@ -8,6 +8,7 @@ class Loop implements HostLoop {
   time = 0
   held = false
   readonly #waiting: (() => void)[] = []
+  readonly #timers = new Set<{ readonly due: number; readonly callback: () => void }>()
   now(): number { return this.time }
   soon(callback: () => void): void {
     this.#waiting.push(callback)
@@ -18,7 +19,16 @@ class Loop implements HostLoop {
     for (const callback of this.#waiting.splice(0)) callback()
   }
 
-  after(): () => void { return () => undefined }
+  after(ns: number, callback: () => void): () => void {
+    const timer = { due: this.time + ns, callback }
+    this.#timers.add(timer)
+    return () => { this.#timers.delete(timer) }
+  }
+
+  pass(ns: number): void {
+    this.time += ns
+    for (const timer of [...this.#timers]) if (timer.due <= this.time && this.#timers.delete(timer)) timer.callback()
+  }
 }
 
 function station(network: string, part: string): { readonly port: NetPort; readonly heard: Uint8Array[]; readonly loop: Loop; readonly backend: Backend<NetPort> } {
@@ -105,9 +115,11 @@ test('what waits for a station that takes nothing is bounded, holds up no other,
   const [one, slow, quick] = [station(network, 'one'), station(network, 'slow'), station(network, 'quick')]
   await meet(one, slow, quick)
   let posted = 0
+  const gone: unknown[] = []
   const { postMessage } = BroadcastChannel.prototype
   vi.spyOn(BroadcastChannel.prototype, 'postMessage').mockImplementation(function (this: BroadcastChannel, message: unknown) {
     if (message instanceof Uint8Array) posted += message.length
+    else if (typeof message === 'object' && message !== null && 'gone' in message) gone.push(message.gone)
     postMessage.call(this, message)
   })
   onTestFinished(() => { vi.restoreAllMocks() })
@@ -131,11 +143,15 @@ test('what waits for a station that takes nothing is bounded, holds up no other,
   await vi.waitFor(() => { expect(gist(slow.heard.at(-1) ?? new Uint8Array())).toEqual([1, 99]) })
   // It does not go on for half a minute: it is forgotten.
   slow.loop.held = true
-  for (let sent = 0; sent < 2000; sent++) one.port.send({ bytes: frame(1, 2, [1], 1500) })
+  for (let sent = 0; sent < 2000; sent++) {
+    one.port.send({ bytes: frame(1, 2, [1], 1500) })
+    if (sent % 100 === 99) await new Promise((resolve) => { setImmediate(resolve) })
+  }
   await quiet()
-  one.loop.time += 31e9
-  one.port.send({ bytes: frame(1, 2, [1], 1500) })
-  await quiet()
+  one.loop.pass(29e9)
+  expect(gone).toEqual([])
+  one.loop.pass(2e9)
+  expect(gone).toEqual(['lost'])
   slow.loop.held = false
   slow.loop.run()
   await meet(one, slow)

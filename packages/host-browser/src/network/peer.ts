@@ -46,16 +46,23 @@ export function openPeer(own: Switch, line: string, loop: HostLoop, gone: (why: 
   /** It was heard here: what is posted before it listens is lost, and would be waited for. */
   let open = false
   let underWay = 0
+  /** When something was taken last, or nothing was on its way. */
   let since = loop.now()
+  let calm: (() => void) | null = null
   let taken = 0
   let heard = loop.now()
 
+  /** While there is no room on the way: frames that come meanwhile are dropped, and nothing else would notice that nothing is taken. */
+  const watch = (): void => {
+    calm = loop.after(Math.max(0, since + PATIENCE - loop.now()), () => {
+      calm = null
+      if (underWay < WINDOW) return
+      if (loop.now() - since >= PATIENCE) gone('stuck')
+      else watch()
+    })
+  }
   const flush = (): void => {
     if (!open) return
-    if (underWay >= WINDOW && loop.now() - since > PATIENCE) {
-      gone('stuck')
-      return
-    }
     while (underWay < WINDOW) {
       const frame = port.receive()
       if (frame === null) return
@@ -63,6 +70,7 @@ export function openPeer(own: Switch, line: string, loop: HostLoop, gone: (why: 
       underWay += costOf(frame.bytes)
       channel.postMessage(alone(frame.bytes))
     }
+    if (calm === null) watch()
   }
   const tell = (): void => {
     channel.postMessage({ taken })
@@ -100,6 +108,7 @@ export function openPeer(own: Switch, line: string, loop: HostLoop, gone: (why: 
     close(why = 'left') {
       // Nothing is told any more.
       taken = 0
+      calm?.()
       channel.postMessage({ gone: why })
       channel.close()
       end.close()

@@ -94,7 +94,7 @@ class WorkerMachine implements PageMachine {
   readonly #listeners = new Map<keyof MachineNews, Set<Listener>>()
   readonly #asked = new Map<number, { readonly resolve: (answer: never) => void; readonly reject: (error: Error) => void }>()
   readonly #ready: Promise<void>
-  /** Ends the wait for a worker that does not come. */
+  /** Ends the wait for a worker; does nothing when it has come. */
   #refuse: (error: Error) => void = () => undefined
   /** What became of a worker that is of no use any more. */
   #lost: Error | null = null
@@ -127,7 +127,8 @@ class WorkerMachine implements PageMachine {
 
   async ask<What extends keyof Asks>(what: What, ask: Asks[What]): Promise<Answers[What]> {
     await this.#ready
-    if (this.#lost !== null) throw this.#lost
+    // It may live on, and have disks to close.
+    if (this.#lost !== null && what !== 'dispose') throw this.#lost
     if (this.#disposing !== null && what !== 'dispose') throw this.#disposed()
     return new Promise((resolve, reject) => {
       const id = ++this.#last
@@ -211,7 +212,10 @@ class WorkerMachine implements PageMachine {
   }
 
   dispose(): Promise<void> {
-    this.#disposing ??= this.#end(this.ask('dispose', null))
+    if (this.#disposing !== null) return this.#disposing
+    // One that has not come yet has nothing to close.
+    this.#refuse(this.#disposed())
+    this.#disposing = this.#end(this.ask('dispose', null))
     return this.#disposing
   }
 
@@ -221,7 +225,6 @@ class WorkerMachine implements PageMachine {
     await Promise.race([asked.catch(() => undefined), new Promise((resolve) => { setTimeout(resolve, PATIENCE) })])
     this.#worker.terminate()
     const error = this.#disposed()
-    this.#refuse(error)
     for (const { reject } of this.#asked.values()) reject(error)
     this.#asked.clear()
     this.#enter('disposed')
