@@ -55,7 +55,7 @@ describe('the command line', () => {
     [['--out', 'x'], '--out'], [['run', '--rate', '5'], '--rate'], [['profile', '--rate', '0'], '--rate'], [['profile', '--rate', '1e3'], '--rate'], [['profile', '--out='], '--out'],
     [['--pmem', ',ro'], '--pmem'], [['--balloon', 'half'], '--balloon'], [['--balloon', '1M,oom'], '--balloon'], [['a.json', '--balloon', '0'], '--balloon'],
     [['profile', '--symbols='], '--symbols'], [['profile', '--symbols', '@0x10'], '--symbols'],
-    [['--exec', 'ls', '--kernel', 'x'], '--exec'], [['--board', 'isa'], '--board'], [['a.json', '--board', 'pc'], '--board'], [['--board', 'pc', '--append', 'x'], '--append'], [['--board', 'pc', '--firmware', 'none'], '--firmware'], [['--console', 'screen'], '--console'], [['--screenshot', 'x'], '--screenshot'], [['a.json', 'b.json'], 'arguments'], [['a.json', '--harts', '2'], '--harts'], [['a.json', '--exec', 'ls'], '--exec'],
+    [['--exec', 'ls', '--kernel', 'x'], '--exec'], [['--board', 'isa'], '--board'], [['a.json', '--board', 'pc'], '--board'], [['--board', 'pc', '--append', 'x'], '--append'], [['--board', 'pc', '--firmware', 'none'], '--firmware'], [['--console', 'screen'], '--console'], [['--board', 'pc', '--cdrom', 'x,rw'], '--cdrom'], [['--board', 'pc', 'x.iso,overlay'], '--cdrom'], [['--board', 'pc', '--cdrom', 'x,bus=ide'], '--cdrom'], [['--screenshot', 'x'], '--screenshot'], [['a.json', 'b.json'], 'arguments'], [['a.json', '--harts', '2'], '--harts'], [['a.json', '--exec', 'ls'], '--exec'],
   ])('%j is refused in one line that names %s', (args, name) => {
     const error = errorOf(() => parseCommand(args))
     expect(error).toMatchObject({ code: 'usage', part: name })

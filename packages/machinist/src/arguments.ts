@@ -250,12 +250,12 @@ function parseRestore(args: readonly string[]): Command {
   const [file, more] = positionals
   if (file === undefined || file === '' || more !== undefined) throw usageError('restore', 'needs one file', 'Use machinist restore FILE.', more)
   const words = Object.entries(values).flatMap(([name, value]) => (value === true ? [`--${name}`] : [value].flat().map((each) => `--${name}=${String(each)}`)))
-  parseCommand(['run', ...words])
+  parseWords(['run', ...words])
   return { kind: 'restore', file, words }
 }
 
 function runOptions(words: readonly string[]): RunOptions {
-  const command = parseCommand(words)
+  const command = parseWords(words)
   if (command.kind !== 'run' && command.kind !== 'profile') throw usageError('restore', 'the machine was not saved by machinist run', 'Restore it with the program that saved it.', command.kind)
   return command.options
 }
@@ -276,6 +276,7 @@ export function restoreOptions([first = [], ...more]: readonly (readonly string[
       ...(balloon !== undefined && { balloon }), ...(pmems !== undefined && { pmems }), ...(inputEnd !== undefined && { inputEnd }),
     }
   }
+  checkMachine(options)
   const { save: _, record: __, ...rest } = options
   const { save: last, record } = runOptions(more.at(-1) ?? [])
   const lines = [first, ...more]
@@ -313,6 +314,29 @@ function helpOf(family: string, args: readonly string[]): Command {
  * @throws a typed error {@link USAGE_ERROR}
  */
 export function parseCommand(args: readonly string[]): Command {
+  const command = parseWords(args)
+  // The first line of a machine that is kept in a folder may say what it is.
+  if ((command.kind === 'run' || command.kind === 'profile') && command.options.snapshots === undefined) checkMachine(command.options)
+  return command
+}
+
+/**
+ * Refuses what a machine of the command line has no place for.
+ *
+ * @throws a typed error {@link USAGE_ERROR}
+ */
+export function checkMachine(options: RunOptions): void {
+  const { board, cdroms, disks, console, screenshot, machineFile, arch } = options
+  if (board === 'pc') checkPc(options)
+  else if (cdroms !== undefined) throw usageError('--cdrom', 'the machine has no drive for it', 'Use --board pc.', cdroms[0]?.path)
+  else if (disks.some(({ bus }) => bus === 'ide')) throw usageError('--disk', 'the machine has no IDE', 'Use --board pc, or leave bus=ide out.', 'bus=ide')
+  else if (console === 'screen') throw usageError('--console', 'the machine has no screen', 'Use --board pc.', console)
+  else if (screenshot !== undefined && machineFile === undefined) throw usageError('--screenshot', 'the machine has no screen', 'Use --board pc.', screenshot)
+  else if (arch !== undefined) checkArchitecture(options, arch)
+}
+
+/** A command line as it stands, which may only be a part of what makes a machine. */
+function parseWords(args: readonly string[]): Command {
   const [first = '', ...rest] = args
   if (FLEET_WORDS.includes(first)) {
     const command = parseFleet(args)
@@ -392,7 +416,7 @@ export function parseCommand(args: readonly string[]): Command {
   if (values['gdb-wait'] === true && values.gdb === undefined) throw usageError('--gdb-wait', 'there is no debugger to wait for', 'Give --gdb too.')
   const disc = image !== null && values.board !== undefined && isDisc(image.path) ? image : null
   const disks = [...(image === null || disc !== null ? [] : [image]), ...(values.disk ?? []).map((disk) => parseDisk(disk))]
-  const cdroms = [...(disc === null ? [] : [disc]), ...(values.cdrom ?? []).map((each) => parseDisk(each, '--cdrom'))]
+  const cdroms = [...(disc === null ? [] : files.slice(0, 1)), ...values.cdrom ?? []].map((each) => parseDisk(each, '--cdrom'))
   const pmems = values.pmem?.map((disk) => parseDisk(disk, '--pmem'))
   const save = parseSave(values, args)
   const snapshots = parseSnapshots(values, files, [...disks, ...pmems ?? []].some(({ mode }) => mode === 'overlay'), args)
@@ -432,11 +456,5 @@ export function parseCommand(args: readonly string[]): Command {
     quiet: values.quiet ?? false,
     stats: values.stats ?? false,
   }
-  if (options.board === 'pc') checkPc(options)
-  else if (options.cdroms !== undefined) throw usageError('--cdrom', 'the machine has no drive for it', 'Use --board pc.', options.cdroms[0]?.path)
-  else if (disks.some(({ bus }) => bus === 'ide')) throw usageError('--disk', 'the machine has no IDE', 'Use --board pc, or leave bus=ide out.', 'bus=ide')
-  else if (options.console === 'screen') throw usageError('--console', 'the machine has no screen', 'Use --board pc.', options.console)
-  else if (options.screenshot !== undefined && machineFile === undefined) throw usageError('--screenshot', 'the machine has no screen', 'Use --board pc.', options.screenshot)
-  else if (arch !== undefined) checkArchitecture(options, arch)
   return profile === null ? { kind: 'run', options } : { kind: 'profile', options, profile }
 }

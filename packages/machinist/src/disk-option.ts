@@ -54,6 +54,7 @@ export function parseDisk(value: string, flag = '--disk'): DiskChoice {
     const name = LIMITS[limit ?? '']
     if (name !== undefined) limits[name] ??= parseLimit(`${limit ?? ''}=${amount ?? ''}`, amount ?? '', flag)
   }
+  if (flag === '--cdrom' && ((found.mode ?? 'ro') !== 'ro' || found.bus !== undefined)) throw usageError(flag, 'a compact disc is read alone, and in a drive on IDE', 'Leave it out.', found.bus ?? found.mode)
   if (path === '') throw usageError(flag, 'no path is given', `Use ${flag} PATH, PATH,ro or PATH,overlay.`, value)
   const foreign = (['format', 'files', 'snapshot', 'lock'] as const).find((name) => found[name] !== undefined)
   if (found.datastoreDisk !== undefined && foreign !== undefined) throw usageError(flag, 'is not for a disk of a datastore', 'Leave it out.', `${foreign}=`)

@@ -27,6 +27,7 @@ import { beginTree, takeAtTerminal } from './snapshot/run-tree.ts'
 import { restored, saveAndEnd, type TerminalCommand, terminalCommands } from './snapshot/save.ts'
 import { liveText, statsText } from './stats.ts'
 import { TimeMeter } from './time-shares.ts'
+import { usageError } from './usage.ts'
 
 /** Those of them that tell of the end of what the guest sends. */
 const EXEC_ANSWERS = 3
@@ -217,6 +218,7 @@ function override(blueprint: MachineBlueprint, options: RunOptions): MachineBlue
  * @throws typed errors, before the machine starts
  */
 export async function run(options: RunOptions, observe?: (machine: Machine) => () => void): Promise<number> {
+  if (options.console === 'screen' && !process.stdout.isTTY) throw usageError('--console', 'the output is no terminal, so nothing would show the screen', 'Leave it out, or use --screenshot.', options.console)
   const holder: { machine: Machine | null; status: number | undefined } = { machine: null, status: undefined }
   const tail = collector(CONSOLE_TAIL)
   const leave = (): void => {
@@ -230,7 +232,7 @@ export async function run(options: RunOptions, observe?: (machine: Machine) => (
   let view: TerminalScreen | null = null
   const shooting = (): void => {
     try {
-      if (options.screenshot !== undefined) screenshot(seen.display, options.screenshot)
+      if (options.screenshot !== undefined && !screenshot(seen.display, options.screenshot)) process.stderr.write(`machinist: the machine has shown nothing yet, so ${options.screenshot} is not written\n`)
     } catch (error) {
       process.stderr.write(`machinist: ${isMachinistError(error) ? error.message : String(error)}\n`)
     }

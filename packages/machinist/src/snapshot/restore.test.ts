@@ -26,6 +26,17 @@ it('a machine that goes on has what its command lines say, the last one first', 
   expect(restoreOptions([first, ['--disk=c.qcow2,overlay']], 'x').save).toMatchObject({ path: 'x' })
 })
 
+it('a PC that goes on has other drives, which its first line has a place for', () => {
+  for (const words of [['--cdrom=b.iso'], ['--disk=c,bus=ide']]) {
+    expect(parseCommand(['restore', 'x', ...words])).toEqual({ kind: 'restore', file: 'x', words })
+    expect(codeOf(() => restoreOptions([['--save', 'x'], words], 'x'))).toBe(`usage ${words[0]?.split('=')[0] ?? ''}`)
+  }
+  const first = ['--board', 'pc', '--cdrom', 'a.iso', '--save', 'x']
+  expect(restoreOptions([first, ['--cdrom=b.iso'], ['--disk=c,bus=ide']], 'x')).toMatchObject({ board: 'pc', cdroms: [{ path: 'b.iso' }], disks: [{ path: 'c', bus: 'ide' }] })
+  // The line that made a folder says what its machine is.
+  expect(parseCommand(['run', '--snapshots', 'vm', '--cdrom', 'b.iso'])).toMatchObject({ kind: 'run', options: { cdroms: [{ path: 'b.iso' }] } })
+})
+
 it('what cannot be saved is refused at once', () => {
   const cases: readonly (readonly [readonly string[], string])[] = [
     [['--save', ''], '--save'], [['--save', 'x', '--exec', 'ls'], '--save'], [['--save-after', '3'], '--save-after'],

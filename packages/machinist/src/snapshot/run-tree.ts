@@ -1,7 +1,7 @@
 import { isMachinistError, machinistError } from '@machinist/api'
 import { listenForSnapshots, openSnapshotFile, SnapshotTree, type TreeDiskChoice, TreeSession } from '@machinist/host-node'
 import type { Machine } from '@machinist/machine'
-import { restoreOptions, type RunOptions, type SnapshotsChoice } from '../arguments.ts'
+import { checkMachine, restoreOptions, type RunOptions, type SnapshotsChoice } from '../arguments.ts'
 import type { DiskChoice } from '../disk-option.ts'
 import { run } from '../run.ts'
 import { usageError } from '../usage.ts'
@@ -41,7 +41,9 @@ function optionsFor(tree: SnapshotTree, { path, line, decided }: SnapshotsChoice
  * @throws typed errors, before the machine runs
  */
 export async function runTree(given: RunOptions, choice: SnapshotsChoice): Promise<number> {
-  const tree = SnapshotTree.isIn(choice.path) ? await SnapshotTree.open(choice.path) : await SnapshotTree.create(choice.path, treeDisks(given), { program: 'machinist', line: choice.line })
+  const isThere = SnapshotTree.isIn(choice.path)
+  if (!isThere) checkMachine(given)
+  const tree = isThere ? await SnapshotTree.open(choice.path) : await SnapshotTree.create(choice.path, treeDisks(given), { program: 'machinist', line: choice.line })
   let options: RunOptions
   try {
     options = optionsFor(tree, choice)

@@ -3,7 +3,7 @@ import { type BackendDescriptor, CPU_PART, type MachineDefinition } from '@machi
 
 /** What options give each part, for what is to be done about a mismatch. */
 const OPTIONS: readonly (readonly [part: RegExp, option: string])[] = [
-  [/^(?:disk\d+|ide)$/, '--disk'], [/^pmem\d+$/, '--pmem'], [/^net\d+$/, '--net'], [/^share\d+$/, '--share'], [/^vsock$/, '--vsock'], [/^balloon$/, '--balloon'],
+  [/^disk\d+$/, '--disk'], [/^pmem\d+$/, '--pmem'], [/^net\d+$/, '--net'], [/^share\d+$/, '--share'], [/^vsock$/, '--vsock'], [/^balloon$/, '--balloon'],
 ]
 
 function optionOf(part: string): string | undefined {
@@ -28,6 +28,7 @@ export function checkSameParts(saved: MachineDefinition, given: MachineDefinitio
   const refuse = (part: string, problem: string, value: string, remedy: string): never => { throw machinistError({ code: 'restore-parts', part, value, remedy }, problem) }
   const many = (part: string): string => {
     const option = optionOf(part)
+    if (part === 'ide') return 'Give the drives that it had, with --cdrom, and with --disk and bus=ide.'
     if (option === undefined) return 'Give the machine what it had.'
     const count = [...before.keys()].filter((name) => optionOf(name) === option).length
     return count === 0 ? `Leave out ${option}.` : `Give ${count} with ${option}, or leave ${option} out.`
