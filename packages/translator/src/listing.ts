@@ -60,7 +60,7 @@ export interface PageTranslation {
 export interface PageTranslationOptions {
   /** Guest-virtual address of the page; 0. */
   readonly address?: bigint
-  /** Most instructions, at least 1. Otherwise {@link LIMITS}. */
+  /** Most instructions, at least 1. Otherwise what the translator takes at most. */
   readonly instructions?: number
   /** Columns of WebAssembly text. */
   readonly width?: number
