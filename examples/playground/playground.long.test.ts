@@ -77,7 +77,7 @@ it('two machines of a link boot, ping each other, pause and go on, and the link 
   const link = '#machines=riscv64,name=one;riscv64,name=two,memory=128'
   const { page, faults } = await visit(context, link)
   for (const name of ['one', 'two']) await shows(page, name, `root@${name}:~#`)
-  const [address] = /10\.\d+\.0\.\d+/.exec(await page.locator('li', { hasText: 'two' }).innerText()) ?? []
+  const [address] = /10\.0\.\d+\.\d+/.exec(await page.locator('li', { hasText: 'two' }).innerText()) ?? []
   await type(page, 'one', `ping -c 2 -W 20 ${address} >/dev/null && echo rea''ched`)
   await shows(page, 'one', 'reached')
   // The terminal takes the room that it has, and the guest knows.
@@ -85,6 +85,19 @@ it('two machines of a link boot, ping each other, pause and go on, and the link 
   await until(page, `/\\n\\d{2} \\d{2,3}\\n/.test(${terminal('two')}.text)`)
   const [, rows, columns] = /\n(\d+) (\d+)\n/.exec(await page.evaluate<string>(`${terminal('two')}.text`)) ?? []
   expect([Number(rows) > 15, Number(columns) > 60, `${rows} ${columns}` === '24 80']).toEqual([true, true, false])
+
+  // A link that somebody put into this tab ends nothing unasked, and one that is none says so.
+  const machines = (): Promise<unknown> => page.evaluate("document.querySelectorAll('li.card').length")
+  for (const [pressed, left] of [['Escape', 2], ['Enter', 2]] as const) {
+    await page.evaluate("location.hash = '#machines=riscv64,name=three'")
+    await until(page, "document.activeElement.textContent === 'Keep what runs'")
+    await page.keyboard.press(pressed)
+    await until(page, `location.hash === ${JSON.stringify(link)}`)
+    expect(await machines()).toBe(left)
+  }
+  await page.evaluate("location.hash = '#machines=none'")
+  await until(page, "document.querySelector('#notice').innerText.includes('no such guest')")
+  expect(await machines()).toBe(2)
 
   const two = page.locator('li', { hasText: 'two' })
   await two.getByRole('button', { name: 'Pause' }).click()
@@ -113,6 +126,9 @@ it('two machines of a link boot, ping each other, pause and go on, and the link 
   await page.reload()
   await shows(page, 'one', 'root@one:~#')
   expect(await state(page, 'two')).toBeUndefined()
+  await page.evaluate("location.hash = '#machines=riscv64,name=three'")
+  await page.getByRole('button', { name: 'Open the link' }).click()
+  await until(page, `${terminal('three')} !== null && ${terminal('one')} === null`)
   expect(faults).toEqual([])
   await context.close()
 })

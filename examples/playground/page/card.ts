@@ -19,6 +19,8 @@ export interface OwnFiles {
 
 export interface Card {
   readonly wanted: Wanted
+  /** Of IPv4, on its network. */
+  readonly address: string
   readonly node: HTMLElement
   readonly machine: PageMachine | null
   /** What it is at, as its user is told. */
@@ -190,5 +192,5 @@ export function makeCard(wanted: Wanted, address: string, changed: (state: State
   terminal.addEventListener('click', () => { terminal.focus() })
   enter('loading')
   queueMicrotask(() => { void load() })
-  return { wanted, node, get machine() { return terminal.machine }, get state() { return state }, focus: () => { terminal.focus() } }
+  return { wanted, address, node, get machine() { return terminal.machine }, get state() { return state }, focus: () => { terminal.focus() } }
 }

@@ -1,5 +1,7 @@
 /** The playground: machines side by side, on one network. */
 import '@machinist/element'
+import { addressesOfTab, type Locks } from './addresses.ts'
+import { ask } from './ask.ts'
 import { type Card, makeCard, type Wanted } from './card.ts'
 import { fromLink, type Guest, GUESTS, MEMORY, MOST_MACHINES, MOST_MEMORY, NETWORK, type SharedMachine, toLink } from './link.ts'
 import { ownMachines } from './own.ts'
@@ -15,9 +17,8 @@ function byId(id: string): HTMLElement {
 
 const [list, empty, notice, said, share] = [byId('cards'), byId('empty'), byId('notice'), byId('said'), byId('share') as HTMLButtonElement]
 const cards: Card[] = []
-let made = 0
 /** Tabs share networks: each has addresses of its own. */
-const subnet = 1 + (crypto.getRandomValues(new Uint8Array(1))[0] ?? 0) % 250
+const nextAddress = await addressesOfTab(('locks' in navigator) ? navigator.locks as Locks : null)
 
 const isFree = (name: string): boolean => !cards.some(({ wanted }) => wanted.name === name)
 
@@ -49,8 +50,7 @@ function add(wanted: Wanted): void {
     return
   }
   tell('')
-  made++
-  const card = makeCard(wanted, `10.${subnet}.0.${made % 250 + 1}`, (state) => { said.textContent = `${wanted.name}: ${state}` }, () => { remove(card) })
+  const card = makeCard(wanted, nextAddress(cards.map(({ address }) => address)), (state) => { said.textContent = `${wanted.name}: ${state}` }, () => { remove(card) })
   cards.push(card)
   list.append(card.node)
   changed()
@@ -70,13 +70,21 @@ function debian(guest: Guest): void {
   add({ guest, name: freeName(), memory: MEMORY, network: NETWORK, own: null })
 }
 
-/** Has the machines of the link in the place of those that are there. */
-function reopen(): void {
+const atWork = (): number => cards.filter(({ state }) => state !== 'off' && state !== 'failed').length
+
+/** Has the machines of the link in the place of those that are there, which its user is asked for: whoever gave him a link may not end them. */
+async function reopen(): Promise<void> {
   let wanted: readonly SharedMachine[]
   try {
     wanted = fromLink(location.hash)
   } catch (error) {
     tell(error instanceof Error ? error.message : String(error))
+    return
+  }
+  const busy = atWork()
+  if (busy > 0 && !await ask(byId('reopen-dialog') as HTMLDialogElement, busy === 1 ? 'One machine is at work on this page. It ends when the link is opened here, and what it wrote is lost.' : `${busy} machines are at work on this page. They end when the link is opened here, and what they wrote is lost.`)) {
+    // The address tells again what is there.
+    changed()
     return
   }
   for (const card of [...cards]) remove(card)
@@ -110,9 +118,9 @@ document.querySelector('.skip')?.addEventListener('click', (event) => {
   byId('machines').focus()
 })
 // Another link that is put into this tab.
-addEventListener('hashchange', () => { if (location.hash.slice(1) !== toLink(inLink())) reopen() })
+addEventListener('hashchange', () => { if (location.hash.slice(1) !== toLink(inLink())) void reopen() })
 
 const top = showTop(byId('top'), () => cards)
 const tick = (): void => { void top().finally(() => { setTimeout(tick, 1000) }) }
 tick()
-reopen()
+void reopen()
