@@ -1,18 +1,38 @@
-import { defineConfig, type ViteUserConfig } from 'vitest/config'
+import { defineConfig, type TestProjectInlineConfiguration, type ViteUserConfig } from 'vitest/config'
+
+/** Packages that know no host: their tests leave nothing behind in a process, and the next file's may run in it. */
+const PORTABLE = ['api', 'boards', 'boot', 'bus', 'cpu-core', 'cpu-riscv', 'cpu-x86', 'devices', 'display', 'hypervisor', 'interrupts', 'machine', 'memory', 'mmu',
+  'network', 'packets', 'registers', 'sbi', 'schedulers', 'snapshot', 'softfloat', 'storage', 'testkit', 'translator', 'virtio', 'wasm']
+
+const portable = PORTABLE.map((name) => `packages/${name}`)
+
+function project(name: string, isolate: boolean, folders: readonly string[], besides: readonly string[]): TestProjectInlineConfiguration {
+  const files = (folder: string): string[] => [`${folder}/**/*.test.ts`]
+  return {
+    resolve: { conditions: ['@machinist/source'] },
+    ssr: { resolve: { conditions: ['@machinist/source', 'node', 'import', 'default'] } },
+    test: {
+      name,
+      include: folders.flatMap(files),
+      exclude: ['**/node_modules/**', '**/dist/**', '**/*.long.test.ts', ...besides.flatMap(files)],
+      setupFiles: ['./vitest.setup.ts'],
+      // Against what hangs. A busy host may take many times longer than a quiet one.
+      testTimeout: 5 * 60_000,
+      hookTimeout: 5 * 60_000,
+      pool: 'forks',
+      isolate,
+    },
+  }
+}
 
 /** The quick tests: beside the code of every package, of the examples, and of the repository itself. */
 const config: ViteUserConfig = defineConfig({
-  resolve: { conditions: ['@machinist/source'] },
-  ssr: { resolve: { conditions: ['@machinist/source', 'node', 'import', 'default'] } },
   test: {
-    include: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts', 'examples/*/**/*.test.ts', 'scripts/**/*.test.ts'],
-    exclude: ['**/node_modules/**', '**/dist/**', '**/*.long.test.ts'],
-    setupFiles: ['./vitest.setup.ts'],
-    // Against what hangs. A busy host may take many times longer than a quiet one.
-    testTimeout: 5 * 60_000,
-    hookTimeout: 5 * 60_000,
-    pool: 'forks',
     maxWorkers: 2,
+    projects: [
+      project('hosts', true, ['packages/*', 'examples/*', 'scripts'], portable),
+      project('portable', false, portable, []),
+    ],
   },
 })
 
