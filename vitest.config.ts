@@ -1,10 +1,10 @@
 import { defineConfig, type TestProjectInlineConfiguration, type ViteUserConfig } from 'vitest/config'
 
-/** Packages that know no host: their tests leave nothing behind in a process, and the next file's may run in it. */
-const PORTABLE = ['api', 'boards', 'boot', 'bus', 'cpu-core', 'cpu-riscv', 'cpu-x86', 'devices', 'display', 'hypervisor', 'interrupts', 'machine', 'memory', 'mmu',
-  'network', 'packets', 'registers', 'sbi', 'schedulers', 'snapshot', 'softfloat', 'storage', 'testkit', 'translator', 'virtio', 'wasm']
+/** Packages whose tests leave nothing behind in a process: the next file's run in it. These are the portable ones, and the program above them. */
+const TOGETHER = ['api', 'boards', 'boot', 'bus', 'cpu-core', 'cpu-riscv', 'cpu-x86', 'devices', 'display', 'hypervisor', 'interrupts', 'machine', 'memory', 'mmu',
+  'machinist', 'network', 'packets', 'registers', 'sbi', 'schedulers', 'snapshot', 'softfloat', 'storage', 'testkit', 'translator', 'virtio', 'wasm']
 
-const portable = PORTABLE.map((name) => `packages/${name}`)
+const together = TOGETHER.map((name) => `packages/${name}`)
 
 function project(name: string, isolate: boolean, folders: readonly string[], besides: readonly string[]): TestProjectInlineConfiguration {
   const files = (folder: string): string[] => [`${folder}/**/*.test.ts`]
@@ -30,8 +30,8 @@ const config: ViteUserConfig = defineConfig({
   test: {
     maxWorkers: 2,
     projects: [
-      project('hosts', true, ['packages/*', 'examples/*', 'scripts'], portable),
-      project('portable', false, portable, []),
+      project('alone', true, ['packages/*', 'examples/*', 'scripts'], together),
+      project('together', false, together, []),
     ],
   },
 })
