@@ -75,6 +75,12 @@ export abstract class Policy<E, P, M extends Member<E>> implements Scheduler<E, 
   protected abstract choose(): M | null
   /** A member that runs has taken CPU time; afterwards it is enqueued, or rests. */
   protected abstract spend(member: M, ran: number): void
+  /** A member that was chosen does not run after all; it is enqueued when somebody else has been chosen. */
+  protected pass(member: M): void {
+    this.spend(member, 0)
+  }
+  /** One was chosen before others, or nobody but them: those had better not run there, and some of the kind run elsewhere. */
+  protected passed(_chosen: M | null, _waiting: readonly M[], _running: readonly M[]): void {}
   /** Whether {@link choose} would find somebody. */
   protected abstract waiting(): boolean
   /** Lets those go on that were held back until now. */
@@ -192,17 +198,16 @@ export abstract class Policy<E, P, M extends Member<E>> implements Scheduler<E, 
 
   /** The first that is not passed over; if all are, the first. */
   #choose(passOver: ((entity: E) => boolean) | undefined): M | null {
-    const first = this.choose()
-    if (first === null || passOver?.(first.entity) !== true) return first
-    const passed = [first]
     let next = this.choose()
-    for (; next !== null && passOver(next.entity); next = this.choose()) passed.push(next)
-    const back = next === null ? passed.slice(1) : passed
-    for (const member of back) {
-      this.spend(member, 0)
-      this.enqueue(member, false)
+    if (next === null || passOver?.(next.entity) !== true) return next
+    const passed: M[] = []
+    for (; next !== null && passOver(next.entity); next = this.choose()) {
+      this.pass(next)
+      passed.push(next)
     }
-    return next ?? first
+    this.passed(next, passed, this.#processors.flatMap(({ running }) => (running !== null && passOver(running.entity) ? running : [])))
+    for (const member of passed) this.enqueue(member, false)
+    return next ?? this.choose()
   }
 
   charge(entity: E, ran: number, now: number): void {

@@ -204,7 +204,8 @@ export class HardwareHart implements TimedVcpu, SbiHart {
     this.#running = true
     this.#leave = null
     this.quiet = this.registers.low('exit') === VcpuExit.time
-    if (!this.quiet) this.restless = this.ran - this.#ranBefore < WORTH
+    const ran = this.ran - this.#ranBefore
+    if (!this.quiet || ran >= WORTH) this.restless = ran < WORTH
     try {
       return this.#serve(this.#now)
     } finally {

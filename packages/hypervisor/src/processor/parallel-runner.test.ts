@@ -232,3 +232,27 @@ test('whoever is back at once runs on the thread while somebody else wants a pro
   alone.run(1000)
   expect(alone.guests['restless']?.worked).toBeGreaterThan(100 * MS)
 })
+
+test('no processor is idle beside one that can run on the thread alone, while somebody would run there, be it for a moment', () => {
+  const restless: Habit = { harts: 1, run: 200_000, service: 2_000, restless: true }
+  const { guests, run } = trial(1, { bound: [{ ...busy, bound: true }, {}], restless: [restless, {}] })
+  run(20)
+  const before = guests['restless']?.worked ?? 0
+  const used = run(1000)
+  expect((guests['restless']?.worked ?? 0) - before).toBeGreaterThan(900 * MS)
+  expect(used['bound']).toBeGreaterThan(0.95)
+  // With one more that would stay away.
+  const three = trial(1, { bound: [{ ...busy, bound: true }, {}], calm: [busy, {}], restless: [restless, {}] })
+  three.run(20)
+  const shares = three.run(1000)
+  for (const name of ['bound', 'restless']) expect(Math.abs((shares[name] ?? 0) - 2 / 3), name).toBeLessThan(0.2)
+  expect(Object.values(shares).reduce((sum, each) => sum + each, 0)).toBeGreaterThan(1.95)
+})
+
+test('those that are all back at once have the thread by their shares, and each something', () => {
+  const restless: Habit = { harts: 1, run: 10_000, service: 10_000, restless: true }
+  const { run } = trial(1, { one: [restless, { shares: 1000 }], two: [restless, { shares: 2000 }], calm: [{ ...busy, harts: 2 }, { shares: 10 }] })
+  run(100)
+  const used = run(2000)
+  expect(Math.abs((used['two'] ?? 0) / (used['one'] ?? 1) / 2 - 1)).toBeLessThan(0.1)
+})

@@ -1,5 +1,5 @@
 import type { HostLoop, SliceResult } from '@machinist/machine'
-import { type EntityParameters, Heap, ProportionalShare, Slot } from '@machinist/schedulers'
+import { type Choice, type EntityParameters, Heap, ProportionalShare, Slot } from '@machinist/schedulers'
 import { Claims } from './claims.ts'
 import type { Lendable, OtherProcessors } from './parallel.ts'
 import { LONG, SHORT, SOME_TIME, type CpuRunner, type Task, type TaskTime } from './runner.ts'
@@ -229,8 +229,8 @@ export class ParallelRunner implements CpuRunner {
       const now = this.#loop.now()
       if (place.asks > now) return true
       // Those that would be back at once wait for this thread's, unless nobody else wants that one. Whoever has this thread's and had better go there makes room for them.
-      const calm = this.#current !== null && this.#current.harts.restless !== true
-      const choice = this.policy.pick(place.number, now, (claim) => !calm && this.#owner(claim).harts.restless === true)
+      const calm = this.#current !== null && this.#current.harts.parallel > 0 && this.#current.harts.restless !== true
+      const choice = this.#pick(place, now, calm)
       if (!('entity' in choice)) {
         place.asks = choice.until
         return true
@@ -249,6 +249,16 @@ export class ParallelRunner implements CpuRunner {
       this.#serve(seat)
     }
     return true
+  }
+
+  /** Who is to run on another processor than this thread's: who can. Those that would be back at once do when nobody else wants it, or when they are welcome there. */
+  #pick(place: Place, now: number, welcome: boolean): Choice<string> {
+    const { policy } = this
+    const stays = (claim: string): boolean => this.#owner(claim).harts.parallel === 0
+    const choice = policy.pick(place.number, now, (claim) => stays(claim) || (!welcome && this.#owner(claim).harts.restless === true))
+    if (welcome || !('entity' in choice) || !stays(choice.entity)) return choice
+    policy.charge(choice.entity, 0, now)
+    return policy.pick(place.number, now, stays)
   }
 
   #owner(claim: string): Seat {

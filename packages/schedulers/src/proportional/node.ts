@@ -97,6 +97,8 @@ export class Pool extends Node {
   depth = 0
   /** The virtual time of its children: the greatest start tag that was chosen by shares. */
   virtualTime = 0
+  /** The least start tag of a child that is being passed over. */
+  passed: number = Infinity
   /** Children that may run, by share tag. */
   readonly queue: Heap<Node>
   /** Those of them that have a promise and have had enough of it, by when that changes; those that have not, by deadline. */

@@ -458,3 +458,35 @@ it('passes over who had better run elsewhere, while somebody else wants the proc
   for (const place of places) if ((place as typeof place | undefined) !== undefined) policy.charge(place.entity, 0, 4e9)
   expect(policy.pick(1, 4e9, () => true)).toMatchObject({ entity: 'stays' })
 })
+
+it('those who are always passed over on one processor divide the other by their shares, and who comes back to it is not behind them', () => {
+  const policy = new ProportionalShare<string>({ processors: 2, slice: 1e6 })
+  policy.addPool('elsewhere', { shares: 10 })
+  const bound = new Set(['one', 'two', 'sleeper'])
+  for (const [name, shares] of [['one', 1000], ['two', 2000], ['sleeper', 1000]] as const) policy.add(name, { shares })
+  for (const [name, shares] of [['x', 1000], ['y', 3000]] as const) policy.add(name, { shares, pool: 'elsewhere' })
+  for (const name of ['one', 'two', 'x', 'y']) policy.wake(name, 0)
+  const used = new Map<string, number>()
+  let longest = 0
+  for (let turn = 0; turn < 6000; turn++) {
+    const now = turn * 1e6
+    if (turn % 200 === 100) policy.wake('sleeper', now)
+    const on: string[] = []
+    for (const processor of [1, 0]) {
+      const choice = policy.pick(processor, now, processor === 1 ? (entity) => bound.has(entity) : undefined)
+      if (!('entity' in choice)) throw new Error('all want to run')
+      expect(bound.has(choice.entity)).toBe(processor === 0)
+      on.push(choice.entity)
+      used.set(choice.entity, (used.get(choice.entity) ?? 0) + 1)
+    }
+    if (on.includes('sleeper')) {
+      longest = Math.max(longest, turn % 200 - 100)
+      policy.block('sleeper', now)
+    }
+    for (const entity of on) policy.charge(entity, 1e6, now + 1e6)
+  }
+  const ratio = (one: string, other: string): number => (used.get(one) ?? 0) / (used.get(other) ?? 1)
+  expect(ratio('two', 'one')).toBeCloseTo(2, 1)
+  expect(ratio('y', 'x')).toBeCloseTo(3, 1)
+  expect(longest).toBeLessThan(4)
+})

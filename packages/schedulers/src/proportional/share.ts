@@ -178,7 +178,7 @@ export class ProportionalShare<E> extends Policy<E, EntityParameters, Seat<E>> {
       const first = due ?? pool.queue.first?.item
       if (first === undefined) return null
       path = (path << 1) | (due === undefined ? 0 : 1)
-      if (due === undefined) pool.virtualTime = Math.max(pool.virtualTime, first.shareKey)
+      if (due === undefined) pool.virtualTime = Math.max(pool.virtualTime, Math.min(first.shareKey, pool.passed))
       node = first
     }
     if (!(node instanceof Leaf)) return null
@@ -194,10 +194,43 @@ export class ProportionalShare<E> extends Policy<E, EntityParameters, Seat<E>> {
     return seat
   }
 
+  protected override pass(seat: Seat<E>): void {
+    const leaf = leafOf(seat)
+    for (let node: Node = leaf, bits = seat.byPromise, pool = leaf.parent; pool !== null; node = pool, pool = node.parent, bits >>>= 1) {
+      node.inFlight -= seat.slice
+      if ((bits & 1) !== 0) node.inFlightPromised -= seat.slice
+      pool.passed = Math.min(pool.passed, node.shareKey)
+    }
+    this.#root.inFlight -= seat.slice
+    this.#file(leaf, false)
+  }
+
+  /** Those that were passed over do not fall behind for ever: all of their kind, whether they wait or run, come as much nearer, so that among them their shares hold. */
+  protected override passed(chosen: Seat<E> | null, waiting: readonly Seat<E>[], running: readonly Seat<E>[]): void {
+    for (let node: Node | null = chosen?.leaf ?? null; node !== null; node = node.parent) {
+      const pool = node.parent
+      const behind = pool === null ? 0 : node.shareKey - ((chosen?.slice ?? 0) + this.#lag(node)) / node.shares - pool.passed
+      if (pool === null || behind <= 0) continue
+      const nearer = new Set<Node>()
+      for (const seat of [...waiting, ...running]) {
+        const child = ancestorIn(pool, leafOf(seat))
+        // Some of what is in a pool that could be chosen is not of the kind.
+        if (child !== null && child !== node && child.byShare.heap === null) nearer.add(child)
+      }
+      for (const child of nearer) child.shareTag += behind
+    }
+    for (const seat of waiting) for (let pool = leafOf(seat).parent; pool !== null; pool = pool.parent) pool.passed = Infinity
+  }
+
+  /** How far a node may be ahead or behind, in CPU time. */
+  #lag(node: Node): number {
+    return MOST_LAG * node.grain * Math.max(1, Math.min(node.active, this.processors))
+  }
+
   protected override spend(seat: Seat<E>, ran: number): void {
     for (let node: Node | null = leafOf(seat), bits = seat.byPromise; node !== null; node = node.parent, bits >>>= 1) {
       const virtualTime = node.parent?.virtualTime ?? 0
-      const lag = (MOST_LAG * node.grain * Math.max(1, Math.min(node.active, this.processors))) / node.shares
+      const lag = this.#lag(node) / node.shares
       const byPromise = (bits & 1) !== 0
       node.used += ran
       node.inFlight -= seat.slice
@@ -368,6 +401,13 @@ export class ProportionalShare<E> extends Policy<E, EntityParameters, Seat<E>> {
 function leafOf<E>(seat: Seat<E>): Leaf<E> {
   if (seat.leaf === null) throw refused('entity-unknown', seat.entity, 'there is no such entity', 'Add it first.')
   return seat.leaf
+}
+
+/** That child of a pool in which a leaf is, or which it is. */
+function ancestorIn(pool: Pool, leaf: Node): Node | null {
+  let node: Node | null = leaf
+  while (node !== null && node.parent !== pool) node = node.parent
+  return node
 }
 
 function reservationOf(processors: number): number {
