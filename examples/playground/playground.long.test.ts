@@ -1,6 +1,6 @@
 /** The playground as it is built, in Debian's Chromium: machines of a link boot, ping each other, pause and go on, and come again with the link. */
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -108,6 +108,18 @@ it('two machines of a link boot, ping each other, pause and go on, and the link 
   expect(await page.evaluate(`${terminal('two')}.text`)).not.toContain('after')
   await two.getByRole('button', { name: 'Resume' }).click()
   await shows(page, 'two', 'after')
+
+  // A copy goes on from where the machine is, with what its terminal showed, and what is saved is a file.
+  await type(page, 'two', 'kept=here')
+  await two.getByRole('button', { name: 'Make a copy' }).click()
+  await shows(page, 'ada', 'after')
+  await type(page, 'ada', 'echo $kept a"gain"')
+  await shows(page, 'ada', 'here again')
+  expect(await page.evaluate(`${terminal('two')}.text`)).not.toContain('again')
+  const [saved] = await Promise.all([page.waitForEvent('download', { timeout: PATIENCE }), page.locator('li', { hasText: 'ada' }).getByRole('button', { name: 'Save a snapshot' }).click()])
+  expect(saved.suggestedFilename()).toBe('ada.snapshot')
+  expect(readFileSync(await saved.path()).subarray(0, 4)).toEqual(Buffer.from([0x8d, 0x4d, 0x53, 0x4e]))
+  await page.locator('li', { hasText: 'ada' }).getByRole('button', { name: 'Remove' }).click()
 
   // Machines have instructions, and memory.
   await until(page, "/one.*\\d MiB/.test(document.querySelector('#top').innerText.replaceAll('\\n', ' '))")

@@ -11,6 +11,8 @@ export interface Wanted extends Omit<SharedMachine, 'memory'> {
 }
 
 export interface OwnFiles {
+  /** A machine that was saved, in the place of all else. */
+  readonly snapshot: Blob | null
   readonly kernel: File | null
   readonly initrd: File | null
   readonly disks: readonly File[]
@@ -51,8 +53,18 @@ function fileAt({ href }: URL): Promise<Blob> {
   return loading
 }
 
+function download(file: Blob, name: string): void {
+  const link = document.createElement('a')
+  link.href = URL.createObjectURL(file)
+  link.download = name
+  link.click()
+  setTimeout(() => { URL.revokeObjectURL(link.href) }, 60_000)
+}
+
 /** What is served for Debian, with what this machine has of its own. */
 async function describe({ guest, name, memory, network, own }: Wanted, address: string): Promise<{ readonly description: MachineDescription; readonly files: Readonly<Record<string, Blob>> }> {
+  // It has addresses of its own, which others may have by now.
+  if (own?.snapshot) return { description: { snapshot: own.snapshot, unplug: true, name, cpu: guest === 'riscv64' ? 'riscv' : 'x86' }, files: {} }
   const folder = new URL(`guests/${guest}/`, document.baseURI)
   const debian = JSON.parse(await (await fileAt(new URL('machine.json', folder))).text()) as { readonly append: string }
   const files: Record<string, Blob> = {}
@@ -74,8 +86,9 @@ async function describe({ guest, name, memory, network, own }: Wanted, address: 
 /**
  * @param address - of IPv4, which nobody else on its network has
  * @param changed - called when its state is another
+ * @param forked - called with what a copy of it begins with
  */
-export function makeCard(wanted: Wanted, address: string, changed: (state: State) => void, removed: () => void): Card {
+export function makeCard(wanted: Wanted, address: string, changed: (state: State) => void, removed: () => void, forked: (snapshot: Blob) => void): Card {
   const node = document.createElement('li')
   node.className = 'card'
   const title = document.createElement('h3')
@@ -83,7 +96,7 @@ export function makeCard(wanted: Wanted, address: string, changed: (state: State
   title.textContent = wanted.name
   const about = document.createElement('p')
   about.textContent = [
-    wanted.own?.kernel ? OWN_LABEL[wanted.guest] : LABEL[wanted.guest],
+    wanted.own?.snapshot ? `${OWN_LABEL[wanted.guest]}, from a snapshot` : wanted.own?.kernel ? OWN_LABEL[wanted.guest] : LABEL[wanted.guest],
     ...(wanted.network === null ? ['no network'] : [wanted.own?.kernel ? wanted.network : `${address}`]),
     ...wanted.own?.disks.map((disk, at) => `${disk.name} is vd${String.fromCharCode(97 + at)}`) ?? [],
   ].join(' · ')
@@ -103,10 +116,12 @@ export function makeCard(wanted: Wanted, address: string, changed: (state: State
     else void (machine.state === 'paused' ? machine.resume() : machine.pause()).catch(fail)
   })
   const power = iconButton('power', 'Power off', () => { void powerOff().catch(fail) })
+  const save = iconButton('snapshot', 'Save a snapshot', () => { void keep(true).then((snapshot) => { if (snapshot !== null) download(snapshot, `${wanted.name}.snapshot`) }) })
+  const fork = iconButton('fork', 'Make a copy', () => { void keep(false).then((snapshot) => { if (snapshot !== null) forked(snapshot) }) })
   const remove = iconButton('remove', 'Remove', removed)
   const buttons = document.createElement('div')
   buttons.className = 'buttons'
-  buttons.append(toggle, power, remove)
+  buttons.append(toggle, save, fork, power, remove)
   const head = document.createElement('div')
   head.className = 'head'
   head.append(names, buttons)
@@ -137,18 +152,36 @@ export function makeCard(wanted: Wanted, address: string, changed: (state: State
     relabel(power, next === 'stopping' ? 'plug' : 'power', next === 'stopping' ? 'Pull the plug' : 'Power off')
     toggle.disabled = next === 'loading' || next === 'stopping'
     power.disabled = next === 'loading' || next === 'off' || next === 'failed'
+    for (const each of [save, fork]) each.disabled = next !== 'running' && next !== 'paused'
     changed(next)
   }
   const fail = (error: unknown): void => {
     // One that was removed has nobody to tell.
     if (!node.isConnected) return
     enter('failed')
+    complain(error)
+  }
+  function complain(error: unknown): void {
     const line = document.createElement('p')
     line.className = 'error'
     line.setAttribute('role', 'alert')
     line.textContent = error instanceof Error ? error.message : String(error)
     node.querySelector('.error')?.remove()
     head.after(line)
+  }
+  /** All of the machine, which goes on meanwhile; null when that fails, which is told. */
+  async function keep(compressed: boolean): Promise<Blob | null> {
+    for (const each of [save, fork]) each.disabled = true
+    node.setAttribute('aria-busy', 'true')
+    try {
+      return await terminal.machine?.snapshot({ compressed }) ?? null
+    } catch (error) {
+      complain(error)
+      return null
+    } finally {
+      node.removeAttribute('aria-busy')
+      for (const each of [save, fork]) each.disabled = state !== 'running' && state !== 'paused'
+    }
   }
   async function powerOff(): Promise<void> {
     const { machine } = terminal

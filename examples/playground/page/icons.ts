@@ -4,6 +4,8 @@ const PATHS = {
   pause: 'M7 4.5v11M13 4.5v11',
   power: 'M10 3v7M6 5.5a6 6 0 108 0',
   plug: 'M7 3v4M13 3v4M5 7h10v3a5 5 0 01-10 0zM10 15v3',
+  snapshot: 'M3 6.5h3l1.5-2h5l1.5 2h3v9H3zM10 8.2a2.6 2.6 0 100 5.2 2.6 2.6 0 000-5.2',
+  fork: 'M6 3v5.5a3 3 0 003 3h2a3 3 0 013 3V17M6 3v14M4 15l2 2 2-2M12 15l2 2 2-2',
   remove: 'M5 5l10 10M15 5L5 15',
 } as const
 

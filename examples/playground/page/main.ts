@@ -50,7 +50,7 @@ function add(wanted: Wanted): void {
     return
   }
   tell('')
-  const card = makeCard(wanted, nextAddress(cards.map(({ address }) => address)), (state) => { said.textContent = `${wanted.name}: ${state}` }, () => { remove(card) })
+  const card = makeCard(wanted, nextAddress(cards.map(({ address }) => address)), (state) => { said.textContent = `${wanted.name}: ${state}` }, () => { remove(card) }, (snapshot) => { copy(card, snapshot) })
   cards.push(card)
   list.append(card.node)
   changed()
@@ -64,6 +64,11 @@ function remove(card: Card): void {
   card.node.remove()
   changed()
   if (hadFocus) (cards[Math.min(at, cards.length - 1)]?.node.querySelector<HTMLElement>('button:not(:disabled)') ?? byId('two')).focus()
+}
+
+/** A machine that goes on from where another one is. It has the addresses of that, so it is on no network. */
+function copy({ wanted }: Card, snapshot: Blob): void {
+  add({ ...wanted, name: freeName(), network: null, own: { snapshot, kernel: null, initrd: null, disks: [], append: '' } })
 }
 
 function debian(guest: Guest): void {

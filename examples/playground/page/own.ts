@@ -3,7 +3,8 @@ import type { OwnFiles, Wanted } from './card.ts'
 import { GUESTS, isName, MEMORY } from './link.ts'
 
 /** What a file is taken for by its name. */
-function kindOf({ name }: File): 'kernel' | 'initrd' | 'disks' {
+function kindOf({ name }: File): 'snapshot' | 'kernel' | 'initrd' | 'disks' {
+  if (/\.snapshot$/i.test(name)) return 'snapshot'
   if (/initr|\.cpio/i.test(name)) return 'initrd'
   return /^(?:b?z?image|vmlinu[xz])(?:$|[.-])/i.test(name) && !/\.(?:img|raw|qcow2?)$/i.test(name) ? 'kernel' : 'disks'
 }
@@ -28,16 +29,16 @@ export function ownMachines(dialog: HTMLDialogElement, drop: HTMLElement, freeNa
     form.reset()
     name.value = freeName()
     name.setCustomValidity('')
-    for (const kind of ['kernel', 'initrd', 'disks']) field(kind).files = listOf(files.filter((file) => kindOf(file) === kind).slice(0, kind === 'disks' ? 8 : 1))
+    for (const kind of ['snapshot', 'kernel', 'initrd', 'disks']) field(kind).files = listOf(files.filter((file) => kindOf(file) === kind).slice(0, kind === 'disks' ? 8 : 1))
     if (!dialog.open) dialog.showModal()
   }
   name.addEventListener('input', () => { name.setCustomValidity(isFree(name.value) ? '' : 'Another machine is called so.') })
   dialog.addEventListener('close', () => {
     if (dialog.returnValue !== 'start') return
     const first = (kind: string): File | null => field(kind).files?.[0] ?? null
-    const own: OwnFiles = { kernel: first('kernel'), initrd: first('initrd'), disks: [...field('disks').files ?? []].slice(0, 8), append: field('append').value.trim() }
+    const own: OwnFiles = { snapshot: first('snapshot'), kernel: first('kernel'), initrd: first('initrd'), disks: [...field('disks').files ?? []].slice(0, 8), append: field('append').value.trim() }
     const network = field('network').value
-    add({ name: name.value, guest: GUESTS.find((each) => each === field('guest').value) ?? 'riscv64', memory: Number(field('memory').value) || MEMORY, network: isName(network) ? network : null, own })
+    add({ name: name.value, guest: GUESTS.find((each) => each === field('guest').value) ?? 'riscv64', memory: Number(field('memory').value) || MEMORY, network: isName(network) && own.snapshot === null ? network : null, own })
   })
 
   let depth = 0

@@ -33,8 +33,8 @@ const machines: { readonly name: string; readonly options: OpenMachineOptions; r
 vi.mock('@xterm/xterm/css/xterm.css', () => ({ default: '' }))
 vi.mock('./screen.ts', () => ({ openScreen: () => new Promise<Screen>((resolve) => { screens.push(resolve) }) }))
 vi.mock('@machinist/host-browser', () => ({
-  openMachine: (what: { readonly name: string }, options: OpenMachineOptions) => new Promise<PageMachine>((resolve, reject) => {
-    const { name } = what
+  openMachine: (what: { readonly name?: string; readonly snapshot?: string }, options: OpenMachineOptions) => new Promise<PageMachine>((resolve, reject) => {
+    const { name = String(what.snapshot) } = what
     log.push(`open ${name}`)
     let opened = false
     options.signal?.addEventListener('abort', () => {
@@ -119,4 +119,15 @@ test('an element that leaves its page while it loads leaves nothing; an address 
   screens[1]!(screen('next'))
   await turn()
   expect(errors).toMatchObject([{ code: 'machine-load', value: 'http://' }])
+})
+
+test('an element with a snapshot goes on from that', async () => {
+  const element = new (made.get('machinist-machine') as NonNullable<ReturnType<typeof made.get>>)()
+  element.setAttribute('snapshot', 'booted.snapshot')
+  element.connectedCallback()
+  screens[0]?.(screen('screen'))
+  await turn()
+  machines[0]?.open()
+  await turn()
+  expect(log).toEqual(['open booted.snapshot', 'screen connected', 'start booted.snapshot'])
 })

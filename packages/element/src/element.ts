@@ -46,7 +46,7 @@ function numberOf(text: string | null, from: number, to: number, otherwise: numb
 }
 
 /**
- * `<machinist-machine src="machine.json" columns="80" rows="24" fit font-size="14" when-hidden="run" workers="/programs/">`: a machine with a terminal. It is made when the element comes into a page,
+ * `<machinist-machine src="machine.json" snapshot="booted.snapshot" columns="80" rows="24" fit font-size="14" when-hidden="run" workers="/programs/">`: a machine with a terminal. It is made, or with `snapshot` opened as it was saved, when the element comes into a page,
  * begins at once unless `paused` is there, and ends when the element goes.
  */
 class MachinistMachine extends Base implements MachineElement {
@@ -64,8 +64,9 @@ class MachinistMachine extends Base implements MachineElement {
   }
 
   connectedCallback(): void {
-    const src = this.getAttribute('src')
-    if (src !== null) this.#load(src, {}).catch(() => undefined)
+    const [src, snapshot] = [this.getAttribute('src'), this.getAttribute('snapshot')]
+    const what = snapshot === null ? src : { snapshot }
+    if (what !== null) this.#load(what, {}).catch(() => undefined)
   }
 
   disconnectedCallback(): void {

@@ -1,5 +1,6 @@
 import { type Backend, type BackendKind, machinistError } from '@machinist/api'
 import type { BackendDescriptor, HostLoop, MachineHost } from '@machinist/machine'
+import { virtualSwitch } from '@machinist/network'
 import { createMemory } from '@machinist/wasm'
 import { browserLoop } from './loop.ts'
 import { broadcastNetwork } from './network/broadcast.ts'
@@ -24,7 +25,7 @@ export function isIsolated(): boolean {
 
 /**
  * A browser as a host: best in a worker, which nothing on a page can hold up. Memory is shared where the page is isolated from other origins, and
- * plain elsewhere. For definitions it knows the backends `'terminal'`, `'stdout'` and `{ type: 'switch', name, address }`, a network of all machines
+ * plain elsewhere. For definitions it knows the backends `'terminal'`, `'stdout'`, `'unplugged'`, a network of nobody, and `{ type: 'switch', name, address }`, a network of all machines
  * of this origin, in this tab and others, that name it; `openBrowserDisks` opens disks beforehand.
  */
 export function browserHost(options: BrowserHostOptions = {}): MachineHost {
@@ -56,6 +57,8 @@ function fillRandom(into: Uint8Array): void {
 function byName(descriptor: BackendDescriptor, kind: BackendKind, part: string, loop: HostLoop, { console }: BrowserHostOptions): Backend<unknown> | null {
   const name = typeof descriptor === 'string' ? descriptor : descriptor.type
   if (kind === 'char' && (name === 'terminal' || name === 'stdout')) return console?.(part, loop, name === 'terminal') ?? null
+  // Nobody else is there.
+  if (kind === 'net' && name === 'unplugged') return virtualSwitch({ name }).port({ name: part })
   if (kind === 'net' && name === 'switch' && typeof descriptor === 'object') {
     const { name: network, address } = descriptor
     if (typeof network !== 'string') throw machinistError({ code: 'backend-option', part, value: String(network), remedy: 'Give it a name.' }, 'a switch without a name')

@@ -1,5 +1,5 @@
 export { openMachine, type MachineWorkerHandle, type OpenMachineOptions, type PageMachine } from './page/machine.ts'
-export type { BoardDescription, MachineDescription } from './description.ts'
+export type { BoardDescription, MachineDescription, SnapshotDescription, WorkerCpu } from './description.ts'
 export type { MachineNews, TerminalSize, ToPage, ToWorker } from './protocol.ts'
 export { exportDisk, importDisk, type KeptDisk, keptDisks, removeDisk } from './disks/private-files.ts'
 export { browserHost, type BrowserHostOptions, isIsolated } from './host.ts'

@@ -11,12 +11,13 @@ export interface Asks {
   powerOff: null
   pressPowerButton: null
   stats: null
+  snapshot: { readonly compressed: boolean }
   dispose: null
 }
 
 /** What it answers. */
 export interface Answers {
-  make: { readonly name: string; readonly consoles: readonly string[] }
+  make: { readonly name: string; readonly consoles: readonly string[]; readonly state: MachineState }
   start: null
   pause: null
   resume: null
@@ -24,6 +25,7 @@ export interface Answers {
   powerOff: null
   pressPowerButton: boolean
   stats: MachineStats
+  snapshot: Blob
   dispose: null
 }
 

@@ -2,4 +2,4 @@ import { microvm, microvmCatalogue } from '@machinist/boards'
 import { boardOptions } from './worker/board.ts'
 import { serveMachine } from './worker/serve.ts'
 
-serveMachine({ catalogue: microvmCatalogue, board: (description) => microvm(boardOptions(description, 'microvm')) })
+serveMachine({ cpu: 'x86', catalogue: microvmCatalogue, board: (description) => microvm(boardOptions(description, 'microvm')) })

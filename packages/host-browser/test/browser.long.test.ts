@@ -1,9 +1,12 @@
 /** Machines in Debian's Chromium: Debian boots on both CPUs, with shared memory and without; disks outlive the page; machines of two tabs reach each other. */
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { microvmCatalogue, virtCatalogue } from '@machinist/boards'
+import { collector, nodeHost, openSnapshotFile, saveSnapshotFile } from '@machinist/host-node'
+import { instantiateStored } from '@machinist/machine'
 import { guestCommandLine, prepareGuest } from '@machinist/machinist'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -45,7 +48,7 @@ interface OnPage {
 }
 
 async function site(isolated: boolean): Promise<Site> {
-  const made = await serve(files, { isolated, policy: "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'" })
+  const made = await serve(files, { isolated, policy: "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'", put: (path, bytes) => { files.set(path, bytes) } })
   sites.push(made)
   return made
 }
@@ -61,6 +64,28 @@ async function boot(page: Page, description: MachineDescription): Promise<void> 
     await here.machine.start()
   }, description)
   await shows(page, '# ')
+}
+
+/** Has a machine go on from a snapshot, until it answers. @returns milliseconds */
+async function goOn(page: Page, description: MachineDescription): Promise<number> {
+  return page.evaluate(async (given) => {
+    const here = globalThis as unknown as OnPage
+    const began = performance.now()
+    here.said = ''
+    here.machine = await here.browser.openMachine(given)
+    const decoder = new TextDecoder()
+    const answered = new Promise<void>((resolve) => {
+      here.machine.on('output', ({ bytes }) => {
+        here.said += decoder.decode(bytes, { stream: true })
+        if (here.said.includes('it answers')) resolve()
+      })
+    })
+    await here.machine.start()
+    here.machine.type('echo it "answers"\n')
+    await answered
+    here.said = ''
+    return performance.now() - began
+  }, description)
 }
 
 /** Waits until the guest has said something, of what it said since it was asked last. */
@@ -88,6 +113,51 @@ async function fresh(of: Site, context?: BrowserContext): Promise<Page> {
   return page
 }
 
+/** Saves the page's machine, has Node.js go on from that and save it in turn, and the page from what Node.js wrote, at a URL. */
+async function comesAgain(page: Page, board: 'virt' | 'microvm', isolated: boolean): Promise<void> {
+  await ask(page, 'mark=here; echo of the page > /tmp/mark')
+  const took = await page.evaluate(async () => {
+    const { machine } = globalThis as unknown as OnPage
+    const began = performance.now()
+    const blob = await machine.snapshot()
+    const saved = performance.now() - began
+    await fetch('/saved', { method: 'PUT', body: blob })
+    await machine.dispose()
+    return { saved, size: blob.size }
+  })
+  const folder = mkdtempSync(join(tmpdir(), 'machinist-snapshot-'))
+  const path = join(folder, 'page.snapshot')
+  writeFileSync(path, files.get('/saved') as Uint8Array)
+  const stored = openSnapshotFile(path)
+  const console = collector()
+  const machine = instantiateStored(stored, board === 'virt' ? virtCatalogue : microvmCatalogue, nodeHost(), { backends: { 'uart0.console': console } })
+  machine.start()
+  console.type('cat /tmp/mark; echo $mark "again"; echo of Node > /tmp/mark\n')
+  await expect.poll(() => console.text(), { timeout: 60_000 }).toMatch(/of the page\r\nhere again\r\n[^\n]*# /)
+  machine.pause()
+  const again = join(folder, 'node.snapshot')
+  await saveSnapshotFile(machine, again)
+  machine.dispose()
+  stored.close()
+  const bytes = readFileSync(again)
+  files.set('/node.snapshot', bytes)
+  // Each in a browser's context of its own, which has nothing of the others in its caches.
+  const others: number[] = []
+  for (let round = 0; round < 4; round++) {
+    const other = await fresh(await site(isolated))
+    others.push(await goOn(other, { snapshot: '/node.snapshot', ...(board === 'microvm' && { cpu: 'x86' }) }))
+    await other.context().close()
+  }
+  const waited = await goOn(page, { snapshot: '/node.snapshot', ...(board === 'microvm' && { cpu: 'x86' }) })
+  process.stderr.write(`${board}, ${isolated ? 'shared' : 'plain'} memory: saved in ${took.saved.toFixed(0)} ms (${(took.size / 1e6).toFixed(1)} MB); a prompt answers ${[...others, waited].map((each) => each.toFixed(0)).join(', ')} ms after a snapshot is opened at a URL (${(bytes.length / 1e6).toFixed(1)} MB)\n`)
+  expect(await ask(page, 'cat /tmp/mark; echo $mark')).toBe('of Node\nhere')
+  // What is damaged ends nothing but itself.
+  files.set('/damaged.snapshot', bytes.map((byte, at) => at === 20 || at === 70_000 ? byte ^ 1 : byte)).set('/short.snapshot', bytes.subarray(0, bytes.length - 1))
+  const refused = await page.evaluate(async (names) => Promise.all(names.map((name) => (globalThis as unknown as OnPage).browser.openMachine({ snapshot: name }).then(() => 'opened', (error: unknown) => (error as { code: string }).code))), ['/damaged.snapshot', '/short.snapshot', '/riscv/kernel', '/none'])
+  expect(refused).toEqual(['snapshot-damaged', 'snapshot-damaged', 'snapshot-format', 'snapshot-load'])
+  rmSync(folder, { recursive: true })
+}
+
 describe.each([['isolated', true], ['not isolated', false]] as const)('a page that is %s', (_, isolated) => {
   // The other CPU is the same to either, and slower.
   it.each(isolated ? ['virt', 'microvm'] as const : ['virt'] as const)('boots Debian on %s, which does what is typed, and ends', async (board) => {
@@ -97,6 +167,7 @@ describe.each([['isolated', true], ['not isolated', false]] as const)('a page th
     await boot(page, boards[board])
     process.stderr.write(`${board}, ${isolated ? 'shared' : 'plain'} memory: a prompt after ${((performance.now() - began) / 1000).toFixed(1)} s\n`)
     expect(await ask(page, 'uname -m; seq 100 | sha256sum')).toBe(`${board === 'virt' ? 'riscv64' : 'x86_64'}\n93d4e5c77838e0aa5cb6647c385c810a7c2782bf769029e6c420052048ab22bb  -`)
+    await comesAgain(page, board, isolated)
     await page.evaluate(() => { (globalThis as unknown as OnPage).machine.type('poweroff\n') })
     expect(await page.evaluate(() => (globalThis as unknown as OnPage).machine.finished())).toEqual({ status: 0, error: null })
     await page.context().close()

@@ -21,15 +21,25 @@ export interface SiteOptions {
   /** Shared memory is for pages that no other origin can look into. */
   readonly isolated: boolean
   readonly policy?: string
+  /** Takes what pages put. */
+  readonly put?: (path: string, bytes: Uint8Array) => void
 }
 
 /** Serves files at their paths. */
-export async function serve(files: ReadonlyMap<string, SiteFile>, { isolated, policy }: SiteOptions): Promise<Site> {
+export async function serve(files: ReadonlyMap<string, SiteFile>, { isolated, policy, put }: SiteOptions): Promise<Site> {
   const requests: string[] = []
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     const path = new URL(request.url ?? '/', 'http://host').pathname
     const { range } = request.headers
     requests.push(`${request.method} ${path} ${range ?? ''}`.trim())
+    if (request.method === 'PUT' && put !== undefined) {
+      const parts: Uint8Array[] = []
+      request.on('data', (part: Uint8Array) => { parts.push(part) }).on('end', () => {
+        put(path, Buffer.concat(parts))
+        response.writeHead(204).end()
+      })
+      return
+    }
     const file = files.get(path)
     if (file === undefined) {
       response.writeHead(404).end()

@@ -24,8 +24,8 @@ export class Appender {
   }
 
   /** What is to be stored of bytes: compressed, if that makes them fewer. */
-  pack(bytes: Uint8Array): Uint8Array {
-    const packed = this.codec.compress(bytes)
+  async pack(bytes: Uint8Array): Promise<Uint8Array> {
+    const packed = await (this.codec.compressLater?.(bytes) ?? this.codec.compress(bytes))
     return packed.length < bytes.length ? packed : bytes
   }
 
@@ -41,7 +41,7 @@ export class Appender {
   }
 
   async piece(bytes: Uint8Array): Promise<Piece> {
-    const packed = this.pack(bytes)
+    const packed = await this.pack(bytes)
     const piece: Piece = [this.position, packed.length, bytes.length, this.codec.crc32(packed)]
     await this.append(packed)
     return piece

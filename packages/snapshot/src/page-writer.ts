@@ -98,7 +98,7 @@ export class PageWriter<Region extends StoreRegion> {
 
   async #store(pages: number, plain: boolean): Promise<void> {
     const bytes = this.#chunk.subarray(0, pages * PAGE_SIZE)
-    const packed = plain ? bytes : this.#appender.pack(bytes)
+    const packed = plain ? bytes : await this.#appender.pack(bytes)
     this.#chunks.push(packed.length, this.#appender.codec.crc32(packed))
     await this.#appender.append(packed)
   }

@@ -30,9 +30,14 @@ function streamOf(bytes: Uint8Array): ReturnType<Blob['stream']> {
   return new Blob([new Uint8Array(bytes)]).stream()
 }
 
+/** All that comes out of a stream of browsers for bytes, at most `limit` of them. @throws a TypeError for damaged data, a RangeError when there is more */
+export function streamed(bytes: Uint8Array, through: CompressionStream | DecompressionStream, limit: number = Infinity): Promise<Uint8Array> {
+  return gather(streamOf(bytes).pipeThrough(through) as Parameters<typeof gather>[0], limit)
+}
+
 /** What a stream of browsers decompresses to, at most `limit` bytes of it. @throws a TypeError for damaged data, a RangeError when there is more */
 export function decompressed(kind: 'deflate' | 'deflate-raw' | 'gzip', bytes: Uint8Array, limit: number): Promise<Uint8Array> {
-  return gather(streamOf(bytes).pipeThrough(new DecompressionStream(kind)) as Parameters<typeof gather>[0], limit)
+  return streamed(bytes, new DecompressionStream(kind), limit)
 }
 
 /** Bytes of the header of zlib (RFC 1950, 2.2). */

@@ -1,6 +1,6 @@
-import { machinistError } from '@machinist/api'
+import { isMachinistError, machinistError } from '@machinist/api'
 import type { MachineState, MachineStats } from '@machinist/machine'
-import { cpuOf, type MachineDescription } from '../description.ts'
+import { cpuOf, type MachineDescription, type WorkerCpu } from '../description.ts'
 import { type Answers, type Asks, errorOf, type MachineNews, type PlainError, type TerminalSize, type ToPage, type ToWorker } from '../protocol.ts'
 
 /** A worker, as a page has it. */
@@ -17,7 +17,7 @@ export interface OpenMachineOptions {
   /** Files that the user picked or dropped, by the names that the description has for them. */
   readonly files?: Readonly<Record<string, Blob>>
   /** Makes the worker, where it is not found beside this package's program: a module worker of `riscv.worker.js` or `x86.worker.js`. */
-  readonly worker?: (cpu: 'riscv' | 'x86') => MachineWorkerHandle
+  readonly worker?: (cpu: WorkerCpu) => MachineWorkerHandle
   /** Size of the terminal, in characters. */
   readonly size?: TerminalSize
   /** Told of images that are being loaded. */
@@ -53,6 +53,10 @@ export interface PageMachine {
   /** The terminal has another size, in characters. */
   resize(size: TerminalSize): void
   stats(): Promise<MachineStats>
+  /**
+   * Saves all of it but its disks' files, while it goes on: a file that `openMachine`, here or elsewhere, and `machinist restore` go on from. With `compressed: false` it is there sooner, and larger.
+   */
+  snapshot(options?: { readonly compressed?: boolean }): Promise<Blob>
   /** Resolves when it is off or disposed of; to the status, and the error if a part failed. */
   finished(): Promise<{ readonly status: number; readonly error: Error | null }>
   /** Ends it, closes its disks in good order, and ends its worker. Does nothing the second time. */
@@ -60,7 +64,7 @@ export interface PageMachine {
 }
 
 /** @throws a typed error `'worker-failed'`: browsers refuse workers of other origins, and those that a policy forbids, at once */
-function makeWorker(cpu: 'riscv' | 'x86', make: (cpu: 'riscv' | 'x86') => MachineWorkerHandle): MachineWorkerHandle {
+function makeWorker(cpu: WorkerCpu, make: (cpu: WorkerCpu) => MachineWorkerHandle): MachineWorkerHandle {
   try {
     return make(cpu)
   } catch (error) {
@@ -73,7 +77,7 @@ function workerFailed(value: string): Error {
 }
 
 /** The worker beside this program. Bundlers know the form of these two, and bring the worker along. */
-function ownWorker(cpu: 'riscv' | 'x86'): MachineWorkerHandle {
+function ownWorker(cpu: WorkerCpu): MachineWorkerHandle {
   const { Worker } = globalThis as unknown as { readonly Worker: new (url: URL, options: { readonly type: 'module'; readonly name?: string }) => MachineWorkerHandle }
   return cpu === 'x86'
     ? new Worker(new URL('./x86.worker.js', import.meta.url), { type: 'module' })
@@ -196,6 +200,7 @@ class WorkerMachine implements PageMachine {
   async powerOff(): Promise<void> { await this.ask('powerOff', null) }
   pressPowerButton(): Promise<boolean> { return this.ask('pressPowerButton', null) }
   stats(): Promise<MachineStats> { return this.ask('stats', null) }
+  snapshot({ compressed = true }: { readonly compressed?: boolean } = {}): Promise<Blob> { return this.ask('snapshot', { compressed }) }
 
   type(given: Uint8Array | string, console: string | undefined = this.consoles[0]): void {
     if (console !== undefined) this.#worker.postMessage({ type: 'typed', part: console, bytes: typeof given === 'string' ? new TextEncoder().encode(given) : given })
@@ -265,10 +270,10 @@ async function descriptionAt(url: URL, signal: AbortSignal | undefined): Promise
 }
 
 /**
- * Makes a machine in a worker of its own. It does not run yet.
+ * Makes a machine in a worker of its own, or opens one that was saved. It does not run yet.
  *
  * @param what - the machine, or the URL of its description
- * @throws typed errors: `'machine-load'`, `'machine-description'`, `'worker-failed'`, `'image-load'`, `'disposed'`; as `openBrowserDisks` and `createMachine`
+ * @throws typed errors: `'machine-load'`, `'machine-description'`, `'worker-failed'`, `'image-load'`, `'snapshot-…'`, `'disposed'`; as `openBrowserDisks`, `createMachine` and `instantiateStored`
  */
 export async function openMachine(what: MachineDescription | string | URL, options: OpenMachineOptions = {}): Promise<PageMachine> {
   const page = (globalThis as unknown as { readonly location: { readonly href: string } }).location.href
@@ -281,20 +286,27 @@ export async function openMachine(what: MachineDescription | string | URL, optio
     if (signal?.aborted === true) throw givenUp()
   }
   whileWanted()
-  const machine = new WorkerMachine(makeWorker(cpu, options.worker ?? ownWorker))
-  if (options.onProgress !== undefined) machine.on('progress', options.onProgress)
-  const giveUp = (): void => { void machine.dispose() }
-  signal?.addEventListener('abort', giveUp)
-  try {
-    const { name, consoles } = await machine.ask('make', { description, base, files: options.files ?? {}, size: options.size ?? null })
-    whileWanted()
-    Object.assign(machine, { name, consoles })
-  } catch (error) {
-    await machine.dispose()
-    throw error
-  } finally {
-    signal?.removeEventListener('abort', giveUp)
+  const open = async (cpu: WorkerCpu): Promise<WorkerMachine> => {
+    const machine = new WorkerMachine(makeWorker(cpu, options.worker ?? ownWorker))
+    if (options.onProgress !== undefined) machine.on('progress', options.onProgress)
+    const giveUp = (): void => { void machine.dispose() }
+    signal?.addEventListener('abort', giveUp)
+    try {
+      const { name, consoles, state } = await machine.ask('make', { description, base, files: options.files ?? {}, size: options.size ?? null })
+      whileWanted()
+      return Object.assign(machine, { name, consoles, state })
+    } catch (error) {
+      await machine.dispose()
+      throw error
+    } finally {
+      signal?.removeEventListener('abort', giveUp)
+    }
   }
+  const machine = await open(cpu).catch((error: unknown) => {
+    // What CPU a snapshot has is seen when it is open.
+    if (isMachinistError(error) && error.code === 'worker-cpu') return open(cpu === 'x86' ? 'riscv' : 'x86')
+    throw error
+  })
   machine.undo.push(watchPage(machine, options.whenHidden ?? 'run'))
   return machine
 }
