@@ -243,7 +243,7 @@ it('machines of two tabs are on one network', async () => {
   await context.close()
 })
 
-it.each([['riscv', 259], ['x86', 368]] as const)('the program of the worker for %s has the size that the design note tells, %i KB', (cpu, size) => {
+it.each([['riscv', 281], ['x86', 404]] as const)('the program of the worker for %s has the size that the design note tells, %i KB', (cpu, size) => {
   const program = files.get(`/${cpu}.worker.js`)
   const now = program instanceof Uint8Array ? gzipSync(program, { level: 9 }).length / 1000 : Infinity
   expect(now).toBeLessThan(1.1 * size)
