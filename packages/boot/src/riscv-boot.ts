@@ -103,7 +103,7 @@ function loadElf(bytes: Uint8Array, part: string, base: number, preferred: numbe
 
 function loadKernel(given: Uint8Array, options: RiscvBootOptions): Loaded {
   const { memory, firmware, inflate } = options
-  const bytes = isGzip(given) ? unpackKernel('gzip', given, memory.size, inflate) ?? given : given
+  const bytes = isGzip(given) ? unpackKernel({ packing: 'gzip', bytes: given }, memory.size, inflate) ?? given : given
   if (isElf(bytes)) return loadElf(bytes, 'kernel', memory.base, memory.base + NEXT_STAGE_OFFSET)
   if (isFlatProgram(bytes)) {
     const address = memory.base + NEXT_STAGE_OFFSET

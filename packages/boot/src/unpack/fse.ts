@@ -2,14 +2,17 @@
 export interface FseTable {
   /** States are numbers of so many bits. */
   readonly accuracy: number
-  readonly symbols: Uint8Array
-  readonly bits: Uint8Array
-  readonly bases: Uint16Array
+  /** See `symbolOf`, `bitsOf` and `baseOf`. */
+  readonly entries: Int32Array
 }
+
+export const symbolOf = (entry: number): number => entry & 0xff
+export const bitsOf = (entry: number): number => entry >> 8 & 0xff
+export const baseOf = (entry: number): number => entry >> 16
 
 /** A table of one symbol, which takes no bits. */
 export function singleTable(symbol: number): FseTable {
-  return { accuracy: 0, symbols: Uint8Array.of(symbol), bits: new Uint8Array(1), bases: new Uint16Array(1) }
+  return { accuracy: 0, entries: Int32Array.of(symbol) }
 }
 
 /** Makes the table of a distribution; −1 is a symbol that is less probable than one state (4.1.1). @throws RangeError */
@@ -29,17 +32,15 @@ export function fseTable(counts: readonly number[], accuracy: number): FseTable 
   }
   if (at !== 0) throw new RangeError('a distribution does not fill its table')
   const next = counts.map((count) => Math.abs(count))
-  const bits = new Uint8Array(size)
-  const bases = new Uint16Array(size)
+  const entries = new Int32Array(size)
   for (let state = 0; state < size; state++) {
     const symbol = symbols[state] ?? 0
     const number = next[symbol] ?? 0
     next[symbol] = number + 1
     const count = accuracy - (31 - Math.clz32(number))
-    bits[state] = count
-    bases[state] = (number << count) - size
+    entries[state] = symbol | count << 8 | (number << count) - size << 16
   }
-  return { accuracy, symbols, bits, bases }
+  return { accuracy, entries }
 }
 
 /**

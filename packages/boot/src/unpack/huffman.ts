@@ -1,11 +1,10 @@
 import { BackwardBits, bitsAt } from './bits.ts'
-import { readFseTable } from './fse.ts'
+import { baseOf, bitsOf, readFseTable, symbolOf } from './fse.ts'
 
-/** A Huffman code: by its next bits, the symbol and how many of them it takes. */
+/** A Huffman code: by the next `most` bits, the symbol, and above it how many of them it takes. */
 export interface HuffmanTable {
   readonly most: number
-  readonly symbols: Uint8Array
-  readonly bits: Uint8Array
+  readonly entries: Uint16Array
 }
 
 /** Codes have at most so many bits (RFC 8878, 4.2.1). */
@@ -13,7 +12,7 @@ const MOST_BITS = 11
 const MOST_SYMBOLS = 255
 
 /** Reads a tree (4.2.1, "Huffman Tree Description"). @throws RangeError */
-export function readHuffmanTable(bytes: Uint8Array, from: number, end: number): { readonly table: HuffmanTable; readonly end: number } {
+export function readHuffmanTable(bytes: Uint8Array, view: DataView, from: number, end: number): { readonly table: HuffmanTable; readonly end: number } {
   const header = bytes[from] ?? 0
   if (from >= end) throw new RangeError('a tree is missing')
   if (header >= 128) {
@@ -25,17 +24,18 @@ export function readHuffmanTable(bytes: Uint8Array, from: number, end: number): 
   const after = from + 1 + header
   if (after > end) throw new RangeError('a tree is cut short')
   const { table, end: begin } = readFseTable(bytes, from + 1, after, { accuracy: 6, symbol: MOST_BITS + 1 })
-  const stream = new BackwardBits(bytes, begin, after)
+  const stream = new BackwardBits(view, begin, after)
   const weights: number[] = []
   let [one, other] = [stream.read(table.accuracy), stream.read(table.accuracy)]
   if (stream.left < 0) throw new RangeError('a tree is cut short')
   // Two states take turns; the last bits may be missing to go on, and then the other has one more.
   for (;;) {
-    weights.push(table.symbols[one] ?? 0)
+    weights.push(symbolOf(table.entries[one] ?? 0))
     if (weights.length > MOST_SYMBOLS) throw new RangeError('a tree has too many symbols')
-    one = (table.bases[one] ?? 0) + stream.read(table.bits[one] ?? 0)
+    const entry = table.entries[one] ?? 0
+    one = baseOf(entry) + stream.read(bitsOf(entry))
     if (stream.left < 0) {
-      weights.push(table.symbols[other] ?? 0)
+      weights.push(symbolOf(table.entries[other] ?? 0))
       break
     }
     [one, other] = [other, one]
@@ -51,28 +51,39 @@ function tableOf(weights: readonly number[]): HuffmanTable {
   if (most > MOST_BITS || !Number.isInteger(Math.log2(rest))) throw new RangeError('a tree does not add up')
   // The last weight follows from the others.
   const all = [...weights, Math.log2(rest) + 1]
-  const symbols = new Uint8Array(1 << most)
-  const bits = new Uint8Array(1 << most)
+  const entries = new Uint16Array(1 << most)
   let at = 0
   for (let weight = 1; weight <= most; weight++) {
     for (const [symbol, own] of all.entries()) {
       if (own !== weight) continue
       const count = 1 << (weight - 1)
-      symbols.fill(symbol, at, at + count)
-      bits.fill(most + 1 - weight, at, at + count)
+      entries.fill(symbol | most + 1 - weight << 8, at, at + count)
       at += count
     }
   }
-  return { most, symbols, bits }
+  return { most, entries }
 }
 
 /** Decodes one stream into `into`, which it fills exactly. @throws RangeError */
-export function decodeHuffman({ most, symbols, bits }: HuffmanTable, bytes: Uint8Array, from: number, end: number, into: Uint8Array): void {
-  let { left } = new BackwardBits(bytes, from, end)
-  for (let index = 0; index < into.length; index++) {
-    const code = bitsAt(bytes, from, left - most, most)
-    into[index] = symbols[code] ?? 0
-    left -= bits[code] ?? 0
+export function decodeHuffman({ most, entries }: HuffmanTable, view: DataView, from: number, end: number, into: Uint8Array): void {
+  const stream = new BackwardBits(view, from, end)
+  const { last } = stream
+  let { left } = stream
+  const mask = (1 << most) - 1
+  let index = 0
+  // Two at a time.
+  for (; index + 1 < into.length; index += 2) {
+    const bits = bitsAt(view, last, from, left - 2 * most, 2 * most)
+    const one = entries[bits >>> most] ?? 0
+    const other = entries[bits >>> most - (one >>> 8) & mask] ?? 0
+    into[index] = one
+    into[index + 1] = other
+    left -= (one >>> 8) + (other >>> 8)
+  }
+  for (; index < into.length; index++) {
+    const one = entries[bitsAt(view, last, from, left - most, most)] ?? 0
+    into[index] = one
+    left -= one >>> 8
   }
   if (left !== 0) throw new RangeError('a stream of literals has another length')
 }

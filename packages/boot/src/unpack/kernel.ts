@@ -7,15 +7,23 @@ import { unpackZstd } from './zstd.ts'
 /** Decompresses gzip: at most `limit` bytes come out. */
 export type Inflate = (bytes: Uint8Array, limit: number) => Uint8Array
 
+/** A kernel, as it is packed. */
+export interface PackedKernel {
+  readonly packing: Packing
+  readonly bytes: Uint8Array
+  /** What it says that comes out, if it says so. */
+  readonly length?: number
+}
+
 /**
  * Unpacks a kernel, which saves its guest that work; null for what nobody here can.
  *
  * @throws a typed error `'image-compressed'` for what is damaged, or has more than `limit` bytes
  */
-export function unpackKernel(packing: Packing, bytes: Uint8Array, limit: number, inflate: Inflate | undefined): Uint8Array | null {
+export function unpackKernel({ packing, bytes, length }: PackedKernel, limit: number, inflate: Inflate | undefined): Uint8Array | null {
   try {
     switch (packing) {
-      case 'zstd': return unpackZstd(bytes, limit)
+      case 'zstd': return unpackZstd(bytes, limit, length)
       case 'xz': return unpackXz(bytes, limit)
       case 'gzip': return (inflate ?? gunzip)(bytes, limit)
       default: return null

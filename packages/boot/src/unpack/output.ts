@@ -8,9 +8,10 @@ export class Output {
   #bytes: Uint8Array
   #length = 0
 
-  constructor(limit: number) {
+  /** @param expected - how many it will be, if that is known: then nothing need be moved */
+  constructor(limit: number, expected: number = FIRST) {
     this.#limit = limit
-    this.#bytes = new Uint8Array(Math.min(limit, FIRST))
+    this.#bytes = new Uint8Array(Math.min(limit, expected))
   }
 
   get length(): number {

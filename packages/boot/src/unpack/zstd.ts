@@ -1,5 +1,5 @@
 import { BackwardBits, bitsAt } from './bits.ts'
-import { fseTable, type FseTable, readFseTable, singleTable } from './fse.ts'
+import { baseOf, bitsOf, fseTable, type FseTable, readFseTable, singleTable, symbolOf } from './fse.ts'
 import { decodeHuffman, type HuffmanTable, readHuffmanTable } from './huffman.ts'
 import { Output, SHORT } from './output.ts'
 
@@ -7,6 +7,8 @@ const MAGIC = 0xfd2f_b528
 const SKIPPABLE = 0x184d_2a50
 const BLOCK = { raw: 0, repeated: 1, packed: 2 } as const
 const MOST_BLOCK = 0x2_0000
+/** Bytes that are copied at once. */
+const WORD = 4
 const MODE = { predefined: 0, single: 1, own: 2, again: 3 } as const
 
 /** What codes of lengths stand for: a base, and bits that are added (RFC 8878, 3.1.1.3.2.1.1). */
@@ -32,12 +34,14 @@ const KINDS: readonly Kind[] = [
 class Frame {
   readonly #out: Output
   readonly #bytes: Uint8Array
+  readonly #view: DataView
   #huffman: HuffmanTable | null = null
   readonly #tables: (FseTable | null)[] = [null, null, null]
   readonly #offsets: [number, number, number] = [1, 4, 8]
 
   constructor(bytes: Uint8Array, out: Output) {
     this.#bytes = bytes
+    this.#view = viewOf(bytes)
     this.#out = out
   }
 
@@ -70,14 +74,14 @@ class Frame {
     const after = at + packed
     if (size > MOST_BLOCK || after > end) throw new RangeError('a block is cut short')
     if (type === 2) {
-      const read = readHuffmanTable(bytes, at, after)
+      const read = readHuffmanTable(bytes, this.#view, at, after)
       this.#huffman = read.table
       at = read.end
     }
     const table = this.#huffman
     if (table === null) throw new RangeError('there is no tree to use again')
     const literals = new Uint8Array(size)
-    if (format === 0) decodeHuffman(table, bytes, at, after, literals)
+    if (format === 0) decodeHuffman(table, this.#view, at, after, literals)
     else {
       const part = size + 3 >> 2
       const sizes = [0, 2, 4].map((index) => (bytes[at + index] ?? 0) | (bytes[at + index + 1] ?? 0) << 8)
@@ -85,7 +89,7 @@ class Frame {
       for (let stream = 0; stream < 4; stream++) {
         const stop = stream === 3 ? after : begin + (sizes[stream] ?? 0)
         if (stop > after || 3 * part > size) throw new RangeError('a block is cut short')
-        decodeHuffman(table, bytes, begin, stop, literals.subarray(stream * part, stream === 3 ? size : (stream + 1) * part))
+        decodeHuffman(table, this.#view, begin, stop, literals.subarray(stream * part, stream === 3 ? size : (stream + 1) * part))
         begin = stop
       }
     }
@@ -117,35 +121,41 @@ class Frame {
     }
     const [literalTable, offsetTable, matchTable] = this.#tables
     if (!literalTable || !offsetTable || !matchTable) throw new RangeError('there is no table to use again')
-    this.#execute(new BackwardBits(bytes, at, end), count, literals, literalTable, offsetTable, matchTable)
+    this.#execute(new BackwardBits(this.#view, at, end), count, literals, literalTable, offsetTable, matchTable)
   }
 
   /** Execution of sequences (3.1.1.4). Locals, and as few calls as can be: most of unpacking is here. */
   #execute(stream: BackwardBits, count: number, literals: Uint8Array, literalTable: FseTable, offsetTable: FseTable, matchTable: FseTable): void {
     const out = this.#out
     const into = out.open(MOST_BLOCK)
+    const [intoView, literalView] = [viewOf(into), viewOf(literals)]
+    // Where a copy by words ends may be three bytes more.
+    const room = into.length - (WORD - 1)
     const begin = out.length
     let to = begin
     let literalState = stream.read(literalTable.accuracy)
     let offsetState = stream.read(offsetTable.accuracy)
     let matchState = stream.read(matchTable.accuracy)
-    const { bytes, from } = stream
+    const { view, last, from } = stream
     let { left } = stream
     let taken = 0
     for (let sequence = 0; sequence < count; sequence++) {
-      const offsetCode = offsetTable.symbols[offsetState] ?? 0
+      const offsetEntry = offsetTable.entries[offsetState] ?? 0
+      const offsetCode = symbolOf(offsetEntry)
       left -= offsetCode
       // More than 25 bits come in two parts.
-      const value = offsetCode <= 25 ? (1 << offsetCode) + bitsAt(bytes, from, left, offsetCode)
-        : ((1 << offsetCode - 16) + bitsAt(bytes, from, left + 16, offsetCode - 16)) * 0x1_0000 + bitsAt(bytes, from, left, 16)
-      const matchCode = matchTable.symbols[matchState] ?? 0
+      const value = offsetCode <= 25 ? (1 << offsetCode) + bitsAt(view, last, from, left, offsetCode)
+        : ((1 << offsetCode - 16) + bitsAt(view, last, from, left + 16, offsetCode - 16)) * 0x1_0000 + bitsAt(view, last, from, left, 16)
+      const matchEntry = matchTable.entries[matchState] ?? 0
+      const matchCode = symbolOf(matchEntry)
       const extraMatch = matchBits[matchCode] ?? 0
       left -= extraMatch
-      const match = (matchBases[matchCode] ?? 0) + bitsAt(bytes, from, left, extraMatch)
-      const literalCode = literalTable.symbols[literalState] ?? 0
+      const match = (matchBases[matchCode] ?? 0) + bitsAt(view, last, from, left, extraMatch)
+      const literalEntry = literalTable.entries[literalState] ?? 0
+      const literalCode = symbolOf(literalEntry)
       const extraLiterals = literalBits[literalCode] ?? 0
       left -= extraLiterals
-      const length = (literalBases[literalCode] ?? 0) + bitsAt(bytes, from, left, extraLiterals)
+      const length = (literalBases[literalCode] ?? 0) + bitsAt(view, last, from, left, extraLiterals)
       if (left < 0 || taken + length > literals.length) throw new RangeError('a block is cut short')
       const distance = this.#offset(value, length === 0)
       const copied = to + length
@@ -153,22 +163,21 @@ class Frame {
       if (after > into.length || after - begin > MOST_BLOCK) throw new RangeError('more comes out than there is room for')
       if (distance < 1 || distance > copied) throw new RangeError('a repetition of what is not there')
       if (length > SHORT) into.set(literals.subarray(taken, taken + length), to)
+      else if (after < room && taken + length + WORD <= literals.length) for (let index = 0; index < length; index += WORD) intoView.setInt32(to + index, literalView.getInt32(taken + index, true), true)
       else for (let index = 0; index < length; index++) into[to + index] = literals[taken + index] ?? 0
       taken += length
       const source = copied - distance
       if (match > SHORT && distance >= match) into.copyWithin(copied, source, source + match)
+      else if (after < room && distance >= WORD) for (let index = 0; index < match; index += WORD) intoView.setInt32(copied + index, intoView.getInt32(source + index, true), true)
       else for (let index = 0; index < match; index++) into[copied + index] = into[source + index] ?? 0
       to = after
       if (sequence === count - 1) break
-      const literalStep = literalTable.bits[literalState] ?? 0
-      left -= literalStep
-      literalState = (literalTable.bases[literalState] ?? 0) + bitsAt(bytes, from, left, literalStep)
-      const matchStep = matchTable.bits[matchState] ?? 0
-      left -= matchStep
-      matchState = (matchTable.bases[matchState] ?? 0) + bitsAt(bytes, from, left, matchStep)
-      const offsetStep = offsetTable.bits[offsetState] ?? 0
-      left -= offsetStep
-      offsetState = (offsetTable.bases[offsetState] ?? 0) + bitsAt(bytes, from, left, offsetStep)
+      left -= bitsOf(literalEntry)
+      literalState = baseOf(literalEntry) + bitsAt(view, last, from, left, bitsOf(literalEntry))
+      left -= bitsOf(matchEntry)
+      matchState = baseOf(matchEntry) + bitsAt(view, last, from, left, bitsOf(matchEntry))
+      left -= bitsOf(offsetEntry)
+      offsetState = baseOf(offsetEntry) + bitsAt(view, last, from, left, bitsOf(offsetEntry))
     }
     if (left !== 0) throw new RangeError('a block has another length')
     out.close(to)
@@ -187,14 +196,20 @@ class Frame {
   }
 }
 
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+}
+
 /**
  * Unpacks Zstandard (RFC 8878): frames one after the other, without dictionaries. Checksums are not looked at.
  *
+ * @param expected - how many bytes will come out, if somebody says so
  * @throws RangeError for what is damaged, or more than `limit` bytes
  */
-export function unpackZstd(bytes: Uint8Array, limit: number): Uint8Array {
-  const out = new Output(limit)
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+export function unpackZstd(bytes: Uint8Array, limit: number, expected?: number): Uint8Array {
+  // Room for a block that is not full, and for copies by words.
+  const out = new Output(limit, expected === undefined ? undefined : expected + MOST_BLOCK)
+  const view = viewOf(bytes)
   let at = 0
   while (at < bytes.length) {
     const magic = view.getUint32(at, true)

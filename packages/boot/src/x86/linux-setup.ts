@@ -82,7 +82,7 @@ export interface BzImage {
   /** Bytes of the longest command line, without the zero at its end. */
   readonly commandLine: number
   /** The kernel proper within it, an ELF file, and how that is compressed; null where it does not say. */
-  readonly payload: { readonly packing: Packing; readonly bytes: Uint8Array } | null
+  readonly payload: { readonly packing: Packing; readonly bytes: Uint8Array; readonly length: number } | null
 }
 
 /** Whether `bytes` begin like a bzImage. */
@@ -137,7 +137,7 @@ function payloadOf(kernel: Uint8Array, from: number, length: number): BzImage['p
   const packing = PACKINGS.find(([, magic]) => magic.every((byte, index) => bytes[index] === byte))?.[0]
   if (packing === undefined || bytes.length < length || length < 8) return null
   // Behind all but gzip, which has it anyway, is the length of what comes out.
-  return { packing, bytes: packing === 'gzip' ? bytes : bytes.subarray(0, length - 4) }
+  return { packing, bytes: packing === 'gzip' ? bytes : bytes.subarray(0, length - 4), length: new DataView(bytes.buffer, bytes.byteOffset).getUint32(length - 4, true) }
 }
 
 /** Where a kernel of 64 bits is entered, by where it lies. */

@@ -181,7 +181,7 @@ function loadBzImage({ memory, kernel, protocol, inflate }: X86BootOptions): Loa
   const total = memory.reduce((sum, { size }) => sum + size, 0)
   // A kernel of 64 bits is entered with 32 only where it unpacks itself.
   const own = image.has64 ? 'linux64' : 'linux32'
-  const unpacked = image.payload === null || (protocol ?? own) !== own ? null : unpackKernel(image.payload.packing, image.payload.bytes, total, inflate)
+  const unpacked = image.payload === null || (protocol ?? own) !== own ? null : unpackKernel(image.payload, total, inflate)
   if (unpacked !== null && isElf(unpacked)) {
     const elf = parseElf(unpacked, 'kernel')
     if (elf.bits === (image.has64 ? 64 : 32)) return { ...common, protocol: own, entry: physicalEntry(elf), segments: segmentsOf(elf) }

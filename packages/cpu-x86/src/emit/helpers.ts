@@ -1,10 +1,12 @@
-import { call, i32, i64, type FuncRef, type ModuleBuilder } from '@machinist/wasm'
+import { call, type Expr, i32, i64, type FuncRef, type ModuleBuilder } from '@machinist/wasm'
 
 /** Functions of numbers alone, which semantics call. */
 export interface Helpers {
   /** The high half of a product of two 64-bit numbers, unsigned and signed. */
   readonly mulhu: FuncRef<readonly ['i64', 'i64'], 'i64'>
   readonly mulhs: FuncRef<readonly ['i64', 'i64'], 'i64'>
+  /** Whether the product of two signed 64-bit numbers has more than 64 bits. */
+  readonly overflows: FuncRef<readonly ['i64', 'i64'], 'i32'>
   /** The quotient of high:low by a divisor that is greater than high. */
   readonly divu: FuncRef<readonly ['i64', 'i64', 'i64'], 'i64'>
   /** The eight bytes in reverse. */
@@ -28,6 +30,14 @@ export function emitHelpers(m: ModuleBuilder): Helpers {
     const ofA = i64.and(i64.shrS(a, 63), b)
     const ofB = i64.and(i64.shrS(b, 63), a)
     f.return(i64.sub(i64.sub(call(mulhu, a, b), ofA), ofB))
+  })
+  const overflows = m.func('overflows', ['i64', 'i64'], 'i32', (f, a, b) => {
+    // As many bits from the top as are equal: a number of n others has a magnitude of 2ⁿ at most, and of 2ⁿ⁻¹ at least (more than that when it is negative).
+    const alike = (value: typeof a): Expr<'i64'> => i64.clz(i64.xor(value, i64.shrS(value, 63)))
+    const both = f.let(i64.add(alike(a), alike(b)))
+    f.if(i64.geU(both, 66), () => f.return(0))
+    f.if(i64.ltU(both, 64), () => f.return(1))
+    f.return(i64.ne(call(mulhs, a, b), i64.shrS(i64.mul(a, b), 63)))
   })
   const divu = m.func('divu', ['i64', 'i64', 'i64'], 'i64', (f, high, low, divisor) => {
     f.if(i64.eqz(high), () => f.return(i64.divU(low, divisor)))
@@ -62,5 +72,5 @@ export function emitHelpers(m: ModuleBuilder): Helpers {
     })
     f.return(crc)
   })
-  return { mulhu, mulhs, divu, reverse, crc32c }
+  return { mulhu, mulhs, overflows, divu, reverse, crc32c }
 }

@@ -5,6 +5,7 @@ import { isVector } from '../isa/operand.ts'
 import { quickCondition } from './conditions.ts'
 import type { CoreParts } from './core.ts'
 import { FlagKind } from './flags.ts'
+import { hasWideImmediate } from './hot-variants.ts'
 import { denseLayout, densePage, INDEX_BITS, PLACE_BITS } from './op-format.ts'
 import type { Segment, Value, Width } from './stage.ts'
 import type { Variant } from './variant.ts'
@@ -105,7 +106,8 @@ export class HotStage extends VectorStage {
   }
 
   protected override immediate(): Value {
-    return i64.load32S(this.op, denseLayout.immediate)
+    const { form, operandSize } = this.variant
+    return hasWideImmediate(form, operandSize) ? i64.load(this.op, denseLayout.displacement) : i64.load32S(this.op, denseLayout.immediate)
   }
 
   protected override effective(): Value {

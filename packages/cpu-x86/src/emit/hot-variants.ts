@@ -1,5 +1,6 @@
 import { conditionNames } from '../isa/names.ts'
-import type { OperandKind } from '../isa/operand.ts'
+import type { Form, Size } from '../isa/form.ts'
+import { bytesOf, type OperandKind } from '../isa/operand.ts'
 import { once } from '../once.ts'
 import { Pseudo } from './op-format.ts'
 import { type Variant, variants } from './variant.ts'
@@ -37,6 +38,11 @@ function isHot({ form, operandSize, memory, repeat }: Variant): boolean {
   if (memory && (inRegister.has(name) && operands[1]?.kind !== 'imm' || name === 'pop')) return false
   if (size64 !== null) return operandSize >= 4
   return ofVectors || operandSize !== 2 || words.has(name)
+}
+
+/** Whether an instruction has an immediate of 64 bits. Its op has it where others have a displacement, and on from there. */
+export function hasWideImmediate({ operands }: Form, operandSize: Size): boolean {
+  return operands.some(({ kind, size }) => kind === 'imm' && bytesOf(size, operandSize) === 8)
 }
 
 /** What code depends on: immediates and displacements of all sizes are the same field, and addresses are cut by a mask. */

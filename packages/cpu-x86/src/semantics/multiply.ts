@@ -4,7 +4,7 @@ import type { Stage } from '../emit/stage.ts'
 import { Flag } from '../flags.ts'
 import { group, type Instruction } from '../isa/form.ts'
 
-/** Multiplication and division (SDM volume 2, MUL, IMUL, DIV, IDIV). SF, ZF, AF and PF, which are undefined, stay as they were. */
+/** Multiplication and division (SDM volume 2, MUL, IMUL, DIV, IDIV). Of products SF, ZF and PF, which are undefined, follow from the low half, and AF is clear; quotients leave all flags as they were. */
 const { instructions, define } = group('multiply')
 export const multiply: readonly Instruction[] = instructions
 
@@ -20,7 +20,7 @@ function setDouble(s: Stage, low: Expr<'i64'>, high: Expr<'i64'>): void {
     s.setRegister(RDX, high, size)
   }
 }
-const overflowing = (s: Stage, condition: Expr<'i32'>): void => s.setFlags(Flag.carry | Flag.overflow, i32.mul(condition, Flag.carry | Flag.overflow))
+const overflowing = (s: Stage, condition: Expr<'i32'>, low: Expr<'i64'>): void => s.setGiven(i32.mul(condition, Flag.carry | Flag.overflow), low, s.size(0))
 
 const wide = (signed: boolean) => (s: Stage): void => {
   const size = s.size(0)
@@ -31,7 +31,7 @@ const wide = (signed: boolean) => (s: Stage): void => {
   const low = s.let(s.truncate(product, size))
   const high = s.let(size === 8 ? call(signed ? s.helpers.mulhs : s.helpers.mulhu, a, b) : s.truncate(i64.shrU(product, size * 8), size))
   setDouble(s, low, high)
-  overflowing(s, signed ? i64.ne(s.signed(high, size), i64.shrS(s.signed(low, size), 63)) : i64.ne(high, 0))
+  overflowing(s, signed ? i64.ne(s.signed(high, size), i64.shrS(s.signed(low, size), 63)) : i64.ne(high, 0), low)
 }
 define('mul', ['F6/4 Eb', 'F7/4 Ev'], wide(false), { undefinedFlags: 'szap' })
 define('imul', ['F6/5 Eb', 'F7/5 Ev'], wide(true), { undefinedFlags: 'szap' })
@@ -42,8 +42,9 @@ const narrow = (first: number, second: number) => (s: Stage): void => {
   const a = s.let(s.signed(s.read(first), size))
   const b = s.let(s.signed(s.read(second, size), size))
   const product = s.let(i64.mul(a, b))
-  s.write(0, size === 4 ? i64.extendU(i32.mul(i32.wrap(a), i32.wrap(b))) : s.truncate(product, size))
-  overflowing(s, size === 8 ? i64.ne(call(s.helpers.mulhs, a, b), i64.shrS(product, 63)) : i64.ne(s.signed(product, size), product))
+  const low = s.let(size === 4 ? i64.extendU(i32.mul(i32.wrap(a), i32.wrap(b))) : s.truncate(product, size))
+  s.write(0, low)
+  overflowing(s, size === 8 ? call(s.helpers.overflows, a, b) : i64.ne(s.signed(product, size), product), low)
 }
 define('imul', ['0F.AF Gv Ev'], narrow(0, 1), { undefinedFlags: 'szap' })
 define('imul', ['69 Gv Ev Iz', '6B Gv Ev Ib'], narrow(1, 2), { undefinedFlags: 'szap' })

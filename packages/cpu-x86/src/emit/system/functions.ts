@@ -28,6 +28,7 @@ const signatures = {
   signZeroParity: [['i64', 'i32'], 'i32'],
   mulhu: [['i64', 'i64'], 'i64'],
   mulhs: [['i64', 'i64'], 'i64'],
+  overflows: [['i64', 'i64'], 'i32'],
   divu: [['i64', 'i64', 'i64'], 'i64'],
   reverse: [['i64'], 'i64'],
   crc32c: [['i32', 'i64', 'i32'], 'i32'],
