@@ -366,7 +366,7 @@ static force_inline JSProperty *private_field(JSValueConst of, JSValueConst name
 `,
     to: `    if (JS_VALUE_GET_TAG(sp[-2]) == JS_TAG_STRING && JS_VALUE_GET_TAG(sp[-1]) == JS_TAG_STRING) {
         JSString *one = JS_VALUE_GET_STRING(sp[-2]), *other = JS_VALUE_GET_STRING(sp[-1]);
-        if ((one != other && (one->atom_type != JS_ATOM_TYPE_STRING || other->atom_type != JS_ATOM_TYPE_STRING)) || one->header.ref_count < 2 || other->header.ref_count < 2)
+        if (one == other ? one->header.ref_count < 3 : one->atom_type != JS_ATOM_TYPE_STRING || other->atom_type != JS_ATOM_TYPE_STRING || one->header.ref_count < 2 || other->header.ref_count < 2)
             return FALSE;
         one->header.ref_count--;
         other->header.ref_count--;

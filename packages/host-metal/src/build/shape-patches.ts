@@ -2,7 +2,7 @@ import type { Patch } from './patches.ts'
 
 /**
  * Shapes, which say what properties objects have, are kept for a while when the last object has gone that had them: the next of its kind finds them again, where it would otherwise make each anew, property by property.
- * Those of the last 256 are kept, whoever they are of, so what programs use as dictionaries costs no more.
+ * At most 256 are kept, none of more than 64 properties (what programs use as dictionaries), and none over a collection of garbage, since a shape keeps its prototype.
  */
 export const shapePatches: readonly Patch[] = [
   {
@@ -22,7 +22,7 @@ export const shapePatches: readonly Patch[] = [
 {
     if (likely(--sh->header.ref_count > 0))
         return;
-    if (sh->is_hashed && rt->gc_phase != JS_GC_PHASE_REMOVE_CYCLES && !rt->resting_over) {
+    if (sh->is_hashed && sh->prop_count <= 64 && rt->gc_phase != JS_GC_PHASE_REMOVE_CYCLES && !rt->resting_over) {
         JSShape **place = &rt->resting_shapes[rt->resting_next++ % RESTING_SHAPES], *before = *place;
         sh->header.ref_count = 1;
         *place = sh;
@@ -36,13 +36,33 @@ export const shapePatches: readonly Patch[] = [
   },
   {
     why: 'the same',
+    from: `static void JS_RunGCInternal(JSRuntime *rt, BOOL remove_weak_objects)
+{
+`,
+    to: `static void free_resting_shapes(JSRuntime *rt)
+{
+    BOOL over = rt->resting_over;
+    rt->resting_over = TRUE;
+    for (int i = 0; i < RESTING_SHAPES; i++) {
+        JSShape *sh = rt->resting_shapes[i];
+        rt->resting_shapes[i] = NULL;
+        js_free_shape_null(rt, sh);
+    }
+    rt->resting_over = over;
+}
+
+static void JS_RunGCInternal(JSRuntime *rt, BOOL remove_weak_objects)
+{
+    free_resting_shapes(rt);
+`,
+  },
+  {
+    why: 'the same',
     from: `    /* don't remove the weak objects to avoid create new jobs with
        FinalizationRegistry */
     JS_RunGCInternal(rt, FALSE);
 `,
     to: `    rt->resting_over = TRUE;
-    for (i = 0; i < RESTING_SHAPES; i++)
-        js_free_shape_null(rt, rt->resting_shapes[i]);
     /* don't remove the weak objects to avoid create new jobs with
        FinalizationRegistry */
     JS_RunGCInternal(rt, FALSE);

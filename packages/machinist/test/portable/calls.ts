@@ -34,6 +34,15 @@ export const calls: string = String.raw`(function () {
   for (const f of [() => Base.force({}), () => Base.store({}, 1), () => base.raising, () => base.self.self.raising, () => null.x, () => undefined.y(), () => base.nothing(), () => Base(), () => (0)(), () => { let z = 1; z(); }]) {
     try { f(); say('nothing') } catch (error) { say(error instanceof TypeError, error instanceof Error) }
   }
+  class Lazy extends Base { constructor(when) { if (when) super(7) } }
+  class Never extends Base { constructor() {} }
+  class Instead extends Base { constructor() { return { instead: 1 } } }
+  class Twice extends Base { constructor() { super(1); super(2) } }
+  class Arrow extends Base { constructor() { const f = () => super(8); f() } }
+  class Early extends Base { constructor() { try { this.x = 1 } catch (error) { super(9); this.y = error instanceof ReferenceError } } }
+  for (const f of [() => new Lazy(true).x, () => new Lazy(false), () => new Never(), () => new Instead().instead, () => new Twice(), () => new Arrow().x, () => new Early().y]) {
+    try { say('made', f()) } catch (error) { say('made', error instanceof ReferenceError, error instanceof Error) }
+  }
   const deep = (n) => n === 0 ? 0 : 1 + deep(n - 1)
   say(deep(10), deep(500), deep(3000))
   const tail = (n, sum) => n === 0 ? sum : tail(n - 1, sum + n)

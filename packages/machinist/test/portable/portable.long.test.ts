@@ -70,6 +70,24 @@ test.each([['computes, compares and finds properties', arithmetic, 9000], ['call
   }
 })
 
+test('the engine for bare metal keeps nothing that is gone', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'machinist-gone-'))
+  try {
+    const script = join(folder, 'script.js')
+    // 5 GiB of each, where the engine has less than 4, of which 32 MiB are there at a time.
+    writeFileSync(script, `(() => {
+      const text = 'x'.repeat(1 << 25)
+      for (let i = 0; i < 150; i++) { const both = Array(2).fill(text.slice(i + 1)); if (both.pop() !== both.pop()) throw new Error('not equal') }
+      print('references on the stack')
+      for (let i = 0; i < 150; i++) { const made = Object.create({ text: text.slice(i + 1) }); made.own = i }
+      print('prototypes')
+    })()`)
+    expect(execFileSync(engine, [script], { encoding: 'utf8' })).toBe('references on the stack\nprototypes\n')
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
 test('nothing is excused that passes, or is not there', () => {
   expect(excused.filter((each) => !used.has(each))).toEqual([])
   expect(all.length).toBeGreaterThan(500)
