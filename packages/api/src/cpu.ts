@@ -95,6 +95,8 @@ export interface TimedVcpu extends Vcpu {
    * Runs here, and returns when virtual time is `until`, or for another reason before: with `'yield'` too when a hart that was away has come back. Accesses to devices are completed and it goes on, unless it was kicked: by an access, or by something else that happened meanwhile.
    */
   run(until: number): Exit
+  /** Set by who runs it, for a hart that asks before `run` returns with `'yield'`: does what it would have left for, and says whether it may go on until then all the same. That costs less than to leave and come back. */
+  goesOn?: (until: number) => boolean
   /** Nanoseconds for which a processor has worked for it in all, here or elsewhere: in its guest, and in what lies below it. Asked while it is not away; without it, the clock tells. */
   readonly ran?: number
   /** It comes back from elsewhere sooner than is worth the way: it had better run here, unless the processor elsewhere has nothing else to do. */

@@ -73,6 +73,7 @@ export class RegisterBlock<Table extends RegisterTable> {
     const register = this.#reading?.find(offset) ?? null
     if (register !== null && register.unit === width) {
       const delta = offset - register.offset
+      if (delta === 0) return this.#readWord(register, 0, 0)
       const index = register.count === 1 ? 0 : Math.floor(delta / register.stride)
       const lane = delta - index * register.stride
       if (lane % width === 0) return this.#readWord(register, index, lane === 0 ? 0 : 1)
@@ -85,6 +86,10 @@ export class RegisterBlock<Table extends RegisterTable> {
     const register = this.#writing?.find(offset) ?? null
     if (register !== null && register.unit === width) {
       const delta = offset - register.offset
+      if (delta === 0) {
+        this.#writeWord(register, 0, 0, value, register.mask)
+        return
+      }
       const index = register.count === 1 ? 0 : Math.floor(delta / register.stride)
       const lane = delta - index * register.stride
       if (lane % width === 0) {
@@ -222,13 +227,18 @@ export class RegisterBlock<Table extends RegisterTable> {
     const old = this.#words[slot] ?? 0
     const bits = lanes & register.writable[half]
     const { access } = register
+    const onWrite = this.#onWrite[register.number]
+    if (access === 'wo') {
+      onWrite?.((value & bits) >>> 0, old, index, half)
+      return
+    }
     if (access === 'ro' || access === 'rc') {
       this.#warn(`ignored a write to the read-only register ${register.name}`)
       return
     }
-    const stored = (access === 'wo' ? value & bits : access === 'rw' ? (old & ~bits) | (value & bits) : access === 'w1c' ? old & ~(value & bits) : old | (value & bits)) >>> 0
-    if (access !== 'wo') this.#words[slot] = stored
-    this.#onWrite[register.number]?.(stored, old, index, half)
+    const stored = (access === 'rw' ? (old & ~bits) | (value & bits) : access === 'w1c' ? old & ~(value & bits) : old | (value & bits)) >>> 0
+    this.#words[slot] = stored
+    onWrite?.(stored, old, index, half)
   }
 
   /** A read that is not of exactly one register's width. */

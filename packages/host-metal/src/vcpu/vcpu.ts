@@ -21,7 +21,9 @@ const SHOWN_COUNTERS = 7n
 const TIMER_BIT = 1 << 5
 const EXTERNAL_BIT = 1 << 9
 const PAGE_OFFSET = 4095n
-const { address: ADDRESS, answer: ANSWER, exit: EXIT } = wordOf
+const { access: ACCESS, address: ADDRESS, answer: ANSWER, exit: EXIT } = wordOf
+const { access: BY_ACCESS, ecall: BY_ECALL, wait: BY_WAIT, time: BY_TIME } = VcpuExit
+const { done: DONE, retry: RETRY, fault: FAULT } = Answer
 /** Exits in a run, besides that at its end, that are hardly anything. */
 const FEW = 2
 
@@ -63,6 +65,7 @@ export class HardwareHart implements TimedVcpu, SbiHart {
    * It ran to the end of its time lately, with hardly anything for this thread to do: it may as well run elsewhere. Coming back from there costs a turn of the event loop, an exit here costs a tenth of it.
    */
   quiet = false
+  goesOn?: (until: number) => boolean
   /** It comes back too often to be sent away. */
   restless = false
   /** What it had run when it went away. */
@@ -171,12 +174,12 @@ export class HardwareHart implements TimedVcpu, SbiHart {
         native.enter(id, end)
         if (this.restless && native.now() - began > WORTH * (exits + 1)) this.restless = false
         let exit = this.#serve(end)
-        // What the hardware wants is done in between, without this hart having to leave for it.
-        if (exit === 'interrupt' && others.interlude()) exit = this.#left ?? 'budget'
-        if (exit !== 'budget') return exit
-        if (native.now() >= end) {
-          this.quiet = exits <= FEW
-          return 'budget'
+        // What the hardware wants, or the machine, is done in between, without this hart having to leave for it.
+        if (exit === 'interrupt' && others.interlude()) exit = this.#left
+        if (exit !== null) {
+          if (exit === 'budget') this.quiet = exits <= FEW
+          if (exit !== 'yield' || this.goesOn?.(until) !== true) return exit
+          if (!this.#begin()) return 'halt'
         }
         // The machine's counter may have been written.
         if (time.version !== this.#timeVersion) this.#setTime()
@@ -207,7 +210,7 @@ export class HardwareHart implements TimedVcpu, SbiHart {
     const ran = this.ran - this.#ranBefore
     if (!this.quiet || ran >= WORTH) this.restless = ran < WORTH
     try {
-      return this.#serve(this.#now)
+      return this.#serve(this.#now) ?? 'budget'
     } finally {
       this.#running = false
     }
@@ -238,8 +241,8 @@ export class HardwareHart implements TimedVcpu, SbiHart {
     this.registers.set('timeOffset', time.offset)
   }
 
-  /** Does what the hart exited for; `'budget'` when it can go on. */
-  #serve(end: number): Exit {
+  /** Does what the hart exited for; null when it can go on. */
+  #serve(end: number): Exit | null {
     const { shortcuts } = this.#of
     this.#answered = false
     // What the guest did before comes first, and nothing more is left to be done meanwhile.
@@ -251,35 +254,36 @@ export class HardwareHart implements TimedVcpu, SbiHart {
     }
   }
 
-  #exited(end: number): Exit {
-    const { registers } = this
-    switch (registers.words[EXIT]) {
-      case VcpuExit.access: {
-        const { words } = registers
-        const { bus, pages } = this.#of
-        const address = (words[ADDRESS + 1] ?? 0) * 2 ** 32 + (words[ADDRESS] ?? 0)
+  #exited(end: number): Exit | null {
+    const { words } = this.registers
+    switch (words[EXIT]) {
+      case BY_ACCESS: {
+        const { bus } = this.#of
+        const high = words[ADDRESS + 1] ?? 0
+        const low = words[ADDRESS] ?? 0
+        const address = high === 0 ? low : high * 2 ** 32 + low
         // Where a device is there is no RAM.
         if (answerAccess(words, address, bus)) {
           this.deviceAccesses++
-          words[ANSWER] = Answer.done
-        } else words[ANSWER] = pages.serve(address, words[wordOf.access] === VcpuAccess.write) ? Answer.retry : Answer.fault
+          words[ANSWER] = DONE
+        } else words[ANSWER] = this.#of.pages.serve(address, words[ACCESS] === VcpuAccess.write) ? RETRY : FAULT
         this.#answered = true
-        return this.#leave ?? 'budget'
+        return this.#leave
       }
-      case VcpuExit.ecall:
+      case BY_ECALL:
         this.#of.sbi(this)
-        return this.#leave ?? 'budget'
-      case VcpuExit.wait:
+        return this.#leave
+      case BY_WAIT:
         this.#waiting = true
         if (!this.#pending) return this.#leave ?? 'halt'
         this.#wake()
-        return this.#leave ?? 'budget'
-      case VcpuExit.time:
+        return this.#leave
+      case BY_TIME:
         // Before its time, something else of the hardware is to be looked at.
         return this.#leave ?? (this.#now >= end ? 'budget' : 'interrupt')
       default:
         throw machinistError(
-          { code: 'guest-trap', part: `hart${this.index}`, value: `scause ${registers.low('cause')} at pc 0x${registers.get('pc').toString(16)}`, remedy: 'Report it: the microkernel should know what to do.' },
+          { code: 'guest-trap', part: `hart${this.index}`, value: `scause ${this.registers.low('cause')} at pc 0x${this.registers.get('pc').toString(16)}`, remedy: 'Report it: the microkernel should know what to do.' },
           'the guest left in a way that nobody expects')
     }
   }

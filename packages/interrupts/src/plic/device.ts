@@ -60,11 +60,11 @@ export class Plic implements Device<PlicState> {
         },
         ENABLE: (value, _, word) => {
           this.#registers.set('ENABLE', value & (this.#implemented[word % wordsPerContext] ?? 0), word)
-          this.#updateTarget(Math.floor(word / wordsPerContext), true)
+          this.#updateTarget(Math.floor(word / wordsPerContext))
         },
         THRESHOLD: (value, _, target) => {
           this.#registers.set('THRESHOLD', value & priorityMask, target)
-          this.#updateTarget(target, true)
+          this.#updateTarget(target)
         },
         COMPLETE: (source, _, target) => this.#complete(source, target),
       },
@@ -91,10 +91,12 @@ export class Plic implements Device<PlicState> {
   /** The level of a source's wire; its gateway turns it into at most one request at a time ("Interrupt Gateways"). */
   input(source: number, level: boolean): void {
     if (!within(source, this.#sources)) return
+    const word = source >>> 5
     const bit = 1 << (source & 31)
-    const levels = this.#levels[source >>> 5] ?? 0
-    this.#levels[source >>> 5] = level ? levels | bit : levels & ~bit
-    if (level && this.#forward(source)) this.#update()
+    const levels = this.#levels[word] ?? 0
+    this.#levels[word] = level ? levels | bit : levels & ~bit
+    // Of one that was not claimed a completion knows nothing.
+    if (level && this.#forward(source)) this.#offer(source)
     else this.#declareComplete()
   }
 
@@ -159,7 +161,9 @@ export class Plic implements Device<PlicState> {
     this.#claimed[word] = (this.#claimed[word] ?? 0) | bit
     if (pending === 0) this.#pendingWords &= ~(1 << word)
     this.#claimedWords |= 1 << word
-    this.#update()
+    // Who had another one, has it still.
+    for (let each = 0; each < this.#best.length; each++) if (this.#best[each] === source) this.#setBest(each, this.#bestOf(each))
+    this.#declareComplete()
     return source
   }
 
@@ -172,8 +176,8 @@ export class Plic implements Device<PlicState> {
     if (((this.#enable[target * wordsPerContext + word] ?? 0) & claimed & bit) === 0) return
     this.#claimed[word] = claimed & ~bit
     if ((claimed & ~bit) === 0) this.#claimedWords &= ~(1 << word)
-    if (((this.#levels[word] ?? 0) & bit) !== 0 && this.#forward(source)) this.#update()
-    else this.#declareComplete()
+    if (((this.#levels[word] ?? 0) & bit) !== 0 && this.#forward(source)) this.#offer(source)
+    this.#declareComplete()
   }
 
   #bestOf(target: number): number {
@@ -196,15 +200,23 @@ export class Plic implements Device<PlicState> {
     return best
   }
 
-  /** What is pending has changed. */
-  #update(): void {
-    for (let target = 0; target < this.#best.length; target++) this.#updateTarget(target, false)
-    this.#declareComplete()
+  /** One more source is pending. */
+  #offer(source: number): void {
+    const word = source >>> 5
+    const bit = 1 << (source & 31)
+    const priority = this.#priority[source] ?? 0
+    for (let target = 0; target < this.#best.length; target++) {
+      if (((this.#enable[target * wordsPerContext + word] ?? 0) & bit) === 0) continue
+      const best = this.#best[target] ?? 0
+      // That of source 0, which is none, is 0.
+      const most = this.#priority[best] ?? 0
+      if (priority > most || (priority === most && source < best)) this.#setBest(target, source)
+    }
   }
 
   /** Anything has changed. */
   #updateAll(): void {
-    for (let target = 0; target < this.#best.length; target++) this.#updateTarget(target, true)
+    for (let target = 0; target < this.#best.length; target++) this.#updateTarget(target)
     this.#declareComplete()
   }
 
@@ -220,10 +232,13 @@ export class Plic implements Device<PlicState> {
     for (let target = 0; target < this.#best.length; target++) this.#shortcuts[2 * target + 1]?.set(most)
   }
 
-  /** Drives a context's output: some pending source is above its threshold ("Priority Thresholds"). `anew`: even if its best source is the one that it was. */
-  #updateTarget(target: number, anew: boolean): void {
-    const best = this.#pendingWords === 0 ? 0 : this.#bestOf(target)
-    if (best === this.#best[target] && !anew) return
+  /** Anything of a context may have changed. */
+  #updateTarget(target: number): void {
+    this.#setBest(target, this.#bestOf(target))
+  }
+
+  /** Drives a context's output: some pending source is above its threshold ("Priority Thresholds"). */
+  #setBest(target: number, best: number): void {
     this.#best[target] = best
     const above = best !== 0 && (this.#priority[best] ?? 0) > (this.#threshold[target] ?? 0)
     this.#outputs[target]?.set(above)

@@ -21,6 +21,9 @@ export const GATE_LIMIT = 65536
  * delivered between slices in the order in which they came.
  */
 export class Gate {
+  /** The first that waits, and what waits behind it: nearly always it is the only one. */
+  #source = ''
+  #first: (() => void) | null = null
   #queue: { readonly source: string; readonly callback: () => void }[] = []
   #sequence = 0
   #overflowed = false
@@ -37,7 +40,7 @@ export class Gate {
 
   /** Events that wait. */
   get pending(): number {
-    return this.#queue.length
+    return this.#first === null ? 0 : this.#queue.length + 1
   }
 
   /** Events delivered so far. */
@@ -47,12 +50,19 @@ export class Gate {
 
   /** Counts on from a number, with nothing waiting: for a machine that goes on from where another was. */
   resume(delivered: number): void {
+    this.#first = null
     this.#queue = []
     this.#sequence = delivered
   }
 
   push(source: string, callback: () => void): void {
-    if (this.#queue.length >= GATE_LIMIT) {
+    if (this.#first === null) {
+      this.#source = source
+      this.#first = callback
+      this.onPush?.()
+      return
+    }
+    if (this.#queue.length + 1 >= GATE_LIMIT) {
       if (this.#overflowed) return
       this.#overflowed = true
       this.#fault(source, machinistError(
@@ -71,25 +81,30 @@ export class Gate {
 
   /** Runs what waited at the time of the call. What comes in meanwhile waits for the next call. */
   deliver(at: number, retired: number): void {
-    if (this.#queue.length === 0) return
+    const first = this.#first
+    if (first === null) return
     const batch = this.#queue
-    this.#queue = []
-    for (let index = 0; index < batch.length; index++) {
-      const event = batch[index]
-      if (event === undefined) break
-      const { source, callback } = event
-      this.onRecord?.({ sequence: this.#sequence, at, retired, source })
-      this.#sequence++
-      try {
-        callback()
-      } catch (error) {
-        this.#fault(source, error)
-      }
+    this.#first = null
+    // What comes while the only one is delivered may be in the same list.
+    const several = batch.length > 0
+    if (several) this.#queue = []
+    this.#deliverOne(at, retired, this.#source, first)
+    if (several) for (const { source, callback } of batch) this.#deliverOne(at, retired, source, callback)
+  }
+
+  #deliverOne(at: number, retired: number, source: string, callback: () => void): void {
+    this.onRecord?.({ sequence: this.#sequence, at, retired, source })
+    this.#sequence++
+    try {
+      callback()
+    } catch (error) {
+      this.#fault(source, error)
     }
   }
 
   /** Forgets what waits. */
   clear(): void {
+    this.#first = null
     this.#queue = []
     this.#overflowed = false
   }

@@ -283,9 +283,13 @@ export class RunLoop {
   /** The same as a round of {@link RunLoop.#runTimed}, where that has nothing else to do. */
   #goesOn(until: number): boolean {
     if (!this.#mayRun()) return false
-    const { time, timers, backendTimers } = this.#parts
+    const { time, timers, backendTimers, gate } = this.#parts
+    const current = this.#current
+    // None runs meanwhile, though one may have asked.
+    this.#current = null
     this.#deliver(time.sample())
-    return this.#hostNow() < this.#end && this.#mayRun() && !this.#resting && !this.#hostWants && timers.next >= until && backendTimers.next >= until
+    this.#current = current
+    return gate.pending === 0 && this.#hostNow() < this.#end && this.#mayRun() && !this.#resting && !this.#hostWants && timers.next >= until && backendTimers.next >= until
   }
 
   /** The turn that was left in the middle, or else the next one, for which is delivered what waits; null when no hart is to run. */

@@ -54,12 +54,16 @@ export class TimedHarts {
   /** Whether harts go away to processors that were lent alone, and those. */
   lent = false
   readonly #loans = new Map<number, Loan>()
+  /** Whether the hart that runs here goes on after what it would leave for: nobody else is to run. */
+  readonly #goesOn: (until: number) => boolean
   readonly #returned: ReturnedProcessor[] = []
 
   constructor(cpu: TimedCpu, loop: TimedLoop) {
     this.#cpu = cpu
     this.#parallel = cpu.parallel ?? null
     this.#loop = loop
+    this.#goesOn = (until) => this.#away.size === 0 && loop.goesOn(until) && (cpu.vcpus.length === 1 || this.wanting <= 1)
+    for (const vcpu of cpu.vcpus) vcpu.goesOn = this.#goesOn
   }
 
   /** Virtual time at which the first of those that are away comes back by itself, about; `Infinity` when none is. */
@@ -237,8 +241,8 @@ export class TimedHarts {
       this.#loop.current(null)
       this.#loop.ran(this.#loop.hostNow() - began)
       this.#loop.exited(vcpu.index, exit)
-      // Nearly always it left for something that is delivered at once, and nobody else is to run.
-      if (exit !== 'yield' || this.#away.size > 0 || !this.#loop.goesOn(until) || !vcpu.runnable || (this.#cpu.vcpus.length > 1 && this.wanting > 1)) return exit
+      // Nearly always it left for something that is delivered at once.
+      if (exit !== 'yield' || !this.#goesOn(until) || !vcpu.runnable) return exit
     }
   }
 

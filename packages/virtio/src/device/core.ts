@@ -54,6 +54,9 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
   readonly #offered: Uint32Array = new Uint32Array(2)
   readonly #accepted: Uint32Array = new Uint32Array(2)
   #status = 0
+  /** DRIVER_OK is set and nothing has failed: as queues and the device see it, too. */
+  #running = false
+  readonly #hosts: { running: boolean }[] = []
   #generation = 0
   #interrupts = 0
 
@@ -67,12 +70,15 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
     this.#context = context
     this.#interruptLine = interruptLine
     this.device = spec.create(config, this.#virtioContext())
-    const core = this
-    const hostOf = (index: number): QueueHost => ({
-      get running() { return core.running },
-      interrupt: () => { this.#raise(interruptBit.used, index) },
-      fail: (reason) => { this.fail(reason) },
-    })
+    const hostOf = (index: number): QueueHost => {
+      const host = {
+        running: false,
+        interrupt: () => { this.#raise(interruptBit.used, index) },
+        fail: (reason: string) => { this.fail(reason) },
+      }
+      this.#hosts.push(host)
+      return host
+    }
     this.queues = this.device.queueSizes.map((size, index) => {
       const host = hostOf(index)
       if (!Number.isInteger(size) || size < 1 || size > maximumQueueSize || (size & (size - 1)) !== 0) {
@@ -107,7 +113,13 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
 
   /** DRIVER_OK is set and nothing has failed. */
   get running(): boolean {
-    return (this.#status & (deviceStatus.driverOk | deviceStatus.needsReset | deviceStatus.failed)) === deviceStatus.driverOk
+    return this.#running
+  }
+
+  #changeStatus(status: number): void {
+    this.#status = status
+    this.#running = (status & (deviceStatus.driverOk | deviceStatus.needsReset | deviceStatus.failed)) === deviceStatus.driverOk
+    for (const host of this.#hosts) host.running = this.#running
   }
 
   /** 32 of the offered features: bits 32·`word` and up. */
@@ -137,7 +149,7 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
       if ((value & deviceStatus.featuresOk) === 0 && this.#featuresAcceptable()) added |= deviceStatus.featuresOk
       else added &= ~deviceStatus.driverOk
     }
-    this.#status = before | added
+    this.#changeStatus(before | added)
     if ((added & deviceStatus.featuresOk) !== 0) this.#negotiateQueues()
     if ((added & deviceStatus.driverOk) !== 0) this.notifyAll()
   }
@@ -149,11 +161,11 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
    *   driver got, which its ring says, too, and better
    */
   notify(value: number): void {
-    const index = this.has(virtioFeature.notificationData) ? value & 0xffff : value
+    const index = value > 0xffff && this.has(virtioFeature.notificationData) ? value & 0xffff : value
     const queue = this.queues[index]
     if (queue === undefined || !queue.ready) return this.#warn(`a notification for queue ${String(index)}, which is not there`)
     // Before DRIVER_OK nothing may be consumed (3.1.2); it is looked at then.
-    if (this.running) this.device.notify(queue)
+    if (this.#running) this.device.notify(queue)
   }
 
   /** Looks at every queue. */
@@ -170,14 +182,14 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
   fail(reason: string): void {
     if ((this.#status & deviceStatus.needsReset) !== 0) return
     this.#warn(`needs a reset: ${reason}`)
-    const running = this.running
-    this.#status |= deviceStatus.needsReset
+    const running = this.#running
+    this.#changeStatus(this.#status | deviceStatus.needsReset)
     for (const queue of this.queues) queue.stop()
     if (running) this.#raise(interruptBit.config, 'config')
   }
 
   reset(): void {
-    this.#status = 0
+    this.#changeStatus(0)
     this.#interrupts = 0
     this.#accepted.fill(0)
     for (const queue of this.queues) queue.reset()
@@ -239,7 +251,7 @@ export class VirtioCore<Config, S, Wants extends BackendWants> {
       this.#accepted.set(before)
       throw error
     }
-    this.#status = status
+    this.#changeStatus(status)
     this.#generation = generation
     this.#interrupts = interrupts
     this.#negotiateQueues()
