@@ -56,7 +56,7 @@ export const groups = {
     'Have the timer of a PC': ['i8254/', 'ticks'],
     'Have screen and keyboard of a PC': ['vga/', 'i8042/'],
     'Have the chips of a PC': ['i440fx/', 'piix3/', 'port-92/'],
-    'Have disks and compact discs': ['piix3-ide/'],
+    'Have disks and compact discs': ['piix3-ide/', 'nvme/', 'in-order'],
     'Serve firmware': ['fw-cfg/', 'debug-port/'],
     'Know copies apart': ['vmgenid/'],
     'Switch off': ['', 'syscon/', 'acpi-pm/'],

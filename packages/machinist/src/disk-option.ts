@@ -4,6 +4,9 @@ import { parseNumber } from '@machinist/machine'
 import { type DiskLimits, limited } from '@machinist/storage'
 import { usageError } from './usage.ts'
 
+/** What a disk is on. */
+export type DiskBus = 'ide' | 'nvme' | 'virtio'
+
 /** A disk of `machinist run`, or its persistent memory. */
 export interface DiskChoice {
   readonly path: string
@@ -13,8 +16,8 @@ export interface DiskChoice {
   readonly snapshot?: string
   readonly lock?: FileLock
   readonly limits?: DiskLimits
-  /** Where a PC has it, if not as one of virtio. */
-  readonly bus?: 'ide' | 'virtio'
+  /** How the machine has it, if not as one of virtio. */
+  readonly bus?: DiskBus
   /** The disk of a datastore, which is what the path names; and what becomes of writes that have no room there. */
   readonly datastoreDisk?: string
   readonly whenFull?: 'error' | 'wait'
@@ -27,7 +30,7 @@ const LIMITS: Readonly<Record<string, Exclude<keyof DiskLimits, 'queue'>>> = {
   bps: 'bytesPerSecond', iops: 'operationsPerSecond', 'bps-burst': 'burstBytes', 'iops-burst': 'burstOperations',
 }
 
-const OPTION = new RegExp(`^(.*),(?:(rw|ro|overlay)|format=([a-z0-9]+)|files=(any|inside|none)|snapshot=([^,]+)|lock=(auto|on|off)|disk=([^,]+)|full=(error|wait)|bus=(virtio|ide)|(${Object.keys(LIMITS).join('|')})=([^,]*))$`)
+const OPTION = new RegExp(`^(.*),(?:(rw|ro|overlay)|format=([a-z0-9]+)|files=(any|inside|none)|snapshot=([^,]+)|lock=(auto|on|off)|disk=([^,]+)|full=(error|wait)|bus=(virtio|ide|nvme)|(${Object.keys(LIMITS).join('|')})=([^,]*))$`)
 
 /**
  * Understands `PATH`, and behind commas `ro` or `overlay`, `format=F`, `files=W`, `snapshot=S`, `lock=L`, limits (`bps=N`, `iops=N`, `bps-burst=N`,
@@ -38,7 +41,7 @@ const OPTION = new RegExp(`^(.*),(?:(rw|ro|overlay)|format=([a-z0-9]+)|files=(an
  */
 export function parseDisk(value: string, flag = '--disk'): DiskChoice {
   let path = hideCommas(value)
-  const found: { mode?: DiskMode; format?: string; files?: ImageFiles; snapshot?: string; lock?: FileLock; datastoreDisk?: string; whenFull?: 'error' | 'wait'; bus?: 'ide' | 'virtio' } = {}
+  const found: { mode?: DiskMode; format?: string; files?: ImageFiles; snapshot?: string; lock?: FileLock; datastoreDisk?: string; whenFull?: 'error' | 'wait'; bus?: DiskBus } = {}
   const limits: { -readonly [Name in keyof DiskLimits]: DiskLimits[Name] } = {}
   for (let match = OPTION.exec(path); match !== null; match = OPTION.exec(path)) {
     const [, before = '', mode, format, files, snapshot, lock, disk, full, bus, limit, amount] = match
@@ -50,7 +53,7 @@ export function parseDisk(value: string, flag = '--disk'): DiskChoice {
     if (lock !== undefined) found.lock ??= lock as FileLock
     if (disk !== undefined) found.datastoreDisk ??= showCommas(disk)
     if (full !== undefined) found.whenFull ??= full as 'error' | 'wait'
-    if (bus !== undefined) found.bus ??= bus as 'ide' | 'virtio'
+    if (bus !== undefined) found.bus ??= bus as DiskBus
     const name = LIMITS[limit ?? '']
     if (name !== undefined) limits[name] ??= parseLimit(`${limit ?? ''}=${amount ?? ''}`, amount ?? '', flag)
   }

@@ -5,6 +5,7 @@ import type { MachineBlueprint } from '@machinist/machine'
 import { I386_MODEL, type Settled } from './architecture.ts'
 import { openChoice } from './disk-option.ts'
 import { preparePcFirmware, terminalProgress } from './guest/index.ts'
+import { virtioDisks } from './pci-disks.ts'
 import { SCREEN } from './screen/backends.ts'
 
 /** RAM of a PC, unless the user says otherwise, in bytes. */
@@ -17,8 +18,8 @@ const idePath = (index: number): string => `/pci@i0cf8/ide@1,1/drive@${index >> 
 export async function pcMachine(options: Settled, connected: Pick<PcOptions, 'console' | 'nets' | 'devices'>): Promise<MachineBlueprint> {
   const { progress, done } = terminalProgress(process.stderr)
   const debian = await preparePcFirmware(options.quiet ? {} : { progress }).finally(done)
-  const [ide, virtio] = [options.disks.filter(({ bus }) => bus === 'ide'), options.disks.filter(({ bus }) => bus !== 'ide')]
-  const disks = await Promise.all(virtio.map(openChoice))
+  const ide = options.disks.filter(({ bus }) => bus === 'ide')
+  const disks = await Promise.all(virtioDisks(options.disks).map(openChoice))
   const drives = [
     ...await Promise.all(ide.map(async (disk) => ({ drive: 'disk' as const, medium: await openChoice(disk) }))),
     // Nothing writes on them.

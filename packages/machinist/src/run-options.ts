@@ -46,6 +46,7 @@ const MACHINE = {
       ['PATH,overlay', 'the same, with writes kept in memory and forgotten at the end, unless the machine is saved. Also ,format=raw to take it as it is, ,snapshot=NAME, ,files=any to let it name files outside its folder, and ,lock=off not to lock it. A comma of the path may be doubled: \'a,,ro\' is the path a,ro'],
       ['FOLDER,disk=NAME', 'a disk of a datastore; ,full=wait has writes wait while there is no room, instead of an error in the guest'],
       ['PATH,bus=ide', 'with --board pc: on the IDE controller, for systems without drivers for virtio; up to four with those of --cdrom'],
+      ['PATH,bus=nvme', 'on an NVMe controller of its own, /dev/nvme0n1 in the guest'],
       ['PATH,bps=20M,iops=500', 'no more than so many bytes and requests in a second; an idle disk does a tenth of that at once, or bps-burst= and iops-burst='],
     ],
   },

@@ -20,6 +20,7 @@ import { EXEC_PORTS, execConsole } from './exec-ports.ts'
 import { type ExecRequest, execRequest, guestCommandLine, prepareGuest, terminalProgress } from './guest/index.ts'
 import { loadMachineFile } from './machine-file.ts'
 import { pcMachine } from './pc-machine.ts'
+import { pciDisks, virtioDisks } from './pci-disks.ts'
 import { counted, openRecord, recordedText, type RecordingNote } from './recording/record.ts'
 import { connects, desk, SCREEN, screenshot } from './screen/backends.ts'
 import { TerminalScreen } from './screen/terminal-screen.ts'
@@ -101,7 +102,7 @@ async function images(options: Settled, boot: DiskBoot | null, request: ExecRequ
   const guest = await prepareGuest({
     architecture,
     ...(options.quiet ? {} : { progress }),
-    modules: [...options.balloon === undefined ? [] : ['virtio_balloon'] as const, ...options.pmems === undefined ? [] : ['virtio_pmem', 'nd_pmem'] as const],
+    modules: [...options.balloon === undefined ? [] : ['virtio_balloon'] as const, ...options.pmems === undefined ? [] : ['virtio_pmem', 'nd_pmem'] as const, ...options.disks.some(({ bus }) => bus === 'nvme') ? ['nvme'] as const : []],
   }).finally(done)
   const initrd = readWhole(options.initrd ?? guest.initrd, options.initrd === undefined ? 'initrd' : '--initrd')
   const { rows, columns } = process.stdout
@@ -123,7 +124,7 @@ async function images(options: Settled, boot: DiskBoot | null, request: ExecRequ
 /** How many places there are for virtio devices, besides those that are asked for: on PCI, always some. */
 export function freePlaces({ nets = [], disks, shares, vsock, balloon, pmems = [], exec, console, virtio }: RunOptions): number {
   // The entropy device has a place too, and so has the answer to a command.
-  const taken = nets.length + disks.length + pmems.length + shares.length + (vsock === undefined ? 0 : 1) + (balloon === undefined ? 0 : 1) + 1 + (exec === undefined ? 0 : 1) + (console === 'hvc0' ? 1 : 0)
+  const taken = nets.length + virtioDisks(disks).length + pmems.length + shares.length + (vsock === undefined ? 0 : 1) + (balloon === undefined ? 0 : 1) + 1 + (exec === undefined ? 0 : 1) + (console === 'hvc0' ? 1 : 0)
   return virtio === 'pci' ? Infinity : VIRTIO_SLOTS - taken
 }
 
@@ -153,12 +154,13 @@ async function plan(given: RunOptions, request: ExecRequest | null, console: Giv
     ...(options.balloon !== undefined && {
       balloon: part(options.virtio === 'pci' ? virtioBalloonPci : virtioBalloon, { config: options.balloon.config, backends: { host: balloonControl({ target: options.balloon.target }) } }),
     }),
+    ...await pciDisks(options.disks),
     ...Object.fromEntries(pmems.map((pmem, index) => [`pmem${index}`, pmem])),
     ...(options.vsock !== undefined && { vsock: part(options.virtio === 'pci' ? virtioVsockPci : virtioVsock, { backends: { host: unixSockets(options.vsock, { name: '--vsock' }) } }) }),
   }
   const nets = networks(options).map((net) => ({ net, config: {} }))
   if (options.board === 'pc') return pcMachine(options, { console: atScreen(options) ? 'null' : console, nets, devices })
-  const disks = await Promise.all(options.disks.map(openChoice))
+  const disks = await Promise.all(virtioDisks(options.disks).map(openChoice))
   return board(options.arch, {
     ...await images(options, boot, request),
     ...(options.memory !== undefined ? { memory: options.memory } : options.bootDisk !== undefined && { memory: DISK_MEMORY }),

@@ -4,9 +4,10 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pc, type PcOptions } from '@machinist/boards'
+import { nvme } from '@machinist/devices'
 import { inputSource, memoryDisplay, textOf } from '@machinist/display'
 import { collector, nodeHost } from '@machinist/host-node'
-import { createMachine } from '@machinist/machine'
+import { createMachine, part } from '@machinist/machine'
 import { prepareGuest, preparePcFirmware } from '@machinist/machinist'
 import { afterAll, expect, it } from 'vitest'
 import { grubDisk } from './pc/grub-disk.ts'
@@ -28,6 +29,7 @@ const sum = createHash('sha256').update(noise).digest('hex')
 const buses: readonly { readonly bus: string; readonly partition: string; readonly modules: readonly string[]; readonly says: string; options(path: string): Partial<PcOptions> }[] = [
   { bus: 'ide', partition: 'sda1', modules: ['ata_piix', 'sd_mod'], says: 'ata1.00: ATA-6: MACHINIST HARDDISK', options: (path) => ({ ide: [{ drive: 'disk', medium: { type: 'disk', path } }] }) },
   { bus: 'virtio', partition: 'vda1', modules: ['virtio_blk'], says: 'virtio_blk', options: (path) => ({ disks: [{ type: 'disk', path }] }) },
+  { bus: 'nvme', partition: 'nvme0n1p1', modules: ['nvme'], says: 'nvme nvme0: pci function', options: (path) => ({ devices: { nvme0: part(nvme, { backends: { disk: { type: 'disk', path } } }) } }) },
 ]
 
 it.each(buses)('SeaBIOS starts GRUB from a disk of $bus, whose menu starts Linux, which finds that disk', async ({ bus, partition, modules, says, options }) => {

@@ -1,5 +1,5 @@
 import type { BackendWants, DeviceSpec, InputEvent, InputPort } from '@machinist/api'
-import { debugPort, fwCfg, goldfishRtc, i440fx, i8042, i8254, mc146818, piix3, port92, syscon, uart16550a, vga, vmgenid } from '@machinist/devices'
+import { debugPort, fwCfg, goldfishRtc, i440fx, i8042, i8254, mc146818, nvme, piix3, piix3Ide, port92, syscon, uart16550a, vga, vmgenid } from '@machinist/devices'
 import { aclintMswi, aclintMtimer, aclintSswi, clint, i8259, ioApic, localApic, plic } from '@machinist/interrupts'
 import { fakeBlock, fakeChar, fakeEntropy, fakePower, fakeWallClock } from '@machinist/registers/testing'
 import { pciHost } from '@machinist/bus'
@@ -67,6 +67,34 @@ const crowded: typeof pciHost = {
   },
 }
 
+/** A driver of NVMe with queues wherever they are, one on another and on lists and data, whose pages name each other. */
+function hostileNvmeDriver(dut: { read(offset: number): number; write(offset: number, value: number): void; readonly context: { readonly memory: Uint8Array } }, random: Random): void {
+  const page = (): number => 4096 * random.below(16)
+  if ((dut.read(0x1c) & 3) !== 1) {
+    for (const [offset, value] of [[0x14, 0], [0x24, 0x000f_000f], [0x28, page()], [0x30, page()], [0x14, 0x0046_0001]] as const) dut.write(offset, value)
+  }
+  const view = new DataView(dut.context.memory.buffer)
+  const at = 64 * random.below(dut.context.memory.length / 64)
+  view.setUint32(at, random.pick([0, 1, 2, 2, 4, 5, 5, 6, 8, 9, 12]) | random.below(0x1_0000) << 16, true)
+  view.setUint32(at + 4, random.below(3), true)
+  for (const place of [24, 32]) view.setBigUint64(at + place, BigInt(page() + random.below(2) * 8), true)
+  for (const place of [40, 44, 48]) view.setUint32(at + place, random.pick([0, 1, 3, 0x1_0001, 0x7_0001, 511]), true)
+  dut.write(0x1000 + 4 * random.below(6), random.below(16))
+}
+
+/** A driver of IDE that gives commands, moves some data, and starts the bus master. */
+function hostileIdeDriver({ device }: { readonly device: { read(region: number, offset: number, width: 2): number; write(region: number, offset: number, width: 1 | 2 | 4, value: number): void } }, random: Random): void {
+  device.write(0, 0, 2, 0x8000)
+  for (let at = 1; at < 7; at++) device.write(2, at, 1, random.pick([0, 1, 2, random.below(256)]))
+  device.write(2, 7, 1, random.pick([0x20, 0x30, 0x24, 0x34, 0xc8, 0xca, 0x25, 0x35, 0xa0, 0xa1, 0xec, 0xe7, 0x90, 0x08, 0xc6, 0xc4, 0xc5]))
+  device.write(1, 4, 4, 8 * random.below(8192))
+  device.write(1, 0, 1, random.pick([0, 1, 9]))
+  for (let words = random.below(300); words > 0; words--) {
+    if (random.chance(0.5)) device.read(2, 0, 2)
+    else device.write(2, 0, 2, random.below(0x1_0000))
+  }
+}
+
 /** Every device there is. */
 const devices: Readonly<Record<string, Run>> = {
   'uart-16550a': runs(uart16550a, {}, () => {
@@ -111,6 +139,15 @@ const devices: Readonly<Record<string, Run>> = {
   }),
   'i8259': runs(i8259, {}, () => ({ backends: {} })),
   'i8259, without ELCR': runs(i8259, { elcr: false }, () => ({ backends: {} })),
+  'nvme': runs(nvme, { queues: 2 }, () => {
+    const { block, host } = disk(false)
+    return { backends: { disk: block }, host, memoryBase: 0, times: [0, 1], driver: hostileNvmeDriver }
+  }),
+  'piix3-ide': runs(piix3Ide, { primaryMaster: 'disk', primarySlave: 'cdrom' }, () => {
+    const [first, second] = [disk(false), disk(true)]
+    const backends = { primaryMaster: first.block, primarySlave: second.block, secondaryMaster: first.block, secondarySlave: first.block }
+    return { backends, host: (random) => { (random.chance(0.5) ? first : second).host(random) }, memoryBase: 0, times: [0, 1], driver: (dut, random) => { hostileIdeDriver(dut, random) } }
+  }),
   'virtio-block': runs(virtioBlock, {}, () => {
     const { block, host } = disk(false)
     return { backends: { disk: block }, host, driver: hostileVirtioDriver(1) }

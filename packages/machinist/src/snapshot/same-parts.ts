@@ -3,7 +3,7 @@ import { type BackendDescriptor, CPU_PART, type MachineDefinition } from '@machi
 
 /** What options give each part, for what is to be done about a mismatch. */
 const OPTIONS: readonly (readonly [part: RegExp, option: string])[] = [
-  [/^disk\d+$/, '--disk'], [/^pmem\d+$/, '--pmem'], [/^net\d+$/, '--net'], [/^share\d+$/, '--share'], [/^vsock$/, '--vsock'], [/^balloon$/, '--balloon'],
+  [/^disk\d+$/, '--disk'], [/^nvme\d+$/, '--disk PATH,bus=nvme'], [/^pmem\d+$/, '--pmem'], [/^net\d+$/, '--net'], [/^share\d+$/, '--share'], [/^vsock$/, '--vsock'], [/^balloon$/, '--balloon'],
 ]
 
 function optionOf(part: string): string | undefined {
