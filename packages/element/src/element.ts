@@ -46,7 +46,7 @@ function numberOf(text: string | null, from: number, to: number, otherwise: numb
 }
 
 /**
- * `<machinist-machine src="machine.json" snapshot="booted.snapshot" columns="80" rows="24" fit font-size="14" when-hidden="run" workers="/programs/">`: a machine with a terminal. It is made, or with `snapshot` opened as it was saved, when the element comes into a page,
+ * `<machinist-machine src="machine.json" snapshot="booted.snapshot" columns="80" rows="24" fit font-size="14" when-hidden="run" workers="/programs/" relay="ws://127.0.0.1:8022/">`: a machine with a terminal. It is made, or with `snapshot` opened as it was saved, when the element comes into a page,
  * begins at once unless `paused` is there, and ends when the element goes.
  */
 class MachinistMachine extends Base implements MachineElement {
@@ -121,6 +121,7 @@ class MachinistMachine extends Base implements MachineElement {
     }
     const size = { columns: numberOf(this.getAttribute('columns'), 20, 500, 80), rows: numberOf(this.getAttribute('rows'), 5, 200, 24) }
     const workers = this.getAttribute('workers')
+    const [relay, token] = [this.getAttribute('relay'), this.getAttribute('relay-token')]
     try {
       const stage = this.#stage()
       this.#say('Loading …')
@@ -142,6 +143,7 @@ class MachinistMachine extends Base implements MachineElement {
           this.#say(`Loading ${image}: ${total === null ? `${(loaded / 1e6).toFixed(1)} MB` : `${Math.floor(100 * loaded / total)} %`}`)
           this.#tell('machine-progress', progress)
         },
+        ...(relay !== null && { relay: { url: relay, ...(token !== null && { token }) } }),
         ...(workers !== null && { worker: (cpu: string) => workerAt(urlOf(`${cpu}.worker.js`, urlOf(workers, dom.document.baseURI))) }),
       })
       this.machine = machine

@@ -1,9 +1,10 @@
 import type { MachineState, MachineStats } from '@machinist/machine'
 import type { MachineDescription } from './description.ts'
+import type { RelayChoice } from './network/relay.ts'
 
 /** What a page asks of the worker of its machine. Each is answered, by its number. */
 export interface Asks {
-  make: { readonly description: MachineDescription; readonly base: string; readonly files: Readonly<Record<string, Blob>>; readonly size: TerminalSize | null }
+  make: { readonly description: MachineDescription; readonly base: string; readonly files: Readonly<Record<string, Blob>>; readonly size: TerminalSize | null; readonly relay: RelayChoice | null }
   start: null
   pause: null
   resume: null

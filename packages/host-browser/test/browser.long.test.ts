@@ -1,13 +1,15 @@
 /** Machines in Debian's Chromium: Debian boots on both CPUs, with shared memory and without; disks outlive the page; machines of two tabs reach each other. */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { microvmCatalogue, virtCatalogue } from '@machinist/boards'
 import { collector, nodeHost, openSnapshotFile, saveSnapshotFile } from '@machinist/host-node'
 import { instantiateStored } from '@machinist/machine'
-import { guestCommandLine, prepareGuest } from '@machinist/machinist'
+import { guestCommandLine, prepareGuest, serveRelay } from '@machinist/machinist'
 import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { MachineDescription, PageMachine } from '../src/index.ts'
@@ -47,22 +49,23 @@ interface OnPage {
   said: string
 }
 
-async function site(isolated: boolean): Promise<Site> {
-  const made = await serve(files, { isolated, policy: "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'", put: (path, bytes) => { files.set(path, bytes) } })
+/** @param relay - where its pages may connect to besides */
+async function site(isolated: boolean, relay: string = ''): Promise<Site> {
+  const made = await serve(files, { isolated, policy: `default-src 'self'; connect-src 'self' ${relay}; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'`, put: (path, bytes) => { files.set(path, bytes) } })
   sites.push(made)
   return made
 }
 
 /** Boots a machine in a page, to its shell. */
-async function boot(page: Page, description: MachineDescription): Promise<void> {
-  await page.evaluate(async (given) => {
+async function boot(page: Page, description: MachineDescription, relay?: string): Promise<void> {
+  await page.evaluate(async ([given, url]) => {
     const here = globalThis as unknown as OnPage
     here.said = ''
-    here.machine = await here.browser.openMachine(given)
+    here.machine = await here.browser.openMachine(given, url === undefined ? {} : { relay: url })
     const decoder = new TextDecoder()
     here.machine.on('output', ({ bytes }) => { here.said += decoder.decode(bytes, { stream: true }) })
     await here.machine.start()
-  }, description)
+  }, [description, relay] as const)
   await shows(page, '# ')
 }
 
@@ -231,16 +234,42 @@ describe('disks', () => {
   })
 })
 
-it('machines of two tabs are on one network', async () => {
-  const here = await site(true)
+it('machines of two tabs are on one network, and one of them reaches by a relay what that was told, and nothing else', async () => {
+  const services = await Promise.all(['what it may', 'what it may not'].map(async (says) => {
+    const server = createServer((_, response) => { response.end(`${says}\n`) })
+    await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve) })
+    return { server, port: (server.address() as AddressInfo).port }
+  }))
+  const [told, other] = services.map(({ port }) => port)
+  const relay = await serveRelay({ port: 0, network: { service: [`tcp:10.0.2.100:80-127.0.0.1:${told}`] } })
+  const url = `ws://127.0.0.1:${relay.port}/`
+  const here = await site(true, url)
   const context = await browser.newContext()
   const tabs = await Promise.all([fresh(here, context), fresh(here, context)])
-  await Promise.all(tabs.map((page) => boot(page, { ...boards.virt, append: `${boards.virt.append} ip=off`, nets: [{ type: 'switch', name: 'lan' }] })))
+  const lan = { type: 'switch', name: 'lan' }
+  await Promise.all(tabs.map((page, at) => boot(page, { ...boards.virt, append: `${boards.virt.append} ip=off`, nets: at === 0 ? [lan, 'relay'] : [lan] }, at === 0 ? url : undefined)))
   const [one, two] = tabs as [Page, Page]
   await ask(one, 'ip addr add 10.0.0.1/24 dev eth0; ip link set eth0 up')
   await ask(two, 'ip addr add 10.0.0.2/24 dev eth0; ip link set eth0 up')
   expect(await ask(one, 'ping -c 3 -W 5 10.0.0.2 >/dev/null && echo reached')).toBe('reached')
+
+  await ask(one, 'ip link set eth1 up; udhcpc -i eth1 -s /etc/machinist/lease -n -q -t 10 -T 1 >/dev/null 2>&1')
+  expect(await ask(one, "ip -4 addr show eth1 | sed -n 's/.*inet \\([0-9./]*\\).*/\\1/p'")).toBe('10.0.2.15/24')
+  expect(await ask(one, 'wget -q -O - http://10.0.2.100/')).toBe('what it may')
+  for (const place of [`10.0.2.100:${other}`, `10.0.2.2:${other}`, `10.0.2.2:${told}`, '192.0.2.1']) expect(await ask(one, `wget -q -T 5 -O - http://${place}/ || echo refused`), place).toMatch(/refused$/)
+  expect(relay.clients).toBe(1)
+  await one.evaluate(() => (globalThis as unknown as OnPage).machine.dispose())
+  await expect.poll(() => relay.clients).toBe(0)
+  // Nobody else's pages may use it.
+  const elsewhere = await serveRelay({ port: 0, origins: ['https://example.org'] })
+  const warned = await (await fresh(await site(true, `ws://127.0.0.1:${elsewhere.port}/`), context)).evaluate(async ([given, at]) => {
+    const machine = await (globalThis as unknown as OnPage).browser.openMachine(given, { relay: at })
+    return new Promise<string>((resolve) => { machine.on('warn', ({ message }) => { resolve(message) }) })
+  }, [boards.virt, `ws://127.0.0.1:${elsewhere.port}/`] as const)
+  expect(warned).toContain('refuses this page')
+  expect(elsewhere.clients).toBe(0)
   await context.close()
+  await Promise.all([relay.close(), elsewhere.close(), ...services.map(({ server }) => new Promise((resolve) => { server.close(resolve) }))])
 })
 
 it.each([['riscv', 281], ['x86', 404]] as const)('the program of the worker for %s has the size that the design note tells, %i KB', (cpu, size) => {

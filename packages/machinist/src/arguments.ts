@@ -22,6 +22,7 @@ import { parseNet } from './net-option.ts'
 import { checkRecord, parseReplay, REPLAY, type ReplayChoice } from './recording/arguments.ts'
 import { PROFILE_OPTIONS, RESTORE_OPTIONS, RUN_OPTIONS } from './run-options.ts'
 import { parseSnapshot, SNAPSHOT, type SnapshotCommand } from './snapshot/arguments.ts'
+import { parseRelay, RELAY, type RelayChoice } from './relay/arguments.ts'
 import { parseTranslate, TRANSLATE, type TranslateOptions } from './translate/arguments.ts'
 import { parseFlags, parseMemory, SEE_HELP, usageError, type Values } from './usage.ts'
 
@@ -129,6 +130,7 @@ export type Command =
   | { readonly kind: 'daemon'; readonly options: DaemonCommand }
   | { readonly kind: 'debian'; readonly options: DebianOptions }
   | { readonly kind: 'metal'; readonly options: MetalOptions }
+  | { readonly kind: 'relay'; readonly options: RelayChoice }
   | { readonly kind: 'translate'; readonly options: TranslateOptions }
   | { readonly kind: 'disk'; readonly options: DiskCommand }
   | { readonly kind: 'datastore'; readonly options: DatastoreCommand }
@@ -352,6 +354,10 @@ function parseWords(args: readonly string[]): Command {
     case REPLAY: {
       const choice = parseReplay(rest)
       return choice === null ? { kind: 'help', topic: REPLAY } : { kind: 'replay', choice }
+    }
+    case RELAY: {
+      const options = parseRelay(rest)
+      return options === null ? { kind: 'help', topic: RELAY } : { kind: 'relay', options }
     }
     case TRANSLATE: {
       const options = parseTranslate(rest)

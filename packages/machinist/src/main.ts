@@ -58,6 +58,8 @@ export async function main(args: readonly string[]): Promise<number> {
         return await restore(command.file, command.words)
       case 'replay':
         return await replay(command.choice)
+      case 'relay':
+        return await (await import('./relay/run.ts')).runRelay(command.options)
       case 'translate':
         // Whoever reads it may have seen enough.
         process.stdout.on('error', (error) => {

@@ -1,6 +1,7 @@
 import { isMachinistError, machinistError } from '@machinist/api'
 import type { MachineState, MachineStats } from '@machinist/machine'
 import { cpuOf, type MachineDescription, type WorkerCpu } from '../description.ts'
+import type { RelayChoice } from '../network/relay.ts'
 import { type Answers, type Asks, errorOf, type MachineNews, type PlainError, type TerminalSize, type ToPage, type ToWorker } from '../protocol.ts'
 
 /** A worker, as a page has it. */
@@ -20,6 +21,11 @@ export interface OpenMachineOptions {
   readonly worker?: (cpu: WorkerCpu) => MachineWorkerHandle
   /** Size of the terminal, in characters. */
   readonly size?: TerminalSize
+  /**
+   * A relay (`machinist relay`), by its URL as `'ws://127.0.0.1:8022/'`, with the token that it wants: the way out of networks that are described as `'relay'`, of a ready-made machine that is described without networks, and, of one that was saved, of
+   * networks that pages have not.
+   */
+  readonly relay?: string | RelayChoice
   /** Told of images that are being loaded. */
   readonly onProgress?: (progress: MachineNews['progress']) => void
   /** What happens while nobody sees the page: `'run'` unless given. What is paused, and what the browser freezes, stands still, its clock too. */
@@ -282,6 +288,7 @@ export async function openMachine(what: MachineDescription | string | URL, optio
   const { signal } = options
   const description = url === null ? what as MachineDescription : await descriptionAt(url, signal)
   const cpu = cpuOf(description)
+  const relay = options.relay === undefined ? null : typeof options.relay === 'string' ? { url: options.relay } : options.relay
   const whileWanted = (): void => {
     if (signal?.aborted === true) throw givenUp()
   }
@@ -292,7 +299,7 @@ export async function openMachine(what: MachineDescription | string | URL, optio
     const giveUp = (): void => { void machine.dispose() }
     signal?.addEventListener('abort', giveUp)
     try {
-      const { name, consoles, state } = await machine.ask('make', { description, base, files: options.files ?? {}, size: options.size ?? null })
+      const { name, consoles, state } = await machine.ask('make', { description, base, files: options.files ?? {}, size: options.size ?? null, relay })
       whileWanted()
       return Object.assign(machine, { name, consoles, state })
     } catch (error) {

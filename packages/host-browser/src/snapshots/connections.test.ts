@@ -40,3 +40,9 @@ it('unplugs all networks but those that are given, and gives nothing to what is 
   expect([devices['net0']?.backends?.[netPort], devices['net1']?.backends?.[netPort]]).toEqual([{ type: 'switch', name: 'other' }, { type: 'unplugged' }])
   expect(() => backendsOf({ 'net7.net': 'unplugged' }, null)).toThrow('no part has such a backend')
 })
+
+it('has the relay of the page in the place of networks that are not here, and not that of another page', () => {
+  const { devices } = connectedHere(saved, virtCatalogue, {}, null, true)
+  expect([devices['net0']?.backends?.[netPort], devices['net1']?.backends?.[netPort]]).toEqual(['relay', { type: 'switch', name: 'lan' }])
+  expect(connectedHere({ ...saved, devices }, virtCatalogue, {}, null).devices['net0']?.backends?.[netPort]).toEqual({ type: 'unplugged' })
+})

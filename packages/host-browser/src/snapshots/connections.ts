@@ -6,7 +6,7 @@ import type { SnapshotDescription } from '../description.ts'
 type Known = Readonly<Record<string, readonly string[]>>
 
 /** Descriptors that mean the same in every program, and those of this host, by the kind of port. */
-const KNOWN: Known = { char: ['null', 'terminal', 'stdout', 'share'], net: ['switch', 'unplugged'], block: ['null', 'disk'] }
+const KNOWN: Known = { char: ['null', 'terminal', 'stdout', 'share'], net: ['switch', 'unplugged', 'relay'], block: ['null', 'disk'] }
 
 const typeOf = (descriptor: BackendDescriptor): string => typeof descriptor === 'string' ? descriptor : descriptor.type
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null
@@ -26,9 +26,10 @@ export function describedBackends(definition: MachineDefinition, type: string): 
  *
  * @param connect - what the page gives, by part and port
  * @param about - what whoever wrote the file said of it
+ * @param relayed - the page has a relay, which is in the place of networks that are not here
  * @throws typed errors: `'backend-name'` for what is given to no part; `'restore-backend'` for a disk that the browser keeps, which a file may not name by itself
  */
-export function connectedHere(definition: MachineDefinition, catalogue: Catalogue, { connect: given = {}, unplug = false }: Pick<SnapshotDescription, 'connect' | 'unplug'>, about: unknown): MachineDefinition {
+export function connectedHere(definition: MachineDefinition, catalogue: Catalogue, { connect: given = {}, unplug = false }: Pick<SnapshotDescription, 'connect' | 'unplug'>, about: unknown, relayed = false): MachineDefinition {
   const left = new Set(Object.keys(given))
   const resolved = resolve(definition, catalogue)
   const told = isObject(about) && isObject(about['backends']) ? about['backends'] : {}
@@ -39,7 +40,7 @@ export function connectedHere(definition: MachineDefinition, catalogue: Catalogu
       const kind = wants[port] ?? ''
       left.delete(id)
       if (unplug && kind === 'net' && !Object.hasOwn(given, id)) chosen[port] = { type: 'unplugged' }
-      else chosen[port] = Object.hasOwn(given, id) ? given[id] ?? before : here(id, kind, before, Object.hasOwn(told, id) ? told[id] : undefined)
+      else chosen[port] = Object.hasOwn(given, id) ? given[id] ?? before : here(id, kind, before, Object.hasOwn(told, id) ? told[id] : undefined, relayed)
     }
     return chosen
   }
@@ -55,9 +56,10 @@ export function connectedHere(definition: MachineDefinition, catalogue: Catalogu
   return { ...definition, devices, cpu }
 }
 
-function here(id: string, kind: string, before: BackendDescriptor, told: unknown): BackendDescriptor {
+function here(id: string, kind: string, before: BackendDescriptor, told: unknown, relayed: boolean): BackendDescriptor {
   if (kind === 'char') return KNOWN['char']?.includes(typeOf(before)) === true ? before : 'terminal'
-  if (kind === 'net') return KNOWN['net']?.includes(typeOf(before)) === true ? before : { type: 'unplugged' }
+  // The page's own relay is another page's own.
+  if (kind === 'net') return before !== 'relay' && KNOWN['net']?.includes(typeOf(before)) === true ? before : relayed ? 'relay' : { type: 'unplugged' }
   if (kind !== 'block') return before
   const disk = typeof before === 'string' && isObject(told) && told['type'] === 'disk' ? told as BackendDescriptor : before
   if (typeof disk === 'object' && 'keep' in disk) throw machinistError({ code: 'restore-backend', part: id, value: String(disk['keep']), remedy: `Give it, as connect: { '${id}': … }.` }, 'a snapshot may not say which of the disks it has that are kept here')

@@ -4,6 +4,7 @@ import { type BoardDescription, cpuOf, isBoard, isSnapshot, type SnapshotDescrip
 import { type NamedFiles, openBrowserDisks } from '../disks/open.ts'
 import { browserHost } from '../host.ts'
 import { loadImages } from '../images.ts'
+import type { RelayChoice } from '../network/relay.ts'
 import { type Answers, type Asks, type MachineNews, plainError, type ToPage, type ToWorker } from '../protocol.ts'
 import { commandLines, connectedHere, describedBackends } from '../snapshots/connections.ts'
 import { openBrowserSnapshot } from '../snapshots/open.ts'
@@ -35,7 +36,7 @@ class MachineWorker {
   readonly #consoles: Consoles
   #machine: Machine | null = null
   #disks: readonly Backend<unknown>[] = []
-  readonly #host: MachineHost
+  #host: MachineHost
   /** What goes into its snapshots besides. */
   #about: Readonly<Record<string, unknown>> = {}
   /** Lets go of the snapshot that it goes on from. */
@@ -65,7 +66,7 @@ class MachineWorker {
     this.#scope = scope
     this.#program = program
     this.#consoles = new Consoles((part, bytes) => { this.#tell('output', { part, bytes }, [bytes.buffer as ArrayBuffer]) })
-    this.#host = browserHost({ console: (part, loop, input) => this.#consoles.make(part, loop, input) })
+    this.#host = this.#makeHost(null)
   }
 
   hear(message: ToWorker): void {
@@ -99,12 +100,17 @@ class MachineWorker {
     return null
   }
 
-  async #make({ description, base, files, size }: Asks['make']): Promise<Answers['make']> {
+  #makeHost(relay: RelayChoice | null): MachineHost {
+    return browserHost({ console: (part, loop, input) => this.#consoles.make(part, loop, input), warn: (part, message) => { this.#tell('warn', { part, message }) }, ...(relay && { relay }) })
+  }
+
+  async #make({ description, base, files, size, relay }: Asks['make']): Promise<Answers['make']> {
     const { catalogue, board } = this.#program
     this.#consoles.size = size
     const named = { base, files }
-    const machine = this.#machine = isSnapshot(description) ? await this.#restored(description, named)
-      : await this.#created(isBoard(description) ? board(description) : { definition: parseDefinition(description), catalogue, backends: new Map() }, named)
+    this.#host = this.#makeHost(relay)
+    const machine = this.#machine = isSnapshot(description) ? await this.#restored(description, named, relay !== null)
+      : await this.#created(isBoard(description) ? board(relay === null ? description : { nets: ['relay'], ...description }) : { definition: parseDefinition(description), catalogue, backends: new Map() }, named)
     machine.on('state', (event) => { this.#tell('state', event) })
     machine.on('power', (event) => { this.#tell('power', event) })
     machine.on('reset', (event) => { this.#tell('reset', event) })
@@ -123,7 +129,7 @@ class MachineWorker {
     return createMachine({ ...opened, definition: { ...opened.definition, ...(definition.boot && { boot: definition.boot }) } }, this.#host)
   }
 
-  async #restored({ snapshot, name, ...choices }: SnapshotDescription, named: NamedFiles): Promise<Machine> {
+  async #restored({ snapshot, name, ...choices }: SnapshotDescription, named: NamedFiles, relayed: boolean): Promise<Machine> {
     const { catalogue, cpu } = this.#program
     const { stored, ahead } = openBrowserSnapshot(snapshot, named)
     this.#close = () => { stored.close() }
@@ -131,7 +137,7 @@ class MachineWorker {
     const own = cpuOf(saved)
     if (own !== cpu) throw machinistError({ code: 'worker-cpu', part: 'machine', value: own, remedy: 'Use the worker of its CPU.' }, 'this worker has no such CPU')
     const { about } = stored
-    const definition = connectedHere(saved, catalogue, choices, about)
+    const definition = connectedHere(saved, catalogue, choices, about, relayed)
     const opened = await openBrowserDisks({ definition, catalogue, backends: new Map() }, named)
     this.#disks = [...opened.backends.values()]
     const backends: Record<string, BackendDescriptor | Backend<unknown>> = {}

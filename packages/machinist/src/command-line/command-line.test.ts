@@ -46,7 +46,7 @@ describe('words that are mistyped', () => {
     [['dsik', 'info', 'x'], 'Did you mean disk?'], [['disk', 'covert', 'a', 'b'], 'Did you mean convert?'], [['debian', 'biuld'], 'Did you mean build?'], [['prof'], 'Did you mean profile?'],
     [['--memroy', '1G'], 'Did you mean --memory?'], [['--memory-size=1G'], 'See machinist --help.'], [['disk', 'create', 'x', '--jsno'], 'Did you mean --json?'], [['run', '--quite'], 'Did you mean --quiet?'],
     [['translate', 'x', '--att', '0'], 'Did you mean --at?'], [['debian', 'build', '--root-pasword', 'x'], 'Did you mean --root-password?'], [['--disks', 'x'], 'Did you mean --disk?'],
-    [['frobnicate'], 'The commands are run, restore, replay, snapshot, daemon, up, down, ps, top, table, console, logs, events, start, stop, kill, pause, resume, reset, rm, set, fork, move, pool, metrics, debian, disk, datastore, metal, profile, translate, help, completion.'], [['disk', 'eat'], 'The commands of disk are info, create, convert, resize, check.'],
+    [['frobnicate'], 'The commands are run, restore, replay, snapshot, daemon, up, down, ps, top, table, console, logs, events, start, stop, kill, pause, resume, reset, rm, set, fork, move, pool, metrics, debian, disk, datastore, metal, relay, profile, translate, help, completion.'], [['disk', 'eat'], 'The commands of disk are info, create, convert, resize, check.'],
     [['--jsno'], 'no such option'], [['--repair'], 'is an option of machinist disk check'], [['pool', 'ad'], 'Did you mean add?'], [['pool', 'eat'], 'The commands of pool are add, set, remove, list.'], [['ps', '--jsno'], 'Did you mean --json?'], [['completion', 'tcsh'], 'Use machinist completion bash, zsh, fish.'],
   ])('%j gets a suggestion', (args, text) => {
     const { code, message } = refusal(...args)

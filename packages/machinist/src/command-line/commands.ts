@@ -4,6 +4,7 @@ import { DEBIAN_COMMAND } from '../debian/options.ts'
 import { DISK_COMMANDS } from '../disk/options.ts'
 import { METAL_COMMAND } from '../metal/options.ts'
 import { REPLAY_COMMAND } from '../recording/options.ts'
+import { RELAY_COMMAND } from '../relay/options.ts'
 import { FLEET_COMMANDS } from '../fleet/options.ts'
 import { PROFILE_COMMAND, RESTORE_COMMAND, RUN_COMMAND } from '../run-options.ts'
 import { SNAPSHOT_COMMANDS } from '../snapshot/options.ts'
@@ -40,7 +41,7 @@ const COMPLETION_COMMAND: CommandInfo = {
 }
 
 /** Every command of the command line, in the order of its help. */
-export const COMMANDS: readonly CommandInfo[] = [RUN_COMMAND, RESTORE_COMMAND, REPLAY_COMMAND, ...SNAPSHOT_COMMANDS, ...DAEMON_COMMANDS, ...FLEET_COMMANDS, DEBIAN_COMMAND, ...DISK_COMMANDS, ...DATASTORE_COMMANDS, METAL_COMMAND, PROFILE_COMMAND, TRANSLATE_COMMAND, HELP_COMMAND, COMPLETION_COMMAND]
+export const COMMANDS: readonly CommandInfo[] = [RUN_COMMAND, RESTORE_COMMAND, REPLAY_COMMAND, ...SNAPSHOT_COMMANDS, ...DAEMON_COMMANDS, ...FLEET_COMMANDS, DEBIAN_COMMAND, ...DISK_COMMANDS, ...DATASTORE_COMMANDS, METAL_COMMAND, RELAY_COMMAND, PROFILE_COMMAND, TRANSLATE_COMMAND, HELP_COMMAND, COMPLETION_COMMAND]
 
 /** What is told of words that begin the names of several commands. */
 export const FAMILIES: Readonly<Record<string, string>> = {
