@@ -3,7 +3,7 @@ import { defineConfig, type ViteUserConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /** Files that take minutes on a quiet host, the longest first. They are begun first: none is left to one worker when the other has nothing more to do. */
-const LONGEST: readonly string[] = ['debian', 'images', 'differential', 'overcommitted', 'damaged-states', 'going-on', 'many-machines', 'daemon-killed', 'gdb', 'pack']
+const LONGEST: readonly string[] = ['debian', 'debian-amd64', 'images', 'differential', 'overcommitted', 'damaged-states', 'going-on', 'many-machines', 'daemon-killed', 'gdb', 'pack']
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

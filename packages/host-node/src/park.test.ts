@@ -7,7 +7,7 @@ import type { Backend, BlockPort, BlockStatus, Deliver } from '@machinist/api'
 import { limited, qcow2 } from '@machinist/storage'
 import { nat } from '@machinist/network'
 import { afterAll, describe, expect, it, vi } from 'vitest'
-import { canLock, fileDisk, nodeHost, nodeSockets, openDisk, openFile, unixSockets } from './index.ts'
+import { canLock, Datastore, fileDisk, nodeHost, nodeSockets, openDisk, openFile, unixSockets } from './index.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'machinist-park-'))
 afterAll(() => { rmSync(folder, { recursive: true }) })
@@ -41,6 +41,10 @@ const kinds: readonly (readonly [name: string, make: (path: string) => Promise<v
     await qcow2.create?.(file, 1 << 20, { name: path })
     await file.close()
   }, (path) => openDisk(path)],
+  ['a disk of a datastore', async (path) => {
+    rmSync(path)
+    await (await Datastore.create(path)).createDisk('disk', 1 << 20)
+  }, (path) => Datastore.open(path).openDisk('disk', { whenFull: 'wait' })],
 ]
 
 describe.skipIf(!canLock()).each(kinds)('%s', (name, make, open) => {

@@ -56,6 +56,8 @@ describe('the architecture of a machine', () => {
     expect([settle(options('a.img'), null), settle(options('a.img', '--firmware', 'f'), 'riscv64')].map(({ arch }) => arch)).toEqual(['riscv64', 'riscv64'])
     const refused = [['--arch', 'i386'], ['--arch', 'riscv64'], ['--firmware', 'f'], ['--interrupts', 'aia'], ['--virtio', 'mmio-legacy'], ['--dump-dtb', 'f']] as const
     expect(refused.map((words) => refusal(() => settle(options('a.img', ...words), 'amd64')))).toEqual(['usage --arch', 'usage --arch', 'usage --firmware', 'usage --interrupts', 'usage --virtio', 'usage --dump-dtb'])
+    expect(refusal(() => options('--arch', 'i386', '--pmem', 'p.img'))).toBe('usage --pmem')
+    expect(options('--arch', 'i386', '--pmem', 'p.img', '--kernel', 'own').arch).toBe('i386')
   })
 
   it('is found again in the definition of its machine', () => {

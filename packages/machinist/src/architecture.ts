@@ -24,13 +24,16 @@ export function parseArchitecture(value: string): GuestArchitecture {
  *
  * @throws a usage error
  */
-export function checkArchitecture({ firmware, interrupts, dumpDtb, virtio, kernel }: Pick<RunOptions, 'firmware' | 'interrupts' | 'dumpDtb' | 'virtio' | 'kernel'>, architecture: GuestArchitecture): void {
+export function checkArchitecture({ firmware, interrupts, dumpDtb, virtio, kernel, pmems, bootDisk }: Pick<RunOptions, 'firmware' | 'interrupts' | 'dumpDtb' | 'virtio' | 'kernel' | 'pmems' | 'bootDisk'>, architecture: GuestArchitecture): void {
   if (architecture === 'riscv64') return
   for (const [flag, value] of [['--firmware', firmware], ['--interrupts', interrupts], ['--dump-dtb', dumpDtb]] as const) {
     if (value !== undefined) throw usageError(flag, 'is for RISC-V', 'Leave it out, or --arch.', value)
   }
   if (virtio === 'mmio-legacy') throw usageError('--virtio', 'kernels for x86 find no virtio devices of version 1 there', 'Use pci or mmio.', virtio)
   if (kernel === 'none') throw usageError('--kernel', 'there is no firmware for x86', 'Give a kernel.', kernel)
+  if (architecture === 'i386' && pmems !== undefined && kernel === undefined && bootDisk === undefined) {
+    throw usageError('--pmem', "Debian's kernel for i386 has no driver of persistent memory", 'Give another kernel, or a disk.', pmems[0]?.path)
+  }
 }
 
 /**

@@ -236,6 +236,32 @@ describe('a datastore that is full', () => {
     await sound(store, 'data')
   })
 
+  it('keeps what waits while another has the disk, and does it when it comes back', async () => {
+    const store = await Datastore.create(place())
+    await store.createDisk('data', 1024 * MIB)
+    const disk = await store.openDisk('data', { whenFull: 'wait' })
+    const { write, byte } = requests(disk)
+    const waiting = new Promise<void>((resolve) => { disk.space.onWaiting = () => { resolve() } })
+    disk.space.room = () => 0
+    const late = write(0, MIB, 1)
+    await waiting
+    const { used, taken } = disk.space
+    const back = await disk.park?.()
+    expect([disk.space.used, disk.space.taken]).toEqual([used, taken])
+    disk.space.room = null
+    disk.space.retry()
+    expect(disk.heldBack?.()).toBe(1)
+    const there = await store.openDisk('data')
+    const other = requests(there)
+    expect(await other.byte(0)).toBe(0)
+    await there.close()
+    await back?.()
+    expect([await late, await byte(0), disk.heldBack?.()]).toEqual(['ok', 1, 0])
+    expect(disk.space.used).toBeGreaterThan(used)
+    await disk.close()
+    await sound(store, 'data')
+  })
+
   it('keeps a disk to what it is allowed beside the quota', async () => {
     const store = await Datastore.create(place())
     await store.createDisk('data', 1024 * MIB)

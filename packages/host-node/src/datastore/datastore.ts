@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { machinistError } from '@machinist/api'
 import type { DatastoreDisk } from '@machinist/hypervisor'
-import { createImage, type Disk, type DiskImage, imageDisk, maxDepth, type RandomAccessFile } from '@machinist/storage'
+import { createImage, type Disk, type DiskImage, imageDisk, maxDepth, type RandomAccessFile, switchedImage } from '@machinist/storage'
 import { openDisk, openDiskImage } from '../disks/disk.ts'
 import { type DiskMode, openFile } from '../files/file.ts'
 import { syncFolder } from '../snapshot/snapshot-file.ts'
@@ -13,6 +13,7 @@ import { exclusively } from './exclusive.ts'
 import { datastoreDisk, roomMade } from './patient-disk.ts'
 import { type FileSpace, QuotaFile } from './quota-file.ts'
 import { allocated, spaceOf } from './space.ts'
+import { switchedSpace } from './switched-space.ts'
 
 const FORMAT = 'qcow2'
 const SECTOR = 512
@@ -200,6 +201,24 @@ export class Datastore {
   async openDisk(name: string, { mode = 'rw', name: part = name, whenFull = 'error' }: DatastoreDiskOptions = {}): Promise<Disk | DatastoreDisk> {
     const path = resolve(this.folder, this.#find(readIndex(this.folder), name).file)
     if (mode !== 'rw') return openDisk(path, { mode, name: part, format: FORMAT })
+    const open = (): Promise<{ readonly image: DiskImage, readonly space: FileSpace }> => this.#openWritable(name, part, path)
+    const first = await open()
+    const image = switchedImage(first.image, part)
+    const space = switchedSpace(first.space)
+    const disk = imageDisk(image, async () => {
+      space.rest()
+      await image.close()
+      return async () => {
+        const next = await open()
+        image.switchTo(next.image)
+        space.switchTo(next.space)
+      }
+    })
+    return datastoreDisk(disk, space, whenFull === 'wait')
+  }
+
+  /** The image of a disk, and what it takes. */
+  async #openWritable(name: string, part: string, path: string): Promise<{ readonly image: DiskImage, readonly space: FileSpace }> {
     let space: FileSpace | null = null
     const through = (file: RandomAccessFile): RandomAccessFile => {
       const own = new QuotaFile(file, path)
@@ -213,7 +232,7 @@ export class Datastore {
       this.#find(index, name)
       this.#refuseBase(index, name)
       if (space === null) throw new Error('an image without a file')
-      return datastoreDisk(imageDisk(image), space, whenFull === 'wait')
+      return { image, space }
     } catch (error) {
       await image.close()
       throw error

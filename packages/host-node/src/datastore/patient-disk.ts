@@ -26,6 +26,7 @@ export function datastoreDisk(disk: Disk, file: FileSpace, patient: boolean): Da
   let held: (() => void)[] = []
   let timer: ReturnType<typeof setTimeout> | null = null
   let closed = false
+  let parked = false
   let told = false
   const tell = (): void => {
     const is = trying > 0
@@ -38,6 +39,8 @@ export function datastoreDisk(disk: Disk, file: FileSpace, patient: boolean): Da
   const retry = (): void => {
     if (timer !== null) clearTimeout(timer)
     timer = null
+    // Another has the image meanwhile.
+    if (parked && !closed) return
     const again = held
     held = []
     // Those that still have none hold themselves again.
@@ -52,7 +55,7 @@ export function datastoreDisk(disk: Disk, file: FileSpace, patient: boolean): Da
     onWaiting: null,
     retry,
   }
-  const { fork, save, restore, quiesce } = disk
+  const { fork, save, restore, quiesce, park } = disk
   return {
     kind: 'block',
     space,
@@ -99,6 +102,25 @@ export function datastoreDisk(disk: Disk, file: FileSpace, patient: boolean): Da
     ...(save && { save: () => save.call(disk) }),
     ...(restore && { restore: (saved: Parameters<typeof restore>[0], part: string) => restore.call(disk, saved, part) }),
     ...(quiesce && { quiesce: () => { quiesce.call(disk) } }),
+    ...(park && {
+      async park() {
+        parked = true
+        const comesBack = (): void => {
+          parked = false
+          retry()
+        }
+        try {
+          const back = await park.call(disk)
+          return async () => {
+            await back()
+            comesBack()
+          }
+        } catch (error) {
+          comesBack()
+          throw error
+        }
+      },
+    }),
     heldBack: () => held.length,
     close() {
       closed = true
