@@ -12,7 +12,7 @@ export const groups = {
   },
   '@machinist/boards': {
     'Make a virt machine': ['', 'virt/virt', 'virt/catalogue'],
-    'Make a microvm machine': ['microvm/'],
+    'Make a microvm machine': ['microvm/', 'x86/'],
     'Make a PC': ['pc/'],
     'Know its addresses': ['virt/memory-map', 'microvm/memory-map', 'pc/memory-map'],
   },

@@ -1,49 +1,20 @@
-import { type BlockPort, type CharPort, type CpuSpec, machinistError, type NetPort } from '@machinist/api'
-import { type AddressSpace, pciHost } from '@machinist/bus'
+import { type CharPort, machinistError } from '@machinist/api'
+import { pciHost } from '@machinist/bus'
 import { x86, type X86Config } from '@machinist/cpu-x86'
 import { acpiPm, i8254, mc146818, uart16550a } from '@machinist/devices'
 import { i8259, ioApic, localApic } from '@machinist/interrupts'
-import { defineMachine, type DevicePart, type ImageSource, type MachineBlueprint, type MachineDefinition, part } from '@machinist/machine'
+import { defineMachine, type DevicePart, type ImageSource, type MachineBlueprint, part } from '@machinist/machine'
 import type { X86Protocol } from '@machinist/boot'
-import type { GuestMemory } from '@machinist/memory'
 import { virtioBlock, virtioBlockPci, virtioConsole, virtioConsolePci, virtioEntropy, virtioEntropyPci, virtioNet, virtioNetPci } from '@machinist/virtio'
 import type { Given, VirtNet } from '../virt/virt.ts'
+import { checkSize, DEFAULT_MEMORY, PCI_BUSES, TSC_FREQUENCY, type X86BoardOptions } from '../x86/options.ts'
 import { MICROVM_SLOTS, microvmIrq, microvmMap } from './memory-map.ts'
 
-const MIB = 2 ** 20
-/** Most harts. */
-const MAX_HARTS = 8
-const DEFAULT_MEMORY = 256 * MIB
-const MIN_MEMORY = 16 * MIB
-/** A wasm memory holds 4 GiB, and a machine's own structures need some of it. */
-const MAX_MEMORY = 3584 * MIB
-/** Buses that configuration space is for. */
-const PCI_BUSES = 256
-
-/** A CPU that can be the machine's. */
-export type MicrovmCpu = CpuSpec<Pick<X86Config, 'harts' | 'model' | 'translate' | 'hot'>, GuestMemory, AddressSpace, { readonly power: 'power'; readonly entropy: 'entropy' }>
-
 /** What {@link microvm} may be told. */
-export interface MicrovmOptions {
-  /** Its CPU; the software core, `x86`, unless given. */
-  readonly cpu?: MicrovmCpu
-  /** What that is like: `x86-64-v2` unless given. Other CPUs have it for nothing. */
-  readonly model?: X86Config['model']
+export interface MicrovmOptions extends X86BoardOptions {
   /** How hot code is translated, and when it counts as hot; see `X86Config`. */
   readonly translate?: X86Config['translate']
   readonly hot?: X86Config['hot']
-  /** Bytes of RAM, a multiple of 4096, 16 MiB to 3.5 GiB; 256 MiB unless given. */
-  readonly memory?: number
-  /** 1 to 8; 1 unless given. */
-  readonly harts?: number
-  /** The other end of the serial line, COM1; nothing unless given. */
-  readonly console?: Given<CharPort>
-  /** Disks, `/dev/vda` first. */
-  readonly disks?: readonly Given<BlockPort>[]
-  /** Networks, `eth0` first. */
-  readonly nets?: readonly (Given<NetPort> | VirtNet)[]
-  /** A virtio entropy device; true unless given. */
-  readonly rng?: boolean
   /** The other end of a virtio console (`hvc0`), which is there only when given. */
   readonly virtioConsole?: Given<CharPort>
   /** Where disks, networks, entropy device and virtio console are: on PCI unless given, or in one of eight MMIO slots each. */
@@ -57,19 +28,6 @@ export interface MicrovmOptions {
   readonly append?: string
   /** How to start the kernel, where it leaves a choice. */
   readonly start?: X86Protocol
-  readonly time?: MachineDefinition['time']
-  /** Ticks per second of the machine's counter, which is the time-stamp counter; 1 GHz unless given. */
-  readonly timeFrequency?: number
-  readonly randomness?: MachineDefinition['randomness']
-  readonly wallClock?: MachineDefinition['wallClock']
-}
-
-/** What the time-stamp counter counts in a second. */
-const TSC_FREQUENCY = 1_000_000_000
-
-function within(value: number, from: number, to: number, what: string, remedy: string): void {
-  if (Number.isInteger(value) && value >= from && value <= to) return
-  throw machinistError({ code: 'microvm-option', part: what, value, remedy }, 'out of range')
 }
 
 /** A wire from a device of ISA: to both controllers, of which a guest uses one. */
@@ -84,8 +42,7 @@ function isa(line: number, input: number = line): { readonly to: string; readonl
  */
 export function microvm(options: MicrovmOptions = {}): MachineBlueprint {
   const { memory = DEFAULT_MEMORY, harts = 1, cpu = x86, console = 'null', disks = [], nets = [], rng = true, virtio = 'pci' } = options
-  within(harts, 1, MAX_HARTS, 'harts', `Use 1 to ${MAX_HARTS}.`)
-  within(memory, MIN_MEMORY, MAX_MEMORY, 'memory', `Use ${MIN_MEMORY / MIB} MiB to ${MAX_MEMORY / MIB} MiB.`)
+  checkSize('microvm-option', harts, memory)
   let slots = 0
   const slotted = (each: DevicePart): DevicePart => {
     if (slots === MICROVM_SLOTS) {

@@ -1,46 +1,30 @@
-import { type BlockPort, type CharPort, type DisplayPort, type InputPort, machinistError, type NetPort } from '@machinist/api'
+import type { BlockPort, CharPort, DisplayPort, InputPort } from '@machinist/api'
 import { pciHost } from '@machinist/bus'
-import { x86, type X86Config } from '@machinist/cpu-x86'
+import { x86 } from '@machinist/cpu-x86'
 import { acpiPm, debugPort, fwCfg, i440fx, i8042, i8254, mc146818, type IdeDrive, piix3, piix3Ide, port92, uart16550a, vga } from '@machinist/devices'
 import { i8259, ioApic, localApic } from '@machinist/interrupts'
-import { defineMachine, type DevicePart, type ImageSource, type MachineBlueprint, type MachineDefinition, part } from '@machinist/machine'
+import { defineMachine, type DevicePart, type ImageSource, type MachineBlueprint, part } from '@machinist/machine'
 import { virtioBlockPci, virtioEntropyPci, virtioNetPci } from '@machinist/virtio'
-import type { MicrovmCpu } from '../microvm/microvm.ts'
 import type { Given, VirtNet } from '../virt/virt.ts'
+import { checkSize, DEFAULT_MEMORY, PCI_BUSES, TSC_FREQUENCY, within, type X86BoardOptions } from '../x86/options.ts'
 import { pcIrq, pcMap } from './memory-map.ts'
 
 const MIB = 2 ** 20
 const PAGE = 4096
-const MAX_HARTS = 8
-const DEFAULT_MEMORY = 256 * MIB
-const MIN_MEMORY = 16 * MIB
-/** A wasm memory holds 4 GiB, and a machine's own structures need some of it. */
-const MAX_MEMORY = 3584 * MIB
-const PCI_BUSES = 256
+/** Code of errors. */
+const OPTION = 'pc-option'
 /** Room for firmware, which ends at 4 GiB: so much where it is a file that has yet to be read, and up to the most where it needs it. */
 const FIRMWARE_SIZE = 4 * MIB
 const MOST_FIRMWARE = 16 * MIB
-/** What the time-stamp counter counts in a second. */
-const TSC_FREQUENCY = 1_000_000_000
 /** Outputs of the bus are turned by the number of the device, and PIRQA is that of device 1 (82371SB, 2.2.12, as QEMU's machine is wired). */
 const PIRQ_OF = { inta: 3, intb: 0, intc: 1, intd: 2 } as const
 
 /** What {@link pc} may be told. */
-export interface PcOptions {
-  /** Its CPU; the software core, `x86`, unless given. */
-  readonly cpu?: MicrovmCpu
-  /** What that is like: `x86-64-v2` unless given. Other CPUs have it for nothing. */
-  readonly model?: X86Config['model']
-  /** Bytes of RAM, a multiple of 4096, 16 MiB to 3.5 GiB; 256 MiB unless given. */
-  readonly memory?: number
-  /** 1 to 8; 1 unless given. */
-  readonly harts?: number
+export interface PcOptions extends X86BoardOptions {
   /** What it starts: a BIOS, such as Debian's SeaBIOS. */
   readonly firmware: ImageSource
   /** Further files for firmware, by the names that it knows. */
   readonly files?: readonly { readonly name: string; readonly bytes: ImageSource }[]
-  /** The other end of the serial line, COM1; nothing unless given. */
-  readonly console?: Given<CharPort>
   /** Where firmware's messages go, port 402h; nowhere unless given. */
   readonly debug?: Given<CharPort>
   /** What shows its screen: with it there is a VGA. The VGA BIOS is one of `files`, as `vgaroms/NAME`. */
@@ -49,23 +33,6 @@ export interface PcOptions {
   readonly input?: { readonly keyboard: Given<InputPort>; readonly mouse: Given<InputPort> }
   /** Disks and compact discs on the IDE controller, which is there when there are some: up to four, from the primary master on. Discs of `'null'` are drives without a medium. */
   readonly ide?: readonly { readonly drive: Exclude<IdeDrive, 'none'>; readonly medium: Given<BlockPort> }[]
-  /** Disks of virtio, which firmware boots from in this order. */
-  readonly disks?: readonly Given<BlockPort>[]
-  readonly nets?: readonly (Given<NetPort> | VirtNet)[]
-  /** A virtio entropy device; true unless given. */
-  readonly rng?: boolean
-  /** Further devices, by name. */
-  readonly devices?: Readonly<Record<string, DevicePart>>
-  readonly time?: MachineDefinition['time']
-  /** Ticks per second of the machine's counter, which is the time-stamp counter; 1 GHz unless given. */
-  readonly timeFrequency?: number
-  readonly randomness?: MachineDefinition['randomness']
-  readonly wallClock?: MachineDefinition['wallClock']
-}
-
-function within(value: number, from: number, to: number, what: string, remedy: string): void {
-  if (Number.isInteger(value) && value >= from && value <= to) return
-  throw machinistError({ code: 'pc-option', part: what, value, remedy }, 'out of range')
 }
 
 const idePlaces = ['primaryMaster', 'primarySlave', 'secondaryMaster', 'secondarySlave'] as const
@@ -89,9 +56,8 @@ function isa(line: number, input: number = line): { readonly to: string; readonl
  */
 export function pc(options: PcOptions): MachineBlueprint {
   const { memory = DEFAULT_MEMORY, harts = 1, cpu = x86, console = 'null', debug = 'null', disks = [], ide = [], nets = [], rng = true } = options
-  within(ide.length, 0, idePlaces.length, 'ide', `Use up to ${idePlaces.length} drives.`)
-  within(harts, 1, MAX_HARTS, 'harts', `Use 1 to ${MAX_HARTS}.`)
-  within(memory, MIN_MEMORY, MAX_MEMORY, 'memory', `Use ${MIN_MEMORY / MIB} MiB to ${MAX_MEMORY / MIB} MiB.`)
+  within(OPTION, ide.length, 0, idePlaces.length, 'ide', `Use up to ${idePlaces.length} drives.`)
+  checkSize(OPTION, harts, memory)
   const bridge = piix3.irqs({})
   const devices: Record<string, DevicePart> = {
     apic: part(localApic, { config: { harts, ioApic: 'ioapic', virtualWire: true } }),

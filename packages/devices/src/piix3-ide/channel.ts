@@ -6,6 +6,9 @@ import type { Channel as Cable, Drive } from './drive.ts'
 import type { Position } from './identify.ts'
 import { Ata, Bm, Select } from './registers.ts'
 
+/** EXECUTE DEVICE DIAGNOSTIC. */
+const DIAGNOSTIC = 0x90
+
 /** A cable with two drives, its ports, and its bus master. */
 export class IdeChannel implements Cable {
   readonly master: BusMaster
@@ -14,6 +17,9 @@ export class IdeChannel implements Cable {
   /** The device register, which says who is meant also where nobody is. */
   #second = false
   #level = false
+  /** The bus master is at work, and whether it is wanted meanwhile: by a disk that ends at once what it is asked for. */
+  #moving = false
+  #wanted = false
 
   constructor(dma: DmaSpace, irq: IrqLine) {
     this.master = new BusMaster(dma)
@@ -85,12 +91,14 @@ export class IdeChannel implements Cable {
   }
 
   wantsDma(): void {
-    const drive = this.#selected
-    if (drive?.waitsForDma !== true || !this.master.running) return
-    const { bytes, toHost } = drive.dmaBuffer
-    const moved = this.master.move(bytes, toHost)
-    if (moved === 'all') drive.dmaMoved()
-    else if (moved === 'error') drive.dmaFailed(true)
+    this.#wanted = true
+    if (this.#moving) return
+    this.#moving = true
+    while (this.#wanted) {
+      this.#wanted = false
+      this.#moveDma()
+    }
+    this.#moving = false
   }
 
   endedDma(): void {
@@ -120,6 +128,16 @@ export class IdeChannel implements Cable {
 
   get #selected(): Disk | CdRom | null {
     return this.#drives[this.#second ? 1 : 0] ?? null
+  }
+
+  /** One buffer: of the drive that is meant, or of the other, whose request goes on while another is meant. */
+  #moveDma(): void {
+    const drive = [this.#selected, ...this.#drives].find((each) => each?.waitsForDma === true)
+    if (drive === null || drive === undefined || !this.master.running) return
+    const { bytes, toHost } = drive.dmaBuffer
+    const moved = this.master.move(bytes, toHost)
+    if (moved === 'all') drive.dmaMoved()
+    else if (moved === 'error') drive.dmaFailed(true)
   }
 
   #readData(width: Width): number {
@@ -152,10 +170,11 @@ export class IdeChannel implements Cable {
       }
       return
     }
-    // EXECUTE DEVICE DIAGNOSTIC is for both (8.11), and then the first is meant.
-    if (value === 0x90) {
+    // EXECUTE DEVICE DIAGNOSTIC is for both (8.11), and then the first is meant: unless the one that is meant takes no command now.
+    if (value === DIAGNOSTIC) {
+      if (this.#selected?.takesCommands === false) return
       this.#second = false
-      for (const drive of this.#drives) drive?.begin(value)
+      for (const drive of this.#drives) drive?.diagnose()
       // It is the first that tells the host.
       const [, second] = this.#drives
       if (second !== null && second !== undefined) second.interrupt = false

@@ -414,6 +414,60 @@ test('a packet device tells what it is asked for, and of its reset once', () => 
   expect(device.read(2, 6, 1)).toBe(0xb0)
 })
 
+test('the bus master goes on for the drive that waits for it, whichever is meant; the diagnostic ends what the other was at', () => {
+  const [first, second] = [fakeBlock({ size: SIZE }), fakeBlock({ size: SIZE })]
+  for (const { data } of [first, second]) data.forEach((_, at) => { data[at] = at * 7 + (at >>> 9) * 13 })
+  const { device, context } = testDevice(piix3Ide, { primaryMaster: 'disk', primarySlave: 'disk' }, { backends: { primaryMaster: first, primarySlave: second, secondaryMaster: none, secondarySlave: none }, memoryBase: 0, memorySize: RAM })
+  device.write(0, 0, 2, 0x8000)
+  const put = (at: number, value: number): void => { device.write(2, at, 1, value) }
+  const view = new DataView(context.memory.buffer)
+  view.setUint32(0x400, 0x1000, true)
+  view.setUint32(0x404, 0x8000_0200, true)
+  const start = (drive: number, command: number): void => { for (const [at, value] of [[6, 0x40 | drive << 4], [2, 1], [3, 5], [4, 0], [5, 0], [7, command]] as const) put(at, value) }
+  device.write(1, 4, 4, 0x400)
+  device.write(1, 0, 1, 9)
+  start(0, 0xc8)
+  put(6, 0x50)
+  first.complete()
+  expect(Buffer.compare(context.memory.subarray(0x1000, 0x1200), first.data.subarray(5 * 512, 6 * 512))).toBe(0)
+  device.write(1, 0, 1, 0)
+  // The second waits for its data to be taken; the first is told to diagnose.
+  start(1, 0x20)
+  second.complete()
+  expect(device.read(2, 7, 1)).toBe(0x58)
+  put(7, 0x90)
+  expect(device.read(2, 7, 1)).toBe(0x58)
+  put(6, 0x40)
+  expect(device.read(2, 7, 1)).toBe(0x50)
+  put(7, 0x90)
+  put(6, 0x50)
+  expect([device.read(2, 7, 1), device.read(2, 1, 1)]).toEqual([0x50, 1])
+})
+
+test('a disk that ends everything at once is asked in a loop', () => {
+  const data = Uint8Array.from({ length: 0x20_0000 }, (_, at) => at * 7 + (at >>> 9))
+  let [depth, deepest] = [0, 0]
+  const disk: BlockPort = { ...none, size: data.length, readOnly: false, read(offset, into, done) {
+    deepest = Math.max(deepest, ++depth)
+    for (const each of into) each.set(data.subarray(offset, offset + each.length))
+    done('ok')
+    depth--
+  } }
+  const { device, context } = testDevice(piix3Ide, { primaryMaster: 'disk' }, { backends: { primaryMaster: disk, primarySlave: none, secondaryMaster: none, secondarySlave: none }, memoryBase: 0, memorySize: RAM })
+  device.write(0, 0, 2, 0x8000)
+  const view = new DataView(context.memory.buffer)
+  // All of 2 MiB go to one place.
+  for (let at = 0; at < 32; at++) {
+    view.setUint32(0x1000 + 8 * at, 0x2_0000, true)
+    view.setUint32(0x1004 + 8 * at, at === 31 ? 0x8000_0000 : 0, true)
+  }
+  device.write(1, 4, 4, 0x1000)
+  for (const [at, value] of [[6, 0x40], [2, 0x10], [2, 0], [3, 0], [3, 0], [4, 0], [4, 0], [5, 0], [5, 0], [7, 0x25]] as const) device.write(2, at, 1, value)
+  device.write(1, 0, 1, 9)
+  expect([device.read(2, 7, 1), device.read(1, 2, 1) & 7, deepest]).toEqual([0x50, 4, 1])
+  expect(Buffer.compare(context.memory.subarray(0x2_0000, 0x3_0000), data.subarray(-0x1_0000))).toBe(0)
+})
+
 test('wherever it is saved, it goes on as it would have', () => {
   const step = fc.oneof(
     fc.record({ region: fc.constantFrom(2, 4), at: fc.integer({ min: 0, max: 7 }), value: fc.nat(255) }),

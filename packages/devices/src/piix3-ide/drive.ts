@@ -134,7 +134,7 @@ export abstract class Drive {
 
   /** The command register. One that comes in between is left out, but for DEVICE RESET of a packet device (9.1). */
   begin(code: number): void {
-    if ((this.status & (Status.busy | Status.drq)) !== 0 && !this.takesWhileBusy(code)) return
+    if (!this.takesCommands && !this.takesWhileBusy(code)) return
     this.interrupt = false
     // The line falls, so that the bus master sees it rise if the command is done at once.
     this.channel.changed()
@@ -143,6 +143,19 @@ export abstract class Drive {
     this.control &= ~Control.previous
     this.command(code)
     this.channel.changed()
+  }
+
+  /** Whether a command is begun that is given now (9.1). */
+  get takesCommands(): boolean {
+    return (this.status & (Status.busy | Status.drq)) === 0
+  }
+
+  /** EXECUTE DEVICE DIAGNOSTIC (8.11), which a drive obeys whatever it was at, since the other one of the cable may be given it. */
+  diagnose(): void {
+    if ((this.control & Control.reset) !== 0) return
+    this.#abandon()
+    this.status = Status.ready | Status.seek
+    this.begin(0x90)
   }
 
   writeControl(value: number): void {
