@@ -7,8 +7,9 @@ const MAGIC = 0xfd2f_b528
 const SKIPPABLE = 0x184d_2a50
 const BLOCK = { raw: 0, repeated: 1, packed: 2 } as const
 const MOST_BLOCK = 0x2_0000
-/** Bytes that are copied at once. */
+/** Bytes of a word, and those that are copied at once: most literals, and most matches, are not longer. */
 const WORD = 4
+const [FEW, MANY] = [8, 16] as const
 const MODE = { predefined: 0, single: 1, own: 2, again: 3 } as const
 
 /** What codes of lengths stand for: a base, and bits that are added (RFC 8878, 3.1.1.3.2.1.1). */
@@ -129,8 +130,9 @@ class Frame {
     const out = this.#out
     const into = out.open(MOST_BLOCK)
     const [intoView, literalView] = [viewOf(into), viewOf(literals)]
-    // Where a copy by words ends may be three bytes more.
-    const room = into.length - (WORD - 1)
+    // More may be written than is copied; what comes then is written over it.
+    const room = into.length - MANY
+    const enough = literals.length - FEW
     const begin = out.length
     let to = begin
     let literalState = stream.read(literalTable.accuracy)
@@ -163,12 +165,25 @@ class Frame {
       if (after > into.length || after - begin > MOST_BLOCK) throw new RangeError('more comes out than there is room for')
       if (distance < 1 || distance > copied) throw new RangeError('a repetition of what is not there')
       if (length > SHORT) into.set(literals.subarray(taken, taken + length), to)
-      else if (after < room && taken + length + WORD <= literals.length) for (let index = 0; index < length; index += WORD) intoView.setInt32(to + index, literalView.getInt32(taken + index, true), true)
+      else if (after < room && taken + length < enough) {
+        for (let index = 0; index < length; index += FEW) {
+          intoView.setInt32(to + index, literalView.getInt32(taken + index, true), true)
+          intoView.setInt32(to + index + 4, literalView.getInt32(taken + index + 4, true), true)
+        }
+      }
       else for (let index = 0; index < length; index++) into[to + index] = literals[taken + index] ?? 0
       taken += length
       const source = copied - distance
       if (match > SHORT && distance >= match) into.copyWithin(copied, source, source + match)
-      else if (after < room && distance >= WORD) for (let index = 0; index < match; index += WORD) intoView.setInt32(copied + index, intoView.getInt32(source + index, true), true)
+      else if (after < room && distance >= MANY) {
+        for (let index = 0; index < match; index += MANY) {
+          const [here, there] = [copied + index, source + index]
+          intoView.setInt32(here, intoView.getInt32(there, true), true)
+          intoView.setInt32(here + 4, intoView.getInt32(there + 4, true), true)
+          intoView.setInt32(here + 8, intoView.getInt32(there + 8, true), true)
+          intoView.setInt32(here + 12, intoView.getInt32(there + 12, true), true)
+        }
+      } else if (after < room && distance >= WORD) for (let index = 0; index < match; index += WORD) intoView.setInt32(copied + index, intoView.getInt32(source + index, true), true)
       else for (let index = 0; index < match; index++) into[copied + index] = into[source + index] ?? 0
       to = after
       if (sequence === count - 1) break

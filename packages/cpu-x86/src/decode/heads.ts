@@ -3,7 +3,7 @@ import type { Decoded } from './decoder.ts'
 
 /** Bytes that a head may have. */
 const MOST = 8
-const SLOTS = 8192
+const SLOTS = 32768
 /** Numbers of a key: the bytes of the head, and its length with the mode. */
 const KEY = 3
 const HASH_BITS = 32 - Math.log2(SLOTS)
@@ -34,7 +34,7 @@ export interface Head<T> {
 
 /**
  * What was found out of instructions, by their heads: prefixes, opcode, ModRM and SIB. What follows a head is a displacement and an immediate, whose lengths are those of any other instruction
- * with that head in the same mode. Of 8,192 heads at most; what is found later takes the place of what was before.
+ * with that head in the same mode. Of 32,768 heads at most (a boot of Debian has 15,000); what is found later takes the place of what was before.
  */
 export class Heads<T> {
   readonly #keys: Int32Array = new Int32Array(SLOTS * KEY)

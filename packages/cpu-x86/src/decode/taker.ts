@@ -49,7 +49,7 @@ function positionsOf(state: State): Positions {
 interface FormFields {
   readonly byteReg: boolean
   readonly byteRm: boolean
-  readonly vectorReg: boolean
+  readonly numberedReg: boolean
   readonly vectorRm: boolean
   readonly branches: boolean
   readonly lea: boolean
@@ -63,7 +63,7 @@ function formFields(form: Form): FormFields {
     const bytes = (...kinds: readonly OperandKind[]): boolean => form.operands.some(({ kind, size }) => kinds.includes(kind) && size === 'b')
     const has = (...kinds: readonly OperandKind[]): boolean => form.operands.some(({ kind }) => kinds.includes(kind))
     fields = {
-      byteReg: bytes('reg'), byteRm: bytes('rm', 'opreg'), vectorReg: has('vreg'), vectorRm: has('vrm', 'vrmreg'), branches: form.operands[0]?.kind === 'rel', lea: form.instruction.name === 'lea',
+      byteReg: bytes('reg'), byteRm: bytes('rm', 'opreg'), numberedReg: has('vreg', 'sreg'), vectorRm: has('vrm', 'vrmreg'), branches: form.operands[0]?.kind === 'rel', lea: form.instruction.name === 'lea',
     }
     fieldsByForm.set(form, fields)
   }
@@ -98,14 +98,14 @@ function fieldsOf(decoded: Decoded, positions: Positions, offset: number): Field
   const handler = hotHandler(variantOf(decoded))
   if (handler === 0 || decoded.addressSize !== decoded.mode / 8 || decoded.mode !== 64 && form.counted) return cold
   const next = offset + length
-  const { byteReg, byteRm, vectorReg, vectorRm, branches, lea } = formFields(form)
+  const { byteReg, byteRm, numberedReg, vectorRm, branches, lea } = formFields(form)
   const address = addressOf(decoded, positions, lea, next)
   const immediate = immediates[0] ?? 0n
   const wide = hasWideImmediate(form, decoded.operandSize)
   if (!address || !wide && !fits(immediate)) return cold
   return {
-    // The numbers of vector registers are as they are.
-    handler, reg: vectorReg ? reg : valueOf(reg, byteReg, rex), rm: vectorRm ? rm : valueOf(rm, byteRm, rex), base: address.base, index: address.index,
+    // The numbers of vector and segment registers are as they are.
+    handler, reg: numberedReg ? reg : valueOf(reg, byteReg, rex), rm: vectorRm ? rm : valueOf(rm, byteRm, rex), base: address.base, index: address.index,
     displacement: branches ? next + Number(immediate) : wide ? Number(BigInt.asIntN(32, immediate)) : address.displacement,
     immediate: branches ? 0 : Number(wide ? immediate >> 32n : immediate),
   }

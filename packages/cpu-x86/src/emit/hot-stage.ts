@@ -6,8 +6,10 @@ import { quickCondition } from './conditions.ts'
 import type { CoreParts } from './core.ts'
 import { FlagKind } from './flags.ts'
 import { hasWideImmediate } from './hot-variants.ts'
+import { segmentLayout } from './layout.ts'
 import { denseLayout, densePage, INDEX_BITS, PLACE_BITS } from './op-format.ts'
 import type { Segment, Value, Width } from './stage.ts'
+import { withStatus } from './system/flags.ts'
 import type { Variant } from './variant.ts'
 import { VectorStage } from './vector-stage.ts'
 
@@ -91,7 +93,8 @@ export class HotStage extends VectorStage {
 
   protected override registerOf(operand: number): Expr<'i32'> {
     const { kind } = this.operand(operand)
-    const field = i32.load8U(this.op, kind === 'reg' || kind === 'vreg' ? denseLayout.reg : denseLayout.rm)
+    const field = i32.load8U(this.op, kind === 'reg' || kind === 'vreg' || kind === 'sreg' ? denseLayout.reg : denseLayout.rm)
+    if (kind === 'sreg') return i32.add(i32.mul(field, segmentLayout.size), this.state.segment(0))
     return isVector.has(kind) ? i32.add(i32.shl(field, Math.log2(VECTOR_BYTES)), this.state.float.vector(0)) : field
   }
 
@@ -199,6 +202,10 @@ export class HotStage extends VectorStage {
 
   override flags(): Expr<'i32'> {
     return call(this.shared.statusOf, ...this.#written())
+  }
+
+  override allFlags(): Expr<'i32'> {
+    return withStatus(this.state, this.flags())
   }
 
   /** What logic sets is what a subtraction of zero does. */

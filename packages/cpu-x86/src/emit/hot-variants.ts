@@ -9,7 +9,7 @@ const names: ReadonlySet<string> = new Set([
   'mov', 'movzx', 'movsx', 'movsxd', 'lea', 'nop', 'xchg', 'cbw', 'cwd', 'bswap',
   'add', 'or', 'adc', 'sbb', 'and', 'sub', 'xor', 'cmp', 'test', 'inc', 'dec', 'not', 'neg', 'xadd', 'cmpxchg',
   'shl', 'shr', 'sar', 'rol', 'ror', 'shld', 'shrd', 'mul', 'imul', 'bt', 'bsf', 'bsr', 'tzcnt', 'lzcnt', 'popcnt',
-  'push', 'pop', 'leave', 'call', 'ret', 'jmp', 'jrcxz',
+  'push', 'pop', 'pushf', 'cli', 'leave', 'call', 'ret', 'jmp', 'jrcxz',
   ...conditionNames.flatMap((name) => [`j${name}`, `set${name}`, `cmov${name}`]),
 ])
 /** Of vectors what copies and compares strings, and what compilers make of loops over numbers. */
@@ -21,7 +21,7 @@ const vectorNames: ReadonlySet<string> = new Set([
   ...['b', 'w', 'd'].flatMap((size) => [`pcmpeq${size}`, `pcmpgt${size}`]), 'pminub', 'pmaxub', 'pminsw', 'pmaxsw', 'pmullw', 'pmulhw', 'pmaddwd',
   ...['bw', 'wd', 'dq', 'qdq'].flatMap((sizes) => [`punpckl${sizes}`, `punpckh${sizes}`]),
 ])
-const kinds: ReadonlySet<OperandKind> = new Set(['rm', 'mem', 'offset', 'reg', 'opreg', 'fixed', 'imm', 'one', 'rel', 'vreg', 'vrm', 'vrmreg'])
+const kinds: ReadonlySet<OperandKind> = new Set(['rm', 'mem', 'offset', 'reg', 'sreg', 'opreg', 'fixed', 'imm', 'one', 'rel', 'vreg', 'vrm', 'vrmreg'])
 /** Bit strings are longer than an operand. */
 const inRegister: ReadonlySet<string> = new Set(['bt'])
 /** Operands of 16 bits are rare, but for these. */
@@ -31,7 +31,7 @@ const firsts: ReadonlySet<string> = new Set(['cmp', 'test'])
 /** Whether `run` has code for a variant: of general registers, as it comes up all the time. */
 function isHot({ form, operandSize, memory, repeat }: Variant): boolean {
   const { instruction: { name, group }, operands, size64 } = form
-  const general = names.has(name) && group !== 'segments' && group !== 'far' && group !== 'sse2'
+  const general = names.has(name) && (group !== 'segments' || name === 'mov') && group !== 'far' && group !== 'sse2'
   const ofVectors = vectorNames.has(name) && (group === 'sse' || group === 'sse2')
   if (!general && !ofVectors || !form.modes.includes(64) && !form.modes.includes(32) || repeat !== 'none') return false
   if (operands.some(({ kind }) => !kinds.has(kind)) || operands.filter(({ kind }) => kind === 'imm').length > 1) return false

@@ -24,6 +24,9 @@ type Mode = keyof typeof modes
 /** Where the rounds of 32-bit programs are. */
 export const ROUNDS_AT = 0x1f00
 
+/** CLI; STI; PUSHF and POP of rAX; MOV from segment registers, to EAX, AX and memory. */
+const system = ['fa', 'fb', '9c58', '8cd8', '8cc8', '668ce0', '8c9e10010000'] as const
+
 /** Groups of what programs are made of, and names that need more than a register, or leave the program. */
 const groups: ReadonlySet<string> = new Set(['arithmetic', 'shifts', 'multiply', 'bits', 'moves', 'stack', 'sse', 'sse2', 'sse3', 'ssse3', 'sse4_1', 'sse4_2'])
 const excluded: ReadonlySet<string> = new Set(['popf', 'leave', 'enter', 'ud2', 'xlat', 'div', 'idiv', 'cmpxchg8b', 'std', 'cld', 'rdrand', 'rdseed', 'rdpid', 'xchg', 'pushf', 'maskmovq', 'maskmovdqu', 'ldmxcsr', 'stmxcsr'])
@@ -74,7 +77,7 @@ export interface Program {
 }
 
 /**
- * A loop of random instructions, with branches within it, calls of a function behind it, REP, and, when it `changes` itself, stores into immediates of its own. A `general` one has no vectors.
+ * A loop of random instructions, with branches within it, calls of a function behind it, REP, flags and segment registers as a whole, and, when it `changes` itself, stores into immediates of its own. A `general` one has no vectors.
  */
 export function randomProgram(random: Random, { mode, length, rounds, changes, general = false }: { readonly mode: Mode; readonly length: number; readonly rounds: number; readonly changes: boolean; readonly general?: boolean }): Program {
   const { immediate, destination, source, repeats, round, called } = modes[mode]
@@ -104,7 +107,8 @@ export function randomProgram(random: Random, { mode, length, rounds, changes, g
       // A place for rDI; mov ecx, n; REP; and rSI as before.
       const from = random.below(3000)
       parts.push(hex(destination), Uint8Array.of(from & 255, from >> 8, 0, 0, 0xb9, random.below(90), 0, 0, 0), hex(random.of(repeats)), hex(source))
-    } else parts.push(plain(random, mode, general))
+    } else if (choice === 5) parts.push(hex(random.of(system)))
+    else parts.push(plain(random, mode, general))
   }
   parts.push(hex(round))
   const starts = [0]

@@ -9,8 +9,13 @@ const RESERVED_ONE = 2
 
 /** EFLAGS, all of them. */
 export function allFlags(state: State, flags: Pick<FlagFunctions, 'status'>): Expr<'i32'> {
+  return withStatus(state, call(flags.status))
+}
+
+/** EFLAGS with these status flags. */
+export function withStatus(state: State, status: Expr<'i32'>): Expr<'i32'> {
   const rest = i32.or(state.get32('system'), i32.shl(state.get32('direction'), DIRECTION_BIT))
-  return i32.or(i32.or(call(flags.status), rest), RESERVED_ONE)
+  return i32.or(i32.or(status, rest), RESERVED_ONE)
 }
 
 /** Flags that may let an event come that could not before. */
