@@ -1,6 +1,6 @@
 import { type Backend, type BackendKind, isMachinistError, machinistError } from '@machinist/api'
 import { decodeUtf8, parseFdt, readCpio } from '@machinist/boot'
-import { createHypervisor, diskController, type FromProcessor, localChannel, type MachineReport, type MachineSpec, networkController, type OwnHypervisor, type PoolSpec, runProcessor, type ToProcessor } from '@machinist/hypervisor'
+import { createHypervisor, diskController, type FromProcessor, localChannel, type MachineReport, type MachineSpec, type MemoryController, networkController, type OwnHypervisor, type PoolSpec, runProcessor, type ToProcessor } from '@machinist/hypervisor'
 import type { BackendDescriptor, Catalogue } from '@machinist/machine'
 import { type DatastoreImage, type MetalDatastore, openMetalDatastore } from '../datastore/datastore.ts'
 import { openMachineDisks } from '../datastore/machine-disks.ts'
@@ -26,6 +26,8 @@ export const PLAN = 'plan.json'
 
 /** Bytes for what drivers share with devices. */
 const DMA = 32 * 2 ** 20
+/** Bytes of a frame. */
+const PAGE = 4096
 
 /** What is particular about the place where an appliance runs. */
 export interface ApplianceOptions {
@@ -123,7 +125,7 @@ export function openAppliance(native: Native, { devices, backend, opened }: Appl
     if (monitor !== null) monitor.report(error)
     else native.print(`\n${error instanceof Error ? `${error.message}\n${error.stack ?? ''}` : String(error)}\n`)
   }
-  begin({ native, host, hypervisor, board, datastore }, plan, report, (started) => { monitor = started }).catch(report)
+  begin({ native, host, hypervisor, board, datastore, controller }, plan, report, (started) => { monitor = started }).catch(report)
   return {
     host, board, hypervisor,
     turn() {
@@ -139,9 +141,9 @@ export function openAppliance(native: Native, { devices, backend, opened }: Appl
 /** What was said leaves the hardware before it is switched off, in nanoseconds. */
 const LAST_WORDS = 200_000_000
 
-type Begun = Pick<Appliance, 'host' | 'hypervisor' | 'board'> & { readonly native: Native; readonly datastore: Promise<MetalDatastore> }
+type Begun = Pick<Appliance, 'host' | 'hypervisor' | 'board'> & { readonly native: Native; readonly datastore: Promise<MetalDatastore>; readonly controller: MemoryController }
 
-async function begin({ native, host, hypervisor, board, datastore }: Begun, { pools, machines }: AppliancePlan, report: (error: unknown) => void, watched: (monitor: Monitor) => void): Promise<void> {
+async function begin({ native, host, hypervisor, board, datastore, controller }: Begun, { pools, machines }: AppliancePlan, report: (error: unknown) => void, watched: (monitor: Monitor) => void): Promise<void> {
   const { loop } = host
   let begun = false
   let looks = false
@@ -168,7 +170,7 @@ async function begin({ native, host, hypervisor, board, datastore }: Begun, { po
   let note = (text: string): void => { native.print(`${text}\n`) }
   if (console !== undefined) {
     const monitor = startMonitor({
-      hypervisor, console, images, hardware: () => ({ harts: native.harts, memory: host.memory, heap: native.heap(), up: loop.now(), idle: loop.idleTime }), now: () => loop.now(), after: (duration, call) => loop.after(duration, call), powerOff: () => { loop.after(LAST_WORDS, () => native.powerOff(0)) },
+      hypervisor, console, images, hardware: () => ({ harts: native.harts, memory: host.memory, free: Math.max(0, host.memory - controller.frames * PAGE), heap: native.heap(), up: loop.now(), idle: loop.idleTime }), now: () => loop.now(), after: (duration, call) => loop.after(duration, call), powerOff: () => { loop.after(LAST_WORDS, () => native.powerOff(0)) },
       ...(first !== undefined && { first: first.name }),
     })
     watched(monitor)

@@ -6,8 +6,9 @@ import type { DatastoreImage } from '../datastore/datastore.ts'
 /** What the hardware is, and what the hypervisor itself takes of it. Memory in bytes. */
 export interface HardwareFigures {
   readonly harts: number
-  /** Memory for machines. */
+  /** Memory for machines, and what of it no machine has, nor what is kept compressed for one. */
   readonly memory: number
+  readonly free: number
   /** The heap of the JavaScript engine: all of it, what its allocator has taken of it, and what the program has of that. */
   readonly heap: { readonly size: number; readonly taken: number; readonly used: number }
   /** Nanoseconds since the start, and those in which the hart of JavaScript had nothing to do. */
@@ -50,6 +51,8 @@ const WITHIN = 30_000
 const EVENTS = 20
 const DELAY = 2
 const MOST_DELAY = 3600
+/** What `top` may show instead of a little of all. */
+const VIEWS = ['cpu', 'memory', 'io'] as const
 
 function usage(part: string, problem: string, remedy: string, value?: string): MachinistError {
   return machinistError({ code: 'usage', part, value, remedy }, problem)
@@ -87,15 +90,18 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     async run(host) { table(host, PS_COLUMNS, await host.hypervisor.machines(), 'There are no machines.') },
   },
   top: {
-    usage: '[SECONDS]', about: 'what machines do, again and again, until a key is pressed', words: [0, 1],
-    async run(host, [given]) {
+    usage: '[cpu|memory|io] [SECONDS]', about: 'what machines do, again and again, until a key is pressed', words: [0, 2],
+    async run(host, words) {
+      const view = VIEWS.find((name) => name === words[0])
+      const [given, more] = view === undefined ? words : words.slice(1)
+      if (more !== undefined) throw usage('top', 'too much was given', 'Use top [cpu|memory|io] [SECONDS].', more)
       const seconds = given === undefined ? DELAY : /^[0-9]{1,4}(\.[0-9]+)?$/.test(given) ? Number(given) : NaN
       if (!(seconds >= 0.1 && seconds <= MOST_DELAY)) throw usage('top', 'is not a number of seconds', `Use 0.1 to ${MOST_DELAY}.`, given)
       let before: Look = await look(host.hypervisor, host.now)
       while (await host.pause(seconds * SECOND)) {
         const now = await look(host.hypervisor, host.now)
         host.write('\u001b[H\u001b[J')
-        table(host, columnsOf('all', false), sorted(machineRows(now, before), 'used'), 'There are no machines.')
+        table(host, columnsOf(view ?? 'all', false), sorted(machineRows(now, before), 'used'), 'There are no machines.')
         before = now
       }
     },
@@ -141,10 +147,10 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
     usage: '', about: 'what the hardware has, and what the hypervisor itself takes', words: [0, 0],
     run({ hardware, write }) {
       if (hardware === undefined) throw usage('hardware', 'is not known here', 'Give startMonitor what says it.')
-      const { harts, memory, heap, up, idle } = hardware()
+      const { harts, memory, free, heap, up, idle } = hardware()
       const lines = [
         ['harts', String(harts)],
-        ['memory for machines', bytesText(memory)],
+        ['memory for machines', `${bytesText(memory)}, of which ${bytesText(free)} are free`],
         ['heap of the engine', `${bytesText(heap.size)}, of which ${bytesText(heap.taken)} are taken, ${bytesText(heap.used)} used`],
         ['up', timeText(up)],
         ['idle', `${timeText(idle)} of the hart that runs JavaScript`],

@@ -26,7 +26,7 @@ async function bench(first?: string): Promise<Bench> {
   let now = 0
   let waiting: { at: number; call: () => void } | null = null
   const monitor = startMonitor({
-    hypervisor, console: line, now: () => now, hardware: () => ({ harts: 4, memory: 2 ** 30, heap: { size: 64 * 2 ** 20, taken: 6 * 2 ** 20, used: 5.5 * 2 ** 20 }, up: 3725e9, idle: 90e9 }), powerOff: () => { offs.push(now) }, ...(first !== undefined && { first }),
+    hypervisor, console: line, now: () => now, hardware: () => ({ harts: 4, memory: 2 ** 30, free: 2 ** 29, heap: { size: 64 * 2 ** 20, taken: 6 * 2 ** 20, used: 5.5 * 2 ** 20 }, up: 3725e9, idle: 90e9 }), powerOff: () => { offs.push(now) }, ...(first !== undefined && { first }),
     after(duration, call) {
       waiting = { at: now + duration, call }
       return () => { waiting = null }
@@ -58,7 +58,7 @@ async function bench(first?: string): Promise<Bench> {
 describe('the monitor', () => {
   it('shows what the hardware has, and what the hypervisor takes', async () => {
     const { type } = await bench()
-    expect(await type('hardware\r')).toContain('harts                 4\nmemory for machines   1G\nheap of the engine    64M, of which 6M are taken, 5.5M used\nup                    1:02:05\nidle                  90.0s of the hart that runs JavaScript\n')
+    expect(await type('hardware\r')).toContain('harts                 4\nmemory for machines   1G, of which 512M are free\nheap of the engine    64M, of which 6M are taken, 5.5M used\nup                    1:02:05\nidle                  90.0s of the hart that runs JavaScript\n')
   })
 
   it('lists machines as the command line does', async () => {
@@ -83,7 +83,7 @@ describe('the monitor', () => {
     expect(hypervisor.calls.filter((call) => !call.startsWith('add'))).toEqual(['start web', 'start db', 'pause web', 'resume web', 'reset web', 'stop web 30000', 'stop db 0', 'set web'])
     expect((await hypervisor.table()).rows.find(({ name }) => name === 'web')?.resources).toMatchObject({ cpu: { shares: 2000 }, memory: { limit: 512 * 2 ** 20 } })
     expect(await type('start nobody web\r')).toContain('there is no such machine')
-    for (const [line, text] of [['fly', 'there is no such command'], ['start', 'something is missing. Use start NAME...'], ['ps all', 'too much was given'], ['set web cpu.limit=much', 'is not an amount of cpu'], ['set web speed=1', 'there is no such setting'], ['top soon', 'is not a number of seconds'], ['constructor', 'there is no such command']] as const) {
+    for (const [line, text] of [['fly', 'there is no such command'], ['start', 'something is missing. Use start NAME...'], ['ps all', 'too much was given'], ['set web cpu.limit=much', 'is not an amount of cpu'], ['set web speed=1', 'there is no such setting'], ['top soon', 'is not a number of seconds'], ['top io soon', 'is not a number of seconds'], ['top 1 2', 'too much was given'], ['constructor', 'there is no such command']] as const) {
       expect(await type(`${line}\r`)).toContain(text)
     }
   })
@@ -106,6 +106,11 @@ describe('the monitor', () => {
     expect(await pass(1e9)).toMatch(/web .* 0\.0/)
     expect(await type('q')).toBe('machinist> ')
     expect(await type('ps\r')).toContain('NAME')
+    await type('top memory 1\r')
+    const memory = await pass(1e9)
+    expect(memory).toMatch(/NAME.*OWN.*SHARED.*MERGED.*BALLOON.*COMPR/)
+    expect(memory).not.toMatch(/%USED|READ/)
+    await type('q')
   })
 
   it('multiplexes consoles: what was said last, keys to the guest, Ctrl-A for itself', async () => {

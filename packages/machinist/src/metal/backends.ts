@@ -3,7 +3,7 @@ import type { BackendDescriptor } from '@machinist/machine'
 import { join, namedSwitches, type NatOptions, natUplink, type NatUplink, type UplinkHost, virtualSwitch } from '@machinist/network'
 import { balloonControl } from '@machinist/virtio'
 
-/** What machines in an image are connected to. Nobody asks for memory by a balloon. */
+/** What machines in an image are connected to. Balloons are the hypervisor's, which asks for memory by them when it gets short. */
 export interface MetalBackends {
   readonly backend: (descriptor: BackendDescriptor, kind: BackendKind, part: string) => Backend<unknown> | null
   /**
