@@ -15,6 +15,12 @@ function server(bytes: Uint8Array, change: (answer: RangeAnswer, asked: number) 
   return { asked, now: answer, later: (from, to) => Promise.resolve(answer(from, to)) }
 }
 
+/** Bytes that were asked for, in all. */
+const bytesOf = (asked: readonly string[]): number => asked.reduce((sum, range) => {
+  const [from = 0, to = 0] = range.split('-').map(Number)
+  return sum + Math.min(to, 3_000_000) - from
+}, 0)
+
 describe('a file of a web server that is read at once', () => {
   it('has the bytes that the server has, each asked for once', () => {
     const bytes = file(3_000_000)
@@ -25,7 +31,7 @@ describe('a file of a web server that is read at once', () => {
       const length = Math.min(wanted, bytes.length - offset)
       expect(Buffer.compare(input.read(offset, length), bytes.subarray(offset, offset + length))).toBe(0)
     }), { numRuns: 100 })
-    expect(new Set(requests.asked).size).toBe(requests.asked.length)
+    expect(bytesOf(requests.asked)).toBe(bytes.length)
   })
 
   it('is loaded ahead, and asks for nothing more', async () => {
@@ -34,9 +40,9 @@ describe('a file of a web server that is read at once', () => {
     const input = rangedInput('it', requests)
     input.read(1_500_000, 10)
     await input.ahead()
-    expect(requests.asked).toHaveLength(8)
+    expect(bytesOf(requests.asked)).toBe(bytes.length)
     expect(Buffer.compare(input.read(0, bytes.length), bytes)).toBe(0)
-    expect(requests.asked).toHaveLength(8)
+    expect(bytesOf(requests.asked)).toBe(bytes.length)
     input.close()
   })
 

@@ -1,8 +1,12 @@
 import { machinistError } from '@machinist/api'
 import type { SnapshotInput } from '@machinist/snapshot'
 
-/** Bytes that are asked for at once. */
+/** Bytes that are kept together. */
 const BLOCK = 256 * 1024
+/** Most blocks that are asked for at once: twice as many after an answer that came quickly, half as many after a slow one, in milliseconds. */
+const MOST_AT_ONCE = 16
+const QUICK = 60
+const SLOW = 250
 /** Largest file of a server that has no ranges, which is loaded whole. */
 const MOST_WHOLE = 512 * 2 ** 20
 /** Blocks that are kept of a file; a larger one is not loaded ahead, as its blocks would drive out each other. */
@@ -44,6 +48,7 @@ export function rangedInput(name: string, requests: RangeRequests): RangedInput 
   let ended = false
   let size = -1
   let tag: string | null = null
+  let atOnce = 1
 
   const check = (answer: RangeAnswer, from: number): Uint8Array => {
     const { status, bytes, range } = answer
@@ -56,7 +61,11 @@ export function rangedInput(name: string, requests: RangeRequests): RangedInput 
   const attempt = (from: number, to: number): RangeAnswer => {
     for (let tried = 1; ; tried++) {
       try {
+        const began = performance.now()
         const answer = requests.now(from, to)
+        const took = performance.now() - began
+        if (took < QUICK) atOnce = Math.min(MOST_AT_ONCE, 2 * atOnce)
+        else if (took > SLOW) atOnce = Math.max(1, atOnce >> 1)
         if (answer.status < 500 || tried === ATTEMPTS) return answer
       } catch (error) {
         if (tried === ATTEMPTS) throw fail(error instanceof Error ? error.message : String(error))
@@ -83,7 +92,14 @@ export function rangedInput(name: string, requests: RangeRequests): RangedInput 
   const rangeOf = (index: number): [number, number] => [index * BLOCK, Math.min(size, (index + 1) * BLOCK)]
   const block = (index: number): Uint8Array => {
     const known = blocks.get(index)
-    return keep(index, known ?? check(attempt(...rangeOf(index)), index * BLOCK))
+    if (known !== undefined) return keep(index, known)
+    let end = index + 1
+    while (end < index + atOnce && end * BLOCK < size && !blocks.has(end)) end++
+    const from = index * BLOCK
+    const bytes = check(attempt(from, Math.min(size, end * BLOCK)), from)
+    if (bytes.length !== Math.min(size, end * BLOCK) - from) throw fail(`${bytes.length} bytes`)
+    for (let each = end - 1; each > index; each--) keep(each, bytes.slice((each - index) * BLOCK, (each - index + 1) * BLOCK))
+    return keep(index, end === index + 1 ? bytes : bytes.slice(0, BLOCK))
   }
 
   return {
