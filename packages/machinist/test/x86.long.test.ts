@@ -7,14 +7,15 @@ import { blank, CLI, inTerminal, machinist, PATIENCE, PROMPT, scratch, start } f
 
 /** Of each: what `uname -m` says, how many processors it has, and what of its interrupts is to be there. */
 const KINDS = {
-  x86_64: { name: 'x86_64', harts: 2, interrupts: '9:\nLOC:\nRES:\n' },
-  i386: { name: 'i686', harts: 1, interrupts: '9:\nLOC:\n' },
+  x86_64: { name: 'x86_64', harts: 2, interrupts: '9:\nLOC:\nRES:\n', pmem: true },
+  // Debian has no driver of persistent memory for it.
+  i386: { name: 'i686', harts: 1, interrupts: '9:\nLOC:\n', pmem: false },
 } as const
 
 const CLOCK = '/sys/devices/system/clocksource/clocksource0/current_clocksource'
 
 describe.each(['x86_64', 'i386'] as const)('a machine for %s', (arch) => {
-  const { name, harts, interrupts } = KINDS[arch]
+  const { name, harts, interrupts, pmem } = KINDS[arch]
 
   it('has all that it is given, by PCI and messages, and hands back output and status', async () => {
     const folder = scratch()
@@ -22,14 +23,18 @@ describe.each(['x86_64', 'i386'] as const)('a machine for %s', (arch) => {
     blank(disk, 2 ** 20)
     writeFileSync(disk, 'what was there before\n', { flag: 'r+' })
     writeFileSync(join(folder, 'file'), 'shared\n')
+    const memory = blank(join(folder, 'memory'), 2 ** 21)
+    writeFileSync(memory, 'persistent\n', { flag: 'r+' })
     const command = [
       'uname -m; nproc; head -n 1 /dev/vda', 'mkdir /s; mount -t 9p -o trans=virtio share /s; cat /s/file', "ip -4 addr show eth0 | sed -n 's/.*inet \\([^ ]*\\).*/\\1/p'",
       "grep -c 'MSI.*req[.]0' /proc/interrupts; awk '/LOC:/ && $2 > 10 || /acpi$/ || /RES:/ && $2 + $3 > 0 { print $1 }' /proc/interrupts",
-      `cat ${CLOCK}`, "printf 'écrit' >/s/answer; exit 7",
+      `cat ${CLOCK}`, 'for each in /sys/bus/virtio/devices/*/driver; do readlink $each; done | sed -n "s/.*virtio_\\([bp]\\)/\\1/p" | sort; ls /dev/vsock',
+      ...(pmem ? ['head -n 1 /dev/pmem0; echo kept | dd of=/dev/pmem0 conv=notrunc,fsync 2>/dev/null'] : []), "printf 'écrit' >/s/answer; exit 7",
     ].join('\n')
-    const { status, stdout, stderr } = await machinist(['--arch', arch, '--harts', String(harts), '--disk', `${disk},ro,format=raw`, '--share', folder, '--exec', command])
+    const { status, stdout, stderr } = await machinist(['--arch', arch, '--harts', String(harts), '--disk', `${disk},ro,format=raw`, '--share', folder, '--vsock', join(folder, 'sockets'), '--balloon', '16M', ...(pmem ? ['--pmem', memory] : []), '--exec', command])
     expect(stderr).toBe('')
-    expect(stdout.toString()).toBe(`${name}\n${harts}\nwhat was there before\nshared\n10.0.2.15/24\n1\n${interrupts}tsc\n`)
+    expect(stdout.toString()).toBe(`${name}\n${harts}\nwhat was there before\nshared\n10.0.2.15/24\n1\n${interrupts}tsc\nballoon\nblk\n${pmem ? 'pmem\n' : ''}/dev/vsock\n${pmem ? 'persistent\n' : ''}`)
+    if (pmem) expect(readFileSync(memory, 'latin1').slice(0, 5)).toBe('kept\n')
     expect(readFileSync(join(folder, 'answer'), 'utf8')).toBe('écrit')
     expect(status).toBe(7)
   }, PATIENCE)
