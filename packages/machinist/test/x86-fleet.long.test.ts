@@ -10,7 +10,7 @@ type Name = typeof NAMES[number]
 it('machines for riscv64, x86_64 and i386 share one host and one network', async () => {
   const folder = scratch()
   const machine = { memory: '128M', net: 'nat,switch=lan', append: 'quiet' }
-  writeFileSync(join(folder, 'machines.json'), JSON.stringify({ machines: { risc: machine, pc: { ...machine, arch: 'x86_64' }, old: { ...machine, arch: 'i386' } } }))
+  writeFileSync(join(folder, 'machines.json'), JSON.stringify({ machines: { risc: machine, pc: { ...machine, arch: 'x86_64', disk: ['disks,disk=data'], vsock: 'sockets' }, old: { ...machine, arch: 'i386' } } }))
   const env = { MACHINIST_SOCKET: join(folder, 'run', 'h.sock'), MACHINIST_STATE: join(folder, 'state') }
   const begin = (...args: string[]): ReturnType<typeof start> => start(process.execPath, [CLI, ...args], { env, cwd: folder })
   const command = async (...args: string[]): Promise<string> => {
@@ -18,6 +18,9 @@ it('machines for riscv64, x86_64 and i386 share one host and one network', async
     expect(status, stderr).toBe(0)
     return stdout.toString()
   }
+  await command('datastore', 'create', 'disks')
+  await command('datastore', 'add', 'disks', 'data', '16M')
+  await command('daemon', 'start', '--processors', '2')
   await command('up', '-d', 'machines.json')
   try {
     const consoles = new Map(NAMES.map((name) => [name, begin('console', name)]))
@@ -40,6 +43,11 @@ it('machines for riscv64, x86_64 and i386 share one host and one network', async
     const rows = await command('ps')
     for (const name of NAMES) expect(rows).toMatch(new RegExp(`^${name} +running `, 'm'))
     await command('set', 'pc', 'cpu.shares=2000')
+    // To another processor and back, with its disk and its sockets.
+    for (const processor of ['1', '0']) {
+      await command('move', 'pc', processor)
+      expect(await ask('pc', `echo on ${processor} >/dev/vda; sync; echo 3 >/proc/sys/vm/drop_caches; head -n 1 /dev/vda; ping -c 1 -W 60 ${address} | grep -o '1 packets received'`)).toBe(`on ${processor}\n1 packets received`)
+    }
     // The power button is ACPI's there, and an input device elsewhere.
     await command('stop', '--within', '600', 'pc', 'risc')
     expect(await command('ps')).toMatch(/^old +running /m)
