@@ -400,10 +400,10 @@ test('wherever it is saved, it goes on as it would have', () => {
     const other = make(scripted())
     other.device.restore(state)
     expect(other.device.save()).toEqual(state)
-    // All that was asked for ends, in one before the other goes on.
-    one.disk.complete()
+    // All that was asked for ends in both, from the same memory and the same disk on.
     other.disk.data.set(one.disk.data)
     other.context.memory.set(one.context.memory)
+    one.disk.complete()
     other.queues.splice(0, 9, ...structuredClone(one.queues))
     other.id = one.id
     other.dut.advance(0)
