@@ -144,6 +144,14 @@ function backendOf({ sequencer, open, release, fork, restore, quiesce, park }: D
   }
 }
 
+function readNow(engine: DiskEngine, offset: number, into: readonly Uint8Array[]): Outcome {
+  try {
+    return engine.read(offset, into)
+  } catch {
+    return 'io-error'
+  }
+}
+
 function portOf(engine: DiskEngine, sequencer: Sequencer, deliver: Deliver, closed: () => boolean): BlockPort {
   const { size } = engine
   type Done = (status: BlockStatus) => void
@@ -171,14 +179,6 @@ function portOf(engine: DiskEngine, sequencer: Sequencer, deliver: Deliver, clos
     })
   }
 
-  const attempt = (operation: () => Outcome): Outcome => {
-    try {
-      return operation()
-    } catch {
-      return 'io-error'
-    }
-  }
-
   return {
     size,
     readOnly: engine.readOnly,
@@ -187,8 +187,9 @@ function portOf(engine: DiskEngine, sequencer: Sequencer, deliver: Deliver, clos
       const length = lengthOf(into)
       if (length === 0 || closed() || !inside(offset, length) || !sequencer.free) return submit(offset, length, false, () => engine.read(offset, into), done)
       // Nearly always there is nobody to wait for, and nobody who would have to: what is there at once never was under way.
-      const outcome = attempt(() => engine.read(offset, into))
-      if (typeof outcome === 'string') deliver(() => { done(outcome) })
+      const outcome = readNow(engine, offset, into)
+      if (outcome === 'ok') deliver(() => { done('ok') })
+      else if (typeof outcome === 'string') deliver(() => { done(outcome) })
       else submit(offset, length, false, () => outcome, done)
     },
     ...(engine.readAtOnce !== undefined && {

@@ -148,7 +148,7 @@ function portOf(port: BlockPort, throttle: Throttle, least: number, count: { rea
     read(offset, into, done) {
       const length = lengthOf(into)
       // Nearly always it may go now.
-      if (throttle.pass(Math.max(least, length))) {
+      if (throttle.pass(length < least ? least : length)) {
         read(length)
         port.read(offset, into, done)
       } else ask(length, done, () => { read(length); port.read(offset, into, done) })

@@ -69,7 +69,9 @@ function sparseEngine(size: number, readOnly: boolean, limit: number, restored: 
   return {
     size, readOnly, blockSize, unit: 1,
     read(offset, into) {
-      for (const buffer of into) {
+      for (let index = 0; index < into.length; index++) {
+        const buffer = into[index]
+        if (buffer === undefined) break
         bytes.read(offset, buffer)
         offset += buffer.length
       }

@@ -1,6 +1,7 @@
 import { machinistError } from '@machinist/api'
 import { callPatches } from './call-patches.ts'
 import { fusedPatches, instructionPatches } from './fused-patches.ts'
+import { objectPatches } from './object-patches.ts'
 import { shapePatches } from './shape-patches.ts'
 
 /** A place in the engine's source that is not as it must be. */
@@ -579,7 +580,7 @@ function find(source: string, { from }: Patch): readonly [number, number] | null
 
 /** The engine's `quickjs.c` with its defects mended; `more`: and changed in other ways, after that. @throws typed `metal-engine` when it is not the source that the patches are for */
 export function mended(source: string, more: readonly Patch[] = []): string {
-  return patched(source, [...patches, ...fusedPatches, ...callPatches, ...shapePatches, ...more])
+  return patched(source, [...patches, ...fusedPatches, ...callPatches, ...objectPatches, ...shapePatches, ...more])
 }
 
 /** The same for `quickjs-opcode.h`. */

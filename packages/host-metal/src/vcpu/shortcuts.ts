@@ -13,8 +13,8 @@ export class Shortcuts implements ShortcutServer {
   readonly #bus: AddressSpace
   readonly #words: Uint32Array
   readonly #places: ShortcutPlace[] = []
-  /** Other harts of the hardware may be at the table. */
-  readonly #shared: boolean
+  /** Other harts of the hardware may be at the table: who closes it has to open it again. */
+  readonly shared: boolean
   /** How often it was closed: a device may lead to somewhere else that closes it. */
   #depth = 0
 
@@ -22,7 +22,7 @@ export class Shortcuts implements ShortcutServer {
     this.#native = native
     this.#bus = bus
     this.#words = new Uint32Array(native.shortcuts(vm))
-    this.#shared = native.harts > 1
+    this.shared = native.harts > 1
   }
 
   /** Accesses that never came to TypeScript one by one. */
@@ -54,7 +54,7 @@ export class Shortcuts implements ShortcutServer {
           words[value] = to
           if (words[open] === 1) return
           // Who sees that it is open sees what it is.
-          if (this.#shared) this.#native.fence()
+          if (this.shared) this.#native.fence()
           words[open] = 1
         }
       },
@@ -64,7 +64,7 @@ export class Shortcuts implements ShortcutServer {
   /** Makes the stores that wait, in order. The kernel serves nothing from then on, until {@link Shortcuts.open}: TypeScript is at the devices. */
   close(): void {
     const words = this.#words
-    if (this.#depth++ === 0 && this.#shared) {
+    if (this.shared && this.#depth++ === 0) {
       words[at.closed] = 1
       // Either the hart that is at the table sees this, or it is seen here.
       this.#native.fence()
@@ -88,7 +88,7 @@ export class Shortcuts implements ShortcutServer {
   }
 
   open(): void {
-    if (--this.#depth > 0 || !this.#shared) return
+    if (!this.shared || --this.#depth > 0) return
     this.#native.fence()
     this.#words[at.closed] = 0
   }

@@ -247,6 +247,7 @@ export class HardwareHart implements TimedVcpu, SbiHart {
     this.#answered = false
     // What the guest did before comes first, and nothing more is left to be done meanwhile.
     shortcuts.close()
+    if (!shortcuts.shared) return this.#exited(end)
     try {
       return this.#exited(end)
     } finally {

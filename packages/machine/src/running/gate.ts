@@ -80,7 +80,7 @@ export class Gate {
   }
 
   /** Runs what waited at the time of the call. What comes in meanwhile waits for the next call. */
-  deliver(at: number, retired: number): void {
+  deliver(at: number, retired: () => number): void {
     const first = this.#first
     if (first === null) return
     const batch = this.#queue
@@ -92,8 +92,8 @@ export class Gate {
     if (several) for (const { source, callback } of batch) this.#deliverOne(at, retired, source, callback)
   }
 
-  #deliverOne(at: number, retired: number, source: string, callback: () => void): void {
-    this.onRecord?.({ sequence: this.#sequence, at, retired, source })
+  #deliverOne(at: number, retired: () => number, source: string, callback: () => void): void {
+    this.onRecord?.({ sequence: this.#sequence, at, retired: retired(), source })
     this.#sequence++
     try {
       callback()

@@ -34,6 +34,7 @@ export class RunLoop {
   readonly #mayRun: () => boolean
   readonly #fault: (part: string, error: unknown) => void
   readonly #pushTimer: (name: string, fire: () => void) => void
+  readonly #countRetired = (): number => this.retired
   #current: Vcpu | null = null
   #turnEnd = Infinity
   #interrupted = false
@@ -329,7 +330,7 @@ export class RunLoop {
     const { gate, timers, backendTimers } = this.#parts
     if (timers.next <= now) timers.expire(now, this.#pushTimer)
     if (backendTimers.next <= now) backendTimers.expire(now, this.#pushTimer)
-    if (gate.pending > 0) gate.deliver(now, this.retired)
+    if (gate.pending > 0) gate.deliver(now, this.#countRetired)
   }
 
   /** Whether no hart is to run for now. */

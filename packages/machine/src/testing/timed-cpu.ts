@@ -16,6 +16,9 @@ const STRIDE = 8
 class TimedHart extends FakeHart implements TimedVcpu {
   /** Harts that are away get on; whether one has come back. */
   others: () => boolean = () => false
+  goesOn?: (until: number) => boolean
+  /** What it would leave for it has done in between, every other time. */
+  #stays = false
   #access: FakeAccess | null = null
   #away = false
   /** How its run ended, elsewhere. */
@@ -26,10 +29,17 @@ class TimedHart extends FakeHart implements TimedVcpu {
     this.enter(false)
     while (this.context.clock.now() < until) {
       const exit = this.#stride()
-      if (exit !== null) return exit
+      if (exit !== null && !(exit === 'yield' && this.#mayStay(until))) return exit
       if (this.others()) return 'yield'
     }
     return 'budget'
+  }
+
+  #mayStay(until: number): boolean {
+    this.#stays = this.#access === null && !this.#stays
+    if (!this.#stays || this.goesOn?.(until) !== true || !this.runnable) return false
+    this.enter(false)
+    return true
   }
 
   #stride(): Exit | null {

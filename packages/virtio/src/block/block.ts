@@ -178,29 +178,28 @@ class Block implements VirtioDevice<BlockState>, RequestHost {
     if (chain.readableLength < headerSize || chain.writableLength < 1) {
       return this.#context.fail(`queue ${String(queue.index)}: a request without room for header and status`)
     }
-    const cost = Math.min(Math.max(chain.readableLength, chain.writableLength, leastCost), blockLimits.transfer)
-    this.#inFlight += cost
+    this.#inFlight += costOf(chain)
+    runRequest(this, queue, chain)
+  }
+
+  finish(queue: Virtqueue, chain: Chain, status: number, written: number): void {
+    this.#inFlight -= costOf(chain)
     const statusOffset = chain.writableLength - 1
-    runRequest(this, chain, (status, written) => {
-      this.#inFlight -= cost
-      const stored = this.#answer(chain, statusOffset, status)
-      // The length covers what was written without a gap (2.7.8.2).
-      queue.push(chain, stored && written === statusOffset ? written + 1 : written)
-      queue.signal()
-      this.#goOn()
-    })
-  }
-
-  #answer(chain: Chain, offset: number, status: number): boolean {
     this.#status[0] = status
-    return chain.write(offset, this.#status)
-  }
-
-  #goOn(): void {
+    const stored = chain.write(statusOffset, this.#status)
+    // The length covers what was written without a gap (2.7.8.2).
+    queue.push(chain, stored && written === statusOffset ? written + 1 : written)
+    queue.signal()
     if (!this.#stalled || this.#inFlight + blockLimits.transfer > inFlightLimit) return
     this.#stalled = false
     this.event()
   }
+}
+
+/** What a request counts for while it is in flight, in bytes. */
+function costOf({ readableLength, writableLength }: Chain): number {
+  const length = readableLength > writableLength ? readableLength : writableLength
+  return length < leastCost ? leastCost : length > blockLimits.transfer ? blockLimits.transfer : length
 }
 
 function featuresOf(port: BlockPort, readOnly: boolean, config: BlockConfig): number[] {

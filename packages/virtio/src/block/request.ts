@@ -1,7 +1,7 @@
 import type { BlockPort, BlockStatus } from '@machinist/api'
 import { blockLimits, headerSize, idSize, rangeSize, rangeUnmap, requestStatus, requestType, sectorSize } from './layout.ts'
 import type { BufferPool } from '../device/buffer-pool.ts'
-import type { Chain } from '../queue/queue.ts'
+import type { Chain, Virtqueue } from '../queue/queue.ts'
 
 /** What a request needs of its device. */
 export interface RequestHost {
@@ -12,6 +12,8 @@ export interface RequestHost {
   readonly id: Uint8Array
   /** Whether a write must be stable before it completes (5.2.6.2). */
   writeThrough(): boolean
+  /** A request ended: its status byte, and how much was written before it. */
+  finish(queue: Virtqueue, chain: Chain, status: number, written: number): void
 }
 
 /** Bytes from which on reading straight into guest memory costs less than a buffer between: a view costs as much as copying some hundred bytes. */
@@ -22,24 +24,43 @@ const mostViews = 1024
 /** Of the request that begins: its type, a reserved word, and the sector in two (5.2.6). */
 const header = new Uint32Array(headerSize / 4)
 
-/** How a request ended: its status byte, and how much was written before it. */
-export type RequestDone = (status: number, written: number) => void
+type RequestDone = (status: number, written: number) => void
 
 /**
- * Carries out one request whose chain has room for a header and a status. `done` is called once, perhaps before this
+ * Carries out one request of a queue, whose chain has room for a header and a status. `host.finish` is called once, perhaps before this
  * returns. What the guest wrote is copied before it is looked at; data moves through a buffer of at most 1 MiB,
  * whatever the length of the request, because guest memory may only be touched while the device is being called.
  */
-export function runRequest(host: RequestHost, chain: Chain, done: RequestDone): void {
-  if (!chain.readWords(0, header)) return done(requestStatus.ioError, 0)
+export function runRequest(host: RequestHost, queue: Virtqueue, chain: Chain): void {
+  if (!chain.readWords(0, header)) return host.finish(queue, chain, requestStatus.ioError, 0)
   // Beyond 2^53 it is not exact, and far beyond any capacity.
-  const sector = (header[2] ?? 0) + (header[3] ?? 0) * 2 ** 32
+  const high = header[3] ?? 0
+  const sector = high === 0 ? header[2] ?? 0 : (header[2] ?? 0) + high * 2 ** 32
   switch (header[0]) {
-    case requestType.in:
-      return transfer(host, chain, sector, chain.writableLength - 1, 'in', done)
-    case requestType.out:
-      if (host.readOnly) return done(requestStatus.ioError, 0)
-      return transfer(host, chain, sector, chain.readableLength - headerSize, 'out', done)
+    case requestType.in: {
+      const length = chain.writableLength - 1
+      // Nearly all requests are one piece, with a buffer between.
+      if (length > 0 && length < direct && reaches(host.port, sector, length)) return readWhole(host, queue, chain, sector * sectorSize, length)
+      return transfer(host, chain, sector, length, 'in', doneOf(host, queue, chain))
+    }
+    case requestType.out: {
+      const length = chain.readableLength - headerSize
+      if (host.readOnly) return host.finish(queue, chain, requestStatus.ioError, 0)
+      if (length > 0 && length <= blockLimits.transfer && reaches(host.port, sector, length)) return writeWhole(host, queue, chain, sector * sectorSize, length)
+      return transfer(host, chain, sector, length, 'out', doneOf(host, queue, chain))
+    }
+    default:
+      return runOther(host, chain, header[0] ?? 0, doneOf(host, queue, chain))
+  }
+}
+
+/** In a function of its own: what a closure refers to is looked for longer. */
+function doneOf(host: RequestHost, queue: Virtqueue, chain: Chain): RequestDone {
+  return (status, written) => { host.finish(queue, chain, status, written) }
+}
+
+function runOther(host: RequestHost, chain: Chain, type: number, done: RequestDone): void {
+  switch (type) {
     case requestType.flush:
       return host.port.flush((status) => { done(statusByte(status), 0) })
     case requestType.getId: {
@@ -75,12 +96,16 @@ function onDisk(port: BlockPort, sector: number, count: number): boolean {
   return sector <= capacity && count <= capacity - sector
 }
 
+/** Whether whole sectors from `sector` on are on the disk. */
+function reaches(port: BlockPort, sector: number, length: number): boolean {
+  return length % sectorSize === 0 && onDisk(port, sector, length / sectorSize)
+}
+
 function transfer(host: RequestHost, chain: Chain, sector: number, length: number, direction: 'in' | 'out', done: RequestDone): void {
   const { port, pool } = host
-  if (length % sectorSize !== 0 || !onDisk(port, sector, length / sectorSize)) return done(requestStatus.ioError, 0)
+  if (!reaches(port, sector, length)) return done(requestStatus.ioError, 0)
   if (length === 0) return done(requestStatus.ok, 0)
   const start = sector * sectorSize
-  if (direction === 'in' ? length < direct : length <= blockLimits.transfer) return direction === 'in' ? readWhole(host, chain, start, length, done) : writeWhole(host, chain, start, length, done)
   let buffer: Uint8Array | null = null
   let position = 0
   const finish = (status: number): void => {
@@ -115,31 +140,33 @@ function transfer(host: RequestHost, chain: Chain, sector: number, length: numbe
   step()
 }
 
-/** Nearly all requests are one piece, with a buffer between. */
-function readWhole({ port, pool }: RequestHost, chain: Chain, start: number, length: number, done: RequestDone): void {
+function takePiece(pool: BufferPool, length: number): Uint8Array {
   const buffer = pool.take(length)
-  const piece = buffer.length === length ? buffer : buffer.subarray(0, length)
-  port.read(start, [piece], (status) => {
+  return buffer.length === length ? buffer : buffer.subarray(0, length)
+}
+
+function readWhole(host: RequestHost, queue: Virtqueue, chain: Chain, start: number, length: number): void {
+  const piece = takePiece(host.pool, length)
+  host.port.read(start, [piece], (status) => {
+    const { length } = piece
     // After a reset nobody waits for it, and memory is not ours to touch: `write` sees to that.
     const written = status === 'ok' && chain.write(0, piece)
-    pool.give(buffer)
-    if (written) done(requestStatus.ok, length)
-    else done(status === 'ok' ? requestStatus.ioError : statusByte(status), 0)
+    host.pool.give(piece)
+    if (written) host.finish(queue, chain, requestStatus.ok, length)
+    else host.finish(queue, chain, status === 'ok' ? requestStatus.ioError : statusByte(status), 0)
   })
 }
 
-function writeWhole(host: RequestHost, chain: Chain, start: number, length: number, done: RequestDone): void {
-  const { port, pool } = host
-  const buffer = pool.take(length)
-  const piece = buffer.length === length ? buffer : buffer.subarray(0, length)
+function writeWhole(host: RequestHost, queue: Virtqueue, chain: Chain, start: number, length: number): void {
+  const piece = takePiece(host.pool, length)
   if (!chain.read(headerSize, piece)) {
-    pool.give(buffer)
-    return done(requestStatus.ioError, 0)
+    host.pool.give(piece)
+    return host.finish(queue, chain, requestStatus.ioError, 0)
   }
-  port.write(start, [piece], (status) => {
-    pool.give(buffer)
-    if (status === 'ok' && host.writeThrough()) return port.flush((flushed) => { done(statusByte(flushed), 0) })
-    done(statusByte(status), 0)
+  host.port.write(start, [piece], (status) => {
+    host.pool.give(piece)
+    if (status === 'ok' && host.writeThrough()) return host.port.flush((flushed) => { host.finish(queue, chain, statusByte(flushed), 0) })
+    host.finish(queue, chain, statusByte(status), 0)
   })
 }
 

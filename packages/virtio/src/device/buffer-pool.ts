@@ -21,10 +21,11 @@ export class BufferPool {
     return found
   }
 
-  /** Gives back what {@link take} returned. */
-  give(buffer: Uint8Array): void {
-    if (this.#held + buffer.length > this.#limit) return
-    this.#held += buffer.length
-    this.#free[31 - Math.clz32(buffer.length)]?.push(buffer)
+  /** Gives back what {@link take} returned, or the beginning of it. */
+  give(piece: Uint8Array): void {
+    const size = piece.buffer.byteLength
+    if (this.#held + size > this.#limit) return
+    this.#held += size
+    this.#free[31 - Math.clz32(size)]?.push(piece.length === size ? piece : new Uint8Array(piece.buffer))
   }
 }

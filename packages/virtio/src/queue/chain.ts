@@ -68,7 +68,7 @@ export class Chain {
   readWords(offset: number, into: Uint32Array): boolean {
     const first = this.readable[0]
     // Nearly always the first buffer has all of it.
-    if (this.live && first !== undefined && offset + 4 * into.length <= first.length) return this.#owner.dma.readWords(first.address + offset, into)
+    if (this.#owner.life === this.#life && first !== undefined && offset + 4 * into.length <= first.length) return this.#owner.dma.readWords(first.address + offset, into)
     const bytes = new Uint8Array(4 * into.length)
     if (!this.read(offset, bytes)) return false
     const view = new DataView(bytes.buffer)
@@ -117,8 +117,8 @@ export class Chain {
   }
 
   #copy(segments: readonly Segment[], offset: number, bytes: Uint8Array, write: boolean): boolean {
-    if (!this.live) return false
-    const { dma } = this.#owner
+    const { dma, life } = this.#owner
+    if (life !== this.#life) return false
     const all = bytes.length
     let done = 0
     for (let index = 0; done < all; index++) {
@@ -129,9 +129,11 @@ export class Chain {
         offset -= length
         continue
       }
-      const count = Math.min(length - offset, all - done)
+      const room = length - offset
       // Nearly always one buffer has all of it.
-      const piece = count === all ? bytes : bytes.subarray(done, done + count)
+      if (done === 0 && room >= all) return write ? dma.write(address + offset, bytes) : dma.read(address + offset, bytes)
+      const count = Math.min(room, all - done)
+      const piece = bytes.subarray(done, done + count)
       if (!(write ? dma.write(address + offset, piece) : dma.read(address + offset, piece))) return false
       done += count
       offset = 0

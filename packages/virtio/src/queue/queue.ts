@@ -40,14 +40,16 @@ export class Virtqueue implements ChainOwner {
   readonly maximumSize: number
   readonly dma: DmaSpace
   readonly #host: QueueHost
-  readonly #owner: RingOwner & { life: number }
+  readonly #owner: RingOwner & { life: number; inFlight: number }
   #features: RingFeatures = plain
   #ring: Ring
   #at: QueueAddresses = noAddresses
   #ready = false
   #stopped = false
-  /** By name, in order of popping; bounded by `size`, because no request takes less than a place in the ring. */
+  /** Requests in flight by name, in order of popping; bounded by `size`, because no request takes less than a place in the ring. */
   readonly #inFlight = new Map<number, Chain>()
+  /** The same, as long as there is but one: then it is not in the map. */
+  #only: Chain | null = null
   /** Requests to give out again after a restore. */
   #replay: Chain[] = []
   /** True: {@link pop} gives out those alone. */
@@ -61,12 +63,11 @@ export class Virtqueue implements ChainOwner {
     this.index = index
     this.maximumSize = maximumSize
     this.#host = host
-    const queue = this
     this.#owner = {
       dma,
       life: 0,
-      get inFlight() { return queue.#inFlight.size },
-      holds: (id) => this.#inFlight.has(id),
+      inFlight: 0,
+      holds: (id) => this.#only === null ? this.#inFlight.has(id) : this.#only.head === id,
       broken: (reason) => {
         host.fail(`queue ${String(index)}: ${reason}`)
         return null
@@ -90,7 +91,7 @@ export class Virtqueue implements ChainOwner {
 
   /** Requests popped and not yet pushed. */
   get inFlight(): number {
-    return this.#inFlight.size
+    return this.#owner.inFlight
   }
 
   /**
@@ -101,8 +102,29 @@ export class Virtqueue implements ChainOwner {
     if (!this.#ready || this.#stopped || !this.#host.running) return null
     if (this.#replay.length > 0 || this.onlyAgain) return this.#replay.shift() ?? null
     const chain = this.#ring.next()
-    if (chain !== null) this.#inFlight.set(chain.head, chain)
+    if (chain !== null) this.#hold(chain)
     return chain
+  }
+
+  #hold(chain: Chain): void {
+    const only = this.#only
+    if (this.#owner.inFlight++ === 0) {
+      this.#only = chain
+      return
+    }
+    if (only !== null) this.#inFlight.set(only.head, only)
+    this.#only = null
+    this.#inFlight.set(chain.head, chain)
+  }
+
+  #forget(): void {
+    this.#owner.inFlight = 0
+    this.#only = null
+    this.#inFlight.clear()
+  }
+
+  get #held(): readonly Chain[] {
+    return this.#only === null ? [...this.#inFlight.values()] : [this.#only]
   }
 
   /**
@@ -112,8 +134,10 @@ export class Virtqueue implements ChainOwner {
    * @param written - bytes written at the start of the device-writable part
    */
   push(chain: Chain, written: number): void {
-    if (!chain.live || this.#inFlight.get(chain.head) !== chain) return
-    if (this.#ring.use(chain, written)) this.#inFlight.delete(chain.head)
+    if (!chain.live || (this.#only ?? this.#inFlight.get(chain.head)) !== chain || !this.#ring.use(chain, written)) return
+    this.#owner.inFlight--
+    if (this.#only === null) this.#inFlight.delete(chain.head)
+    else this.#only = null
   }
 
   /** Notifies the driver of what was pushed, unless it does not want to know (2.7.7.2, 2.8.10). */
@@ -148,7 +172,7 @@ export class Virtqueue implements ChainOwner {
     this.#stopped = false
     this.#at = noAddresses
     this.#ring.start(noAddresses, fresh)
-    this.#inFlight.clear()
+    this.#forget()
     this.#replay = []
   }
 
@@ -159,7 +183,7 @@ export class Virtqueue implements ChainOwner {
   }
 
   save(): QueueState {
-    return { ...this.#at, ready: this.#ready, ...this.#ring.counters, inFlight: [...this.#inFlight.values()].map(requestOf) }
+    return { ...this.#at, ready: this.#ready, ...this.#ring.counters, inFlight: this.#held.map(requestOf) }
   }
 
   /** Takes back a state that `checkQueueState` accepted, of the format that was negotiated. */
@@ -169,8 +193,8 @@ export class Virtqueue implements ChainOwner {
     this.#ready = state.ready
     this.#ring.start(this.#at, state)
     for (const { id, slots, readable, writable } of state.inFlight) {
-      this.#inFlight.set(id, new Chain(this.#owner, id, slots, buffersOf(segmentsOf(readable), segmentsOf(writable))))
+      this.#hold(new Chain(this.#owner, id, slots, buffersOf(segmentsOf(readable), segmentsOf(writable))))
     }
-    this.#replay = [...this.#inFlight.values()]
+    this.#replay = [...this.#held]
   }
 }

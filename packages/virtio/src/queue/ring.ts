@@ -46,10 +46,20 @@ export const descriptorSize: number = 16
 /** Longest request in bytes (2.7.5.2). */
 const longestRequest = 2 ** 32
 
+const none: readonly Segment[] = []
+
+/** A list with one more. That of one, which most are, is made as a whole. */
+function grown(list: readonly Segment[], segment: Segment): readonly Segment[] {
+  if (list === none) return [segment]
+  const own = list as Segment[]
+  own.push(segment)
+  return own
+}
+
 /** The buffers of a request while it is read, checked as they come. One serves a ring for all its requests, one at a time. */
 export class Gathering {
-  readable: Segment[] = []
-  writable: Segment[] = []
+  readable: readonly Segment[] = none
+  writable: readonly Segment[] = none
   /** Bytes of them. */
   readableLength = 0
   writableLength = 0
@@ -58,8 +68,7 @@ export class Gathering {
 
   /** A request begins. @param most - descriptors, at most: those of the queue (2.7.5.3.1) */
   begin(most: number): void {
-    this.readable = []
-    this.writable = []
+    this.readable = this.writable = none
     this.readableLength = this.writableLength = 0
     this.#most = most
     this.#count = 0
@@ -74,7 +83,10 @@ export class Gathering {
     else if (this.writable.length > 0) return 'a device-readable buffer after a device-writable one'
     else this.readableLength += length
     // An empty buffer is pointless and not forbidden.
-    if (length > 0) (write ? this.writable : this.readable).push({ address, length })
+    if (length === 0) return null
+    const segment: Segment = { address, length }
+    if (write) this.writable = grown(this.writable, segment)
+    else this.readable = grown(this.readable, segment)
     return null
   }
 }

@@ -65,7 +65,7 @@ export class SplitRing implements Ring {
     const { dma } = this.#owner
     const { size, device } = this.#at
     const element = device + 4 + 8 * (this.#used & (size - 1))
-    if (!dma.write32(element, chain.head) || !dma.write32(element + 4, Math.min(written, 0xffff_ffff))) return this.#noUsedRing()
+    if (!dma.write32(element, chain.head) || !dma.write32(element + 4, written > 0xffff_ffff ? 0xffff_ffff : written)) return this.#noUsedRing()
     // The index after the element: the driver may look at any time.
     dma.fence?.()
     const used = (this.#used + 1) & 0xffff
