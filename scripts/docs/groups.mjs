@@ -124,7 +124,7 @@ export const groups = {
     'Build for bare metal': ['metal/'],
   },
   '@machinist/memory': {
-    'Have guest memory': ['', 'guest-memory', 'page-sums'],
+    'Have guest memory': ['', 'guest-memory', 'wide-memory', 'page-sums'],
     'Take memory back': ['frame-budget', 'parked/', 'reclaim/'],
     'Lay out linear memory': ['arena', 'layout', 'page-size'],
   },

@@ -32,15 +32,8 @@ export interface MetalHost extends MachineHost {
   readonly maximumMemory: number
   /** Bytes of physical memory in which machines may live. */
   readonly memory: number
-  /** The arena of which least was promised. All machines live in few, whoever trusts whom, as none can reach what it is not given: memory that nobody has serves everybody. */
+  /** The arena with most room. All machines live in few, whoever trusts whom, as none can reach what it is not given: memory that nobody has serves everybody. */
   arena(options?: ArenaOptions): Arena
-}
-
-/** Bytes that an arena's machines may have. */
-function promised({ memories }: Arena): number {
-  let sum = 0
-  for (const { regions } of memories) for (const { size } of regions) sum += size
-  return sum
 }
 
 /** Ranges that begin where a block does, are whole steps, and each of them short enough for one buffer. */
@@ -60,7 +53,7 @@ function windows(ranges: readonly PhysicalRange[]): PhysicalRange[] {
  */
 export function metalHost(native: Native, { memory = native.ram(), backend, ...ports }: MetalHostOptions = {}): MetalHost {
   const free = windows(memory).sort((one, other) => other.length - one.length)
-  const maximumMemory = free[0]?.length ?? 0
+  const memoryOfAll = free.reduce((sum, { length }) => sum + length, 0)
   const arenas: Arena[] = []
   const take = (maximum: number): LinearMemory | null => {
     const index = free.findLastIndex(({ length }) => length >= maximum)
@@ -101,14 +94,14 @@ export function metalHost(native: Native, { memory = native.ram(), backend, ...p
     loop,
     others,
     cpuTime: () => loop.now() - interrupted,
-    maximumMemory,
+    maximumMemory: memoryOfAll,
     linearMemory,
-    memory: free.reduce((sum, { length }) => sum + length, 0),
+    memory: memoryOfAll,
+    spreads: true,
     arena(options = {}) {
       const next = free[0]
       if (next !== undefined) arenas.push(new Arena(linearMemory(next.length), next.length, { ...options, kept: true, blocks: true }))
-      const room = (arena: Arena): number => arena.maximum - promised(arena)
-      const [best] = arenas.toSorted((one, other) => room(other) - room(one))
+      const [best] = arenas.toSorted((one, other) => other.room - one.room)
       return best ?? new Arena(linearMemory(STEP), STEP)
     },
     ...ports,

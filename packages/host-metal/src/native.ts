@@ -58,7 +58,7 @@ export interface Native {
   /** What the kernel may do about accesses of that machine's harts to devices, a `shortcutRecord`, all zeros: it does nothing. */
   shortcuts(vm: number): ArrayBuffer
   /**
-   * Does what is done to a machine's RAM most often, by its page map.
+   * Does what is done to a machine's RAM most often, by its page map. Memory of several pieces is told of one after the other, at most 64; what any of the answers does is done to all of them.
    *
    * @param base - physical address of its arena, of which `length` bytes are used
    * @param table - where its `ramTable` is in that

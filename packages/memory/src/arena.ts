@@ -56,6 +56,9 @@ export interface ArenaOptions {
 /** A block is used while less than this part of the budget is: zeros that nobody ever touches are the first that must go. */
 const ROOMY = 0.5
 
+/** Bytes of structures that were given back, and are nothing to whoever wants frames, of which {@link Arena.most} has left out as many. */
+const LOOSE = BLOCK_SIZE / 2
+
 /** Frames that were freed and are given back to the host at once, at least. */
 const DISCARD_BATCH = 256
 
@@ -90,7 +93,11 @@ export class Arena implements ArenaViews {
   readonly #freeFrames = new FreeFrames()
   /** Structures that were given back, all zeros, by their length. */
   readonly #freeStructures = new Map<number, number[]>()
+  /** Bytes of these. */
+  #loose = 0
   readonly #frameTable: number
+  /** Bytes of RAM for which it has frames, and page maps with them: a whole number of blocks. */
+  readonly most: number
   #sharing = 0
   #frames = 0
   /** All memory that is here: of machines, and of what was saved of them. */
@@ -116,6 +123,15 @@ export class Arena implements ArenaViews {
     Object.assign(this, viewsOf(memory.buffer))
     if (maximum >= LEAST_WITH_FIRST) this.#next = FIRST_END
     this.#frameTable = this.allocate(Math.ceil(maximum / PAGE_SIZE) * FRAME_RECORD)
+    // A page map has 4 bytes for each page, and one block is left for other structures.
+    this.most = Math.max(0, Math.floor(((maximum - this.#next - BLOCK_SIZE) * PAGE_SIZE) / (PAGE_SIZE + 4) / BLOCK_SIZE) * BLOCK_SIZE)
+  }
+
+  /** Bytes of RAM that it still has frames for when all memory that is here touches all of its own; less than 0 when it has not even those. */
+  get room(): number {
+    let sum = 0
+    for (const { regions } of this.memories) for (const { size } of regions) sum += size
+    return this.most - sum - Math.max(0, this.#loose - LOOSE)
   }
 
   /** @throws a typed error `'disposed'` once it was disposed of, as all views do */
@@ -173,7 +189,10 @@ export class Arena implements ArenaViews {
    */
   allocate(bytes: number, align: number = 64): number {
     const again = this.#freeStructures.get(bytes)?.pop()
-    if (again !== undefined && again % align === 0) return again
+    if (again !== undefined && again % align === 0) {
+      this.#loose -= bytes
+      return again
+    }
     if (again !== undefined) this.#freeStructures.get(bytes)?.push(again)
     const address = Math.ceil(this.#next / align) * align
     this.#ensure(address + bytes)
@@ -189,7 +208,10 @@ export class Arena implements ArenaViews {
    */
   allocateFirst(bytes: number, fromEnd: boolean = false): number {
     const again = this.#freeStructures.get(bytes)?.pop()
-    if (again !== undefined) return again
+    if (again !== undefined) {
+      this.#loose -= bytes
+      return again
+    }
     if (fromEnd) {
       const address = Math.floor((this.#firstEnd - bytes) / 64) * 64
       if (this.maximum < LEAST_WITH_FIRST || address < this.#first) return this.allocate(bytes)
@@ -210,6 +232,7 @@ export class Arena implements ArenaViews {
 
   /** The same for a structure that is all zeros already, so that memory that nobody ever wrote to stays that way. */
   freeZeroed(address: number, bytes: number): void {
+    this.#loose += bytes
     const list = this.#freeStructures.get(bytes)
     if (list === undefined) this.#freeStructures.set(bytes, [address])
     else list.push(address)

@@ -1,6 +1,6 @@
 import { type DmaSpace, machinistError } from '@machinist/api'
 import type { Arena } from './arena.ts'
-import { frameOf, hasFrame, isParked, MAX_RAM_REGIONS, PAGE_CODE, PAGE_DIRTY, PAGE_PRESENT, PAGE_SHARED, type RamRegion, ramTable } from './page-map.ts'
+import { checkRam, frameOf, hasFrame, isParked, PAGE_CODE, PAGE_DIRTY, PAGE_PRESENT, PAGE_SHARED, type RamRegion, ramTable } from './page-map.ts'
 import { type MemoryImage, type MoveListener, Pager, type PageSource } from './pager.ts'
 import { BLOCK_SIZE, PAGE_SIZE } from './page-size.ts'
 import type { QuickMemory } from './quick-memory.ts'
@@ -65,17 +65,25 @@ export class GuestMemory implements DmaSpace {
   /** The region of the access before. */
   #last: RamRegion | null = null
 
-  /** @param promised - whether the arena promises all the memory that is added; without, and in an arena that promises nothing, a machine may run out of memory later */
-  constructor(arena: Arena, promised: boolean = true) {
+  /**
+   * @param promised - whether the arena promises all the memory that is added; without, and in an arena that promises nothing, a machine may run out of memory later
+   * @param whole - the memory that it is a piece of; itself unless given
+   */
+  constructor(arena: Arena, promised: boolean = true, whole: GuestMemory | null = null) {
     this.arena = arena
     this.#promised = promised && !arena.overcommit
-    this.pager = new Pager(arena, this.#promised, this)
+    this.pager = new Pager(arena, this.#promised, whole ?? this)
     this.table = arena.allocate(ramTable.size)
     arena.memories.add(this)
   }
 
   get regions(): readonly RamRegion[] {
     return this.#regions
+  }
+
+  /** Memory by arenas: CPUs, and whoever takes pages, go by these. It is one piece itself, unless it is a {@link WideMemory}. */
+  get pieces(): readonly GuestMemory[] {
+    return [this]
   }
 
   /** Pages that have a frame. */
@@ -89,14 +97,7 @@ export class GuestMemory implements DmaSpace {
    * @throws a typed error when the range is misaligned, overlaps another, or is more than the arena can back
    */
   addRam(name: string, base: number, size: number): RamRegion {
-    const fail = (problem: string, value: string, remedy: string): never => {
-      throw machinistError({ code: 'bad-ram', part: name, value, remedy }, problem)
-    }
-    if (!Number.isSafeInteger(base) || base < 0 || base % PAGE_SIZE !== 0) fail('its base is not a page address', String(base), 'Use a multiple of 4096.')
-    if (!Number.isSafeInteger(size) || size <= 0 || size % PAGE_SIZE !== 0) fail('its size is not a number of pages', String(size), 'Use a positive multiple of 4096.')
-    if (this.#regions.length === MAX_RAM_REGIONS) fail('too many RAM regions', String(MAX_RAM_REGIONS + 1), `Use at most ${MAX_RAM_REGIONS}.`)
-    const clash = this.#regions.find((other) => base < other.base + other.size && other.base < base + size)
-    if (clash) fail(`it overlaps ${clash.name}`, `0x${base.toString(16)}`, `Move ${name} or ${clash.name}.`)
+    checkRam(this.#regions, name, base, size)
     const mapBytes = (size / PAGE_SIZE) * 4
     // Frames are taken at page alignment, between structures: allow for the map and a little waste.
     if (this.#promised) this.arena.reserve(size + mapBytes + PAGE_SIZE, name)
@@ -462,9 +463,11 @@ export class GuestMemory implements DmaSpace {
 
   /**
    * The same content again, in the same arena, for another machine. Frames are shared until one of both writes. No memory is promised to it.
+   *
+   * @param whole - the memory that the copy is a piece of; itself unless given
    */
-  fork(): GuestMemory {
-    const copy = new GuestMemory(this.arena, false)
+  fork(whole: GuestMemory | null = null): GuestMemory {
+    const copy = new GuestMemory(this.arena, false, whole)
     for (const { name, base, size, map } of this.#regions) this.pager.share(map, copy.pager, copy.addRam(name, base, size).map, size / PAGE_SIZE)
     this.onProtect?.()
     return copy

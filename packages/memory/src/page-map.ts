@@ -1,3 +1,4 @@
+import { machinistError } from '@machinist/api'
 import { PAGE_SIZE } from './page-size.ts'
 import { layout, type Layout } from './layout.ts'
 
@@ -45,6 +46,18 @@ export interface RamRegion {
   readonly size: number
   /** Address of the page map in the arena. */
   readonly map: number
+}
+
+/** @throws a typed error `'bad-ram'` for a range that cannot be RAM beside what there is */
+export function checkRam(regions: readonly RamRegion[], name: string, base: number, size: number): void {
+  const fail = (problem: string, value: string, remedy: string): never => {
+    throw machinistError({ code: 'bad-ram', part: name, value, remedy }, problem)
+  }
+  if (!Number.isSafeInteger(base) || base < 0 || base % PAGE_SIZE !== 0) fail('its base is not a page address', String(base), 'Use a multiple of 4096.')
+  if (!Number.isSafeInteger(size) || size <= 0 || size % PAGE_SIZE !== 0) fail('its size is not a number of pages', String(size), 'Use a positive multiple of 4096.')
+  if (regions.length === MAX_RAM_REGIONS) fail('too many RAM regions', String(MAX_RAM_REGIONS + 1), `Use at most ${MAX_RAM_REGIONS}.`)
+  const clash = regions.find((other) => base < other.base + other.size && other.base < base + size)
+  if (clash) fail(`it overlaps ${clash.name}`, `0x${base.toString(16)}`, `Move ${name} or ${clash.name}.`)
 }
 
 /** Whether a page has a frame: it is present, or waits. */

@@ -17,7 +17,7 @@ static bool whole(JSValueConst value, uint64_t *result) {
   return (double)*result == number;
 }
 
-static const struct ram *ram_of(int slot) { return vms[slot].used && vms[slot].ram.table ? &vms[slot].ram : NULL; }
+static const struct ram *ram_of(int slot) { return vms[slot].used && vms[slot].ram.count ? &vms[slot].ram : NULL; }
 
 /* The elements of a typed array. */
 static void *elements(JSContext *context, JSValueConst value, size_t width, uint64_t *count) {
@@ -112,7 +112,9 @@ static JSValue native_quick_memory(JSContext *context, JSValueConst this, int co
     return JS_EXCEPTION;
   if (!vms[slot].used) return JS_ThrowRangeError(context, "vm does not exist");
   if (!ranges_hold(&memory_guests, base, length) || (base | table) % 8 != 0) return JS_ThrowRangeError(context, "base is not in the memory for guests");
-  vms[slot].ram = (struct ram){ (uint8_t *)base, length, (const struct ram_table *)(base + table) };
+  struct ram *ram = &vms[slot].ram;
+  if (ram->count == RAM_PIECES) return JS_ThrowRangeError(context, "vm has its pieces of memory");
+  ram->pieces[ram->count++] = (struct ram_piece){ (uint8_t *)base, length, (const struct ram_table *)(base + table) };
   JSValue result = JS_NewObject(context);
   for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++)
     JS_SetPropertyStr(context, result, functions[i].name, JS_NewCFunctionMagic(context, functions[i].function, functions[i].name, functions[i].arguments, JS_CFUNC_generic_magic, (int)slot));

@@ -6,20 +6,33 @@ enum { PAGE = 4096, BORDER = PAGE - 1 };
 /* What untouched pages read as. */
 static const uint8_t zeros[PAGE] __attribute__((aligned(PAGE)));
 
-/* Where a byte lies, for what there is up to the end of its page; NULL when that is not to be had at once. */
-static uint8_t *locate(const struct ram *ram, uint64_t address, uint64_t length, bool write, uint32_t **entry) {
+/* Whether all of a range is RAM of this piece. Then `byte` is where its first lies, for what there is up to the end of its page; NULL when that is not to be had at once. */
+static bool locate_in(const struct ram_piece *ram, uint64_t address, uint64_t length, bool write, uint32_t **entry, uint8_t **byte) {
   const struct ram_table *table = ram->table;
+  *byte = NULL;
   for (uint32_t i = 0; i < table->count && i < sizeof table->base / sizeof table->base[0]; i++) {
     uint64_t offset = address - table->base[i];
     if (offset >= table->size[i] || length > table->size[i] - offset) continue;
     uint64_t at = table->map[i] + offset / PAGE * sizeof **entry;
-    if (at + sizeof **entry > ram->length) return NULL;
+    if (at + sizeof **entry > ram->length) return true;
     *entry = (uint32_t *)(ram->base + at);
     uint32_t page = **entry;
-    if (write ? (page & (PAGE_PRESENT | PAGE_SHARED | PAGE_CODE)) != PAGE_PRESENT : !(page & PAGE_PRESENT)) return write || page >= PAGE ? NULL : (uint8_t *)zeros + offset % PAGE;
+    if (write ? (page & (PAGE_PRESENT | PAGE_SHARED | PAGE_CODE)) != PAGE_PRESENT : !(page & PAGE_PRESENT)) {
+      if (!write && page < PAGE) *byte = (uint8_t *)zeros + offset % PAGE;
+      return true;
+    }
     uint64_t frame = page & ~(uint32_t)BORDER;
-    return frame + PAGE > ram->length ? NULL : ram->base + frame + offset % PAGE;
+    if (frame + PAGE <= ram->length) *byte = ram->base + frame + offset % PAGE;
+    return true;
   }
+  return false;
+}
+
+/* The same of all pieces. */
+static uint8_t *locate(const struct ram *ram, uint64_t address, uint64_t length, bool write, uint32_t **entry) {
+  uint8_t *byte;
+  for (uint32_t i = 0; i < ram->count; i++)
+    if (locate_in(&ram->pieces[i], address, length, write, entry, &byte)) return byte;
   return NULL;
 }
 
@@ -33,7 +46,7 @@ bool ram_read(const struct ram *ram, uint64_t address, uint8_t *into, uint64_t l
   if (length == 0) return false;
   for (uint64_t done = 0, part; done < length; done += part) {
     part = up_to_border(address + done, length - done);
-    /* All of it lies in one region. */
+    /* All of it lies in one region of one piece. */
     const uint8_t *from = locate(ram, address + done, length - done, false, &entry);
     if (!from) return false;
     memcpy(into + done, from, part);

@@ -4,11 +4,19 @@
 #include <stdint.h>
 #include "record.h"
 
-struct ram {
+enum { RAM_PIECES = 64 };
+
+/* RAM in one arena. */
+struct ram_piece {
   /* The arena: what page map and frames are offsets in. */
   uint8_t *base;
   uint64_t length;
   const struct ram_table *table;
+};
+
+struct ram {
+  uint32_t count;
+  struct ram_piece pieces[RAM_PIECES];
 };
 
 enum { DESCRIPTOR_WORDS = 4, DESCRIPTOR_NEXT = 1, DESCRIPTOR_INDIRECT = 4 };

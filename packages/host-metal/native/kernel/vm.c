@@ -14,7 +14,7 @@ struct vm *vm_create(void) {
     memset(vm->vcpus, 0, sizeof vm->vcpus);
     vm->shortcuts = NULL;
     vm->shortcuts_page = NULL;
-    vm->ram.table = NULL;
+    vm->ram.count = 0;
     vm->used = true;
     vm->slot = slot;
     vm->generation++;

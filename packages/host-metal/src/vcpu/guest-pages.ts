@@ -1,53 +1,30 @@
-import { machinistError } from '@machinist/api'
-import { BLOCK_FRAMES, BLOCK_SIZE, frameOf, type GuestMemory, PAGE_DIRTY, PAGE_PRESENT, PAGE_SHARED, PAGE_SIZE, type RamRegion } from '@machinist/memory'
-import { physicalBase } from '../physical-memory.ts'
+import type { GuestMemory } from '@machinist/memory'
 import type { Native } from '../native.ts'
-
-/** Pages that are mapped with one that was missed, if they have their frames already: those of 64 KiB. */
-const AROUND = 16
-
-/** What a page lets a guest do: nothing, read and execute, or all. */
-type Rights = 0 | 1 | 2
-
-function rightsOf(entry: number): Rights {
-  if ((entry & PAGE_PRESENT) === 0) return 0
-  // Who writes to a page that is clean or shared has to ask.
-  return (entry & (PAGE_DIRTY | PAGE_SHARED)) === PAGE_DIRTY ? 2 : 1
-}
+import { PiecePages } from './piece-pages.ts'
 
 /** A machine's memory as its guest-physical address space: G-stage tables get what the page map lets them have, when it is missed, and lose it when the page map changes. */
 export class GuestPages {
   readonly vm: number
   readonly #native: Native
   readonly #memory: GuestMemory
-  /** Physical address of the arena. */
-  readonly #base: number
-  /** A fault of ours is being served: who asks for a page will map it. */
-  #serving = false
-  /** Blocks that were mapped as far as they go since all was forgotten: what is missed there now is single pages. */
-  readonly #whole = new Set<number>()
+  readonly #pieces: readonly PiecePages[]
   /** Times that something was missed, so far. */
   faults = 0
 
-  /** @throws typed errors: `'not-physical'` when the memory is not one of `metalHost`, `'too-much-memory'` when it is more than one stretch of memory of the hardware has */
+  /** @throws typed errors: `'not-physical'` when the memory is not one of `metalHost`, `'too-much-memory'` when a piece of it is more than one stretch of memory of the hardware has */
   constructor(native: Native, memory: GuestMemory) {
     this.#native = native
     this.#memory = memory
-    this.#base = physicalBase(memory.arena.memory)
-    const wanted = memory.regions.reduce((sum, { size }) => sum + size, 0)
-    if (wanted > memory.arena.maximum) {
-      const most = Math.floor(memory.arena.maximum / 2 ** 20)
-      throw machinistError({ code: 'too-much-memory', part: 'memory', value: `${Math.ceil(wanted / 2 ** 20)} MiB`, remedy: `Give the machine at most ${most} MiB.` }, 'a machine lives in one stretch of memory of the hardware, of less than 2 GiB')
-    }
     this.vm = native.createVm()
-    memory.quick = native.quickMemory(this.vm, this.#base, memory.arena.maximum, memory.table)
-    if (native.harts > 1) memory.fence = () => { native.fence() }
-    memory.onProtect = (entries) => {
-      if (entries === undefined) this.forget()
-      else this.#unmapEntries(entries)
+    try {
+      this.#pieces = memory.pieces.map((piece) => new PiecePages(native, this.vm, piece))
+      // The kernel does it for all that it was told of.
+      for (const piece of this.#pieces) memory.quick = piece.quick()
+    } catch (error) {
+      native.destroyVm(this.vm)
+      throw error
     }
-    memory.onRelease = () => { this.forget() }
-    memory.onMove = (_from, _to, entryAddress) => { if (!this.#serving) this.#unmapEntries([entryAddress >>> 2]) }
+    if (native.harts > 1) memory.fence = () => { native.fence() }
   }
 
   /**
@@ -58,81 +35,22 @@ export class GuestPages {
    * @throws as `GuestMemory.fault`
    */
   serve(address: number, write: boolean): boolean {
-    const memory = this.#memory
-    const entryAddress = memory.entryAddress(address)
-    if (entryAddress === 0) return false
-    this.faults++
-    const region = memory.regions.find(({ base, size }) => address >= base && address < base + size)
-    if (region === undefined) return false
-    const page = (address - region.base - (address % PAGE_SIZE)) / PAGE_SIZE
-    this.#serving = true
-    try {
-      const untouched = write && memory.arena.u32[entryAddress >>> 2] === 0
-      if (!untouched || !memory.populate(region, page * PAGE_SIZE)) memory.fault(entryAddress, write ? 'write' : 'read')
-    } finally {
-      this.#serving = false
+    for (const piece of this.#pieces) {
+      if (!piece.serve(address, write)) continue
+      this.faults++
+      return true
     }
-    const skew = (region.base % BLOCK_SIZE) / PAGE_SIZE
-    if (this.#mapBlock(region, page - ((page + skew) % BLOCK_FRAMES))) return true
-    const first = Math.max(0, page - ((page + skew) % AROUND))
-    this.#mapPages(region, first, Math.min(first + AROUND, region.size / PAGE_SIZE))
-    return true
-  }
-
-  /** Maps a block whose frames are one, too, as it seems by its ends, when something of it is missed for the first time. */
-  #mapBlock(region: RamRegion, first: number): boolean {
-    const at = region.base + first * PAGE_SIZE
-    if (first < 0 || first + BLOCK_FRAMES > region.size / PAGE_SIZE || this.#whole.has(at)) return false
-    const { u32 } = this.#memory.arena
-    const map = region.map >>> 2
-    const frame = frameOf(u32[map + first] ?? 0)
-    if (frame === 0 || frame % BLOCK_SIZE !== 0 || frameOf(u32[map + first + BLOCK_FRAMES - 1] ?? 0) !== frame + BLOCK_SIZE - PAGE_SIZE) return false
-    this.#whole.add(at)
-    this.#mapPages(region, first, first + BLOCK_FRAMES)
-    return true
-  }
-
-  /** Maps those of some pages that have frames: in as few pieces as they are. */
-  #mapPages(region: RamRegion, first: number, end: number): void {
-    const { u32 } = this.#memory.arena
-    const map = region.map >>> 2
-    let start = first
-    while (start < end) {
-      const entry = u32[map + start] ?? 0
-      const rights = rightsOf(entry)
-      let next = start + 1
-      while (next < end && rights !== 0) {
-        const other = u32[map + next] ?? 0
-        if (rightsOf(other) !== rights || frameOf(other) !== frameOf(entry) + (next - start) * PAGE_SIZE) break
-        next++
-      }
-      if (rights !== 0) this.#native.map(this.vm, region.base + start * PAGE_SIZE, this.#base + frameOf(entry), (next - start) * PAGE_SIZE, rights === 2)
-      start = next
-    }
+    return false
   }
 
   /** Takes all of it from the guest: it has to ask anew. */
   forget(): void {
-    this.#whole.clear()
-    for (const { base, size } of this.#memory.regions) this.#native.unmap(this.vm, base, size)
-  }
-
-  #unmapEntries(entries: readonly number[]): void {
-    for (let first = 0, end = 0; first < entries.length; first = end) {
-      const entry = entries[first] ?? 0
-      end = first + 1
-      while (entries[end] === entry + (end - first)) end++
-      for (const { base, size, map } of this.#memory.regions) {
-        const from = Math.max(0, entry - (map >>> 2))
-        const to = Math.min(size / PAGE_SIZE, entry + (end - first) - (map >>> 2))
-        if (from < to) this.#native.unmap(this.vm, base + from * PAGE_SIZE, (to - from) * PAGE_SIZE)
-      }
-    }
+    for (const piece of this.#pieces) piece.forget()
   }
 
   dispose(): void {
     const memory = this.#memory
-    memory.onProtect = memory.onRelease = memory.onMove = null
+    for (const piece of this.#pieces) piece.dispose()
     memory.fence = undefined
     memory.quick = null
     this.#native.destroyVm(this.vm)

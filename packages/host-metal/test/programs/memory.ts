@@ -1,6 +1,6 @@
 // Runs in the image: after random operations on the memory of machines, all G-stage tables are walked by the kernel, and lead to nothing but what the page maps say.
 import { isMachinistError } from '@machinist/api'
-import { type Arena, CompressedPool, frameOf, GuestMemory, lzCodec, Merger, PAGE_DIRTY, PAGE_PRESENT, PAGE_SHARED, PAGE_SIZE, ParkedPages, pageHash, SecondChance } from '@machinist/memory'
+import { type Arena, CompressedPool, frameOf, GuestMemory, lzCodec, Merger, PAGE_DIRTY, PAGE_PRESENT, PAGE_SHARED, PAGE_SIZE, ParkedPages, pageHash, SecondChance, WideMemory } from '@machinist/memory'
 import { metalHost } from '../../src/host.ts'
 import type { Native } from '../../src/native.ts'
 import { physicalBase } from '../../src/physical-memory.ts'
@@ -37,16 +37,14 @@ const figures = { leaves: 0, large: 0, shared: 0 }
 
 /** What the hardware would find, against the page map. Returns frames that are mapped. */
 function check({ memory, pages }: Guest, step: string): void {
-  const { arena } = memory
-  const base = physicalBase(arena.memory)
-  const [region] = memory.regions
-  if (region === undefined) return
   const found = new Float64Array(native.mappings(pages.vm))
+  const parts = memory.pieces.flatMap(({ arena, regions }) => regions.map((region) => ({ arena, region })))
   for (let i = 0; i < found.length; i += 4) {
     const [guest = 0, host = 0, length = 0, writable = 0] = found.subarray(i, i + 4)
     figures.leaves++
     if (length > PAGE_SIZE) figures.large++
-    if (guest < region.base || guest + length > region.base + region.size) fail(`${step}: 0x${guest.toString(16)} is mapped, and no memory`)
+    const { arena, region } = parts.find(({ region: each }) => guest >= each.base && guest + length <= each.base + each.size) ?? fail(`${step}: 0x${guest.toString(16)} is mapped, and no memory`)
+    const base = physicalBase(arena.memory)
     for (let at = 0; at < length; at += PAGE_SIZE) {
       const entry = arena.u32[(region.map >>> 2) + (guest - region.base + at) / PAGE_SIZE] ?? 0
       if ((entry & PAGE_PRESENT) === 0 || base + frameOf(entry) !== host + at) fail(`${step}: 0x${(guest + at).toString(16)} is mapped to 0x${(host + at).toString(16)}, and its entry is ${entry.toString(16)}`)
@@ -199,16 +197,21 @@ function play(arena: Arena): void {
 
 const host = metalHost(native)
 const arenas = new Set<Arena>()
+const promises: GuestMemory[] = []
 for (let i = 0; i < 8; i++) {
   const arena = host.arena()
   arenas.add(arena)
   // So that another one has more room.
-  new GuestMemory(arena, false).addRam('promised', BASE, 256 * 2 ** 20)
+  const memory = new GuestMemory(arena, false)
+  memory.addRam('promised', BASE, 256 * 2 ** 20)
+  promises.push(memory)
 }
 for (const arena of [...arenas].slice(0, 2)) play(arena)
 const above = [...arenas].filter((arena) => physicalBase(arena.memory) + arena.maximum > 2 ** 32)
 native.print(`${arenas.size} arenas, ${above.length} above 4 GiB\n`)
 for (const [name, count] of Object.entries(figures)) if (count < 4) fail(`${count} ${name}`)
+
+for (const memory of promises) memory.dispose()
 
 // The kernel's own code for pages does what TypeScript's does.
 const [any] = arenas
@@ -219,14 +222,45 @@ if (any !== undefined) {
   if (any.hash(frame) !== pageHash(any.u32, frame >>> 2) || any.hash(any.takeFrame()) !== 0) fail('a hash')
   const [mine, theirs] = [new Uint8Array(4096), new Uint8Array(4096)]
   if (native.compress(page, mine) !== lzCodec.compress(page, theirs) || mine.some((byte, index) => byte !== theirs[index])) fail('a compressed page')
+  const memory = new GuestMemory(any, false)
+  memory.addRam('ram', BASE, 3 * 2 ** 30)
   try {
-    const memory = new GuestMemory(any, false)
-    memory.addRam('ram', BASE, 3 * 2 ** 30)
     new GuestPages(native, memory)
     fail('a machine of 3 GiB has memory')
   } catch (error) {
     if (!isMachinistError(error) || error.code !== 'too-much-memory') throw error
   }
+  memory.dispose()
+}
+// What is more than one arena has lies in several. Guests, devices and the page maps agree on it, and pieces end where regions of others begin.
+for (const size of [3, 6]) {
+  const memory = new WideMemory(host.arena(), () => host.arena())
+  const { base, size: bytes } = memory.addRam('ram', BASE, size * 2 ** 30)
+  if (memory.pieces.length < 2) fail(`${size} GiB lie in ${memory.pieces.length} arenas`)
+  const guest = guestOf(memory, new Uint8Array(0))
+  const borders = memory.pieces.flatMap(({ regions }) => regions.map((region) => region.base + region.size)).filter((at) => at < base + bytes)
+  const places = [base, ...borders, base + 2 ** 31, base + bytes - 2 * PAGE_SIZE, ...Array.from({ length: 20 }, () => base + random(bytes / PAGE_SIZE - 2) * PAGE_SIZE)]
+  for (const at of places) {
+    const bytesAt = Uint8Array.from({ length: 2 * PAGE_SIZE + 100 }, () => random(256))
+    const first = Math.max(base, at - PAGE_SIZE - 50)
+    // As a guest would, one page; and a device, across pages.
+    if (!guest.pages.serve(at, true) || guest.pages.serve(base + bytes, true) || guest.pages.serve(base - 1, false)) fail(`0x${at.toString(16)} is not served`)
+    const seen = new Uint8Array(bytesAt.length)
+    if (!memory.write(first, bytesAt) || !plainly(memory, () => memory.read(first, seen)) || seen.some((byte, index) => byte !== bytesAt[index])) fail(`0x${at.toString(16)} does not hold what was written`)
+    for (const skew of [-3, -2, -1, 0, 1]) {
+      const number = Math.max(first, at + skew)
+      const wanted = new DataView(bytesAt.buffer).getUint32(number - first, true)
+      if (memory.read32(number) !== wanted || memory.read16(number) !== (wanted & 0xffff)) fail(`0x${number.toString(16)} is another number`)
+      if (!memory.write32(number, ~wanted >>> 0) || !plainly(memory, () => memory.write16(number, wanted & 0xffff)) || memory.read32(number) !== (~wanted & 0xffff0000 | wanted & 0xffff) >>> 0 || !memory.write32(number, wanted)) fail(`0x${number.toString(16)} is not written`)
+    }
+    // The hardware's tables lead to it, and so does another way.
+    if (new Uint8Array(memory.map(at, 4, 'read')?.[0] ?? []).some((byte, index) => byte !== bytesAt[at - first + index])) fail(`0x${at.toString(16)} is elsewhere`)
+  }
+  check(guest, `${size} GiB`)
+  const top = memory.pieces.flatMap(({ arena }) => physicalBase(arena.memory) + arena.maximum)
+  if (size === 6 && Math.max(...top) <= 2 ** 32) fail('nothing is above 4 GiB')
+  guest.pages.dispose()
+  memory.dispose()
 }
 for (const call of [() => native.hash(8), () => native.hash(0), () => native.same(0x8020_0000, 0x8020_0000), () => native.mappings(99), () => native.compress(new Uint8Array(9), new Uint8Array(9)), () => native.decompress(new Uint8Array(0), new Uint8Array(4096))]) {
   try {

@@ -1,5 +1,5 @@
 import type { MachineHost } from '@machinist/machine'
-import { Arena, type FrameBudget, type GuestMemory, Merger, type ParkedPages } from '@machinist/memory'
+import { Arena, BLOCK_SIZE, type FrameBudget, type GuestMemory, Merger, type ParkedPages } from '@machinist/memory'
 import type { MachineSpec } from '../contract/machines.ts'
 
 /** Most that an arena holds: a wasm memory of 4 GiB, less the page whose end has no 32-bit address. */
@@ -37,7 +37,11 @@ export class Arenas {
   }
 
   /** A machine is there. */
-  add(memory: GuestMemory, { group }: MachineSpec): void {
+  add(memory: GuestMemory, spec: MachineSpec): void {
+    for (const piece of memory.pieces) this.#addPiece(piece, spec)
+  }
+
+  #addPiece(memory: GuestMemory, { group }: MachineSpec): void {
     const { arena } = memory
     let groups = this.#ofGroups.get(arena)
     if (groups === undefined) this.#ofGroups.set(arena, groups = new Map<string, Merger>())
@@ -51,8 +55,9 @@ export class Arenas {
   host({ group }: MachineSpec, host: MachineHost): MachineHost {
     return { ...host, arena: () => {
       const known = group === undefined ? undefined : this.#groups.get(group)
-      if (known?.disposed === false) return known
-      const maximum = this.most = Math.min(MOST, host.maximumMemory ?? MOST)
+      if (known?.disposed === false && (host.spreads !== true || known.room >= BLOCK_SIZE)) return known
+      const maximum = Math.min(MOST, host.maximumMemory ?? MOST)
+      this.most = host.spreads === true ? host.maximumMemory ?? Infinity : maximum
       const arena = host.arena?.({ budget: this.#budget, overcommit: true })
         // One machine alone gets what it is promised, as far as addresses go.
         ?? new Arena(host.linearMemory(maximum), maximum, { budget: this.#budget, overcommit: group !== undefined })

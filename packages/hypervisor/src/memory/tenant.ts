@@ -1,9 +1,10 @@
 import type { Machine } from '@machinist/machine'
-import { countPages, type GuestMemory, PAGE_SIZE, type PageCounts, SecondChance } from '@machinist/memory'
+import { countPages, type GuestMemory, PAGE_SIZE, type PageCounts } from '@machinist/memory'
 import type { Grant } from '../contract/controller.ts'
 import type { MachineReport, MachineSpec, MemoryMeans } from '../contract/machines.ts'
 import type { Usage } from '../contract/resources.ts'
 import { termsOf } from '../table/terms.ts'
+import { Chances } from './chances.ts'
 
 /** What the controller needs of the control of a balloon: the backend that `balloonControl` of `@machinist/virtio` makes. */
 export interface BalloonHandle {
@@ -24,7 +25,7 @@ export function isBalloon(backend: object): backend is BalloonHandle {
 export class Tenant {
   readonly machine: Machine
   readonly memory: GuestMemory
-  readonly chance: SecondChance
+  readonly chance: Chances
   readonly balloon: BalloonHandle | null
   /** Its terms, in bytes; what it is entitled to is what it wants until it is told. */
   #grant: Grant
@@ -46,7 +47,7 @@ export class Tenant {
   constructor(machine: Machine, spec: MachineSpec, balloon: BalloonHandle | null) {
     this.machine = machine
     this.memory = machine.memory
-    this.chance = new SecondChance(machine.memory)
+    this.chance = new Chances(machine.memory)
     this.balloon = balloon
     this.balloonBefore = balloon?.target ?? 0
     this.#grant = { ...termsOf(spec.resources, 'memory'), entitled: Infinity }
@@ -54,9 +55,10 @@ export class Tenant {
 
   /** Counts its pages, if any have come or gone. */
   count(): PageCounts {
-    const { pager, touchedPages } = this.memory
-    if (pager.changes !== this.#countedAt) {
-      this.#countedAt = pager.changes
+    const { pieces, touchedPages } = this.memory
+    const changes = pieces.reduce((sum, { pager }) => sum + pager.changes, 0)
+    if (changes !== this.#countedAt) {
+      this.#countedAt = changes
       this.#touchedAt = touchedPages
       this.#counts = countPages(this.memory)
     }
@@ -113,7 +115,7 @@ export class Tenant {
 
   report(): Pick<MachineReport, 'memory'> {
     const { touched, own, shared, compressed, swapped } = this.count()
-    const memory: MemoryMeans = { touched, own, shared, merged: this.memory.pager.merged, ballooned: this.ballooned, compressed, swapped }
+    const memory: MemoryMeans = { touched, own, shared, merged: this.memory.pieces.reduce((sum, { pager }) => sum + pager.merged, 0), ballooned: this.ballooned, compressed, swapped }
     return { memory }
   }
 }

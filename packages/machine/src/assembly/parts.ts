@@ -3,7 +3,7 @@ import {
   type Shortcut, type TimeCounter, unservedShortcut, type WallClockPort,
 } from '@machinist/api'
 import { AddressSpace, type BusTarget, PortSpace } from '@machinist/bus'
-import { Arena, GuestMemory, type RamRegion } from '@machinist/memory'
+import { Arena, GuestMemory, type RamRegion, WideMemory } from '@machinist/memory'
 import { BackendConnector } from './backends.ts'
 import { counterState, counterView } from '../running/counter.ts'
 import { CPU_PART } from '../definition/definition.ts'
@@ -127,7 +127,7 @@ export function makeParts(
   const generator = generatorOf(resolved)
   const own = { power: events.power, entropy: generator ?? hostEntropy(host, tape), wallClock: wallClockOf(resolved, host, time, tape) }
   const connector = new BackendConnector(host, gate, live, own, time, backendTimers, new RestoredBackends(tape?.replaying === true ? {} : inheritance?.backends), events.stall, tape)
-  const memory = inheritance?.memory ?? new GuestMemory(arenaFor(host))
+  const memory = inheritance?.memory ?? memoryFor(host, [...resolved.memory, ...resolved.devices.flatMap((device) => device.memory)])
   const addRam = (name: string, base: number, size: number): RamRegion =>
     memory.regions.find((region) => region.name === name && region.base === base && region.size === size) ?? memory.addRam(name, base, size)
   const bus = new AddressSpace(definition.name)
@@ -232,6 +232,19 @@ export function newArena(host: MachineHost): Arena {
 /** The arena that the host chooses, or a new one. @throws a typed error when the host has none */
 export function arenaFor(host: MachineHost): Arena {
   return host.arena?.() ?? newArena(host)
+}
+
+/**
+ * Memory for a machine, to which these ranges will be added.
+ *
+ * @throws a typed error when the host has none
+ */
+export function memoryFor(host: MachineHost, ranges: readonly { readonly size: number }[]): GuestMemory {
+  const arena = arenaFor(host)
+  const bytes = ranges.reduce((sum, { size }) => sum + size, 0)
+  // What is promised nowhere had better be where it is nobody else's.
+  if (host.spreads !== true || bytes <= (arena.overcommit ? arena.room : arena.most)) return new GuestMemory(arena)
+  return new WideMemory(arena, () => arenaFor(host))
 }
 
 /** What is refused for harts that go by the clock. */

@@ -1,7 +1,7 @@
 import { type Backend, isMachinistError, machinistError } from '@machinist/api'
-import { GuestMemory } from '@machinist/memory'
+import type { GuestMemory } from '@machinist/memory'
 import type { MachineHost } from '../assembly/host.ts'
-import { arenaFor } from '../assembly/parts.ts'
+import { memoryFor } from '../assembly/parts.ts'
 import type { TraceListener } from '../assembly/trace.ts'
 import type { Catalogue } from '../definition/catalogue.ts'
 import { nameOf, parseDefinition } from '../definition/check.ts'
@@ -65,7 +65,7 @@ export function checkMemory(stored: readonly { readonly name: string; readonly b
 /** Memory whose pages are where they were stored. */
 function placed({ memory: stored, source }: StoredMachine, resolved: ResolvedMachine, host: MachineHost): GuestMemory {
   checkMemory(stored, resolved)
-  const memory = new GuestMemory(arenaFor(host))
+  const memory = memoryFor(host, stored)
   try {
     memory.source = source
     for (const { name, base, size, pages } of stored) memory.place(memory.addRam(name, base, size), pages)

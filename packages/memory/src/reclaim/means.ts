@@ -15,8 +15,18 @@ export interface PageCounts {
   readonly swapped: number
 }
 
+const NONE: PageCounts = { touched: 0, own: 0, shared: 0, part: 0, compressed: 0, swapped: 0 }
+
 /** Counts pages. As long as each has a frame of its own that is known already; else it takes about a nanosecond for each that the memory may have. */
 export function countPages(memory: GuestMemory): PageCounts {
+  const all = memory.pieces.map(countPiece)
+  const [first = NONE] = all
+  return all.slice(1).reduce((sum, each) => ({
+    touched: sum.touched + each.touched, own: sum.own + each.own, shared: sum.shared + each.shared, part: sum.part + each.part, compressed: sum.compressed + each.compressed, swapped: sum.swapped + each.swapped,
+  }), first)
+}
+
+function countPiece(memory: GuestMemory): PageCounts {
   const { arena, regions, pager } = memory
   if (pager.framed && arena.sharing === 0) return { touched: pager.touched, own: pager.touched, shared: 0, part: 0, compressed: 0, swapped: 0 }
   const { u32 } = arena
