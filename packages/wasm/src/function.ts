@@ -79,11 +79,6 @@ export class Func {
     return local
   }
 
-  /** A new local, zero at entry, that no scope gives back. */
-  lasting<T extends ValueType>(type: T): Local<T> {
-    return new Local(type, this.#types.push(type) - 1)
-  }
-
   /** Gives back every local that is taken in `body` and not given back there. */
   scope(body: () => void): void {
     const outer = this.#scope

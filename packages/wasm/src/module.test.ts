@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { Bytes, call, compileLater, createMemory, f64, i32, i64, instantiate, memoryFill, ModuleBuilder, select } from './index.ts'
-import type { Expr, WasmFunction, WasmImports } from './index.ts'
+import type { WasmFunction, WasmImports } from './index.ts'
 
 async function load(m: ModuleBuilder, imports: WasmImports = {}): Promise<Record<string, WasmFunction>> {
   return instantiate<Record<string, WasmFunction>>(await compileLater(m.toBytes()), imports)
@@ -102,23 +102,4 @@ test('a buffer grows', () => {
   const bytes = new Bytes(1)
   for (let i = 0; i < 1000; i++) bytes.byte(i & 0xff)
   expect(bytes.finish()).toHaveLength(1000)
-})
-
-test('a lasting local is nobody else\'s, whatever scopes give back', async () => {
-  const m = new ModuleBuilder()
-  m.export('count', m.func('count', ['i32'], 'i32', (f, times) => {
-    let total: Expr<'i32'> = i32.const(0)
-    f.loop((again) => {
-      f.scope(() => {
-        const last = f.lasting('i32')
-        f.set(last, i32.add(last, 1))
-        total = last
-      })
-      f.scope(() => { f.set(f.local('i32'), i32.const(1000)) })
-      f.brIf(again, f.tee(times, i32.sub(times, 1)))
-    })
-    f.return(total)
-  }))
-  const { count } = await load(m)
-  expect(count?.(7 as never)).toBe(7)
 })

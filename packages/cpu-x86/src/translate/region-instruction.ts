@@ -286,30 +286,12 @@ export class RegionInstruction extends VectorStage {
     const write = right === 'write' || own && this.#conduct.stores
     const array = write ? tlbLayout.write : tlbLayout.read
     this.#region.escapeIf(i64.ne(i64.load(entry, array), lastTag(linear, bytes)))
-    const addend = i32.load(entry, array + tlbLayout.dataOffset)
-    const place = f.let(i32.add(i32.wrap(linear), own && !write && this.#looksUp ? this.#guessed(f.let(addend)) : addend))
+    const place = f.let(i32.add(i32.wrap(linear), i32.load(entry, array + tlbLayout.dataOffset)))
     if (own && write) {
       this.#writable = place
       this.#writableBytes = bytes
     }
     return place
-  }
-
-  /** The operand is an element that is chosen by a register. */
-  get #looksUp(): boolean {
-    const { address } = this.#decoded
-    return !!address && address.index >= 0 && address.scale > 0
-  }
-
-  /**
-   * The same number, which a processor need not wait for: that of last time, unless it is another one. What is looked up in a table is what the next address follows from, and the table
-   * lies in a page or two.
-   */
-  #guessed(addend: Local<'i32'>): Local<'i32'> {
-    const { f } = this
-    const last = f.lasting('i32')
-    f.if(i32.ne(addend, last), () => { f.set(last, addend) })
-    return last
   }
 
   #linear(offset: Value, segment: Segment): Value {
