@@ -23,7 +23,7 @@ export interface OpenMachineOptions {
   readonly size?: TerminalSize
   /**
    * A relay (`machinist relay`), by its URL as `'ws://127.0.0.1:8022/'`, with the token that it wants: the way out of networks that are described as `'relay'`, of a ready-made machine that is described without networks, and, of one that was saved, of
-   * networks that pages have not.
+   * networks that pages have not, and of relays, which its file cannot name.
    */
   readonly relay?: string | RelayChoice
   /** Told of images that are being loaded. */

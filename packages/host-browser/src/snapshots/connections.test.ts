@@ -46,3 +46,13 @@ it('has the relay of the page in the place of networks that are not here, and no
   expect([devices['net0']?.backends?.[netPort], devices['net1']?.backends?.[netPort]]).toEqual(['relay', { type: 'switch', name: 'lan' }])
   expect(connectedHere({ ...saved, devices }, virtCatalogue, {}, null).devices['net0']?.backends?.[netPort]).toEqual({ type: 'unplugged' })
 })
+
+it.each<[BackendDescriptor]>([['relay'], [{ type: 'relay' }], [{ type: 'relay', url: 'wss://example.org/' }], [{ type: 'relay', url: 'wss://example.org/', token: 'a-token-of-some-length' }]])('a file does not say which relay the page connects to: %j', (relay) => {
+  const { net0 } = saved.devices
+  if (net0 === undefined) throw new Error('no network')
+  const hostile = { ...saved, devices: { ...saved.devices, net0: { ...net0, backends: { [netPort]: relay } } } }
+  const chosen = (connect: Readonly<Record<string, BackendDescriptor>>, relayed: boolean): unknown => connectedHere(hostile, virtCatalogue, { connect }, { backends: { [`net0.${netPort}`]: relay } }, relayed).devices['net0']?.backends?.[netPort]
+  expect([chosen({}, false), chosen({}, true)]).toEqual([{ type: 'unplugged' }, 'relay'])
+  const own = { type: 'relay', url: 'ws://127.0.0.1:8022/' }
+  expect(chosen({ [`net0.${netPort}`]: own }, true)).toEqual(own)
+})

@@ -5,8 +5,8 @@ import type { SnapshotDescription } from '../description.ts'
 /** What is described here, and what its own program connects to in another place. */
 type Known = Readonly<Record<string, readonly string[]>>
 
-/** Descriptors that mean the same in every program, and those of this host, by the kind of port. */
-const KNOWN: Known = { char: ['null', 'terminal', 'stdout', 'share'], net: ['switch', 'unplugged', 'relay'], block: ['null', 'disk'] }
+/** Descriptors that mean the same in every program, and those of this host that a file may choose, by the kind of port: of no relay, since it would choose whom this page connects to. */
+const KNOWN: Known = { char: ['null', 'terminal', 'stdout', 'share'], net: ['switch', 'unplugged'], block: ['null', 'disk'] }
 
 const typeOf = (descriptor: BackendDescriptor): string => typeof descriptor === 'string' ? descriptor : descriptor.type
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> => typeof value === 'object' && value !== null
@@ -22,7 +22,7 @@ export function describedBackends(definition: MachineDefinition, type: string): 
 
 /**
  * A machine that was saved anywhere, as it is connected here: what the page gives comes first; consoles of other programs are this page's terminals, disks are those that the page
- * which saved it told of, and networks that are not here are unplugged.
+ * which saved it told of, and networks that are not here are unplugged. Only the page names a relay.
  *
  * @param connect - what the page gives, by part and port
  * @param about - what whoever wrote the file said of it
@@ -58,8 +58,7 @@ export function connectedHere(definition: MachineDefinition, catalogue: Catalogu
 
 function here(id: string, kind: string, before: BackendDescriptor, told: unknown, relayed: boolean): BackendDescriptor {
   if (kind === 'char') return KNOWN['char']?.includes(typeOf(before)) === true ? before : 'terminal'
-  // The page's own relay is another page's own.
-  if (kind === 'net') return before !== 'relay' && KNOWN['net']?.includes(typeOf(before)) === true ? before : relayed ? 'relay' : { type: 'unplugged' }
+  if (kind === 'net') return KNOWN['net']?.includes(typeOf(before)) === true ? before : relayed ? 'relay' : { type: 'unplugged' }
   if (kind !== 'block') return before
   const disk = typeof before === 'string' && isObject(told) && told['type'] === 'disk' ? told as BackendDescriptor : before
   if (typeof disk === 'object' && 'keep' in disk) throw machinistError({ code: 'restore-backend', part: id, value: String(disk['keep']), remedy: `Give it, as connect: { '${id}': … }.` }, 'a snapshot may not say which of the disks it has that are kept here')

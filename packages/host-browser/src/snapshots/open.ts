@@ -1,5 +1,5 @@
 import { machinistError } from '@machinist/api'
-import { openSnapshot, type OpenSnapshot } from '@machinist/snapshot'
+import { openSnapshot, type OpenSnapshot, type SnapshotInput } from '@machinist/snapshot'
 import type { NamedFiles } from '../disks/open.ts'
 import { blobInput } from './blob-input.ts'
 import { snapshotCodec } from './codec.ts'
@@ -19,19 +19,20 @@ export interface BrowserSnapshot {
  *
  * @throws typed errors `'snapshot-load'`, and as `openSnapshot` of `@machinist/snapshot`
  */
-export function openBrowserSnapshot(from: string | Blob, named: NamedFiles): BrowserSnapshot {
-  const ranged: RangedInput[] = []
-  const at = (url: URL): RangedInput => {
-    const input = rangedInput(url.href, rangeRequests(url))
-    ranged.push(input)
-    return input
+export async function openBrowserSnapshot(from: string | Blob, named: NamedFiles): Promise<BrowserSnapshot> {
+  const ranged = new Map<string, RangedInput | Error>()
+  let isOpen = false
+  const at = (url: URL): SnapshotInput => {
+    const known = ranged.get(url.href)
+    if (known === undefined) throw new Wanted(url)
+    if (known instanceof Error) throw known
+    return { ...known, close() { if (isOpen) known.close() } }
   }
   const given = (name: string): Blob | undefined => Object.hasOwn(named.files, name) ? named.files[name] : undefined
   const blob = from instanceof Blob ? from : given(from)
   const url = blob === undefined ? urlOf(from as string, named.base) : null
-  const input = blob === undefined ? at(url as URL) : blobInput(from instanceof Blob ? 'the snapshot' : from, blob)
   const refused = (child: string, name: string): Error => machinistError({ code: 'snapshot-load', part: child, value: name, remedy: 'Put it into the folder of the snapshot, or give it among the files.' }, 'it names a file that it may not')
-  const stored = openSnapshot(input, snapshotCodec, {
+  const open = (): OpenSnapshot => openSnapshot(blob === undefined ? at(url as URL) : blobInput(from instanceof Blob ? 'the snapshot' : from, blob), snapshotCodec, {
     openParent(child, name) {
       if (url === null) {
         const parent = given(name)
@@ -44,7 +45,26 @@ export function openBrowserSnapshot(from: string | Blob, named: NamedFiles): Bro
       return at(target)
     },
   })
-  return { stored, async ahead() { for (const each of ranged) await each.ahead() } }
+  for (;;) {
+    try {
+      const stored = open()
+      isOpen = true
+      return { stored, async ahead() { for (const each of ranged.values()) if (!(each instanceof Error)) await each.ahead() } }
+    } catch (error) {
+      if (!(error instanceof Wanted)) throw error
+      const { url: wanted } = error
+      ranged.set(wanted.href, await rangedInput(wanted.href, rangeRequests(wanted)).catch((failed: unknown) => failed instanceof Error ? failed : new Error(String(failed))))
+    }
+  }
+}
+
+/** A file is opened in its own time, but read at once: whoever reads goes on when it is open. */
+class Wanted extends Error {
+  readonly url: URL
+  constructor(url: URL) {
+    super(url.href)
+    this.url = url
+  }
 }
 
 function urlOf(text: string, base: string): URL {

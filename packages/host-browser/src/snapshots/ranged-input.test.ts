@@ -22,10 +22,10 @@ const bytesOf = (asked: readonly string[]): number => asked.reduce((sum, range) 
 }, 0)
 
 describe('a file of a web server that is read at once', () => {
-  it('has the bytes that the server has, each asked for once', () => {
+  it('has the bytes that the server has, each asked for once', async () => {
     const bytes = file(3_000_000)
     const requests = server(bytes)
-    const input = rangedInput('it', requests)
+    const input = await rangedInput('it', requests)
     expect(input.size).toBe(bytes.length)
     fc.assert(fc.property(fc.nat(bytes.length - 1), fc.nat(600_000), (offset, wanted) => {
       const length = Math.min(wanted, bytes.length - offset)
@@ -37,7 +37,7 @@ describe('a file of a web server that is read at once', () => {
   it('is loaded ahead, and asks for nothing more', async () => {
     const bytes = file(2_000_000)
     const requests = server(bytes)
-    const input = rangedInput('it', requests)
+    const input = await rangedInput('it', requests)
     input.read(1_500_000, 10)
     await input.ahead()
     expect(bytesOf(requests.asked)).toBe(bytes.length)
@@ -46,9 +46,9 @@ describe('a file of a web server that is read at once', () => {
     input.close()
   })
 
-  it('is whole where the server has no ranges', () => {
+  it('is whole where the server has no ranges', async () => {
     const bytes = file(1_000_000)
-    const input = rangedInput('it', server(bytes, () => ({ status: 200, bytes, range: null, tag: null })))
+    const input = await rangedInput('it', server(bytes, () => ({ status: 200, bytes, range: null, tag: null })))
     expect(Buffer.compare(input.read(999_000, 1000), bytes.subarray(999_000))).toBe(0)
     expect(input.size).toBe(bytes.length)
   })
@@ -58,28 +58,39 @@ describe('a file of a web server that is read at once', () => {
     ['has another length by now', 'snapshot-changed', (answer, asked) => asked === 1 ? answer : { ...answer, range: `${answer.range}0` }],
     ['is gone', 'snapshot-load', () => ({ status: 404, bytes: new Uint8Array(), range: null, tag: null })],
     ['comes from another place', 'snapshot-load', (answer, asked) => asked === 1 ? answer : { ...answer, range: 'bytes 5-10/1000000' }],
-    ['comes short', 'snapshot-load', (answer, asked) => asked === 1 ? answer : { ...answer, bytes: answer.bytes.subarray(1) }],
+    ['comes short', 'snapshot-load', (answer, asked) => asked === 1 ? answer : { ...answer, bytes: answer.bytes?.subarray(1) ?? null }],
     ['has no length', 'snapshot-load', (answer) => ({ ...answer, range: 'bytes 0-9/*' })],
+    ['is longer than what is loaded whole', 'snapshot-load', (answer) => ({ ...answer, status: 200, bytes: null })],
     ['is whole all of a sudden', 'snapshot-load', (answer, asked) => asked === 1 ? answer : { ...answer, status: 200 }],
-  ])('one that %s is refused', (_, code, change) => {
+  ])('one that %s is refused', async (_, code, change) => {
     let error: unknown
     try {
-      rangedInput('it', server(file(1_000_000), change)).read(600_000, 10)
+      (await rangedInput('it', server(file(1_000_000), change))).read(600_000, 10)
     } catch (thrown) {
       error = thrown
     }
     expect(error).toMatchObject({ code })
   })
 
-  it('is asked for again when the network fails, a few times', () => {
+  it('is asked for again when the network fails, a few times, at first and later', async () => {
     let lost = 0
-    const requests = server(file(1000))
-    const flaky: RangeRequests = { ...requests, now(from, to) {
-      if (lost++ < 2) throw new TypeError('network')
-      return requests.now(from, to)
-    } }
-    expect(rangedInput('it', flaky).size).toBe(1000)
+    const requests = server(file(1_000_000))
+    const fail = (): void => { if (lost++ < 2) throw new TypeError('network') }
+    const flaky: RangeRequests = {
+      now(from, to) {
+        fail()
+        return requests.now(from, to)
+      },
+      async later(from, to, most) {
+        fail()
+        return requests.later(from, to, most)
+      },
+    }
+    const input = await rangedInput('it', flaky)
+    lost = 0
+    expect(input.read(600_000, 10)).toEqual(file(1_000_000).subarray(600_000, 600_010))
     lost = -Infinity
-    expect(() => rangedInput('it', { ...requests, now() { throw new TypeError('network') } })).toThrow('cannot be loaded')
+    expect(() => input.read(10, 300_000)).toThrow('cannot be loaded')
+    await expect(rangedInput('it', flaky)).rejects.toThrow('cannot be loaded')
   })
 })

@@ -17,7 +17,8 @@ const ATTEMPTS = 3
 /** What a server says to a request for a range. */
 export interface RangeAnswer {
   readonly status: number
-  readonly bytes: Uint8Array
+  /** Null when there were more than were wanted, which are not loaded. */
+  readonly bytes: Uint8Array | null
   /** `Content-Range`. */
   readonly range: string | null
   /** What tells one version of the file from another, where it is known. */
@@ -27,7 +28,8 @@ export interface RangeAnswer {
 /** How a server is asked for bytes `from` to `to - 1`: at once, where the whole worker waits, and later. Both throw when nobody answers. */
 export interface RangeRequests {
   now(from: number, to: number): RangeAnswer
-  later(from: number, to: number): Promise<RangeAnswer>
+  /** @param mostWhole - bytes that are loaded of the whole file (status 200), of a server that has no ranges */
+  later(from: number, to: number, mostWhole: number): Promise<RangeAnswer>
 }
 
 /** A file that is read at once, as pages of memory are touched, and can be loaded ahead. */
@@ -38,11 +40,12 @@ export interface RangedInput extends SnapshotInput {
 }
 
 /**
- * A file on a web server that is read by ranges, in blocks that are kept. The first one is asked for now.
+ * A file on a web server that is read by ranges, in blocks that are kept. The first one is asked for now; of a server that has no ranges, it is the whole file, 512 MiB at most.
  *
- * @throws typed errors `'snapshot-load'`; `'snapshot-changed'` when the server has another file by now, from reads, too
+ * @throws typed errors `'snapshot-load'`; `'snapshot-changed'` when the server has another file by now, from reads, too: another length, `ETag` or `Last-Modified`. Where it tells neither of these, another file of the same
+ * length is found out by the checksum of what is read, as `'snapshot-damaged'`
  */
-export function rangedInput(name: string, requests: RangeRequests): RangedInput {
+export async function rangedInput(name: string, requests: RangeRequests): Promise<RangedInput> {
   const fail = (value: string | number): Error => machinistError({ code: 'snapshot-load', part: name, value, remedy: 'Check the URL, and that the server answers range requests and lets pages of this origin read them.' }, 'the snapshot cannot be loaded')
   const blocks = new Map<number, Uint8Array>()
   let ended = false
@@ -52,9 +55,10 @@ export function rangedInput(name: string, requests: RangeRequests): RangedInput 
 
   const check = (answer: RangeAnswer, from: number): Uint8Array => {
     const { status, bytes, range } = answer
-    if (status === 200 && size < 0 && bytes.length <= MOST_WHOLE) return bytes
+    if (status === 200 && size < 0 && bytes === null) throw fail(`200, and more than ${MOST_WHOLE} bytes`)
+    if (status === 200 && size < 0 && bytes !== null) return bytes
     const [, first, total] = /^bytes (\d+)-\d+\/(\d+)$/.exec(range ?? '') ?? []
-    if (status !== 206 || Number(first) !== from || !Number.isSafeInteger(Number(total))) throw fail(status)
+    if (status !== 206 || bytes === null || Number(first) !== from || !Number.isSafeInteger(Number(total))) throw fail(status)
     if (size >= 0 && (Number(total) !== size || answer.tag !== tag)) throw machinistError({ code: 'snapshot-changed', part: name, remedy: 'Open it anew.' }, 'the server has another file by now')
     return bytes
   }
@@ -72,6 +76,16 @@ export function rangedInput(name: string, requests: RangeRequests): RangedInput 
       }
     }
   }
+  const firstOf = async (): Promise<RangeAnswer> => {
+    for (let tried = 1; ; tried++) {
+      try {
+        const answer = await requests.later(0, BLOCK, MOST_WHOLE)
+        if (answer.status < 500 || tried === ATTEMPTS) return answer
+      } catch (error) {
+        if (tried === ATTEMPTS) throw fail(error instanceof Error ? error.message : String(error))
+      }
+    }
+  }
   const keep = (index: number, bytes: Uint8Array): Uint8Array => {
     if (bytes.length !== Math.min(BLOCK, size - index * BLOCK)) throw fail(`${bytes.length} bytes`)
     blocks.delete(index)
@@ -83,7 +97,7 @@ export function rangedInput(name: string, requests: RangeRequests): RangedInput 
     return bytes
   }
 
-  const first = attempt(0, BLOCK)
+  const first = await firstOf()
   const begin = check(first, 0)
   tag = first.tag
   const whole = first.status === 200 ? begin : null
@@ -123,7 +137,7 @@ export function rangedInput(name: string, requests: RangeRequests): RangedInput 
       for (let index = 0; index < count && !ended; index++) {
         if (blocks.has(index)) continue
         try {
-          const answer = await requests.later(...rangeOf(index))
+          const answer = await requests.later(...rangeOf(index), 0)
           if (!blocks.has(index) && !ended) keep(index, check(answer, index * BLOCK))
         } catch {
           return

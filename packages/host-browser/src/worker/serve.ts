@@ -131,7 +131,7 @@ class MachineWorker {
 
   async #restored({ snapshot, name, ...choices }: SnapshotDescription, named: NamedFiles, relayed: boolean): Promise<Machine> {
     const { catalogue, cpu } = this.#program
-    const { stored, ahead } = openBrowserSnapshot(snapshot, named)
+    const { stored, ahead } = await openBrowserSnapshot(snapshot, named)
     this.#close = () => { stored.close() }
     const saved = parseDefinition(stored.definition)
     const own = cpuOf(saved)

@@ -1,6 +1,7 @@
+import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { afterEach, describe, expect, it } from 'vitest'
+import { type AddressInfo, connect, type Socket } from 'node:net'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { parseRelay } from './arguments.ts'
 import { PROTOCOL, type Relay, type RelayOptions, serveRelay } from './relay.ts'
@@ -66,6 +67,60 @@ describe('who may come', () => {
   ])('%s is refused', async (_, options, code) => {
     await expect(relayWith(options)).rejects.toMatchObject({ code })
   })
+})
+
+/** One that does not end its half of a connection. @returns once it was answered */
+async function halfOpen({ port }: Relay, origin: string): Promise<{ readonly socket: Socket; readonly said: string }> {
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+  socket.on('error', () => undefined)
+  open.push(() => { socket.destroy() })
+  socket.write(`GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nOrigin: ${origin}\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: ${PROTOCOL}\r\n\r\n`)
+  const [data] = await once(socket, 'data') as [Buffer]
+  return { socket, said: data.toString('latin1') }
+}
+
+describe('the end', () => {
+  it('comes to one that is refused, whether it ends its half or not', async () => {
+    const { socket, said } = await halfOpen(await relayWith(), 'http://example.org')
+    expect(said).toContain('403')
+    await once(socket, 'end')
+    const closed = new Promise((resolve) => { socket.on('close', resolve) })
+    const writing = setInterval(() => { socket.write('x') }, 5)
+    await closed
+    clearInterval(writing)
+  })
+
+  it('comes to all with the relay: to pages, to those that were refused, and to those that say nothing', async () => {
+    const relay = await relayWith()
+    const page = await halfOpen(relay, 'http://localhost')
+    expect(page.said).toContain('101')
+    await halfOpen(relay, 'http://example.org')
+    const silent = connect({ port: relay.port, host: '127.0.0.1', allowHalfOpen: true })
+    open.push(() => { silent.destroy() })
+    silent.on('error', () => undefined)
+    await once(silent, 'connect')
+    await relay.close()
+    expect(relay.clients).toBe(0)
+  })
+})
+
+it('tells a page that it is there, and lets go of one that does not answer', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  open.push(() => vi.useRealTimers())
+  const relay = await relayWith()
+  const { socket } = await come(relay)
+  for (let beat = 0; beat < 4; beat++) {
+    const told = once(socket, 'message')
+    vi.advanceTimersByTime(15_000)
+    expect((await told)[0]).toHaveLength(0)
+    await new Promise((resolve) => { setTimeout(resolve, 20) })
+  }
+  expect(relay.clients).toBe(1)
+  // It stops reading, as one does that has vanished.
+  socket.pause()
+  await new Promise((resolve) => { setTimeout(resolve, 20) })
+  vi.advanceTimersByTime(45_000)
+  await expect.poll(() => relay.clients).toBe(0)
 })
 
 /** A guest's frames: it asks the gateway for its address, and opens a connection. */

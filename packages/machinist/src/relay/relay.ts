@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server } from 'node:http'
-import { type AddressInfo, BlockList, isIP } from 'node:net'
+import { type AddressInfo, BlockList, isIP, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { maximumFrame, machinistError } from '@machinist/api'
 import { nodeSockets } from '@machinist/host-node'
@@ -16,6 +16,10 @@ const TOKEN = 'machinist.token.'
 const CLIENTS = 32
 /** What the network of one page may hold. */
 const LIMITS = { connections: 128, conversations: 64, buffers: 8 << 20 } as const
+/** Connections of those that are no pages yet, besides. */
+const SPARE = 64
+/** Milliseconds for a request to come, and how often it is looked; and for a refusal to go. */
+const HASTE = { headersTimeout: 10_000, requestTimeout: 10_000, connectionsCheckingInterval: 5000, refusal: 5000 } as const
 /** Least characters of a token. */
 const LEAST_TOKEN = 16
 
@@ -91,13 +95,23 @@ export async function serveRelay(options: RelayOptions): Promise<Relay> {
   // Options that are wrong are told now.
   made().close()
   const sockets = new WebSocketServer({ noServer: true, maxPayload: maximumFrame, perMessageDeflate: false, handleProtocols: (offered) => offered.has(PROTOCOL) && PROTOCOL })
-  const server = createServer((_, response) => { response.writeHead(426, { 'content-type': 'text/plain', 'upgrade': 'websocket' }).end('Machines in pages connect here, by WebSocket.\n') })
+  const server = createServer(HASTE, (_, response) => { response.writeHead(426, { 'content-type': 'text/plain', 'upgrade': 'websocket' }).end('Machines in pages connect here, by WebSocket.\n') })
+  // An upgraded connection is none of the server's any more, but keeps it from ending.
+  const connections = new Set<Socket>()
+  server.maxConnections = most + SPARE
+  server.on('connection', (connection) => {
+    connections.add(connection)
+    connection.once('close', () => { connections.delete(connection) })
+  })
   server.on('upgrade', (request: IncomingMessage, connection: Duplex, head: Buffer) => {
     const { origin } = request.headers
     const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((each) => each.trim())
     const refuse = (status: string, why: string): void => {
       log(`A page of ${JSON.stringify(origin ?? 'no origin')} is refused: ${why}.`)
-      connection.on('error', () => undefined)
+      // Whoever is refused need not end its half.
+      const destroy = (): void => { connection.destroy() }
+      const late = setTimeout(destroy, HASTE.refusal)
+      connection.on('error', () => undefined).once('finish', destroy).once('close', () => { clearTimeout(late) })
       connection.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
     }
     if (!mayCome(origin, origins)) refuse('403 Forbidden', 'it is of another origin')
@@ -118,9 +132,9 @@ export async function serveRelay(options: RelayOptions): Promise<Relay> {
     get clients() { return sockets.clients.size },
     async close() {
       for (const each of sockets.clients) each.terminate()
-      sockets.close()
-      server.closeAllConnections()
-      await new Promise((resolve) => { server.close(resolve) })
+      const closed = [server, sockets].map((each) => new Promise<void>((resolve) => { each.close(() => { resolve() }) }))
+      for (const each of connections) each.destroy()
+      await Promise.all(closed)
     },
   }
 }
