@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { State } from '../emit/layout.ts'
-import { WINDOW } from '../emit/op-format.ts'
+import { Pseudo, WINDOW } from '../emit/op-format.ts'
 import { type Taken, Taker } from './taker.ts'
 
 const state = new State(0)
@@ -30,4 +30,20 @@ test('what has the head of an instruction before is taken apart as if it were th
     }
   }), { numRuns: Number(process.env['MACHINIST_RUNS'] ?? 1000) })
   expect(many).toBeGreaterThan(1000)
+})
+
+test('a branch whose target is 2 GiB or more from its page has no op, whatever was met before', () => {
+  const frame = new Uint8Array(4096 + WINDOW)
+  const view = new DataView(frame.buffer)
+  for (const opcode of [[0xe8], [0xe9], [0x0f, 0x84]]) {
+    const warm = new Taker(state, new Set())
+    const take = (immediate: number): Taken => {
+      frame.set(opcode, 0x800)
+      view.setInt32(0x800 + opcode.length, immediate, true)
+      return warm.take({ view, bytes: frame }, 0, 0x800, 64)
+    }
+    const next = 0x804 + opcode.length
+    for (const immediate of [0x10, -0x10, 0x7fff_ffff - next, -0x8000_0000]) expect(take(immediate)).toMatchObject({ displacement: next + immediate, branches: true })
+    for (const immediate of [0x8000_0000 - next, 0x7fff_ffff]) expect(take(immediate)).toMatchObject({ handler: Pseudo.cold, branches: false })
+  }
 })

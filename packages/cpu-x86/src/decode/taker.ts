@@ -102,11 +102,12 @@ function fieldsOf(decoded: Decoded, positions: Positions, offset: number): Field
   const address = addressOf(decoded, positions, lea, next)
   const immediate = immediates[0] ?? 0n
   const wide = hasWideImmediate(form, decoded.operandSize)
-  if (!address || !wide && !fits(immediate)) return cold
+  const target = branches ? next + Number(immediate) : 0
+  if (!address || !wide && !fits(immediate) || target !== (target | 0)) return cold
   return {
     // The numbers of vector and segment registers are as they are.
     handler, reg: numberedReg ? reg : valueOf(reg, byteReg, rex), rm: vectorRm ? rm : valueOf(rm, byteRm, rex), base: address.base, index: address.index,
-    displacement: branches ? next + Number(immediate) : wide ? Number(BigInt.asIntN(32, immediate)) : address.displacement,
+    displacement: branches ? target : wide ? Number(BigInt.asIntN(32, immediate)) : address.displacement,
     immediate: branches ? 0 : Number(wide ? immediate >> 32n : immediate),
   }
 }
@@ -190,8 +191,8 @@ function again({ value, displacement: bytes, immediate: size }: Head<Alike>, vie
   if (handler < Pseudo.count) return value
   const next = offset + bytes + size
   if (size === 8) return { handler, reg, rm, base, index, displacement: view.getInt32(at, true), immediate: view.getInt32(at + 4, true), length, last, branches, memory }
-  const own = signed(view, at, bytes) + (relative ? next : 0)
   const immediate = signed(view, at + bytes, size)
-  if (own !== (own | 0)) return null
-  return { handler, reg, rm, base, index, displacement: branches ? next + immediate : own, immediate: branches ? 0 : immediate, length, last, branches, memory }
+  const displacement = branches ? next + immediate : signed(view, at, bytes) + (relative ? next : 0)
+  if (displacement !== (displacement | 0)) return null
+  return { handler, reg, rm, base, index, displacement, immediate: branches ? 0 : immediate, length, last, branches, memory }
 }
