@@ -163,9 +163,11 @@ async function begin({ native, host, hypervisor, board, datastore, controller }:
   }
   hypervisor.on(({ kind }) => { if (kind === 'off' || kind === 'failed' || kind === 'lost') look() })
   for (const pool of pools) await hypervisor.addPool(pool).catch(report)
-  for (const machine of machines) await hypervisor.add(machine).catch(report)
+  const refused = new Map<string, unknown>()
+  for (const machine of machines) await hypervisor.add(machine).catch((error: unknown) => { refused.set(machine.name, error) })
+  const admitted = machines.filter(({ name }) => !refused.has(name))
   const console = board.consoles[0]?.connect((callback) => { callback() })
-  const [first] = machines
+  const [first] = admitted
   const images: DatastoreImage[] = []
   let note = (text: string): void => { native.print(`${text}\n`) }
   if (console !== undefined) {
@@ -180,10 +182,14 @@ async function begin({ native, host, hypervisor, board, datastore, controller }:
     images.push(...store.images)
     for (const { message } of store.problems) note(message)
   }, report)
-  // At the same time: who waits for a disk that does not answer keeps nobody from starting.
-  const started = await Promise.all(machines.filter(({ autostart }) => autostart !== false).map(({ name }) => hypervisor.start(name).then(() => true, (error: unknown) => {
+  const stays = (name: string, error: unknown): void => {
     if (isMachinistError(error)) note(`[${name} was not started. ${error.message}]`)
     else report(error)
+  }
+  refused.forEach((error, name) => { stays(name, error) })
+  // At the same time: who waits for a disk that does not answer keeps nobody from starting.
+  const started = await Promise.all(admitted.filter(({ autostart }) => autostart !== false).map(({ name }) => hypervisor.start(name).then(() => true, (error: unknown) => {
+    stays(name, error)
     return false
   })))
   begun = true
