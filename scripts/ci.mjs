@@ -28,7 +28,7 @@ const steps = [
   { name: 'build', body: () => one(() => pnpm(['exec', 'turbo', 'run', 'build', '--output-logs=errors-only', '--continue'], { stdout: 'inherit', timeoutMs: 25 * minutes })) },
   { name: 'packages', body: checkPackages },
   { name: 'examples', body: runExamples },
-  { name: 'long', body: () => vitest('vitest.long.config.ts', 60 * minutes) },
+  { name: 'long', body: () => vitest('vitest.long.config.ts', 70 * minutes) },
   { name: 'docs', body: () => one(() => tool('typedoc', 'typedoc', ['--logLevel', 'Warn'], 10 * minutes)) },
 ]
 
