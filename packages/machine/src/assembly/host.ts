@@ -28,7 +28,7 @@ export interface MachineHost {
    * @param options - of an arena that is made now
    */
   arena?(options?: ArenaOptions): Arena
-  /** True: what is more than one arena has room for may lie in several of those that {@link MachineHost.arena} gives one after the other, as `WideMemory`. For a host whose CPUs know of its pieces; false unless given. */
+  /** True: what is more than one arena has room for may lie in several of those that `arena` gives one after the other, as `WideMemory`. For a host whose CPUs know of its pieces; false unless given. */
   readonly spreads?: boolean
   readonly entropy?: EntropyPort
   readonly wallClock?: WallClockPort
