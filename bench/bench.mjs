@@ -8,7 +8,7 @@ import { suites } from './suites.mjs'
 
 /**
  * @typedef {{ cpu: number, wall: number, instret: number, checksum: string }} Sample
- * @typedef {{ name: string, oursCpuSeconds: number | null, qemuCpuSeconds: number | null, ratio: number | null, oursMips: number | null }} Row
+ * @typedef {{ name: string, oursCpuSeconds: number | null, qemuCpuSeconds: number | null, ratio: number | null, oursMips: number | null, v86CpuSeconds?: number | null, v86Ratio?: number | null }} Row
  */
 
 /** What a row of the network moves, in blocks of 64 KiB. */
@@ -46,8 +46,8 @@ export async function bench(options) {
     }
   }
 
-  for (const name of options.only) compareResults(name, samples)
-  const rows = options.only.map((name) => rowOf(name, samples))
+  for (const name of options.only) compareResults(name, options.sides, samples)
+  const rows = options.only.map((name) => rowOf(name, options.sides, samples))
   process.stdout.write(table(rows, samples))
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify({ rows }, null, 2)}\n`)
   return 0
@@ -112,23 +112,26 @@ function sampleOf(row, marks, side) {
   return { cpu: (end.cpu - start.cpu) * scale, wall: (end.wall - start.wall) * scale, instret: end.instret * scale, checksum: checked.checksum }
 }
 
-/** Refuses a row whose result was not always the same. @param {string} name @param {Map<string, Sample[]>} samples */
-function compareResults(name, samples) {
-  const results = [`ours ${name}`, `qemu ${name}`].flatMap((key) => (samples.get(key) ?? []).map(({ checksum }) => `${key}: ${checksum}`))
+/** Refuses a row whose result was not always the same. @param {string} name @param {readonly import('./options.mjs').Side[]} sides @param {Map<string, Sample[]>} samples */
+function compareResults(name, sides, samples) {
+  const results = sides.map((side) => `${side} ${name}`).flatMap((key) => (samples.get(key) ?? []).map(({ checksum }) => `${key}: ${checksum}`))
   if (new Set(results.map((text) => text.split(': ')[1])).size > 1) throw new Unmet(`bench: row ${name} had different results: ${results.join(', ')}.`)
 }
 
-/** @param {string} name @param {Map<string, Sample[]>} samples @returns {Row} */
-function rowOf(name, samples) {
+/** @param {string} name @param {readonly import('./options.mjs').Side[]} sides @param {Map<string, Sample[]>} samples @returns {Row} */
+function rowOf(name, sides, samples) {
+  const ratioOf = (/** @type {number | null} */ peer) => (ours === null || peer === null || ours === 0 ? null : round(peer / ours))
   const ours = median(samples.get(`ours ${name}`), (sample) => sample.cpu)
   const qemu = median(samples.get(`qemu ${name}`), (sample) => sample.cpu)
+  const v86 = median(samples.get(`v86 ${name}`), (sample) => sample.cpu)
   const instret = median(samples.get(`ours ${name}`), (sample) => sample.instret)
   return {
     name,
     oursCpuSeconds: ours,
     qemuCpuSeconds: qemu,
-    ratio: ours === null || qemu === null || ours === 0 ? null : round(qemu / ours),
+    ratio: ratioOf(qemu),
     oursMips: ours === null || ours === 0 || instret === null || instret === 0 ? null : round(instret / ours / 1e6),
+    ...(sides.includes('v86') && { v86CpuSeconds: v86, v86Ratio: ratioOf(v86) }),
   }
 }
 
@@ -150,10 +153,13 @@ function round(value) {
 function table(rows, samples) {
   const show = (/** @type {number | null} */ value, /** @type {number} */ digits) => (value === null ? '–' : value.toFixed(digits))
   const wall = (/** @type {string} */ side, /** @type {string} */ name) => show(median(samples.get(`${side} ${name}`), (sample) => sample.wall), 2)
-  const head = ['row', 'ours CPU s', 'QEMU CPU s', 'ratio', 'ours MIPS', 'ours wall s', 'QEMU wall s']
+  const withV86 = rows.some(({ v86CpuSeconds }) => v86CpuSeconds !== undefined)
   const cells = [
-    head,
-    ...rows.map((row) => [row.name, show(row.oursCpuSeconds, 2), show(row.qemuCpuSeconds, 2), show(row.ratio, 2), show(row.oursMips, 0), wall('ours', row.name), wall('qemu', row.name)]),
+    ['row', 'ours CPU s', 'QEMU CPU s', 'ratio', ...(withV86 ? ['v86 CPU s', 'v86 ratio'] : []), 'ours MIPS', 'ours wall s', 'QEMU wall s'],
+    ...rows.map((row) => [
+      row.name, show(row.oursCpuSeconds, 2), show(row.qemuCpuSeconds, 2), show(row.ratio, 2), ...(withV86 ? [show(row.v86CpuSeconds ?? null, 2), show(row.v86Ratio ?? null, 2)] : []),
+      show(row.oursMips, 0), wall('ours', row.name), wall('qemu', row.name),
+    ]),
   ]
   const width = (/** @type {number} */ column) => Math.max(...cells.map((line) => line[column]?.length ?? 0))
   const lines = cells.map((line) => line.map((cell, column) => (column === 0 ? cell.padEnd(width(column)) : cell.padStart(width(column)))).join('  '))
